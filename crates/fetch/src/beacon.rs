@@ -1,0 +1,257 @@
+//! The [Beacon processing model](https://w3c.github.io/beacon/#sec-processing-model).
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, header::CONTENT_TYPE};
+use url::Url;
+
+use crate::{
+    Body, BodyInit, Client, InitiatorType, Ledger, Request, Reservation, TypeError,
+    body::extract,
+    headers::safelist::is_cors_safelisted,
+    host::Random,
+    policy::mixed_content,
+    request::{CredentialsMode, Mode},
+};
+
+/// The longest URL, without its fragment, that `http::Uri` can carry to the wire, in bytes.
+const MAX_URL_LENGTH: usize = 65_534;
+
+/// An admitted beacon: what the call leaves behind when it has returned true.
+#[derive(Debug)]
+pub struct Beacon {
+    url: Url,
+    data: Option<(Body, Option<HeaderValue>)>,
+    client: Arc<Client>,
+    reservation: Reservation,
+}
+
+/// The [`sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon) method
+/// steps, up to its return.
+///
+/// `url` is the `USVString` of the call; `data` its body after the Web IDL conversion. `Ok(None)` is
+/// a return value of `false`: no room in `ledger` (or the ledger is closed), or mixed content. `Ok(Some(_))` is `true`:
+/// the beacon is admitted and holds its room.
+///
+/// Runs on the script thread; takes no lock, does not block and copies the body once, after it is
+/// known to fit.
+///
+/// # Errors
+/// What script sees thrown: a URL that does not parse or is not http(s), or a stream as body.
+pub fn send_beacon(
+    client: &Arc<Client>,
+    ledger: &Arc<Ledger>,
+    random: &dyn Random,
+    url: &str,
+    data: Option<BodyInit<'_>>,
+) -> Result<Option<Beacon>, TypeError> {
+    // Steps 1 and 3. Step 2's origin is the client's.
+    let base = &client.api_base_url;
+    let parsed_url = base.join(url).map_err(|reason| TypeError::InvalidUrl {
+        url: excerpt(url),
+        base: base.to_string(),
+        reason,
+    })?;
+    if !matches!(parsed_url.scheme(), "http" | "https") {
+        let scheme = parsed_url.scheme().to_owned();
+        return Err(TypeError::NotHttp { scheme, url: excerpt(url) });
+    }
+    // Step 6.1. Steps 4 and 5 are made later, with the request.
+    let extracted = data.map(|data| extract(data, random)).transpose()?;
+    // NB: mixed content that is known at the call is refused here, as all three browsers do, where the
+    // text would let it fail in main fetch. What upgrade-insecure-requests will upgrade is none.
+    if mixed_content::is_blocked(client, &parsed_url) && !client.upgrade_insecure_requests {
+        return Ok(None);
+    }
+    // Step 6.2. NB: room is reserved here, once, instead of counted now and again in
+    // HTTP-network-or-cache fetch, so what is admitted stays admitted. Count and URL bytes are
+    // limits of our own (docs/SPEC-MAP.md).
+    let url_length = url_length(&parsed_url);
+    if url_length > MAX_URL_LENGTH {
+        return Ok(None);
+    }
+    let body_length = extracted.as_ref().map_or(0, |extracted| extracted.length);
+    let Some(reservation) = ledger.reserve(body_length, url_length as u64) else {
+        return Ok(None);
+    };
+    let data = extracted.map(|mut extracted| {
+        let content_type = extracted.content_type.take();
+        (extracted.into_body(), content_type)
+    });
+    // Step 7: the return; the rest is `Beacon::into_request`.
+    Ok(Some(Beacon { url: parsed_url, data, client: Arc::clone(client), reservation }))
+}
+
+impl Beacon {
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Length of the body in bytes.
+    #[must_use]
+    pub fn body_length(&self) -> u64 {
+        self.data.as_ref().map_or(0, |(body, _)| body.length())
+    }
+
+    /// The settings object it was sent from.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done:
+    /// the steps that the standard runs in parallel.
+    pub fn into_request(self) -> (Request, Reservation) {
+        let mut request = Request::new(self.client, self.url);
+        // Step 5.
+        request.mode = Mode::NoCors;
+        if let Some((body, content_type)) = self.data {
+            // Step 6.3.
+            if let Some(content_type) = content_type {
+                if !is_cors_safelisted(&CONTENT_TYPE, &content_type) {
+                    request.mode = Mode::Cors;
+                }
+                // Step 4 made the list.
+                request.headers.insert(CONTENT_TYPE, content_type);
+            }
+            request.body = Some(body);
+        }
+        // Step 7.1.
+        request.method = Method::POST;
+        request.keepalive = true;
+        request.credentials = CredentialsMode::Include;
+        request.initiator_type = InitiatorType::Beacon;
+        // NB: Beacon says that a type which is not safelisted makes a preflight, but sets no
+        // unsafe-request flag, without which Fetch makes none. Every browser preflights.
+        request.unsafe_request = true;
+        (request, self.reservation)
+    }
+}
+
+/// The length in bytes of a URL without its fragment, which is not sent.
+fn url_length(url: &Url) -> usize {
+    url.as_str().len() - url.fragment().map_or(0, |fragment| fragment.len() + 1)
+}
+
+/// The first 128 characters, for a message.
+fn excerpt(url: &str) -> String {
+    url.chars().take(128).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeepaliveLimits;
+
+    struct Zeros;
+
+    impl Random for Zeros {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+
+    fn send(
+        ledger: &Arc<Ledger>,
+        url: &str,
+        data: Option<BodyInit<'_>>,
+    ) -> Result<Option<Beacon>, TypeError> {
+        let client = Arc::new(Client::new(Url::parse("https://a.test/d/page").unwrap(), 0));
+        send_beacon(&client, ledger, &Zeros, url, data)
+    }
+
+    fn ledger() -> Arc<Ledger> {
+        Ledger::new(KeepaliveLimits::default())
+    }
+
+    #[test]
+    fn the_url_is_parsed_against_the_base_url() {
+        for (url, expected) in [
+            ("b", "https://a.test/d/b"),
+            ("", "https://a.test/d/page"),
+            ("//b.test/x", "https://b.test/x"),
+            ("?q", "https://a.test/d/page?q"),
+            ("null", "https://a.test/d/null"),
+            ("  sp ace\t\n?a b  ", "https://a.test/d/sp%20ace?a%20b"),
+            ("HTTPS://u:p@B.test:443", "https://u:p@b.test/"),
+        ] {
+            assert_eq!(send(&ledger(), url, None).unwrap().unwrap().url().as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_type_error_says_what_was_wrong() {
+        for (url, part) in [
+            ("http://a b/", "\"http://a b/\" is not a valid URL"),
+            ("http://[", "invalid IPv6 address"),
+            ("http://a.test:99999/", "invalid port number"),
+            ("ftp://a.test/x", "scheme of \"ftp://a.test/x\" is \"ftp\""),
+            ("data:,x", "is \"data\""),
+            ("ws://a.test/", "is \"ws\""),
+            ("blob:https://a.test/0", "is \"blob\""),
+        ] {
+            let message = send(&ledger(), url, None).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        let message = send(&ledger(), "b", Some(BodyInit::ReadableStream)).unwrap_err().to_string();
+        assert!(message.contains("ReadableStream"), "{message}");
+    }
+
+    #[test]
+    fn the_url_is_looked_at_before_the_body_and_both_before_the_quota() {
+        let ledger = ledger();
+        ledger.close();
+        let stream = || Some(BodyInit::ReadableStream);
+        assert!(matches!(send(&ledger, "ftp:x", stream()), Err(TypeError::NotHttp { .. })));
+        assert!(matches!(send(&ledger, "b", stream()), Err(TypeError::StreamBody)));
+        assert!(send(&ledger, "b", None).unwrap().is_none());
+    }
+
+    #[test]
+    fn mixed_content_is_false_unless_it_will_be_upgraded() {
+        let send = |url: &str, upgrade: bool| {
+            let mut client = Client::new(Url::parse("https://a.test/").unwrap(), 0);
+            client.upgrade_insecure_requests = upgrade;
+            send_beacon(&Arc::new(client), &ledger(), &Zeros, url, None).unwrap().is_some()
+        };
+        assert!(!send("http://b.test/", false));
+        assert!(send("http://b.test/", true));
+        assert!(send("http://localhost/", false));
+        assert!(send("https://b.test/", false));
+    }
+
+    #[test]
+    fn two_beacons_of_40_000_bytes_do_not_fit_together() {
+        let ledger = ledger();
+        let body = "x".repeat(40_000);
+        let first = send(&ledger, "b", Some((&*body).into())).unwrap();
+        assert!(first.is_some());
+        assert!(send(&ledger, "b", Some((&*body).into())).unwrap().is_none());
+        drop(first);
+        assert!(send(&ledger, "b", Some((&*body).into())).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_url_too_long_for_the_wire_is_refused() {
+        let fits = format!("/{}#{}", "x".repeat(MAX_URL_LENGTH - 15), "f".repeat(100));
+        let beacon = send(&ledger(), &fits, None).unwrap().unwrap();
+        assert_eq!(url_length(beacon.url()), MAX_URL_LENGTH);
+        assert!(send(&ledger(), &format!("/x{}", &fits[1..]), None).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_mode_is_cors_only_for_a_type_that_is_not_safelisted() {
+        let mode = |data: BodyInit<'_>| {
+            let beacon = send(&ledger(), "b", Some(data)).unwrap().unwrap();
+            beacon.into_request().0.mode
+        };
+        assert_eq!(mode("x".into()), Mode::NoCors);
+        assert_eq!(mode((&b"x"[..]).into()), Mode::NoCors);
+        assert_eq!(mode(BodyInit::FormData(&[])), Mode::NoCors);
+        assert_eq!(mode(BodyInit::UrlSearchParams(&[])), Mode::NoCors);
+        assert_eq!(mode((&crate::Blob::new("x", "")).into()), Mode::NoCors);
+        assert_eq!(mode((&crate::Blob::new("{}", "application/json")).into()), Mode::Cors);
+    }
+}

@@ -1,0 +1,105 @@
+//! The environment settings object as data.
+
+use http::HeaderValue;
+use url::Url;
+
+use crate::{
+    Origin, PartitionKey, Site,
+    policy::{csp::CspList, referrer::ReferrerPolicy},
+};
+
+/// What a request takes from its
+/// [client](https://fetch.spec.whatwg.org/#concept-request-client), the environment settings object
+/// of the script that made it.
+///
+/// A `Client` is a snapshot. The engine makes one when a document is created and another whenever
+/// its base URL, URL or a policy changes, and hands it over in an `Arc`; requests keep the one they
+/// were made with. Nothing in it points back into the document.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Client {
+    /// [Creation URL](https://html.spec.whatwg.org/multipage/webappapis.html#concept-environment-creation-url):
+    /// for a window its document's current URL, for a `srcdoc` document that of the first ancestor
+    /// that is none. It is the source of `Referer`.
+    pub creation_url: Url,
+    /// [API base URL](https://html.spec.whatwg.org/multipage/webappapis.html#api-base-url): what a
+    /// relative URL is resolved against.
+    pub api_base_url: Url,
+    /// [Origin](https://html.spec.whatwg.org/multipage/webappapis.html#concept-settings-object-origin).
+    pub origin: Origin,
+    /// Network partition key.
+    pub network_partition_key: PartitionKey,
+    /// The policy container's
+    /// [referrer policy](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-referrer-policy).
+    pub referrer_policy: ReferrerPolicy,
+    /// The policy container's
+    /// [CSP list](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-csp-list).
+    pub csp_list: CspList,
+    /// The policy container's
+    /// [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-embedder-policy),
+    /// the value that is enforced.
+    pub embedder_policy: EmbedderPolicy,
+    /// Whether the [insecure requests policy](https://w3c.github.io/webappsec-upgrade-insecure-requests/#insecure-requests-policy)
+    /// is to upgrade (the directive `upgrade-insecure-requests`, inherited by nested documents).
+    pub upgrade_insecure_requests: bool,
+    /// Whether the settings object
+    /// [prohibits mixed security contexts](https://w3c.github.io/webappsec-mixed-content/#categorize-settings-object):
+    /// its origin, or that of an ancestor, is potentially trustworthy.
+    ///
+    /// NB: [`Client::new`] says so for `https` only. By the text a page on `http://localhost` could
+    /// reach no other plain `http` host, which no browser enforces.
+    pub prohibits_mixed_security_contexts: bool,
+    /// [Has cross-site ancestor](https://html.spec.whatwg.org/multipage/webappapis.html#has-cross-site-ancestor).
+    pub has_cross_site_ancestor: bool,
+    /// `User-Agent` of this environment (emulation); `None` for the user agent's default.
+    pub user_agent: Option<HeaderValue>,
+    /// `Accept-Language` of this environment; `None` for the user agent's default.
+    pub accept_language: Option<HeaderValue>,
+    /// The embedder's own identifier of the document, given back in events.
+    pub document_id: u64,
+    /// The embedder's own identifier of the webview the document is in, given back in events.
+    pub webview_id: u64,
+}
+
+impl Client {
+    /// The client of a top-level document at `url`, with the standards' defaults: every other field
+    /// may then be set.
+    ///
+    /// `nonce` becomes the opaque origin of a URL that has no tuple origin (`data:`, `about:`).
+    /// Give 128 random bits, the same ones for the same document in every process.
+    #[must_use]
+    pub fn new(url: Url, nonce: u128) -> Self {
+        let origin = Origin::of(&url, nonce);
+        Self {
+            api_base_url: url.clone(),
+            creation_url: url,
+            network_partition_key: PartitionKey {
+                top_level_site: Site::of(&origin),
+                second_key: None,
+            },
+            referrer_policy: ReferrerPolicy::default(),
+            csp_list: CspList::new(&origin),
+            embedder_policy: EmbedderPolicy::default(),
+            upgrade_insecure_requests: false,
+            prohibits_mixed_security_contexts: origin.is_https(),
+            has_cross_site_ancestor: false,
+            origin,
+            user_agent: None,
+            accept_language: None,
+            document_id: 0,
+            webview_id: 0,
+        }
+    }
+}
+
+/// The value of an [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#embedder-policy-value).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EmbedderPolicy {
+    /// `unsafe-none`
+    #[default]
+    UnsafeNone,
+    /// `credentialless`
+    Credentialless,
+    /// `require-corp`
+    RequireCorp,
+}

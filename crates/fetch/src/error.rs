@@ -1,0 +1,214 @@
+//! The two kinds of failure, which never mix: what script sees, and what happens to a request later.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// What `sendBeacon()` throws: a JavaScript `TypeError` with this message.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TypeError {
+    /// The URL parser returned failure.
+    #[error("{url:?} is not a valid URL against {base}: {reason}")]
+    InvalidUrl {
+        /// What script passed, cut to 128 characters.
+        url: String,
+        /// The settings object's API base URL.
+        base: String,
+        /// Why.
+        reason: url::ParseError,
+    },
+    /// The URL's scheme is not an HTTP(S) scheme.
+    #[error("the scheme of {url:?} is {scheme:?}: a beacon goes to http or https only")]
+    NotHttp {
+        /// The parsed URL's scheme.
+        scheme: String,
+        /// What script passed, cut to 128 characters.
+        url: String,
+    },
+    /// The body is a `ReadableStream`, which a keepalive request cannot have.
+    #[error(
+        "the body is a ReadableStream, and a keepalive request cannot have one: pass its bytes"
+    )]
+    StreamBody,
+}
+
+/// Why a fetch ended without a response: the reason inside a
+/// [network error](https://fetch.spec.whatwg.org/#concept-network-error).
+///
+/// Script never sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// [Port blocking](https://fetch.spec.whatwg.org/#port-blocking).
+    #[error("port {0} is blocked")]
+    BadPort(u16),
+    /// [Mixed content](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch).
+    #[error("mixed content: the URL is not trustworthy and the document is")]
+    MixedContent,
+    /// [Content Security Policy](https://w3c.github.io/webappsec-csp/#should-block-request).
+    #[error("blocked by the content security policy {policy:?}")]
+    Csp {
+        /// The first policy that blocks it, serialised.
+        policy: String,
+    },
+    /// The [cross-origin resource policy check](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-check).
+    #[error("blocked by the response's Cross-Origin-Resource-Policy")]
+    CrossOriginResourcePolicy,
+    /// The embedder's [`Interceptor`](crate::host::Interceptor) blocked it.
+    #[error("blocked by the embedder")]
+    Intercepted,
+    /// The response of a service worker cannot answer this request.
+    #[error("the service worker's response is an error or of a type this request cannot have")]
+    ServiceWorker,
+    /// A proxy asks for authentication (407), and nobody can be prompted.
+    #[error("the proxy asks for authentication")]
+    ProxyAuthentication,
+    /// A rule about the request's mode.
+    #[error("the request's mode forbids it: {0}")]
+    Mode(&'static str),
+    /// A `BlobSource` could not be read, or gave another number of bytes than it had promised.
+    #[error("the body could not be read: {0}")]
+    Body(String),
+    /// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch) said no.
+    #[error("the CORS preflight failed: {0}")]
+    CorsPreflight(#[from] PreflightFailure),
+    /// The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check) of the response said no.
+    #[error("the CORS check failed: {0}")]
+    Cors(#[from] CorsFailure),
+    /// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch) said no.
+    #[error("the redirect was not followed: {0}")]
+    Redirect(#[from] RedirectFailure),
+    /// The host name did not resolve.
+    #[error("{host} did not resolve: {reason}")]
+    Dns {
+        /// The host.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// [`FetchGroup::fetch`] of a keepalive request that the fetch group's ledger had no room for.
+    ///
+    /// [`FetchGroup::fetch`]: https://docs.rs/sendbeacon/latest/sendbeacon/struct.FetchGroup.html#method.fetch
+    #[error("the fetch group has no room for another keepalive request")]
+    KeepaliveQuota,
+    /// The [`Network`](crate::host::Network) cannot send such a request at all.
+    #[error("the request cannot be sent: {0}")]
+    Unsendable(String),
+    /// No connection could be made.
+    #[error("could not connect: {0}")]
+    Connect(String),
+    /// The TLS handshake failed.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// The connection broke, or the server did not speak HTTP.
+    #[error("the server's answer was cut short or was not HTTP: {0}")]
+    Protocol(String),
+    /// A limit on time was reached.
+    #[error("timed out: {kind} took more than {after:?}")]
+    Timeout {
+        /// Which limit.
+        kind: TimeoutKind,
+        /// The limit.
+        after: Duration,
+    },
+    /// Given up by this library or by the embedder, not by the network.
+    #[error("abandoned: {0}")]
+    Abandoned(#[from] AbandonReason),
+}
+
+/// Why a preflight failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PreflightFailure {
+    /// The preflight itself got no response.
+    #[error("no answer: {0}")]
+    Network(Box<NetworkError>),
+    /// Its response does not pass the CORS check.
+    #[error("{0}")]
+    Cors(CorsFailure),
+    /// Its status is not an ok status (200 to 299).
+    #[error("its status is {0}, not 200 to 299")]
+    Status(u16),
+    /// `Access-Control-Allow-Methods` or `Access-Control-Allow-Headers` does not parse.
+    #[error("{0} does not parse")]
+    Header(&'static str),
+    /// The method is not allowed.
+    #[error("Access-Control-Allow-Methods does not allow {0}")]
+    Method(http::Method),
+    /// A header is not allowed.
+    #[error("Access-Control-Allow-Headers does not allow {0}")]
+    HeaderName(http::HeaderName),
+}
+
+/// Why a CORS check failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CorsFailure {
+    /// No `Access-Control-Allow-Origin`.
+    #[error("Access-Control-Allow-Origin is missing")]
+    MissingAllowOrigin,
+    /// `Access-Control-Allow-Origin` names another origin, or is `*` for a request with credentials.
+    #[error("Access-Control-Allow-Origin does not name the request's origin")]
+    OriginMismatch,
+    /// `Access-Control-Allow-Credentials` is not `true` for a request with credentials.
+    #[error("Access-Control-Allow-Credentials is not \"true\"")]
+    Credentials,
+}
+
+/// Why a redirect was not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RedirectFailure {
+    /// `Location` is there more than once or is no URL.
+    #[error("Location is not one valid URL")]
+    InvalidLocation,
+    /// `Location`'s scheme is not an HTTP(S) scheme.
+    #[error("Location is not http or https")]
+    NotHttp,
+    /// The 21st redirect.
+    #[error("more than 20 redirects")]
+    TooMany,
+    /// `Location` has a user name or password where CORS forbids it.
+    #[error("Location includes credentials")]
+    Credentials,
+    /// The request's redirect mode is "error".
+    #[error("the request's redirect mode is \"error\"")]
+    Forbidden,
+}
+
+/// Which limit on time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TimeoutKind {
+    /// Name resolution, connecting and the TLS handshake.
+    #[error("connecting")]
+    Connect,
+    /// The whole fetch, from its first dispatch to the end of the response.
+    #[error("the whole fetch")]
+    Fetch,
+    /// The lifetime after the document has gone.
+    #[error("the lifetime after the document")]
+    AfterDocument,
+}
+
+/// Why a fetch was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AbandonReason {
+    /// The shutdown deadline came first.
+    #[error("the user agent shut down before it was done")]
+    Shutdown,
+    /// The user agent was dropped without a shutdown.
+    #[error("the user agent was dropped")]
+    Dropped,
+    /// The fetch group was terminated and the request has no keepalive flag.
+    #[error("its document was unloaded and it has no keepalive flag")]
+    Terminated,
+    /// Nobody waits for the response any more and the request has no keepalive flag.
+    #[error("nobody waits for it and it has no keepalive flag")]
+    Unwanted,
+    /// The code that ran it panicked.
+    #[error("the driver panicked")]
+    Panic,
+}

@@ -1,0 +1,162 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+use url::Url;
+
+use crate::{PartitionKey, Request, request::CredentialsMode};
+
+/// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache).
+///
+/// Bounded: a new key beyond [`MAX_KEYS`] pushes out the oldest; of one response at most
+/// [`MAX_ENTRIES_PER_KEY`] entries are kept. The lock is held for a look-up only, never across an
+/// await.
+#[derive(Debug, Default)]
+pub(crate) struct CorsPreflightCache(Mutex<Entries>);
+
+/// The longest max-age, in seconds: Chromium's two hours.
+const MAX_MAX_AGE: u64 = 7_200;
+const MAX_KEYS: usize = 512;
+const MAX_ENTRIES_PER_KEY: usize = 64;
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_key: HashMap<Key, Vec<Entry>>,
+    /// Keys in the order in which they came, for eviction.
+    order: VecDeque<Key>,
+}
+
+/// What all entries of a URL have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    partition: PartitionKey,
+    origin: HeaderValue,
+    url: Url,
+}
+
+/// A [cache entry](https://fetch.spec.whatwg.org/#cache-entry).
+#[derive(Debug)]
+struct Entry {
+    credentials: bool,
+    permits: Permits,
+    expires: Instant,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Permits {
+    /// `*` or a method.
+    Method(Box<str>),
+    /// `*` or a header name, lower case.
+    HeaderName(Box<str>),
+}
+
+impl CorsPreflightCache {
+    /// Whether there is a
+    /// [method cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-method) for the
+    /// request's method.
+    pub(super) fn matches_method(&self, request: &Request, now: Instant) -> bool {
+        self.matches(request, now, |permits| match permits {
+            Permits::Method(method) => **method == *request.method.as_str() || **method == *"*",
+            Permits::HeaderName(_) => false,
+        })
+    }
+
+    /// Whether there is a
+    /// [header-name cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-header).
+    pub(super) fn matches_header_name(
+        &self,
+        request: &Request,
+        name: &HeaderName,
+        now: Instant,
+    ) -> bool {
+        self.matches(request, now, |permits| match permits {
+            Permits::HeaderName(listed) => {
+                **listed == *name.as_str() || (**listed == *"*" && name != AUTHORIZATION)
+            }
+            Permits::Method(_) => false,
+        })
+    }
+
+    /// [Cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match).
+    fn matches(&self, request: &Request, now: Instant, permits: impl Fn(&Permits) -> bool) -> bool {
+        let includes_credentials = request.credentials == CredentialsMode::Include;
+        self.lock().by_key.get(&Key::of(request)).is_some_and(|entries| {
+            entries.iter().any(|entry| {
+                entry.expires > now
+                    && (entry.credentials || !includes_credentials)
+                    && permits(&entry.permits)
+            })
+        })
+    }
+
+    /// Steps 7.10 to 7.15 of CORS-preflight fetch: renews the entries that match and
+    /// [creates](https://fetch.spec.whatwg.org/#concept-cache-create-entry) those that do not.
+    pub(super) fn store(
+        &self,
+        request: &Request,
+        max_age: u64,
+        methods: &[&str],
+        header_names: &[&str],
+        now: Instant,
+    ) {
+        let expires = now + Duration::from_secs(max_age.min(MAX_MAX_AGE));
+        let credentials = request.credentials == CredentialsMode::Include;
+        let mut guard = self.lock();
+        let entries = guard.entries_of(Key::of(request));
+        entries.retain(|entry| entry.expires > now);
+        let methods = methods.iter().map(|method| Permits::Method((*method).into()));
+        let header_names =
+            header_names.iter().map(|name| Permits::HeaderName(name.to_ascii_lowercase().into()));
+        let is_same = |entry: &Entry, permits: &Permits| {
+            entry.credentials == credentials && entry.permits == *permits
+        };
+        for permits in methods.chain(header_names) {
+            match entries.iter().position(|entry| is_same(entry, &permits)) {
+                Some(at) => entries[at].expires = expires,
+                None if entries.len() < MAX_ENTRIES_PER_KEY => {
+                    entries.push(Entry { credentials, permits, expires });
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// [Clear cache entries](https://fetch.spec.whatwg.org/#concept-cache-clear).
+    pub(super) fn clear(&self, request: &Request) {
+        if let Some(entries) = self.lock().by_key.get_mut(&Key::of(request)) {
+            entries.clear();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // A panic cannot leave it half changed in a way that matters to a cache.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    fn entries_of(&mut self, key: Key) -> &mut Vec<Entry> {
+        if !self.by_key.contains_key(&key) {
+            if self.order.len() == MAX_KEYS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_key.remove(&oldest);
+            }
+            self.order.push_back(key.clone());
+        }
+        self.by_key.entry(key).or_default()
+    }
+}
+
+impl Key {
+    fn of(request: &Request) -> Self {
+        Self {
+            partition: request.client.network_partition_key.clone(),
+            origin: request.serialize_origin(),
+            url: request.current_url().clone(),
+        }
+    }
+}

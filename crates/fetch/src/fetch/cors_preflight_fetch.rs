@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{
+        ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION,
+    },
+};
+
+use super::{
+    FetchParams, cors_check::cors_check, http_network_or_cache_fetch::http_network_or_cache_fetch,
+    main_fetch::is_cors_safelisted_method,
+};
+use crate::{
+    PreflightFailure, Request,
+    headers::{
+        extract::{extract_delta_seconds, extract_tokens},
+        safelist::cors_unsafe_names,
+    },
+    request::{CredentialsMode, Mode, ResponseTainting},
+    response::drain_what_is_there,
+};
+
+/// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch).
+pub(super) async fn cors_preflight_fetch(
+    params: FetchParams<'_>,
+    request: &Request,
+) -> Result<(), PreflightFailure> {
+    let headers = cors_unsafe_names(&request.headers);
+    let preflight = preflight_request(request, &headers);
+    // Step 6.
+    let response = http_network_or_cache_fetch(params, &preflight)
+        .await
+        .map_err(|error| PreflightFailure::Network(Box::new(error)))?;
+    let (status, response_headers) = (response.status, response.headers);
+    drain_what_is_there(response.body);
+    check_preflight(params, request, &headers, status, &response_headers)
+}
+
+/// Steps 1 to 5.
+fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request {
+    // Step 1. The clone of the URL list keeps Origin tainted as the request's is.
+    let mut preflight = Request::new(Arc::clone(&request.client), request.current_url().clone());
+    preflight.method = Method::OPTIONS;
+    preflight.url_list.clone_from(&request.url_list);
+    preflight.origin = request.origin.clone();
+    preflight.referrer = request.referrer.clone();
+    preflight.referrer_policy = request.referrer_policy;
+    preflight.mode = Mode::Cors;
+    preflight.response_tainting = ResponseTainting::Cors;
+    // Step 2.
+    preflight.headers.append(ACCEPT, HeaderValue::from_static("*/*"));
+    // Step 3. A method is a token, so a header value.
+    if let Ok(method) = HeaderValue::from_str(request.method.as_str()) {
+        preflight.headers.append(ACCESS_CONTROL_REQUEST_METHOD, method);
+    }
+    // Steps 4 and 5.
+    if !unsafe_names.is_empty() {
+        let names: Vec<&str> = unsafe_names.iter().map(HeaderName::as_str).collect();
+        if let Ok(value) = HeaderValue::try_from(names.join(",")) {
+            preflight.headers.append(ACCESS_CONTROL_REQUEST_HEADERS, value);
+        }
+    }
+    preflight
+}
+
+/// Steps 7 and 8.
+fn check_preflight(
+    params: FetchParams<'_>,
+    request: &Request,
+    unsafe_names: &[HeaderName],
+    status: StatusCode,
+    response_headers: &HeaderMap,
+) -> Result<(), PreflightFailure> {
+    // Step 7. Step 8.
+    cors_check(request, response_headers).map_err(PreflightFailure::Cors)?;
+    if !status.is_success() {
+        return Err(PreflightFailure::Status(status.as_u16()));
+    }
+    // Steps 7.1 to 7.3.
+    let methods = extract_tokens(response_headers, &ACCESS_CONTROL_ALLOW_METHODS)
+        .map_err(|_| PreflightFailure::Header("Access-Control-Allow-Methods"))?;
+    let header_names = extract_tokens(response_headers, &ACCESS_CONTROL_ALLOW_HEADERS)
+        .map_err(|_| PreflightFailure::Header("Access-Control-Allow-Headers"))?
+        .unwrap_or_default();
+    // Step 7.4.
+    let method = request.method.as_str();
+    let methods = match methods {
+        Some(methods) => methods,
+        None if request.use_cors_preflight => vec![method],
+        None => Vec::new(),
+    };
+    // Step 7.5. Method names are case-sensitive, and `*` is one where credentials are included.
+    let wildcard_counts = request.credentials != CredentialsMode::Include;
+    let method_is_allowed = methods.contains(&method)
+        || is_cors_safelisted_method(&request.method)
+        || (wildcard_counts && methods.contains(&"*"));
+    if !method_is_allowed {
+        return Err(PreflightFailure::Method(request.method.clone()));
+    }
+    // Steps 7.6 and 7.7.
+    let is_listed =
+        |name: &HeaderName| header_names.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()));
+    let any_name = wildcard_counts && header_names.contains(&"*");
+    if request.headers.contains_key(AUTHORIZATION) && !is_listed(&AUTHORIZATION) {
+        return Err(PreflightFailure::HeaderName(AUTHORIZATION));
+    }
+    if let Some(name) = unsafe_names.iter().find(|name| !any_name && !is_listed(name)) {
+        return Err(PreflightFailure::HeaderName(name.clone()));
+    }
+    // Step 7.8. Step 7.9.
+    let max_age = extract_delta_seconds(response_headers, &ACCESS_CONTROL_MAX_AGE).unwrap_or(5);
+    // Steps 7.10 to 7.15.
+    let now = params.profile.clock.now();
+    params.profile.cors_preflight_cache.store(request, max_age, &methods, &header_names, now);
+    // Step 7.16.
+    Ok(())
+}

@@ -1,0 +1,71 @@
+use http::{
+    HeaderMap, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE},
+};
+
+use crate::{
+    RedirectFailure, Request,
+    origin::same_origin,
+    policy::referrer::set_policy_on_redirect,
+    request::{Mode, ResponseTainting},
+    response::location_url,
+};
+
+/// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch), up to its call of main
+/// fetch: false where there is no `Location` and the response stands.
+pub(super) fn http_redirect_fetch(
+    request: &mut Request,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Result<bool, RedirectFailure> {
+    // Steps 3 to 5.
+    let Some(location_url) = location_url(headers, request.current_url())? else {
+        return Ok(false);
+    };
+    // Step 6.
+    if !matches!(location_url.scheme(), "http" | "https") {
+        return Err(RedirectFailure::NotHttp);
+    }
+    // Step 7.
+    if request.redirect_count == 20 {
+        return Err(RedirectFailure::TooMany);
+    }
+    // Step 8.
+    request.redirect_count += 1;
+    let includes_credentials =
+        !location_url.username().is_empty() || location_url.password().is_some();
+    // Step 9.
+    let is_cross_origin = !request.origin.is_same_origin_with_url(&location_url);
+    if request.mode == Mode::Cors && includes_credentials && is_cross_origin {
+        return Err(RedirectFailure::Credentials);
+    }
+    // Step 10.
+    if request.response_tainting == ResponseTainting::Cors && includes_credentials {
+        return Err(RedirectFailure::Credentials);
+    }
+    // Step 11 does not concern us: a body always has a source. Step 12.
+    let becomes_get = match status.as_u16() {
+        301 | 302 => request.method == Method::POST,
+        303 => !matches!(request.method, Method::GET | Method::HEAD),
+        _ => false,
+    };
+    if becomes_get {
+        // Step 12.1.
+        request.method = Method::GET;
+        request.body = None;
+        // Step 12.2: the request-body-header names.
+        for name in [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE] {
+            request.headers.remove(name);
+        }
+    }
+    // Step 13: the CORS non-wildcard request-header name.
+    if !same_origin(request.current_url(), &location_url) {
+        request.headers.remove(AUTHORIZATION);
+    }
+    // Step 14: the body keeps its source, from which each hop reads it. Step 18.
+    request.url_list.push(location_url);
+    // Step 19.
+    set_policy_on_redirect(request, headers);
+    // Steps 20 to 22: the caller's loop.
+    Ok(true)
+}

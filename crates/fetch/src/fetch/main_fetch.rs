@@ -1,0 +1,142 @@
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+
+use super::{
+    FetchParams, Observation,
+    http_fetch::{Fetched, http_fetch},
+};
+use crate::{
+    NetworkError, Request, Response,
+    headers::safelist::cors_unsafe_names,
+    host::NetworkResponse,
+    policy::{
+        bad_port,
+        csp::{self, CspViolation},
+        hsts, mixed_content, referrer, upgrade_insecure_requests,
+    },
+    request::{Mode, RedirectMode, Referrer, ResponseTainting},
+};
+
+/// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch).
+///
+/// NB: each turn of the loop is one run of the standard's algorithm: the first with recursive false,
+/// those after a redirect with recursive true.
+pub(super) async fn main_fetch(
+    params: FetchParams<'_>,
+    mut request: Request,
+) -> Result<Response, NetworkError> {
+    let mut preflighted = false;
+    loop {
+        let fetched = main_fetch_once(params, &mut request, &mut preflighted).await;
+        match fetched {
+            Ok(Fetched::Redirected) => {}
+            Ok(Fetched::Response(response)) => return Ok(handover(request, response)),
+            Err(error) => {
+                // Step 12 of every run that preflighted: one that a later run's network error
+                // passes through clears, too.
+                if preflighted {
+                    params.profile.cors_preflight_cache.clear(&request);
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Steps 1 to 12.
+async fn main_fetch_once(
+    params: FetchParams<'_>,
+    request: &mut Request,
+    preflighted: &mut bool,
+) -> Result<Fetched, NetworkError> {
+    // Step 3 does not concern us: the local-URLs-only flag is never set. Step 4.
+    report_all(params, csp::report_only_violations(request));
+    // Step 5. Step 6 leaves a request without destination as it is.
+    let client = Arc::clone(&request.client);
+    upgrade_insecure_requests::upgrade(&client, request.current_url_mut());
+    // Step 7.
+    if let Some(port) = bad_port::blocked_port(request.current_url()) {
+        return Err(NetworkError::BadPort(port));
+    }
+    if mixed_content::is_blocked(&client, request.current_url()) {
+        return Err(NetworkError::MixedContent);
+    }
+    let violations = csp::enforced_violations(request);
+    if let Some(violation) = violations.first() {
+        let policy = violation.original_policy.clone();
+        report_all(params, violations);
+        return Err(NetworkError::Csp { policy });
+    }
+    // Step 8.
+    let policy = request.effective_referrer_policy();
+    request.referrer_policy = Some(policy);
+    // Step 9.
+    if request.referrer != Referrer::NoReferrer {
+        request.referrer = referrer::determine_referrer(request, policy);
+    }
+    // Step 10.
+    let profile = params.profile;
+    hsts::upgrade(&*profile.hsts, request.current_url_mut(), profile.clock.wall());
+    // Step 12.
+    let is_http = matches!(request.current_url().scheme(), "http" | "https");
+    let is_same_origin = request.origin.is_same_origin_with_url(request.current_url());
+    let (tainting, make_cors_preflight) =
+        if is_same_origin && request.response_tainting == ResponseTainting::Basic {
+            (ResponseTainting::Basic, false)
+        } else if request.mode == Mode::SameOrigin {
+            return Err(NetworkError::Mode("\"same-origin\", and the URL is of another origin"));
+        } else if request.mode == Mode::NoCors {
+            if request.redirect != RedirectMode::Follow {
+                return Err(NetworkError::Mode("\"no-cors\", and redirects are not followed"));
+            }
+            (ResponseTainting::Opaque, false)
+        } else {
+            (ResponseTainting::Cors, request.use_cors_preflight || has_unsafe_parts(request))
+        };
+    if !is_http {
+        return Err(NetworkError::Mode("the URL is neither http nor https"));
+    }
+    request.response_tainting = tainting;
+    *preflighted |= make_cors_preflight;
+    http_fetch(params, request, make_cors_preflight).await
+}
+
+fn report_all(params: FetchParams<'_>, violations: Vec<CspViolation>) {
+    for violation in violations {
+        params.observer.observe(Observation::CspViolation(Box::new(violation)));
+    }
+}
+
+fn has_unsafe_parts(request: &Request) -> bool {
+    request.unsafe_request
+        && (!is_cors_safelisted_method(&request.method)
+            || !cors_unsafe_names(&request.headers).is_empty())
+}
+
+/// A [CORS-safelisted method](https://fetch.spec.whatwg.org/#cors-safelisted-method).
+pub(super) fn is_cors_safelisted_method(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::POST)
+}
+
+/// Steps 14 to 22, and what of
+/// [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) is not the caller's.
+fn handover(request: Request, mut response: NetworkResponse) -> Response {
+    // Steps 20 and 21 block scripts, styles and ranges, which a request without destination has not.
+    // Step 22.
+    let has_no_body = request.method == Method::HEAD || is_null_body_status(response.status);
+    if has_no_body {
+        response.body = Box::pin(None);
+    }
+    let is_redirect = crate::response::is_redirect_status(response.status);
+    if is_redirect && request.redirect == RedirectMode::Manual {
+        return Response::opaque_redirect(request, response);
+    }
+    // Steps 14 and 16.
+    Response::filtered(request, response)
+}
+
+/// A [null body status](https://fetch.spec.whatwg.org/#null-body-status).
+fn is_null_body_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 101 | 103 | 204 | 205 | 304)
+}

@@ -1,0 +1,184 @@
+//! [Fetching](https://fetch.spec.whatwg.org/#fetching), one file for a section.
+//!
+//! The standard's algorithms call each other in a ring: main fetch, HTTP fetch, HTTP-redirect fetch
+//! and main fetch again. Here the ring is a loop in [`main_fetch`](main_fetch::main_fetch).
+
+mod cors_check;
+mod cors_preflight_cache;
+mod cors_preflight_fetch;
+mod cross_origin_resource_policy;
+mod http_fetch;
+mod http_network_fetch;
+mod http_network_or_cache_fetch;
+mod http_redirect_fetch;
+mod main_fetch;
+
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, ACCEPT_LANGUAGE},
+};
+use url::Url;
+
+use self::cors_preflight_cache::CorsPreflightCache;
+use crate::{
+    CspViolation, NetworkError, Request, Response,
+    host::{
+        AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
+        ServiceWorkers,
+    },
+    policy::hsts::MemoryHstsStore,
+};
+
+/// What all fetches of one profile share: where the standard says "the user agent's".
+///
+/// Embedders do not meet it: they give each service to `sendbeacon`'s builder on its own.
+#[non_exhaustive]
+pub struct Profile {
+    /// HTTP-network fetch.
+    pub network: Arc<dyn Network>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The cookie store. Default: none.
+    pub cookies: Arc<dyn CookieStore>,
+    /// Known HSTS hosts. Default: in memory.
+    pub hsts: Arc<dyn HstsStore>,
+    /// Authentication entries. Default: none.
+    pub authentication_entries: Arc<dyn AuthenticationEntries>,
+    /// The HTTP cache. Default: none.
+    pub http_cache: Arc<dyn HttpCache>,
+    /// The interceptor. Default: none.
+    pub interceptor: Arc<dyn Interceptor>,
+    /// Service workers. Default: none.
+    pub service_workers: Arc<dyn ServiceWorkers>,
+    /// The [default `User-Agent` value](https://fetch.spec.whatwg.org/#default-user-agent-value).
+    pub user_agent: HeaderValue,
+    /// `Accept-Language` of clients that have none of their own.
+    pub accept_language: Option<HeaderValue>,
+    /// [`Priority`](https://www.rfc-editor.org/rfc/rfc9218) of beacons. Default: `u=6`, background.
+    pub beacon_priority: Option<HeaderValue>,
+    /// Headers that the embedder adds to every request that does not have them.
+    pub extra_headers: HeaderMap,
+    cors_preflight_cache: CorsPreflightCache,
+}
+
+impl Profile {
+    /// A profile that knows nothing yet.
+    pub fn new(network: Arc<dyn Network>, clock: Arc<dyn Clock>, user_agent: HeaderValue) -> Self {
+        Self {
+            network,
+            clock,
+            cookies: Arc::new(()),
+            hsts: Arc::new(MemoryHstsStore::default()),
+            authentication_entries: Arc::new(()),
+            http_cache: Arc::new(()),
+            interceptor: Arc::new(()),
+            service_workers: Arc::new(()),
+            user_agent,
+            accept_language: None,
+            beacon_priority: Some(HeaderValue::from_static("u=6")),
+            extra_headers: HeaderMap::new(),
+            cors_preflight_cache: CorsPreflightCache::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile").finish_non_exhaustive()
+    }
+}
+
+/// Whoever runs a fetch: hears what happens on the way, and knows about the document.
+pub trait Observer: Send + Sync {
+    /// Takes what happened. Must not block.
+    fn observe(&self, observation: Observation);
+
+    /// Whether the document that made the request has gone.
+    fn document_is_gone(&self) -> bool;
+}
+
+/// For a caller who wants to know nothing and has no document.
+impl Observer for () {
+    fn observe(&self, _: Observation) {}
+
+    fn document_is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// What happened to a fetch on the way.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Observation {
+    /// It violates a Content Security Policy of its client, for the engine to report.
+    CspViolation(Box<CspViolation>),
+    /// A request goes to the network.
+    RequestSent {
+        /// Its method: `OPTIONS` is a preflight.
+        method: Method,
+        /// Its URL.
+        url: Url,
+        /// Its headers, without those of HTTP/1.1 framing.
+        headers: HeaderMap,
+    },
+    /// The head of a response came, a preflight's or a redirect included.
+    ResponseStarted {
+        /// The request's URL.
+        url: Url,
+        /// Status.
+        status: StatusCode,
+        /// Headers, unfiltered.
+        headers: HeaderMap,
+    },
+    /// A redirect is followed.
+    Redirected {
+        /// To where.
+        url: Url,
+    },
+    /// A response over a secure transport asks to
+    /// [clear site data](https://w3c.github.io/webappsec-clear-site-data/), which is the engine's to do.
+    ClearSiteData {
+        /// The response's URL.
+        url: Url,
+        /// The value of its `Clear-Site-Data` header.
+        value: HeaderValue,
+    },
+}
+
+/// [Fetch params](https://fetch.spec.whatwg.org/#fetch-params), without the request.
+#[derive(Clone, Copy)]
+struct FetchParams<'a> {
+    profile: &'a Profile,
+    observer: &'a dyn Observer,
+}
+
+/// [Fetch](https://fetch.spec.whatwg.org/#concept-fetch) `request`, to the head of its response.
+///
+/// The caller holds the fetch record: it keeps the request's reservation until the body has ended,
+/// and drops the future to abort.
+///
+/// # Errors
+/// A network error, with its reason.
+pub async fn fetch(
+    profile: &Profile,
+    observer: &dyn Observer,
+    mut request: Request,
+) -> Result<Response, NetworkError> {
+    // Steps 1 to 11 and 15 have nothing to do here: the client is known, there are no preloads, and
+    // timing is the caller's. Step 12.
+    let headers = &mut request.headers;
+    if !headers.contains_key(ACCEPT) {
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    }
+    // Steps 13 and 14.
+    if !headers.contains_key(ACCEPT_LANGUAGE) {
+        let of_client = request.client.accept_language.as_ref();
+        if let Some(value) = of_client.or(profile.accept_language.as_ref()) {
+            headers.insert(ACCEPT_LANGUAGE, value.clone());
+        }
+    }
+    // Step 16 is the caller's. Steps 17 and 18.
+    main_fetch::main_fetch(FetchParams { profile, observer }, request).await
+}

@@ -1,0 +1,115 @@
+//! Getting and [extracting](https://fetch.spec.whatwg.org/#extract-header-list-values) header values.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
+
+/// The value does not parse per its ABNF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure;
+
+/// [Get](https://fetch.spec.whatwg.org/#concept-header-list-get) a header: its values, separated by
+/// `, `.
+pub(crate) fn get<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let mut values = headers.get_all(name).iter();
+    // Step 1.
+    let first = values.next()?;
+    // Step 2.
+    let mut all = Cow::Borrowed(first.as_bytes());
+    for value in values {
+        let all = all.to_mut();
+        all.extend_from_slice(b", ");
+        all.extend_from_slice(value.as_bytes());
+    }
+    Some(all)
+}
+
+/// [Extract header list values](https://fetch.spec.whatwg.org/#extract-header-list-values) of a
+/// header whose ABNF is a list of tokens (`#method`, `#field-name`); `Ok(None)` is null.
+pub(crate) fn extract_tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<Vec<&'a str>>, Failure> {
+    // Step 1.
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    // Step 3.
+    let mut values = Vec::new();
+    // Step 4.
+    for header in headers.get_all(name) {
+        let text = header.to_str().map_err(|_| Failure)?;
+        for element in text.split(',') {
+            let token = element.trim_matches([' ', '\t']);
+            // A recipient ignores empty list elements (RFC 9110, 5.6.1.2).
+            if token.is_empty() {
+                continue;
+            }
+            if !token.bytes().all(is_token_byte) {
+                return Err(Failure);
+            }
+            values.push(token);
+        }
+    }
+    // Step 5.
+    Ok(Some(values))
+}
+
+/// The value of a header whose ABNF is `delta-seconds` and that may be there once; failure and null
+/// are both `None`. More digits than a `u64` takes are as many seconds as it takes.
+pub(crate) fn extract_delta_seconds(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let digits = value.to_str().ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header::VARY};
+
+    use super::*;
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (VARY, HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn values_are_joined_with_a_comma_and_a_space() {
+        assert_eq!(get(&headers(&["a", "b, c"]), &VARY).as_deref(), Some(&b"a, b, c"[..]));
+        assert_eq!(get(&headers(&[]), &VARY), None);
+    }
+
+    #[test]
+    fn token_lists_skip_empty_elements_and_fail_on_anything_else() {
+        assert_eq!(
+            extract_tokens(&headers(&["a ,, B\t", "*"]), &VARY),
+            Ok(Some(vec!["a", "B", "*"]))
+        );
+        assert_eq!(extract_tokens(&headers(&[""]), &VARY), Ok(Some(vec![])));
+        assert_eq!(extract_tokens(&headers(&["a", "a b"]), &VARY), Err(Failure));
+        assert_eq!(extract_tokens(&headers(&["\"a\""]), &VARY), Err(Failure));
+        assert_eq!(extract_tokens(&headers(&[]), &VARY), Ok(None));
+    }
+
+    #[test]
+    fn delta_seconds_are_digits_only_and_once() {
+        for (values, seconds) in [
+            (&["60"][..], Some(60)),
+            (&["99999999999999999999999"], Some(u64::MAX)),
+            (&["-1"], None),
+            (&["+1"], None),
+            (&["1.5"], None),
+            (&[""], None),
+            (&["1", "2"], None),
+            (&[], None),
+        ] {
+            assert_eq!(extract_delta_seconds(&headers(values), &VARY), seconds, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Headers: the safelist, lists of values, and those that Fetch itself appends.
+
+pub(crate) mod extract;
+pub(crate) mod origin_header;
+pub(crate) mod safelist;
+pub(crate) mod sec_fetch;

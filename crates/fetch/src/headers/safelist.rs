@@ -1,0 +1,161 @@
+//! The [CORS-safelisted request-headers](https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
+
+use std::str::FromStr;
+
+use data_url::mime::Mime;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE, RANGE},
+};
+
+/// Whether (name, value) is a
+/// [CORS-safelisted request-header](https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
+pub(crate) fn is_cors_safelisted(name: &HeaderName, value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    // Step 1.
+    if bytes.len() > 128 {
+        return false;
+    }
+    // Step 2.
+    match *name {
+        ACCEPT => !bytes.iter().copied().any(is_cors_unsafe),
+        ACCEPT_LANGUAGE | CONTENT_LANGUAGE => {
+            bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b" *,-.;=".contains(&byte))
+        }
+        CONTENT_TYPE => {
+            // Step 2.1.
+            if bytes.iter().copied().any(is_cors_unsafe) {
+                return false;
+            }
+            // Steps 2.2 to 2.4. A non-ASCII value has an essence of no interest: none of the three
+            // has such bytes, but a parameter may.
+            let isomorphic_decoded: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+            Mime::from_str(&isomorphic_decoded).is_ok_and(|mime| {
+                matches!(
+                    (&*mime.type_, &*mime.subtype),
+                    ("application", "x-www-form-urlencoded")
+                        | ("multipart", "form-data")
+                        | ("text", "plain")
+                )
+            })
+        }
+        RANGE => is_safelisted_range(bytes),
+        _ => false,
+    }
+}
+
+/// The [CORS-unsafe request-header names](https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names)
+/// of a header list, sorted.
+pub(crate) fn cors_unsafe_names(headers: &HeaderMap) -> Vec<HeaderName> {
+    // Steps 1 to 3.
+    let mut unsafe_names = Vec::new();
+    let mut potentially_unsafe_names = Vec::new();
+    let mut safelist_value_size = 0;
+    // Step 4.
+    for (name, value) in headers {
+        if is_cors_safelisted(name, value) {
+            potentially_unsafe_names.push(name.clone());
+            safelist_value_size += value.len();
+        } else {
+            unsafe_names.push(name.clone());
+        }
+    }
+    // Step 5.
+    if safelist_value_size > 1024 {
+        unsafe_names.append(&mut potentially_unsafe_names);
+    }
+    // Step 6.
+    unsafe_names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    unsafe_names.dedup();
+    unsafe_names
+}
+
+/// A [CORS-unsafe request-header byte](https://fetch.spec.whatwg.org/#cors-unsafe-request-header-byte).
+fn is_cors_unsafe(byte: u8) -> bool {
+    (byte < 0x20 && byte != b'\t') || b"\"():<>?@[\\]{}\x7F".contains(&byte)
+}
+
+/// Whether [parsing a single range header value](https://fetch.spec.whatwg.org/#simple-range-header-value)
+/// without whitespace succeeds with a start: `bytes=0-` or `bytes=0-9`.
+fn is_safelisted_range(value: &[u8]) -> bool {
+    let Some((start, end)) = str::from_utf8(value)
+        .ok()
+        .and_then(|value| value.strip_prefix("bytes="))
+        .and_then(|range| range.split_once('-'))
+    else {
+        return false;
+    };
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| text.parse::<u128>().unwrap_or(u128::MAX);
+    is_digits(start)
+        && is_digits(end)
+        && !start.is_empty()
+        && (end.is_empty() || number(start) <= number(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_type(value: &str) -> bool {
+        is_cors_safelisted(&CONTENT_TYPE, &HeaderValue::from_bytes(value.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn three_essences_are_safelisted_whatever_their_parameters() {
+        for value in [
+            "text/plain",
+            "text/plain;charset=UTF-8",
+            "TEXT/Plain;x",
+            " text/plain ",
+            "text/plain;\tcharset=x",
+            "multipart/form-data; boundary=x",
+            "application/x-www-form-urlencoded;charset=UTF-8",
+        ] {
+            assert!(content_type(value), "{value}");
+        }
+        for value in [
+            "application/json",
+            "application/octet-stream",
+            "text/html",
+            "text/plain; a=\"b\"",
+            "text/plain,text/html",
+            "text",
+            "/",
+            "foo bar",
+            "",
+        ] {
+            assert!(!content_type(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_value_longer_than_128_bytes_is_not_safelisted() {
+        let value = |length: usize| format!("text/plain;{}", "x".repeat(length - 11));
+        assert!(content_type(&value(128)));
+        assert!(!content_type(&value(129)));
+    }
+
+    #[test]
+    fn only_a_range_with_a_start_is_safelisted() {
+        let range = |value| is_cors_safelisted(&RANGE, &HeaderValue::from_static(value));
+        assert!(range("bytes=0-") && range("bytes=1-9"));
+        assert!(
+            !range("bytes=-5") && !range("bytes=9-1") && !range("bytes = 0-") && !range("x=0-")
+        );
+        assert!(!range("bytes=0-1,2-3"));
+    }
+
+    #[test]
+    fn names_are_sorted_and_too_many_safelisted_bytes_are_unsafe() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-b", HeaderValue::from_static("1"));
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append(ACCEPT, HeaderValue::from_static("*/*"));
+        assert_eq!(cors_unsafe_names(&headers), ["x-a", "x-b"]);
+        for _ in 0..9 {
+            headers.append(ACCEPT, HeaderValue::try_from("y".repeat(120)).unwrap());
+        }
+        assert_eq!(cors_unsafe_names(&headers), ["accept", "x-a", "x-b"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! The [Fetch metadata headers](https://w3c.github.io/webappsec-fetch-metadata/).
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{Request, policy::secure_contexts::is_potentially_trustworthy, request::Mode};
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// [Append the Fetch metadata headers](https://w3c.github.io/webappsec-fetch-metadata/#abstract-opdef-append-the-fetch-metadata-headers-for-a-request)
+/// for `request` to `headers`, the header list of its clone.
+pub(crate) fn append_fetch_metadata(request: &Request, headers: &mut HeaderMap) {
+    // Step 1. NB: the text says the request's URL, the first of its list. Browsers ask the current
+    // URL, and so the headers come and go with the trustworthiness of each hop.
+    if !is_potentially_trustworthy(request.current_url()) {
+        return;
+    }
+    // Step 2: the destination of all our requests is the empty string.
+    headers.insert(SEC_FETCH_DEST, HeaderValue::from_static("empty"));
+    // Step 3.
+    let mode = match request.mode {
+        Mode::Cors => "cors",
+        Mode::NoCors => "no-cors",
+        Mode::SameOrigin => "same-origin",
+    };
+    headers.insert(SEC_FETCH_MODE, HeaderValue::from_static(mode));
+    // Step 4. Step 5 concerns navigations.
+    headers.insert(SEC_FETCH_SITE, HeaderValue::from_static(site(request)));
+}
+
+/// [Set the `Sec-Fetch-Site` header](https://w3c.github.io/webappsec-fetch-metadata/#abstract-opdef-set-site).
+fn site(request: &Request) -> &'static str {
+    // Step 3. Step 4 concerns navigations.
+    let mut value = "same-origin";
+    // Step 5.
+    for url in request.url_list() {
+        if request.origin.is_same_origin_with_url(url) {
+            continue;
+        }
+        if !request.origin.is_same_site_with_url(url) {
+            return "cross-site";
+        }
+        value = "same-site";
+    }
+    // Step 6.
+    value
+}

@@ -1,0 +1,307 @@
+//! The services an embedder may provide.
+//!
+//! Each is small, object-safe and `Send + Sync`. The library calls them on its network side, never
+//! on the thread that runs scripts, unless the method says otherwise. No method may block.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use crate::{Client, NetworkError, PartitionKey, Request, ResponseType};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The answer of a service that some engines know at once and others have to ask another thread or
+/// process for.
+pub enum Answer<T> {
+    /// Known now.
+    Ready(T),
+    /// Known when the future completes. Dropping the future withdraws the question.
+    Later(BoxFuture<'static, T>),
+}
+
+impl<T> Answer<T> {
+    /// The value, waiting for it where it is not known yet.
+    pub async fn get(self) -> T {
+        match self {
+            Self::Ready(value) => value,
+            Self::Later(future) => future.await,
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(value) => f.debug_tuple("Ready").field(value).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
+}
+
+/// One HTTP request and its response: what is below
+/// [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch).
+///
+/// `sendbeacon-net` is the default implementation. An engine with a network stack of its own
+/// implements this one method instead.
+pub trait Network: Send + Sync {
+    /// Sends `request` and completes with the head of the final (not 1xx) response.
+    ///
+    /// The implementation
+    /// * writes the header list as it is, adding only what HTTP/1.1 framing needs (`Host`,
+    ///   `Connection`), and never follows redirects, stores cookies or decodes content;
+    /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
+    /// * sends a request at most once, unless no byte of it can have been acted on.
+    ///
+    /// Dropping the future, or the response's body before its end, abandons the request; the
+    /// connection is then not reused.
+    fn http_network_fetch(
+        &self,
+        request: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>>;
+}
+
+/// A request as it goes to the wire.
+#[derive(Clone, Debug)]
+pub struct NetworkRequest {
+    /// Method.
+    pub method: Method,
+    /// Absolute `http` or `https` URL. Its fragment and credentials are not sent.
+    pub url: Url,
+    /// Every header of the request except those of HTTP/1.1 framing.
+    pub headers: HeaderMap,
+    /// Body, whole; `Content-Length` is already among the headers.
+    pub body: Bytes,
+    /// Which connections it may use.
+    pub connection: ConnectionKey,
+    /// Whether it needs a connection of its own making: the last one was to the wrong server (421).
+    pub force_new_connection: bool,
+}
+
+/// What, beside the URL's origin, two requests must share to share a connection
+/// ([connection pool](https://fetch.spec.whatwg.org/#concept-connection-pool)).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    /// The client's network partition key.
+    pub partition: PartitionKey,
+    /// Whether the request includes credentials.
+    pub credentials: bool,
+}
+
+/// The head of a response, and its body still to be read.
+pub struct NetworkResponse {
+    /// Status, 200 to 999.
+    pub status: StatusCode,
+    /// Header list, values as they were received.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: ResponseBody,
+}
+
+impl fmt::Debug for NetworkResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkResponse")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A response body: chunks until `None`, or an error after which nothing more comes.
+pub type ResponseBody = Pin<Box<dyn BodyStream>>;
+
+/// The bytes of a response body as they arrive.
+pub trait BodyStream: Send {
+    /// The next chunk, or `None` at the end.
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>>;
+}
+
+/// A body that is all there, or none.
+impl BodyStream for Option<Bytes> {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        Poll::Ready(self.take().map(Ok))
+    }
+}
+
+/// The clocks.
+pub trait Clock: Send + Sync {
+    /// Now, on the monotonic clock: never earlier than an answer given before.
+    fn now(&self) -> Instant;
+
+    /// Now, on the wall clock.
+    fn wall(&self) -> SystemTime;
+}
+
+/// Where cookies are: what Fetch asks of the
+/// [cookie store](https://fetch.spec.whatwg.org/#cookies).
+pub trait CookieStore: Send + Sync {
+    /// [Retrieve cookies](https://fetch.spec.whatwg.org/#append-a-request-cookie-header) and serialise
+    /// them to the value of a `Cookie` header; `None` if there are none, or none may be sent.
+    fn retrieve(&self, context: CookieContext<'_>) -> Answer<Option<HeaderValue>>;
+
+    /// [Parse and store](https://fetch.spec.whatwg.org/#parse-and-store-response-set-cookie-headers)
+    /// the values of a response's `Set-Cookie` headers, at least one.
+    fn store(&self, context: CookieContext<'_>, set_cookie: Vec<HeaderValue>) -> Answer<()>;
+}
+
+/// The default store: there are no cookies.
+impl CookieStore for () {
+    fn retrieve(&self, _: CookieContext<'_>) -> Answer<Option<HeaderValue>> {
+        Answer::Ready(None)
+    }
+
+    fn store(&self, _: CookieContext<'_>, _: Vec<HeaderValue>) -> Answer<()> {
+        Answer::Ready(())
+    }
+}
+
+/// What decides which cookies a request may send and set.
+#[derive(Clone, Copy, Debug)]
+pub struct CookieContext<'a> {
+    /// The request's current URL.
+    pub url: &'a Url,
+    /// The request's client: partition, ancestors, the embedder's document.
+    pub client: &'a Client,
+    /// The [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
+    pub same_site: SameSiteMode,
+}
+
+/// A request's [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SameSiteMode {
+    /// `strict-or-less`
+    StrictOrLess,
+    /// `lax-or-less`
+    LaxOrLess,
+    /// `unset-or-less`
+    UnsetOrLess,
+}
+
+/// Known HSTS hosts.
+pub trait HstsStore: Send + Sync {
+    /// What is known of exactly this domain (lower case, no final dot).
+    fn get(&self, domain: &str) -> Option<HstsEntry>;
+
+    /// Remembers, or with `None` forgets, this domain.
+    fn set(&self, domain: &str, entry: Option<HstsEntry>);
+}
+
+/// A [known HSTS host](https://www.rfc-editor.org/rfc/rfc6797#section-8.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HstsEntry {
+    /// When it is no longer one.
+    pub expires: SystemTime,
+    /// Whether its subdomains are meant, too.
+    pub include_subdomains: bool,
+}
+
+/// [Authentication entries](https://fetch.spec.whatwg.org/#authentication-entries).
+pub trait AuthenticationEntries: Send + Sync {
+    /// The value of the `Authorization` header for a request of `client` to `url`, if there is an
+    /// entry. Nobody is prompted: a beacon has no traversable for user prompts.
+    fn authorization(&self, url: &Url, client: &Client) -> Answer<Option<HeaderValue>>;
+}
+
+/// The default: there are none.
+impl AuthenticationEntries for () {
+    fn authorization(&self, _: &Url, _: &Client) -> Answer<Option<HeaderValue>> {
+        Answer::Ready(None)
+    }
+}
+
+/// The HTTP cache, as far as requests that are never answered from it concern it.
+pub trait HttpCache: Send + Sync {
+    /// [Invalidates](https://www.rfc-editor.org/rfc/rfc9111#section-4.4) what is stored for `url`
+    /// under `partition`: an unsafe request to it was answered with 200 to 399.
+    fn invalidate(&self, url: &Url, partition: &PartitionKey);
+}
+
+/// The default: there is none.
+impl HttpCache for () {
+    fn invalidate(&self, _: &Url, _: &PartitionKey) {}
+}
+
+/// Whoever looks at each request before it is sent: content blockers, automation
+/// ([WebDriver BiDi's "before request sent"](https://w3c.github.io/webdriver-bidi/#webdriver-bidi-before-request-sent)).
+pub trait Interceptor: Send + Sync {
+    /// Decides about one request to the network, a redirected one and a preflight included.
+    fn before_request_sent(&self, request: InterceptedRequest<'_>) -> Answer<Interception>;
+}
+
+/// The default: everything goes on.
+impl Interceptor for () {
+    fn before_request_sent(&self, _: InterceptedRequest<'_>) -> Answer<Interception> {
+        Answer::Ready(Interception::Continue)
+    }
+}
+
+/// What an [`Interceptor`] sees.
+#[derive(Clone, Copy, Debug)]
+pub struct InterceptedRequest<'a> {
+    /// The request: URL list, initiator type, keepalive, client.
+    pub request: &'a Request,
+    /// The headers as they would go to the wire.
+    pub headers: &'a HeaderMap,
+    /// The body, whole; empty if there is none.
+    pub body: &'a Bytes,
+    /// Whether the document that made it has gone.
+    pub document_is_gone: bool,
+}
+
+/// What an [`Interceptor`] decides.
+#[derive(Debug)]
+pub enum Interception {
+    /// Send it as it is.
+    Continue,
+    /// Send it with these headers in place of its own. `Content-Length` stays what it was.
+    ContinueWith(HeaderMap),
+    /// Do not send it: [`NetworkError::Intercepted`].
+    Block,
+    /// Do not send it; this is its response.
+    Respond(NetworkResponse),
+}
+
+/// [Handle fetch](https://w3c.github.io/ServiceWorker/#handle-fetch): the service worker in control of
+/// a request's client.
+pub trait ServiceWorkers: Send + Sync {
+    /// Its response; `None` to go to the network.
+    fn handle_fetch(&self, request: &Request) -> Answer<Option<ServiceWorkerResponse>>;
+}
+
+/// The default: there are none.
+impl ServiceWorkers for () {
+    fn handle_fetch(&self, _: &Request) -> Answer<Option<ServiceWorkerResponse>> {
+        Answer::Ready(None)
+    }
+}
+
+/// What a service worker responded with.
+#[derive(Debug)]
+pub struct ServiceWorkerResponse {
+    /// The response's type; `None` is "error".
+    pub type_: Option<ResponseType>,
+    /// How many URLs its URL list has.
+    pub url_list_length: usize,
+    /// Its internal response.
+    pub response: NetworkResponse,
+}
+
+/// Random bytes, unpredictable to pages and servers. Called on any thread.
+pub trait Random: Send + Sync {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}

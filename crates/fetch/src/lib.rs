@@ -1,0 +1,43 @@
+//! The Beacon and Fetch algorithms as far as a keepalive request reaches them.
+//!
+//! This crate is the standards and nothing else: no sockets, no runtime, no clock and no source of
+//! randomness of its own. One algorithm of a standard is one function, named as the standard names
+//! it, in a file named after its section; `// Step 4.2.` stands above the code of that step, `// NB:`
+//! before a remark of ours, and `// TODO(spec):` where a step is missing. `docs/SPEC-MAP.md` lists
+//! every step.
+//!
+//! [`beacon::send_beacon`] runs on the script thread and admits a beacon or refuses it;
+//! [`fetch::fetch`] runs on the network side over a [`host::Network`]. Engines use both through the
+//! `sendbeacon` crate.
+
+pub mod beacon;
+mod body;
+mod client;
+mod error;
+pub mod fetch;
+mod headers;
+pub mod host;
+mod keepalive;
+mod origin;
+mod policy;
+mod request;
+mod response;
+
+pub use self::{
+    body::{Blob, BlobSource, Body, BodyInit, Extracted, FormDataEntry, FormDataValue, extract},
+    client::{Client, EmbedderPolicy},
+    error::{
+        AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
+        TypeError,
+    },
+    keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation},
+    origin::{Origin, PartitionKey, Site},
+    policy::{
+        csp::{CspDisposition, CspList, CspViolation},
+        hsts::MemoryHstsStore,
+        referrer::ReferrerPolicy,
+        secure_contexts::is_potentially_trustworthy,
+    },
+    request::{CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},
+    response::{Response, ResponseType},
+};

@@ -1,0 +1,228 @@
+//! Origins, sites and network partition keys.
+
+use std::fmt;
+
+use http::HeaderValue;
+use url::{Host, Url};
+
+/// An [origin](https://html.spec.whatwg.org/multipage/browsers.html#concept-origin).
+///
+/// Unlike `url::Origin`, an opaque origin is a value: it carries a nonce given by the embedder, so
+/// it can cross a process boundary and still equal itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A tuple origin: scheme, host and port (the scheme's default filled in).
+    Tuple {
+        /// Scheme, lower case.
+        scheme: Box<str>,
+        /// Host.
+        host: Host,
+        /// Port.
+        port: u16,
+    },
+    /// An opaque origin: same origin with nothing but itself.
+    Opaque(u128),
+}
+
+impl Origin {
+    /// The origin of `url`. A URL whose origin is opaque (`data:`, `file:`, ...) gives
+    /// `Opaque(nonce)`.
+    #[must_use]
+    pub fn of(url: &Url, nonce: u128) -> Self {
+        match url.origin() {
+            url::Origin::Tuple(scheme, host, port) => {
+                Self::Tuple { scheme: scheme.into(), host, port }
+            }
+            url::Origin::Opaque(_) => Self::Opaque(nonce),
+        }
+    }
+
+    /// Whether `url`'s origin is same origin with this one.
+    ///
+    /// Compares in place: no allocation.
+    #[must_use]
+    pub fn is_same_origin_with_url(&self, url: &Url) -> bool {
+        match self {
+            Self::Opaque(_) => false,
+            Self::Tuple { scheme, host, port } => {
+                **scheme == *url.scheme()
+                    && Some(*port) == url.port_or_known_default()
+                    && url.host().is_some_and(|other| other == borrowed(host))
+            }
+        }
+    }
+
+    /// Whether `url`'s origin is [same site](https://html.spec.whatwg.org/multipage/browsers.html#same-site)
+    /// with this one.
+    #[must_use]
+    pub fn is_same_site_with_url(&self, url: &Url) -> bool {
+        match self {
+            Self::Opaque(_) => false,
+            Self::Tuple { scheme, .. } => {
+                **scheme == *url.scheme() && is_schemelessly_same_site(self, url)
+            }
+        }
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        matches!(self, Self::Tuple { scheme, .. } if **scheme == *"https")
+    }
+
+    /// The [ASCII serialisation](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin)
+    /// as a header value: `null` for an opaque origin.
+    #[must_use]
+    pub fn serialize(&self) -> HeaderValue {
+        if matches!(self, Self::Opaque(_)) {
+            return HeaderValue::from_static("null");
+        }
+        // A serialised host is ASCII without controls, so this is always a header value.
+        HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static("null"))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opaque(_) => f.write_str("null"),
+            Self::Tuple { scheme, host, port } => match (&**scheme, port) {
+                ("http", 80) | ("https", 443) => write!(f, "{scheme}://{host}"),
+                _ => write!(f, "{scheme}://{host}:{port}"),
+            },
+        }
+    }
+}
+
+/// A [site](https://html.spec.whatwg.org/multipage/browsers.html#site): the scheme and registrable
+/// domain of an origin, or an opaque origin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Site {
+    /// Scheme and registrable domain (or host, where there is none).
+    Tuple {
+        /// Scheme, lower case.
+        scheme: Box<str>,
+        /// Registrable domain or host, serialised.
+        host: Box<str>,
+    },
+    /// The site of an opaque origin.
+    Opaque(u128),
+}
+
+impl Site {
+    /// [Obtain a site](https://html.spec.whatwg.org/multipage/browsers.html#obtain-a-site).
+    #[must_use]
+    pub fn of(origin: &Origin) -> Self {
+        match origin {
+            // Step 1.
+            Origin::Opaque(nonce) => Self::Opaque(*nonce),
+            // Step 2: no registrable domain, so the host itself; Step 3: the registrable domain.
+            Origin::Tuple { scheme, host, .. } => Self::Tuple {
+                scheme: scheme.clone(),
+                host: registrable_domain(&borrowed(host))
+                    .map_or_else(|| host.to_string().into(), Into::into),
+            },
+        }
+    }
+}
+
+/// A [network partition key](https://fetch.spec.whatwg.org/#network-partition-key): connections, the
+/// preflight cache and everything else a server could use to recognise somebody are kept apart by it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PartitionKey {
+    /// The top-level site.
+    pub top_level_site: Site,
+    /// The standard's second key: what else the embedder partitions by.
+    pub second_key: Option<u128>,
+}
+
+/// Whether `url`'s origin is
+/// [schemelessly same site](https://html.spec.whatwg.org/multipage/browsers.html#schemelessly-same-site)
+/// with `origin`.
+pub(crate) fn is_schemelessly_same_site(origin: &Origin, url: &Url) -> bool {
+    match origin {
+        Origin::Opaque(_) => false,
+        Origin::Tuple { host, .. } => {
+            url.host().is_some_and(|other| schemelessly_same_site(&borrowed(host), &other))
+        }
+    }
+}
+
+/// Whether two URLs' origins are same origin.
+pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
+    a.scheme() == b.scheme()
+        && a.port_or_known_default() == b.port_or_known_default()
+        && matches!((a.host(), b.host()), (Some(a), Some(b)) if a == b)
+}
+
+/// Whether two URLs' origins are same site.
+pub(crate) fn same_site(a: &Url, b: &Url) -> bool {
+    a.scheme() == b.scheme()
+        && a.host().zip(b.host()).is_some_and(|(a, b)| schemelessly_same_site(&a, &b))
+}
+
+fn schemelessly_same_site(a: &Host<&str>, b: &Host<&str>) -> bool {
+    if a == b {
+        return true;
+    }
+    let (a, b) = (registrable_domain(a), registrable_domain(b));
+    a.is_some() && a == b
+}
+
+/// The registrable domain of a host, by the Public Suffix List; `None` for an IP address and for a
+/// public suffix itself.
+fn registrable_domain<'a>(host: &Host<&'a str>) -> Option<&'a str> {
+    match host {
+        Host::Domain(domain) => psl::domain_str(domain),
+        Host::Ipv4(_) | Host::Ipv6(_) => None,
+    }
+}
+
+fn borrowed(host: &Host) -> Host<&str> {
+    match host {
+        Host::Domain(domain) => Host::Domain(domain),
+        Host::Ipv4(ip) => Host::Ipv4(*ip),
+        Host::Ipv6(ip) => Host::Ipv6(*ip),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(s: &str) -> Url {
+        Url::parse(s).unwrap()
+    }
+
+    #[test]
+    fn default_ports_are_not_serialised() {
+        assert_eq!(Origin::of(&url("https://a.test:443/x"), 0).to_string(), "https://a.test");
+        assert_eq!(Origin::of(&url("https://[::1]:8443/"), 0).to_string(), "https://[::1]:8443");
+        assert_eq!(Origin::of(&url("data:,x"), 7).serialize(), "null");
+    }
+
+    #[test]
+    fn an_opaque_origin_is_same_origin_with_no_url() {
+        let opaque = Origin::of(&url("data:,x"), 7);
+        assert!(!opaque.is_same_origin_with_url(&url("data:,x")));
+        assert_eq!(opaque, Origin::Opaque(7));
+        assert_ne!(opaque, Origin::Opaque(8));
+    }
+
+    #[test]
+    fn site_is_schemeful_and_ignores_the_port() {
+        let origin = Origin::of(&url("https://sub.a.test/"), 0);
+        assert!(origin.is_same_site_with_url(&url("https://a.test:8443/")));
+        assert!(!origin.is_same_site_with_url(&url("http://a.test/")));
+        assert!(!origin.is_same_site_with_url(&url("https://b.test/")));
+    }
+
+    #[test]
+    fn public_suffixes_and_addresses_have_no_registrable_domain() {
+        assert!(!same_site(&url("https://x.github.io/"), &url("https://y.github.io/")));
+        assert!(!same_site(&url("http://127.0.0.1/"), &url("http://127.0.0.2/")));
+        assert!(same_site(&url("http://[::1]:1/"), &url("http://[::1]:2/")));
+        assert_eq!(
+            Site::of(&Origin::of(&url("https://a.b.example.co.uk/"), 0)),
+            Site::Tuple { scheme: "https".into(), host: "example.co.uk".into() }
+        );
+    }
+}

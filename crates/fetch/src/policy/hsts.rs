@@ -1,0 +1,213 @@
+//! [HTTP Strict Transport Security](https://www.rfc-editor.org/rfc/rfc6797).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, header::STRICT_TRANSPORT_SECURITY};
+use url::{Host, Url};
+
+use super::{secure_contexts::is_localhost, upgrade_insecure_requests::set_scheme_to_https};
+use crate::host::{HstsEntry, HstsStore};
+
+/// Sets the scheme to `https` if the host is a
+/// [known HSTS host](https://www.rfc-editor.org/rfc/rfc6797#section-8.2): main fetch, step 10.
+pub(crate) fn upgrade(store: &dyn HstsStore, current_url: &mut Url, now: SystemTime) {
+    if current_url.scheme() != "http" {
+        return;
+    }
+    let Some(Host::Domain(domain)) = current_url.host() else { return };
+    if !is_localhost(domain) && is_known(store, domain, now) {
+        set_scheme_to_https(current_url);
+    }
+}
+
+/// A congruent match, or a match of a superdomain that asserts `includeSubDomains`.
+fn is_known(store: &dyn HstsStore, domain: &str, now: SystemTime) -> bool {
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let is_fresh = |entry: &HstsEntry| entry.expires > now;
+    if store.get(domain).as_ref().is_some_and(is_fresh) {
+        return true;
+    }
+    let mut superdomain = domain;
+    while let Some((_, parent)) = superdomain.split_once('.') {
+        superdomain = parent;
+        let entry = store.get(superdomain);
+        if entry.is_some_and(|entry| entry.include_subdomains && is_fresh(&entry)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Notes a host's [`Strict-Transport-Security`](https://www.rfc-editor.org/rfc/rfc6797#section-8.1),
+/// received over a secure transport. The first header counts, and one that does not parse is ignored.
+pub(crate) fn learn(store: &dyn HstsStore, url: &Url, headers: &HeaderMap, now: SystemTime) {
+    let Some(Host::Domain(domain)) = url.host() else { return };
+    let Some(value) = headers.get(STRICT_TRANSPORT_SECURITY) else { return };
+    let Some((max_age, include_subdomains)) = value.to_str().ok().and_then(parse) else { return };
+    // An expiry beyond the clock's end is as good as a century.
+    let expires = now
+        .checked_add(Duration::from_secs(max_age))
+        .unwrap_or(now + Duration::from_secs(100 * 365 * 24 * 60 * 60));
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let entry = (max_age > 0).then_some(HstsEntry { expires, include_subdomains });
+    store.set(domain, entry);
+}
+
+/// The [`max-age` and `includeSubDomains` directives](https://www.rfc-editor.org/rfc/rfc6797#section-6.1)
+/// of a value; `None` if `max-age` is missing, or a directive is malformed or there twice.
+fn parse(value: &str) -> Option<(u64, bool)> {
+    let mut max_age = None;
+    let mut include_subdomains = None;
+    for directive in split_outside_quotes(value) {
+        let (name, argument) = match directive.split_once('=') {
+            Some((name, argument)) => (name.trim_end(), Some(argument.trim_start())),
+            None => (directive, None),
+        };
+        if name.eq_ignore_ascii_case("max-age") {
+            let digits = argument?;
+            let digits =
+                digits.strip_prefix('"').map_or(Some(digits), |quoted| quoted.strip_suffix('"'))?;
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            set_once(&mut max_age, digits.parse().unwrap_or(u64::MAX))?;
+        } else if name.eq_ignore_ascii_case("includeSubDomains") {
+            if argument.is_some() {
+                return None;
+            }
+            set_once(&mut include_subdomains, true)?;
+        }
+    }
+    Some((max_age?, include_subdomains.unwrap_or(false)))
+}
+
+fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    slot.replace(value).is_none().then_some(())
+}
+
+fn split_outside_quotes(value: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    value
+        .split(move |c| {
+            is_quoted ^= c == '"';
+            c == ';' && !is_quoted
+        })
+        .map(|directive| directive.trim_matches([' ', '\t']))
+        .filter(|directive| !directive.is_empty())
+}
+
+/// The default [`HstsStore`]: in memory, at most 10,000 hosts.
+#[derive(Debug, Default)]
+pub struct MemoryHstsStore(Mutex<HashMap<Box<str>, HstsEntry>>);
+
+const MAX_HOSTS: usize = 10_000;
+
+impl HstsStore for MemoryHstsStore {
+    fn get(&self, domain: &str) -> Option<HstsEntry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(domain).copied()
+    }
+
+    fn set(&self, domain: &str, entry: Option<HstsEntry>) {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = entry else {
+            hosts.remove(domain);
+            return;
+        };
+        if hosts.len() >= MAX_HOSTS && !hosts.contains_key(domain) {
+            let soonest = hosts.iter().min_by_key(|(_, entry)| entry.expires);
+            if let Some(soonest) = soonest.map(|(domain, _)| domain.clone()) {
+                hosts.remove(&soonest);
+            }
+        }
+        hosts.insert(domain.into(), entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_parse_as_their_grammar_says() {
+        for (value, expected) in [
+            ("max-age=10", Some((10, false))),
+            ("max-age=\"10\" ; includeSubDomains", Some((10, true))),
+            ("INCLUDESUBDOMAINS;Max-Age = 0;;", Some((0, true))),
+            ("max-age=99999999999999999999999", Some((u64::MAX, false))),
+            ("max-age=1; preload; x=\"a;max-age=2\"", Some((1, false))),
+            ("max-age=1; max-age=2", None),
+            ("max-age=1; includeSubDomains=1", None),
+            ("includeSubDomains", None),
+            ("max-age=", None),
+            ("max-age=-1", None),
+            ("max-age=\"1", None),
+            ("max-age=1x", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(value), expected, "{value:?}");
+        }
+    }
+
+    fn learnt(url: &str, value: &'static str) -> (MemoryHstsStore, SystemTime) {
+        let (store, now) = (MemoryHstsStore::default(), SystemTime::now());
+        teach(&store, url, value, now);
+        (store, now)
+    }
+
+    fn teach(store: &MemoryHstsStore, url: &str, value: &'static str, now: SystemTime) {
+        let mut headers = HeaderMap::new();
+        headers.insert(STRICT_TRANSPORT_SECURITY, http::HeaderValue::from_static(value));
+        learn(store, &Url::parse(url).unwrap(), &headers, now);
+    }
+
+    fn upgraded(store: &MemoryHstsStore, url: &str, now: SystemTime) -> String {
+        let mut url = Url::parse(url).unwrap();
+        upgrade(store, &mut url, now);
+        url.into()
+    }
+
+    #[test]
+    fn subdomains_are_upgraded_only_where_they_are_included() {
+        let (store, now) = learnt("https://a.test/", "max-age=10; includeSubDomains");
+        teach(&store, "https://b.test/", "max-age=10", now);
+        assert_eq!(upgraded(&store, "http://x.y.a.test:8000/", now), "https://x.y.a.test:8000/");
+        assert_eq!(upgraded(&store, "http://a.test./p", now), "https://a.test./p");
+        assert_eq!(upgraded(&store, "http://b.test/", now), "https://b.test/");
+        assert_eq!(upgraded(&store, "http://x.b.test/", now), "http://x.b.test/");
+        assert_eq!(upgraded(&store, "http://ba.test/", now), "http://ba.test/");
+    }
+
+    #[test]
+    fn an_entry_expires_and_max_age_0_removes_it() {
+        let (store, now) = learnt("https://a.test/", "max-age=10");
+        let later = now + Duration::from_secs(10);
+        assert_eq!(upgraded(&store, "http://a.test/", later), "http://a.test/");
+        teach(&store, "https://a.test/", "max-age=0", now);
+        assert_eq!(upgraded(&store, "http://a.test/", now), "http://a.test/");
+    }
+
+    #[test]
+    fn addresses_and_localhost_are_never_upgraded() {
+        let (store, now) = learnt("https://localhost/", "max-age=10; includeSubDomains");
+        teach(&store, "https://127.0.0.1/", "max-age=10", now);
+        for url in ["http://localhost/", "http://x.localhost/", "http://127.0.0.1/"] {
+            assert_eq!(upgraded(&store, url, now), url);
+        }
+    }
+
+    #[test]
+    fn the_store_is_bounded() {
+        let store = MemoryHstsStore::default();
+        let now = SystemTime::now();
+        for n in 0..MAX_HOSTS as u64 + 10 {
+            let expires = now + Duration::from_secs(n);
+            store.set(&format!("{n}.test"), Some(HstsEntry { expires, include_subdomains: false }));
+        }
+        assert_eq!(store.0.lock().unwrap().len(), MAX_HOSTS);
+        assert!(store.get("0.test").is_none() && store.get("10.test").is_some());
+    }
+}

@@ -1,0 +1,9 @@
+//! The policies that look at a request before, between and after its hops.
+
+pub(crate) mod bad_port;
+pub(crate) mod csp;
+pub(crate) mod hsts;
+pub(crate) mod mixed_content;
+pub(crate) mod referrer;
+pub(crate) mod secure_contexts;
+pub(crate) mod upgrade_insecure_requests;

@@ -1,0 +1,266 @@
+//! [Requests](https://fetch.spec.whatwg.org/#requests).
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method};
+use url::Url;
+
+use crate::{
+    Body, Client, Origin,
+    host::{CookieContext, SameSiteMode},
+    origin::{same_origin, same_site},
+    policy::referrer::ReferrerPolicy,
+};
+
+/// A [request](https://fetch.spec.whatwg.org/#concept-request) with an empty destination.
+///
+/// Its client is never null, so what the standard sets to "client" is filled in from the start.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Header list.
+    pub headers: HeaderMap,
+    /// Unsafe-request flag: the method and headers may need a preflight.
+    pub unsafe_request: bool,
+    /// Body.
+    pub body: Option<Body>,
+    /// Client.
+    pub client: Arc<Client>,
+    /// Origin.
+    pub origin: Origin,
+    /// Keepalive.
+    pub keepalive: bool,
+    /// Initiator type, for Resource Timing.
+    pub initiator_type: InitiatorType,
+    /// Referrer.
+    pub referrer: Referrer,
+    /// Referrer policy; `None` is the empty string.
+    pub referrer_policy: Option<ReferrerPolicy>,
+    /// Mode.
+    pub mode: Mode,
+    /// Use-CORS-preflight flag.
+    pub use_cors_preflight: bool,
+    /// Credentials mode.
+    pub credentials: CredentialsMode,
+    /// Redirect mode.
+    pub redirect: RedirectMode,
+    /// Service-workers mode "all": a service worker may answer it. False is "none".
+    pub use_service_workers: bool,
+    /// URL list; never empty.
+    pub(crate) url_list: Vec<Url>,
+    /// Redirect count, at most 20.
+    pub(crate) redirect_count: u8,
+    /// Response tainting.
+    pub(crate) response_tainting: ResponseTainting,
+}
+
+/// A request's [mode](https://fetch.spec.whatwg.org/#concept-request-mode). Navigations
+/// and web sockets are not made here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// `same-origin`
+    SameOrigin,
+    /// `no-cors`
+    NoCors,
+    /// `cors`
+    Cors,
+}
+
+/// A request's [credentials mode](https://fetch.spec.whatwg.org/#concept-request-credentials-mode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialsMode {
+    /// `omit`
+    Omit,
+    /// `same-origin`
+    SameOrigin,
+    /// `include`
+    Include,
+}
+
+/// A request's [redirect mode](https://fetch.spec.whatwg.org/#concept-request-redirect-mode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RedirectMode {
+    /// `follow`
+    Follow,
+    /// `error`
+    Error,
+    /// `manual`
+    Manual,
+}
+
+/// A request's [referrer](https://fetch.spec.whatwg.org/#concept-request-referrer).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Referrer {
+    /// `no-referrer`
+    NoReferrer,
+    /// `client`
+    Client,
+    /// A URL.
+    Url(Url),
+}
+
+/// A request's [initiator type](https://fetch.spec.whatwg.org/#request-initiator-type).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InitiatorType {
+    /// `beacon`
+    Beacon,
+    /// `fetch`
+    Fetch,
+}
+
+/// A request's [response tainting](https://fetch.spec.whatwg.org/#concept-request-response-tainting).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseTainting {
+    Basic,
+    Cors,
+    Opaque,
+}
+
+/// A request's [redirect-taint](https://fetch.spec.whatwg.org/#concept-request-tainted-origin).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RedirectTaint {
+    SameOrigin,
+    SameSite,
+    CrossSite,
+}
+
+impl Request {
+    /// A request of `client` for `url`, with the standard's defaults for `fetch()`: `GET`, mode
+    /// `cors`, credentials mode `same-origin`, redirects followed.
+    #[must_use]
+    pub fn new(client: Arc<Client>, url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            unsafe_request: false,
+            body: None,
+            origin: client.origin.clone(),
+            client,
+            keepalive: false,
+            initiator_type: InitiatorType::Fetch,
+            referrer: Referrer::Client,
+            referrer_policy: None,
+            mode: Mode::Cors,
+            use_cors_preflight: false,
+            credentials: CredentialsMode::SameOrigin,
+            redirect: RedirectMode::Follow,
+            use_service_workers: true,
+            url_list: vec![url],
+            redirect_count: 0,
+            response_tainting: ResponseTainting::Basic,
+        }
+    }
+
+    /// [URL](https://fetch.spec.whatwg.org/#concept-request-url): the first of the URL list.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url_list[0]
+    }
+
+    /// [Current URL](https://fetch.spec.whatwg.org/#concept-request-current-url): the last of the
+    /// URL list.
+    #[must_use]
+    pub fn current_url(&self) -> &Url {
+        &self.url_list[self.url_list.len() - 1]
+    }
+
+    /// The current URL, for the policies that upgrade it.
+    pub(crate) fn current_url_mut(&mut self) -> &mut Url {
+        let last = self.url_list.len() - 1;
+        &mut self.url_list[last]
+    }
+
+    /// [URL list](https://fetch.spec.whatwg.org/#concept-request-url-list); never empty.
+    #[must_use]
+    pub fn url_list(&self) -> &[Url] {
+        &self.url_list
+    }
+
+    /// The referrer policy in force: the request's own, or that of its client's policy container.
+    pub(crate) fn effective_referrer_policy(&self) -> ReferrerPolicy {
+        self.referrer_policy.unwrap_or(self.client.referrer_policy)
+    }
+
+    /// Compute the [redirect-taint](https://fetch.spec.whatwg.org/#concept-request-tainted-origin).
+    pub(crate) fn redirect_taint(&self) -> RedirectTaint {
+        // Step 3.
+        let mut taint = RedirectTaint::SameOrigin;
+        // Steps 2 and 4.
+        for hop in self.url_list.windows(2) {
+            let [last, url] = hop else { continue };
+            // Step 4.2.
+            if !same_site(url, last) && !self.origin.is_same_site_with_url(last) {
+                return RedirectTaint::CrossSite;
+            }
+            // Step 4.3.
+            if !same_origin(url, last) && !self.origin.is_same_origin_with_url(last) {
+                taint = RedirectTaint::SameSite;
+            }
+        }
+        // Step 5.
+        taint
+    }
+
+    /// What the cookie store needs to know, with the
+    /// [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
+    pub(crate) fn cookie_context(&self) -> CookieContext<'_> {
+        // Steps 2 and 3 are for navigations. Steps 4 and 5.
+        let is_cross_site = self.client.has_cross_site_ancestor
+            || self.redirect_taint() == RedirectTaint::CrossSite
+            // NB: by the text a request straight to another site is "strict-or-less", as its only
+            // URL taints nothing. No browser sends it Strict or Lax cookies.
+            || !self.url_list.iter().all(|url| self.origin.is_same_site_with_url(url));
+        let same_site =
+            if is_cross_site { SameSiteMode::UnsetOrLess } else { SameSiteMode::StrictOrLess };
+        CookieContext { url: self.current_url(), client: &self.client, same_site }
+    }
+
+    /// [Byte-serialize the request origin](https://fetch.spec.whatwg.org/#byte-serializing-a-request-origin).
+    pub(crate) fn serialize_origin(&self) -> HeaderValue {
+        // Step 2.
+        if self.redirect_taint() != RedirectTaint::SameOrigin {
+            return HeaderValue::from_static("null");
+        }
+        // Step 3.
+        self.origin.serialize()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taint(page: &str, hops: &[&str]) -> RedirectTaint {
+        let client = Arc::new(Client::new(Url::parse(page).unwrap(), 1));
+        let mut request = Request::new(client, Url::parse(hops[0]).unwrap());
+        request.url_list.extend(hops[1..].iter().map(|hop| Url::parse(hop).unwrap()));
+        request.redirect_taint()
+    }
+
+    #[test]
+    fn a_first_hop_to_another_origin_is_not_tainted() {
+        let a = "https://a.test/";
+        assert_eq!(taint(a, &["https://a.test/x"]), RedirectTaint::SameOrigin);
+        assert_eq!(taint(a, &["https://a.test/x", "https://b.test/"]), RedirectTaint::SameOrigin);
+        assert_eq!(taint(a, &["https://b.test/", "https://b.test/y"]), RedirectTaint::SameOrigin);
+    }
+
+    #[test]
+    fn leaving_another_origin_is_tainted() {
+        let a = "https://a.test/";
+        assert_eq!(taint(a, &["https://b.test/", a]), RedirectTaint::CrossSite);
+        assert_eq!(taint(a, &["https://sub.a.test/", a]), RedirectTaint::SameSite);
+        assert_eq!(taint(a, &["https://sub.a.test/", a, a]), RedirectTaint::SameSite);
+        assert_eq!(
+            taint(a, &["https://sub.a.test/", a, "https://b.test/", "https://c.test/"]),
+            RedirectTaint::CrossSite
+        );
+        assert_eq!(
+            taint("data:,x", &["https://b.test/", "https://c.test/"]),
+            RedirectTaint::CrossSite
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Policies, on the first hop and after redirects.
+
+use std::time::Duration;
+
+use sendbeacon_fetch::{
+    CspDisposition, CspList, CspViolation, EmbedderPolicy, NetworkError, Origin, fetch::Observation,
+};
+use sendbeacon_testkit::network::respond;
+
+use crate::page::{PAGE, Page, cors_everywhere, header, redirects};
+
+fn with_csp(header: &str, disposition: CspDisposition) -> Page {
+    let mut page = Page::new(PAGE, redirects(307, "/to-b", "https://b.test/deep/path"));
+    page.client.csp_list.push_header(header, disposition);
+    page
+}
+
+fn violations(page: &Page) -> Vec<CspViolation> {
+    let violation = |observation| match observation {
+        Observation::CspViolation(violation) => Some(*violation),
+        _ => None,
+    };
+    page.observations().into_iter().filter_map(violation).collect()
+}
+
+#[test]
+fn connect_src_decides_and_default_src_stands_in_for_it() {
+    for (csp, url, is_allowed) in [
+        ("connect-src 'self'", "/x", true),
+        ("connect-src 'self'", "https://a.test:8443/x", false),
+        ("connect-src 'self'", "https://b.test/x", false),
+        ("connect-src 'none'", "/x", false),
+        ("connect-src https://b.test", "https://b.test/x", true),
+        ("connect-src https://b.test/deep/", "https://b.test/deep/x", true),
+        ("connect-src https://b.test/deep", "https://b.test/deep/x", false),
+        ("connect-src https://*.a.test:*", "https://sub.a.test:99/x", true),
+        ("connect-src https://*.a.test:*", "https://a.test/x", false),
+        ("connect-src *", "https://b.test/x", true),
+        ("default-src 'none'", "/x", false),
+        ("default-src 'none'; connect-src 'self'", "/x", true),
+        ("script-src 'none'", "/x", true),
+        ("connect-src 'self', connect-src https://b.test", "/x", false),
+        ("connect-src", "/x", false),
+        ("", "/x", true),
+        (";;, ,\u{fc}", "/x", true),
+    ] {
+        let page = with_csp(csp, CspDisposition::Enforce);
+        let result = page.beacon(url, None);
+        assert_eq!(result.is_ok(), is_allowed, "{csp} {url}: {result:?}");
+        assert_eq!(violations(&page).len(), usize::from(!is_allowed), "{csp} {url}");
+        assert_eq!(page.log().len(), usize::from(is_allowed), "{csp} {url}");
+    }
+}
+
+#[test]
+fn a_violation_says_what_a_report_needs() {
+    let csp = "connect-src 'self'; report-uri /r1 /r2; report-to group";
+    let page = with_csp(csp, CspDisposition::Enforce);
+    let error = page.beacon("https://b.test/x?q", None).unwrap_err();
+    assert!(matches!(error, NetworkError::Csp { .. }));
+    let [violation] = &violations(&page)[..] else { panic!("one violation") };
+    assert_eq!(violation.blocked_url.as_str(), "https://b.test/x?q");
+    assert_eq!(violation.effective_directive, "connect-src");
+    assert_eq!(violation.original_policy, csp);
+    assert_eq!(violation.disposition, CspDisposition::Enforce);
+    assert_eq!(violation.report_uri, ["/r1", "/r2"]);
+    assert_eq!(violation.report_to.as_deref(), Some("group"));
+}
+
+#[test]
+fn report_only_reports_and_sends() {
+    let page = with_csp("connect-src 'none'", CspDisposition::Report);
+    assert!(page.beacon("/x", None).is_ok());
+    assert_eq!(violations(&page)[0].disposition, CspDisposition::Report);
+}
+
+#[test]
+fn every_policy_that_is_violated_is_told() {
+    let mut page = with_csp("connect-src 'none', default-src 'none'", CspDisposition::Enforce);
+    page.client.csp_list.push_meta("connect-src https://c.test, is-one-policy");
+    page.client.csp_list.push_header("connect-src 'none'", CspDisposition::Report);
+    assert!(page.beacon("/x", None).is_err());
+    assert_eq!(violations(&page).len(), 4);
+}
+
+#[test]
+fn a_redirect_is_checked_again_without_its_path() {
+    let page = with_csp("connect-src 'self'", CspDisposition::Enforce);
+    assert!(page.beacon("/to-b", None).is_err());
+    assert_eq!(page.log(), ["POST https://a.test/to-b"]);
+    // The violation names the URL that script used, not where the redirect led.
+    assert_eq!(violations(&page)[0].blocked_url.as_str(), "https://a.test/to-b");
+    let other_path = "connect-src 'self' https://b.test/other";
+    assert!(with_csp(other_path, CspDisposition::Enforce).beacon("/to-b", None).is_ok());
+}
+
+#[test]
+fn self_is_the_origin_of_the_response_even_in_a_sandbox() {
+    let mut page = Page::new(PAGE, cors_everywhere);
+    let mut csp = CspList::new(&page.client.origin);
+    csp.push_header("connect-src 'self'; sandbox", CspDisposition::Enforce);
+    assert!(csp.enforces_directive("sandbox") && !csp.enforces_directive("default-src"));
+    page.client.csp_list = csp;
+    page.client.origin = Origin::Opaque(9);
+    assert!(page.beacon("/x", None).is_ok());
+    assert_eq!(header(&page.last(), "origin"), Some("null"));
+}
+
+#[test]
+fn insecure_requests_are_upgraded_on_every_hop() {
+    let mut page = Page::new(PAGE, redirects(307, "/x", "http://b.test:8000/y"));
+    page.client.upgrade_insecure_requests = true;
+    page.beacon("http://b.test/x", Some("x".into())).unwrap();
+    assert_eq!(page.log(), ["POST https://b.test/x", "POST https://b.test:8000/y"]);
+}
+
+#[test]
+fn a_redirect_to_mixed_content_is_blocked() {
+    let page = Page::new(PAGE, redirects(307, "/x", "http://b.test/y"));
+    assert_eq!(page.beacon("/x", None).unwrap_err(), NetworkError::MixedContent);
+    assert_eq!(page.log().len(), 1);
+    let page = Page::new(PAGE, redirects(307, "/x", "http://127.0.0.1/y"));
+    assert!(page.beacon("/x", None).is_ok());
+    let mut page = Page::new("http://a.test/", redirects(307, "/x", "http://b.test/y"));
+    assert!(page.beacon("/x", None).is_ok());
+    page.client.prohibits_mixed_security_contexts = true;
+    assert_eq!(page.beacon("https://a.test/x", None).unwrap_err(), NetworkError::MixedContent);
+}
+
+#[test]
+fn strict_transport_security_is_learnt_over_tls_and_upgrades_until_it_expires() {
+    let page = Page::new("http://a.test/", |_| {
+        respond(204, &[("strict-transport-security", "max-age=60; includeSubDomains")])
+    });
+    page.beacon("http://b.test/1", None).unwrap();
+    page.beacon("http://b.test/2", None).unwrap();
+    assert_eq!(page.last().url.as_str(), "http://b.test/2", "not learnt without TLS");
+    page.beacon("https://b.test/3", None).unwrap();
+    page.beacon("http://x.b.test/4", None).unwrap();
+    assert_eq!(page.last().url.as_str(), "https://x.b.test/4");
+    page.clock.advance(Duration::from_secs(60));
+    page.beacon("http://b.test/5", None).unwrap();
+    assert_eq!(page.last().url.as_str(), "http://b.test/5");
+}
+
+#[test]
+fn a_cross_origin_resource_policy_blocks_an_opaque_response() {
+    for (page_url, url, policy, is_allowed) in [
+        (PAGE, "https://b.test/", "same-origin", false),
+        (PAGE, "https://b.test/", "same-site", false),
+        (PAGE, "https://b.test/", "cross-origin", true),
+        (PAGE, "https://b.test/", "same-site, same-origin", true),
+        (PAGE, "https://b.test/", "Same-Origin", true),
+        (PAGE, "https://sub.a.test/", "same-site", true),
+        (PAGE, "https://sub.a.test/", "same-origin", false),
+        (PAGE, "https://a.test/", "same-origin", true),
+        ("http://a.test/", "https://sub.a.test/", "same-site", false),
+        ("http://a.test/", "http://sub.a.test/", "same-site", true),
+    ] {
+        let page =
+            Page::new(page_url, move |_| respond(204, &[("cross-origin-resource-policy", policy)]));
+        let result = page.beacon(url, None).map(drop);
+        let blocked = Err(NetworkError::CrossOriginResourcePolicy);
+        assert_eq!(result, if is_allowed { Ok(()) } else { blocked }, "{page_url} {url} {policy}");
+    }
+}
+
+#[test]
+fn an_embedder_policy_wants_a_word_and_may_take_credentials_away() {
+    let with = |embedder_policy| {
+        let mut page = Page::new(PAGE, |_| respond(204, &[]));
+        page.client.embedder_policy = embedder_policy;
+        page
+    };
+    let blocked = NetworkError::CrossOriginResourcePolicy;
+    let page = with(EmbedderPolicy::RequireCorp);
+    assert_eq!(page.beacon("https://b.test/", None).unwrap_err(), blocked);
+    let page = with(EmbedderPolicy::Credentialless);
+    assert!(page.beacon("https://b.test/", None).is_ok());
+    assert!(!page.last().connection.credentials);
+    assert!(page.beacon("/same-origin", None).is_ok());
+    assert!(page.last().connection.credentials);
+}

@@ -1,0 +1,57 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+/// What the server does with one request. Answers are raw bytes: a test may send anything.
+#[derive(Clone, Debug)]
+pub enum Behavior {
+    /// Answers, and waits for the connection's next request.
+    Respond(Vec<u8>),
+    /// The same, after a while.
+    RespondAfter(Duration, Vec<u8>),
+    /// The same, once the test says so with [`Notify::notify_one`], before or after the request.
+    RespondWhen(Arc<Notify>, Vec<u8>),
+    /// Answers and closes the connection at once.
+    RespondThenClose(Vec<u8>),
+    /// Closes the connection without an answer.
+    Close,
+    /// Resets the connection (TCP RST) without an answer.
+    Reset,
+    /// Never answers. The connection stays open until the client closes it.
+    Hang,
+}
+
+impl Behavior {
+    /// Answers with a status and no headers or body of its own.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        Self::with_headers(status, &[])
+    }
+
+    /// Answers with a status and headers, and no body.
+    #[must_use]
+    pub fn with_headers(status: u16, headers: &[(&str, &str)]) -> Self {
+        Self::with_body(status, headers, b"")
+    }
+
+    /// Answers with a status, headers and a body.
+    #[must_use]
+    pub fn with_body(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Self {
+        Self::Respond(Self::response(status, headers, body))
+    }
+
+    /// The bytes of a response, for the variants that take bytes. `Content-Length` is added where
+    /// the status allows a body.
+    #[must_use]
+    pub fn response(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {status} Status\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        if !matches!(status, 100..=199 | 204 | 304) {
+            head.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
+        }
+        head += "\r\n";
+        [head.as_bytes(), body].concat()
+    }
+}

@@ -1,0 +1,182 @@
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// A request as it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRequest {
+    /// Which connection it came on, counted from 0 in the order in which they were accepted.
+    pub connection: usize,
+    /// Its place among all requests of the server, counted from 0.
+    pub index: usize,
+    /// Method.
+    pub method: String,
+    /// Request target, as on the request line.
+    pub target: String,
+    /// Version, as on the request line.
+    pub version: String,
+    /// The exact bytes of the head, the empty line at its end included.
+    pub head: Vec<u8>,
+    /// Header fields in order, names as they were written, values decoded as Latin-1.
+    pub headers: Vec<(String, String)>,
+    /// The body, with chunked coding removed.
+    pub body: Vec<u8>,
+}
+
+impl RecordedRequest {
+    /// The first value of the header with this name, in any case of letters.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
+}
+
+/// The next request of a connection, or `None` where the client has closed it instead. `buffer`
+/// holds what was received and not yet used.
+pub(super) async fn read<S>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Option<RecordedRequest>>
+where
+    S: AsyncRead + Unpin,
+{
+    let Some(head) = read_through(stream, buffer, b"\r\n\r\n").await? else {
+        return Ok(None);
+    };
+    let text: String = head.iter().copied().map(char::from).collect();
+    let mut lines = text.trim_end_matches("\r\n").split("\r\n");
+    let request_line = lines.next().unwrap_or_default();
+    let [method, target, version] = request_line.split(' ').collect::<Vec<_>>()[..] else {
+        return Err(malformed("request line"));
+    };
+    let headers = lines
+        .map(|line| {
+            let (name, value) = line.split_once(':').ok_or_else(|| malformed("header"))?;
+            Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
+        })
+        .collect::<io::Result<_>>()?;
+    let mut request = RecordedRequest {
+        connection: 0,
+        index: 0,
+        method: method.to_owned(),
+        target: target.to_owned(),
+        version: version.to_owned(),
+        head,
+        headers,
+        body: Vec::new(),
+    };
+    request.body = if request.header("transfer-encoding").is_some() {
+        read_chunks(stream, buffer).await?
+    } else {
+        let length = request.header("content-length").unwrap_or("0");
+        let length = length.parse().map_err(|_| malformed("Content-Length"))?;
+        read_exactly(stream, buffer, length).await?
+    };
+    Ok(Some(request))
+}
+
+async fn read_chunks<S>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Vec<u8>>
+where
+    S: AsyncRead + Unpin,
+{
+    let mut body = Vec::new();
+    loop {
+        let line = read_line(stream, buffer).await?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let size = usize::from_str_radix(size, 16).map_err(|_| malformed("chunk size"))?;
+        if size == 0 {
+            while !read_line(stream, buffer).await?.is_empty() {}
+            return Ok(body);
+        }
+        body.extend(read_exactly(stream, buffer, size).await?);
+        if !read_line(stream, buffer).await?.is_empty() {
+            return Err(malformed("end of a chunk"));
+        }
+    }
+}
+
+/// A line, without its end.
+async fn read_line<S>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<String>
+where
+    S: AsyncRead + Unpin,
+{
+    let line = read_through(stream, buffer, b"\r\n").await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok(line[..line.len() - 2].iter().copied().map(char::from).collect())
+}
+
+/// Everything up to the first `end`, and `end`; `None` where the stream ends before it.
+async fn read_through<S>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    end: &[u8],
+) -> io::Result<Option<Vec<u8>>>
+where
+    S: AsyncRead + Unpin,
+{
+    loop {
+        if let Some(at) = buffer.windows(end.len()).position(|window| window == end) {
+            return Ok(Some(buffer.drain(..at + end.len()).collect()));
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+async fn read_exactly<S>(stream: &mut S, buffer: &mut Vec<u8>, length: usize) -> io::Result<Vec<u8>>
+where
+    S: AsyncRead + Unpin,
+{
+    while buffer.len() < length {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(buffer.drain(..length).collect())
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("malformed {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn parse(mut bytes: &[u8]) -> io::Result<Option<RecordedRequest>> {
+        read(&mut bytes, &mut Vec::new()).await
+    }
+
+    #[tokio::test]
+    async fn case_order_and_obs_text_of_headers_are_kept() {
+        let head = b"GET /?q HTTP/1.1\r\nX-b: \xe4 \r\nx-A:1\r\nX-B: 2\r\n\r\n";
+        let request = parse(head).await.unwrap().unwrap();
+        assert_eq!(request.head, head);
+        assert_eq!(
+            request.headers,
+            [("X-b", "\u{e4}"), ("x-A", "1"), ("X-B", "2")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(request.header("x-B"), Some("\u{e4}"));
+        assert_eq!(request.header("none"), None);
+    }
+
+    #[tokio::test]
+    async fn chunked_body_is_decoded_and_the_next_request_follows() {
+        let mut bytes: &[u8] = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+            3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: t\r\n\r\nGET /next HTTP/1.1\r\n\r\n";
+        let mut buffer = Vec::new();
+        let first = read(&mut bytes, &mut buffer).await.unwrap().unwrap();
+        assert_eq!(first.body, b"abcde");
+        let second = read(&mut bytes, &mut buffer).await.unwrap().unwrap();
+        assert_eq!(second.target, "/next");
+        assert_eq!(read(&mut bytes, &mut buffer).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_body_cut_short_is_an_error() {
+        let error = parse(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

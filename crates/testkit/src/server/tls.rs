@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::{ServerConfig, crypto::ring};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::TlsAcceptor;
+
+/// Whom the server's certificate is for.
+const NAMES: [&str; 5] = ["localhost", "127.0.0.1", "::1", "a.test", "b.test"];
+
+/// A throwaway certificate authority, and an acceptor with the one certificate it ever signed.
+pub(super) struct Authority {
+    pub(super) pem: String,
+    pub(super) der: Vec<u8>,
+    pub(super) acceptor: TlsAcceptor,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "sendbeacon test authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"))
+            .expect("a certificate that signs itself");
+
+        let key = KeyPair::generate().expect("a key");
+        let leaf = CertificateParams::new(NAMES.map(String::from))
+            .and_then(|params| params.signed_by(&key, &issuer))
+            .expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring supports the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)
+            .expect("the key belongs to the certificate");
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+
+        Self {
+            pem: issuer.pem(),
+            der: issuer.der().to_vec(),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        }
+    }
+}
