@@ -1,0 +1,93 @@
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use rustls_pki_types::CertificateDer;
+
+use crate::{
+    HyperNetwork,
+    connect::Connector,
+    pool::Pool,
+    tls::{RootCertificateError, Tls, parse_root_certificates},
+};
+
+/// Settings of a [`HyperNetwork`].
+#[derive(Clone, Debug)]
+pub struct HyperNetworkBuilder {
+    root_certificates: Vec<CertificateDer<'static>>,
+    host_map: HashMap<Box<str>, IpAddr>,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    max_idle_per_key: usize,
+}
+
+impl Default for HyperNetworkBuilder {
+    fn default() -> Self {
+        Self {
+            root_certificates: Vec::new(),
+            host_map: HashMap::new(),
+            connect_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(2),
+            max_idle_per_key: 6,
+        }
+    }
+}
+
+impl HyperNetworkBuilder {
+    /// Trusts the certificates in `pem` beside those the platform trusts.
+    ///
+    /// Fails when `pem` has no certificate, or one that cannot be a root.
+    pub fn add_root_certificates_pem(mut self, pem: &[u8]) -> Result<Self, RootCertificateError> {
+        self.root_certificates.extend(parse_root_certificates(pem)?);
+        Ok(self)
+    }
+
+    /// Connects to `address` for the host `host`, without asking DNS; the port is the URL's.
+    ///
+    /// Not consulted for `localhost`, names under it, and hosts that are IP addresses. A second
+    /// call for the same host replaces the first.
+    #[must_use]
+    pub fn host_map(mut self, host: &str, address: IpAddr) -> Self {
+        self.host_map.insert(host.to_ascii_lowercase().into(), address);
+        self
+    }
+
+    /// How long name resolution, connecting and the TLS handshake may take together. 30 seconds
+    /// unless set.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may sit idle and still be reused. 2 seconds unless set.
+    ///
+    /// A server that says `Keep-Alive: timeout=N` can shorten this, not lengthen it. The longer a
+    /// connection has been idle, the likelier the server is closing it just as the next request
+    /// is written, and such a request is lost: it cannot be sent again safely.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How many idle connections are kept for the same network partition, credentials flag and
+    /// origin. 6 unless set; 0 turns reuse off.
+    #[must_use]
+    pub fn max_idle_per_key(mut self, max: usize) -> Self {
+        self.max_idle_per_key = max;
+        self
+    }
+
+    /// The network. Needs no runtime yet, does no I/O and cannot fail: the platform's roots are
+    /// read for the first `https` URL.
+    #[must_use]
+    pub fn build(self) -> HyperNetwork {
+        HyperNetwork {
+            connector: Connector {
+                host_map: self.host_map,
+                timeout: self.connect_timeout,
+                tls: Tls::new(self.root_certificates),
+            },
+            pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle_per_key)),
+        }
+    }
+}

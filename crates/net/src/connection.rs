@@ -1,0 +1,57 @@
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use sendbeacon_fetch::NetworkError;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::AbortHandle,
+};
+
+use crate::protocol_error;
+
+/// The largest head of a response, in bytes.
+///
+/// hyper's limit of 100 headers is left as it is: setting it, even to the same number, makes hyper
+/// allocate for every response.
+const MAX_RESPONSE_HEAD: usize = 64 * 1024;
+
+/// How many bytes hyper buffers each way before it waits. Reads may go over it by one read.
+///
+/// A request's head must fit, the longest URL included. Its body is then taken behind it at once,
+/// so a connection whose response has been read is ready for the next request at once.
+const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
+
+/// An open HTTP/1.1 connection. Dropping it closes it, whatever is still under way.
+pub(crate) struct Connection {
+    pub(crate) sender: SendRequest<Full<Bytes>>,
+    /// The task that owns the socket.
+    task: AbortHandle,
+}
+
+impl Connection {
+    pub(crate) async fn open<S>(stream: S) -> Result<Self, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = http1::Builder::new()
+            .max_header_size(MAX_RESPONSE_HEAD)
+            .max_buf_size(MAX_BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| protocol_error(&error))?;
+        let task = tokio::spawn(async move {
+            // An error reaches whoever waits for a response; on an idle connection it is nobody's.
+            let _: hyper::Result<()> = connection.await;
+        })
+        .abort_handle();
+        Ok(Self { sender, task })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Without this hyper would first finish what it has begun: read on, or write on.
+        self.task.abort();
+    }
+}

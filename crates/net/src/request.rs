@@ -1,0 +1,68 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Uri, header::HOST};
+use http_body_util::Full;
+use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
+use url::{Position, Url};
+
+use crate::WireRequest;
+
+/// The request as it goes on an HTTP/1.1 connection to its origin: an origin-form target, and a
+/// `Host` header before all others
+/// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
+pub(crate) fn wire_request(request: NetworkRequest) -> Result<WireRequest, NetworkError> {
+    let NetworkRequest { method, url, headers: given, body, .. } = request;
+    let mut headers = HeaderMap::with_capacity(given.len() + 1);
+    headers.insert(HOST, host(&url)?);
+    headers.extend(given);
+
+    let mut wire = Request::new(Full::<Bytes>::new(body));
+    *wire.method_mut() = method;
+    *wire.uri_mut() = target(&url)?;
+    *wire.headers_mut() = headers;
+    Ok(wire)
+}
+
+/// Path and query: neither the fragment nor the credentials are part of either.
+fn target(url: &Url) -> Result<Uri, NetworkError> {
+    let target = &url[Position::BeforePath..Position::AfterQuery];
+    Uri::try_from(target).map_err(|error| {
+        let length = target.len();
+        NetworkError::Unsendable(format!(
+            "cannot send a URL path and query of {length} bytes: {error}"
+        ))
+    })
+}
+
+/// Host and port, IPv6 addresses in brackets, without a default port.
+fn host(url: &Url) -> Result<HeaderValue, NetworkError> {
+    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+        .map_err(|error| NetworkError::Unsendable(format!("cannot send the URL's host: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host_of(url: &str) -> HeaderValue {
+        host(&Url::parse(url).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn host_has_brackets_and_only_a_port_that_is_not_the_default() {
+        assert_eq!(host_of("http://[::1]:8080/x"), "[::1]:8080");
+        assert_eq!(host_of("https://[::1]:443/"), "[::1]");
+        assert_eq!(host_of("http://u:p@A.test:80/"), "a.test");
+        assert_eq!(host_of("https://a.test:80"), "a.test:80");
+        assert_eq!(host_of("http://b\u{fc}cher.test/"), "xn--bcher-kva.test");
+    }
+
+    #[test]
+    fn every_path_and_query_the_url_parser_lets_through_can_be_sent() {
+        let mut text: String = (0x20..0x7F_u8).map(char::from).filter(|c| *c != '#').collect();
+        text.push_str("\u{e4}%zz%");
+        let url = Url::parse(&format!("http://a.test//{text}?{text}#fragment")).unwrap();
+        let uri = target(&url).unwrap();
+        assert_eq!(uri.to_string(), url[Position::BeforePath..Position::AfterQuery]);
+        assert_eq!(target(&Url::parse("http://a.test?").unwrap()).unwrap().to_string(), "/?");
+    }
+}

@@ -1,0 +1,189 @@
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_platform_verifier::Verifier;
+use sendbeacon_fetch::{NetworkError, host::ConnectionKey};
+use thiserror::Error;
+use tokio::{net::TcpStream, sync::OnceCell};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use url::Host;
+
+use crate::{describe, pool::PoolKey};
+
+/// How many partitions' TLS sessions are remembered.
+const MAX_PARTITIONS: usize = 64;
+
+/// How many servers' TLS sessions are remembered in each partition.
+const MAX_SESSIONS: usize = 32;
+
+/// TLS, with sessions as partitioned as connections are: a session ticket, too, tells a server that
+/// it has seen somebody before.
+pub(crate) struct Tls {
+    extra_roots: Vec<CertificateDer<'static>>,
+    /// What all partitions share; made for the first connection.
+    base: OnceCell<ClientConfig>,
+    /// The partition used last is at the back.
+    partitions: Mutex<VecDeque<(ConnectionKey, Arc<ClientConfig>)>>,
+}
+
+impl Tls {
+    pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>) -> Self {
+        Self { extra_roots, base: OnceCell::new(), partitions: Mutex::default() }
+    }
+
+    pub(crate) async fn handshake(
+        &self,
+        key: &PoolKey,
+        tcp: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, NetworkError> {
+        let failure = |reason| NetworkError::Tls(format!("{key}: {reason}"));
+        let base = self.base.get_or_try_init(|| client_config(self.extra_roots.clone())).await;
+        let base = base.map_err(failure)?;
+        let name = server_name(&key.host).map_err(failure)?;
+        TlsConnector::from(self.partition(&key.connection, base))
+            .connect(name, tcp)
+            .await
+            .map_err(|error| failure(describe(&error)))
+    }
+
+    fn partition(&self, key: &ConnectionKey, base: &ClientConfig) -> Arc<ClientConfig> {
+        // Whatever panicked, the queue still holds keys with their configurations.
+        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = partitions.iter().rposition(|(other, _)| other == key);
+        let (key, config) = known.and_then(|at| partitions.remove(at)).unwrap_or_else(|| {
+            let mut config = base.clone();
+            config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+            (key.clone(), Arc::new(config))
+        });
+        if partitions.len() >= MAX_PARTITIONS {
+            partitions.pop_front();
+        }
+        partitions.push_back((key, config.clone()));
+        config
+    }
+}
+
+/// The configuration without a session store. Early data stays off: a server may act on it twice.
+async fn client_config(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
+    // Reading the platform's roots is file I/O on some platforms.
+    let config = tokio::task::spawn_blocking(|| {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = Verifier::new_with_extra_roots(extra_roots, provider.clone())?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous() // The name of every way to set a verifier. This one verifies.
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok::<_, rustls::Error>(config)
+    });
+    match config.await {
+        Ok(Ok(config)) => Ok(config),
+        Ok(Err(error)) => Err(format!("no certificate can be verified: {error}")),
+        Err(error) => Err(format!("the root certificates were not loaded: {error}")),
+    }
+}
+
+fn server_name(host: &Host) -> Result<ServerName<'static>, String> {
+    match host {
+        Host::Domain(domain) => {
+            ServerName::try_from(domain.clone()).map_err(|error| error.to_string())
+        }
+        Host::Ipv4(ip) => Ok(ServerName::from(std::net::IpAddr::V4(*ip))),
+        Host::Ipv6(ip) => Ok(ServerName::from(std::net::IpAddr::V6(*ip))),
+    }
+}
+
+/// Why root certificates were not added.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RootCertificateError {
+    /// The text is not PEM.
+    #[error("not PEM: {0}")]
+    Pem(String),
+    /// There is no `CERTIFICATE` section.
+    #[error("there is no certificate in it: pass PEM with a BEGIN CERTIFICATE line")]
+    Missing,
+    /// A certificate cannot be a root.
+    #[error("certificate {number} cannot be a root: {reason}")]
+    Certificate {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+pub(crate) fn parse_root_certificates(
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, RootCertificateError> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| RootCertificateError::Pem(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(RootCertificateError::Missing);
+    }
+    // The verifier will do this again, but only once there is nobody left to tell.
+    let mut roots = RootCertStore::empty();
+    for (certificate, number) in certificates.iter().zip(1..) {
+        roots.add(certificate.clone()).map_err(|error| RootCertificateError::Certificate {
+            number,
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use sendbeacon_fetch::{PartitionKey, Site};
+
+    use super::*;
+
+    fn key(site: u128, credentials: bool) -> ConnectionKey {
+        let partition = PartitionKey { top_level_site: Site::Opaque(site), second_key: None };
+        ConnectionKey { partition, credentials }
+    }
+
+    #[tokio::test]
+    async fn a_partition_keeps_its_sessions_and_shares_them_with_no_other() {
+        let tls = Tls::new(Vec::new());
+        let base = client_config(Vec::new()).await.unwrap();
+        let config = tls.partition(&key(1, true), &base);
+        assert!(Arc::ptr_eq(&config, &tls.partition(&key(1, true), &base)));
+        assert!(!Arc::ptr_eq(&config, &tls.partition(&key(1, false), &base)));
+        assert!(!Arc::ptr_eq(&config, &tls.partition(&key(2, true), &base)));
+    }
+
+    #[tokio::test]
+    async fn the_partition_unused_for_longest_is_forgotten() {
+        let tls = Tls::new(Vec::new());
+        let base = client_config(Vec::new()).await.unwrap();
+        let first = tls.partition(&key(0, true), &base);
+        let second = tls.partition(&key(1, true), &base);
+        for site in 2..=u128::try_from(MAX_PARTITIONS).unwrap() {
+            tls.partition(&key(0, true), &base);
+            tls.partition(&key(site, true), &base);
+        }
+        assert_eq!(tls.partitions.lock().unwrap().len(), MAX_PARTITIONS);
+        assert!(Arc::ptr_eq(&first, &tls.partition(&key(0, true), &base)));
+        assert!(!Arc::ptr_eq(&second, &tls.partition(&key(1, true), &base)));
+    }
+
+    #[test]
+    fn what_is_not_a_root_certificate_is_refused_with_a_reason() {
+        assert_eq!(parse_root_certificates(b""), Err(RootCertificateError::Missing));
+        let bad = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        assert!(matches!(parse_root_certificates(bad), Err(RootCertificateError::Pem(_))));
+        let junk = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(
+            parse_root_certificates(junk),
+            Err(RootCertificateError::Certificate { number: 1, .. })
+        ));
+    }
+}

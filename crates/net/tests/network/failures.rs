@@ -1,0 +1,149 @@
+use std::{net::TcpListener, time::Duration};
+
+use sendbeacon_fetch::{NetworkError, TimeoutKind, host::Network};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use tokio::net::TcpSocket;
+
+use crate::support::{builder, post, read, send};
+
+/// Sends a request to a server that behaves so, and returns the error; the server must have seen
+/// the request exactly once.
+async fn error_of(behavior: Behavior) -> NetworkError {
+    let server = RecordingServer::start(move |_| behavior.clone()).await;
+    let error = send(&builder().build(), post(&server.url("/"), "x")).await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.connections(), 1);
+    error
+}
+
+fn assert_protocol(error: &NetworkError) {
+    assert!(matches!(error, NetworkError::Protocol(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn close_without_an_answer_is_a_protocol_error_and_nothing_is_sent_again() {
+    assert_protocol(&error_of(Behavior::Close).await);
+}
+
+#[tokio::test]
+async fn reset_without_an_answer_is_a_protocol_error_and_nothing_is_sent_again() {
+    assert_protocol(&error_of(Behavior::Reset).await);
+}
+
+#[tokio::test]
+async fn close_on_a_reused_connection_is_not_sent_again_either() {
+    let server = RecordingServer::start(|request| match request.index {
+        0 => Behavior::status(204),
+        _ => Behavior::Close,
+    })
+    .await;
+    let network = builder().build();
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+    assert_protocol(&send(&network, post(&server.url("/"), "x")).await.unwrap_err());
+    assert_eq!(server.requests().len(), 2);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn garbage_is_a_protocol_error() {
+    for garbage in [
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        "<html>HTTP/0.9</html>",
+        "HTTP/1.1 20",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nbad name: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: \0\r\n\r\n",
+        "HTTP/1.1 099 Low\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    ] {
+        assert_protocol(&error_of(Behavior::RespondThenClose(garbage.into())).await);
+    }
+}
+
+#[tokio::test]
+async fn head_of_more_bytes_or_headers_than_the_limit_is_a_protocol_error() {
+    let long = "a".repeat(65 * 1024);
+    assert_protocol(&error_of(Behavior::with_headers(204, &[("x", &long)])).await);
+    assert_protocol(&error_of(Behavior::with_headers(204, &[("x", "1"); 101])).await);
+}
+
+#[tokio::test]
+async fn head_of_exactly_the_limit_is_read() {
+    const LENGTH: usize = 64 * 1024 - "HTTP/1.1 204 Status\r\nx: \r\n\r\n".len();
+    for (length, is_read) in [(LENGTH, true), (LENGTH + 1, false)] {
+        let server = RecordingServer::start(move |_| {
+            Behavior::with_headers(204, &[("x", &*"a".repeat(length))])
+        })
+        .await;
+        let network = builder().build();
+        let response = network.http_network_fetch(post(&server.url("/"), "")).await;
+        assert_eq!(response.is_ok_and(|response| response.headers["x"].len() == length), is_read);
+    }
+}
+
+#[tokio::test]
+async fn body_cut_short_is_an_error_after_the_bytes_that_came() {
+    for head in ["Content-Length: 5\r\n\r\nab", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"] {
+        let server = RecordingServer::start(move |_| {
+            Behavior::RespondThenClose(format!("HTTP/1.1 200 OK\r\n{head}").into_bytes())
+        })
+        .await;
+        let network = builder().build();
+        let mut response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
+        assert_eq!(response.status, 200);
+        let mut next =
+            async || std::future::poll_fn(|cx| response.body.as_mut().poll_chunk(cx)).await;
+        assert_eq!(next().await.unwrap().unwrap(), "ab");
+        assert_protocol(&next().await.unwrap().unwrap_err());
+        assert_eq!(next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn body_without_a_length_ends_with_the_connection() {
+    let server = RecordingServer::start(|_| {
+        Behavior::RespondThenClose(b"HTTP/1.1 200 OK\r\n\r\nabc".to_vec())
+    })
+    .await;
+    let network = builder().build();
+    let response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
+    assert_eq!(read(response.body).await.unwrap(), b"abc");
+}
+
+#[tokio::test]
+async fn host_that_does_not_resolve_is_a_dns_error() {
+    let error = send(&builder().build(), post("http://nx.invalid/", "x")).await.unwrap_err();
+    assert!(matches!(&error, NetworkError::Dns { host, .. } if host == "nx.invalid"), "{error:?}");
+}
+
+#[tokio::test]
+async fn refused_connection_is_a_connect_error_that_names_the_server() {
+    // A socket that does not listen keeps the port from everybody else.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    for host in ["a.test", "localhost"] {
+        let url = format!("http://{host}:{port}/");
+        let error = send(&builder().build(), post(&url, "x")).await.unwrap_err();
+        let NetworkError::Connect(text) = &error else { panic!("{error:?}") };
+        assert!(text.starts_with(&format!("{host}:{port}: ")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn server_that_takes_too_long_to_connect_to_is_a_timeout() {
+    // It accepts, and never says a word of TLS.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let after = Duration::from_millis(1);
+    let network = builder().connect_timeout(after).build();
+    let error = send(&network, post(&url, "x")).await.unwrap_err();
+    assert_eq!(error, NetworkError::Timeout { kind: TimeoutKind::Connect, after });
+}
+
+#[tokio::test]
+async fn scheme_without_connections_cannot_be_sent() {
+    let error = send(&builder().build(), post("ftp://a.test/", "x")).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Unsendable(_)), "{error:?}");
+}

@@ -1,0 +1,53 @@
+use std::{future::poll_fn, net::Ipv4Addr};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header::CONTENT_LENGTH};
+use sendbeacon_fetch::{
+    NetworkError, PartitionKey, Site,
+    host::{ConnectionKey, Network, NetworkRequest, NetworkResponse, ResponseBody},
+};
+use sendbeacon_net::{HyperNetwork, HyperNetworkBuilder};
+use url::Url;
+
+/// `a.test` and `b.test` are this machine, as the certificate of the recording server has it.
+pub(crate) fn builder() -> HyperNetworkBuilder {
+    HyperNetwork::builder()
+        .host_map("a.test", Ipv4Addr::LOCALHOST.into())
+        .host_map("B.test", Ipv4Addr::LOCALHOST.into())
+}
+
+/// Whose connections a request may use: a number for the partition, and the credentials flag.
+pub(crate) fn connection_key(partition: u128, credentials: bool) -> ConnectionKey {
+    let partition = PartitionKey { top_level_site: Site::Opaque(partition), second_key: None };
+    ConnectionKey { partition, credentials }
+}
+
+/// A POST as fetch makes it.
+pub(crate) fn post(url: &str, body: &'static str) -> NetworkRequest {
+    NetworkRequest {
+        method: Method::POST,
+        url: Url::parse(url).unwrap(),
+        headers: HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(body.len()))]),
+        body: Bytes::from_static(body.as_bytes()),
+        connection: connection_key(0, true),
+        force_new_connection: false,
+    }
+}
+
+/// Sends a request and reads the response to its end.
+pub(crate) async fn send(
+    network: &HyperNetwork,
+    request: NetworkRequest,
+) -> Result<(u16, Vec<u8>), NetworkError> {
+    let NetworkResponse { status, body, .. } = network.http_network_fetch(request).await?;
+    Ok((status.as_u16(), read(body).await?))
+}
+
+/// Reads a body to its end.
+pub(crate) async fn read(mut body: ResponseBody) -> Result<Vec<u8>, NetworkError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await {
+        bytes.extend(chunk?);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,64 @@
+use std::net::Ipv4Addr;
+
+use sendbeacon_fetch::NetworkError;
+use sendbeacon_net::HyperNetworkBuilder;
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+use crate::support::{builder, post, send};
+
+fn trusting(server: &RecordingServer) -> HyperNetworkBuilder {
+    builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn given_root_is_trusted_for_names_and_addresses() {
+    let server = RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await;
+    let network = trusting(&server).build();
+    for host in ["a.test", "localhost", "127.0.0.1"] {
+        let url = format!("https://{host}:{}/", server.port());
+        let answer = send(&network, post(&url, "x")).await;
+        assert_eq!(answer, Ok((200, b"ok".to_vec())), "{host}");
+    }
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn tls_connection_is_reused() {
+    let server = RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await;
+    let network = trusting(&server).build();
+    for _ in 0..3 {
+        send(&network, post(&server.url("/"), "x")).await.unwrap();
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn unknown_root_is_a_tls_error_and_nothing_is_sent() {
+    let server = RecordingServer::start_tls(|_| Behavior::status(204)).await;
+    let error = send(&builder().build(), post(&server.url("/"), "x")).await.unwrap_err();
+    let NetworkError::Tls(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("UnknownIssuer"), "{text}");
+    assert_eq!(server.requests(), []);
+}
+
+#[tokio::test]
+async fn certificate_for_another_name_is_a_tls_error() {
+    let server = RecordingServer::start_tls(|_| Behavior::status(204)).await;
+    let network = trusting(&server).host_map("c.test", Ipv4Addr::LOCALHOST.into()).build();
+    let url = format!("https://c.test:{}/", server.port());
+    let error = send(&network, post(&url, "x")).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Tls(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn server_without_tls_is_a_tls_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let network = builder().build();
+    let (answer, ()) = tokio::join!(send(&network, post(&url, "x")), async {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    assert!(matches!(answer, Err(NetworkError::Tls(_))), "{answer:?}");
+}
