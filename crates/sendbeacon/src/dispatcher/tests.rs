@@ -1,0 +1,185 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct World {
+    dispatcher: Dispatcher,
+    now: Instant,
+}
+
+impl World {
+    fn new(limits: WireLimits) -> Self {
+        Self { dispatcher: Dispatcher::new(Timeouts::default(), limits), now: Instant::now() }
+    }
+
+    fn queue(&mut self, id: u64, group: u64, destination: u64) {
+        self.queue_with(id, group, destination, true);
+    }
+
+    fn queue_with(&mut self, id: u64, group: u64, destination: u64, keepalive: bool) {
+        let (group, destination) = (GroupId(group), Destination(destination));
+        self.handle(Event::Queued { id: FetchId(id), group, gone: false, destination, keepalive });
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.dispatcher.handle(event, self.now);
+    }
+
+    fn finish(&mut self, id: u64) {
+        self.handle(Event::Finished { id: FetchId(id) });
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.dispatcher.poll(self.now)).collect()
+    }
+
+    fn started(&mut self) -> Vec<u64> {
+        let id = |action| match action {
+            Action::Start(id) => id.0,
+            Action::Cancel(..) => panic!("{action:?}"),
+        };
+        self.actions().into_iter().map(id).collect()
+    }
+
+    /// Moves the clock to the next timeout, and says by how much.
+    fn wait(&mut self) -> Duration {
+        let next = self.dispatcher.next_timeout().expect("a timeout");
+        let waited = next - self.now;
+        self.now = next;
+        waited
+    }
+}
+
+fn limits(per_destination: usize, overall: usize) -> WireLimits {
+    WireLimits { per_destination, overall }
+}
+
+fn timed_out(id: u64, kind: TimeoutKind, seconds: u32) -> Action {
+    Action::Cancel(FetchId(id), NetworkError::Timeout { kind, after: SECOND * seconds })
+}
+
+#[test]
+fn a_fetch_starts_at_once_and_an_idle_dispatcher_has_no_timeout() {
+    let mut world = World::new(WireLimits::default());
+    assert_eq!(world.dispatcher.next_timeout(), None);
+    world.queue(1, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.finish(1);
+    assert_eq!(world.started(), []);
+    assert!(world.dispatcher.is_idle());
+    assert_eq!(world.dispatcher.next_timeout(), None);
+    assert!(world.dispatcher.groups.is_empty() && world.dispatcher.destinations.is_empty());
+}
+
+#[test]
+fn what_is_over_a_limit_waits_in_order() {
+    let mut world = World::new(limits(2, 3));
+    for id in 1..=4 {
+        world.queue(id, 1, 1);
+    }
+    world.queue(5, 1, 2);
+    world.queue(6, 1, 3);
+    assert_eq!(world.started(), [1, 5, 6]);
+    world.finish(5);
+    assert_eq!(world.started(), [2]);
+    world.finish(6);
+    assert_eq!(world.started(), [], "destination 1 has two");
+    world.finish(2);
+    assert_eq!(world.started(), [3]);
+    world.finish(1);
+    world.finish(3);
+    assert_eq!(world.started(), [4]);
+}
+
+#[test]
+fn a_fetch_that_never_ends_is_given_up_and_makes_room() {
+    let mut world = World::new(limits(1, 1));
+    world.queue(1, 1, 1);
+    world.queue(2, 1, 1);
+    assert_eq!(world.started(), [1]);
+    assert_eq!(world.wait(), SECOND * 300);
+    let expected = [timed_out(1, TimeoutKind::Fetch, 300), Action::Start(FetchId(2))];
+    assert_eq!(world.actions(), expected);
+}
+
+#[test]
+fn the_lifetime_runs_from_the_later_of_document_gone_and_dispatch() {
+    let mut world = World::new(limits(1, 1));
+    world.queue(1, 1, 1);
+    world.queue(2, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.now += SECOND * 10;
+    world.handle(Event::GroupTerminated { group: GroupId(1) });
+    assert_eq!(world.started(), []);
+    assert_eq!(world.wait(), SECOND * 30);
+    let first = timed_out(1, TimeoutKind::AfterDocument, 30);
+    assert_eq!(world.actions(), [first, Action::Start(FetchId(2))]);
+    // Told again, it changes nothing: the second one has its full 30 seconds from its dispatch.
+    world.now += SECOND * 5;
+    world.handle(Event::GroupTerminated { group: GroupId(1) });
+    assert_eq!(world.wait(), SECOND * 25);
+    assert_eq!(world.actions(), [timed_out(2, TimeoutKind::AfterDocument, 30)]);
+}
+
+#[test]
+fn the_lifetime_does_not_prolong_the_whole_fetch() {
+    let mut world = World::new(WireLimits::default());
+    world.queue(1, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.now += SECOND * 290;
+    world.handle(Event::GroupTerminated { group: GroupId(1) });
+    assert_eq!(world.wait(), SECOND * 10);
+    assert_eq!(world.actions(), [timed_out(1, TimeoutKind::Fetch, 300)]);
+}
+
+#[test]
+fn termination_stops_what_has_no_keepalive_flag_and_nothing_else() {
+    let mut world = World::new(limits(1, 2));
+    world.queue_with(1, 1, 1, false);
+    world.queue_with(2, 1, 1, false);
+    world.queue(3, 1, 2);
+    world.queue_with(4, 2, 3, false);
+    assert_eq!(world.started(), [1, 3]);
+    world.handle(Event::GroupTerminated { group: GroupId(1) });
+    let stopped = |id| Action::Cancel(FetchId(id), AbandonReason::Terminated.into());
+    assert_eq!(world.actions(), [stopped(1), stopped(2), Action::Start(FetchId(4))]);
+}
+
+#[test]
+fn shutdown_starts_everything_in_turn_and_gives_up_at_the_deadline() {
+    let mut world = World::new(limits(1, 8));
+    for id in 1..=3 {
+        world.queue(id, 1, 1);
+    }
+    assert_eq!(world.started(), [1]);
+    world.handle(Event::ShutDown { deadline: Some(world.now + SECOND * 5) });
+    world.finish(1);
+    assert_eq!(world.started(), [2]);
+    assert_eq!(world.wait(), SECOND * 5);
+    let lost = |id| Action::Cancel(FetchId(id), AbandonReason::Shutdown.into());
+    assert_eq!(world.actions(), [lost(2), lost(3)]);
+    assert!(world.dispatcher.is_idle());
+}
+
+#[test]
+fn an_end_that_was_already_told_is_ignored() {
+    let mut world = World::new(limits(1, 1));
+    world.queue(1, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.handle(Event::ShutDown { deadline: Some(world.now) });
+    assert_eq!(world.actions().len(), 1);
+    world.finish(1);
+    world.finish(7);
+    world.queue(2, 1, 1);
+    assert_eq!(world.started(), [2]);
+}
+
+#[test]
+fn a_fetch_handed_over_while_its_document_went_has_the_lifetime_too() {
+    let mut world = World::new(WireLimits::default());
+    let (group, destination) = (GroupId(1), Destination(1));
+    world.handle(Event::GroupTerminated { group });
+    world.handle(Event::Queued { id: FetchId(1), group, gone: true, destination, keepalive: true });
+    assert_eq!(world.started(), [1]);
+    assert_eq!(world.wait(), SECOND * 30);
+}

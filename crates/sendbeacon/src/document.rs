@@ -1,0 +1,132 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Acquire, Ordering::Release},
+};
+
+use crate::{BodyInit, Client, FetchGroup, TypeError};
+
+/// A document that can send beacons: its settings object, its fetch group and its place in its
+/// lifecycle.
+///
+/// The engine keeps one beside each document of its own, replaces the [`Client`] when the base URL
+/// or a policy changes, and drives it through [`DocumentLifecycle`]. Dropping it equals
+/// [`unload`](DocumentLifecycle::unload).
+#[derive(Debug)]
+pub struct Document {
+    client: Arc<Client>,
+    group: FetchGroup,
+    is_fully_active: AtomicBool,
+}
+
+/// How an engine tells what happens to a document. [`Document`] implements it.
+///
+/// Every method may be called on any thread, in any order and more than once; none blocks. Where the
+/// page has handlers for the same event (`visibilitychange`, `pagehide`, `unload`), call the method
+/// after they have run: a beacon sent in them belongs to the document as it was before.
+pub trait DocumentLifecycle {
+    /// [Visibility](https://html.spec.whatwg.org/multipage/interaction.html#page-visibility) changed.
+    /// Beacons held back go out when a document is hidden.
+    fn visibility_change(&self, visibility: VisibilityState);
+
+    /// The [`pagehide`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#event-pagehide)
+    /// event was fired. If `persisted`, the document now is in the back/forward cache: it is not
+    /// fully active and its `sendBeacon()` answers `false`. If not, [`unload`](Self::unload) follows.
+    fn pagehide(&self, persisted: bool);
+
+    /// The document is shown, for the first time or again (`persisted`): it is fully active.
+    fn pageshow(&self, persisted: bool);
+
+    /// The document was [frozen](https://wicg.github.io/page-lifecycle/): its tasks no longer run.
+    fn freeze(&self);
+
+    /// The document was resumed.
+    fn resume(&self);
+
+    /// The document was [unloaded](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document)
+    /// and is gone: its fetch group is terminated.
+    fn unload(&self);
+
+    /// The process that ran the document's scripts is gone, without an unload.
+    fn process_gone(&self);
+}
+
+/// A document's [visibility state](https://html.spec.whatwg.org/multipage/interaction.html#page-visibility).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VisibilityState {
+    /// `visible`
+    Visible,
+    /// `hidden`
+    Hidden,
+}
+
+impl Document {
+    pub(crate) fn new(client: Arc<Client>, group: FetchGroup) -> Self {
+        Self { client, group, is_fully_active: AtomicBool::new(true) }
+    }
+
+    /// [`navigator.sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon):
+    /// what it returns or throws.
+    ///
+    /// `url` is the call's `USVString`, relative to the client's API base URL. `true` means that the
+    /// beacon is on its way and will get an [`Outcome`](crate::Outcome), whatever becomes of the
+    /// document; `false` that there was no room (64 KiB of unfinished keepalive bodies, and limits on
+    /// number and URL bytes: [`KeepaliveLimits`](crate::KeepaliveLimits)), that the document is not
+    /// fully active, or that the user agent shuts down.
+    ///
+    /// Meant for the script thread: takes no lock, waits for nothing, copies the body once.
+    ///
+    /// # Errors
+    /// The `TypeError` to throw: a URL that does not parse or is not http(s), or a `ReadableStream`.
+    pub fn send_beacon(&self, url: &str, data: Option<BodyInit<'_>>) -> Result<bool, TypeError> {
+        let is_fully_active = self.is_fully_active.load(Acquire);
+        self.group.send_beacon(&self.client, url, data, is_fully_active)
+    }
+
+    /// The settings object that the next call uses.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Replaces the settings object, when the base URL or a policy has changed. Beacons already
+    /// accepted keep theirs.
+    pub fn set_client(&mut self, client: Client) {
+        self.client = Arc::new(client);
+    }
+
+    /// The document's fetch group, for its `fetch()`.
+    #[must_use]
+    pub fn fetch_group(&self) -> &FetchGroup {
+        &self.group
+    }
+}
+
+impl DocumentLifecycle for Document {
+    fn visibility_change(&self, _visibility: VisibilityState) {
+        // Every beacon is dispatched at once, so hiding finds none held back.
+    }
+
+    fn pagehide(&self, persisted: bool) {
+        if persisted {
+            self.is_fully_active.store(false, Release);
+        }
+    }
+
+    fn pageshow(&self, _persisted: bool) {
+        self.is_fully_active.store(true, Release);
+    }
+
+    fn freeze(&self) {
+        // As when hidden.
+    }
+
+    fn resume(&self) {}
+
+    fn unload(&self) {
+        self.group.terminate();
+    }
+
+    fn process_gone(&self) {
+        self.group.terminate();
+    }
+}

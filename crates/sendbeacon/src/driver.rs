@@ -1,0 +1,363 @@
+//! The network side: one future that owns every fetch of a user agent and the timer.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock, atomic::Ordering::Acquire},
+    time::Instant,
+};
+
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{AbortHandle, Abortable, Aborted, BoxFuture},
+    stream::FuturesUnordered,
+};
+use http::StatusCode;
+use sendbeacon_fetch::{
+    AbandonReason, Body, NetworkError, Request, Reservation,
+    beacon::Beacon,
+    fetch::{Observation, Observer, Profile},
+};
+use tokio::{sync::mpsc, time::sleep_until};
+
+use crate::{
+    Event, EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
+    dispatcher::{self, Action, Destination, Dispatcher},
+    fetch_group::GroupState,
+    response::{Responder, run_fetch},
+    user_agent::Ledgers,
+};
+
+/// What the rest of the library tells the network side.
+pub(crate) enum Message {
+    Beacon(Beacon, Arc<GroupState>),
+    Fetch(Box<Request>, Option<Reservation>, Responder, Arc<GroupState>),
+    GroupTerminated(Arc<GroupState>),
+    /// Drain, then reply. Without a deadline and a reply where the user agent was dropped.
+    ShutDown {
+        deadline: Option<Instant>,
+        reply: Option<Reply>,
+    },
+}
+
+/// Takes the report of a shutdown.
+pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
+
+pub(crate) struct Driver {
+    mailbox: mpsc::UnboundedReceiver<Message>,
+    profile: Arc<Profile>,
+    sink: Arc<dyn EventSink>,
+    ledgers: Arc<Ledgers>,
+    dispatcher: Dispatcher,
+    next_id: u64,
+    destination_hasher: RandomState,
+    queued: HashMap<FetchId, Queued>,
+    running: HashMap<FetchId, Running>,
+    futures: FuturesUnordered<Abortable<BoxFuture<'static, Ended>>>,
+    shutdown: Option<ShutdownInProgress>,
+}
+
+struct Queued {
+    work: Work,
+    responder: Option<Responder>,
+    record: Record,
+}
+
+/// What is made late: a beacon becomes a request when it starts.
+enum Work {
+    Beacon(Beacon),
+    Fetch(Box<Request>, Option<Reservation>),
+}
+
+struct Running {
+    abort: AbortHandle,
+    record: Record,
+    /// Given back before the fetch is told to be done.
+    reservation: Option<Reservation>,
+    /// The status, from when the head of the response has arrived.
+    answered: Arc<OnceLock<StatusCode>>,
+}
+
+struct Ended {
+    id: FetchId,
+    /// An error holds the payload of a panic.
+    result: Result<Result<StatusCode, NetworkError>, Box<dyn Any + Send>>,
+}
+
+#[derive(Default)]
+struct ShutdownInProgress {
+    replies: Vec<Reply>,
+    report: ShutdownReport,
+}
+
+/// A fetch that has not been told to be done. If it is dropped before, the driver was: its runtime
+/// has gone, and that is what it says.
+struct Record {
+    teller: Teller,
+    done: bool,
+}
+
+impl Record {
+    fn done(mut self, outcome: Outcome) -> Arc<FetchInfo> {
+        self.done = true;
+        self.teller.tell(EventKind::Done(outcome));
+        Arc::clone(&self.teller.info)
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.done {
+            self.teller.tell(EventKind::Done(Outcome::Failed(AbandonReason::Dropped.into())));
+        }
+    }
+}
+
+/// Tells the event sink about one fetch.
+#[derive(Clone)]
+struct Teller {
+    info: Arc<FetchInfo>,
+    group: Arc<GroupState>,
+    sink: Arc<dyn EventSink>,
+}
+
+impl Teller {
+    fn tell(&self, kind: EventKind) {
+        let event = Event { fetch: Arc::clone(&self.info), at: Instant::now(), kind };
+        let _ = catch_unwind(AssertUnwindSafe(|| self.sink.event(event)));
+    }
+}
+
+impl Observer for Teller {
+    fn observe(&self, observation: Observation) {
+        self.tell(EventKind::Observed(observation));
+    }
+
+    fn document_is_gone(&self) -> bool {
+        self.group.is_terminated.load(Acquire)
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(
+        mailbox: mpsc::UnboundedReceiver<Message>,
+        profile: Arc<Profile>,
+        sink: Arc<dyn EventSink>,
+        ledgers: Arc<Ledgers>,
+        dispatcher: Dispatcher,
+    ) -> Self {
+        Self {
+            mailbox,
+            profile,
+            sink,
+            ledgers,
+            dispatcher,
+            next_id: 0,
+            destination_hasher: RandomState::new(),
+            queued: HashMap::new(),
+            running: HashMap::new(),
+            futures: FuturesUnordered::new(),
+            shutdown: None,
+        }
+    }
+
+    /// Runs until a shutdown has drained, or nobody is left who could send a message.
+    pub(crate) async fn run(mut self) {
+        let mut mailbox_is_open = true;
+        loop {
+            self.act();
+            let is_over = self.shutdown.is_some() || !mailbox_is_open;
+            if is_over && self.is_drained() {
+                return self.finish_shutdown();
+            }
+            let timeout = self.dispatcher.next_timeout();
+            tokio::select! {
+                biased;
+                message = self.mailbox.recv(), if mailbox_is_open => {
+                    match message {
+                        Some(message) => self.receive(message),
+                        None => mailbox_is_open = false,
+                    }
+                    // A burst wakes this side once.
+                    while let Ok(message) = self.mailbox.try_recv() {
+                        self.receive(message);
+                    }
+                }
+                Some(ended) = self.futures.next() => self.ended(ended),
+                () = sleep_until(timeout.unwrap_or_else(Instant::now).into()), if timeout.is_some() => {}
+            }
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Beacon(beacon, group) => {
+                let info = FetchInfo {
+                    id: self.new_id(),
+                    client: Arc::clone(beacon.client()),
+                    url: beacon.url().clone(),
+                    initiator_type: sendbeacon_fetch::InitiatorType::Beacon,
+                    keepalive: true,
+                    body_length: beacon.body_length(),
+                };
+                self.queue(info, Work::Beacon(beacon), None, group);
+            }
+            Message::Fetch(request, reservation, responder, group) => {
+                let info = FetchInfo {
+                    id: self.new_id(),
+                    client: Arc::clone(&request.client),
+                    url: request.url().clone(),
+                    initiator_type: request.initiator_type,
+                    keepalive: request.keepalive,
+                    body_length: request.body.as_ref().map_or(0, Body::length),
+                };
+                self.queue(info, Work::Fetch(request, reservation), Some(responder), group);
+            }
+            Message::GroupTerminated(group) => {
+                let event = dispatcher::Event::GroupTerminated { group: group.id };
+                self.dispatcher.handle(event, Instant::now());
+            }
+            Message::ShutDown { deadline, reply } => {
+                self.shutdown.get_or_insert_default().replies.extend(reply);
+                self.dispatcher.handle(dispatcher::Event::ShutDown { deadline }, Instant::now());
+            }
+        }
+    }
+
+    fn new_id(&mut self) -> FetchId {
+        self.next_id += 1;
+        FetchId(self.next_id)
+    }
+
+    fn queue(
+        &mut self,
+        info: FetchInfo,
+        work: Work,
+        responder: Option<Responder>,
+        group: Arc<GroupState>,
+    ) {
+        let event = dispatcher::Event::Queued {
+            id: info.id,
+            group: group.id,
+            gone: group.is_terminated.load(Acquire),
+            destination: self.destination(&info),
+            keepalive: info.keepalive,
+        };
+        let id = info.id;
+        let teller = Teller { info: Arc::new(info), group, sink: Arc::clone(&self.sink) };
+        teller.tell(EventKind::Queued);
+        let record = Record { teller, done: false };
+        self.queued.insert(id, Queued { work, responder, record });
+        self.dispatcher.handle(event, Instant::now());
+    }
+
+    fn destination(&self, info: &FetchInfo) -> Destination {
+        let partition = &info.client.network_partition_key;
+        let url = &info.url;
+        let key = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
+        Destination(self.destination_hasher.hash_one(key))
+    }
+
+    /// Does what the dispatcher says.
+    fn act(&mut self) {
+        while let Some(action) = self.dispatcher.poll(Instant::now()) {
+            match action {
+                Action::Start(id) => self.start(id),
+                Action::Cancel(id, error) => self.cancel(id, error),
+            }
+        }
+    }
+
+    fn start(&mut self, id: FetchId) {
+        let Some(Queued { work, responder, record }) = self.queued.remove(&id) else { return };
+        record.teller.tell(EventKind::Started);
+        let (request, reservation) = match work {
+            Work::Beacon(beacon) => {
+                let (request, reservation) = beacon.into_request();
+                (request, Some(reservation))
+            }
+            Work::Fetch(request, reservation) => (*request, reservation),
+        };
+        let answered = Arc::new(OnceLock::new());
+        let observer = record.teller.clone();
+        let profile = Arc::clone(&self.profile);
+        let fetch = run_fetch(profile, observer, request, responder, Arc::clone(&answered));
+        let future =
+            async move { Ended { id, result: AssertUnwindSafe(fetch).catch_unwind().await } };
+        let (abort, registration) = AbortHandle::new_pair();
+        self.futures.push(Abortable::new(future.boxed(), registration));
+        self.running.insert(id, Running { abort, record, reservation, answered });
+    }
+
+    fn cancel(&mut self, id: FetchId, error: NetworkError) {
+        if let Some(queued) = self.queued.remove(&id) {
+            drop(queued.work);
+            if let Some(responder) = queued.responder {
+                responder.fail(error.clone());
+            }
+            self.tell_done(queued.record, Outcome::Failed(error));
+        } else if let Some(running) = self.running.remove(&id) {
+            // Polled once more it sees the abort, and is dropped.
+            running.abort.abort();
+            let outcome = match running.answered.get() {
+                // The answer is there; only its body was cut off.
+                Some(status) => Outcome::Delivered { status: *status },
+                None => Outcome::Failed(error),
+            };
+            drop(running.reservation);
+            self.tell_done(running.record, outcome);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Ended, Aborted>) {
+        let Ok(Ended { id, result }) = ended else { return };
+        self.dispatcher.handle(dispatcher::Event::Finished { id }, Instant::now());
+        let Some(running) = self.running.remove(&id) else { return };
+        let outcome = match result {
+            Ok(Ok(status)) => Outcome::Delivered { status },
+            Ok(Err(error)) => Outcome::Failed(error),
+            Err(_panic) => Outcome::Failed(AbandonReason::Panic.into()),
+        };
+        drop(running.reservation);
+        self.tell_done(running.record, outcome);
+    }
+
+    fn tell_done(&mut self, record: Record, outcome: Outcome) {
+        let info = record.done(outcome.clone());
+        if let Some(ShutdownInProgress { report, .. }) = &mut self.shutdown
+            && info.keepalive
+        {
+            let list = match outcome {
+                Outcome::Delivered { .. } => &mut report.delivered,
+                Outcome::Failed(_) => &mut report.lost,
+            };
+            list.push((info, outcome));
+        }
+    }
+
+    /// Whether nothing is unfinished, what has been reserved and not yet handed over included.
+    fn is_drained(&self) -> bool {
+        self.dispatcher.is_idle() && self.futures.is_empty() && self.ledgers.are_empty()
+    }
+
+    fn finish_shutdown(&mut self) {
+        if let Some(ShutdownInProgress { replies, report }) = self.shutdown.take() {
+            for reply in replies {
+                reply(report.clone());
+            }
+        }
+    }
+}
+
+/// What the mailbox still holds when the runtime goes away is told to be dropped, as what is queued
+/// and running is.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.mailbox.close();
+        while let Ok(message) = self.mailbox.try_recv() {
+            self.receive(message);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What becomes of each fetch, told to the embedder.
+
+use std::{sync::Arc, time::Instant};
+
+use http::StatusCode;
+use sendbeacon_fetch::{Client, InitiatorType, NetworkError, fetch::Observation};
+use url::Url;
+
+use crate::FetchId;
+
+/// Where events go: developer tools, automation, timing, logs.
+///
+/// Called on the network side, in the order in which things happen, never on the thread that runs
+/// scripts. Must not block; an engine posts its own tasks from here, and tolerates a document that
+/// has gone. A panic in it is caught and changes nothing.
+pub trait EventSink: Send + Sync {
+    /// Takes one event.
+    fn event(&self, event: Event);
+}
+
+/// The default sink: nobody listens.
+impl EventSink for () {
+    fn event(&self, _: Event) {}
+}
+
+/// Something that happened to a fetch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// The fetch.
+    pub fetch: Arc<FetchInfo>,
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened. For each fetch [`Queued`](Self::Queued) comes first and [`Done`](Self::Done) last,
+/// each exactly once.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// It reached the network side.
+    Queued,
+    /// It was dispatched.
+    Started,
+    /// Something on the way: a request sent, a redirect, a policy violated.
+    Observed(Observation),
+    /// It is over, and its quota was given back.
+    Done(Outcome),
+}
+
+/// What is known of a fetch from its beginning.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FetchInfo {
+    /// Its identifier.
+    pub id: FetchId,
+    /// The settings object it was made with, which has the embedder's document identifier.
+    pub client: Arc<Client>,
+    /// Its URL, before any redirect.
+    pub url: Url,
+    /// What made it.
+    pub initiator_type: InitiatorType,
+    /// Whether it outlives its document.
+    pub keepalive: bool,
+    /// Length of its body in bytes.
+    pub body_length: u64,
+}
+
+/// How a fetch ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The request was delivered: the server answered it, with this status after any redirects.
+    Delivered {
+        /// The status, whatever it says: a beacon's sender never sees it.
+        status: StatusCode,
+    },
+    /// A network error.
+    Failed(NetworkError),
+}
+
+/// What became of the keepalive fetches that were unfinished when
+/// [`shutdown`](crate::UserAgent::shutdown) was called.
+#[derive(Clone, Debug, Default)]
+pub struct ShutdownReport {
+    /// Those that were still delivered, in the order in which their answers came.
+    pub delivered: Vec<(Arc<FetchInfo>, Outcome)>,
+    /// Those that were not, each with its reason.
+    pub lost: Vec<(Arc<FetchInfo>, Outcome)>,
+}

@@ -1,0 +1,133 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire},
+    },
+};
+
+use sendbeacon_fetch::{
+    AbandonReason, Body, Inflight, Ledger, NetworkError, Request, TypeError, beacon::send_beacon,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    BodyInit, Client,
+    dispatcher::GroupId,
+    driver::Message,
+    random::SystemRandom,
+    response::{PendingResponse, Responder},
+};
+
+/// The [fetch group](https://fetch.spec.whatwg.org/#concept-fetch-group) of an environment settings
+/// object: the unit that shares a keepalive quota and is terminated as one.
+///
+/// A [`Document`](crate::Document) has one. A worker uses a bare one for its keepalive `fetch()`.
+/// Dropping it terminates it.
+pub struct FetchGroup {
+    state: Arc<GroupState>,
+    ledger: Arc<Ledger>,
+    mailbox: mpsc::UnboundedSender<Message>,
+}
+
+/// What the network side knows of a group.
+pub(crate) struct GroupState {
+    pub(crate) id: GroupId,
+    pub(crate) is_terminated: AtomicBool,
+}
+
+impl FetchGroup {
+    pub(crate) fn new(
+        id: GroupId,
+        ledger: Arc<Ledger>,
+        mailbox: mpsc::UnboundedSender<Message>,
+    ) -> Self {
+        let state = Arc::new(GroupState { id, is_terminated: AtomicBool::new(false) });
+        Self { state, ledger, mailbox }
+    }
+
+    /// Fetches `request`, whose client belongs to this group.
+    ///
+    /// With `keepalive` the request shares the quota of the group's beacons and outlives the
+    /// document; without it, it is stopped when the group is terminated. Does not block; any thread.
+    ///
+    /// # Errors
+    /// The response is a network error at once if the request has `keepalive` and there is no room
+    /// for it ([`NetworkError::KeepaliveQuota`]), or the group was terminated.
+    pub fn fetch(&self, request: Request) -> PendingResponse {
+        let (responder, response) = Responder::new();
+        if self.is_terminated() {
+            responder.fail(AbandonReason::Terminated.into());
+            return response;
+        }
+        let reservation = if request.keepalive {
+            let body_length = request.body.as_ref().map_or(0, Body::length);
+            let url_length = request.url().as_str().len() as u64;
+            let Some(reservation) = self.ledger.reserve(body_length, url_length) else {
+                responder.fail(NetworkError::KeepaliveQuota);
+                return response;
+            };
+            Some(reservation)
+        } else {
+            None
+        };
+        let group = Arc::clone(&self.state);
+        // If the network side has gone, the response says so.
+        let _ = self.mailbox.send(Message::Fetch(Box::new(request), reservation, responder, group));
+        response
+    }
+
+    /// What the group's keepalive ledger holds at this moment.
+    #[must_use]
+    pub fn inflight(&self) -> Inflight {
+        self.ledger.inflight()
+    }
+
+    /// [Terminates](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate) the group, once:
+    /// keepalive requests go on, others are stopped, and new ones are refused.
+    pub fn terminate(&self) {
+        if !self.state.is_terminated.swap(true, AcqRel) {
+            // If the network side has gone there is nothing left to terminate.
+            let _ = self.mailbox.send(Message::GroupTerminated(Arc::clone(&self.state)));
+        }
+    }
+
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.state.is_terminated.load(Acquire)
+    }
+
+    pub(crate) fn send_beacon(
+        &self,
+        client: &Arc<Client>,
+        url: &str,
+        data: Option<BodyInit<'_>>,
+        is_fully_active: bool,
+    ) -> Result<bool, TypeError> {
+        let beacon = send_beacon(client, &self.ledger, &SystemRandom, url, data)?;
+        // NB: the Beacon text does not ask whether the document is fully active; Chromium and WebKit
+        // answer false where it is not, after the errors.
+        let Some(beacon) = beacon.filter(|_| is_fully_active && !self.is_terminated()) else {
+            return Ok(false);
+        };
+        let message = Message::Beacon(beacon, Arc::clone(&self.state));
+        // The network side ends only after every ledger was closed and empty, or with the runtime it
+        // was given.
+        Ok(self.mailbox.send(message).is_ok())
+    }
+}
+
+impl Drop for FetchGroup {
+    fn drop(&mut self) {
+        self.terminate();
+    }
+}
+
+impl fmt::Debug for FetchGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchGroup")
+            .field("id", &self.state.id)
+            .field("is_terminated", &self.is_terminated())
+            .field("inflight", &self.inflight())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! `navigator.sendBeacon` and keepalive `fetch()` for Rust browser engines and webviews.
+//!
+//! A [`UserAgent`] is one profile of a browser. It makes a [`Document`] for each of the engine's
+//! documents, with a [`Client`], the document's settings object as data.
+//! [`Document::send_beacon`] answers script at once; what it answered `true` is delivered by the
+//! user agent's network side, whatever becomes of the document, and its [`Outcome`] goes to the
+//! [`EventSink`]. The engine drives the document through [`DocumentLifecycle`] and ends with
+//! [`UserAgent::shutdown`].
+//!
+//! ```
+//! use std::{sync::mpsc, time::Duration};
+//!
+//! use sendbeacon::{Client, DocumentLifecycle, Event, EventKind, EventSink, UserAgent};
+//!
+//! /// Hands every outcome to whoever wants to know.
+//! struct Outcomes(mpsc::Sender<String>);
+//!
+//! impl EventSink for Outcomes {
+//!     fn event(&self, event: Event) {
+//!         if let EventKind::Done(outcome) = event.kind {
+//!             let _ = self.0.send(format!("{}: {outcome:?}", event.fetch.url));
+//!         }
+//!     }
+//! }
+//!
+//! let (sender, outcomes) = mpsc::channel();
+//! let agent = UserAgent::builder().event_sink(std::sync::Arc::new(Outcomes(sender))).build()?;
+//! let document = agent.document(Client::new("http://127.0.0.1:25/page".parse()?, 1));
+//! // true: it is on its way. That port 25 is blocked, script never hears.
+//! assert!(document.send_beacon("collect", Some("bye".into()))?);
+//! document.unload();
+//! assert!(!document.send_beacon("collect", None)?);
+//! agent.shutdown_blocking(Duration::from_secs(5));
+//! assert_eq!(outcomes.recv()?, "http://127.0.0.1:25/collect: Failed(BadPort(25))");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Threads
+//!
+//! `Document` and `FetchGroup` may be used on any thread, and do not block it. Event sinks, networks
+//! and other services are called on the network side: one future, on a thread of its own or on the
+//! runtime given to [`UserAgentBuilder::runtime`].
+
+mod dispatcher;
+mod document;
+mod driver;
+mod event;
+mod fetch_group;
+mod random;
+mod response;
+mod user_agent;
+
+pub use sendbeacon_fetch::{
+    AbandonReason, Blob, BlobSource, Body, BodyInit, Client, CorsFailure, CredentialsMode,
+    CspDisposition, CspList, CspViolation, EmbedderPolicy, Extracted, FormDataEntry, FormDataValue,
+    Inflight, InitiatorType, KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Origin,
+    PartitionKey, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
+    Request, Response, ResponseType, Site, TimeoutKind, TypeError, extract, fetch::Observation,
+    host, is_potentially_trustworthy,
+};
+#[cfg(feature = "net")]
+pub use sendbeacon_net as net;
+
+pub use self::{
+    dispatcher::{FetchId, Timeouts, WireLimits},
+    document::{Document, DocumentLifecycle, VisibilityState},
+    event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},
+    fetch_group::FetchGroup,
+    response::PendingResponse,
+    user_agent::{BuildError, UserAgent, UserAgentBuilder},
+};
+
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../../../docs/EMBEDDING.md")]
+struct Embedding;

@@ -1,0 +1,337 @@
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::{HeaderMap, HeaderValue};
+use sendbeacon_fetch::{
+    KeepaliveLimits, Ledger,
+    fetch::Profile,
+    host::{
+        AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
+        ServiceWorkers,
+    },
+};
+use thiserror::Error;
+use tokio::{
+    runtime::{self, Handle},
+    sync::{mpsc, oneshot},
+};
+
+use crate::{
+    Client, Document, EventSink, FetchGroup, ShutdownReport, Timeouts, WireLimits,
+    dispatcher::{Dispatcher, GroupId},
+    driver::{Driver, Message, Reply},
+};
+
+/// One profile of a browser: what its documents send goes through it, and nothing is shared with any
+/// other `UserAgent`.
+///
+/// Its network side runs on a thread of its own or on a tokio runtime of the embedder's
+/// ([`UserAgentBuilder::runtime`]). End it with [`shutdown`](Self::shutdown), which delivers what was
+/// accepted. Dropping it closes intake and returns at once; what was accepted is still delivered for
+/// as long as the process, or the embedder's runtime, lives.
+pub struct UserAgent {
+    mailbox: mpsc::UnboundedSender<Message>,
+    ledgers: Arc<Ledgers>,
+    limits: KeepaliveLimits,
+    next_group: AtomicU64,
+}
+
+impl UserAgent {
+    /// Starts building a user agent that sends over the default network.
+    ///
+    /// Without the `net` feature there is none: see [`UserAgentBuilder::new`].
+    #[cfg(feature = "net")]
+    pub fn builder() -> UserAgentBuilder {
+        UserAgentBuilder::new(Arc::new(sendbeacon_net::HyperNetwork::builder().build()))
+    }
+
+    /// A new document with `client` as its settings object. Call when the engine creates one.
+    #[must_use]
+    pub fn document(&self, client: Client) -> Document {
+        Document::new(Arc::new(client), self.fetch_group())
+    }
+
+    /// A new fetch group, for a settings object that is not a document's (a worker's).
+    #[must_use]
+    pub fn fetch_group(&self) -> FetchGroup {
+        let id = GroupId(self.next_group.fetch_add(1, Relaxed));
+        FetchGroup::new(id, self.ledgers.open(self.limits), self.mailbox.clone())
+    }
+
+    /// Drains: refuses new beacons, starts everything queued, waits until all is done or `deadline`
+    /// has passed, and says what became of each keepalive fetch that was unfinished.
+    ///
+    /// The future may be awaited on any runtime, and need not be: the drain has begun when this
+    /// returns. A second call gets a report of the same drain if it comes in time, else an empty one.
+    pub fn shutdown(
+        &self,
+        deadline: Duration,
+    ) -> impl Future<Output = ShutdownReport> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        self.begin_shutdown(deadline, Box::new(|report| drop(sender.send(report))));
+        async move { receiver.await.unwrap_or_default() }
+    }
+
+    /// [`shutdown`](Self::shutdown) for a caller that is not async: blocks the thread until the
+    /// report is there, a second longer than `deadline` at most.
+    ///
+    /// Not to be called on a thread that drives the runtime given to [`UserAgentBuilder::runtime`]:
+    /// it would keep that from draining, and give an empty report.
+    pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.begin_shutdown(deadline, Box::new(move |report| drop(sender.send(report))));
+        let patience = deadline.saturating_add(Duration::from_secs(1));
+        receiver.recv_timeout(patience).unwrap_or_default()
+    }
+
+    fn begin_shutdown(&self, deadline: Duration, reply: Reply) {
+        self.ledgers.close();
+        // A deadline beyond the clock's end is none.
+        let deadline = Instant::now().checked_add(deadline);
+        // If the network side has gone, the reply is dropped and its receiver knows.
+        let _ = self.mailbox.send(Message::ShutDown { deadline, reply: Some(reply) });
+    }
+}
+
+impl Drop for UserAgent {
+    fn drop(&mut self) {
+        self.ledgers.close();
+        let _ = self.mailbox.send(Message::ShutDown { deadline: None, reply: None });
+    }
+}
+
+impl fmt::Debug for UserAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserAgent").finish_non_exhaustive()
+    }
+}
+
+/// The ledgers of all fetch groups, so that a shutdown can close them. Locked when a group is made
+/// and at shutdown, never by a beacon.
+#[derive(Debug, Default)]
+pub(crate) struct Ledgers(Mutex<LedgersInner>);
+
+#[derive(Debug, Default)]
+struct LedgersInner {
+    ledgers: Vec<Weak<Ledger>>,
+    prune_at: usize,
+    is_closed: bool,
+}
+
+impl Ledgers {
+    fn open(&self, limits: KeepaliveLimits) -> Arc<Ledger> {
+        let ledger = Ledger::new(limits);
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.is_closed {
+            ledger.close();
+        }
+        if inner.ledgers.len() >= inner.prune_at {
+            inner.ledgers.retain(|ledger| ledger.strong_count() > 0);
+            inner.prune_at = 2 * inner.ledgers.len() + 16;
+        }
+        inner.ledgers.push(Arc::downgrade(&ledger));
+        ledger
+    }
+
+    fn close(&self) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.is_closed = true;
+        inner.ledgers.iter().filter_map(Weak::upgrade).for_each(|ledger| ledger.close());
+    }
+
+    /// Whether no group has anything reserved.
+    pub(crate) fn are_empty(&self) -> bool {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight().requests == 0)
+    }
+}
+
+/// Builds a [`UserAgent`].
+#[must_use]
+pub struct UserAgentBuilder {
+    profile: Profile,
+    sink: Arc<dyn EventSink>,
+    runtime: Option<Handle>,
+    limits: KeepaliveLimits,
+    wire_limits: WireLimits,
+    timeouts: Timeouts,
+}
+
+impl UserAgentBuilder {
+    /// Starts building a user agent that sends over `network`.
+    pub fn new(network: Arc<dyn Network>) -> Self {
+        let user_agent = concat!("sendbeacon/", env!("CARGO_PKG_VERSION"));
+        let user_agent = HeaderValue::from_static(user_agent);
+        Self {
+            profile: Profile::new(network, Arc::new(SystemClock), user_agent),
+            sink: Arc::new(()),
+            runtime: None,
+            limits: KeepaliveLimits::default(),
+            wire_limits: WireLimits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// The network to send over, in place of the default one.
+    pub fn network(mut self, network: Arc<dyn Network>) -> Self {
+        self.profile.network = network;
+        self
+    }
+
+    /// Where events go. Default: nowhere.
+    pub fn event_sink(mut self, sink: Arc<dyn EventSink>) -> Self {
+        self.sink = sink;
+        self
+    }
+
+    /// Runs the network side on this runtime, which needs its I/O and time drivers and must be driven
+    /// until [`UserAgent::shutdown`] has answered. Default: a thread of its own.
+    pub fn runtime(mut self, handle: Handle) -> Self {
+        self.runtime = Some(handle);
+        self
+    }
+
+    /// The default `User-Agent`. Default: `sendbeacon/` and the version of this library.
+    pub fn user_agent(mut self, value: HeaderValue) -> Self {
+        self.profile.user_agent = value;
+        self
+    }
+
+    /// The default `Accept-Language`. Default: none is sent.
+    pub fn accept_language(mut self, value: HeaderValue) -> Self {
+        self.profile.accept_language = Some(value);
+        self
+    }
+
+    /// [`Priority`](https://www.rfc-editor.org/rfc/rfc9218) of beacons; `None` to send none. Default:
+    /// `u=6`.
+    pub fn beacon_priority(mut self, value: Option<HeaderValue>) -> Self {
+        self.profile.beacon_priority = value;
+        self
+    }
+
+    /// Headers for every request that does not have them. Default: none.
+    pub fn extra_headers(mut self, headers: HeaderMap) -> Self {
+        self.profile.extra_headers = headers;
+        self
+    }
+
+    /// The cookie store. Default: there are no cookies.
+    pub fn cookies(mut self, store: Arc<dyn CookieStore>) -> Self {
+        self.profile.cookies = store;
+        self
+    }
+
+    /// Known HSTS hosts. Default: [`MemoryHstsStore`](crate::MemoryHstsStore).
+    pub fn hsts(mut self, store: Arc<dyn HstsStore>) -> Self {
+        self.profile.hsts = store;
+        self
+    }
+
+    /// Authentication entries. Default: there are none.
+    pub fn authentication_entries(mut self, entries: Arc<dyn AuthenticationEntries>) -> Self {
+        self.profile.authentication_entries = entries;
+        self
+    }
+
+    /// The HTTP cache to invalidate. Default: there is none.
+    pub fn http_cache(mut self, cache: Arc<dyn HttpCache>) -> Self {
+        self.profile.http_cache = cache;
+        self
+    }
+
+    /// Who looks at each request before it is sent. Default: nobody.
+    pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
+        self.profile.interceptor = interceptor;
+        self
+    }
+
+    /// The service workers in control of clients. Default: there are none.
+    pub fn service_workers(mut self, workers: Arc<dyn ServiceWorkers>) -> Self {
+        self.profile.service_workers = workers;
+        self
+    }
+
+    /// How much each fetch group may have unfinished.
+    pub fn keepalive_limits(mut self, limits: KeepaliveLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many fetches are on the wire at once.
+    pub fn wire_limits(mut self, limits: WireLimits) -> Self {
+        self.wire_limits = limits;
+        self
+    }
+
+    /// Limits on time.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Starts the network side.
+    ///
+    /// # Errors
+    /// If its thread or its runtime cannot be made.
+    pub fn build(self) -> Result<UserAgent, BuildError> {
+        let ledgers = Arc::new(Ledgers::default());
+        let (mailbox, receiver) = mpsc::unbounded_channel();
+        let driver = Driver::new(
+            receiver,
+            Arc::new(self.profile),
+            self.sink,
+            Arc::clone(&ledgers),
+            Dispatcher::new(self.timeouts, self.wire_limits),
+        );
+        match self.runtime {
+            Some(handle) => drop(handle.spawn(driver.run())),
+            None => spawn_thread(driver)?,
+        }
+        let next_group = AtomicU64::new(0);
+        Ok(UserAgent { mailbox, ledgers, limits: self.limits, next_group })
+    }
+}
+
+impl fmt::Debug for UserAgentBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserAgentBuilder").finish_non_exhaustive()
+    }
+}
+
+/// Why a user agent could not be built.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The network thread or its runtime could not be started.
+    #[error("the network thread could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+fn spawn_thread(driver: Driver) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("sendbeacon".into()).spawn(move || {
+        runtime.block_on(driver.run());
+        // A name look-up that hangs must not keep the thread.
+        runtime.shutdown_background();
+    })?;
+    Ok(())
+}
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}

@@ -1,0 +1,244 @@
+//! Beacons from a document to real sockets, and what is left when the document has gone.
+
+mod browser;
+mod misbehaviour;
+mod shutdown;
+
+use std::sync::Arc;
+
+use sendbeacon::{Blob, DocumentLifecycle, Inflight, NetworkError, Outcome, PreflightFailure};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use tokio::sync::Notify;
+
+use browser::{Browser, delivered};
+
+/// The request heads' `METHOD target` lines.
+fn log(requests: &[sendbeacon_testkit::server::RecordedRequest]) -> Vec<String> {
+    requests.iter().map(|request| format!("{} {}", request.method, request.target)).collect()
+}
+
+#[tokio::test]
+async fn a_plain_string_to_the_same_origin_has_this_wire_form() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/d/page?q#f"));
+    assert_eq!(document.send_beacon("b?x#y", Some("hello world".into())), Ok(true));
+    let request = &server.wait_for(1).await[0];
+    let port = server.port();
+    assert_eq!(
+        String::from_utf8_lossy(&request.head).trim_end(),
+        format!(
+            "POST /d/b?x HTTP/1.1\r\n\
+             host: 127.0.0.1:{port}\r\n\
+             content-type: text/plain;charset=UTF-8\r\n\
+             accept: */*\r\n\
+             content-length: 11\r\n\
+             referer: http://127.0.0.1:{port}/d/page?q\r\n\
+             origin: http://127.0.0.1:{port}\r\n\
+             sec-fetch-dest: empty\r\n\
+             sec-fetch-mode: no-cors\r\n\
+             sec-fetch-site: same-origin\r\n\
+             user-agent: sendbeacon/0.1.0\r\n\
+             priority: u=6"
+        )
+    );
+    assert_eq!(request.body, b"hello world");
+}
+
+const CORS: [(&str, &str); 3] = [
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Headers", "content-type"),
+    ("Access-Control-Max-Age", "0"),
+];
+
+#[tokio::test]
+async fn json_to_another_origin_is_preflighted_and_then_delivered() {
+    let site = RecordingServer::start(|_| Behavior::status(404)).await;
+    let collector = RecordingServer::start(|request| {
+        let origin = ("Access-Control-Allow-Origin", request.header("origin").unwrap());
+        Behavior::with_headers(204, &[&CORS[..], &[origin]].concat())
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&site.url("/"));
+    let json = Blob::with_mime("{}", &mime::APPLICATION_JSON);
+    assert_eq!(document.send_beacon(&collector.url("/c"), Some((&json).into())), Ok(true));
+    assert_eq!(browser.events.wait_for(1).await, [("/c".into(), delivered(204))]);
+    assert_eq!(log(&collector.requests()), ["OPTIONS /c", "POST /c"]);
+    assert_eq!(collector.requests()[1].header("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn a_failed_preflight_makes_no_post_and_script_still_saw_true() {
+    let site = RecordingServer::start(|_| Behavior::status(404)).await;
+    let collector = RecordingServer::start(|_| Behavior::status(404)).await;
+    let browser = Browser::new();
+    let document = browser.open(&site.url("/"));
+    let json = Blob::with_mime("{}", &mime::APPLICATION_JSON);
+    assert_eq!(document.send_beacon(&collector.url("/c"), Some((&json).into())), Ok(true));
+    let outcomes = browser.events.wait_for(1).await;
+    let failed = Outcome::Failed(NetworkError::CorsPreflight(PreflightFailure::Cors(
+        sendbeacon::CorsFailure::MissingAllowOrigin,
+    )));
+    assert_eq!(outcomes, [("/c".into(), failed)]);
+    assert_eq!(log(&collector.requests()), ["OPTIONS /c"]);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+}
+
+#[tokio::test]
+async fn exactly_64_kib_are_accepted_and_delivered() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    let body = "x".repeat(65_537);
+    assert_eq!(document.send_beacon("/over", Some((&*body).into())), Ok(false));
+    assert_eq!(document.send_beacon("/full", Some(body[..65_536].into())), Ok(true));
+    assert_eq!(browser.events.wait_for(1).await, [("/full".into(), delivered(204))]);
+    assert_eq!(server.requests()[0].body.len(), 65_536);
+}
+
+#[tokio::test]
+async fn a_beacon_outlives_its_document_and_gives_its_quota_back() {
+    let answer = Arc::new(Notify::new());
+    let server = RecordingServer::start({
+        let answer = Arc::clone(&answer);
+        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    assert_eq!(document.send_beacon("/b", Some("x".repeat(60_000).as_str().into())), Ok(true));
+    server.wait_for(1).await;
+    document.visibility_change(sendbeacon::VisibilityState::Hidden);
+    document.pagehide(false);
+    document.unload();
+    assert_eq!(document.send_beacon("/late", None), Ok(false));
+    assert_eq!(document.fetch_group().inflight().body_bytes, 60_000);
+    assert!(browser.events.outcomes().is_empty());
+    answer.notify_one();
+    assert_eq!(browser.events.wait_for(1).await, [("/b".into(), delivered(204))]);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+}
+
+#[tokio::test]
+async fn a_beacon_survives_the_drop_of_its_document() {
+    let server = RecordingServer::start(|_| Behavior::status(200)).await;
+    let browser = Browser::new();
+    for path in ["/1", "/2", "/3"] {
+        assert_eq!(browser.open(&server.url("/")).send_beacon(path, Some("x".into())), Ok(true));
+    }
+    assert_eq!(browser.events.wait_for(3).await.len(), 3);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_document_in_the_back_forward_cache_sends_nothing_until_it_is_back() {
+    let server = RecordingServer::start(|_| Behavior::status(200)).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    document.pagehide(true);
+    assert_eq!(document.send_beacon("/cached", None), Ok(false));
+    assert!(document.send_beacon("ftp:x", None).is_err(), "errors come first");
+    document.pageshow(true);
+    assert_eq!(document.send_beacon("/back", None), Ok(true));
+    assert_eq!(browser.events.wait_for(1).await, [("/back".into(), delivered(200))]);
+}
+
+#[tokio::test]
+async fn a_new_client_changes_the_next_call_only() {
+    let server = RecordingServer::start(|_| Behavior::status(200)).await;
+    let browser = Browser::new();
+    let mut document = browser.open(&server.url("/d/"));
+    assert_eq!(document.send_beacon("b", None), Ok(true));
+    let mut client = sendbeacon::Client::clone(document.client());
+    client.api_base_url = client.api_base_url.join("/e/").unwrap();
+    client.referrer_policy = sendbeacon::ReferrerPolicy::NoReferrer;
+    document.set_client(client);
+    assert_eq!(document.send_beacon("b", None), Ok(true));
+    browser.events.wait_for(2).await;
+    let mut requests = server.requests();
+    requests.sort_by(|a, b| a.target.cmp(&b.target));
+    assert_eq!(log(&requests), ["POST /d/b", "POST /e/b"]);
+    assert!(requests[0].header("referer").is_some());
+    assert_eq!(requests[1].header("referer"), None);
+}
+
+#[tokio::test]
+async fn a_thousand_calls_in_a_row_are_all_delivered_once() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    for n in 0..1000 {
+        assert_eq!(document.send_beacon(&format!("/{n}"), Some("x".into())), Ok(true));
+    }
+    let mut outcomes = browser.events.wait_for(1000).await;
+    outcomes.sort_by_key(|(path, _)| path[1..].parse::<u32>().unwrap());
+    let expected: Vec<_> = (0..1000).map(|n| (format!("/{n}"), delivered(204))).collect();
+    assert_eq!(outcomes, expected);
+    assert_eq!(server.requests().len(), 1000);
+    assert!(server.connections() <= 6, "{} connections", server.connections());
+}
+
+#[tokio::test]
+async fn of_two_times_40_000_bytes_in_one_tick_the_first_is_delivered() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::with(|builder| builder.runtime(tokio::runtime::Handle::current()));
+    let document = browser.open(&server.url("/"));
+    // On this current-thread runtime nothing runs between two calls that do not await.
+    let body = "x".repeat(40_000);
+    assert_eq!(document.send_beacon("/1", Some((&*body).into())), Ok(true));
+    assert_eq!(document.send_beacon("/2", Some((&*body).into())), Ok(false));
+    assert_eq!(browser.events.wait_for(1).await, [("/1".into(), delivered(204))]);
+    assert_eq!(document.send_beacon("/3", Some((&*body).into())), Ok(true));
+    assert_eq!(browser.events.wait_for(2).await[1], ("/3".into(), delivered(204)));
+}
+
+#[tokio::test]
+async fn a_fetch_gets_its_response_and_shares_the_quota_if_it_has_keepalive() {
+    let server = RecordingServer::start(|_| {
+        Behavior::with_body(200, &[("X-A", "1")], &b"0123456789".repeat(20_000))
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    let group = document.fetch_group();
+    let request = |path: &str, keepalive| {
+        let url = url::Url::parse(&server.url(path)).unwrap();
+        let mut request = sendbeacon::Request::new(Arc::clone(document.client()), url);
+        request.method = http::Method::POST;
+        request.body = Some(bytes::Bytes::from("y".repeat(50_000)).into());
+        request.keepalive = keepalive;
+        request
+    };
+    let mut response = group.fetch(request("/plain", false)).await.unwrap();
+    assert_eq!(response.headers["x-a"], "1");
+    let mut length = 0;
+    while let Some(chunk) = response.chunk().await {
+        length += chunk.unwrap().len();
+    }
+    assert_eq!(length, 200_000);
+
+    let pending = group.fetch(request("/keepalive", true));
+    assert_eq!(group.inflight().body_bytes, 50_000);
+    let refused = group.fetch(request("/over", true)).await;
+    assert_eq!(refused.unwrap_err(), NetworkError::KeepaliveQuota);
+    drop(pending.await.unwrap());
+    let outcomes = browser.events.wait_for(2).await;
+    assert_eq!(outcomes[1], ("/keepalive".into(), delivered(200)));
+    assert_eq!(group.inflight(), Inflight::default());
+}
+
+#[tokio::test]
+async fn termination_stops_a_fetch_without_keepalive() {
+    let server = RecordingServer::start(|_| Behavior::Hang).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    let url = url::Url::parse(&server.url("/f")).unwrap();
+    let request = sendbeacon::Request::new(Arc::clone(document.client()), url);
+    let pending = document.fetch_group().fetch(request);
+    server.wait_for(1).await;
+    document.unload();
+    let stopped = NetworkError::Abandoned(sendbeacon::AbandonReason::Terminated);
+    assert_eq!(browser.events.wait_for(1).await, [("/f".into(), Outcome::Failed(stopped))]);
+    assert!(pending.await.is_err());
+}

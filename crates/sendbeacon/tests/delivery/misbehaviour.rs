@@ -1,0 +1,146 @@
+//! A server that misbehaves costs one beacon and nothing else.
+
+use std::{sync::Arc, time::Duration};
+
+use sendbeacon::{
+    AbandonReason, Inflight, NetworkError, Outcome, Timeouts, UserAgent,
+    host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
+};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+
+use crate::browser::{Browser, delivered};
+
+#[tokio::test]
+async fn garbage_an_early_close_and_a_reset_cost_one_beacon_each() {
+    let server = RecordingServer::start(|request| match &*request.target {
+        "/garbage" => Behavior::RespondThenClose(b"\0\xff not HTTP\r\n\r\n".to_vec()),
+        "/close" => Behavior::Close,
+        "/reset" => Behavior::Reset,
+        "/short" => {
+            Behavior::RespondThenClose(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx".to_vec())
+        }
+        _ => Behavior::status(204),
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    for (n, path) in ["/garbage", "/close", "/reset"].into_iter().enumerate() {
+        assert_eq!(document.send_beacon(path, Some("x".into())), Ok(true));
+        let outcomes = browser.events.wait_for(2 * n + 1).await;
+        let (done, outcome) = &outcomes[2 * n];
+        assert_eq!(done, path);
+        assert!(matches!(outcome, Outcome::Failed(NetworkError::Protocol(_))), "{outcome:?}");
+        assert_eq!(document.fetch_group().inflight(), Inflight::default());
+        // Not sent a second time, and the next one goes through.
+        assert_eq!(document.send_beacon("/ok", Some("x".into())), Ok(true));
+        let outcomes = browser.events.wait_for(2 * n + 2).await;
+        assert_eq!(outcomes[2 * n + 1], ("/ok".into(), delivered(204)));
+    }
+    // The head of the answer came, so the request was delivered, whatever became of the body.
+    assert_eq!(document.send_beacon("/short", None), Ok(true));
+    let outcomes = browser.events.wait_for(7).await;
+    assert_eq!(outcomes[6], ("/short".into(), delivered(200)));
+    let count = |path| server.requests().iter().filter(|request| request.target == path).count();
+    assert_eq!(["/garbage", "/close", "/reset", "/ok", "/short"].map(count), [1, 1, 1, 3, 1]);
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_holds_its_beacons_quota_until_the_limit() {
+    let server = RecordingServer::start(|request| match &*request.target {
+        "/hang" => Behavior::Hang,
+        _ => Behavior::status(204),
+    })
+    .await;
+    let mut timeouts = Timeouts::default();
+    timeouts.fetch = Duration::from_secs(1);
+    let browser = Browser::with(|builder| builder.timeouts(timeouts));
+    let document = browser.open(&server.url("/"));
+    assert_eq!(document.send_beacon("/hang", Some("x".into())), Ok(true));
+    server.wait_for(1).await;
+    assert_eq!(document.send_beacon("/ok", Some("x".into())), Ok(true));
+    let outcomes = browser.events.wait_for(2).await;
+    assert_eq!(outcomes[0], ("/ok".into(), delivered(204)));
+    let NetworkError::Timeout { kind, after } = failure(&outcomes[1].1) else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!((kind, after), (sendbeacon::TimeoutKind::Fetch, timeouts.fetch));
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_an_answer() {
+    let server = RecordingServer::start(|_| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n";
+        Behavior::Respond([&head[..], &b"x".repeat(200_000)].concat())
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    assert_eq!(document.send_beacon("/endless", None), Ok(true));
+    assert_eq!(browser.events.wait_for(1).await, [("/endless".into(), delivered(200))]);
+}
+
+#[tokio::test]
+async fn nowhere_to_go_is_a_reason() {
+    let browser = Browser::new();
+    let document = browser.open("http://a.test/");
+    assert_eq!(document.send_beacon("http://nx.invalid/", None), Ok(true));
+    assert!(matches!(failure(&browser.events.wait_for(1).await[0].1), NetworkError::Dns { .. }));
+    assert_eq!(document.send_beacon("http://127.0.0.1:25/", None), Ok(true));
+    assert_eq!(failure(&browser.events.wait_for(2).await[1].1), NetworkError::BadPort(25));
+}
+
+fn failure(outcome: &Outcome) -> NetworkError {
+    let Outcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+    error.clone()
+}
+
+/// Panics, or never answers.
+struct BadNetwork;
+
+impl Network for BadNetwork {
+    fn http_network_fetch(
+        &self,
+        request: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
+        assert!(request.url.path() != "/panic-early", "a panic that belongs to the test");
+        Box::pin(async move {
+            assert!(request.url.path() != "/panic", "a panic that belongs to the test");
+            std::future::pending().await
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_beacon() {
+    let browser = Browser::with(|builder| builder.network(Arc::new(BadNetwork)));
+    let document = browser.open("http://a.test/");
+    for (n, path) in ["/panic", "/panic-early"].into_iter().enumerate() {
+        assert_eq!(document.send_beacon(path, Some("x".into())), Ok(true));
+        let outcomes = browser.events.wait_for(n + 1).await;
+        let panicked = NetworkError::Abandoned(AbandonReason::Panic);
+        assert_eq!(outcomes[n], (path.into(), Outcome::Failed(panicked)));
+    }
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+}
+
+#[test]
+fn a_runtime_that_goes_away_is_told_to_have_dropped_what_it_had() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let events = Arc::new(crate::browser::Events::default());
+    let agent = UserAgent::builder()
+        .network(Arc::new(BadNetwork))
+        .event_sink(Arc::clone(&events) as _)
+        .runtime(runtime.handle().clone())
+        .build()
+        .unwrap();
+    let url = url::Url::parse("http://a.test/").unwrap();
+    let document = agent.document(sendbeacon::Client::new(url, 1));
+    assert_eq!(document.send_beacon("/1", Some("x".into())), Ok(true));
+    drop(runtime);
+    let dropped = NetworkError::Abandoned(AbandonReason::Dropped);
+    assert_eq!(events.outcomes(), [("/1".into(), Outcome::Failed(dropped))]);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+    assert_eq!(document.send_beacon("/2", None), Ok(false), "nobody is there to take it");
+}
