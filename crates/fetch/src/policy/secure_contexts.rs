@@ -8,8 +8,8 @@ pub fn is_potentially_trustworthy(url: &Url) -> bool {
     match url.scheme() {
         // Step 1.
         "about" => matches!(url.path(), "blank" | "srcdoc"),
-        // Step 2. Step 3 asks about the origin; its steps 3 to 5 follow. Steps 6 to 8 (`file`, the
-        // user agent's own schemes and origins) do not concern requests over HTTP.
+        // Step 2. Step 3 asks the same of the origin, whose Steps 3 to 5 follow; Steps 6 to 8 (`file`,
+        // the user agent's own schemes and origins) do not concern requests over HTTP.
         "data" | "https" | "wss" => true,
         "http" | "ws" => match url.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
