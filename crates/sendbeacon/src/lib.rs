@@ -55,8 +55,8 @@ pub use sendbeacon_fetch::{
     CspDisposition, CspList, CspViolation, EmbedderPolicy, Extracted, FormDataEntry, FormDataValue,
     Inflight, InitiatorType, KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Origin,
     PartitionKey, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
-    Request, Response, ResponseType, Site, TimeoutKind, TypeError, extract, fetch::Observation,
-    host, is_potentially_trustworthy,
+    Request, Response, ResponseType, Site, TimeoutKind, TypeError, fetch::Observation, host,
+    is_potentially_trustworthy,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;
@@ -66,6 +66,7 @@ pub use self::{
     document::{Document, DocumentLifecycle, VisibilityState},
     event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},
     fetch_group::FetchGroup,
+    random::extract,
     response::PendingResponse,
     user_agent::{BuildError, UserAgent, UserAgentBuilder},
 };

@@ -1,0 +1,234 @@
+//! The dates of cookies.
+//!
+//! The algorithm takes nearly anything for a date, so the parser is not that of a date library; what
+//! a calendar knows (which dates there are, and when) comes from `time`.
+
+use std::time::{Duration, SystemTime};
+
+use time::{Date, Month};
+
+const MONTHS: [(&[u8; 3], Month); 12] = [
+    (b"jan", Month::January),
+    (b"feb", Month::February),
+    (b"mar", Month::March),
+    (b"apr", Month::April),
+    (b"may", Month::May),
+    (b"jun", Month::June),
+    (b"jul", Month::July),
+    (b"aug", Month::August),
+    (b"sep", Month::September),
+    (b"oct", Month::October),
+    (b"nov", Month::November),
+    (b"dec", Month::December),
+];
+
+/// [Parse a date](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-parse-a-date).
+pub(crate) fn parse_date(input: &[u8]) -> Option<SystemTime> {
+    let mut time = None;
+    let mut day_of_month = None;
+    let mut month = None;
+    let mut year = None;
+    // Step 1.
+    let tokens = input.split(|&byte| is_delimiter(byte)).filter(|token| !token.is_empty());
+    // Step 2.
+    for token in tokens {
+        // Step 2.1.
+        if time.is_none() {
+            time = parse_time(token);
+            if time.is_some() {
+                continue;
+            }
+        }
+        // Step 2.2.
+        if day_of_month.is_none() {
+            day_of_month = parse_number(token, 1, 2);
+            if day_of_month.is_some() {
+                continue;
+            }
+        }
+        // Step 2.3.
+        if month.is_none() {
+            month = parse_month(token);
+            if month.is_some() {
+                continue;
+            }
+        }
+        // Step 2.4.
+        if year.is_none() {
+            year = parse_number(token, 2, 4);
+        }
+    }
+    // Step 5, its first point.
+    let (hour, minute, second) = time?;
+    let year = match year? {
+        // Step 3.
+        year @ 70..=99 => year + 1900,
+        // Step 4.
+        year @ 0..=69 => year + 2000,
+        year => year,
+    };
+    // Step 5. NB: `time` knows the bounds of the other fields, and has no leap seconds either.
+    if year < 1601 {
+        return None;
+    }
+    // Step 6.
+    let narrow = |number: u16| u8::try_from(number).ok();
+    let date = Date::from_calendar_date(year.into(), month?, narrow(day_of_month?)?).ok()?;
+    let date = date.with_hms(narrow(hour)?, narrow(minute)?, narrow(second)?).ok()?;
+    // Step 7.
+    let timestamp = date.assume_utc().unix_timestamp();
+    let since = Duration::from_secs(timestamp.unsigned_abs());
+    if timestamp < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(since)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    }
+}
+
+/// The production `delimiter`.
+fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'\t' | 0x20..=0x2F | 0x3B..=0x40 | 0x5B..=0x60 | 0x7B..=0x7E)
+}
+
+/// The production `time`.
+fn parse_time(token: &[u8]) -> Option<(u16, u16, u16)> {
+    let mut fields = token.splitn(3, |&byte| byte == b':');
+    let mut whole_field = || {
+        let field = fields.next()?;
+        (field.len() <= 2).then(|| parse_number(field, 1, 2))?
+    };
+    let (hour, minute) = (whole_field()?, whole_field()?);
+    Some((hour, minute, parse_number(fields.next()?, 1, 2)?))
+}
+
+/// The production `month`.
+fn parse_month(token: &[u8]) -> Option<Month> {
+    let name = token.first_chunk::<3>()?;
+    MONTHS.iter().find(|(month, _)| name.eq_ignore_ascii_case(*month)).map(|&(_, month)| month)
+}
+
+/// The productions `day-of-month` and `year`: from `min` to `max` digits, then nothing or a
+/// non-digit with whatever follows.
+fn parse_number(token: &[u8], min: usize, max: usize) -> Option<u16> {
+    let end = token.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(token.len());
+    (min..=max)
+        .contains(&end)
+        .then(|| token[..end].iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seconds(input: &str) -> Option<i64> {
+        let time = parse_date(input.as_bytes())?;
+        Some(match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => after.as_secs().cast_signed(),
+            Err(before) => -before.duration().as_secs().cast_signed(),
+        })
+    }
+
+    #[test]
+    fn the_three_dates_of_http_and_their_cousins_are_dates() {
+        for input in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "06-Nov-1994 08:49:37",
+            "6 nov 94 8:49:37",
+            "08:49:37 1994 6 November",
+            "Nov 6 94 8:49:37",
+            ";;1994/NOV/6!08:49:37",
+            "6th Nov 1994AD 08:49:37.5Z",
+            "08:49:37 GMT Sun Nov 6 1994 GMT-0800 (PST)",
+            "6 Nov 1994 08:49:37 +0900",
+            "6\tNov\t1994\t08:49:37",
+        ] {
+            assert_eq!(seconds(input), Some(784_111_777), "{input}");
+        }
+    }
+
+    #[test]
+    fn two_digits_are_a_year_from_1970_to_2069() {
+        let year_is = |short: &str, long: &str| {
+            let date = |year| seconds(&format!("1 Jan {year} 00:00:00"));
+            assert_eq!(date(short), date(long), "{short}");
+            assert!(date(long).is_some());
+        };
+        year_is("70", "1970");
+        year_is("99", "1999");
+        year_is("00", "2000");
+        year_is("69", "2069");
+        // Three digits are taken as they are, which is too early or, like two, a short form.
+        year_is("069", "2069");
+        year_is("0099", "1999");
+        assert_eq!(seconds("1 Jan 100 00:00:00"), None);
+    }
+
+    #[test]
+    fn the_first_token_of_a_kind_is_the_one_that_counts() {
+        assert_eq!(seconds("1 Jan 1970 00:00:01 00:00:02 2 Feb 1971"), Some(1));
+        // The second number of two digits is the year, whatever was meant.
+        assert_eq!(seconds("1 71 Jan 00:00:00 1970"), Some(31_536_000));
+        // What is not quite a time may yet be a day.
+        assert_eq!(seconds("1:2 Jan 1970 00:00:00"), Some(0));
+    }
+
+    #[test]
+    fn what_lacks_a_part_or_has_an_impossible_one_is_no_date() {
+        for input in [
+            "",
+            " ",
+            "garbage",
+            "1 Jan 1970",
+            "Jan 1970 00:00:00",
+            "1 1970 00:00:00",
+            "1 Jan 00:00:00",
+            "1 Jan 1970 00: 00:00",
+            "1 Jan 1970 00:00",
+            "1 Jan 1970 000:00:00",
+            "1 Jan 1970 00:00:000",
+            "1 Jan 1970 24:00:00",
+            "1 Jan 1970 00:60:00",
+            "1 Jan 1970 00:00:60",
+            "0 Jan 1970 00:00:00",
+            "32 Jan 1970 00:00:00",
+            "30 Feb 2024 00:00:00",
+            "29 Feb 2023 00:00:00",
+            "31 Apr 2024 00:00:00",
+            "001 Jan 1970 00:00:00",
+            "1 Jan 19700 00:00:00",
+            "1 Jan 7 00:00:00",
+            "1 Jan 1600 00:00:00",
+            "1 Ja 1970 00:00:00",
+            "1:Jan:1970 00:00:00",
+            "١ Jan 1970 00:00:00",
+        ] {
+            assert_eq!(seconds(input), None, "{input}");
+        }
+    }
+
+    #[test]
+    fn the_calendar_reaches_from_1601_to_9999_and_has_leap_days() {
+        assert_eq!(seconds("1 Jan 1601 00:00:00"), Some(-11_644_473_600));
+        assert_eq!(seconds("31 Dec 1969 23:59:59"), Some(-1));
+        assert_eq!(seconds("29 Feb 2024 00:00:00"), Some(1_709_164_800));
+        assert_eq!(seconds("31 Dec 9999 23:59:59"), Some(253_402_300_799));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(input in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = parse_date(&input);
+        }
+
+        #[test]
+        fn tokens_in_any_order_never_panic(
+            tokens in prop::collection::vec("[0-9]{0,5}|[0-9]{0,3}:[0-9]{0,3}:[0-9]{0,3}|jan|Dec|[ -,]", 0..8),
+        ) {
+            let _ = parse_date(tokens.join(" ").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! From a parsed cookie to one in the jar.
+
+use std::{sync::Arc, time::SystemTime};
+
+use url::Host;
+
+use crate::{
+    Cookie, CookieJar, Rejected, SameSite, StoreContext,
+    domain::{borrowed, domain_matches, is_public_suffix, site},
+    jar::Sites,
+    parse::{ParsedCookie, parse_cookie},
+    path::{cookie_default_path, path_matches},
+};
+
+/// Longer default paths are not kept. A `Path` attribute cannot have more than 1024 bytes, but a URL
+/// can have any number.
+const MAX_PATH_LENGTH: usize = 4096;
+
+impl CookieJar {
+    /// Stores the cookie of one `Set-Cookie` header value, or of one assignment to
+    /// `document.cookie`, and makes room for it:
+    /// [parse and store a cookie](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-parse-and-store-a-cookie),
+    /// then garbage collect cookies.
+    ///
+    /// A cookie that has expired already takes away the one that it replaces, and is `Ok`.
+    ///
+    /// # Errors
+    /// The reason for which the cookie is ignored. The jar is then unchanged, but for expired cookies.
+    // NB: "allowNonHostOnlyCookieForPublicSuffix" is false for every caller in Fetch and HTML, and
+    // that the cookies of a site can be found by the site rests on it; so it is not a parameter.
+    pub fn store(
+        &mut self,
+        set_cookie: &[u8],
+        context: &StoreContext<'_>,
+        now: SystemTime,
+    ) -> Result<(), Rejected> {
+        // Steps 1 and 2.
+        let parsed = parse_cookie(set_cookie, self.limits.max_age, now)?;
+        // NB: 6265bis wants expired cookies gone at any time; one that is still there must not be in
+        // the way of this one.
+        self.remove_expired_cookies(now);
+        // Step 3.
+        self.store_a_cookie(&parsed, context, now)?;
+        // NB: Fetch names the host of the URL here; what can have grown is the site of it.
+        self.garbage_collect(&site(&context.host), context.partition, now);
+        Ok(())
+    }
+
+    /// [Store a cookie](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-store-a-cookie).
+    fn store_a_cookie(
+        &mut self,
+        parsed: &ParsedCookie<'_>,
+        context: &StoreContext<'_>,
+        now: SystemTime,
+    ) -> Result<(), Rejected> {
+        // Steps 1 to 3 are what the parser has made sure of.
+        // Steps 5 to 8.
+        let (host, host_only) = match &parsed.host {
+            None => (context.host.to_owned(), true),
+            Some(host) => (host.clone(), bind_to_domain(&borrowed(host), context)?),
+        };
+        // Step 14 of parse a cookie.
+        let path = parsed.path.unwrap_or_else(|| cookie_default_path(context.path));
+        if path.len() > MAX_PATH_LENGTH {
+            return Err(Rejected::PathTooLong);
+        }
+        // Step 9.
+        if !context.http_only_allowed && parsed.http_only {
+            return Err(Rejected::HttpOnlyFromScript);
+        }
+        // Step 10.
+        if !context.is_secure {
+            // Step 10.1.
+            if parsed.secure {
+                return Err(Rejected::SecureFromInsecure);
+            }
+            // Step 10.2.
+            if self.has_overlaid(parsed.name, &borrowed(&host), path, context.partition) {
+                return Err(Rejected::OverlaysSecure);
+            }
+        }
+        // Step 11.
+        if parsed.same_site != SameSite::None && !context.same_site_strict_or_lax_allowed {
+            return Err(Rejected::CrossSite);
+        }
+        // Step 12.
+        if parsed.same_site == SameSite::None && !parsed.secure {
+            return Err(Rejected::SameSiteNoneWithoutSecure);
+        }
+        // Steps 13 to 17.
+        check_prefixes(parsed, host_only)?;
+        // NB: here, after the prefixes, CHIPS has its steps.
+        let partition = partition_of(parsed, context)?.map(|key| self.partition_key(key));
+        // Step 18.
+        let site = site(&context.host);
+        let sites = match &partition {
+            None => &mut self.unpartitioned,
+            Some(key) => self.partitioned.entry(Arc::clone(key)).or_default(),
+        };
+        let old_cookie = sites.get(&*site).and_then(|cookies| {
+            cookies.iter().position(|cookie| {
+                *cookie.name == *parsed.name
+                    && cookie.host == host
+                    && cookie.host_only == host_only
+                    && *cookie.path == *path
+            })
+        });
+        let cookie = Cookie {
+            name: parsed.name.into(),
+            value: parsed.value.into(),
+            secure: parsed.secure,
+            host,
+            host_only,
+            path: path.into(),
+            same_site: parsed.same_site,
+            http_only: parsed.http_only,
+            partition,
+            // Step 4.
+            creation_time: now,
+            expiry_time: parsed.expiry_time,
+            last_access_time: now,
+            sequence: self.next_sequence,
+        };
+        self.next_sequence += 1;
+        insert(sites, &site, cookie, old_cookie, context)
+    }
+
+    /// The one copy of a cookie partition key that the jar has, or its first.
+    fn partition_key(&self, key: &str) -> Arc<str> {
+        self.partitioned.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key))
+    }
+
+    /// Whether there is a secure cookie that one from an insecure origin would overlay: step 10.2 of
+    /// store a cookie.
+    // NB: looked for in what may be sent together with the new cookie: the unpartitioned cookies and
+    // those of this partition. Were others looked at too, a site would learn of its other partitions.
+    fn has_overlaid(
+        &self,
+        name: &[u8],
+        host: &Host<&str>,
+        path: &str,
+        partition: Option<&str>,
+    ) -> bool {
+        let site = site(host);
+        let partitioned = partition.and_then(|partition| self.partitioned.get(partition));
+        [Some(&self.unpartitioned), partitioned]
+            .into_iter()
+            .flatten()
+            .filter_map(|sites| sites.get(&*site))
+            .flatten()
+            .any(|existing| {
+                let existing_host = borrowed(&existing.host);
+                *existing.name == *name
+                    && existing.secure
+                    && (domain_matches(&existing_host, host)
+                        || domain_matches(host, &existing_host))
+                    && path_matches(path, &existing.path)
+            })
+    }
+}
+
+/// Steps 5 and 7 of store a cookie, for a cookie with a `Domain` attribute: whether it is host-only.
+fn bind_to_domain(domain: &Host<&str>, context: &StoreContext<'_>) -> Result<bool, Rejected> {
+    // Step 5.
+    if is_public_suffix(domain) {
+        return if *domain == context.host { Ok(true) } else { Err(Rejected::PublicSuffix) };
+    }
+    // Step 7.1.
+    if !domain_matches(&context.host, domain) {
+        return Err(Rejected::DomainMismatch);
+    }
+    // NB: a public suffix may lie below a registrable domain, as s3.amazonaws.com does. Those who
+    // live under it must not set each other's cookies by naming the domain above; Chromium has the
+    // same rule.
+    if site(domain) != site(&context.host) {
+        return Err(Rejected::PublicSuffix);
+    }
+    // Step 7.2.
+    Ok(false)
+}
+
+/// Steps 13 to 17 of store a cookie.
+fn check_prefixes(parsed: &ParsedCookie<'_>, host_only: bool) -> Result<(), Rejected> {
+    let host_prefix_compatible = parsed.secure && host_only && parsed.path == Some("/");
+    // NB: the draft says "http-only is false" here, against its own section on `__Http-`.
+    let http_prefix_compatible = parsed.secure && parsed.http_only;
+    // Step 13.
+    if has_prefix(parsed.name, b"__secure-") && !parsed.secure {
+        return Err(Rejected::PrefixSecure);
+    }
+    // Step 14, and half of step 16.
+    if has_prefix(parsed.name, b"__host-") && !host_prefix_compatible {
+        return Err(Rejected::PrefixHost);
+    }
+    // Step 15, and the other half of step 16.
+    if (has_prefix(parsed.name, b"__http-") || has_prefix(parsed.name, b"__host-http-"))
+        && !http_prefix_compatible
+    {
+        return Err(Rejected::PrefixHttp);
+    }
+    // Step 17.
+    let prefixes: [&[u8]; 4] = [b"__secure-", b"__host-", b"__http-", b"__host-http-"];
+    if parsed.name.is_empty() && prefixes.iter().any(|prefix| has_prefix(parsed.value, prefix)) {
+        return Err(Rejected::PrefixInNamelessValue);
+    }
+    Ok(())
+}
+
+fn has_prefix(bytes: &[u8], prefix: &[u8]) -> bool {
+    bytes.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// The cookie partition key under which a cookie is stored: CHIPS, "Using Set-Cookie with
+/// Partitioned", and "Third-Party Cookie Controls".
+fn partition_of<'a>(
+    parsed: &ParsedCookie<'_>,
+    context: &StoreContext<'a>,
+) -> Result<Option<&'a str>, Rejected> {
+    if !parsed.partitioned {
+        return if context.unpartitioned_allowed {
+            Ok(None)
+        } else {
+            Err(Rejected::UnpartitionedBlocked)
+        };
+    }
+    if !parsed.secure {
+        return Err(Rejected::PartitionedWithoutSecure);
+    }
+    context.partition.map(Some).ok_or(Rejected::PartitionedWithoutKey)
+}
+
+/// Steps 18 and 19 of store a cookie.
+fn insert(
+    sites: &mut Sites,
+    site: &str,
+    mut cookie: Cookie,
+    old_cookie: Option<usize>,
+    context: &StoreContext<'_>,
+) -> Result<(), Rejected> {
+    let cookies = sites.entry(site.into()).or_default();
+    let Some(old_cookie) = old_cookie.and_then(|index| cookies.get_mut(index)) else {
+        // Step 19.
+        cookies.push(cookie);
+        return Ok(());
+    };
+    // Step 18.1.
+    if !context.http_only_allowed && old_cookie.http_only {
+        return Err(Rejected::OverwritesHttpOnly);
+    }
+    // Step 18.2. NB: nothing to do. It kept a cookie whose value or HttpOnly alone had changed as it
+    // was, until https://github.com/httpwg/http-extensions/pull/3510, and now is about change events
+    // (WPT cookies/attributes/httponly-overwrite).
+    // Step 18.3.
+    cookie.creation_time = old_cookie.creation_time;
+    cookie.sequence = old_cookie.sequence;
+    // Steps 18.4 and 19.
+    *old_cookie = cookie;
+    Ok(())
+}

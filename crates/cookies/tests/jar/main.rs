@@ -1,0 +1,95 @@
+//! What a page and a server see of a jar. Where WPT has tests of a behaviour, they are named.
+
+mod attributes;
+mod domains;
+mod limits;
+mod partitions;
+mod prefixes;
+mod properties;
+mod same_site;
+mod secure;
+mod syntax;
+
+use std::time::{Duration, SystemTime};
+
+use sendbeacon_cookies::{
+    CookieJar, Limits, Rejected, RetrieveContext, SameSiteMode, StoreContext,
+};
+use url::Url;
+
+/// A day in 2026 to count from.
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000)
+}
+
+fn url(input: &str) -> Url {
+    Url::parse(input).unwrap()
+}
+
+/// A `Set-Cookie` header in a same-site response.
+fn response(url: &Url) -> StoreContext<'_> {
+    StoreContext { same_site_strict_or_lax_allowed: true, ..StoreContext::for_url(url).unwrap() }
+}
+
+/// A same-site request.
+fn request(url: &Url) -> RetrieveContext<'_> {
+    RetrieveContext {
+        same_site: SameSiteMode::StrictOrLess,
+        ..RetrieveContext::for_url(url).unwrap()
+    }
+}
+
+/// A jar, the time, and short ways to ask for things.
+struct Profile {
+    jar: CookieJar,
+    now: SystemTime,
+}
+
+impl Profile {
+    fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> Self {
+        Self { jar: CookieJar::new(limits), now: start() }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    /// A same-site response from `from` sets a cookie.
+    fn set(&mut self, from: &str, set_cookie: &str) -> Result<(), Rejected> {
+        self.jar.store(set_cookie.as_bytes(), &response(&url(from)), self.now)
+    }
+
+    /// A document at `from` sets `document.cookie`.
+    fn script_sets(&mut self, from: &str, set_cookie: &str) -> Result<(), Rejected> {
+        let url = url(from);
+        let context = StoreContext { http_only_allowed: false, ..response(&url) };
+        self.jar.store(set_cookie.as_bytes(), &context, self.now)
+    }
+
+    /// The `Cookie` header of a same-site request to `to`.
+    fn sent(&mut self, to: &str) -> String {
+        let header = self.jar.cookie_header(&request(&url(to)), self.now);
+        String::from_utf8(header.unwrap_or_default()).unwrap()
+    }
+
+    /// What `document.cookie` is at `at`.
+    fn script_sees(&mut self, at: &str) -> String {
+        let url = url(at);
+        let context = RetrieveContext { http_only_allowed: false, ..request(&url) };
+        let value = self.jar.cookie_header(&context, self.now);
+        String::from_utf8(value.unwrap_or_default()).unwrap()
+    }
+}
+
+/// What is sent back to `url` after its responses have set `cookies`, whether it took them or not.
+fn echo(url: &str, cookies: &[&str]) -> String {
+    let mut profile = Profile::new();
+    for cookie in cookies {
+        let _ = profile.set(url, cookie);
+    }
+    profile.sent(url)
+}

@@ -1,0 +1,191 @@
+//! What holds whatever a server, a script or the clock does.
+
+use proptest::prelude::*;
+use sendbeacon_cookies::{ClearContext, Cookie, serialize_cookies};
+
+use super::*;
+
+/// What could be a cookie, made of parts that mean something.
+fn likely_cookie() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..8),
+        prop::sample::select(vec![
+            "a",
+            "b",
+            "=",
+            ";",
+            " ",
+            "\t",
+            "Path=/",
+            "Path=/a/b",
+            "Domain=example.org",
+            "Domain=.org",
+            "Domain=",
+            "Secure",
+            "HttpOnly",
+            "SameSite=None",
+            "SameSite=Strict",
+            "Partitioned",
+            "Max-Age=5",
+            "Max-Age=-1",
+            "Max-Age=99999999999999999999",
+            "__Host-",
+            "__secure-x",
+            "Expires=1 Jan 1601 00:00:00",
+            "Expires=31 Dec 9999 23:59:59",
+        ])
+        .prop_map(|part| part.as_bytes().to_vec()),
+    ];
+    prop::collection::vec(part, 0..8).prop_map(|parts| parts.join(&b';'))
+}
+
+#[derive(Clone, Debug)]
+struct Operation {
+    cookie: Vec<u8>,
+    url: &'static str,
+    partition: Option<&'static str>,
+    flags: [bool; 4],
+    kind: u8,
+    seconds: u32,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let cookie = prop_oneof![
+        likely_cookie(),
+        "[a-h]=[a-z]{0,9}(; Secure)?(; Partitioned)?(; Max-Age=[0-9])?"
+            .prop_map(String::into_bytes),
+    ];
+    let url = prop::sample::select(vec![
+        "https://example.org/",
+        "http://example.org/a/b",
+        "https://www.example.org/a/",
+        "https://example.com/",
+        "http://127.0.0.1/",
+        "http://[::1]/x",
+        "https://github.io/",
+    ]);
+    let partition = prop::sample::select(vec![None, Some("a"), Some("b"), Some("")]);
+    (cookie, url, partition, any::<[bool; 4]>(), 0_u8..16, 0_u32..4).prop_map(
+        |(cookie, url, partition, flags, kind, seconds)| Operation {
+            cookie,
+            url,
+            partition,
+            flags,
+            kind,
+            seconds,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_jar_panic_and_what_it_sends_is_a_header_value(
+        cookie in prop_oneof![prop::collection::vec(any::<u8>(), 0..64), likely_cookie()],
+    ) {
+        let mut jar = CookieJar::default();
+        let url = url("https://www.example.org/a/b/c");
+        let context = StoreContext { partition: Some("p"), ..response(&url) };
+        let stored = jar.store(&cookie, &context, start());
+        let cookies: Vec<_> = jar.iter().collect();
+        prop_assert!(stored.is_ok() || cookies.is_empty());
+        let value = serialize_cookies(&cookies);
+        prop_assert!(value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control()));
+        prop_assert!(!value.contains(&b';'));
+        prop_assert_eq!(value.trim_ascii(), &value[..]);
+    }
+
+    #[test]
+    fn a_jar_stays_within_its_limits(operations in prop::collection::vec(operation(), 1..80)) {
+        let limits = Limits {
+            cookies_per_site: 4,
+            cookies: 7,
+            partitioned_cookies_per_site: 3,
+            partitioned_bytes_per_site: 20,
+            partitioned_cookies: 5,
+            max_age: Duration::from_secs(10),
+        };
+        let mut jar = CookieJar::new(limits);
+        let mut now = start();
+        for operation in operations {
+            let Operation { cookie, url: from, partition, flags, kind, seconds } = operation;
+            now += Duration::from_secs(seconds.into());
+            let url = url(from);
+            let [http_only_allowed, same_site, unpartitioned_allowed, _] = flags;
+            match kind {
+                0 => {
+                    let host = url.host().unwrap();
+                    let before = jar.len();
+                    let cleared =
+                        jar.clear(&ClearContext { host, partition, unpartitioned_allowed });
+                    prop_assert_eq!(before, jar.len() + cleared);
+                }
+                1 => jar.end_session(),
+                2..5 => {
+                    let context = RetrieveContext {
+                        http_only_allowed, partition, unpartitioned_allowed, ..request(&url)
+                    };
+                    for cookie in jar.retrieve(&context, now) {
+                        prop_assert!(cookie.expiry_time().is_none_or(|expiry| expiry > now));
+                        prop_assert!(cookie.partition().is_none() || cookie.partition() == partition);
+                        prop_assert!(unpartitioned_allowed || cookie.partition().is_some());
+                        prop_assert!(http_only_allowed || !cookie.http_only());
+                        prop_assert!(!cookie.secure() || url.scheme() == "https");
+                    }
+                }
+                _ => {
+                    let context = StoreContext {
+                        http_only_allowed,
+                        same_site_strict_or_lax_allowed: same_site,
+                        partition,
+                        unpartitioned_allowed,
+                        ..response(&url)
+                    };
+                    let is_kept = |cookie: &&Cookie| {
+                        cookie.expiry_time().is_none_or(|expiry| expiry > now)
+                    };
+                    let before: Vec<_> = jar.iter().filter(is_kept).cloned().collect();
+                    if jar.store(&cookie, &context, now).is_err() {
+                        prop_assert!(jar.iter().filter(is_kept).eq(&before), "a refused cookie changes nothing");
+                    }
+                }
+            }
+            let unpartitioned = jar.iter().filter(|cookie| cookie.partition().is_none()).count();
+            prop_assert!(unpartitioned <= limits.cookies);
+            prop_assert!(jar.len() - unpartitioned <= limits.partitioned_cookies);
+            for site in ["example.org", "example.com", "127.0.0.1", "[::1]", "github.io"] {
+                for partition in [None, Some("a"), Some("b"), Some("")] {
+                    let cookies = jar.iter().filter(|cookie| {
+                        cookie.host().to_string().ends_with(site) && cookie.partition() == partition
+                    });
+                    let (count, bytes) = cookies.fold((0, 0), |(count, bytes), cookie| {
+                        (count + 1, bytes + cookie.name().len() + cookie.value().len())
+                    });
+                    if partition.is_none() {
+                        prop_assert!(count <= limits.cookies_per_site);
+                    } else {
+                        prop_assert!(count <= limits.partitioned_cookies_per_site);
+                        prop_assert!(bytes <= limits.partitioned_bytes_per_site);
+                    }
+                }
+            }
+            let latest = now + limits.max_age;
+            prop_assert!(jar.iter().all(|cookie| cookie.expiry_time().is_none_or(|e| e <= latest)));
+        }
+    }
+
+    #[test]
+    fn no_clock_makes_a_jar_panic(cookie in likely_cookie(), seconds in any::<u64>(), before in any::<bool>()) {
+        let distance = Duration::from_secs(seconds);
+        let now = if before {
+            SystemTime::UNIX_EPOCH.checked_sub(distance)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(distance)
+        };
+        let mut jar = CookieJar::default();
+        let url = url("https://example.org/");
+        for now in [now.unwrap_or(SystemTime::UNIX_EPOCH), start(), SystemTime::UNIX_EPOCH] {
+            let _ = jar.store(&cookie, &response(&url), now);
+            let _ = jar.cookie_header(&request(&url), now);
+        }
+    }
+}

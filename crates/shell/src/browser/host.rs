@@ -1,0 +1,248 @@
+//! What a page asks, answered by the library.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant};
+
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use sendbeacon::{
+    Client, CredentialsMode, Document, Mode, RedirectMode, Referrer, Request, Response,
+    ResponseType,
+};
+use tokio::{runtime::Handle, task::AbortHandle};
+use url::Url;
+
+use crate::page::{
+    BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
+};
+
+/// A `sendBeacon()` call as its page saw it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// When.
+    pub at: Instant,
+    /// The URL as script gave it.
+    pub url: String,
+    /// What it returned, or the message of what it threw.
+    pub result: Result<bool, String>,
+}
+
+/// The host of one document.
+pub(super) struct Host {
+    document: RefCell<Document>,
+    /// The client as the response made it, without what elements of the document add.
+    of_response: Client,
+    runtime: Handle,
+    fetches: RefCell<HashMap<u64, AbortHandle>>,
+    pub(super) navigation: RefCell<Option<Url>>,
+    pub(super) calls: RefCell<Vec<Call>>,
+}
+
+impl Host {
+    pub(super) fn new(document: Document, runtime: Handle) -> Rc<Self> {
+        let of_response = Client::clone(document.client());
+        Rc::new(Self {
+            document: RefCell::new(document),
+            of_response,
+            runtime,
+            fetches: RefCell::default(),
+            navigation: RefCell::default(),
+            calls: RefCell::default(),
+        })
+    }
+
+    /// The library's document.
+    pub(super) fn document(&self) -> std::cell::Ref<'_, Document> {
+        self.document.borrow()
+    }
+
+    /// The library's request, which the page's describes.
+    fn request(&self, request: &FetchRequest) -> Result<Request, String> {
+        let document = self.document.borrow();
+        let mut made = Request::new(Arc::clone(document.client()), request.url.clone());
+        made.method = Method::from_bytes(request.method.as_bytes()).map_err(text)?;
+        made.unsafe_request = true;
+        made.keepalive = request.keepalive;
+        made.mode = match &*request.mode {
+            "no-cors" => Mode::NoCors,
+            "same-origin" => Mode::SameOrigin,
+            _ => Mode::Cors,
+        };
+        made.credentials = match &*request.credentials {
+            "omit" => CredentialsMode::Omit,
+            "include" => CredentialsMode::Include,
+            _ => CredentialsMode::SameOrigin,
+        };
+        made.redirect = match &*request.redirect {
+            "error" => RedirectMode::Error,
+            "manual" => RedirectMode::Manual,
+            _ => RedirectMode::Follow,
+        };
+        made.referrer = match &*request.referrer {
+            "" => Referrer::NoReferrer,
+            "about:client" => Referrer::Client,
+            url => Referrer::Url(Url::parse(url).map_err(text)?),
+        };
+        made.referrer_policy = request.referrer_policy.parse().ok();
+        made.headers = headers(&request.headers)?;
+        if let Some(body) = &request.body {
+            with_library_body(body, |body| {
+                let extracted = sendbeacon::extract(body).map_err(text)?;
+                if let Some(content_type) = &extracted.content_type
+                    && !made.headers.contains_key(CONTENT_TYPE)
+                {
+                    made.headers.insert(CONTENT_TYPE, content_type.clone());
+                }
+                made.body = Some(extracted.into_body());
+                Ok::<(), String>(())
+            })?;
+        }
+        Ok(made)
+    }
+}
+
+impl PageHost for Host {
+    fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String> {
+        let document = self.document.borrow();
+        let result = match &data {
+            None => document.send_beacon(url, None),
+            Some(body) => with_library_body(body, |body| document.send_beacon(url, Some(body))),
+        };
+        let result = result.map_err(text);
+        let (at, url) = (Instant::now(), url.to_owned());
+        self.calls.borrow_mut().push(Call { at, url, result: result.clone() });
+        result
+    }
+
+    fn fetch(&self, request: FetchRequest, done: FetchDone) {
+        let made = match self.request(&request) {
+            Ok(made) => made,
+            Err(message) => return done(Err(message)),
+        };
+        let pending = self.document.borrow().fetch_group().fetch(made);
+        let task = self.runtime.spawn(async move {
+            let response = match pending.await {
+                Ok(response) => read(response).await,
+                Err(error) => Err(error),
+            };
+            done(response.map_err(text));
+        });
+        let mut fetches = self.fetches.borrow_mut();
+        fetches.retain(|_, task| !task.is_finished());
+        fetches.insert(request.id, task.abort_handle());
+    }
+
+    fn abort_fetch(&self, id: u64) {
+        if let Some(task) = self.fetches.borrow_mut().remove(&id) {
+            task.abort();
+        }
+    }
+
+    fn console(&self, level: &str, message: &str) {
+        println!("console.{level}: {message}");
+    }
+
+    fn navigate(&self, url: &Url) {
+        *self.navigation.borrow_mut() = Some(url.clone());
+    }
+
+    fn document_changed(&self, info: &DocumentInfo) {
+        let mut client = self.of_response.clone();
+        client.creation_url.clone_from(&info.url);
+        client.api_base_url.clone_from(&info.base_url);
+        if let Some(policy) = info.referrer_policy.as_ref().and_then(|it| it.parse().ok()) {
+            client.referrer_policy = policy;
+        }
+        for policy in &info.content_security_policies {
+            client.csp_list.push_meta(policy);
+        }
+        client.upgrade_insecure_requests |=
+            client.csp_list.enforces_directive("upgrade-insecure-requests");
+        self.document.borrow_mut().set_client(client);
+    }
+}
+
+/// The body in the library's terms, which borrow from the page's.
+fn with_library_body<T>(body: &BodyInit, use_it: impl FnOnce(sendbeacon::BodyInit<'_>) -> T) -> T {
+    match body {
+        BodyInit::Text(text) => use_it(text.as_str().into()),
+        BodyInit::Bytes(bytes) => use_it((&**bytes).into()),
+        BodyInit::Blob(blob) => use_it((&library_blob(blob)).into()),
+        BodyInit::FormData(entries) => {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|entry| sendbeacon::FormDataEntry {
+                    name: entry.name.clone(),
+                    value: match &entry.value {
+                        FormDataValue::String(value) => {
+                            sendbeacon::FormDataValue::String(value.clone())
+                        }
+                        FormDataValue::File { blob, filename } => sendbeacon::FormDataValue::File {
+                            blob: library_blob(blob),
+                            filename: filename.clone(),
+                        },
+                    },
+                })
+                .collect();
+            use_it(sendbeacon::BodyInit::FormData(&entries))
+        }
+        BodyInit::UrlSearchParams(list) => use_it(sendbeacon::BodyInit::UrlSearchParams(list)),
+        BodyInit::ReadableStream => use_it(sendbeacon::BodyInit::ReadableStream),
+    }
+}
+
+fn library_blob(blob: &crate::page::Blob) -> sendbeacon::Blob {
+    sendbeacon::Blob::new(blob.bytes.clone(), &blob.type_)
+}
+
+fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in list {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(text)?;
+        // A ByteString: one byte a character.
+        let value: Vec<u8> = value.chars().map_while(|c| u8::try_from(c).ok()).collect();
+        headers.append(name, HeaderValue::from_bytes(&value).map_err(text)?);
+    }
+    Ok(headers)
+}
+
+/// The whole response, as script may see it.
+async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::NetworkError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await {
+        body.extend_from_slice(&chunk?);
+    }
+    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let mut url = response.url_list.last().cloned();
+    if let Some(url) = &mut url {
+        url.set_fragment(None);
+    }
+    let isomorphic =
+        |value: &HeaderValue| value.as_bytes().iter().map(|&b| char::from(b)).collect();
+    Ok(FetchResponse {
+        status: if is_opaque { 0 } else { response.status.as_u16() },
+        status_text: match response.status.canonical_reason() {
+            Some(reason) if !is_opaque => reason.to_owned(),
+            _ => String::new(),
+        },
+        headers: response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), isomorphic(value)))
+            .collect(),
+        url: if is_opaque { String::new() } else { url.map(Into::into).unwrap_or_default() },
+        type_: match response.type_ {
+            ResponseType::Basic => "basic",
+            ResponseType::Cors => "cors",
+            ResponseType::Opaque => "opaque",
+            ResponseType::OpaqueRedirect => "opaqueredirect",
+        }
+        .to_owned(),
+        redirected: response.url_list.len() > 1,
+        body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
+    })
+}
+
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}

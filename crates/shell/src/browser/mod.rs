@@ -1,0 +1,139 @@
+//! The browser around a page: one profile, one window with one tab.
+//!
+//! It embeds the library as any engine would: each of its documents has a
+//! [`sendbeacon::Document`], whose `Client` it keeps current and which it drives through
+//! [`DocumentLifecycle`](sendbeacon::DocumentLifecycle).
+
+mod host;
+mod log;
+mod navigation;
+mod tab;
+
+use std::{future::poll_fn, io, net::IpAddr, path::PathBuf, sync::Arc, task::Poll, time::Duration};
+
+use http::HeaderValue;
+use sendbeacon::{ShutdownReport, UserAgent, net::HyperNetwork};
+use thiserror::Error;
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
+use url::Url;
+
+pub use self::{
+    host::Call,
+    log::{Finished, Log},
+    navigation::NavigationError,
+    tab::{Stopped, Tab},
+};
+
+/// What the browser is told on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A file of PEM certificates to trust beside the platform's.
+    pub ca_certificates: Option<PathBuf>,
+    /// Hosts whose address is known without DNS.
+    pub host_map: Vec<(String, IpAddr)>,
+}
+
+/// A browser with one profile.
+pub struct Browser {
+    agent: UserAgent,
+    network: Arc<HyperNetwork>,
+    log: Arc<Log>,
+    /// Drives the network side. Dropped last.
+    runtime: Runtime,
+}
+
+/// Why there is no browser, or no page in it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BrowserError {
+    /// The certificates cannot be read.
+    #[error("{path}: {reason}")]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// No runtime.
+    #[error("the network side cannot be started: {0}")]
+    Runtime(#[from] io::Error),
+    /// No user agent.
+    #[error(transparent)]
+    UserAgent(#[from] sendbeacon::BuildError),
+    /// The document could not be fetched.
+    #[error(transparent)]
+    Navigation(#[from] NavigationError),
+    /// The page could not be made.
+    #[error(transparent)]
+    Page(#[from] crate::page::PageError),
+}
+
+/// `User-Agent`, and `navigator.userAgent`.
+pub(crate) const USER_AGENT: &str = concat!("sendbeacon-shell/", env!("CARGO_PKG_VERSION"));
+/// `Accept-Language`; `navigator.languages` says the same.
+pub(crate) const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
+
+impl Browser {
+    /// Starts one.
+    pub fn new(options: &Options) -> Result<Self, BrowserError> {
+        let mut network = HyperNetwork::builder();
+        if let Some(path) = &options.ca_certificates {
+            let failed = |reason: String| BrowserError::Certificates { path: path.clone(), reason };
+            let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+            network = network
+                .add_root_certificates_pem(&pem)
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        for (host, address) in &options.host_map {
+            network = network.host_map(host, *address);
+        }
+        let network = Arc::new(network.build());
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let log = Arc::new(Log::default());
+        let agent = UserAgent::builder()
+            .network(Arc::clone(&network) as _)
+            .event_sink(Arc::clone(&log) as _)
+            .runtime(runtime.handle().clone())
+            .user_agent(HeaderValue::from_static(USER_AGENT))
+            .accept_language(HeaderValue::from_static(ACCEPT_LANGUAGE))
+            .build()?;
+        Ok(Self { agent, network, log, runtime })
+    }
+
+    /// Opens a tab with the document at `url`: fetched, parsed, its scripts run, `load` fired.
+    pub fn open(&self, url: &Url) -> Result<Tab, BrowserError> {
+        Tab::open(self, url)
+    }
+
+    /// Calls `close` when the process is told to end (SIGTERM, SIGINT), in place of ending it.
+    pub fn on_signal(&self, close: impl Fn() + Send + 'static) -> io::Result<()> {
+        let _context = self.runtime.enter();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        self.runtime.spawn(async move {
+            poll_fn(|cx| {
+                let is_told =
+                    terminate.poll_recv(cx).is_ready() || interrupt.poll_recv(cx).is_ready();
+                if is_told { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            close();
+        });
+        Ok(())
+    }
+
+    /// What became of every keepalive fetch so far.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Drains: see [`UserAgent::shutdown_blocking`].
+    pub fn shut_down(&self, deadline: Duration) -> ShutdownReport {
+        self.agent.shutdown_blocking(deadline)
+    }
+}

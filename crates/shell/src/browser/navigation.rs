@@ -1,0 +1,188 @@
+//! Fetching a document. Navigation is the engine's, not the library's, so it goes straight to the
+//! network.
+
+use std::future::poll_fn;
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{
+        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, LOCATION,
+        REFERER,
+    },
+};
+use sendbeacon::{
+    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PartitionKey,
+    ReferrerPolicy, Site,
+    host::{ConnectionKey, Network, NetworkRequest},
+    is_potentially_trustworthy,
+};
+use thiserror::Error;
+use url::Url;
+
+use super::{ACCEPT_LANGUAGE, USER_AGENT};
+
+/// The largest document, in bytes.
+const MAX_DOCUMENT: usize = 16 << 20;
+
+/// A document as it came.
+pub(super) struct Fetched {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why a document could not be fetched.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NavigationError {
+    /// Not a URL that can be fetched.
+    #[error("{0}: only http and https URLs can be opened")]
+    Scheme(String),
+    /// A network error.
+    #[error("{url}: {error}")]
+    Network {
+        /// What was being fetched.
+        url: String,
+        /// The error.
+        error: Box<NetworkError>,
+    },
+    /// A redirect to nowhere, or the 21st.
+    #[error("{0}: the redirect cannot be followed")]
+    Redirect(String),
+    /// More than 16 MiB.
+    #[error("{0}: the document is too large")]
+    TooLarge(String),
+}
+
+/// Fetches `url` for a top-level navigation, following redirects.
+pub(super) async fn fetch_document(
+    network: &dyn Network,
+    url: &Url,
+    referrer: Option<&Url>,
+) -> Result<Fetched, NavigationError> {
+    let mut url = url.clone();
+    for _ in 0..=20 {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NavigationError::Scheme(url.into()));
+        }
+        let failed = |error| {
+            let (url, error) = (url.to_string(), Box::new(error));
+            NavigationError::Network { url, error }
+        };
+        let response = network.http_network_fetch(request(&url, referrer)).await.map_err(failed)?;
+        if response.status.is_redirection()
+            && let Some(location) = response.headers.get(LOCATION)
+        {
+            let location = location.to_str().ok().and_then(|location| url.join(location).ok());
+            url = location.ok_or_else(|| NavigationError::Redirect(url.to_string()))?;
+            continue;
+        }
+        let mut stream = response.body;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = poll_fn(|cx| stream.as_mut().poll_chunk(cx)).await {
+            body.extend_from_slice(&chunk.map_err(failed)?);
+            if body.len() > MAX_DOCUMENT {
+                return Err(NavigationError::TooLarge(url.into()));
+            }
+        }
+        return Ok(Fetched { url, headers: response.headers, body: body.freeze() });
+    }
+    Err(NavigationError::Redirect(url.into()))
+}
+
+fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
+    let origin = Origin::of(url, 0);
+    let mut headers = HeaderMap::new();
+    let mut set = |name: &'static str, value: &'static str| {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    };
+    set("user-agent", USER_AGENT);
+    set("accept-language", ACCEPT_LANGUAGE);
+    set("upgrade-insecure-requests", "1");
+    if is_potentially_trustworthy(url) {
+        set("sec-fetch-dest", "document");
+        set("sec-fetch-mode", "navigate");
+        set("sec-fetch-site", if referrer.is_none() { "none" } else { "cross-site" });
+    }
+    set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+    if let Some(value) = referrer.and_then(|url| HeaderValue::from_str(url.as_str()).ok()) {
+        headers.insert(REFERER, value);
+    }
+    NetworkRequest {
+        method: Method::GET,
+        url: url.clone(),
+        headers,
+        body: Bytes::new(),
+        connection: ConnectionKey {
+            partition: PartitionKey { top_level_site: Site::of(&origin), second_key: None },
+            credentials: true,
+        },
+        force_new_connection: false,
+    }
+}
+
+impl Fetched {
+    /// The charset of the `Content-Type`.
+    pub(super) fn charset(&self) -> Option<String> {
+        let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let mime: data_url::mime::Mime = value.parse().ok()?;
+        mime.get_parameter("charset").map(ToOwned::to_owned)
+    }
+
+    /// The document's settings object, as its URL and its response's headers make it. `nonce` is 128
+    /// random bits.
+    pub(super) fn client(&self, nonce: u128) -> Client {
+        let mut client = Client::new(self.url.clone(), nonce);
+        if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
+            client.referrer_policy = policy;
+        }
+        client.csp_list = self.csp_list(&client.origin);
+        client.upgrade_insecure_requests =
+            client.csp_list.enforces_directive("upgrade-insecure-requests");
+        if is_potentially_trustworthy(&self.url) {
+            client.embedder_policy = self.embedder_policy();
+        }
+        if client.csp_list.enforces_directive("sandbox") {
+            client.origin = Origin::Opaque(nonce);
+        }
+        client
+    }
+
+    /// [`crossOriginIsolated`](https://html.spec.whatwg.org/multipage/webappapis.html#dom-crossoriginisolated)
+    pub(super) fn is_cross_origin_isolated(&self) -> bool {
+        let opener_policy = self.header("cross-origin-opener-policy");
+        is_potentially_trustworthy(&self.url)
+            && opener_policy.as_deref() == Some("same-origin")
+            && self.embedder_policy() != EmbedderPolicy::UnsafeNone
+    }
+
+    fn csp_list(&self, origin: &Origin) -> CspList {
+        let mut list = CspList::new(origin);
+        for (name, disposition) in [
+            (CONTENT_SECURITY_POLICY, CspDisposition::Enforce),
+            (CONTENT_SECURITY_POLICY_REPORT_ONLY, CspDisposition::Report),
+        ] {
+            for value in self.headers.get_all(name) {
+                // A policy is bytes, read one character a byte.
+                let value: String = value.as_bytes().iter().map(|&byte| char::from(byte)).collect();
+                list.push_header(&value, disposition);
+            }
+        }
+        list
+    }
+
+    fn embedder_policy(&self) -> EmbedderPolicy {
+        match self.header("cross-origin-embedder-policy").as_deref() {
+            Some("require-corp") => EmbedderPolicy::RequireCorp,
+            Some("credentialless") => EmbedderPolicy::Credentialless,
+            _ => EmbedderPolicy::UnsafeNone,
+        }
+    }
+
+    /// The bare item of a structured header, without its parameters.
+    fn header(&self, name: &'static str) -> Option<String> {
+        let value = self.headers.get(name)?.to_str().ok()?;
+        Some(value.split(';').next().unwrap_or_default().trim().to_owned())
+    }
+}

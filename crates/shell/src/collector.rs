@@ -1,0 +1,134 @@
+//! A collector: what a page's beacons are sent to.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VARY,
+    },
+};
+use http_body_util::Full;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::server::{empty, serve};
+
+/// A request as it arrived.
+#[derive(Clone, Debug, Serialize)]
+pub struct Received {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u128,
+    /// Method: `OPTIONS` is a preflight.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Headers in order.
+    pub headers: Vec<(String, String)>,
+    /// Length of the body in bytes.
+    pub length: usize,
+    /// The body, if it is UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The body in base64, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+}
+
+impl From<&Request<Bytes>> for Received {
+    fn from(request: &Request<Bytes>) -> Self {
+        let bytes = request.body();
+        let body = str::from_utf8(bytes).ok().map(ToOwned::to_owned);
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let value = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Self {
+            at_ms: since_1970.unwrap_or_default().as_millis(),
+            method: request.method().to_string(),
+            target: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            headers: request.headers().iter().map(|(n, v)| (n.to_string(), value(v))).collect(),
+            length: bytes.len(),
+            body_base64: body.is_none().then(|| BASE64_STANDARD.encode(bytes)),
+            body,
+        }
+    }
+}
+
+impl Received {
+    /// The value of the first header with this name, in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| &**value)
+    }
+}
+
+/// Tells `record` of every request that comes to `listener` when it has arrived, and answers it with
+/// 204 after `hold`, to any origin with credentials. Runs until dropped.
+pub(crate) async fn collect(
+    listener: TcpListener,
+    hold: Duration,
+    record: impl Fn(Received) + Send + Sync + 'static,
+) -> io::Result<()> {
+    serve(listener, move |request| {
+        record(Received::from(&request));
+        let response = answer(request.method(), request.headers());
+        async move {
+            tokio::time::sleep(hold).await;
+            response
+        }
+    })
+    .await
+}
+
+fn answer(method: &Method, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let answer = response.headers_mut();
+    if let Some(origin) = headers.get(ORIGIN) {
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        answer.insert(VARY, HeaderValue::from_static("origin"));
+    }
+    if method == Method::OPTIONS
+        && let Some(names) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS)
+    {
+        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    response
+}
+
+/// The command: a line of JSON for every beacon, to `output` or stdout, until a signal ends it.
+pub fn run(listen: SocketAddr, hold: Duration, output: Option<&Path>) -> io::Result<()> {
+    let output: Box<dyn Write + Send> = match output {
+        Some(path) => Box::new(File::options().create(true).append(true).open(path)?),
+        None => Box::new(io::stdout()),
+    };
+    let output = Mutex::new(output);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(listen).await?;
+        eprintln!("collecting at http://{}/", listener.local_addr()?);
+        collect(listener, hold, move |received| {
+            if let Err(error) = write_line(&output, &received) {
+                eprintln!("{} {} could not be stored: {error}", received.method, received.target);
+            }
+        })
+        .await
+    })
+}
+
+fn write_line(output: &Mutex<Box<dyn Write + Send>>, received: &Received) -> io::Result<()> {
+    let mut line = serde_json::to_vec(received)?;
+    line.push(b'\n');
+    let mut output = output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    output.write_all(&line)?;
+    output.flush()
+}

@@ -1,0 +1,111 @@
+//! `sendbeacon-shell`, the headless page shell.
+
+use std::{
+    error::Error,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand};
+use sendbeacon_shell::{
+    browser::{Browser, Options},
+    collector, demo,
+};
+use url::Url;
+
+/// A headless page shell that embeds the `sendbeacon` library.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Open a page, run it until it is idle or a signal closes it, unload it, and deliver its beacons.
+    Open {
+        /// An http or https URL.
+        url: Url,
+        /// A file of PEM certificates to trust beside the platform's.
+        #[arg(long, value_name = "FILE")]
+        cacert: Option<PathBuf>,
+        /// The address of a host, without asking DNS. May be given more than once.
+        #[arg(long, value_name = "HOST=IP", value_parser = host_map)]
+        host_map: Vec<(String, IpAddr)>,
+        /// How long to wait for beacons under way when the page has been closed.
+        #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+        drain: f64,
+        /// Close the page after this time, idle or not.
+        #[arg(long, value_name = "SECONDS")]
+        limit: Option<f64>,
+    },
+    /// Collect beacons: store each as a line of JSON.
+    Collect {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// How long to hold each answer back.
+        #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+        hold: u64,
+        /// The file to append to, in place of stdout.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// See a page's beacons reach a real server after the page is gone.
+    Demo {
+        /// How long the servers hold their answers back.
+        #[arg(long, value_name = "MILLISECONDS", default_value_t = 3000)]
+        hold: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Open { url, cacert, host_map, drain, limit } => {
+            let options = Options { ca_certificates: cacert, host_map };
+            open(&url, &options, drain, limit)
+        }
+        Command::Collect { listen, hold, output } => {
+            let hold = Duration::from_millis(hold);
+            collector::run(listen, hold, output.as_deref()).map_err(Into::into)
+        }
+        Command::Demo { hold } => demo::run(Duration::from_millis(hold)).map_err(Into::into),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sendbeacon-shell: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn open(
+    url: &Url,
+    options: &Options,
+    drain: f64,
+    limit: Option<f64>,
+) -> Result<(), Box<dyn Error>> {
+    let drain = Duration::try_from_secs_f64(drain)?;
+    // A day is for ever, for a page.
+    let limit = limit.map_or(Ok(Duration::from_secs(86_400)), Duration::try_from_secs_f64)?;
+    let browser = Browser::new(options)?;
+    let mut tab = browser.open(url)?;
+    browser.on_signal(tab.closer())?;
+    tab.run(&browser, limit)?;
+    tab.unload();
+    browser.shut_down(drain);
+    for finished in browser.log().finished() {
+        eprintln!("{finished}");
+    }
+    Ok(())
+}
+
+fn host_map(text: &str) -> Result<(String, IpAddr), String> {
+    let (host, address) = text.split_once('=').ok_or("not of the form HOST=IP")?;
+    let address = address.parse().map_err(|error| format!("{address:?}: {error}"))?;
+    Ok((host.to_owned(), address))
+}

@@ -1,0 +1,18 @@
+//! `navigator.sendBeacon`
+
+use std::rc::Rc;
+
+use rquickjs::{Ctx, Exception, Function, Object};
+
+use super::body;
+use crate::page::window::Window;
+
+pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
+    let window = Rc::clone(window);
+    let send_beacon = move |ctx: Ctx<'js>, url: String, data: Option<Object<'js>>| {
+        let data = data.map(|data| body::body_init(&ctx, &data)).transpose()?;
+        let answer = window.host().send_beacon(&url, data);
+        answer.map_err(|message| Exception::throw_type(&ctx, &message))
+    };
+    native.set("sendBeacon", Function::new(native.ctx().clone(), send_beacon)?)
+}

@@ -1,0 +1,38 @@
+//! `localStorage` and `sessionStorage`
+
+use std::rc::Rc;
+
+use rquickjs::{Function, Object};
+
+use crate::page::{StorageArea, window::Window};
+
+pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
+    let local = Rc::clone(window);
+    let session = Rc::clone(window);
+    native.set("localStorage", area(native, move || local.environment().local_storage.clone())?)?;
+    native
+        .set("sessionStorage", area(native, move || session.environment().session_storage.clone())?)
+}
+
+/// The functions of one area. It is asked for anew each time: which one it is depends on the
+/// document.
+fn area<'js>(
+    native: &Object<'js>,
+    area: impl Fn() -> StorageArea + Clone + 'js,
+) -> rquickjs::Result<Object<'js>> {
+    let ctx = native.ctx();
+    let functions = Object::new(ctx.clone())?;
+    let this = area.clone();
+    functions.set("get", Function::new(ctx.clone(), move |key: String| this().get(&key))?)?;
+    let this = area.clone();
+    functions.set(
+        "set",
+        Function::new(ctx.clone(), move |key: String, value: String| this().set(key, value))?,
+    )?;
+    let this = area.clone();
+    functions.set("remove", Function::new(ctx.clone(), move |key: String| this().remove(&key))?)?;
+    let this = area.clone();
+    functions.set("clear", Function::new(ctx.clone(), move || this().clear())?)?;
+    functions.set("keys", Function::new(ctx.clone(), move || area().keys())?)?;
+    Ok(functions)
+}

@@ -1,0 +1,208 @@
+//! The node tree. Nodes go by their number.
+
+use std::rc::Rc;
+
+use html5ever::local_name;
+use rquickjs::{Ctx, Function, IntoJs, Object, Value};
+
+use crate::page::{
+    dom::{Dom, DomError, NodeData, NodeId, Selector, inner_html},
+    parser::parse_html_fragment,
+    script::Prepared,
+    window::Window,
+};
+
+/// Puts a function of a window and more into `native`; node numbers that name no node of this
+/// document are turned away before.
+macro_rules! functions {
+    ($native:ident, $window:ident, $($name:literal => |$this:ident $(, $arg:ident: $type:ty)*| $body:expr),* $(,)?) => {
+        $({
+            let owner = Rc::clone($window);
+            let function = move |$($arg: $type),*| {
+                let $this = &owner;
+                $body
+            };
+            $native.set($name, Function::new($native.ctx().clone(), function)?)?;
+        })*
+    };
+}
+
+pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
+    functions! { native, window,
+        "createElement" => |this, name: String| this.document.dom_mut().create_html_element(&name).0,
+        "createText" => |this, data: String| create(this, NodeData::Text(data)),
+        "createComment" => |this, data: String| create(this, NodeData::Comment(data)),
+        "createFragment" => |this| create(this, NodeData::DocumentFragment),
+        "nodeType" => |this, node: u32| node_type(&this.document.dom(), node),
+        "localName" => |this, node: u32| read(this, node, |dom, node| {
+            dom.element(node).map(|element| element.name.local.to_string())
+        }),
+        "parent" => |this, node: u32| read(this, node, |dom, node| Some(dom.parent(node)?.0)),
+        "children" => |this, node: u32| read(this, node, |dom, node| Some(numbers(dom.children(node)))),
+        "isConnected" => |this, node: u32| read(this, node, |dom, node| Some(dom.is_connected(node))),
+        "nextSibling" => |this, node: u32| read(this, node, |dom, node| Some(dom.next_sibling(node)?.0)),
+        "data" => |this, node: u32| read(this, node, data),
+        "setData" => |this, node: u32, data: String| {
+            let mut dom = this.document.dom_mut();
+            if dom.exists(NodeId(node)) && let Some(old) = dom.character_data_mut(NodeId(node)) {
+                *old = data;
+            }
+        },
+        "textContent" => |this, node: u32| read(this, node, |dom, node| Some(dom.text_content(node))),
+        "attribute" => |this, node: u32, name: String| read(this, node, |dom, node| {
+            dom.attribute(node, &name).map(str::to_owned)
+        }),
+        "attributeNames" => |this, node: u32| read(this, node, |dom, node| {
+            let attributes = dom.element(node)?.attributes.iter();
+            Some(attributes.map(|it| it.name.local.to_string()).collect::<Vec<_>>())
+        }),
+        "setAttribute" => |this, node: u32, name: String, value: String| {
+            change_attribute(this, node, |dom, node| dom.set_attribute(node, &name, &value));
+        },
+        "removeAttribute" => |this, node: u32, name: String| {
+            change_attribute(this, node, |dom, node| dom.remove_attribute(node, &name));
+        },
+        "insert" => |this, parent: u32, node: u32, child: Option<u32>| insert(this, parent, node, child),
+        "remove" => |this, node: u32| remove(this, node),
+        "innerHtml" => |this, node: u32| read(this, node, |dom, node| Some(inner_html(dom, node))),
+        "parseFragment" => |this, context: u32, html: String| {
+            numbers(&parse_html_fragment(this, NodeId(context), &html))
+        },
+        "query" => |this, root: u32, selector: String| query(this, root, &selector),
+        "matches" => |this, node: u32, selector: String| {
+            let selector = Selector::parse(&selector)?;
+            read(this, node, |dom, node| Some(selector.matches(dom, node)))
+        },
+        "elementById" => |this, id: String| {
+            let dom = this.document.dom();
+            let mut elements = dom.descendants(Dom::DOCUMENT);
+            elements.find(|node| dom.attribute(*node, "id") == Some(&id)).map(|node| node.0)
+        },
+        "prepareScript" => |this, node: u32| prepare_script(this, NodeId(node)),
+    }
+    Ok(())
+}
+
+fn create(window: &Window, data: NodeData) -> u32 {
+    window.document.dom_mut().create(data).0
+}
+
+fn read<T>(window: &Window, node: u32, get: impl FnOnce(&Dom, NodeId) -> Option<T>) -> Option<T> {
+    let dom = window.document.dom();
+    dom.exists(NodeId(node)).then(|| get(&dom, NodeId(node))).flatten()
+}
+
+fn numbers(nodes: &[NodeId]) -> Vec<u32> {
+    nodes.iter().map(|node| node.0).collect()
+}
+
+/// <https://dom.spec.whatwg.org/#dom-node-nodetype>
+fn node_type(dom: &Dom, node: u32) -> Option<u8> {
+    dom.exists(NodeId(node)).then(|| match dom.data(NodeId(node)) {
+        NodeData::Element(_) => 1,
+        NodeData::Text(_) => 3,
+        NodeData::Comment(_) => 8,
+        NodeData::Document => 9,
+        NodeData::Doctype { .. } => 10,
+        NodeData::DocumentFragment => 11,
+    })
+}
+
+fn data(dom: &Dom, node: NodeId) -> Option<String> {
+    match dom.data(node) {
+        NodeData::Text(data) | NodeData::Comment(data) => Some(data.clone()),
+        NodeData::Doctype { name } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+fn change_attribute(window: &Window, node: u32, change: impl FnOnce(&mut Dom, NodeId)) {
+    if !window.document.dom().exists(NodeId(node)) {
+        return;
+    }
+    change(&mut window.document.dom_mut(), NodeId(node));
+    window.document.attribute_changed(NodeId(node));
+    window.settle();
+}
+
+/// Inserts, and returns the scripts that are to run now, or the name of an exception.
+fn insert(window: &Window, parent: u32, node: u32, child: Option<u32>) -> Inserted {
+    let (parent, node, child) = (NodeId(parent), NodeId(node), child.map(NodeId));
+    let mut dom = window.document.dom_mut();
+    if ![Some(parent), Some(node), child].into_iter().flatten().all(|it| dom.exists(it)) {
+        return Inserted(Err(DomError::HierarchyRequest));
+    }
+    let nodes = match dom.data(node) {
+        NodeData::DocumentFragment => dom.children(node).to_vec(),
+        _ => vec![node],
+    };
+    if let Err(error) = dom.pre_insert(parent, node, child) {
+        return Inserted(Err(error));
+    }
+    let scripts = if dom.is_connected(parent) { scripts(&dom, &nodes) } else { Vec::new() };
+    drop(dom);
+    window.document.removed();
+    window.settle();
+    Inserted(Ok(scripts))
+}
+
+fn scripts(dom: &Dom, roots: &[NodeId]) -> Vec<u32> {
+    let is_script = |node: &NodeId| dom.has_local_name(*node, &local_name!("script"));
+    let subtrees =
+        roots.iter().flat_map(|root| std::iter::once(*root).chain(dom.descendants(*root)));
+    subtrees.filter(is_script).map(|node| node.0).collect()
+}
+
+struct Inserted(Result<Vec<u32>, DomError>);
+
+impl<'js> IntoJs<'js> for Inserted {
+    fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
+        match self.0 {
+            Ok(scripts) => scripts.into_js(ctx),
+            Err(error) => error.name().into_js(ctx),
+        }
+    }
+}
+
+fn remove(window: &Window, node: u32) {
+    if window.document.dom().exists(NodeId(node)) {
+        window.document.dom_mut().detach(NodeId(node));
+        window.document.removed();
+        window.settle();
+    }
+}
+
+/// All matching descendants, or nothing where the selector is not one.
+fn query(window: &Window, root: u32, selector: &str) -> Option<Vec<u32>> {
+    let selector = Selector::parse(selector)?;
+    read(window, root, |dom, root| {
+        let nodes = dom.descendants(root).filter(|node| selector.matches(dom, *node));
+        Some(nodes.map(|node| node.0).collect())
+    })
+}
+
+/// `undefined`, or the script as `{ source, name, isExternal }`, or `{ error }`.
+fn prepare_script(window: &Window, node: NodeId) -> Option<PreparedScript> {
+    match window.prepare_script(node) {
+        Prepared::Nothing => None,
+        prepared => Some(PreparedScript(prepared)),
+    }
+}
+
+struct PreparedScript(Prepared);
+
+impl<'js> IntoJs<'js> for PreparedScript {
+    fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
+        let object = Object::new(ctx.clone())?;
+        match self.0 {
+            Prepared::Nothing => {}
+            Prepared::Failed(reason) => object.set("error", reason)?,
+            Prepared::Ready(script) => {
+                object.set("source", script.source)?;
+                object.set("name", script.name)?;
+                object.set("isExternal", script.is_external)?;
+            }
+        }
+        Ok(object.into_value())
+    }
+}

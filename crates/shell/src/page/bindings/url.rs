@@ -1,0 +1,82 @@
+//! `URL` and `URLSearchParams`: the parser and serialisers are the `url` crate's.
+
+use rquickjs::{Array, Function, Object};
+use url::{Url, form_urlencoded, quirks};
+
+use super::body::pairs;
+
+pub(super) fn install(native: &Object<'_>) -> rquickjs::Result<()> {
+    let ctx = native.ctx();
+    native.set("parseUrl", Function::new(ctx.clone(), parse)?)?;
+    native.set("urlComponent", Function::new(ctx.clone(), component)?)?;
+    native.set("setUrlComponent", Function::new(ctx.clone(), set_component)?)?;
+    native.set("parseUrlencoded", Function::new(ctx.clone(), parse_urlencoded)?)?;
+    native.set(
+        "serializeUrlencoded",
+        Function::new(ctx.clone(), |list: Array<'_>| {
+            let pairs = pairs(&list)?;
+            rquickjs::Result::Ok(
+                form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish(),
+            )
+        })?,
+    )
+}
+
+/// The [API URL parser](https://url.spec.whatwg.org/#api-url-parser): the serialised URL, or nothing.
+fn parse(url: String, base: Option<String>) -> Option<String> {
+    let base = match base {
+        Some(base) => Some(Url::parse(&base).ok()?),
+        None => None,
+    };
+    Url::options().base_url(base.as_ref()).parse(&url).ok().map(String::from)
+}
+
+fn component(url: String, name: String) -> Option<String> {
+    let url = Url::parse(&url).ok()?;
+    Some(match name.as_str() {
+        "origin" => quirks::origin(&url),
+        "protocol" => quirks::protocol(&url).to_owned(),
+        "username" => quirks::username(&url).to_owned(),
+        "password" => quirks::password(&url).to_owned(),
+        "host" => quirks::host(&url).to_owned(),
+        "hostname" => quirks::hostname(&url).to_owned(),
+        "port" => quirks::port(&url).to_owned(),
+        "pathname" => quirks::pathname(&url).to_owned(),
+        "search" => quirks::search(&url).to_owned(),
+        "hash" => quirks::hash(&url).to_owned(),
+        _ => return None,
+    })
+}
+
+/// The URL after one of its setters has run. A value that does not fit changes nothing.
+fn set_component(url: String, name: String, value: String) -> Option<String> {
+    let mut url = Url::parse(&url).ok()?;
+    let _ = match name.as_str() {
+        "protocol" => quirks::set_protocol(&mut url, &value),
+        "username" => quirks::set_username(&mut url, &value),
+        "password" => quirks::set_password(&mut url, &value),
+        "host" => quirks::set_host(&mut url, &value),
+        "hostname" => quirks::set_hostname(&mut url, &value),
+        "port" => quirks::set_port(&mut url, &value),
+        "pathname" => {
+            quirks::set_pathname(&mut url, &value);
+            Ok(())
+        }
+        "search" => {
+            quirks::set_search(&mut url, &value);
+            Ok(())
+        }
+        "hash" => {
+            quirks::set_hash(&mut url, &value);
+            Ok(())
+        }
+        _ => Err(()),
+    };
+    Some(url.into())
+}
+
+fn parse_urlencoded(input: String) -> Vec<Vec<String>> {
+    form_urlencoded::parse(input.as_bytes())
+        .map(|(name, value)| vec![name.into_owned(), value.into_owned()])
+        .collect()
+}

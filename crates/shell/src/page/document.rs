@@ -1,0 +1,191 @@
+//! The part of a [`Document`](https://html.spec.whatwg.org/multipage/dom.html#the-document-object)
+//! that requests depend on.
+
+use std::cell::{Cell, Ref, RefCell, RefMut};
+
+use html5ever::local_name;
+use url::Url;
+
+use super::dom::{Dom, NodeId};
+
+/// What of a document its requests depend on, beyond the response it came with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentInfo {
+    /// The document's URL.
+    pub url: Url,
+    /// The [document base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url).
+    pub base_url: Url,
+    /// The [referrer policy](https://html.spec.whatwg.org/multipage/semantics.html#meta-referrer) a
+    /// `meta` element has set.
+    pub referrer_policy: Option<String>,
+    /// The policies of [`meta` elements](https://html.spec.whatwg.org/multipage/semantics.html#attr-meta-http-equiv-content-security-policy),
+    /// serialised, in order. All are enforced.
+    pub content_security_policies: Vec<String>,
+}
+
+pub(super) struct Document {
+    dom: RefCell<Dom>,
+    info: RefCell<DocumentInfo>,
+    /// Whether the tree or an attribute has changed so that the base URL may have.
+    base_is_stale: Cell<bool>,
+    /// Whether `info` has changed since the host was told.
+    changed: Cell<bool>,
+}
+
+impl Document {
+    pub(super) fn new(url: Url) -> Self {
+        let info = DocumentInfo {
+            base_url: url.clone(),
+            url,
+            referrer_policy: None,
+            content_security_policies: Vec::new(),
+        };
+        Self {
+            dom: RefCell::default(),
+            info: RefCell::new(info),
+            base_is_stale: Cell::new(false),
+            changed: Cell::new(false),
+        }
+    }
+
+    pub(super) fn dom(&self) -> Ref<'_, Dom> {
+        self.dom.borrow()
+    }
+
+    pub(super) fn dom_mut(&self) -> RefMut<'_, Dom> {
+        self.dom.borrow_mut()
+    }
+
+    pub(super) fn info(&self) -> DocumentInfo {
+        self.info.borrow().clone()
+    }
+
+    pub(super) fn url(&self) -> Url {
+        self.info.borrow().url.clone()
+    }
+
+    pub(super) fn base_url(&self) -> Url {
+        self.info.borrow().base_url.clone()
+    }
+
+    pub(super) fn set_url(&self, url: Url) {
+        self.info.borrow_mut().url = url;
+        self.update_base_url();
+    }
+
+    /// [Encoding-parses a URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#encoding-parsing-a-url)
+    /// relative to the document, always as UTF-8.
+    pub(super) fn parse_url(&self, url: &str) -> Result<Url, url::ParseError> {
+        self.info.borrow().base_url.join(url)
+    }
+
+    /// The [attribute change steps](https://dom.spec.whatwg.org/#concept-element-attributes-change-ext)
+    /// of `base` and `meta` elements.
+    pub(super) fn attribute_changed(&self, node: NodeId) {
+        let dom = self.dom.borrow();
+        if dom.is_connected(node) {
+            if dom.has_local_name(node, &local_name!("base")) {
+                self.base_is_stale.set(true);
+            }
+            self.apply_meta_referrer(&dom, node);
+        }
+    }
+
+    /// A subtree was removed, perhaps with a `base` element.
+    pub(super) fn removed(&self) {
+        self.base_is_stale.set(true);
+    }
+
+    /// The insertion steps of `base` and `meta` elements put in the tree since the last call.
+    /// Whether anything requests depend on has changed.
+    pub(super) fn settle(&self) -> bool {
+        let connected = self.dom.borrow_mut().take_connected();
+        {
+            let dom = self.dom.borrow();
+            for node in connected {
+                if dom.has_local_name(node, &local_name!("base")) {
+                    self.base_is_stale.set(true);
+                }
+                self.apply_meta_referrer(&dom, node);
+                self.apply_meta_csp(&dom, node);
+            }
+        }
+        if self.base_is_stale.take() {
+            self.update_base_url();
+        }
+        self.changed.take()
+    }
+
+    /// The [document base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url):
+    /// the first `base` with an `href`, or the document's URL.
+    fn update_base_url(&self) {
+        let dom = self.dom.borrow();
+        let fallback = self.url();
+        let href = dom
+            .descendants(Dom::DOCUMENT)
+            .filter(|node| dom.has_local_name(*node, &local_name!("base")))
+            .find_map(|node| dom.attribute(node, "href"));
+        // https://html.spec.whatwg.org/multipage/semantics.html#set-the-frozen-base-url
+        let frozen = href
+            .and_then(|href| fallback.join(href).ok())
+            .filter(|url| !matches!(url.scheme(), "data" | "javascript"));
+        self.change(|info| info.base_url = frozen.unwrap_or(fallback));
+    }
+
+    /// <https://html.spec.whatwg.org/multipage/semantics.html#meta-referrer>
+    fn apply_meta_referrer(&self, dom: &Dom, node: NodeId) {
+        if !is_meta(dom, node, "name", "referrer") {
+            return;
+        }
+        let content = dom.attribute(node, "content").unwrap_or_default();
+        if let Some(policy) = meta_referrer_policy(content) {
+            self.change(|info| info.referrer_policy = Some(policy.to_owned()));
+        }
+    }
+
+    /// <https://html.spec.whatwg.org/multipage/semantics.html#attr-meta-http-equiv-content-security-policy>
+    fn apply_meta_csp(&self, dom: &Dom, node: NodeId) {
+        let parent = dom.parent(node);
+        let in_head = parent.is_some_and(|parent| dom.has_local_name(parent, &local_name!("head")));
+        let content = dom.attribute(node, "content").unwrap_or_default();
+        let is_policy = is_meta(dom, node, "http-equiv", "content-security-policy");
+        if is_policy && in_head && !content.is_empty() {
+            self.change(|info| info.content_security_policies.push(content.to_owned()));
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut DocumentInfo)) {
+        let before = self.info();
+        let mut info = self.info.borrow_mut();
+        change(&mut info);
+        if *info != before {
+            self.changed.set(true);
+        }
+    }
+}
+
+fn is_meta(dom: &Dom, node: NodeId, attribute: &str, value: &str) -> bool {
+    dom.has_local_name(node, &local_name!("meta"))
+        && dom.attribute(node, attribute).is_some_and(|it| it.eq_ignore_ascii_case(value))
+}
+
+/// The policy a [`meta` element's](https://html.spec.whatwg.org/multipage/semantics.html#meta-referrer)
+/// `content` names, legacy names included.
+fn meta_referrer_policy(content: &str) -> Option<&'static str> {
+    const POLICIES: [(&str, &str); 12] = [
+        ("no-referrer", "no-referrer"),
+        ("no-referrer-when-downgrade", "no-referrer-when-downgrade"),
+        ("same-origin", "same-origin"),
+        ("origin", "origin"),
+        ("strict-origin", "strict-origin"),
+        ("origin-when-cross-origin", "origin-when-cross-origin"),
+        ("strict-origin-when-cross-origin", "strict-origin-when-cross-origin"),
+        ("unsafe-url", "unsafe-url"),
+        ("never", "no-referrer"),
+        ("default", "strict-origin-when-cross-origin"),
+        ("always", "unsafe-url"),
+        ("origin-when-crossorigin", "origin-when-cross-origin"),
+    ];
+    let content = content.to_ascii_lowercase();
+    POLICIES.iter().find(|(name, _)| *name == content).map(|(_, policy)| *policy)
+}

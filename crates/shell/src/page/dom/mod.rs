@@ -1,0 +1,276 @@
+//! A minimal [node tree](https://dom.spec.whatwg.org/#node-trees): an arena whose nodes live as long
+//! as their document. Every JavaScript node object is a name for one of them.
+
+mod query;
+mod serialize;
+mod sink;
+
+use html5ever::{Attribute, LocalName, Namespace, QualName, local_name, ns};
+
+pub(super) use self::{query::Selector, serialize::inner_html, sink::Sink};
+
+/// Names a node of a [`Dom`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct NodeId(pub(super) u32);
+
+#[derive(Debug)]
+pub(super) enum NodeData {
+    Document,
+    DocumentFragment,
+    Doctype { name: String },
+    Text(String),
+    Comment(String),
+    Element(Element),
+}
+
+#[derive(Debug)]
+pub(super) struct Element {
+    pub(super) name: QualName,
+    pub(super) attributes: Vec<Attribute>,
+    /// A `template`'s contents.
+    contents: Option<NodeId>,
+    integration_point: bool,
+    /// A `script`'s [already started](https://html.spec.whatwg.org/multipage/scripting.html#already-started).
+    pub(super) already_started: bool,
+}
+
+#[derive(Debug)]
+struct Node {
+    parent: Option<NodeId>,
+    children: Vec<NodeId>,
+    data: NodeData,
+}
+
+/// Why a tree cannot be changed so; each is the name of a `DOMException`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DomError {
+    HierarchyRequest,
+    NotFound,
+}
+
+impl DomError {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::HierarchyRequest => "HierarchyRequestError",
+            Self::NotFound => "NotFoundError",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Dom {
+    nodes: Vec<Node>,
+    /// Elements that have become connected since somebody asked, in tree order.
+    connected: Vec<NodeId>,
+}
+
+impl Default for Dom {
+    fn default() -> Self {
+        let mut dom = Self { nodes: Vec::new(), connected: Vec::new() };
+        dom.create(NodeData::Document);
+        dom
+    }
+}
+
+impl Dom {
+    /// The document, the first node of its arena.
+    pub(super) const DOCUMENT: NodeId = NodeId(0);
+
+    pub(super) fn create(&mut self, data: NodeData) -> NodeId {
+        // An arena of 2³² nodes does not fit in memory; the memory limit of the scripts, which
+        // make them, ends them long before.
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.nodes.push(Node { parent: None, children: Vec::new(), data });
+        id
+    }
+
+    pub(super) fn create_html_element(&mut self, local_name: &str) -> NodeId {
+        let name = QualName::new(None, ns!(html), LocalName::from(local_name));
+        self.create_element(name, Vec::new(), false)
+    }
+
+    fn create_element(
+        &mut self,
+        name: QualName,
+        attributes: Vec<Attribute>,
+        integration_point: bool,
+    ) -> NodeId {
+        let is_template = name.ns == ns!(html) && name.local == local_name!("template");
+        let contents = is_template.then(|| self.create(NodeData::DocumentFragment));
+        let already_started = false;
+        let element = Element { name, attributes, contents, integration_point, already_started };
+        self.create(NodeData::Element(element))
+    }
+
+    /// A node named by script may be of another document, so it need not exist.
+    pub(super) fn exists(&self, node: NodeId) -> bool {
+        (node.0 as usize) < self.nodes.len()
+    }
+
+    fn node(&self, node: NodeId) -> &Node {
+        &self.nodes[node.0 as usize]
+    }
+
+    fn node_mut(&mut self, node: NodeId) -> &mut Node {
+        &mut self.nodes[node.0 as usize]
+    }
+
+    pub(super) fn data(&self, node: NodeId) -> &NodeData {
+        &self.node(node).data
+    }
+
+    /// The data of a text or comment node.
+    pub(super) fn character_data_mut(&mut self, node: NodeId) -> Option<&mut String> {
+        match &mut self.node_mut(node).data {
+            NodeData::Text(data) | NodeData::Comment(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    fn text_mut(&mut self, node: NodeId) -> Option<&mut String> {
+        match &mut self.node_mut(node).data {
+            NodeData::Text(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    pub(super) fn element(&self, node: NodeId) -> Option<&Element> {
+        match &self.node(node).data {
+            NodeData::Element(element) => Some(element),
+            _ => None,
+        }
+    }
+
+    pub(super) fn element_mut(&mut self, node: NodeId) -> Option<&mut Element> {
+        match &mut self.node_mut(node).data {
+            NodeData::Element(element) => Some(element),
+            _ => None,
+        }
+    }
+
+    /// Whether `node` is an HTML element of this name.
+    pub(super) fn has_local_name(&self, node: NodeId, local_name: &LocalName) -> bool {
+        self.element(node).is_some_and(|it| it.name.ns == ns!(html) && it.name.local == *local_name)
+    }
+
+    pub(super) fn attribute(&self, node: NodeId, name: &str) -> Option<&str> {
+        let attributes = &self.element(node)?.attributes;
+        attributes.iter().find(|it| &*it.name.local == name).map(|it| &*it.value)
+    }
+
+    pub(super) fn set_attribute(&mut self, node: NodeId, name: &str, value: &str) {
+        let Some(element) = self.element_mut(node) else { return };
+        match element.attributes.iter_mut().find(|it| &*it.name.local == name) {
+            Some(attribute) => attribute.value = value.into(),
+            None => element.attributes.push(Attribute {
+                name: QualName::new(None, Namespace::from(""), LocalName::from(name)),
+                value: value.into(),
+            }),
+        }
+    }
+
+    pub(super) fn remove_attribute(&mut self, node: NodeId, name: &str) {
+        if let Some(element) = self.element_mut(node) {
+            element.attributes.retain(|it| &*it.name.local != name);
+        }
+    }
+
+    pub(super) fn parent(&self, node: NodeId) -> Option<NodeId> {
+        self.node(node).parent
+    }
+
+    pub(super) fn children(&self, node: NodeId) -> &[NodeId] {
+        &self.node(node).children
+    }
+
+    /// The node itself, its parent, and so on.
+    fn ancestors(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        std::iter::successors(Some(node), |node| self.parent(*node))
+    }
+
+    /// All below `root` in tree order.
+    pub(super) fn descendants(&self, root: NodeId) -> impl Iterator<Item = NodeId> {
+        let mut stack: Vec<_> = self.children(root).iter().rev().copied().collect();
+        std::iter::from_fn(move || {
+            let node = stack.pop()?;
+            stack.extend(self.children(node).iter().rev());
+            Some(node)
+        })
+    }
+
+    pub(super) fn is_connected(&self, node: NodeId) -> bool {
+        self.ancestors(node).any(|ancestor| ancestor == Self::DOCUMENT)
+    }
+
+    /// The [descendant text content](https://dom.spec.whatwg.org/#concept-descendant-text-content)
+    pub(super) fn text_content(&self, node: NodeId) -> String {
+        let texts = self.descendants(node).filter_map(|node| match self.data(node) {
+            NodeData::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// [Pre-inserts](https://dom.spec.whatwg.org/#concept-node-pre-insert) `node`, or what a
+    /// fragment holds, into `parent` before `child`, or at the end.
+    pub(super) fn pre_insert(
+        &mut self,
+        parent: NodeId,
+        node: NodeId,
+        child: Option<NodeId>,
+    ) -> Result<(), DomError> {
+        let is_parent = matches!(
+            self.data(parent),
+            NodeData::Document | NodeData::DocumentFragment | NodeData::Element(_)
+        );
+        let is_host = self.ancestors(parent).any(|ancestor| ancestor == node);
+        if !is_parent || is_host || matches!(self.data(node), NodeData::Document) {
+            return Err(DomError::HierarchyRequest);
+        }
+        if child.is_some_and(|child| self.parent(child) != Some(parent)) {
+            return Err(DomError::NotFound);
+        }
+        // Step 2: a node inserted before itself goes before its next sibling.
+        let child = if child == Some(node) { self.next_sibling(node) } else { child };
+        if matches!(self.data(node), NodeData::DocumentFragment) {
+            for node in std::mem::take(&mut self.node_mut(node).children) {
+                self.node_mut(node).parent = None;
+                self.insert(parent, node, child);
+            }
+        } else {
+            self.insert(parent, node, child);
+        }
+        Ok(())
+    }
+
+    pub(super) fn next_sibling(&self, node: NodeId) -> Option<NodeId> {
+        let siblings = self.children(self.parent(node)?);
+        let at = siblings.iter().position(|it| *it == node)?;
+        siblings.get(at + 1).copied()
+    }
+
+    fn insert(&mut self, parent: NodeId, node: NodeId, before: Option<NodeId>) {
+        self.detach(node);
+        let siblings = &mut self.node_mut(parent).children;
+        let at = before.and_then(|before| siblings.iter().position(|it| *it == before));
+        siblings.insert(at.unwrap_or(siblings.len()), node);
+        self.node_mut(node).parent = Some(parent);
+        if self.is_connected(parent) {
+            let subtree = std::iter::once(node).chain(self.descendants(node));
+            let elements: Vec<_> = subtree.filter(|it| self.element(*it).is_some()).collect();
+            self.connected.extend(elements);
+        }
+    }
+
+    pub(super) fn detach(&mut self, node: NodeId) {
+        if let Some(parent) = self.node_mut(node).parent.take() {
+            self.node_mut(parent).children.retain(|it| *it != node);
+        }
+    }
+
+    /// The elements that have become connected since the last call and still are.
+    pub(super) fn take_connected(&mut self) -> Vec<NodeId> {
+        let connected = std::mem::take(&mut self.connected);
+        connected.into_iter().filter(|node| self.is_connected(*node)).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! What the browser decides about a document before its first script runs.
+
+use std::{cell::RefCell, rc::Rc};
+
+use url::Url;
+
+/// The parts of an [environment settings object](https://html.spec.whatwg.org/multipage/webappapis.html#environment-settings-object)
+/// and of a document that come from outside: the response and the browser's settings.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The document's URL.
+    pub url: Url,
+    /// The serialised origin (`self.origin`); `"null"` for an opaque one.
+    pub origin: String,
+    /// `isSecureContext`
+    pub secure_context: bool,
+    /// `crossOriginIsolated`; without it there is no `SharedArrayBuffer`.
+    pub cross_origin_isolated: bool,
+    /// `document.referrer`
+    pub referrer: String,
+    /// `navigator.userAgent`
+    pub user_agent: String,
+    /// `navigator.languages`, the preferred one first.
+    pub languages: Vec<String>,
+    /// `navigator.onLine`
+    pub online: bool,
+    /// `localStorage`; shared by the documents of an origin.
+    pub local_storage: StorageArea,
+    /// `sessionStorage`; shared by the documents of an origin in one tab.
+    pub session_storage: StorageArea,
+}
+
+impl Environment {
+    /// What holds for a document at `url` of which nothing else is known.
+    #[must_use]
+    pub fn new(url: Url) -> Self {
+        Self {
+            origin: url.origin().ascii_serialization(),
+            secure_context: is_potentially_trustworthy(&url),
+            url,
+            cross_origin_isolated: false,
+            referrer: String::new(),
+            user_agent: concat!("sendbeacon-shell/", env!("CARGO_PKG_VERSION")).into(),
+            languages: vec!["en-US".into(), "en".into()],
+            online: true,
+            local_storage: StorageArea::default(),
+            session_storage: StorageArea::default(),
+        }
+    }
+}
+
+/// [Is origin potentially trustworthy?](https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy),
+/// as far as a page without ancestors needs it.
+fn is_potentially_trustworthy(url: &Url) -> bool {
+    if matches!(url.scheme(), "https" | "wss" | "file") {
+        return true;
+    }
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The map behind a [`Storage`](https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface)
+/// object, in insertion order. Clones are the same map.
+#[derive(Clone, Debug, Default)]
+pub struct StorageArea(Rc<RefCell<Vec<(String, String)>>>);
+
+impl StorageArea {
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.0.borrow().iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    }
+
+    /// Sets `key` to `value`.
+    pub fn set(&self, key: String, value: String) {
+        let mut items = self.0.borrow_mut();
+        match items.iter_mut().find(|(name, _)| *name == key) {
+            Some((_, old)) => *old = value,
+            None => items.push((key, value)),
+        }
+    }
+
+    /// Removes `key`.
+    pub fn remove(&self, key: &str) {
+        self.0.borrow_mut().retain(|(name, _)| name != key);
+    }
+
+    /// Removes everything.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
+    /// All keys.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.0.borrow().iter().map(|(name, _)| name.clone()).collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! The border between a page and the browser around it: what a page may ask, as plain data.
+
+use std::fmt;
+
+use bytes::Bytes;
+use url::Url;
+
+use super::document::DocumentInfo;
+
+/// What a page asks of the browser around it.
+///
+/// Everything is called on the page's thread, most of it from within a running script. So nothing
+/// here may call back into the [`Page`](super::Page); what is to happen to it later goes through
+/// its event loop's [`TaskQueue`](super::TaskQueue).
+pub trait PageHost {
+    /// [`navigator.sendBeacon()`](https://w3c.github.io/beacon/#sendbeacon-method) after the Web IDL
+    /// conversions: `url` is a scalar value string, not yet parsed. An error is the message of the
+    /// `TypeError` to throw.
+    fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String>;
+
+    /// [`fetch()`](https://fetch.spec.whatwg.org/#fetch-method) after `new Request()`: starts it and
+    /// returns. `done` may be called on any thread and posts the task that settles the promise;
+    /// dropped uncalled, it is a network error.
+    fn fetch(&self, request: FetchRequest, done: FetchDone);
+
+    /// The page has [aborted](https://dom.spec.whatwg.org/#abortsignal-add) the fetch with this
+    /// [`FetchRequest::id`]. Its promise is rejected already; calling `done` does nothing any more.
+    fn abort_fetch(&self, _id: u64) {}
+
+    /// A line for the console.
+    fn console(&self, level: &str, message: &str);
+
+    /// A navigation the page has asked for: `location.href = ...`, `assign()`, a link.
+    fn navigate(&self, url: &Url);
+
+    /// What requests of this document depend on has changed: its URL, its base URL, or a policy
+    /// from a `meta` element. Called for a new document as well, and always before a script can send
+    /// anything.
+    fn document_changed(&self, _info: &DocumentInfo) {}
+
+    /// The bytes of a classic script and the charset of its `Content-Type`. The page waits for them.
+    fn load_script(&self, _url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
+        Err("this shell loads no scripts".into())
+    }
+
+    /// The [cookie string](https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie) for
+    /// the document.
+    fn cookies(&self) -> String {
+        String::new()
+    }
+
+    /// `document.cookie = ...`
+    fn set_cookie(&self, _cookie: &str) {}
+}
+
+/// How a fetch ends: a response, or what is wrong.
+pub type FetchDone = Box<dyn FnOnce(Result<FetchResponse, String>) + Send>;
+
+/// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit) after the Web IDL conversion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyInit {
+    /// A scalar value string.
+    Text(String),
+    /// A copy of the bytes of a buffer or a view.
+    Bytes(Bytes),
+    /// A `Blob` or a `File`.
+    Blob(Blob),
+    /// A `FormData`'s entry list.
+    FormData(Vec<FormDataEntry>),
+    /// A `URLSearchParams`'s list.
+    UrlSearchParams(Vec<(String, String)>),
+    /// A `ReadableStream`, of which only the presence matters here.
+    ReadableStream,
+}
+
+/// Bytes with a type.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// The `type` attribute, normalised as the constructor does.
+    pub type_: String,
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({} bytes, {:?})", self.bytes.len(), self.type_)
+    }
+}
+
+/// An [entry](https://xhr.spec.whatwg.org/#concept-formdata-entry) of a `FormData`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormDataEntry {
+    /// The name, a scalar value string.
+    pub name: String,
+    /// The value.
+    pub value: FormDataValue,
+}
+
+/// The value of a form entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormDataValue {
+    /// A scalar value string.
+    String(String),
+    /// A `File`.
+    File {
+        /// Its bytes and type.
+        blob: Blob,
+        /// Its name.
+        filename: String,
+    },
+}
+
+/// What a `Request` says. Enumerations are the strings of the standard.
+#[derive(Clone, Debug)]
+pub struct FetchRequest {
+    /// Names this fetch in [`PageHost::abort_fetch`]; unique within the document.
+    pub id: u64,
+    /// The method, normalised.
+    pub method: String,
+    /// The URL.
+    pub url: Url,
+    /// The headers in the order they were given, with the body's `Content-Type` unless the body is
+    /// a `FormData`, whose boundary is not known here.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<BodyInit>,
+    /// The mode: `"cors"`, `"no-cors"`, `"same-origin"`.
+    pub mode: String,
+    /// The credentials mode.
+    pub credentials: String,
+    /// The cache mode.
+    pub cache: String,
+    /// The redirect mode.
+    pub redirect: String,
+    /// The referrer: `"about:client"`, empty for none, or a URL.
+    pub referrer: String,
+    /// The referrer policy; empty for the document's.
+    pub referrer_policy: String,
+    /// The integrity metadata.
+    pub integrity: String,
+    /// The keepalive flag.
+    pub keepalive: bool,
+    /// The priority: `"auto"`, `"high"`, `"low"`.
+    pub priority: String,
+}
+
+/// A response as script may see it (a filtered one, then).
+#[derive(Clone, Debug)]
+pub struct FetchResponse {
+    /// The status.
+    pub status: u16,
+    /// The status message.
+    pub status_text: String,
+    /// The headers in order.
+    pub headers: Vec<(String, String)>,
+    /// The URL without fragment; empty where script may not see it.
+    pub url: String,
+    /// The type: `"basic"`, `"cors"`, `"opaque"`, `"opaqueredirect"`, `"default"`.
+    pub type_: String,
+    /// Whether its URL list has more than one item.
+    pub redirected: bool,
+    /// The body.
+    pub body: Bytes,
+}

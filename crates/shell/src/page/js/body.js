@@ -1,0 +1,141 @@
+// Bodies: the BodyInit union, and the Body mixin.
+// https://fetch.spec.whatwg.org/#bodyinit-unions
+
+const { DOMException, USVString } = internal.webidl;
+const { isBufferSource, copy, toBase64 } = internal.bufferSource;
+const { slot: blobSlot, fileSlot, bytesOf, createBlob, withoutBom } = internal.blob;
+const { slot: formDataSlot, entriesOf } = internal.formData;
+const { slot: streamSlot } = internal.stream;
+const paramsSlot = agent.slot("URLSearchParams");
+
+// The Web IDL conversion to (ReadableStream or XMLHttpRequestBodyInit), with the lists as they are
+// now. https://webidl.spec.whatwg.org/#js-union
+function convert(value) {
+  if (streamSlot.has(value)) return { kind: "stream", stream: value };
+  if (blobSlot.has(value)) return { kind: "blob", blob: value };
+  if (isBufferSource(value)) return { kind: "bytes", bytes: copy(value) };
+  if (formDataSlot.has(value)) return { kind: "formData", entries: [...entriesOf(value)] };
+  if (paramsSlot.has(value)) return { kind: "urlSearchParams", list: [...paramsSlot.get(value).list] };
+  return { kind: "text", text: USVString(value) };
+}
+
+const convertNullable = (value) => (value === null || value === undefined ? null : convert(value));
+
+// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: the type. A FormData's has a boundary, which
+// is chosen by those who encode it.
+function typeOf(body) {
+  switch (body.kind) {
+    case "text": return "text/plain;charset=UTF-8";
+    case "urlSearchParams": return "application/x-www-form-urlencoded;charset=UTF-8";
+    case "blob": return blobSlot.get(body.blob).type || null;
+    default: return null;
+  }
+}
+
+// What the native side takes.
+function pack(body) {
+  switch (body.kind) {
+    case "text": return { kind: "text", text: body.text };
+    case "bytes": return { kind: "bytes", base64: toBase64(body.bytes) };
+    case "blob": return { kind: "blob", ...packBlob(body.blob) };
+    case "formData": return { kind: "formData", entries: body.entries.map(packEntry) };
+    case "urlSearchParams": return { kind: "urlSearchParams", list: body.list };
+    default: return { kind: "stream" };
+  }
+}
+
+const packBlob = (blob) => ({ base64: toBase64(bytesOf(blob)), type: blobSlot.get(blob).type });
+const packEntry = ([name, value]) => typeof value === "string"
+  ? { name, text: value } : { name, filename: fileSlot.get(value).name, ...packBlob(value) };
+
+// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: a body to keep.
+function extract(converted, keepalive = false) {
+  if (converted.kind === "stream") {
+    const { disturbed, reader } = streamSlot.get(converted.stream);
+    if (keepalive) throw new TypeError("A keepalive request cannot have a ReadableStream body.");
+    if (disturbed || reader) throw new TypeError("The ReadableStream is locked or has been read from.");
+  }
+  return { converted, stream: converted.stream ?? null };
+}
+
+const isUnusable = (body) => body !== null && (isUsed(body) ||
+  (body.stream !== null && streamSlot.get(body.stream).reader !== null));
+const isUsed = (body) => body.used || (body.stream !== null && streamSlot.get(body.stream).disturbed);
+
+async function toBytes({ kind, text, bytes, blob, list }) {
+  switch (kind) {
+    case "text": return new Uint8Array(native.encodeUtf8(text));
+    case "bytes": return bytes;
+    case "blob": return bytesOf(blob);
+    case "urlSearchParams": return new Uint8Array(native.encodeUtf8(native.serializeUrlencoded(list)));
+    // TODO(spec): multipart/form-data is encoded by the network side alone.
+    default: throw new DOMException("A FormData body cannot be read here.", "NotSupportedError");
+  }
+}
+
+async function readAll(stream) {
+  const reader = stream.getReader();
+  const chunks = [];
+  for (let result = await reader.read(); !result.done; result = await reader.read()) {
+    if (!(result.value instanceof Uint8Array)) throw new TypeError("A chunk is not a Uint8Array.");
+    chunks.push(result.value);
+  }
+  return bytesOf(new Blob(chunks));
+}
+
+// https://fetch.spec.whatwg.org/#concept-body-consume-body
+async function consume(state) {
+  if (isUnusable(state.body)) throw new TypeError("body stream already read");
+  if (state.body === null) return new Uint8Array(0);
+  const { converted, stream } = state.body;
+  state.body.used = true;
+  return stream ? readAll(stream) : toBytes(converted);
+}
+
+function streamFor(state) {
+  if (state.body === null) return null;
+  state.body.stream ??= lazyStream(state.body.converted);
+  return state.body.stream;
+}
+
+const lazyStream = (converted) => new ReadableStream({
+  async pull(controller) {
+    const bytes = await toBytes(converted);
+    if (bytes.length > 0) controller.enqueue(bytes.slice());
+    controller.close();
+  },
+}, { highWaterMark: 0 });
+
+const decode = (bytes) => native.decodeUtf8(toBase64(withoutBom(bytes)), false);
+
+// https://fetch.spec.whatwg.org/#body-mixin
+function mixin(prototype, slot) {
+  const members = {
+    get body() { return streamFor(slot.get(this)); },
+    get bodyUsed() {
+      const { body } = slot.get(this);
+      return body !== null && !!isUsed(body);
+    },
+    async text() { return decode(await consume(slot.get(this))); },
+    async json() { return JSON.parse(decode(await consume(slot.get(this)))); },
+    async arrayBuffer() { return (await consume(slot.get(this))).slice().buffer; },
+    async bytes() { return (await consume(slot.get(this))).slice(); },
+    async blob() {
+      const type = this.headers.get("content-type") ?? "";
+      return createBlob((await consume(slot.get(this))).slice(), type.toLowerCase());
+    },
+  };
+  Object.defineProperties(prototype, Object.getOwnPropertyDescriptors(members));
+}
+
+// https://fetch.spec.whatwg.org/#concept-body-clone, without a tee for streams.
+function clone(body) {
+  if (body === null) return null;
+  if (isUnusable(body)) throw new TypeError("Body has already been consumed.");
+  if (body.converted.kind === "stream") {
+    throw new DOMException("A streamed body cannot be cloned here.", "NotSupportedError");
+  }
+  return { converted: body.converted, stream: null };
+}
+
+internal.body = { convert, convertNullable, typeOf, pack, extract, isUnusable, mixin, clone };

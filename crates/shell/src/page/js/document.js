@@ -1,0 +1,99 @@
+// Document
+// https://dom.spec.whatwg.org/#interface-document
+// https://html.spec.whatwg.org/multipage/dom.html#the-document-object
+
+const { DOMString, USVString, expose, fail } = internal.webidl;
+const { wrap, mixin, parentNode } = internal.node;
+const slot = agent.slot("Document");
+// The lifecycle, as far as script can see it; lifecycle.js moves it on.
+const state = { readyState: "loading", visibilityState: "visible" };
+// https://dom.spec.whatwg.org/#valid-element-local-name, as HTML's parser would take it
+// eslint-disable-next-line no-control-regex
+const ELEMENT_NAME = /^[A-Za-z][^\t\n\f\r \0/>]*$/;
+
+class Document extends Node {
+  get URL() { return native.documentUrl(); }
+  get documentURI() { return native.documentUrl(); }
+  get referrer() { return native.environment().referrer; }
+  get domain() { return native.urlComponent(native.documentUrl(), "hostname"); }
+  get characterSet() { return "UTF-8"; }
+  get charset() { return "UTF-8"; }
+  get contentType() { return "text/html"; }
+  get compatMode() { return "CSS1Compat"; }
+  get readyState() { return state.readyState; }
+  get visibilityState() { return state.visibilityState; }
+  get hidden() { return state.visibilityState === "hidden"; }
+  get defaultView() { return globalThis; }
+  get currentScript() { return null; }
+  get location() { return internal.location; }
+  set location(value) { internal.location.href = value; }
+  get cookie() { return native.cookies(); }
+  set cookie(value) { native.setCookie(USVString(value)); }
+
+  get doctype() { return this.childNodes.find((it) => it.nodeType === Node.DOCUMENT_TYPE_NODE) ?? null; }
+  get documentElement() { return this.children[0] ?? null; }
+  get head() { return childOf(this.documentElement, "HEAD"); }
+  get body() { return childOf(this.documentElement, "BODY"); }
+  set body(value) {
+    if (value?.tagName !== "BODY") fail("HierarchyRequestError", "The new body is no body element.");
+    if (this.body) this.body.replaceWith(value);
+    else this.documentElement.appendChild(value);
+  }
+
+  // https://html.spec.whatwg.org/multipage/dom.html#document.title
+  get title() {
+    const text = this.querySelector("title")?.textContent ?? "";
+    return text.replace(/[\t\n\f\r ]+/g, " ").trim();
+  }
+  set title(value) {
+    const text = DOMString(value);
+    let title = this.querySelector("title");
+    if (title === null) {
+      if (this.head === null) return;
+      title = this.head.appendChild(this.createElement("title"));
+    }
+    title.textContent = text;
+  }
+
+  get scripts() { return this.querySelectorAll("script"); }
+  get images() { return this.querySelectorAll("img"); }
+  get links() { return this.querySelectorAll("a[href]"); }
+
+  getElementById(id) { return wrap(native.elementById(DOMString(id).toWellFormed())); }
+  createTextNode(data) { return new Text(data); }
+  createComment(data) { return new Comment(data); }
+  createDocumentFragment() { return new DocumentFragment(); }
+  createElement(localName) {
+    const name = DOMString(localName).toWellFormed();
+    if (!ELEMENT_NAME.test(name)) {
+      fail("InvalidCharacterError", `'${name}' is not a valid element name.`);
+    }
+    return wrap(native.createElement(name.toLowerCase()));
+  }
+  hasFocus() { return state.visibilityState === "visible"; }
+
+  // https://dom.spec.whatwg.org/#dom-document-createevent
+  createEvent(name) {
+    const interfaces = { event: "Event", events: "Event", htmlevents: "Event", customevent: "CustomEvent",
+      messageevent: "MessageEvent", mouseevent: "MouseEvent", uievent: "UIEvent" };
+    const Interface = globalThis[interfaces[DOMString(name).toLowerCase()]];
+    if (Interface === undefined) fail("NotSupportedError", `There is no event of type '${name}'.`);
+    return new Interface("");
+  }
+}
+mixin(Document, parentNode);
+expose(Document, slot);
+internal.handlers.attributes(Document.prototype,
+  [...internal.handlers.GLOBAL, ...internal.handlers.DOCUMENT]);
+
+const childOf = (parent, tagName) =>
+  parent?.childNodes.find((node) => node.nodeType === Node.ELEMENT_NODE && node.tagName === tagName) ??
+  null;
+
+class HTMLDocument extends Document {}
+expose(HTMLDocument, slot);
+
+internal.documentPrototype = HTMLDocument.prototype;
+internal.document = wrap(0);
+internal.documentState = state;
+internal.bodyElement = () => internal.document.body;

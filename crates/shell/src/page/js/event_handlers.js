@@ -1,0 +1,94 @@
+// Event handlers: `onload` and its like, as IDL attributes and as content attributes.
+// https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-attributes
+
+const { slot } = internal.eventTarget;
+const { slot: eventSlot, cancel } = internal.event;
+
+const GLOBAL = ["abort", "blur", "change", "click", "close", "error", "focus", "input", "keydown",
+  "keyup", "load", "mousedown", "mouseup", "reset", "resize", "scroll", "select", "submit",
+  "securitypolicyviolation", "toggle"];
+const WINDOW = ["afterprint", "beforeprint", "beforeunload", "hashchange", "languagechange",
+  "message", "messageerror", "offline", "online", "pagehide", "pageshow", "popstate",
+  "rejectionhandled", "storage", "unhandledrejection", "unload"];
+const DOCUMENT = ["readystatechange", "visibilitychange", "freeze", "resume"];
+// Those of a body element that are really the window's.
+const BODY_TO_WINDOW = [...WINDOW, "blur", "error", "focus", "load", "resize", "scroll"];
+
+// https://html.spec.whatwg.org/multipage/webappapis.html#the-event-handler-processing-algorithm
+function process(target, type, event) {
+  const handler = slot.get(target).handlers.get(type)?.value;
+  if (typeof handler !== "function") return;
+  const isWindowError = type === "error" && target === globalThis;
+  const args = isWindowError
+    ? [event.message, event.filename, event.lineno, event.colno, event.error]
+    : [event];
+  const result = Reflect.apply(handler, target, args);
+  if (isWindowError ? result === true : result === false) cancel(eventSlot.get(event));
+  if (type === "beforeunload" && result !== null && result !== undefined) {
+    cancel(eventSlot.get(event));
+  }
+}
+
+// https://html.spec.whatwg.org/multipage/webappapis.html#activate-an-event-handler: its listener keeps its
+// place among the others, whatever becomes of the value.
+function set(target, type, value, content) {
+  const { handlers, listeners } = slot.get(target);
+  const handler = handlers.get(type);
+  if (handler) {
+    Object.assign(handler, { value, content });
+    return;
+  }
+  if (value === null) return;
+  handlers.set(type, { value, content });
+  listeners.push({
+    type, capture: false, once: false, passive: false, removed: false,
+    listener(event) { process(target, type, event); },
+  });
+}
+
+const get = (target, type) => slot.get(target).handlers.get(type)?.value ?? null;
+
+// Gives `target` the IDL attributes; `of` finds the object whose handlers they are.
+function handlerAttributes(target, types, of = (self) => self) {
+  for (const type of types) {
+    Object.defineProperty(target, `on${type}`, {
+      enumerable: true,
+      configurable: true,
+      get() {
+        const owner = of(this ?? globalThis);
+        internal.activateContentHandler(owner, type);
+        return get(owner, type);
+      },
+      // [LegacyTreatNonObjectAsNull]
+      set(value) {
+        const isObject = typeof value === "function" || (typeof value === "object" && value !== null);
+        set(of(this ?? globalThis), type, isObject ? value : null);
+      },
+    });
+  }
+}
+
+// A content attribute is compiled when its event first comes by.
+// https://html.spec.whatwg.org/multipage/webappapis.html#getting-the-current-value-of-the-event-handler
+internal.activateContentHandler = (target, type) => {
+  let element = target;
+  if (target === globalThis) {
+    element = BODY_TO_WINDOW.includes(type) ? internal.bodyElement?.() : null;
+  } else if (internal.isBody?.(target) && BODY_TO_WINDOW.includes(type)) {
+    return;
+  }
+  const source = element && internal.contentAttribute?.(element, `on${type}`);
+  if (typeof source !== "string") return;
+  const existing = slot.get(target).handlers.get(type);
+  // Set by script since, or compiled already.
+  if (existing && (existing.content === undefined || existing.content === source)) return;
+  try {
+    const parameters = type === "error" && target === globalThis
+      ? ["event", "source", "lineno", "colno", "error"] : ["event"];
+    set(target, type, new Function(...parameters, source), source);
+  } catch (exception) {
+    internal.eventTarget.reportException(exception);
+  }
+};
+
+internal.handlers = { attributes: handlerAttributes, GLOBAL, WINDOW, DOCUMENT, BODY_TO_WINDOW };

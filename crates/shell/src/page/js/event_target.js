@@ -1,0 +1,166 @@
+// EventTarget and dispatch.
+// https://dom.spec.whatwg.org/#interface-eventtarget
+
+const { DOMString, dictionary, expose, fail, globals } = internal.webidl;
+const { slot: eventSlot } = internal.event;
+const slot = agent.slot("EventTarget");
+
+// `parent` is the target's "get the parent" algorithm; `handlers` its event handlers.
+const createState = (parent = () => null) => ({ listeners: [], handlers: new Map(), parent });
+
+class EventTarget {
+  constructor() {
+    slot.set(this, createState());
+  }
+
+  addEventListener(type, listener, options = {}) {
+    type = DOMString(type);
+    const { capture, once, passive, signal } = flatten(options);
+    requireListener(listener);
+    if (signal?.aborted || listener === null) return;
+    const { listeners } = slot.get(this);
+    if (find(listeners, type, listener, capture) !== undefined) return;
+    listeners.push({ type, listener, capture, once, passive, removed: false });
+    signal?.addEventListener("abort", () => remove(this, type, listener, capture));
+  }
+
+  removeEventListener(type, listener, options = {}) {
+    requireListener(listener);
+    remove(this, DOMString(type), listener, flatten(options).capture);
+  }
+
+  dispatchEvent(event) {
+    if (!eventSlot.has(event)) {
+      throw new TypeError("Failed to execute 'dispatchEvent' on 'EventTarget': " +
+        "parameter 1 is not of type 'Event'.");
+    }
+    const state = eventSlot.get(event);
+    if (state.dispatching || !state.initialized) {
+      fail("InvalidStateError", "The event is already being dispatched.");
+    }
+    state.isTrusted = false;
+    return dispatch(this, event);
+  }
+}
+expose(EventTarget, slot);
+
+function requireListener(listener) {
+  if (listener !== null && typeof listener !== "function" && typeof listener !== "object") {
+    throw new TypeError("The listener is not an object.");
+  }
+}
+
+// https://dom.spec.whatwg.org/#event-flatten-more
+function flatten(options) {
+  if (typeof options === "boolean") options = { capture: options };
+  const init = dictionary(options, "AddEventListenerOptions");
+  return { capture: !!init.capture, once: !!init.once, passive: !!init.passive, signal: init.signal };
+}
+
+function find(listeners, type, listener, capture) {
+  return listeners.find((it) =>
+    it.type === type && it.listener === listener && it.capture === capture);
+}
+
+function remove(target, type, listener, capture) {
+  const state = slot.get(target);
+  const found = find(state.listeners, type, listener, capture);
+  if (found) drop(state, found);
+}
+
+function drop(state, listener) {
+  listener.removed = true;
+  state.listeners = state.listeners.filter((it) => it !== listener);
+}
+
+// https://dom.spec.whatwg.org/#concept-event-dispatch. `fromHost` says that no script is running
+// below, so that callbacks are followed by a microtask checkpoint; `targetOverride` is that of a
+// window's `load` event. Whether the event was not canceled.
+function dispatch(target, event, { fromHost = false, targetOverride = target } = {}) {
+  const state = eventSlot.get(event);
+  state.dispatching = true;
+  state.target = targetOverride;
+  const path = [];
+  for (let at = target; at !== null; at = slot.get(at).parent(event)) path.push(at);
+  state.path = path;
+  for (const object of path.toReversed()) {
+    invoke(object, event, state, object === target ? 2 : 1, true, fromHost);
+  }
+  for (const object of path) {
+    if (object !== target && !state.bubbles) break;
+    invoke(object, event, state, object === target ? 2 : 3, false, fromHost);
+  }
+  Object.assign(state, {
+    phase: 0, currentTarget: null, path: [], dispatching: false, stopPropagation: false,
+    stopImmediate: false,
+  });
+  return !state.canceled;
+}
+
+// https://dom.spec.whatwg.org/#concept-event-listener-invoke
+function invoke(object, event, state, phase, capture, fromHost) {
+  if (state.stopPropagation) return;
+  state.phase = phase;
+  state.currentTarget = object;
+  const target = slot.get(object);
+  internal.activateContentHandler?.(object, state.type);
+  for (const listener of [...target.listeners]) {
+    if (listener.removed || listener.type !== state.type || listener.capture !== capture) continue;
+    if (listener.once) drop(target, listener);
+    state.inPassiveListener = listener.passive;
+    call(object, event, listener.listener);
+    state.inPassiveListener = false;
+    if (fromHost) native.microtaskCheckpoint();
+    if (state.stopImmediate) return;
+  }
+}
+
+// https://webidl.spec.whatwg.org/#call-a-user-objects-operation
+function call(object, event, listener) {
+  try {
+    if (typeof listener === "function") Reflect.apply(listener, object, [event]);
+    else listener.handleEvent(event);
+  } catch (exception) {
+    reportException(exception);
+  }
+}
+
+// https://dom.spec.whatwg.org/#concept-event-fire. Trusted, as what the browser fires is.
+function fire(target, type, init = {}, options = {}) {
+  const { Interface = internal.interfaces.Event, ...rest } = init;
+  const event = new Interface(type, rest);
+  return fireEvent(target, event, options);
+}
+
+function fireEvent(target, event, options) {
+  eventSlot.get(event).isTrusted = true;
+  return dispatch(target, event, options);
+}
+
+// https://html.spec.whatwg.org/multipage/webappapis.html#report-an-exception
+let reporting = false;
+function reportException(exception) {
+  const description = native.describe(exception);
+  let notHandled = true;
+  if (!reporting) {
+    reporting = true;
+    const [message] = description.split("\n");
+    const init = { Interface: internal.interfaces.ErrorEvent, cancelable: true,
+      message: `Uncaught ${message}`, error: exception };
+    notHandled = fire(globalThis, "error", init);
+    reporting = false;
+  }
+  if (notHandled) native.console("error", `Uncaught ${description}`);
+}
+
+globals({
+  reportError(exception) { reportException(exception); },
+});
+
+// What pages may replace, as it was.
+const { Event, ErrorEvent, MessageEvent, PageTransitionEvent, BeforeUnloadEvent, MouseEvent } = globalThis;
+internal.interfaces = {
+  Event, ErrorEvent, MessageEvent, PageTransitionEvent, BeforeUnloadEvent, MouseEvent,
+};
+internal.hooks.reportException = reportException;
+internal.eventTarget = { slot, createState, dispatch, fire, fireEvent, reportException };

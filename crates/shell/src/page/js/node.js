@@ -1,0 +1,248 @@
+// Node, CharacterData, Text, Comment, DocumentFragment, and the mixins of the tree.
+// https://dom.spec.whatwg.org/#interface-node
+//
+// A node object is a name for a node of the native tree; a node has at most one.
+
+const { DOMString, constants, expose, fail, illegalConstructor } = internal.webidl;
+const { slot: targetSlot, createState, fire, reportException } = internal.eventTarget;
+const slot = agent.slot("Node");
+const characterSlot = agent.slot("CharacterData");
+const fragmentSlot = agent.slot("DocumentFragment");
+const idOf = (node) => slot.get(node).id;
+const objects = new Map();
+const [ELEMENT, TEXT, COMMENT, DOCUMENT, DOCTYPE, FRAGMENT] = [1, 3, 8, 9, 10, 11];
+
+class Node extends EventTarget {
+  constructor() { illegalConstructor(); }
+
+  get nodeType() { return native.nodeType(idOf(this)); }
+  get nodeName() { return nodeName(this); }
+  get isConnected() { return native.isConnected(idOf(this)); }
+  get baseURI() { return native.baseUrl(); }
+  get ownerDocument() { return this.nodeType === DOCUMENT ? null : document; }
+  get parentNode() { return wrap(native.parent(idOf(this))); }
+  get parentElement() {
+    const parent = native.parent(idOf(this));
+    return parent !== undefined && native.nodeType(parent) === ELEMENT ? wrap(parent) : null;
+  }
+  // TODO(spec): a list of its time, not a live NodeList.
+  get childNodes() { return childNodes(this); }
+  get firstChild() { return wrap(native.children(idOf(this))[0]); }
+  get lastChild() { return wrap(native.children(idOf(this)).at(-1)); }
+  get nextSibling() { return wrap(native.nextSibling(idOf(this))); }
+  get previousSibling() {
+    const siblings = this.parentNode?.childNodes ?? [];
+    return siblings[siblings.indexOf(this) - 1] ?? null;
+  }
+  get nodeValue() { return native.data(idOf(this)) ?? null; }
+  set nodeValue(value) { setData(this, value === null ? "" : value); }
+
+  get textContent() {
+    if ([DOCUMENT, DOCTYPE].includes(this.nodeType)) return null;
+    return characterSlot.has(this) ? native.data(idOf(this)) : native.textContent(idOf(this));
+  }
+  set textContent(value) {
+    if (characterSlot.has(this)) setData(this, value === null ? "" : value);
+    else if (this.nodeType !== DOCUMENT) replaceAll(this, value === null ? [] : toNodes([value]));
+  }
+
+  hasChildNodes() { return native.children(idOf(this)).length > 0; }
+  getRootNode() {
+    let root = this;
+    while (root.parentNode !== null) root = root.parentNode;
+    return root;
+  }
+  contains(other) {
+    for (let node = other; node !== null; node = node.parentNode) if (node === this) return true;
+    return false;
+  }
+  appendChild(node) { return insert(this, requireNode(node), null); }
+  insertBefore(node, child) {
+    return insert(this, requireNode(node), child === null ? null : requireNode(child));
+  }
+  removeChild(child) {
+    if (requireNode(child).parentNode !== this) fail("NotFoundError", "The node is not a child.");
+    return remove(child);
+  }
+  replaceChild(node, child) {
+    if (requireNode(child).parentNode !== this) fail("NotFoundError", "The node is not a child.");
+    insert(this, requireNode(node), child);
+    return remove(child);
+  }
+}
+constants(Node, { ELEMENT_NODE: ELEMENT, TEXT_NODE: TEXT, COMMENT_NODE: COMMENT,
+  DOCUMENT_NODE: DOCUMENT, DOCUMENT_TYPE_NODE: DOCTYPE, DOCUMENT_FRAGMENT_NODE: FRAGMENT });
+expose(Node, slot);
+
+// https://dom.spec.whatwg.org/#interface-childnode
+const childNode = {
+  remove() { remove(this); },
+  before(...nodes) { insertAll(this.parentNode, nodes, this); },
+  after(...nodes) { insertAll(this.parentNode, nodes, this.nextSibling); },
+  replaceWith(...nodes) {
+    insertAll(this.parentNode, nodes, this);
+    remove(this);
+  },
+};
+
+// https://dom.spec.whatwg.org/#interface-parentnode
+const parentNode = {
+  get children() { return childNodes(this).filter((node) => node.nodeType === ELEMENT); },
+  get firstElementChild() { return this.children[0] ?? null; },
+  get lastElementChild() { return this.children.at(-1) ?? null; },
+  get childElementCount() { return this.children.length; },
+  append(...nodes) { insertAll(this, nodes, null); },
+  prepend(...nodes) { insertAll(this, nodes, this.firstChild); },
+  replaceChildren(...nodes) { replaceAll(this, toNodes(nodes)); },
+  querySelector(selectors) { return query(this, selectors)[0] ?? null; },
+  querySelectorAll(selectors) { return query(this, selectors); },
+  getElementsByTagName(name) { return query(this, DOMString(name)); },
+  getElementsByClassName(names) { return query(this, `.${DOMString(names).trim().split(/\s+/).join(".")}`); },
+};
+
+const mixin = (Interface, members) =>
+  Object.defineProperties(Interface.prototype, Object.getOwnPropertyDescriptors(members));
+
+class CharacterData extends Node {
+  get data() { return native.data(idOf(this)); }
+  set data(value) { setData(this, value === null ? "" : value); }
+  get length() { return native.data(idOf(this)).length; }
+}
+mixin(CharacterData, childNode);
+expose(CharacterData, characterSlot);
+
+class Text extends CharacterData {
+  constructor(data = "") { return wrap(native.createText(DOMString(data).toWellFormed())); }
+}
+expose(Text, characterSlot);
+
+class Comment extends CharacterData {
+  constructor(data = "") { return wrap(native.createComment(DOMString(data).toWellFormed())); }
+}
+expose(Comment, characterSlot);
+
+class DocumentType extends Node {
+  get name() { return native.data(idOf(this)); }
+}
+mixin(DocumentType, childNode);
+expose(DocumentType, slot);
+
+class DocumentFragment extends Node {
+  constructor() { return wrap(native.createFragment()); }
+}
+mixin(DocumentFragment, parentNode);
+expose(DocumentFragment, fragmentSlot);
+
+function wrap(id) {
+  if (id === undefined || id === null) return null;
+  const known = objects.get(id);
+  if (known) return known;
+  const type = native.nodeType(id);
+  const node = Object.create(prototypeOf(id, type));
+  slot.set(node, { id });
+  targetSlot.set(node, createState((event) => eventParent(node, type, event)));
+  if (type === ELEMENT) agent.slot("Element").set(node, { id });
+  else if (type === TEXT || type === COMMENT) characterSlot.set(node, { id });
+  else if (type === FRAGMENT) fragmentSlot.set(node, { id });
+  else if (type === DOCUMENT) agent.slot("Document").set(node, { id });
+  objects.set(id, node);
+  return node;
+}
+
+function prototypeOf(id, type) {
+  switch (type) {
+    case ELEMENT: return internal.elementPrototype(native.localName(id));
+    case TEXT: return Text.prototype;
+    case COMMENT: return Comment.prototype;
+    case DOCUMENT: return internal.documentPrototype;
+    case DOCTYPE: return DocumentType.prototype;
+    default: return DocumentFragment.prototype;
+  }
+}
+
+// https://dom.spec.whatwg.org/#get-the-parent. A `load` event does not reach the window.
+function eventParent(node, type, event) {
+  if (type !== DOCUMENT) return wrap(native.parent(idOf(node)));
+  return event.type === "load" ? null : globalThis;
+}
+
+function nodeName(node) {
+  switch (node.nodeType) {
+    case ELEMENT: return node.tagName;
+    case TEXT: return "#text";
+    case COMMENT: return "#comment";
+    case DOCUMENT: return "#document";
+    case DOCTYPE: return node.name;
+    default: return "#document-fragment";
+  }
+}
+
+function requireNode(value) {
+  if (!slot.has(value)) throw new TypeError("parameter 1 is not of type 'Node'.");
+  return value;
+}
+
+const childNodes = (node) => native.children(idOf(node)).map(wrap);
+const setData = (node, value) => native.setData(idOf(node), DOMString(value).toWellFormed());
+
+// https://dom.spec.whatwg.org/#converting-nodes-into-a-node
+const toNodes = (values) => values.map((it) => (slot.has(it) ? it : new Text(it)));
+
+// https://dom.spec.whatwg.org/#concept-node-pre-insert, and then the scripts that have come in.
+function insert(parent, node, child) {
+  const result = native.insert(idOf(parent), idOf(node), child === null ? undefined : idOf(child));
+  if (typeof result === "string") fail(result, "The node cannot be inserted there.");
+  result.forEach(runScript);
+  return node;
+}
+
+function insertAll(parent, values, child) {
+  if (parent === null) return;
+  const nodes = toNodes(values);
+  // What is inserted cannot mark the place.
+  let before = child;
+  while (before !== null && nodes.includes(before)) before = before.nextSibling;
+  for (const node of nodes) insert(parent, node, before);
+}
+
+function replaceAll(parent, nodes) {
+  childNodes(parent).forEach(remove);
+  insertAll(parent, nodes, null);
+}
+
+function remove(node) {
+  native.remove(idOf(node));
+  return node;
+}
+
+// https://html.spec.whatwg.org/multipage/scripting.html#prepare-the-script-element
+function runScript(id) {
+  const script = native.prepareScript(id);
+  if (script === undefined) return;
+  if (script.error !== undefined) {
+    native.console("error", script.error);
+    internal.startTimer(() => fire(wrap(id), "error"), 0);
+    return;
+  }
+  // An external script is not waited for in place.
+  if (script.isExternal) internal.startTimer(() => evaluate(id, script), 0);
+  else evaluate(id, script);
+}
+
+function evaluate(id, { source, name, isExternal }) {
+  try {
+    native.evaluate(source, name);
+  } catch (exception) {
+    reportException(exception);
+  }
+  if (isExternal) fire(wrap(id), "load");
+}
+
+function query(root, selectors) {
+  const found = native.query(idOf(root), DOMString(selectors).toWellFormed());
+  if (found === undefined) fail("SyntaxError", `'${selectors}' is not a selector this shell knows.`);
+  return found.map(wrap);
+}
+
+internal.hooks.fireAtNode = (id, type) => fire(wrap(id), type, {}, { fromHost: true });
+internal.node = { slot, wrap, idOf, insert, runScript, mixin, childNode, parentNode, replaceAll };

@@ -1,0 +1,56 @@
+// localStorage and sessionStorage
+// https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface
+
+const { USVString, expose, globals, illegalConstructor, unsignedLong } = internal.webidl;
+const slot = agent.slot("Storage");
+
+class Storage {
+  constructor() { illegalConstructor(); }
+  get length() { return slot.get(this).keys().length; }
+  key(index) { return slot.get(this).keys()[unsignedLong(index)] ?? null; }
+  getItem(key) { return slot.get(this).get(USVString(key)) ?? null; }
+  setItem(key, value) { slot.get(this).set(USVString(key), USVString(value)); }
+  removeItem(key) { slot.get(this).remove(USVString(key)); }
+  clear() { slot.get(this).clear(); }
+}
+expose(Storage, slot);
+
+// A legacy platform object: its items are its properties, unless something else has that name.
+// https://webidl.spec.whatwg.org/#js-legacy-platform-objects
+function storage(area) {
+  const target = slot.set(Object.create(Storage.prototype), area);
+  const isItem = (key) =>
+    typeof key === "string" && !(key in target) && area.get(key) !== undefined;
+  const object = new Proxy(target, {
+    get: (_, key) => (isItem(key) ? area.get(key) : Reflect.get(target, key, object)),
+    has: (_, key) => isItem(key) || key in target,
+    set(_, key, value) {
+      if (typeof key === "symbol") return Reflect.set(target, key, value);
+      area.set(key.toWellFormed(), USVString(value));
+      return true;
+    },
+    deleteProperty(_, key) {
+      if (!isItem(key)) return Reflect.deleteProperty(target, key);
+      area.remove(key);
+      return true;
+    },
+    ownKeys: () => [...area.keys(), ...Reflect.ownKeys(target)],
+    getOwnPropertyDescriptor: (_, key) => isItem(key)
+      ? { value: area.get(key), writable: true, enumerable: true, configurable: true }
+      : Reflect.getOwnPropertyDescriptor(target, key),
+    defineProperty(_, key, descriptor) {
+      if (typeof key === "symbol") return Reflect.defineProperty(target, key, descriptor);
+      area.set(key.toWellFormed(), USVString(descriptor.value));
+      return true;
+    },
+  });
+  // Its methods are called on the proxy.
+  return slot.set(object, area);
+}
+
+const localStorage = storage(native.localStorage);
+const sessionStorage = storage(native.sessionStorage);
+globals({
+  get localStorage() { return localStorage; },
+  get sessionStorage() { return sessionStorage; },
+});

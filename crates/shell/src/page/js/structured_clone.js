@@ -1,0 +1,95 @@
+// structuredClone
+// https://html.spec.whatwg.org/multipage/structured-data.html#structured-cloning
+
+const { dictionary, fail, globals, sequence } = internal.webidl;
+const { isArrayBuffer, isShared } = internal.bufferSource;
+const { slot: blobSlot, fileSlot, bytesOf, createBlob, createFile } = internal.blob;
+const transferBuffer = Function.prototype.call.bind(ArrayBuffer.prototype.transfer);
+const isDetached = Function.prototype.call.bind(
+  Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "detached").get);
+const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+const BOXED = [Boolean, Number, String, BigInt];
+
+globals({
+  structuredClone(value, options = {}) {
+    const { transfer } = dictionary(options, "StructuredSerializeOptions");
+    const list = transfer === undefined ? [] : sequence(transfer, (it) => it);
+    return structuredClone(value, list);
+  },
+});
+
+// https://html.spec.whatwg.org/multipage/structured-data.html#structuredserializewithtransfer and back.
+// Of the transferable objects there are only array buffers.
+function structuredClone(value, transfer) {
+  if (new Set(transfer).size !== transfer.length) refuse("an object is in the transfer list twice");
+  for (const buffer of transfer) {
+    if (!isArrayBuffer(buffer) || isDetached(buffer)) refuse("value in the transfer list");
+  }
+  const memory = new Map();
+  // Cloned before anything is transferred: a failure leaves the buffers alone. A placeholder keeps
+  // their place.
+  const transferring = new Map(transfer.map((buffer) => [buffer, buffer.slice()]));
+  const result = clone(value, memory, transferring);
+  for (const buffer of transfer) transferBuffer(buffer);
+  return result;
+}
+
+const refuse = (what) => fail("DataCloneError", `${what} could not be cloned.`);
+
+function clone(value, memory, transferring) {
+  if (typeof value === "symbol" || typeof value === "function") refuse(String(value));
+  if (typeof value !== "object" || value === null) return value;
+  if (memory.has(value)) return memory.get(value);
+  const remember = (copy) => {
+    memory.set(value, copy);
+    return copy;
+  };
+  const inner = (it) => clone(it, memory, transferring);
+
+  if (transferring.has(value)) return remember(transferring.get(value));
+  if (isShared(value)) return remember(value);
+  if (isArrayBuffer(value)) {
+    if (isDetached(value)) refuse("A detached ArrayBuffer");
+    return remember(value.slice());
+  }
+  if (ArrayBuffer.isView(value)) {
+    const length = value instanceof DataView ? value.byteLength : value.length;
+    return remember(new value.constructor(inner(value.buffer), value.byteOffset, length));
+  }
+  if (value instanceof Date) return remember(new Date(value));
+  if (value instanceof RegExp) return remember(new RegExp(value.source, value.flags));
+  if (BOXED.some((Type) => value instanceof Type)) return remember(Object(value.valueOf()));
+  if (blobSlot.has(value)) return remember(cloneBlob(value));
+  if (value instanceof Error) return remember(cloneError(value, inner));
+  if (value instanceof Map) {
+    const copy = remember(new Map());
+    for (const [key, item] of [...value]) copy.set(inner(key), inner(item));
+    return copy;
+  }
+  if (value instanceof Set) {
+    const copy = remember(new Set());
+    for (const item of [...value]) copy.add(inner(item));
+    return copy;
+  }
+  const tag = Object.prototype.toString.call(value);
+  if (!Array.isArray(value) && tag !== "[object Object]") refuse(tag);
+  const copy = remember(Array.isArray(value) ? new Array(value.length) : {});
+  for (const key of Object.keys(value)) copy[key] = inner(value[key]);
+  return copy;
+}
+
+function cloneBlob(blob) {
+  const copy = createBlob(bytesOf(blob), blobSlot.get(blob).type);
+  if (!fileSlot.has(blob)) return copy;
+  const { name, lastModified } = fileSlot.get(blob);
+  return createFile(copy, name, lastModified);
+}
+
+function cloneError(error, inner) {
+  const copy = new (ERRORS[error.name] ?? Error)(error.message);
+  if ("cause" in error) copy.cause = inner(error.cause);
+  Object.defineProperty(copy, "stack", { value: error.stack, writable: true, configurable: true });
+  return copy;
+}
+
+internal.structuredClone = structuredClone;

@@ -1,0 +1,96 @@
+//! The Web APIs that are written in JavaScript, and how they are put into a realm.
+//!
+//! Each file of `js/` is the body of a function of `native` (the functions of [`bindings`]),
+//! `agent` (what the realms of an event loop share) and `internal` (what the files of a realm leave
+//! for each other). Pages reach none of the three.
+//!
+//! [`bindings`]: super::bindings
+
+use std::rc::Rc;
+
+use rquickjs::{Ctx, Function, Object, Persistent, context::EvalOptions};
+
+use super::{bindings, window::Window};
+
+pub(super) type Agent = Persistent<Object<'static>>;
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("js/", $name, ".js")))),*]
+    };
+}
+
+/// In order: a file uses what the files before it have left in `internal`.
+const FILES: &[(&str, &str)] = files![
+    "webidl",
+    "buffer_source",
+    "event",
+    "event_target",
+    "event_handlers",
+    "abort",
+    "timers",
+    "console",
+    "url",
+    "url_search_params",
+    "blob",
+    "form_data",
+    "encoding",
+    "performance",
+    "crypto",
+    "readable_stream",
+    "headers",
+    "body",
+    "request",
+    "response",
+    "fetch",
+    "structured_clone",
+    "storage",
+    "node",
+    "element",
+    "html_elements",
+    "document",
+    "location",
+    "navigator",
+    "window",
+    "lifecycle",
+];
+
+/// What the realms of an event loop share. Made in a context of its own, which it keeps alive.
+pub(super) fn create_agent(ctx: &Ctx<'_>) -> rquickjs::Result<Agent> {
+    // All native functions of a runtime share one prototype, that of the realm of the first, which
+    // then lives as long as the runtime. Let it be this one.
+    Function::new(ctx.clone(), || ())?;
+    let agent: Object = function(ctx, "agent", "", include_str!("js/agent.js"))?.call(())?;
+    Ok(Persistent::save(ctx, agent))
+}
+
+/// Runs the files in the realm of `ctx`. Returns the hooks they leave.
+pub(super) fn run(
+    ctx: &Ctx<'_>,
+    window: &Rc<Window>,
+    agent: &Agent,
+) -> rquickjs::Result<Persistent<Object<'static>>> {
+    let agent = agent.clone().restore(ctx)?;
+    let native = bindings::install(ctx, window)?;
+    let internal = Object::new(ctx.clone())?;
+    let hooks = Object::new(ctx.clone())?;
+    internal.set("hooks", hooks.clone())?;
+    for (name, source) in FILES {
+        let file = function(ctx, name, "native, agent, internal", source)?;
+        file.call::<_, ()>((native.clone(), agent.clone(), internal.clone()))?;
+    }
+    Ok(Persistent::save(ctx, hooks))
+}
+
+fn function<'js>(
+    ctx: &Ctx<'js>,
+    name: &str,
+    parameters: &str,
+    body: &str,
+) -> rquickjs::Result<Function<'js>> {
+    let mut options = EvalOptions::default();
+    options.filename = Some(format!("{name}.js"));
+    // On one line with the first of the file, so that line numbers are the file's.
+    let source = format!("(function ({parameters}) {{ \"use strict\"; {body}\n}})");
+    ctx.eval_with_options(source, options)
+}

@@ -1,0 +1,216 @@
+//! A JavaScript [realm](https://html.spec.whatwg.org/multipage/webappapis.html#realms-settings-objects-global-objects)
+//! with the Web APIs of a window in it.
+
+use std::rc::Rc;
+
+use rquickjs::{
+    Context, Ctx, Error, Function, Object, Persistent, context::EvalOptions, function::IntoArgs,
+};
+
+use super::{
+    Environment, EventLoop, PageError, PageHost, RealmId,
+    exceptions::{ContextId, describe},
+    prelude,
+    window::Window,
+};
+
+/// A realm and the window that is its global object.
+pub struct Realm {
+    /// The functions the prelude has left for us. Dropped before the context they are from.
+    hooks: Persistent<Object<'static>>,
+    context: Context,
+    window: Rc<Window>,
+    event_loop: Rc<EventLoop>,
+}
+
+impl Realm {
+    /// A realm with the initial `about:blank` document.
+    pub(super) fn new(event_loop: &Rc<EventLoop>) -> Result<Rc<Self>, PageError> {
+        let context = event_loop.new_context()?;
+        let id = event_loop.next_realm_id();
+        let window = Rc::new(Window::new(id, Rc::clone(event_loop.shared())));
+        event_loop.shared().budget.start();
+        let hooks = context.with(|ctx| {
+            prelude::run(&ctx, &window, event_loop.agent())
+                .map_err(|error| PageError::Prelude(explain(&ctx, &error)))
+        })?;
+        let realm = Rc::new(Self { hooks, context, window, event_loop: Rc::clone(event_loop) });
+        event_loop.add_realm(&realm);
+        Ok(realm)
+    }
+
+    /// Puts the document of `environment` in the place of the initial one.
+    pub(super) fn initialize(&self, environment: Environment, host: Rc<dyn PageHost>) {
+        self.window.initialize(environment, host);
+        self.call("initialize", ());
+    }
+
+    /// Names this realm to [`TaskQueue::post`](super::TaskQueue::post).
+    #[must_use]
+    pub fn id(&self) -> RealmId {
+        self.window.id
+    }
+
+    /// [Runs a classic script](https://html.spec.whatwg.org/multipage/webappapis.html#run-a-classic-script).
+    /// What it throws goes to the console. Not to be called while a script is running.
+    pub fn evaluate(&self, source: &str, name: &str) {
+        self.run(|ctx, _| evaluate(ctx, source, name));
+    }
+
+    /// Evaluates an expression and returns its value as JSON: for tests, and for asking a page how
+    /// it is doing. `None` for what throws or has no JSON.
+    #[must_use]
+    pub fn inspect(&self, expression: &str) -> Option<String> {
+        let mut json = None;
+        self.run(|ctx, _| {
+            let value: rquickjs::Value = ctx.eval(expression)?;
+            json = ctx.json_stringify(value)?.map(|text| text.to_string()).transpose()?;
+            Ok(())
+        });
+        json
+    }
+
+    /// Calls a hook of the prelude as a task of its own.
+    pub(super) fn call<A>(&self, hook: &str, arguments: A)
+    where
+        A: for<'js> IntoArgs<'js>,
+    {
+        self.run(|_, hooks| {
+            let hook: Function = hooks.get(hook)?;
+            hook.call::<_, rquickjs::Value>(arguments).map(drop)
+        });
+    }
+
+    /// [Prepares to run](https://html.spec.whatwg.org/multipage/webappapis.html#prepare-to-run-script)
+    /// `steps`, reports what they throw, and cleans up after them.
+    pub(super) fn run<F>(&self, steps: F)
+    where
+        F: for<'js> FnOnce(&Ctx<'js>, &Object<'js>) -> rquickjs::Result<()>,
+    {
+        let budget = &self.event_loop.shared().budget;
+        budget.start();
+        self.context.with(|ctx| {
+            let outcome = self.hooks.clone().restore(&ctx).and_then(|hooks| {
+                steps(&ctx, &hooks).or_else(|error| self.report(&ctx, &hooks, error))
+            });
+            if let Err(error) = outcome {
+                self.console_error(&format!("Uncaught {}", explain(&ctx, &error)));
+            }
+        });
+        self.event_loop.microtask_checkpoint();
+        self.report_interruption();
+    }
+
+    /// Says so if a script has been interrupted since the last call.
+    pub(super) fn report_interruption(&self) -> bool {
+        let interrupted = self.event_loop.shared().budget.take_interrupted();
+        if interrupted {
+            self.console_error("Uncaught InternalError: interrupted, it ran too long");
+        }
+        interrupted
+    }
+
+    /// [Report an exception](https://html.spec.whatwg.org/multipage/webappapis.html#report-an-exception)
+    fn report<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        hooks: &Object<'js>,
+        error: Error,
+    ) -> rquickjs::Result<()> {
+        if !error.is_exception() {
+            return Err(error);
+        }
+        let exception = ctx.catch();
+        let budget = &self.event_loop.shared().budget;
+        if !budget.is_spent() {
+            return hooks.get::<_, Function>("reportException")?.call((exception,));
+        }
+        // There is no time left for an `error` event. Interruptions are told at the end.
+        if !budget.was_interrupted() {
+            self.console_error(&format!("Uncaught {}", describe(ctx, &exception)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn console_error(&self, message: &str) {
+        self.window.host().console("error", message);
+    }
+
+    pub(super) fn window(&self) -> &Rc<Window> {
+        &self.window
+    }
+
+    pub(super) fn event_loop(&self) -> &Rc<EventLoop> {
+        &self.event_loop
+    }
+
+    pub(super) fn context_id(&self) -> ContextId {
+        self.context.as_raw()
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        self.event_loop.remove_realm(self.id());
+    }
+}
+
+/// Runs `source` as a classic script named `name`.
+pub(super) fn evaluate(ctx: &Ctx<'_>, source: &str, name: &str) -> rquickjs::Result<()> {
+    let mut options = EvalOptions::default();
+    options.strict = false;
+    options.filename = Some(name.to_owned());
+    ctx.eval_with_options::<rquickjs::Value, _>(source, options).map(drop)
+}
+
+fn explain(ctx: &Ctx<'_>, error: &Error) -> String {
+    match error {
+        Error::Exception => describe(ctx, &ctx.catch()),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two_realms() -> (Rc<Realm>, Rc<Realm>) {
+        let event_loop = EventLoop::new().expect("there is memory");
+        let realm = || Realm::new(&event_loop).expect("there is memory");
+        (realm(), realm())
+    }
+
+    #[test]
+    fn objects_are_what_they_are_in_every_realm() {
+        let (one, two) = two_realms();
+        one.run(|ctx, _| {
+            let foreign: Object = ctx.eval(
+                "({ blob: new Blob(['abc'], { type: 'a/b' }), event: new Event('x'), buffer: new ArrayBuffer(2) })",
+            )?;
+            let foreign = Persistent::save(ctx, foreign);
+            // As a script that reaches into another window does.
+            let hooks = two.hooks.clone().restore(ctx)?;
+            hooks.set("foreign", foreign)
+        });
+        let json = std::cell::RefCell::new(None);
+        two.run(|ctx, hooks| {
+            ctx.globals().set("foreign", hooks.get::<_, Object>("foreign")?)?;
+            let value: rquickjs::Value = ctx.eval(
+                "[foreign.blob instanceof Blob, new Blob([foreign.blob, foreign.buffer]).size,
+                  new EventTarget().dispatchEvent(foreign.event),
+                  structuredClone(foreign.blob) instanceof Blob]",
+            )?;
+            json.replace(ctx.json_stringify(value)?.map(|it| it.to_string()).transpose()?);
+            Ok(())
+        });
+        assert_eq!(json.take().as_deref(), Some("[false,5,true,true]"));
+    }
+
+    #[test]
+    fn realms_have_globals_of_their_own() {
+        let (one, two) = two_realms();
+        one.evaluate("var x = 1; DOMException.prototype.mine = true", "one");
+        assert_eq!(two.inspect("[typeof x, new DOMException('', 'AbortError').code, typeof DOMException.prototype.mine]").as_deref(),
+            Some(r#"["undefined",20,"undefined"]"#));
+    }
+}

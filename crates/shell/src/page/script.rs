@@ -1,0 +1,140 @@
+//! The [`script` element](https://html.spec.whatwg.org/multipage/scripting.html#the-script-element):
+//! classic scripts.
+
+use html5ever::local_name;
+
+use super::{
+    dom::{Element, NodeId},
+    parser::decode,
+    realm::{Realm, evaluate},
+    window::Window,
+};
+
+/// A script that is ready to run.
+pub(super) struct ClassicScript {
+    pub(super) source: String,
+    pub(super) name: String,
+    /// Whether the element hears of it by a `load` event.
+    pub(super) is_external: bool,
+}
+
+/// What preparing a script element comes to.
+pub(super) enum Prepared {
+    /// Nothing is to run: no script, or not now.
+    Nothing,
+    Ready(ClassicScript),
+    /// The element gets an `error` event.
+    Failed(String),
+}
+
+impl Window {
+    /// Whether the script waits for the end of the parser.
+    pub(super) fn is_deferred(&self, script: NodeId) -> bool {
+        let dom = self.document.dom();
+        let has = |name| dom.attribute(script, name).is_some();
+        has("src") && has("defer") && !has("async")
+    }
+
+    /// [Prepare the script element](https://html.spec.whatwg.org/multipage/scripting.html#prepare-the-script-element),
+    /// and wait for it to be fetched.
+    pub(super) fn prepare_script(&self, script: NodeId) -> Prepared {
+        let text = {
+            let mut dom = self.document.dom_mut();
+            let text = dom.text_content(script);
+            // Step 6: an empty script stays unstarted, so that text may come later.
+            let is_empty = text.is_empty() && dom.attribute(script, "src").is_none();
+            let connected = dom.is_connected(script);
+            let Some(element) = dom.element_mut(script) else { return Prepared::Nothing };
+            if element.already_started || is_empty || !connected {
+                return Prepared::Nothing;
+            }
+            if !is_classic(element) {
+                return Prepared::Nothing;
+            }
+            element.already_started = true;
+            text
+        };
+        let src = self.document.dom().attribute(script, "src").map(str::to_owned);
+        let Some(src) = src else {
+            let name = self.document.url().to_string();
+            return Prepared::Ready(ClassicScript { source: text, name, is_external: false });
+        };
+        // Step 33.
+        let url = match self.document.parse_url(&src) {
+            Ok(url) if !src.is_empty() => url,
+            _ => return Prepared::Failed(format!("script src {src:?} is no URL")),
+        };
+        match self.host().load_script(&url) {
+            Ok((bytes, charset)) => Prepared::Ready(ClassicScript {
+                source: decode(&bytes, charset.as_deref()),
+                name: url.into(),
+                is_external: true,
+            }),
+            Err(reason) => Prepared::Failed(format!("{url}: {reason}")),
+        }
+    }
+}
+
+/// Steps 8 to 13, as far as they decide the type. Module scripts are none of ours.
+fn is_classic(element: &Element) -> bool {
+    if element.name.local != local_name!("script") {
+        return false;
+    }
+    let attribute = |name: &str| {
+        let found = element.attributes.iter().find(|it| &*it.name.local == name);
+        found.map(|it| it.value.to_string())
+    };
+    if attribute("nomodule").is_some() {
+        return false;
+    }
+    let type_ = match (attribute("type"), attribute("language")) {
+        (Some(type_), _) if type_.is_empty() => return true,
+        (Some(type_), _) => type_,
+        (None, Some(language)) if !language.is_empty() => format!("text/{language}"),
+        (None, _) => return true,
+    };
+    is_javascript_mime_type_essence(type_.trim_ascii())
+}
+
+/// <https://mimesniff.spec.whatwg.org/#javascript-mime-type-essence-match>
+fn is_javascript_mime_type_essence(type_: &str) -> bool {
+    const ESSENCES: [&str; 16] = [
+        "application/ecmascript",
+        "application/javascript",
+        "application/x-ecmascript",
+        "application/x-javascript",
+        "text/ecmascript",
+        "text/javascript",
+        "text/javascript1.0",
+        "text/javascript1.1",
+        "text/javascript1.2",
+        "text/javascript1.3",
+        "text/javascript1.4",
+        "text/javascript1.5",
+        "text/jscript",
+        "text/livescript",
+        "text/x-ecmascript",
+        "text/x-javascript",
+    ];
+    ESSENCES.iter().any(|essence| essence.eq_ignore_ascii_case(type_))
+}
+
+impl Realm {
+    /// [Execute the script element](https://html.spec.whatwg.org/multipage/scripting.html#execute-the-script-element)
+    /// the parser has come to.
+    pub(super) fn execute_script_element(&self, script: NodeId) {
+        match self.window().prepare_script(script) {
+            Prepared::Nothing => {}
+            Prepared::Failed(reason) => {
+                self.console_error(&reason);
+                self.call("fireAtNode", (script.0, "error"));
+            }
+            Prepared::Ready(classic) => {
+                self.run(|ctx, _| evaluate(ctx, &classic.source, &classic.name));
+                if classic.is_external {
+                    self.call("fireAtNode", (script.0, "load"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The [map of active timers](https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#map-of-active-timers)
+//! of all realms of an event loop. The callbacks stay in their realms.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+    time::Instant,
+};
+
+use super::event_loop::RealmId;
+
+/// Names a timer; unique within an event loop, never zero.
+pub(super) type TimerId = u32;
+
+#[derive(Default)]
+pub(super) struct Timers {
+    last_id: TimerId,
+    active: HashSet<(RealmId, TimerId)>,
+    /// By expiry, then by age. Cleared timers stay until they surface.
+    heap: BinaryHeap<Reverse<(Instant, u64, RealmId, TimerId)>>,
+    started: u64,
+}
+
+impl Timers {
+    /// Starts a timer, or starts `id` (an interval's) once more.
+    pub(super) fn start(&mut self, realm: RealmId, id: Option<TimerId>, at: Instant) -> TimerId {
+        let id = id.unwrap_or_else(|| {
+            self.last_id = self.last_id.wrapping_add(1).max(1);
+            self.last_id
+        });
+        self.started += 1;
+        self.active.insert((realm, id));
+        self.heap.push(Reverse((at, self.started, realm, id)));
+        id
+    }
+
+    pub(super) fn clear(&mut self, realm: RealmId, id: TimerId) {
+        self.active.remove(&(realm, id));
+    }
+
+    pub(super) fn clear_realm(&mut self, realm: RealmId) {
+        self.active.retain(|(owner, _)| *owner != realm);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// When the next timer expires.
+    pub(super) fn next_expiry(&mut self) -> Option<Instant> {
+        while let Some(&Reverse((at, _, realm, id))) = self.heap.peek() {
+            if self.active.contains(&(realm, id)) {
+                return Some(at);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+
+    /// Takes the next timer that has expired.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<(RealmId, TimerId)> {
+        if self.next_expiry()? > now {
+            return None;
+        }
+        let Reverse((_, _, realm, id)) = self.heap.pop()?;
+        self.active.remove(&(realm, id));
+        Some((realm, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn timers_expire_by_time_then_by_age() {
+        let realm = RealmId(1);
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        let late = timers.start(realm, None, now + Duration::from_millis(5));
+        let first = timers.start(realm, None, now);
+        let second = timers.start(realm, None, now);
+        assert_eq!(timers.pop_expired(now), Some((realm, first)));
+        assert_eq!(timers.pop_expired(now), Some((realm, second)));
+        assert_eq!(timers.pop_expired(now), None);
+        assert_eq!(timers.pop_expired(now + Duration::from_millis(5)), Some((realm, late)));
+        assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn a_cleared_timer_neither_expires_nor_delays() {
+        let realm = RealmId(1);
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        let id = timers.start(realm, None, now);
+        timers.clear(realm, id);
+        assert_eq!(timers.next_expiry(), None);
+        assert_eq!(timers.pop_expired(now), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The part of a window that is not JavaScript.
+
+use std::{
+    cell::{Cell, Ref, RefCell},
+    rc::Rc,
+};
+
+use url::Url;
+
+use super::{
+    BodyInit, Environment, FetchDone, FetchRequest, PageHost, RealmId, document::Document,
+    event_loop::Shared,
+};
+
+/// What the native functions of a realm work on. Holds no JavaScript value, so that they may hold
+/// it.
+pub(super) struct Window {
+    pub(super) id: RealmId,
+    pub(super) document: Document,
+    shared: Rc<Shared>,
+    host: RefCell<Rc<dyn PageHost>>,
+    environment: RefCell<Environment>,
+    last_fetch: Cell<u64>,
+}
+
+impl Window {
+    /// A window with the [initial `about:blank`](https://html.spec.whatwg.org/multipage/document-sequences.html#is-initial-about:blank)
+    /// document.
+    pub(super) fn new(id: RealmId, shared: Rc<Shared>) -> Self {
+        let url = Url::parse("about:blank").expect("about:blank is a URL");
+        Self {
+            id,
+            document: Document::new(url.clone()),
+            shared,
+            host: RefCell::new(Rc::new(NoHost)),
+            environment: RefCell::new(Environment::new(url)),
+            last_fetch: Cell::new(0),
+        }
+    }
+
+    pub(super) fn initialize(&self, environment: Environment, host: Rc<dyn PageHost>) {
+        self.document.set_url(environment.url.clone());
+        self.environment.replace(environment);
+        self.host.replace(host);
+        self.notify_host();
+    }
+
+    pub(super) fn environment(&self) -> Ref<'_, Environment> {
+        self.environment.borrow()
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn host(&self) -> Rc<dyn PageHost> {
+        Rc::clone(&self.host.borrow())
+    }
+
+    pub(super) fn next_fetch_id(&self) -> u64 {
+        self.last_fetch.set(self.last_fetch.get() + 1);
+        self.last_fetch.get()
+    }
+
+    /// Takes note of what the parser or a script has put into the tree.
+    pub(super) fn settle(&self) {
+        if self.document.settle() {
+            self.notify_host();
+        }
+    }
+
+    pub(super) fn notify_host(&self) {
+        self.host().document_changed(&self.document.info());
+    }
+}
+
+/// The host of a document nobody has navigated to yet.
+struct NoHost;
+
+impl PageHost for NoHost {
+    fn send_beacon(&self, _url: &str, _data: Option<BodyInit>) -> Result<bool, String> {
+        Ok(false)
+    }
+
+    fn fetch(&self, _request: FetchRequest, done: FetchDone) {
+        done(Err("the document has no browser".into()));
+    }
+
+    fn console(&self, _level: &str, _message: &str) {}
+
+    fn navigate(&self, _url: &Url) {}
+}

@@ -1,0 +1,142 @@
+//! A page and a browser around it that only writes down.
+
+#![allow(dead_code)] // each test program uses its part
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use sendbeacon_shell::page::{
+    BodyInit, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest, FetchResponse, Page,
+    PageHost,
+};
+use url::Url;
+
+pub(crate) const PAGE_URL: &str = "https://a.test/dir/page?q#f";
+
+/// A host that accepts everything and remembers it.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    pub(crate) beacons: RefCell<Vec<(String, Option<BodyInit>)>>,
+    /// What `send_beacon` answers; `Ok(true)` when there is nothing left.
+    pub(crate) answers: RefCell<VecDeque<Result<bool, String>>>,
+    pub(crate) fetches: RefCell<Vec<(FetchRequest, Option<FetchDone>)>>,
+    pub(crate) aborted: RefCell<Vec<u64>>,
+    pub(crate) console: RefCell<Vec<String>>,
+    pub(crate) navigations: RefCell<Vec<String>>,
+    pub(crate) infos: RefCell<Vec<DocumentInfo>>,
+    pub(crate) scripts: RefCell<HashMap<String, Vec<u8>>>,
+}
+
+impl PageHost for Recorder {
+    fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String> {
+        self.beacons.borrow_mut().push((url.to_owned(), data));
+        self.answers.borrow_mut().pop_front().unwrap_or(Ok(true))
+    }
+
+    fn fetch(&self, request: FetchRequest, done: FetchDone) {
+        self.fetches.borrow_mut().push((request, Some(done)));
+    }
+
+    fn abort_fetch(&self, id: u64) {
+        self.aborted.borrow_mut().push(id);
+    }
+
+    fn console(&self, level: &str, message: &str) {
+        self.console.borrow_mut().push(format!("{level}: {message}"));
+    }
+
+    fn navigate(&self, url: &Url) {
+        self.navigations.borrow_mut().push(url.to_string());
+    }
+
+    fn document_changed(&self, info: &DocumentInfo) {
+        self.infos.borrow_mut().push(info.clone());
+    }
+
+    fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
+        let scripts = self.scripts.borrow();
+        let script = scripts.get(url.as_str()).cloned();
+        script.map(|bytes| (bytes, None)).ok_or_else(|| "404".to_owned())
+    }
+}
+
+pub(crate) struct Fixture {
+    pub(crate) page: Page,
+    pub(crate) host: Rc<Recorder>,
+}
+
+impl Fixture {
+    pub(crate) fn with(host: Recorder, environment: Environment, html: &str) -> Self {
+        let event_loop = EventLoop::new().expect("there is memory");
+        let host = Rc::new(host);
+        let dyn_host: Rc<dyn PageHost> = Rc::<Recorder>::clone(&host);
+        let page = Page::load(&event_loop, html.as_bytes(), None, environment, dyn_host);
+        Self { page: page.expect("the page loads"), host }
+    }
+
+    /// A page of this HTML.
+    pub(crate) fn html(html: &str) -> Self {
+        Self::with(Recorder::default(), environment(), html)
+    }
+
+    /// A page with this script.
+    pub(crate) fn script(script: &str) -> Self {
+        Self::html(&format!("<!DOCTYPE html><body><script>{script}</script>"))
+    }
+
+    /// The JSON of an expression's value.
+    pub(crate) fn get(&self, expression: &str) -> String {
+        self.page.realm().inspect(expression).unwrap_or_else(|| {
+            panic!("{expression} has no value; console: {:?}", self.host.console.borrow())
+        })
+    }
+
+    pub(crate) fn run_until_idle(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        assert!(self.page.event_loop().run_until_idle(deadline), "the page does not come to rest");
+    }
+
+    pub(crate) fn console(&self) -> Vec<String> {
+        self.host.console.borrow().clone()
+    }
+
+    /// What the page has logged, on one line.
+    pub(crate) fn log(&self) -> String {
+        self.console()
+            .iter()
+            .map(|line| line.replacen("log: ", "", 1))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    pub(crate) fn bodies(&self) -> Vec<Option<BodyInit>> {
+        self.host.beacons.borrow().iter().map(|(_, body)| body.clone()).collect()
+    }
+
+    /// Answers the oldest fetch that has no answer yet.
+    pub(crate) fn answer(&self, result: Result<FetchResponse, String>) {
+        let done = self.host.fetches.borrow_mut().iter_mut().find_map(|(_, done)| done.take());
+        done.expect("a fetch is running")(result);
+        self.run_until_idle();
+    }
+}
+
+pub(crate) fn environment() -> Environment {
+    Environment::new(Url::parse(PAGE_URL).expect("a URL"))
+}
+
+pub(crate) fn response(status: u16, body: &str) -> FetchResponse {
+    FetchResponse {
+        status,
+        status_text: "Fine".into(),
+        headers: vec![("Content-Type".into(), "text/x; a=b".into()), ("X-A".into(), "1".into())],
+        url: "https://a.test/answer".into(),
+        type_: "basic".into(),
+        redirected: false,
+        body: body.to_owned().into(),
+    }
+}

@@ -1,0 +1,169 @@
+//! What the parser and scripts make of a document, and what the host hears of it.
+
+mod common;
+
+use common::{Fixture, PAGE_URL};
+
+#[test]
+fn the_first_base_with_an_href_is_the_base() {
+    let fixture = Fixture::html(
+        "<base target=x><base href=/other/><base href=/third/><script>var b = document.baseURI</script>",
+    );
+    assert_eq!(fixture.get("b"), "\"https://a.test/other/\"");
+    assert_eq!(fixture.page.document_info().base_url.as_str(), "https://a.test/other/");
+    assert_eq!(fixture.page.document_info().url.as_str(), PAGE_URL);
+}
+
+#[test]
+fn data_and_javascript_are_no_bases() {
+    for href in ["data:text/plain,x", "javascript:0", "http://[", ""] {
+        let fixture = Fixture::html(&format!("<base href='{href}'>"));
+        let base = fixture.page.document_info().base_url;
+        // An empty href resolves to the document itself, without its fragment.
+        let expected = if href.is_empty() { PAGE_URL.trim_end_matches("#f") } else { PAGE_URL };
+        assert_eq!(base.as_str(), expected, "{href}");
+    }
+}
+
+#[test]
+fn the_host_is_told_before_a_script_can_send_anything() {
+    let fixture = Fixture::html(
+        "<meta name=referrer content=origin>
+         <meta http-equiv=Content-Security-Policy content=\"connect-src 'none'\">
+         <script>navigator.sendBeacon('1')</script>",
+    );
+    let infos = fixture.host.infos.borrow();
+    let last = infos.last().expect("the host was told");
+    assert_eq!(last.referrer_policy.as_deref(), Some("origin"));
+    assert_eq!(last.content_security_policies, ["connect-src 'none'"]);
+}
+
+#[test]
+fn scripts_change_policies_and_base() {
+    let fixture = Fixture::script(
+        "var m = document.createElement('meta'); m.name = 'referrer'; m.content = 'never';
+         document.head.appendChild(m); m.content = 'nonsense';
+         var b = document.createElement('base'); b.href = '/x/'; document.head.append(b);
+         var bases = [document.baseURI]; b.href = '/y/'; bases.push(document.baseURI); b.remove();
+         bases.push(document.baseURI === document.URL);
+         document.body.insertAdjacentElement('beforeend', document.createElement('p')).innerHTML =
+           '<meta http-equiv=content-security-policy content=x>';",
+    );
+    let info = fixture.page.document_info();
+    assert_eq!(info.referrer_policy.as_deref(), Some("no-referrer"));
+    assert_eq!(info.content_security_policies, [""; 0], "a policy outside the head does not count");
+    assert_eq!(fixture.get("bases"), r#"["https://a.test/x/","https://a.test/y/",true]"#);
+    assert_eq!(fixture.host.infos.borrow().last(), Some(&info));
+}
+
+#[test]
+fn history_changes_the_url() {
+    let fixture = Fixture::script(
+        "history.replaceState({ a: 1 }, '', '?new'); var r = [location.href, history.state.a];
+         try { history.pushState(0, '', 'https://b.test/'); } catch (e) { r.push(e.name); }",
+    );
+    assert_eq!(fixture.get("r"), r#"["https://a.test/dir/page?new",1,"SecurityError"]"#);
+    assert_eq!(fixture.page.document_info().base_url.query(), Some("new"));
+}
+
+#[test]
+fn navigations_are_the_hosts() {
+    let fixture = Fixture::html(
+        "<a id=a href=link><b id=b>x</b></a><a id=c href=no onclick='return false'></a>
+         <script>location.href = 'one'; location = 'two'; document.location.assign('/three');
+         location.search = '?four'; location.hash = 'five'; b.click(); c.click();
+         onhashchange = () => console.log(location.hash);
+         try { location.href = 'http://['; } catch (e) { console.log(e.name); }</script>"
+            .replace(
+                "b.click(); c.click()",
+                "['b', 'c'].forEach(id => document.getElementById(id).click())",
+            )
+            .as_str(),
+    );
+    fixture.run_until_idle();
+    let base = "https://a.test/dir/";
+    let expected = [
+        format!("{base}one"),
+        format!("{base}two"),
+        "https://a.test/three".into(),
+        format!("{base}page?four#f"),
+        format!("{base}link"),
+    ];
+    assert_eq!(*fixture.host.navigations.borrow(), expected);
+    assert_eq!(fixture.log(), "SyntaxError #five");
+}
+
+#[test]
+fn the_tree_can_be_read_and_changed() {
+    let fixture = Fixture::html(
+        "<!DOCTYPE html><title> A  b </title><body class='x y'><p id=p>one<br>two</p><!--c-->
+         <script>
+         var p = document.getElementById('p'), r = {};
+         r.title = document.title; document.title = 'new'; r.newTitle = document.title;
+         r.kinds = [p, p.firstChild, document, document.doctype].map(it => it.nodeName);
+         r.same = p === document.querySelector('body > p'.slice(7)) && p.parentNode === document.body;
+         r.text = p.textContent; p.textContent = '<i>'; r.html = p.innerHTML;
+         p.innerHTML = '<i class=k>1</i><i>2'; r.count = document.querySelectorAll('i').length;
+         r.classes = document.getElementsByClassName('x y').length;
+         var f = document.createDocumentFragment(); f.append('t', document.createElement('U'));
+         p.prepend(f); p.insertBefore(p.lastChild, p.firstChild); r.moved = p.innerHTML;
+         p.dataset.fooBar = 5; r.data = [p.getAttribute('data-foo-bar'), p.dataset.fooBar];
+         r.errors = [() => p.appendChild(document.body), () => document.body.insertBefore(f, p.firstChild),
+           () => document.createElement('1'), () => p.setAttribute('a b', ''), () => p.matches('a >> b')]
+           .map(f => { try { f(); } catch (e) { return e.name; } });
+         r.proto = [p instanceof HTMLParagraphElement, p instanceof HTMLElement, p instanceof Node];
+         r.script = document.currentScript; p.remove(); r.gone = [p.isConnected, document.querySelector('i')];
+         </script>",
+    );
+    assert_eq!(
+        fixture.get("r"),
+        concat!(
+            r##"{"title":"A b","newTitle":"new","kinds":["P","#text","#document","html"],"same":true,"##,
+            r#""text":"onetwo","html":"&lt;i&gt;","count":2,"classes":1,"#,
+            r#""moved":"<i>2</i>t<u></u><i class=\"k\">1</i>","data":["5","5"],"#,
+            r#""errors":["HierarchyRequestError","NotFoundError","InvalidCharacterError","#,
+            r#""InvalidCharacterError","SyntaxError"],"proto":[true,true,true],"script":null,"#,
+            r#""gone":[false,null]}"#
+        )
+    );
+}
+
+#[test]
+fn events_travel_through_the_tree() {
+    let fixture = Fixture::html(
+        "<div id=d><b id=b></b></div><script>
+         const log = (name, capture) => e => console.log(name, e.eventPhase, e.target.id ?? '');
+         const [d, b] = ['d', 'b'].map(id => document.getElementById(id));
+         window.addEventListener('x', log('window'), true); document.addEventListener('x', log('doc'));
+         d.addEventListener('x', log('d'), { capture: true }); d.addEventListener('x', log('d'));
+         b.addEventListener('x', log('b'), { once: true });
+         b.dispatchEvent(new Event('x', { bubbles: true })); b.dispatchEvent(new Event('x'));
+         d.addEventListener('y', e => { e.preventDefault(); e.stopPropagation(); });
+         document.addEventListener('y', log('never'));
+         console.log(b.dispatchEvent(new CustomEvent('y', { bubbles: true, cancelable: true, detail: 1 })));
+         try { b.dispatchEvent({}); } catch (e) { console.log(e.name); }
+         </script>",
+    );
+    assert_eq!(
+        fixture.log(),
+        "window 1 b d 1 b b 2 b d 3 b doc 3 b window 1 b d 1 b false TypeError"
+    );
+}
+
+#[test]
+fn documents_are_decoded_as_their_charset_says() {
+    use std::rc::Rc;
+
+    use sendbeacon_shell::page::{EventLoop, Page};
+    let event_loop = EventLoop::new().expect("there is memory");
+    for (bytes, charset) in [
+        (&b"<p>\xe9"[..], Some("latin1")),
+        (b"\xef\xbb\xbf<p>\xc3\xa9", Some("latin1")),
+        (b"<p>\xc3\xa9", None),
+    ] {
+        let host = Rc::new(common::Recorder::default());
+        let page = Page::load(&event_loop, bytes, charset, common::environment(), host);
+        let text = page.expect("loads").realm().inspect("document.body.textContent");
+        assert_eq!(text.as_deref(), Some("\"é\""));
+    }
+}

@@ -1,0 +1,155 @@
+//! `fetch()`, `Request`, `Response`, `Headers`.
+
+mod common;
+
+use common::{Fixture, response};
+use sendbeacon_shell::page::BodyInit;
+
+const LOG_OUTCOME: &str = ".then(async r => console.log(r.status, r.ok, r.type, r.headers.get('x-a'), await r.text()), \
+           e => console.log(e.name, e.message))";
+
+#[test]
+fn a_fetch_settles_with_what_the_host_says() {
+    let fixture = Fixture::script(&format!("fetch('x'){LOG_OUTCOME}; fetch('y'){LOG_OUTCOME}"));
+    assert!(!fixture.page.event_loop().is_idle());
+    fixture.host.fetches.borrow_mut()[1].1.take().expect("running")(Err("no network".into()));
+    fixture.host.fetches.borrow_mut()[0].1.take().expect("running")(Ok(response(201, "hé")));
+    fixture.run_until_idle();
+    assert_eq!(fixture.log(), "TypeError no network 201 true basic 1 hé");
+}
+
+#[test]
+fn a_fetch_the_host_forgets_is_a_network_error() {
+    let fixture = Fixture::script(&format!("fetch('x'){LOG_OUTCOME}"));
+    fixture.host.fetches.borrow_mut().clear();
+    fixture.run_until_idle();
+    assert_eq!(fixture.log(), "TypeError NetworkError");
+}
+
+#[test]
+fn the_request_says_what_the_page_said() {
+    let fixture = Fixture::script(
+        "fetch('p?q#f', { method: 'post', body: new Uint8Array([1]), keepalive: true, mode: 'no-cors',
+           credentials: 'include', redirect: 'error', referrer: '/r', referrerPolicy: 'origin',
+           headers: { Accept: 'a/b', 'X-Dropped': '1' }, cache: 'no-store', priority: 'low' });
+         fetch(new Request('z', { method: 'PATCH', headers: [['X-A', '1'], ['x-a', ' 2 ']], body: 'b' }));",
+    );
+    let fetches = fixture.host.fetches.borrow();
+    let (first, _) = &fetches[0];
+    assert_eq!((first.method.as_str(), first.url.as_str()), ("POST", "https://a.test/dir/p?q#f"));
+    assert_eq!(first.headers, [("Accept".to_owned(), "a/b".to_owned())]);
+    assert_eq!(first.body, Some(BodyInit::Bytes(vec![1].into())));
+    assert!(first.keepalive);
+    let said = [&first.mode, &first.credentials, &first.redirect, &first.referrer];
+    assert_eq!(said, ["no-cors", "include", "error", "https://a.test/r"]);
+    let said = [&first.referrer_policy, &first.cache, &first.priority];
+    assert_eq!(said, ["origin", "no-store", "low"]);
+    let (second, _) = &fetches[1];
+    assert_eq!(second.method, "PATCH");
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        second.headers,
+        [
+            header("X-A", "1"),
+            header("X-A", "2"),
+            header("Content-Type", "text/plain;charset=UTF-8")
+        ]
+    );
+    assert_eq!(second.referrer, "about:client");
+    assert!(second.id > first.id);
+}
+
+#[test]
+fn a_fetch_with_an_aborted_signal_does_not_start() {
+    let fixture = Fixture::script(
+        "fetch('y', { signal: AbortSignal.abort('early') }).catch(e => console.log(e));",
+    );
+    assert_eq!(fixture.host.fetches.borrow().len(), 0);
+    assert_eq!(fixture.log(), "early");
+}
+
+#[test]
+fn aborting_tells_the_host_and_rejects_at_once() {
+    let fixture = Fixture::script(&format!(
+        "var c = new AbortController(); fetch('x', {{ signal: c.signal }}){LOG_OUTCOME};"
+    ));
+    fixture.page.realm().evaluate("c.abort()", "abort");
+    assert_eq!(*fixture.host.aborted.borrow(), [1]);
+    assert_eq!(fixture.log(), "AbortError signal is aborted without reason");
+    fixture.answer(Ok(response(200, "")));
+    assert_eq!(fixture.console().len(), 1);
+}
+
+#[test]
+fn requests_that_cannot_be_are_rejected() {
+    let cases = [
+        "'http://['",
+        "'http://u:p@a.test/'",
+        "'x', { method: 'TRACE' }",
+        "'x', { method: 'a b' }",
+        "'x', { body: 'b' }",
+        "'x', { mode: 'navigate' }",
+        "'x', { mode: 'nonsense' }",
+        "'x', { headers: [['a']] }",
+        "'x', { headers: { 'a b': '1' } }",
+        "'x', { method: 'PUT', mode: 'no-cors' }",
+        "'x', { signal: {} }",
+        "'x', { window: 1 }",
+        "'x', { method: 'POST', body: new ReadableStream() }",
+        "'x', { method: 'POST', keepalive: true, duplex: 'half', body: new ReadableStream() }",
+        "",
+        "Symbol()",
+    ];
+    for case in cases {
+        let fixture = Fixture::script(&format!("fetch({case}).catch(e => console.log(e.name))"));
+        fixture.run_until_idle();
+        assert_eq!(fixture.log(), "TypeError", "{case}");
+    }
+}
+
+#[test]
+fn headers_are_guarded_and_combined() {
+    let fixture = Fixture::script(
+        "var h = new Headers({ b: '2', A: '1' }); h.append('a', '3'); h.append('Set-Cookie', 'x');
+         h.append('set-cookie', 'y'); h.set('c', '\\t v '); h.delete('b');
+         var r = [[...h], h.getSetCookie(), h.has('B')];
+         var q = new Request('x', { headers: { Cookie: '1', 'Sec-X': '1', 'Proxy-Y': '1', Ok: '1' } });
+         r.push([...q.headers]);
+         try { Response.error().headers.set('a', 'b'); } catch (e) { r.push(e.name); }",
+    );
+    assert_eq!(
+        fixture.get("r"),
+        concat!(
+            r#"[[["a","1, 3"],["c","v"],["set-cookie","x"],["set-cookie","y"]],["x","y"],false,"#,
+            r#"[["ok","1"]],"TypeError"]"#
+        )
+    );
+}
+
+#[test]
+fn bodies_are_read_once() {
+    let fixture = Fixture::script(
+        "(async () => {
+           const r = new Response('{\"a\":[1]}', { status: 202 });
+           const c = r.clone();
+           console.log(JSON.stringify(await r.json()), r.bodyUsed, c.bodyUsed);
+           console.log(await r.text().catch(e => e.name), new Uint8Array(await c.arrayBuffer()).length);
+           console.log((await new Response(new Blob(['x'], { type: 'A/B' })).blob()).type);
+           console.log(await new Response(new URLSearchParams('a=é')).text());
+           console.log(await new Request('x', { method: 'POST', body: 'q' }).text());
+           const s = new ReadableStream({ pull(c) { c.enqueue(new TextEncoder().encode('s')); c.close(); } });
+           console.log(await new Response(s).text(), s.locked);
+           console.log(Response.json({}).headers.get('content-type'), Response.error().type);
+           for (const f of [() => new Response('', { status: 204 }), () => new Response('', { status: 99 })])
+             try { f(); } catch (e) { console.log(e.name); }
+         })();",
+    );
+    fixture.run_until_idle();
+    assert_eq!(
+        fixture.log(),
+        concat!(
+            r#"{"a":[1]} true false TypeError 9 a/b a=%C3%A9 q s true "#,
+            "application/json error TypeError RangeError"
+        )
+    );
+}

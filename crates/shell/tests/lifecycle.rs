@@ -1,0 +1,142 @@
+//! The order of a document's events.
+
+mod common;
+
+use common::Fixture;
+
+const LOG_EVERYTHING: &str = r"
+    for (const type of ['DOMContentLoaded', 'readystatechange', 'visibilitychange', 'freeze', 'resume'])
+      document.addEventListener(type, e => console.log(type, document.readyState, document.visibilityState));
+    for (const type of ['load', 'pageshow', 'beforeunload', 'pagehide', 'unload'])
+      addEventListener(type, e =>
+        console.log(type, e.target === document, document.visibilityState, e.persisted ?? '-'));
+    addEventListener('visibilitychange', e => console.log('bubbled'));
+";
+
+fn loaded(script: &str) -> Fixture {
+    let mut fixture = Fixture::script(script);
+    fixture.page.fire_load();
+    fixture
+}
+
+fn take(fixture: &Fixture) -> Vec<String> {
+    let lines = fixture.host.console.take();
+    lines.into_iter().map(|line| line.replacen("log: ", "", 1)).collect()
+}
+
+#[test]
+fn loading_ends_with_load_and_pageshow() {
+    let fixture = loaded(LOG_EVERYTHING);
+    assert_eq!(
+        take(&fixture),
+        [
+            "readystatechange interactive visible",
+            "DOMContentLoaded interactive visible",
+            "readystatechange complete visible",
+            "load true visible -",
+            "pageshow true visible false",
+        ]
+    );
+}
+
+#[test]
+fn unloading_goes_pagehide_visibilitychange_unload() {
+    let fixture = loaded(LOG_EVERYTHING);
+    take(&fixture);
+    fixture.page.unload(false);
+    assert_eq!(
+        take(&fixture),
+        [
+            "beforeunload false visible -",
+            "pagehide true visible false",
+            "visibilitychange complete hidden",
+            "bubbled",
+            "unload true hidden -",
+        ]
+    );
+}
+
+#[test]
+fn a_hidden_page_does_not_become_hidden_again() {
+    let fixture = loaded(LOG_EVERYTHING);
+    take(&fixture);
+    fixture.page.hide();
+    fixture.page.hide();
+    assert_eq!(take(&fixture), ["visibilitychange complete hidden", "bubbled"]);
+    fixture.page.unload(false);
+    assert_eq!(
+        take(&fixture),
+        ["beforeunload false hidden -", "pagehide true hidden false", "unload true hidden -"]
+    );
+}
+
+#[test]
+fn a_kept_page_is_not_unloaded_and_can_be_shown_again() {
+    let fixture = loaded(LOG_EVERYTHING);
+    take(&fixture);
+    fixture.page.unload(true);
+    fixture.page.freeze();
+    fixture.page.resume();
+    fixture.page.reactivate();
+    assert_eq!(
+        take(&fixture),
+        [
+            "beforeunload false visible -",
+            "pagehide true visible true",
+            "visibilitychange complete hidden",
+            "bubbled",
+            "freeze complete hidden",
+            "resume complete hidden",
+            "visibilitychange complete visible",
+            "bubbled",
+            "pageshow true visible true",
+        ]
+    );
+}
+
+#[test]
+fn handlers_are_attributes_too() {
+    let mut fixture = Fixture::html(
+        "<body onload=\"console.log('body', event.type, this === window)\" onpagehide='console.log(1)'>
+         <script>
+         onpageshow = e => console.log('pageshow');
+         document.onvisibilitychange = function () { console.log('vc', this === document); };
+         onunload = () => console.log('replaced'); onunload = () => console.log('unload');
+         </script>",
+    );
+    fixture.page.fire_load();
+    fixture.page.unload(false);
+    assert_eq!(take(&fixture), ["body load true", "pageshow", "1", "vc true", "unload"]);
+}
+
+#[test]
+fn beacons_leave_from_every_event() {
+    let fixture = loaded(
+        "for (const type of ['beforeunload', 'pagehide', 'unload'])
+           addEventListener(type, () => navigator.sendBeacon(type));
+         document.addEventListener('visibilitychange', () => navigator.sendBeacon(document.visibilityState));",
+    );
+    fixture.page.unload(false);
+    let urls: Vec<_> = fixture.host.beacons.borrow().iter().map(|(url, _)| url.clone()).collect();
+    assert_eq!(urls, ["beforeunload", "pagehide", "hidden", "unload"]);
+}
+
+#[test]
+fn microtasks_run_between_the_listeners_of_an_event() {
+    let fixture = loaded(
+        "addEventListener('load', () => queueMicrotask(() => console.log('micro')));
+         addEventListener('load', () => console.log('second'));
+         var inner = new EventTarget();
+         inner.addEventListener('x', () => queueMicrotask(() => console.log('late')));
+         inner.addEventListener('x', () => console.log('early'));
+         inner.dispatchEvent(new Event('x'));",
+    );
+    assert_eq!(take(&fixture), ["early", "late", "micro", "second"]);
+}
+
+#[test]
+fn timers_end_with_the_document() {
+    let fixture = loaded("setInterval(() => console.log('tick'), 1)");
+    fixture.page.unload(false);
+    assert!(fixture.page.event_loop().is_idle());
+}
