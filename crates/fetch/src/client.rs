@@ -51,6 +51,10 @@ pub struct Client {
     pub prohibits_mixed_security_contexts: bool,
     /// [Has cross-site ancestor](https://html.spec.whatwg.org/multipage/webappapis.html#has-cross-site-ancestor).
     pub has_cross_site_ancestor: bool,
+    /// Whether the user agent is configured to
+    /// [disable cookies](https://fetch.spec.whatwg.org/#append-a-request-cookie-header) for this
+    /// document.
+    pub cookies_disabled: bool,
     /// `User-Agent` of this environment (emulation); `None` for the user agent's default.
     pub user_agent: Option<HeaderValue>,
     /// `Accept-Language` of this environment; `None` for the user agent's default.
@@ -83,6 +87,7 @@ impl Client {
             upgrade_insecure_requests: false,
             prohibits_mixed_security_contexts: origin.is_https(),
             has_cross_site_ancestor: false,
+            cookies_disabled: false,
             origin,
             user_agent: None,
             accept_language: None,

@@ -41,6 +41,8 @@
 //! and other services are called on the network side: one future, on a thread of its own or on the
 //! runtime given to [`UserAgentBuilder::runtime`].
 
+#[cfg(feature = "cookies")]
+mod cookies;
 mod dispatcher;
 mod document;
 mod driver;
@@ -50,6 +52,8 @@ mod random;
 mod response;
 mod user_agent;
 
+#[cfg(feature = "cookies")]
+pub use sendbeacon_cookies as cookie_jar;
 pub use sendbeacon_fetch::{
     AbandonReason, Blob, BlobSource, Body, BodyInit, Client, CorsFailure, CredentialsMode,
     CspDisposition, CspList, CspViolation, EmbedderPolicy, Extracted, FormDataEntry, FormDataValue,
@@ -60,6 +64,9 @@ pub use sendbeacon_fetch::{
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;
+
+#[cfg(feature = "cookies")]
+pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 
 pub use self::{
     dispatcher::{FetchId, Timeouts, WireLimits},

@@ -45,7 +45,7 @@ pub(super) async fn http_network_fetch(
         headers: response.headers.clone(),
     });
     // Step 17.
-    if include_credentials {
+    if include_credentials && !request.client.cookies_disabled {
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
         if !set_cookie.is_empty() {
             params.profile.cookies.store(request.cookie_context(), set_cookie).get().await;

@@ -139,8 +139,10 @@ async fn http_request_headers(
     // Step 8.21.
     if include_credentials {
         // Step 8.21.1.
-        let cookies = profile.cookies.retrieve(request.cookie_context()).get().await;
-        headers.extend(cookies.map(|value| (COOKIE, value)));
+        if !request.client.cookies_disabled {
+            let cookies = profile.cookies.retrieve(request.cookie_context()).get().await;
+            headers.extend(cookies.map(|value| (COOKIE, value)));
+        }
         // Step 8.21.2. The URL's own credentials are for an authentication fetch, which is none here.
         if !headers.contains_key(AUTHORIZATION) {
             let entries = &profile.authentication_entries;

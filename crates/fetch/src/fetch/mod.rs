@@ -1,7 +1,7 @@
 //! [Fetching](https://fetch.spec.whatwg.org/#fetching), one file for a section.
 //!
 //! The standard's algorithms call each other in a ring: main fetch, HTTP fetch, HTTP-redirect fetch
-//! and main fetch again. Here the ring is a loop in [`main_fetch`](main_fetch::main_fetch).
+//! and main fetch again. Here the ring is a loop in `main_fetch`.
 
 mod cors_check;
 mod cors_preflight_cache;

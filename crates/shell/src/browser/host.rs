@@ -5,8 +5,8 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant}
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    Client, CredentialsMode, Document, Mode, RedirectMode, Referrer, Request, Response,
-    ResponseType,
+    Client, CredentialsMode, Document, MemoryCookieStore, Mode, RedirectMode, Referrer, Request,
+    Response, ResponseType,
 };
 use tokio::{runtime::Handle, task::AbortHandle};
 use url::Url;
@@ -32,18 +32,24 @@ pub(super) struct Host {
     /// The client as the response made it, without what elements of the document add.
     of_response: Client,
     runtime: Handle,
+    cookies: Arc<MemoryCookieStore>,
     fetches: RefCell<HashMap<u64, AbortHandle>>,
     pub(super) navigation: RefCell<Option<Url>>,
     pub(super) calls: RefCell<Vec<Call>>,
 }
 
 impl Host {
-    pub(super) fn new(document: Document, runtime: Handle) -> Rc<Self> {
+    pub(super) fn new(
+        document: Document,
+        runtime: Handle,
+        cookies: Arc<MemoryCookieStore>,
+    ) -> Rc<Self> {
         let of_response = Client::clone(document.client());
         Rc::new(Self {
             document: RefCell::new(document),
             of_response,
             runtime,
+            cookies,
             fetches: RefCell::default(),
             navigation: RefCell::default(),
             calls: RefCell::default(),
@@ -143,6 +149,14 @@ impl PageHost for Host {
 
     fn navigate(&self, url: &Url) {
         *self.navigation.borrow_mut() = Some(url.clone());
+    }
+
+    fn cookies(&self) -> String {
+        self.cookies.document_cookie(self.document.borrow().client())
+    }
+
+    fn set_cookie(&self, cookie: &str) {
+        self.cookies.set_document_cookie(self.document.borrow().client(), cookie);
     }
 
     fn document_changed(&self, info: &DocumentInfo) {

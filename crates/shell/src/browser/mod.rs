@@ -12,7 +12,7 @@ mod tab;
 use std::{future::poll_fn, io, net::IpAddr, path::PathBuf, sync::Arc, task::Poll, time::Duration};
 
 use http::HeaderValue;
-use sendbeacon::{ShutdownReport, UserAgent, net::HyperNetwork};
+use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HyperNetwork};
 use thiserror::Error;
 use tokio::{
     runtime::Runtime,
@@ -40,6 +40,7 @@ pub struct Options {
 pub struct Browser {
     agent: UserAgent,
     network: Arc<HyperNetwork>,
+    cookies: Arc<MemoryCookieStore>,
     log: Arc<Log>,
     /// Drives the network side. Dropped last.
     runtime: Runtime,
@@ -93,15 +94,16 @@ impl Browser {
         let network = Arc::new(network.build());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let log = Arc::new(Log::default());
+        let (log, cookies) = (Arc::new(Log::default()), Arc::new(MemoryCookieStore::default()));
         let agent = UserAgent::builder()
             .network(Arc::clone(&network) as _)
+            .cookies(Arc::clone(&cookies) as _)
             .event_sink(Arc::clone(&log) as _)
             .runtime(runtime.handle().clone())
             .user_agent(HeaderValue::from_static(USER_AGENT))
             .accept_language(HeaderValue::from_static(ACCEPT_LANGUAGE))
             .build()?;
-        Ok(Self { agent, network, log, runtime })
+        Ok(Self { agent, network, cookies, log, runtime })
     }
 
     /// Opens a tab with the document at `url`: fetched, parsed, its scripts run, `load` fired.

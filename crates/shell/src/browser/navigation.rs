@@ -7,14 +7,14 @@ use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{
-        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, LOCATION,
-        REFERER,
+        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
+        LOCATION, REFERER, SET_COOKIE,
     },
 };
 use sendbeacon::{
     Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PartitionKey,
     ReferrerPolicy, Site,
-    host::{ConnectionKey, Network, NetworkRequest},
+    host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
 use thiserror::Error;
@@ -58,6 +58,7 @@ pub enum NavigationError {
 /// Fetches `url` for a top-level navigation, following redirects.
 pub(super) async fn fetch_document(
     network: &dyn Network,
+    cookies: &dyn CookieStore,
     url: &Url,
     referrer: Option<&Url>,
 ) -> Result<Fetched, NavigationError> {
@@ -70,7 +71,16 @@ pub(super) async fn fetch_document(
             let (url, error) = (url.to_string(), Box::new(error));
             NavigationError::Network { url, error }
         };
-        let response = network.http_network_fetch(request(&url, referrer)).await.map_err(failed)?;
+        let client = Client::new(url.clone(), 0);
+        let same_site = same_site(&client, referrer);
+        let context = CookieContext { url: &url, client: &client, same_site };
+        let mut request = request(&url, referrer);
+        request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
+        let response = network.http_network_fetch(request).await.map_err(failed)?;
+        let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
+        // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
+        let context = CookieContext { same_site: SameSiteMode::StrictOrLess, ..context };
+        cookies.store(context, set_cookie).get().await;
         if response.status.is_redirection()
             && let Some(location) = response.headers.get(LOCATION)
         {
@@ -89,6 +99,12 @@ pub(super) async fn fetch_document(
         return Ok(Fetched { url, headers: response.headers, body: body.freeze() });
     }
     Err(NavigationError::Redirect(url.into()))
+}
+
+/// The same-site mode of a top-level navigation with GET.
+fn same_site(client: &Client, referrer: Option<&Url>) -> SameSiteMode {
+    let is_same_site = referrer.is_none_or(|url| client.origin.is_same_site_with_url(url));
+    if is_same_site { SameSiteMode::StrictOrLess } else { SameSiteMode::LaxOrLess }
 }
 
 fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {

@@ -107,7 +107,7 @@ impl Tab {
     fn navigate(&mut self, browser: &Browser, url: &Url) -> Result<(), BrowserError> {
         let referrer = self.page.document_info().url;
         // The old document sees its unload once the new one's response is there.
-        let fetch = fetch_document(&*browser.network, url, Some(&referrer));
+        let fetch = fetch_document(&*browser.network, &*browser.cookies, url, Some(&referrer));
         let fetched = browser.runtime.block_on(fetch)?;
         self.unload();
         (self.page, self.host) = enter(browser, &self.event_loop, &fetched, referrer.as_str())?;
@@ -122,7 +122,12 @@ fn load(
     event_loop: &Rc<EventLoop>,
     url: &Url,
 ) -> Result<(Page, Rc<Host>), BrowserError> {
-    let fetched = browser.runtime.block_on(fetch_document(&*browser.network, url, None))?;
+    let fetched = browser.runtime.block_on(fetch_document(
+        &*browser.network,
+        &*browser.cookies,
+        url,
+        None,
+    ))?;
     enter(browser, event_loop, &fetched, "")
 }
 
@@ -145,7 +150,9 @@ fn enter(
         ..Environment::new(fetched.url.clone())
     };
     let charset = fetched.charset();
-    let host = Host::new(browser.agent.document(client), browser.runtime.handle().clone());
+    let document = browser.agent.document(client);
+    let cookies = Arc::clone(&browser.cookies);
+    let host = Host::new(document, browser.runtime.handle().clone(), cookies);
     let page = Page::load(
         event_loop,
         &fetched.body,

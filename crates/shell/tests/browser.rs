@@ -1,0 +1,179 @@
+//! A real page in the browser: fetched, run, closed, and its beacons on real sockets.
+
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use sendbeacon_shell::{
+    browser::{Browser, Options, Stopped},
+    demo,
+};
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use tokio::{sync::Notify, task::spawn_blocking};
+use url::Url;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Serves `html` to GET, with these headers, and 204 to anything else.
+fn site(html: &str, headers: &[(&str, &str)]) -> impl Fn(&RecordedRequest) -> Behavior + use<> {
+    let page = Behavior::response(
+        200,
+        &[headers, &[("Content-Type", "text/html")]].concat(),
+        html.as_bytes(),
+    );
+    move |request| match &*request.method {
+        "GET" => Behavior::Respond(page.clone()),
+        _ => Behavior::status(204),
+    }
+}
+
+/// Opens the page, runs it until idle, unloads it and drains.
+async fn visit(server: &RecordingServer) -> Vec<RecordedRequest> {
+    let url = Url::parse(&server.url("/dir/page")).unwrap();
+    spawn_blocking(move || {
+        let browser = Browser::new(&Options::default()).unwrap();
+        let mut tab = browser.open(&url).unwrap();
+        assert_eq!(tab.run(&browser, LONG).unwrap(), Stopped::Idle);
+        tab.hide();
+        tab.unload();
+        assert!(browser.shut_down(LONG).lost.is_empty());
+    })
+    .await
+    .unwrap();
+    server.requests().into_iter().filter(|request| request.method != "GET").collect()
+}
+
+fn targets(requests: &[RecordedRequest]) -> Vec<&str> {
+    let mut targets: Vec<_> = requests.iter().map(|request| &*request.target).collect();
+    targets.sort_unstable();
+    targets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beacons_of_every_event_arrive() {
+    let html = "<script>
+        const send = name => navigator.sendBeacon(name, name);
+        send('script');
+        for (const name of ['load', 'pagehide', 'beforeunload', 'unload'])
+            addEventListener(name, () => send(name));
+        document.addEventListener('visibilitychange', () => send(document.visibilityState));
+        setTimeout(() => send('timer'), 1);
+    </script>";
+    let server = RecordingServer::start(site(html, &[])).await;
+    let requests = visit(&server).await;
+    let expected = ["beforeunload", "hidden", "load", "pagehide", "script", "timer", "unload"];
+    assert_eq!(targets(&requests), expected.map(|name| format!("/dir/{name}")));
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.target.ends_with(&*String::from_utf8_lossy(&request.body)))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documents_policies_and_base_url_reach_its_beacons() {
+    let html = "<base href=/other/><script>navigator.sendBeacon('a')</script>
+        <meta name=referrer content=no-referrer><script>navigator.sendBeacon('b')</script>";
+    let server = RecordingServer::start(site(html, &[("Referrer-Policy", "origin")])).await;
+    let mut requests = visit(&server).await;
+    requests.sort_by(|a, b| a.target.cmp(&b.target));
+    assert_eq!(targets(&requests), ["/other/a", "/other/b"]);
+    assert_eq!(requests[0].header("referer"), Some(&*server.url("/")));
+    assert_eq!(requests[1].header("referer"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_security_policy_blocks_what_script_was_told_is_on_its_way() {
+    let html = "<script>navigator.sendBeacon('is-' + navigator.sendBeacon('blocked'))</script>";
+    let allowed = "connect-src http://127.0.0.1:*/dir/is-true";
+    let server = RecordingServer::start(site(html, &[("Content-Security-Policy", allowed)])).await;
+    let url = Url::parse(&server.url("/dir/page")).unwrap();
+    spawn_blocking(move || {
+        let browser = Browser::new(&Options::default()).unwrap();
+        let mut tab = browser.open(&url).unwrap();
+        tab.run(&browser, LONG).unwrap();
+        tab.unload();
+        browser.shut_down(LONG);
+        assert_eq!(browser.log().finished().len(), 2);
+    })
+    .await
+    .unwrap();
+    let posts: Vec<_> = server.requests().into_iter().filter(|it| it.method == "POST").collect();
+    assert_eq!(targets(&posts), ["/dir/is-true"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_of_the_page_go_with_its_beacons_and_theirs_come_back() {
+    let html = "<script>
+        document.cookie = 's=2; path=/';
+        navigator.sendBeacon('/' + document.cookie);
+    </script>";
+    let server =
+        RecordingServer::start(site(html, &[("Set-Cookie", "h=1; HttpOnly; Path=/")])).await;
+    let requests = visit(&server).await;
+    assert_eq!(targets(&requests), ["/s=2"]);
+    let mut cookies: Vec<_> = requests[0].header("cookie").unwrap().split("; ").collect();
+    cookies.sort_unstable();
+    assert_eq!(cookies, ["h=1", "s=2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetch_reads_its_response_and_a_navigation_unloads_the_page() {
+    let html = "<script>
+        addEventListener('unload', () => navigator.sendBeacon('/unload'));
+        if (!location.search)
+            fetch('data', { method: 'POST', body: 'x' })
+                .then(r => r.text().then(text => { location.href = '?' + r.status + r.type + text.length; }));
+    </script>";
+    let server = RecordingServer::start(site(html, &[])).await;
+    let requests = visit(&server).await;
+    assert_eq!(targets(&requests), ["/dir/data", "/unload", "/unload"]);
+    let pages: Vec<_> = server.requests().into_iter().filter(|it| it.method == "GET").collect();
+    assert_eq!(targets(&pages), ["/dir/page", "/dir/page?204basic0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_closes_the_window_and_what_is_pending_is_delivered() {
+    let html = "<script>
+        addEventListener('pagehide', () => navigator.sendBeacon('bye', 'bye'));
+        setInterval(() => {}, 1000);
+        fetch('ready', { method: 'POST' });
+    </script>";
+    let (page, answer) = (site(html, &[]), Arc::new(Notify::new()));
+    let server = RecordingServer::start({
+        let answer = Arc::clone(&answer);
+        move |request| match &*request.target {
+            "/dir/bye" => {
+                Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
+            }
+            _ => page(request),
+        }
+    })
+    .await;
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_sendbeacon-shell"))
+        .args(["open", "--drain", "20", &server.url("/dir/page")])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    server.wait_for(2).await;
+    let kill = Command::new("kill").args(["-TERM", &shell.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    server.wait_for(3).await;
+    assert_eq!(shell.try_wait().unwrap(), None, "it waits for the answer");
+    answer.notify_one();
+    let output = spawn_blocking(move || shell.wait_with_output().unwrap()).await.unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains(&format!("delivered: {} (3 bytes): 204", server.url("/dir/bye"))),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_demo_delivers_everything_that_was_accepted() {
+    demo::run(Duration::from_millis(50)).unwrap();
+}
