@@ -72,6 +72,12 @@ impl Ledger {
         self.account.fetch_or(CLOSED, AcqRel);
     }
 
+    /// Whether it was [closed](Self::close).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.account.load(Acquire) & CLOSED != 0
+    }
+
     /// What is reserved at this moment.
     #[must_use]
     pub fn inflight(&self) -> Inflight {

@@ -67,7 +67,8 @@ pub(crate) enum Event {
     /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
     /// its document has gone.
     GroupTerminated { group: GroupId },
-    /// Start everything, and give up what is left at `deadline`.
+    /// Stop what has no keepalive flag, start everything else, and give up what is left at
+    /// `deadline`.
     ShutDown { deadline: Option<Instant> },
 }
 
@@ -159,7 +160,15 @@ impl Dispatcher {
             }
             Event::Finished { id } => self.forget(id),
             Event::GroupTerminated { group } => self.terminate(group, now),
-            Event::ShutDown { deadline } => self.shutdown_deadline = deadline,
+            Event::ShutDown { deadline } => {
+                self.shutdown_deadline = deadline;
+                let is_plain = |(id, fetch): (&FetchId, &Fetch)| (!fetch.keepalive).then_some(*id);
+                let mut plain: Vec<_> = self.fetches.iter().filter_map(is_plain).collect();
+                plain.sort_unstable();
+                for id in plain {
+                    self.cancel(id, AbandonReason::Shutdown.into());
+                }
+            }
         }
     }
 

@@ -30,6 +30,9 @@ use crate::{
     user_agent::Ledgers,
 };
 
+/// How many messages are received before fetches get their turn.
+const BURST: usize = 1024;
+
 /// What the rest of the library tells the network side.
 pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
@@ -181,7 +184,8 @@ impl Driver {
                         None => mailbox_is_open = false,
                     }
                     // A burst wakes this side once.
-                    while let Ok(message) = self.mailbox.try_recv() {
+                    for _ in 0..BURST {
+                        let Ok(message) = self.mailbox.try_recv() else { break };
                         self.receive(message);
                     }
                 }

@@ -53,11 +53,15 @@ impl FetchGroup {
     ///
     /// # Errors
     /// The response is a network error at once if the request has `keepalive` and there is no room
-    /// for it ([`NetworkError::KeepaliveQuota`]), or the group was terminated.
+    /// for it ([`NetworkError::KeepaliveQuota`]), the group was terminated, or the user agent shuts down.
     pub fn fetch(&self, request: Request) -> PendingResponse {
         let (responder, response) = Responder::new();
         if self.is_terminated() {
             responder.fail(AbandonReason::Terminated.into());
+            return response;
+        }
+        if self.ledger.is_closed() {
+            responder.fail(AbandonReason::Shutdown.into());
             return response;
         }
         let reservation = if request.keepalive {

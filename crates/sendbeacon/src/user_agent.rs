@@ -64,8 +64,9 @@ impl UserAgent {
         FetchGroup::new(id, self.ledgers.open(self.limits), self.mailbox.clone())
     }
 
-    /// Drains: refuses new beacons, starts everything queued, waits until all is done or `deadline`
-    /// has passed, and says what became of each keepalive fetch that was unfinished.
+    /// Drains: refuses new beacons, stops what has no keepalive flag, starts everything queued, waits
+    /// until all is done or `deadline` has passed, and says what became of each keepalive fetch that
+    /// was unfinished.
     ///
     /// The future may be awaited on any runtime, and need not be: the drain has begun when this
     /// returns. A second call gets a report of the same drain if it comes in time, else an empty one.
@@ -213,6 +214,13 @@ impl UserAgentBuilder {
     /// `u=6`.
     pub fn beacon_priority(mut self, value: Option<HeaderValue>) -> Self {
         self.profile.beacon_priority = value;
+        self
+    }
+
+    /// `Accept-Encoding` of beacons; `None` to send none. Nobody reads their responses, so any coding
+    /// will do. Default: `gzip, deflate, br`.
+    pub fn beacon_accept_encoding(mut self, value: Option<HeaderValue>) -> Self {
+        self.profile.beacon_accept_encoding = value;
         self
     }
 

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, REFERER, USER_AGENT},
+    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, REFERER, USER_AGENT},
 };
 
 use super::{FetchParams, http_network_fetch::http_network_fetch};
@@ -125,11 +125,11 @@ async fn http_request_headers(
         headers.append(USER_AGENT, of_client.unwrap_or(&profile.user_agent).clone());
     }
     // Steps 8.16 to 8.19 do not concern us: the cache mode is "default" and there is no Range.
-    // Step 8.20. NB: no Accept-Encoding: nobody reads a beacon's response, so none need be coded.
-    if request.initiator_type == InitiatorType::Beacon
-        && let Some(priority) = &profile.beacon_priority
-    {
-        headers.insert(PRIORITY, priority.clone());
+    // Step 8.20. NB: a `fetch()` gets no Accept-Encoding, as its response is not decoded here.
+    if request.initiator_type == InitiatorType::Beacon {
+        let accept_encoding = profile.beacon_accept_encoding.clone();
+        headers.extend(accept_encoding.map(|value| (ACCEPT_ENCODING, value)));
+        headers.extend(profile.beacon_priority.clone().map(|value| (PRIORITY, value)));
     }
     for (name, value) in &profile.extra_headers {
         if !headers.contains_key(name) {

@@ -58,6 +58,8 @@ pub struct Profile {
     pub accept_language: Option<HeaderValue>,
     /// [`Priority`](https://www.rfc-editor.org/rfc/rfc9218) of beacons. Default: `u=6`, background.
     pub beacon_priority: Option<HeaderValue>,
+    /// `Accept-Encoding` of beacons, whose response nobody has to decode. Default: `gzip, deflate, br`.
+    pub beacon_accept_encoding: Option<HeaderValue>,
     /// Headers that the embedder adds to every request that does not have them.
     pub extra_headers: HeaderMap,
     cors_preflight_cache: CorsPreflightCache,
@@ -78,6 +80,7 @@ impl Profile {
             user_agent,
             accept_language: None,
             beacon_priority: Some(HeaderValue::from_static("u=6")),
+            beacon_accept_encoding: Some(HeaderValue::from_static("gzip, deflate, br")),
             extra_headers: HeaderMap::new(),
             cors_preflight_cache: CorsPreflightCache::default(),
         }

@@ -1,5 +1,6 @@
 //! The fetch algorithms over a scripted network: what goes to the wire, hop by hop.
 
+mod hostile;
 mod page;
 mod policies;
 mod services;
@@ -36,6 +37,7 @@ fn a_same_origin_string_has_exactly_these_headers() {
             "sec-fetch-mode: no-cors",
             "sec-fetch-site: same-origin",
             "user-agent: test/1",
+            "accept-encoding: gzip, deflate, br",
             "priority: u=6",
         ]
     );

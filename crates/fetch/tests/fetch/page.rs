@@ -22,7 +22,7 @@ pub(crate) const CORS: [(&str, &str); 3] = [
     ("access-control-allow-headers", "content-type"),
 ];
 
-struct Zeros;
+pub(crate) struct Zeros;
 
 impl Random for Zeros {
     fn fill(&self, bytes: &mut [u8]) {

@@ -162,6 +162,18 @@ fn shutdown_starts_everything_in_turn_and_gives_up_at_the_deadline() {
 }
 
 #[test]
+fn shutdown_waits_for_nothing_without_keepalive() {
+    let mut world = World::new(WireLimits::default());
+    world.queue_with(1, 1, 1, false);
+    world.queue(2, 1, 1);
+    assert_eq!(world.started(), [1, 2]);
+    world.handle(Event::ShutDown { deadline: None });
+    let stopped = Action::Cancel(FetchId(1), AbandonReason::Shutdown.into());
+    assert_eq!(world.actions(), [stopped]);
+    assert!(!world.dispatcher.is_idle());
+}
+
+#[test]
 fn an_end_that_was_already_told_is_ignored() {
     let mut world = World::new(limits(1, 1));
     world.queue(1, 1, 1);

@@ -39,6 +39,7 @@ async fn a_plain_string_to_the_same_origin_has_this_wire_form() {
              sec-fetch-mode: no-cors\r\n\
              sec-fetch-site: same-origin\r\n\
              user-agent: sendbeacon/0.1.0\r\n\
+             accept-encoding: gzip, deflate, br\r\n\
              priority: u=6"
         )
     );
