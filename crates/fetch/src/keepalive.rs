@@ -1,9 +1,12 @@
 //! The keepalive ledger of a [fetch group](https://fetch.spec.whatwg.org/#concept-fetch-group).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire},
-};
+use std::sync::Arc;
+#[cfg(not(sendbeacon_loom))]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+
+#[cfg(sendbeacon_loom)]
+use loom::sync::atomic::AtomicU64;
 
 /// How much one fetch group may have unfinished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,29 +26,18 @@ impl Default for KeepaliveLimits {
     }
 }
 
-/// One fetch group's account of unfinished keepalive requests.
-///
-/// The whole account is one atomic word, so that to look and to reserve is one step and the script
-/// thread takes no lock: from the low end 21 bits of body bytes, 16 of requests, 26 of URL bytes,
-/// and the closed bit.
+/// One fetch group's ledger of unfinished keepalive requests.
 #[derive(Debug)]
 pub struct Ledger {
-    account: AtomicU64,
+    account: Account,
     limits: KeepaliveLimits,
 }
-
-const REQUESTS_SHIFT: u32 = 21;
-const URL_BYTES_SHIFT: u32 = 37;
-const BODY_BYTES_MAX: u64 = (1 << REQUESTS_SHIFT) - 1;
-const REQUESTS_MAX: u64 = (1 << (URL_BYTES_SHIFT - REQUESTS_SHIFT)) - 1;
-const URL_BYTES_MAX: u64 = (1 << (63 - URL_BYTES_SHIFT)) - 1;
-const CLOSED: u64 = 1 << 63;
 
 impl Ledger {
     /// An empty ledger.
     #[must_use]
     pub fn new(limits: KeepaliveLimits) -> Arc<Self> {
-        Arc::new(Self { account: AtomicU64::new(0), limits })
+        Arc::new(Self { account: Account::default(), limits })
     }
 
     /// Reserves room for one request, or says no without having changed anything.
@@ -54,34 +46,64 @@ impl Ledger {
     #[must_use]
     pub fn reserve(self: &Arc<Self>, body_bytes: u64, url_bytes: u64) -> Option<Reservation> {
         let entry = Inflight { body_bytes, requests: 1, url_bytes };
-        self.account
-            .fetch_update(AcqRel, Acquire, |account| {
-                let now = Inflight::unpack(account);
-                let fits = account & CLOSED == 0
-                    && fits(now.body_bytes, body_bytes, self.limits.body_bytes, BODY_BYTES_MAX)
-                    && fits(now.requests, 1, self.limits.requests.into(), REQUESTS_MAX)
-                    && fits(now.url_bytes, url_bytes, self.limits.url_bytes, URL_BYTES_MAX);
-                fits.then(|| account + entry.pack())
-            })
-            .ok()
-            .map(|_| Reservation { ledger: Arc::clone(self), entry })
+        let is_entered = self.account.enter(entry, &self.limits);
+        is_entered.then(|| Reservation { ledger: Arc::clone(self), entry })
     }
 
     /// Refuses every reservation from now on. Those that stand are not touched.
     pub fn close(&self) {
-        self.account.fetch_or(CLOSED, AcqRel);
+        self.account.close();
     }
 
     /// Whether it was [closed](Self::close).
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.account.load(Acquire) & CLOSED != 0
+        self.account.load() & CLOSED != 0
     }
 
     /// What is reserved at this moment.
     #[must_use]
     pub fn inflight(&self) -> Inflight {
-        Inflight::unpack(self.account.load(Acquire))
+        Inflight::unpack(self.account.load())
+    }
+}
+
+/// The whole account in one atomic word, so that to look and to reserve is one step and the script
+/// thread takes no lock: from the low end 21 bits of body bytes, 16 of requests, 26 of URL bytes, and
+/// the closed bit.
+#[derive(Debug, Default)]
+struct Account(AtomicU64);
+
+const REQUESTS_SHIFT: u32 = 21;
+const URL_BYTES_SHIFT: u32 = 37;
+const BODY_BYTES_MAX: u64 = (1 << REQUESTS_SHIFT) - 1;
+const REQUESTS_MAX: u64 = (1 << (URL_BYTES_SHIFT - REQUESTS_SHIFT)) - 1;
+const URL_BYTES_MAX: u64 = (1 << (63 - URL_BYTES_SHIFT)) - 1;
+const CLOSED: u64 = 1 << 63;
+
+impl Account {
+    fn enter(&self, entry: Inflight, limits: &KeepaliveLimits) -> bool {
+        let entered = self.0.fetch_update(AcqRel, Acquire, |account| {
+            let now = Inflight::unpack(account);
+            let fits = account & CLOSED == 0
+                && fits(now.body_bytes, entry.body_bytes, limits.body_bytes, BODY_BYTES_MAX)
+                && fits(now.requests, entry.requests, limits.requests.into(), REQUESTS_MAX)
+                && fits(now.url_bytes, entry.url_bytes, limits.url_bytes, URL_BYTES_MAX);
+            fits.then(|| account + entry.pack())
+        });
+        entered.is_ok()
+    }
+
+    fn leave(&self, entry: Inflight) {
+        self.0.fetch_sub(entry.pack(), AcqRel);
+    }
+
+    fn close(&self) {
+        self.0.fetch_or(CLOSED, AcqRel);
+    }
+
+    fn load(&self) -> u64 {
+        self.0.load(Acquire)
     }
 }
 
@@ -126,11 +148,11 @@ pub struct Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.ledger.account.fetch_sub(self.entry.pack(), AcqRel);
+        self.ledger.account.leave(self.entry);
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(sendbeacon_loom)))]
 mod tests {
     use proptest::prelude::*;
 
@@ -199,5 +221,65 @@ mod tests {
                 prop_assert!(sum.body_bytes <= 65_536);
             }
         }
+    }
+}
+
+/// Every interleaving, by `RUSTFLAGS="--cfg sendbeacon_loom" cargo test -p sendbeacon-fetch --lib`.
+#[cfg(all(test, sendbeacon_loom))]
+mod interleavings {
+    use loom::{sync::Arc, thread};
+
+    use super::*;
+
+    const LIMITS: KeepaliveLimits = KeepaliveLimits { body_bytes: 10, requests: 3, url_bytes: 9 };
+    const ENTRY: Inflight = Inflight { body_bytes: 5, requests: 1, url_bytes: 3 };
+
+    #[test]
+    fn two_threads_never_reserve_more_than_there_is() {
+        loom::model(|| {
+            let account = Arc::new(Account::default());
+            assert!(account.enter(ENTRY, &LIMITS));
+            let other = {
+                let account = Arc::clone(&account);
+                thread::spawn(move || account.enter(ENTRY, &LIMITS))
+            };
+            let mine = account.enter(ENTRY, &LIMITS);
+            let theirs = other.join().unwrap();
+            // There was room for exactly one of them.
+            assert!(mine != theirs);
+            assert_eq!(Inflight::unpack(account.load()).body_bytes, 10);
+        });
+    }
+
+    #[test]
+    fn what_is_given_back_meanwhile_is_neither_lost_nor_counted_twice() {
+        loom::model(|| {
+            let account = Arc::new(Account::default());
+            assert!(account.enter(ENTRY, &LIMITS) && account.enter(ENTRY, &LIMITS));
+            let other = {
+                let account = Arc::clone(&account);
+                thread::spawn(move || account.leave(ENTRY))
+            };
+            let entered = account.enter(ENTRY, &LIMITS);
+            other.join().unwrap();
+            let left = if entered { 10 } else { 5 };
+            assert_eq!(Inflight::unpack(account.load()).body_bytes, left);
+        });
+    }
+
+    #[test]
+    fn a_closed_account_admits_nothing_and_what_it_admitted_before_is_seen() {
+        loom::model(|| {
+            let account = Arc::new(Account::default());
+            let other = {
+                let account = Arc::clone(&account);
+                thread::spawn(move || account.enter(ENTRY, &LIMITS))
+            };
+            account.close();
+            // Whoever closes and then looks sees every reservation that will ever stand.
+            let seen = Inflight::unpack(account.load()).requests;
+            assert_eq!(other.join().unwrap(), seen == 1);
+            assert!(!account.enter(ENTRY, &LIMITS));
+        });
     }
 }

@@ -205,9 +205,7 @@ impl Dispatcher {
     /// When to call [`poll`](Self::poll) although nothing has happened.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let next_deadline = self.deadlines.keys().next().map(|(at, _)| *at);
-        // The shutdown deadline matters only while there is something it could end.
-        let shutdown = self.shutdown_deadline.filter(|_| !self.fetches.is_empty());
-        next_deadline.into_iter().chain(shutdown).min()
+        next_deadline.into_iter().chain(self.shutdown_deadline).min()
     }
 
     fn start_next(&mut self, now: Instant) -> Option<FetchId> {

@@ -38,6 +38,8 @@ pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
     Fetch(Box<Request>, Option<Reservation>, Responder, Arc<GroupState>),
     GroupTerminated(Arc<GroupState>),
+    /// An engine's own keepalive request is over.
+    ReservationReleased,
     /// Drain, then reply. Without a deadline and a reply where the user agent was dropped.
     ShutDown {
         deadline: Option<Instant>,
@@ -91,6 +93,8 @@ struct Ended {
 
 #[derive(Default)]
 struct ShutdownInProgress {
+    /// When not even what is reserved elsewhere is waited for any longer.
+    deadline: Option<Instant>,
     replies: Vec<Reply>,
     report: ShutdownReport,
 }
@@ -175,7 +179,8 @@ impl Driver {
             if is_over && self.is_drained() {
                 return self.finish_shutdown();
             }
-            let timeout = self.dispatcher.next_timeout();
+            let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
+            let timeout = self.dispatcher.next_timeout().into_iter().chain(deadline).min();
             tokio::select! {
                 biased;
                 message = self.mailbox.recv(), if mailbox_is_open => {
@@ -223,8 +228,12 @@ impl Driver {
                 let event = dispatcher::Event::GroupTerminated { group: group.id };
                 self.dispatcher.handle(event, Instant::now());
             }
+            // It woke the loop, which looks whether a shutdown has drained.
+            Message::ReservationReleased => {}
             Message::ShutDown { deadline, reply } => {
-                self.shutdown.get_or_insert_default().replies.extend(reply);
+                let shutdown = self.shutdown.get_or_insert_default();
+                shutdown.replies.extend(reply);
+                shutdown.deadline = deadline;
                 self.dispatcher.handle(dispatcher::Event::ShutDown { deadline }, Instant::now());
             }
         }
@@ -341,13 +350,17 @@ impl Driver {
         }
     }
 
-    /// Whether nothing is unfinished, what has been reserved and not yet handed over included.
+    /// Whether nothing is unfinished, what has been reserved and not yet handed over included, unless
+    /// the deadline has passed.
     fn is_drained(&self) -> bool {
-        self.dispatcher.is_idle() && self.futures.is_empty() && self.ledgers.are_empty()
+        let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
+        let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let is_idle = self.dispatcher.is_idle() && self.futures.is_empty();
+        is_idle && (is_late || self.ledgers.are_empty())
     }
 
     fn finish_shutdown(&mut self) {
-        if let Some(ShutdownInProgress { replies, report }) = self.shutdown.take() {
+        if let Some(ShutdownInProgress { replies, report, .. }) = self.shutdown.take() {
             for reply in replies {
                 reply(report.clone());
             }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use sendbeacon_fetch::{
-    AbandonReason, Body, Inflight, Ledger, NetworkError, Request, TypeError, beacon::send_beacon,
+    AbandonReason, Body, Inflight, Ledger, NetworkError, Request, Reservation, TypeError,
+    beacon::send_beacon,
 };
 use tokio::sync::mpsc;
 
@@ -81,6 +82,24 @@ impl FetchGroup {
         response
     }
 
+    /// Reserves room for a keepalive request that the engine sends with its own network stack, so that
+    /// it shares the quota; lengths in bytes. `None` if there is no room, or the group is terminated.
+    ///
+    /// Give it back by dropping it when the request is done. A shutdown waits for it up to its
+    /// deadline.
+    #[must_use]
+    pub fn reserve_keepalive(
+        &self,
+        body_bytes: u64,
+        url_bytes: u64,
+    ) -> Option<KeepaliveReservation> {
+        if self.is_terminated() {
+            return None;
+        }
+        let reservation = self.ledger.reserve(body_bytes, url_bytes)?;
+        Some(KeepaliveReservation { reservation: Some(reservation), mailbox: self.mailbox.clone() })
+    }
+
     /// What the group's keepalive ledger holds at this moment.
     #[must_use]
     pub fn inflight(&self) -> Inflight {
@@ -117,6 +136,22 @@ impl FetchGroup {
         // The network side ends only after every ledger was closed and empty, or with the runtime it
         // was given.
         Ok(self.mailbox.send(message).is_ok())
+    }
+}
+
+/// Room for a keepalive request that is sent elsewhere: see [`FetchGroup::reserve_keepalive`].
+#[derive(Debug)]
+#[must_use = "dropping it gives the room back"]
+pub struct KeepaliveReservation {
+    reservation: Option<Reservation>,
+    mailbox: mpsc::UnboundedSender<Message>,
+}
+
+impl Drop for KeepaliveReservation {
+    fn drop(&mut self) {
+        drop(self.reservation.take());
+        // A shutdown may have waited for it. If the network side has gone, none has.
+        let _ = self.mailbox.send(Message::ReservationReleased);
     }
 }
 

@@ -72,7 +72,7 @@ pub use self::{
     dispatcher::{FetchId, Timeouts, WireLimits},
     document::{Document, DocumentLifecycle, VisibilityState},
     event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},
-    fetch_group::FetchGroup,
+    fetch_group::{FetchGroup, KeepaliveReservation},
     random::extract,
     response::PendingResponse,
     user_agent::{BuildError, UserAgent, UserAgentBuilder},

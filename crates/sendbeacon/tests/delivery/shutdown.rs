@@ -82,3 +82,24 @@ async fn dropping_the_user_agent_closes_intake_and_still_delivers() {
     answer.notify_one();
     assert_eq!(events.wait_for(1).await, [("/b".into(), delivered(204))]);
 }
+
+#[tokio::test]
+async fn an_engines_own_keepalive_request_is_waited_for_up_to_the_deadline() {
+    let browser = Browser::new();
+    let document = browser.open("http://a.test/");
+    let group = document.fetch_group();
+    let held = group.reserve_keepalive(65_000, 20).unwrap();
+    assert!(group.reserve_keepalive(1_000, 20).is_none());
+    assert_eq!(document.send_beacon("/b", Some("x".repeat(1_000).as_str().into())), Ok(false));
+    let mut report = std::pin::pin!(browser.agent.shutdown(LONG));
+    assert!(futures_util::FutureExt::now_or_never(&mut report).is_none());
+    drop(held);
+    assert!(report.await.lost.is_empty());
+    assert_eq!(group.inflight().requests, 0);
+
+    let browser = Browser::new();
+    let document = browser.open("http://a.test/");
+    let held = document.fetch_group().reserve_keepalive(1, 1);
+    assert!(held.is_some());
+    browser.agent.shutdown(Duration::from_millis(10)).await;
+}
