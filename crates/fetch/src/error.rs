@@ -190,6 +190,9 @@ pub enum TimeoutKind {
     /// The lifetime after the document has gone.
     #[error("the lifetime after the document")]
     AfterDocument,
+    /// Waiting for the network to come back.
+    #[error("waiting for the network to come back")]
+    Offline,
 }
 
 /// Why a fetch was given up.

@@ -67,6 +67,9 @@ pub trait Network: Send + Sync {
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>>;
+
+    /// The machine's network is another one now: idle connections are of no use any more.
+    fn network_changed(&self) {}
 }
 
 /// A request as it goes to the wire.

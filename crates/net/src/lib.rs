@@ -142,6 +142,10 @@ impl Network for HyperNetwork {
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
         Box::pin(self.fetch(request))
     }
+
+    fn network_changed(&self) {
+        self.pool.clear();
+    }
 }
 
 impl fmt::Debug for HyperNetwork {

@@ -97,6 +97,13 @@ impl Pool {
         }
     }
 
+    /// Closes every idle connection.
+    pub(crate) fn clear(&self) {
+        // Dropped after the lock is gone.
+        let idle = std::mem::take(&mut *self.swept());
+        drop(idle);
+    }
+
     fn take_idle(&self, key: &PoolKey) -> Option<Connection> {
         let mut idle = self.swept();
         let newest = idle.iter().rposition(|idle| idle.key == *key)?;

@@ -6,7 +6,7 @@
 //! returns `None`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
     time::{Duration, Instant},
 };
 
@@ -22,27 +22,38 @@ pub struct Timeouts {
     /// A keepalive request after its document has gone, from the later of that moment and the
     /// request's first dispatch. Default 30 seconds.
     pub after_document: Duration,
+    /// Waiting for the network to come back, from the later of when it went and when the fetch was
+    /// queued. Default 60 seconds.
+    pub offline: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { fetch: Duration::from_secs(300), after_document: Duration::from_secs(30) }
+        Self {
+            fetch: Duration::from_secs(300),
+            after_document: Duration::from_secs(30),
+            offline: Duration::from_secs(60),
+        }
     }
 }
 
-/// How many fetches are on the wire at once. What is over the limit waits; nothing is dropped.
+/// What is started when. What has to wait waits; nothing is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WireLimits {
-    /// To one origin from one network partition. Default 6, as browsers have over HTTP/1.1.
+pub struct Scheduling {
+    /// How many fetches are on the wire at once to one origin from one network partition. Default 6,
+    /// as browsers have connections over HTTP/1.1.
     pub per_destination: usize,
-    /// Altogether. Default 256.
+    /// How many are on the wire altogether. Default 256.
     pub overall: usize,
+    /// How long a beacon lets important loads go first
+    /// ([`UserAgent::important_loads`](crate::UserAgent::important_loads)). Default 2 seconds.
+    pub max_delay: Duration,
 }
 
-impl Default for WireLimits {
+impl Default for Scheduling {
     fn default() -> Self {
-        Self { per_destination: 6, overall: 256 }
+        Self { per_destination: 6, overall: 256, max_delay: Duration::from_secs(2) }
     }
 }
 
@@ -60,16 +71,34 @@ pub(crate) struct Destination(pub(crate) u64);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
-    /// A fetch was handed over. Its document may have gone meanwhile.
-    Queued { id: FetchId, group: GroupId, gone: bool, destination: Destination, keepalive: bool },
+    /// A fetch was handed over.
+    Queued(Queued),
     /// A started fetch has ended by itself.
     Finished { id: FetchId },
+    /// The group's document was hidden or frozen: what of it is held back goes out.
+    Flush { group: GroupId },
     /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
     /// its document has gone.
     GroupTerminated { group: GroupId },
+    /// Important loads run, or no longer.
+    ImportantLoads(bool),
+    /// The network is there, or not.
+    Online(bool),
     /// Stop what has no keepalive flag, start everything else, and give up what is left at
     /// `deadline`.
     ShutDown { deadline: Option<Instant> },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    pub(crate) id: FetchId,
+    pub(crate) group: GroupId,
+    pub(crate) destination: Destination,
+    pub(crate) keepalive: bool,
+    /// May it be held back? Not if it is no beacon, or its document is hidden or frozen.
+    pub(crate) may_wait: bool,
+    /// Has its document gone meanwhile?
+    pub(crate) gone: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -83,17 +112,24 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     timeouts: Timeouts,
-    limits: WireLimits,
+    scheduling: Scheduling,
     fetches: HashMap<FetchId, Fetch>,
     on_wire: usize,
     destinations: HashMap<Destination, Queue>,
     /// Destinations with something waiting and room for it, in turn.
     ready: VecDeque<Destination>,
     groups: HashMap<GroupId, Group>,
-    /// When to give up each started fetch, and why.
-    deadlines: BTreeMap<(Instant, FetchId), TimeoutKind>,
+    /// The next moment that matters to each fetch.
+    alarms: BTreeMap<(Instant, FetchId), Alarm>,
     cancels: VecDeque<(FetchId, NetworkError)>,
-    shutdown_deadline: Option<Instant>,
+    important_loads: bool,
+    offline_since: Option<Instant>,
+    shutdown: Option<Shutdown>,
+}
+
+#[derive(Debug)]
+struct Shutdown {
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -101,18 +137,35 @@ struct Fetch {
     group: GroupId,
     destination: Destination,
     keepalive: bool,
-    started: Option<Started>,
+    queued: Instant,
+    state: State,
+    /// Where its alarm is found.
+    alarm: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    /// Lets important loads go first.
+    Held,
+    /// Waits for room on the wire, or for the wire.
+    Waiting,
+    Started(Instant),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Started {
-    at: Instant,
-    deadline: Instant,
+enum Alarm {
+    /// Held back long enough.
+    Release,
+    /// The limit is reached.
+    GiveUp(TimeoutKind),
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: BTreeSet<FetchId>,
+    /// What waits, by group; an identifier of a fetch that was cancelled stays until its turn.
+    waiting: HashMap<GroupId, VecDeque<FetchId>>,
+    /// The groups, in turn.
+    turns: VecDeque<GroupId>,
     on_wire: usize,
     /// Whether it stands in the line of those that are ready.
     lined_up: bool,
@@ -125,18 +178,20 @@ struct Group {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(timeouts: Timeouts, limits: WireLimits) -> Self {
+    pub(crate) fn new(timeouts: Timeouts, scheduling: Scheduling) -> Self {
         Self {
             timeouts,
-            limits,
+            scheduling,
             fetches: HashMap::new(),
             on_wire: 0,
             destinations: HashMap::new(),
             ready: VecDeque::new(),
             groups: HashMap::new(),
-            deadlines: BTreeMap::new(),
+            alarms: BTreeMap::new(),
             cancels: VecDeque::new(),
-            shutdown_deadline: None,
+            important_loads: false,
+            offline_since: None,
+            shutdown: None,
         }
     }
 
@@ -147,56 +202,68 @@ impl Dispatcher {
 
     pub(crate) fn handle(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Queued { id, group, gone, destination, keepalive } => {
-                self.fetches.insert(id, Fetch { group, destination, keepalive, started: None });
-                let members = self.groups.entry(group).or_default();
-                members.unfinished.insert(id);
-                if gone {
-                    members.gone.get_or_insert(now);
-                }
-                let queue = self.destinations.entry(destination).or_default();
-                queue.waiting.insert(id);
-                self.line_up(destination);
-            }
+            Event::Queued(queued) => self.queue(queued, now),
             Event::Finished { id } => self.forget(id),
+            Event::Flush { group } => {
+                for id in self.members(group) {
+                    self.release(id);
+                }
+            }
             Event::GroupTerminated { group } => self.terminate(group, now),
+            Event::ImportantLoads(running) => {
+                self.important_loads = running;
+                if !running {
+                    self.release_all();
+                }
+            }
+            Event::Online(true) => {
+                self.offline_since = None;
+                self.reset_alarms();
+            }
+            Event::Online(false) => {
+                self.offline_since.get_or_insert(now);
+                self.reset_alarms();
+            }
             Event::ShutDown { deadline } => {
-                self.shutdown_deadline = deadline;
-                let is_plain = |(id, fetch): (&FetchId, &Fetch)| (!fetch.keepalive).then_some(*id);
-                let mut plain: Vec<_> = self.fetches.iter().filter_map(is_plain).collect();
-                plain.sort_unstable();
-                for id in plain {
+                self.shutdown = Some(Shutdown { deadline });
+                for id in self.all_where(|fetch| !fetch.keepalive) {
                     self.cancel(id, AbandonReason::Shutdown.into());
                 }
+                self.release_all();
             }
         }
     }
 
     /// What to do next, or `None` if nothing before the next event or timeout.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Action> {
-        if self.shutdown_deadline.is_some_and(|deadline| deadline <= now) {
-            self.shutdown_deadline = None;
-            let mut left: Vec<_> = self.fetches.keys().copied().collect();
-            left.sort_unstable();
-            for id in left {
+        if let Some(Shutdown { deadline }) = &mut self.shutdown
+            && deadline.is_some_and(|deadline| deadline <= now)
+        {
+            *deadline = None;
+            for id in self.all_where(|_| true) {
                 self.cancel(id, AbandonReason::Shutdown.into());
             }
         }
-        while let Some(entry) = self.deadlines.first_entry() {
-            let ((at, id), kind) = (*entry.key(), *entry.get());
+        while let Some((&(at, id), &alarm)) = self.alarms.first_key_value() {
             if at > now {
                 break;
             }
-            let after = match kind {
-                TimeoutKind::AfterDocument => self.timeouts.after_document,
-                _ => self.timeouts.fetch,
-            };
-            self.cancel(id, NetworkError::Timeout { kind, after });
+            match alarm {
+                Alarm::Release => self.release(id),
+                Alarm::GiveUp(kind) => {
+                    let after = match kind {
+                        TimeoutKind::AfterDocument => self.timeouts.after_document,
+                        TimeoutKind::Offline => self.timeouts.offline,
+                        _ => self.timeouts.fetch,
+                    };
+                    self.cancel(id, NetworkError::Timeout { kind, after });
+                }
+            }
         }
         if let Some((id, error)) = self.cancels.pop_front() {
             return Some(Action::Cancel(id, error));
         }
-        if self.on_wire < self.limits.overall {
+        if self.on_wire < self.scheduling.overall && self.offline_since.is_none() {
             return self.start_next(now).map(Action::Start);
         }
         None
@@ -204,59 +271,129 @@ impl Dispatcher {
 
     /// When to call [`poll`](Self::poll) although nothing has happened.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let next_deadline = self.deadlines.keys().next().map(|(at, _)| *at);
-        next_deadline.into_iter().chain(self.shutdown_deadline).min()
+        let alarm = self.alarms.keys().next().map(|(at, _)| *at);
+        let shutdown = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
+        alarm.into_iter().chain(shutdown).min()
     }
 
-    fn start_next(&mut self, now: Instant) -> Option<FetchId> {
-        let (destination, id) = loop {
-            let destination = self.ready.pop_front()?;
-            let Some(queue) = self.destinations.get_mut(&destination) else { continue };
-            queue.lined_up = false;
-            // Nothing waits any more if it was cancelled.
-            let Some(id) = queue.waiting.pop_first() else { continue };
-            queue.on_wire += 1;
-            break (destination, id);
-        };
-        self.line_up(destination);
-        self.on_wire += 1;
-        let fetch = self.fetches.get_mut(&id)?;
-        let gone = self.groups.get(&fetch.group).and_then(|group| group.gone);
-        let (deadline, kind) = deadline(&self.timeouts, now, gone);
-        fetch.started = Some(Started { at: now, deadline });
-        self.deadlines.insert((deadline, id), kind);
-        Some(id)
+    fn queue(&mut self, queued: Queued, now: Instant) {
+        let Queued { id, group, destination, keepalive, may_wait, gone } = queued;
+        let members = self.groups.entry(group).or_default();
+        members.unfinished.insert(id);
+        if gone {
+            members.gone.get_or_insert(now);
+        }
+        let is_held = self.important_loads && may_wait && !gone && self.shutdown.is_none();
+        let state = if is_held { State::Held } else { State::Waiting };
+        let fetch = Fetch { group, destination, keepalive, queued: now, state, alarm: None };
+        self.fetches.insert(id, fetch);
+        if !is_held {
+            self.line_up_fetch(id);
+        }
+        self.reset_alarm(id);
+    }
+
+    /// Lets a fetch that was held back wait for the wire like the others.
+    fn release(&mut self, id: FetchId) {
+        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        if fetch.state == State::Held {
+            fetch.state = State::Waiting;
+            self.line_up_fetch(id);
+            self.reset_alarm(id);
+        }
+    }
+
+    fn release_all(&mut self) {
+        for id in self.all_where(|fetch| fetch.state == State::Held) {
+            self.release(id);
+        }
+    }
+
+    fn line_up_fetch(&mut self, id: FetchId) {
+        let Some(Fetch { group, destination, .. }) = self.fetches.get(&id) else { return };
+        let queue = self.destinations.entry(*destination).or_default();
+        let of_group = queue.waiting.entry(*group).or_default();
+        if of_group.is_empty() {
+            queue.turns.push_back(*group);
+        }
+        of_group.push_back(id);
+        self.line_up(*destination);
     }
 
     /// Lines a destination up if it has something waiting and room for it.
     fn line_up(&mut self, destination: Destination) {
         let Some(queue) = self.destinations.get_mut(&destination) else { return };
-        let has_room = queue.on_wire < self.limits.per_destination;
-        if has_room && !queue.waiting.is_empty() && !queue.lined_up {
+        let has_room = queue.on_wire < self.scheduling.per_destination;
+        if has_room && !queue.turns.is_empty() && !queue.lined_up {
             queue.lined_up = true;
             self.ready.push_back(destination);
         }
     }
 
+    fn start_next(&mut self, now: Instant) -> Option<FetchId> {
+        loop {
+            let destination = self.ready.pop_front()?;
+            let Some(queue) = self.destinations.get_mut(&destination) else { continue };
+            queue.lined_up = false;
+            let next = queue.next();
+            let is_waiting = |id: &FetchId| self.fetches.contains_key(id);
+            if next.as_ref().is_some_and(is_waiting) {
+                queue.on_wire += 1;
+            }
+            self.line_up(destination);
+            self.remove_if_empty(destination);
+            let Some(id) = next else { continue };
+            // One that was cancelled meanwhile is not there.
+            let Some(fetch) = self.fetches.get_mut(&id) else { continue };
+            fetch.state = State::Started(now);
+            self.on_wire += 1;
+            self.reset_alarm(id);
+            return Some(id);
+        }
+    }
+
     /// Keepalive fetches go on, with their lifetime; others are stopped.
     fn terminate(&mut self, group: GroupId, now: Instant) {
-        let Entry::Occupied(mut entry) = self.groups.entry(group) else { return };
-        if entry.get().gone.is_some() {
+        let Some(members) = self.groups.get_mut(&group) else { return };
+        if members.gone.replace(members.gone.unwrap_or(now)).is_some() {
             return;
         }
-        entry.get_mut().gone = Some(now);
-        let mut members: Vec<_> = entry.get().unfinished.iter().copied().collect();
-        members.sort_unstable();
-        for id in members {
-            let Some(fetch) = self.fetches.get_mut(&id) else { continue };
-            if !fetch.keepalive {
+        for id in self.members(group) {
+            if self.fetches.get(&id).is_some_and(|fetch| !fetch.keepalive) {
                 self.cancel(id, AbandonReason::Terminated.into());
-            } else if let Some(started) = &mut fetch.started {
-                self.deadlines.remove(&(started.deadline, id));
-                let (deadline, kind) = deadline(&self.timeouts, started.at, Some(now));
-                started.deadline = deadline;
-                self.deadlines.insert((deadline, id), kind);
+            } else {
+                self.release(id);
+                self.reset_alarm(id);
             }
+        }
+    }
+
+    /// Sets the next moment that matters to a fetch, from all there is to know about it.
+    fn reset_alarm(&mut self, id: FetchId) {
+        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        if let Some(at) = fetch.alarm.take() {
+            self.alarms.remove(&(at, id));
+        }
+        let gone = self.groups.get(&fetch.group).and_then(|group| group.gone);
+        let timeouts = &self.timeouts;
+        let alarm = match (fetch.state, self.offline_since) {
+            (State::Started(started), _) => Some(give_up(timeouts, started, gone)),
+            (_, Some(since)) => {
+                let give_up = since.max(fetch.queued) + timeouts.offline;
+                Some((give_up, Alarm::GiveUp(TimeoutKind::Offline)))
+            }
+            (State::Held, None) => Some((fetch.queued + self.scheduling.max_delay, Alarm::Release)),
+            (State::Waiting, None) => None,
+        };
+        if let Some((at, alarm)) = alarm {
+            fetch.alarm = Some(at);
+            self.alarms.insert((at, id), alarm);
+        }
+    }
+
+    fn reset_alarms(&mut self) {
+        for id in self.all_where(|_| true) {
+            self.reset_alarm(id);
         }
     }
 
@@ -267,45 +404,74 @@ impl Dispatcher {
 
     fn forget(&mut self, id: FetchId) {
         let Some(fetch) = self.fetches.remove(&id) else { return };
+        if let Some(at) = fetch.alarm {
+            self.alarms.remove(&(at, id));
+        }
         if let Entry::Occupied(mut entry) = self.groups.entry(fetch.group) {
             entry.get_mut().unfinished.remove(&id);
-            // A group that has gone gets no more fetches; one that lives is made again by its next.
+            // A group that has gone says so with each fetch; one that lives is made again by its next.
             if entry.get().unfinished.is_empty() {
                 entry.remove();
             }
         }
-        let Entry::Occupied(mut entry) = self.destinations.entry(fetch.destination) else { return };
-        let queue = entry.get_mut();
-        if let Some(started) = fetch.started {
-            self.deadlines.remove(&(started.deadline, id));
+        if let State::Started(_) = fetch.state {
             self.on_wire -= 1;
-            queue.on_wire -= 1;
-        } else {
-            queue.waiting.remove(&id);
-        }
-        if queue.waiting.is_empty() && queue.on_wire == 0 {
-            entry.remove();
-        } else {
+            if let Some(queue) = self.destinations.get_mut(&fetch.destination) {
+                queue.on_wire -= 1;
+            }
             self.line_up(fetch.destination);
+            self.remove_if_empty(fetch.destination);
         }
+    }
+
+    fn remove_if_empty(&mut self, destination: Destination) {
+        if let Entry::Occupied(entry) = self.destinations.entry(destination)
+            && entry.get().turns.is_empty()
+            && entry.get().on_wire == 0
+        {
+            entry.remove();
+        }
+    }
+
+    /// A group's unfinished fetches, in order.
+    fn members(&self, group: GroupId) -> Vec<FetchId> {
+        let unfinished = self.groups.get(&group).map(|group| &group.unfinished);
+        sorted(unfinished.into_iter().flatten().copied())
+    }
+
+    fn all_where(&self, condition: impl Fn(&Fetch) -> bool) -> Vec<FetchId> {
+        sorted(self.fetches.iter().filter(|(_, fetch)| condition(fetch)).map(|(id, _)| *id))
     }
 }
 
-/// When a fetch started at `started` is given up, its document having gone at `gone`.
-fn deadline(
-    timeouts: &Timeouts,
-    started: Instant,
-    gone: Option<Instant>,
-) -> (Instant, TimeoutKind) {
-    let whole = (started + timeouts.fetch, TimeoutKind::Fetch);
-    match gone {
-        Some(gone) => {
-            let lifetime =
-                (gone.max(started) + timeouts.after_document, TimeoutKind::AfterDocument);
-            if lifetime.0 < whole.0 { lifetime } else { whole }
+impl Queue {
+    /// The first of the group whose turn it is.
+    fn next(&mut self) -> Option<FetchId> {
+        let group = self.turns.pop_front()?;
+        let Entry::Occupied(mut of_group) = self.waiting.entry(group) else { return None };
+        let id = of_group.get_mut().pop_front();
+        if of_group.get().is_empty() {
+            of_group.remove();
+        } else {
+            self.turns.push_back(group);
         }
-        None => whole,
+        id
     }
+}
+
+fn sorted(ids: impl Iterator<Item = FetchId>) -> Vec<FetchId> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// When a fetch started at `started` is given up, its document having gone at `gone`.
+fn give_up(timeouts: &Timeouts, started: Instant, gone: Option<Instant>) -> (Instant, Alarm) {
+    let whole = (started + timeouts.fetch, TimeoutKind::Fetch);
+    let lifetime =
+        gone.map(|gone| (gone.max(started) + timeouts.after_document, TimeoutKind::AfterDocument));
+    let (at, kind) = lifetime.filter(|lifetime| lifetime.0 < whole.0).unwrap_or(whole);
+    (at, Alarm::GiveUp(kind))
 }
 
 #[cfg(test)]

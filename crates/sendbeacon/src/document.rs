@@ -1,9 +1,6 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Acquire, Ordering::Release},
-};
+use std::sync::Arc;
 
-use crate::{BodyInit, Client, FetchGroup, TypeError};
+use crate::{BodyInit, Client, FetchGroup, TypeError, fetch_group::Flag};
 
 /// A document that can send beacons: its settings object, its fetch group and its place in its
 /// lifecycle.
@@ -15,7 +12,6 @@ use crate::{BodyInit, Client, FetchGroup, TypeError};
 pub struct Document {
     client: Arc<Client>,
     group: FetchGroup,
-    is_fully_active: AtomicBool,
 }
 
 /// How an engine tells what happens to a document. [`Document`] implements it.
@@ -37,6 +33,7 @@ pub trait DocumentLifecycle {
     fn pageshow(&self, persisted: bool);
 
     /// The document was [frozen](https://wicg.github.io/page-lifecycle/): its tasks no longer run.
+    /// Beacons held back go out.
     fn freeze(&self);
 
     /// The document was resumed.
@@ -61,7 +58,7 @@ pub enum VisibilityState {
 
 impl Document {
     pub(crate) fn new(client: Arc<Client>, group: FetchGroup) -> Self {
-        Self { client, group, is_fully_active: AtomicBool::new(true) }
+        Self { client, group }
     }
 
     /// [`navigator.sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon):
@@ -78,8 +75,7 @@ impl Document {
     /// # Errors
     /// The `TypeError` to throw: a URL that does not parse or is not http(s), or a `ReadableStream`.
     pub fn send_beacon(&self, url: &str, data: Option<BodyInit<'_>>) -> Result<bool, TypeError> {
-        let is_fully_active = self.is_fully_active.load(Acquire);
-        self.group.send_beacon(&self.client, url, data, is_fully_active)
+        self.group.send_beacon(&self.client, url, data)
     }
 
     /// The settings object that the next call uses.
@@ -102,25 +98,30 @@ impl Document {
 }
 
 impl DocumentLifecycle for Document {
-    fn visibility_change(&self, _visibility: VisibilityState) {
-        // Every beacon is dispatched at once, so hiding finds none held back.
+    fn visibility_change(&self, visibility: VisibilityState) {
+        match visibility {
+            VisibilityState::Visible => self.group.unset(Flag::Hidden),
+            VisibilityState::Hidden => self.group.flush(Flag::Hidden),
+        }
     }
 
     fn pagehide(&self, persisted: bool) {
         if persisted {
-            self.is_fully_active.store(false, Release);
+            self.group.flush(Flag::Cached);
         }
     }
 
     fn pageshow(&self, _persisted: bool) {
-        self.is_fully_active.store(true, Release);
+        self.group.unset(Flag::Cached);
     }
 
     fn freeze(&self) {
-        // As when hidden.
+        self.group.flush(Flag::Frozen);
     }
 
-    fn resume(&self) {}
+    fn resume(&self) {
+        self.group.unset(Flag::Frozen);
+    }
 
     fn unload(&self) {
         self.group.terminate();

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, OnceLock, atomic::Ordering::Acquire},
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
@@ -16,7 +16,7 @@ use futures_util::{
 };
 use http::StatusCode;
 use sendbeacon_fetch::{
-    AbandonReason, Body, NetworkError, Request, Reservation,
+    AbandonReason, Body, InitiatorType, NetworkError, Request, Reservation,
     beacon::Beacon,
     fetch::{Observation, Observer, Profile},
 };
@@ -24,8 +24,8 @@ use tokio::{sync::mpsc, time::sleep_until};
 
 use crate::{
     Event, EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
-    dispatcher::{self, Action, Destination, Dispatcher},
-    fetch_group::GroupState,
+    dispatcher::{self, Action, Destination, Dispatcher, GroupId},
+    fetch_group::{Flag, GroupState},
     response::{Responder, run_fetch},
     user_agent::Ledgers,
 };
@@ -37,7 +37,11 @@ const BURST: usize = 1024;
 pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
     Fetch(Box<Request>, Option<Reservation>, Responder, Arc<GroupState>),
+    Flush(GroupId),
     GroupTerminated(Arc<GroupState>),
+    ImportantLoads(bool),
+    Online(bool),
+    NetworkChanged,
     /// An engine's own keepalive request is over.
     ReservationReleased,
     /// Drain, then reply. Without a deadline and a reply where the user agent was dropped.
@@ -56,6 +60,8 @@ pub(crate) struct Driver {
     sink: Arc<dyn EventSink>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
+    /// What the sink was told last.
+    is_busy: bool,
     next_id: u64,
     destination_hasher: RandomState,
     queued: HashMap<FetchId, Queued>,
@@ -143,7 +149,7 @@ impl Observer for Teller {
     }
 
     fn document_is_gone(&self) -> bool {
-        self.group.is_terminated.load(Acquire)
+        self.group.is(Flag::Terminated)
     }
 }
 
@@ -161,6 +167,7 @@ impl Driver {
             sink,
             ledgers,
             dispatcher,
+            is_busy: false,
             next_id: 0,
             destination_hasher: RandomState::new(),
             queued: HashMap::new(),
@@ -175,6 +182,7 @@ impl Driver {
         let mut mailbox_is_open = true;
         loop {
             self.act();
+            self.tell_whether_busy();
             let is_over = self.shutdown.is_some() || !mailbox_is_open;
             if is_over && self.is_drained() {
                 return self.finish_shutdown();
@@ -207,7 +215,7 @@ impl Driver {
                     id: self.new_id(),
                     client: Arc::clone(beacon.client()),
                     url: beacon.url().clone(),
-                    initiator_type: sendbeacon_fetch::InitiatorType::Beacon,
+                    initiator_type: InitiatorType::Beacon,
                     keepalive: true,
                     body_length: beacon.body_length(),
                 };
@@ -224,18 +232,35 @@ impl Driver {
                 };
                 self.queue(info, Work::Fetch(request, reservation), Some(responder), group);
             }
+            Message::Flush(group) => self.tell_dispatcher(dispatcher::Event::Flush { group }),
             Message::GroupTerminated(group) => {
-                let event = dispatcher::Event::GroupTerminated { group: group.id };
-                self.dispatcher.handle(event, Instant::now());
+                self.tell_dispatcher(dispatcher::Event::GroupTerminated { group: group.id });
             }
+            Message::ImportantLoads(running) => {
+                self.tell_dispatcher(dispatcher::Event::ImportantLoads(running));
+            }
+            Message::Online(online) => self.tell_dispatcher(dispatcher::Event::Online(online)),
+            Message::NetworkChanged => self.profile.network.network_changed(),
             // It woke the loop, which looks whether a shutdown has drained.
             Message::ReservationReleased => {}
             Message::ShutDown { deadline, reply } => {
                 let shutdown = self.shutdown.get_or_insert_default();
                 shutdown.replies.extend(reply);
                 shutdown.deadline = deadline;
-                self.dispatcher.handle(dispatcher::Event::ShutDown { deadline }, Instant::now());
+                self.tell_dispatcher(dispatcher::Event::ShutDown { deadline });
             }
+        }
+    }
+
+    fn tell_dispatcher(&mut self, event: dispatcher::Event) {
+        self.dispatcher.handle(event, Instant::now());
+    }
+
+    fn tell_whether_busy(&mut self) {
+        let is_busy = !self.dispatcher.is_idle();
+        if is_busy != self.is_busy {
+            self.is_busy = is_busy;
+            let _ = catch_unwind(AssertUnwindSafe(|| self.sink.work_outstanding(is_busy)));
         }
     }
 
@@ -251,19 +276,20 @@ impl Driver {
         responder: Option<Responder>,
         group: Arc<GroupState>,
     ) {
-        let event = dispatcher::Event::Queued {
+        let event = dispatcher::Event::Queued(dispatcher::Queued {
             id: info.id,
             group: group.id,
-            gone: group.is_terminated.load(Acquire),
             destination: self.destination(&info),
             keepalive: info.keepalive,
-        };
+            may_wait: info.initiator_type == InitiatorType::Beacon && !group.is_urgent(),
+            gone: group.is(Flag::Terminated),
+        });
         let id = info.id;
         let teller = Teller { info: Arc::new(info), group, sink: Arc::clone(&self.sink) };
         teller.tell(EventKind::Queued);
         let record = Record { teller, done: false };
         self.queued.insert(id, Queued { work, responder, record });
-        self.dispatcher.handle(event, Instant::now());
+        self.tell_dispatcher(event);
     }
 
     fn destination(&self, info: &FetchInfo) -> Destination {
@@ -326,7 +352,7 @@ impl Driver {
 
     fn ended(&mut self, ended: Result<Ended, Aborted>) {
         let Ok(Ended { id, result }) = ended else { return };
-        self.dispatcher.handle(dispatcher::Event::Finished { id }, Instant::now());
+        self.tell_dispatcher(dispatcher::Event::Finished { id });
         let Some(running) = self.running.remove(&id) else { return };
         let outcome = match result {
             Ok(Ok(status)) => Outcome::Delivered { status },

@@ -16,6 +16,10 @@ use crate::FetchId;
 pub trait EventSink: Send + Sync {
     /// Takes one event.
     fn event(&self, event: Event);
+
+    /// Whether there is anything unfinished, told when it changes: an app may hold a wake lock from
+    /// `true` to `false`.
+    fn work_outstanding(&self, _outstanding: bool) {}
 }
 
 /// The default sink: nobody listens.

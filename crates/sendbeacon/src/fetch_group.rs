@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire},
+        atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire},
     },
 };
 
@@ -34,7 +34,38 @@ pub struct FetchGroup {
 /// What the network side knows of a group.
 pub(crate) struct GroupState {
     pub(crate) id: GroupId,
-    pub(crate) is_terminated: AtomicBool,
+    flags: AtomicU8,
+}
+
+/// Why a document's beacons must not be held back, or no more be made.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Flag {
+    Hidden = 1,
+    Frozen = 2,
+    /// In the back/forward cache: not fully active.
+    Cached = 4,
+    Terminated = 8,
+}
+
+impl GroupState {
+    /// Sets the flag, and says whether it was set before.
+    pub(crate) fn set(&self, flag: Flag) -> bool {
+        self.flags.fetch_or(flag as u8, AcqRel) & flag as u8 != 0
+    }
+
+    pub(crate) fn unset(&self, flag: Flag) {
+        self.flags.fetch_and(!(flag as u8), AcqRel);
+    }
+
+    pub(crate) fn is(&self, flag: Flag) -> bool {
+        self.flags.load(Acquire) & flag as u8 != 0
+    }
+
+    /// Whether nothing of the document may be held back.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.flags.load(Acquire) != 0
+    }
 }
 
 impl FetchGroup {
@@ -43,7 +74,7 @@ impl FetchGroup {
         ledger: Arc<Ledger>,
         mailbox: mpsc::UnboundedSender<Message>,
     ) -> Self {
-        let state = Arc::new(GroupState { id, is_terminated: AtomicBool::new(false) });
+        let state = Arc::new(GroupState { id, flags: AtomicU8::new(0) });
         Self { state, ledger, mailbox }
     }
 
@@ -109,14 +140,29 @@ impl FetchGroup {
     /// [Terminates](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate) the group, once:
     /// keepalive requests go on, others are stopped, and new ones are refused.
     pub fn terminate(&self) {
-        if !self.state.is_terminated.swap(true, AcqRel) {
+        if !self.state.set(Flag::Terminated) {
             // If the network side has gone there is nothing left to terminate.
             let _ = self.mailbox.send(Message::GroupTerminated(Arc::clone(&self.state)));
         }
     }
 
     pub(crate) fn is_terminated(&self) -> bool {
-        self.state.is_terminated.load(Acquire)
+        self.state.is(Flag::Terminated)
+    }
+
+    fn is_fully_active(&self) -> bool {
+        !self.is_terminated() && !self.state.is(Flag::Cached)
+    }
+
+    /// Sets a flag that lets nothing be held back any more, and what is goes out.
+    pub(crate) fn flush(&self, flag: Flag) {
+        if !self.state.set(flag) {
+            let _ = self.mailbox.send(Message::Flush(self.state.id));
+        }
+    }
+
+    pub(crate) fn unset(&self, flag: Flag) {
+        self.state.unset(flag);
     }
 
     pub(crate) fn send_beacon(
@@ -124,12 +170,11 @@ impl FetchGroup {
         client: &Arc<Client>,
         url: &str,
         data: Option<BodyInit<'_>>,
-        is_fully_active: bool,
     ) -> Result<bool, TypeError> {
         let beacon = send_beacon(client, &self.ledger, &SystemRandom, url, data)?;
         // NB: the Beacon text does not ask whether the document is fully active; Chromium and WebKit
         // answer false where it is not, after the errors.
-        let Some(beacon) = beacon.filter(|_| is_fully_active && !self.is_terminated()) else {
+        let Some(beacon) = beacon.filter(|_| self.is_fully_active()) else {
             return Ok(false);
         };
         let message = Message::Beacon(beacon, Arc::clone(&self.state));

@@ -69,7 +69,7 @@ pub use sendbeacon_net as net;
 pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 
 pub use self::{
-    dispatcher::{FetchId, Timeouts, WireLimits},
+    dispatcher::{FetchId, Scheduling, Timeouts},
     document::{Document, DocumentLifecycle, VisibilityState},
     event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},
     fetch_group::{FetchGroup, KeepaliveReservation},

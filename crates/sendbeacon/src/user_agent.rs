@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    Client, Document, EventSink, FetchGroup, ShutdownReport, Timeouts, WireLimits,
+    Client, Document, EventSink, FetchGroup, Scheduling, ShutdownReport, Timeouts,
     dispatcher::{Dispatcher, GroupId},
     driver::{Driver, Message, Reply},
 };
@@ -64,6 +64,29 @@ impl UserAgent {
         FetchGroup::new(id, self.ledgers.open(self.limits), self.mailbox.clone())
     }
 
+    /// Says whether loads run that matter to the user now (a navigation, say). While they do, beacons
+    /// let them go first, for [`Scheduling::max_delay`] at most, and not at all when their document is
+    /// hidden, frozen or gone. Default: none do.
+    pub fn important_loads(&self, running: bool) {
+        self.tell(Message::ImportantLoads(running));
+    }
+
+    /// Says whether there is a network. While there is none nothing is started; what has waited for
+    /// [`Timeouts::offline`] fails. Default: there is one.
+    pub fn set_online(&self, online: bool) {
+        self.tell(Message::Online(online));
+    }
+
+    /// Says that the network is another one: idle connections are of no use any more.
+    pub fn network_changed(&self) {
+        self.tell(Message::NetworkChanged);
+    }
+
+    fn tell(&self, message: Message) {
+        // If the network side has gone it does not matter any more.
+        let _ = self.mailbox.send(message);
+    }
+
     /// Drains: refuses new beacons, stops what has no keepalive flag, starts everything queued, waits
     /// until all is done or `deadline` has passed, and says what became of each keepalive fetch that
     /// was unfinished.
@@ -96,14 +119,14 @@ impl UserAgent {
         // A deadline beyond the clock's end is none.
         let deadline = Instant::now().checked_add(deadline);
         // If the network side has gone, the reply is dropped and its receiver knows.
-        let _ = self.mailbox.send(Message::ShutDown { deadline, reply: Some(reply) });
+        self.tell(Message::ShutDown { deadline, reply: Some(reply) });
     }
 }
 
 impl Drop for UserAgent {
     fn drop(&mut self) {
         self.ledgers.close();
-        let _ = self.mailbox.send(Message::ShutDown { deadline: None, reply: None });
+        self.tell(Message::ShutDown { deadline: None, reply: None });
     }
 }
 
@@ -160,7 +183,7 @@ pub struct UserAgentBuilder {
     sink: Arc<dyn EventSink>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
-    wire_limits: WireLimits,
+    scheduling: Scheduling,
     timeouts: Timeouts,
 }
 
@@ -174,7 +197,7 @@ impl UserAgentBuilder {
             sink: Arc::new(()),
             runtime: None,
             limits: KeepaliveLimits::default(),
-            wire_limits: WireLimits::default(),
+            scheduling: Scheduling::default(),
             timeouts: Timeouts::default(),
         }
     }
@@ -272,9 +295,9 @@ impl UserAgentBuilder {
         self
     }
 
-    /// How many fetches are on the wire at once.
-    pub fn wire_limits(mut self, limits: WireLimits) -> Self {
-        self.wire_limits = limits;
+    /// What is started when.
+    pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
+        self.scheduling = scheduling;
         self
     }
 
@@ -296,7 +319,7 @@ impl UserAgentBuilder {
             Arc::new(self.profile),
             self.sink,
             Arc::clone(&ledgers),
-            Dispatcher::new(self.timeouts, self.wire_limits),
+            Dispatcher::new(self.timeouts, self.scheduling),
         );
         match self.runtime {
             Some(handle) => drop(handle.spawn(driver.run())),

@@ -182,3 +182,24 @@ async fn idle_connections_are_closed_with_the_network_but_not_those_in_use() {
     assert_eq!(read(in_use.body).await.unwrap(), b"a");
     server.wait_for_closed(2).await;
 }
+
+#[tokio::test]
+async fn connection_is_not_reused_after_the_network_has_changed() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().build();
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+    network.network_changed();
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn connection_of_its_own_is_made_for_a_request_that_asks_for_one() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().build();
+    let mut request = post(&server.url("/"), "x");
+    send(&network, request.clone()).await.unwrap();
+    request.force_new_connection = true;
+    send(&network, request).await.unwrap();
+    assert_eq!(server.connections(), 2);
+}

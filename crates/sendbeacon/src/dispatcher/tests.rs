@@ -8,8 +8,8 @@ struct World {
 }
 
 impl World {
-    fn new(limits: WireLimits) -> Self {
-        Self { dispatcher: Dispatcher::new(Timeouts::default(), limits), now: Instant::now() }
+    fn new(scheduling: Scheduling) -> Self {
+        Self { dispatcher: Dispatcher::new(Timeouts::default(), scheduling), now: Instant::now() }
     }
 
     fn queue(&mut self, id: u64, group: u64, destination: u64) {
@@ -17,8 +17,9 @@ impl World {
     }
 
     fn queue_with(&mut self, id: u64, group: u64, destination: u64, keepalive: bool) {
-        let (group, destination) = (GroupId(group), Destination(destination));
-        self.handle(Event::Queued { id: FetchId(id), group, gone: false, destination, keepalive });
+        let (id, group, destination) = (FetchId(id), GroupId(group), Destination(destination));
+        let (may_wait, gone) = (keepalive, false);
+        self.handle(Event::Queued(Queued { id, group, destination, keepalive, may_wait, gone }));
     }
 
     fn handle(&mut self, event: Event) {
@@ -50,8 +51,8 @@ impl World {
     }
 }
 
-fn limits(per_destination: usize, overall: usize) -> WireLimits {
-    WireLimits { per_destination, overall }
+fn limits(per_destination: usize, overall: usize) -> Scheduling {
+    Scheduling { per_destination, overall, ..Scheduling::default() }
 }
 
 fn timed_out(id: u64, kind: TimeoutKind, seconds: u32) -> Action {
@@ -60,7 +61,7 @@ fn timed_out(id: u64, kind: TimeoutKind, seconds: u32) -> Action {
 
 #[test]
 fn a_fetch_starts_at_once_and_an_idle_dispatcher_has_no_timeout() {
-    let mut world = World::new(WireLimits::default());
+    let mut world = World::new(Scheduling::default());
     assert_eq!(world.dispatcher.next_timeout(), None);
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);
@@ -123,7 +124,7 @@ fn the_lifetime_runs_from_the_later_of_document_gone_and_dispatch() {
 
 #[test]
 fn the_lifetime_does_not_prolong_the_whole_fetch() {
-    let mut world = World::new(WireLimits::default());
+    let mut world = World::new(Scheduling::default());
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);
     world.now += SECOND * 290;
@@ -163,7 +164,7 @@ fn shutdown_starts_everything_in_turn_and_gives_up_at_the_deadline() {
 
 #[test]
 fn shutdown_waits_for_nothing_without_keepalive() {
-    let mut world = World::new(WireLimits::default());
+    let mut world = World::new(Scheduling::default());
     world.queue_with(1, 1, 1, false);
     world.queue(2, 1, 1);
     assert_eq!(world.started(), [1, 2]);
@@ -188,10 +189,81 @@ fn an_end_that_was_already_told_is_ignored() {
 
 #[test]
 fn a_fetch_handed_over_while_its_document_went_has_the_lifetime_too() {
-    let mut world = World::new(WireLimits::default());
-    let (group, destination) = (GroupId(1), Destination(1));
+    let mut world = World::new(Scheduling::default());
+    let (id, group, destination) = (FetchId(1), GroupId(1), Destination(1));
     world.handle(Event::GroupTerminated { group });
-    world.handle(Event::Queued { id: FetchId(1), group, gone: true, destination, keepalive: true });
+    let (keepalive, may_wait, gone) = (true, true, true);
+    world.handle(Event::ImportantLoads(true));
+    world.handle(Event::Queued(Queued { id, group, destination, keepalive, may_wait, gone }));
     assert_eq!(world.started(), [1]);
     assert_eq!(world.wait(), SECOND * 30);
+}
+
+#[test]
+fn documents_take_turns() {
+    let mut world = World::new(limits(1, 8));
+    for id in 1..=3 {
+        world.queue(id, 1, 1);
+    }
+    world.queue(4, 2, 1);
+    world.queue(5, 3, 1);
+    let mut order = Vec::new();
+    for _ in 1..=5 {
+        let started = world.started();
+        world.finish(started[0]);
+        order.extend(started);
+    }
+    assert_eq!(order, [1, 4, 5, 2, 3]);
+}
+
+#[test]
+fn important_loads_go_first_for_a_while() {
+    let mut world = World::new(Scheduling::default());
+    world.handle(Event::ImportantLoads(true));
+    world.queue(1, 1, 1);
+    world.queue_with(2, 1, 1, false);
+    assert_eq!(world.started(), [2], "only beacons are held back");
+    assert_eq!(world.wait(), SECOND * 2);
+    assert_eq!(world.started(), [1]);
+    world.queue(3, 1, 1);
+    assert_eq!(world.started(), []);
+    world.handle(Event::ImportantLoads(false));
+    assert_eq!(world.started(), [3]);
+}
+
+#[test]
+fn what_is_held_back_goes_out_when_its_document_is_hidden_or_gone_and_at_shutdown() {
+    let mut world = World::new(Scheduling::default());
+    world.handle(Event::ImportantLoads(true));
+    for group in 1..=3 {
+        world.queue(group, group, 1);
+    }
+    world.handle(Event::Flush { group: GroupId(2) });
+    assert_eq!(world.started(), [2]);
+    world.handle(Event::GroupTerminated { group: GroupId(1) });
+    assert_eq!(world.started(), [1]);
+    world.handle(Event::ShutDown { deadline: None });
+    assert_eq!(world.started(), [3]);
+    world.queue(4, 3, 1);
+    assert_eq!(world.started(), [4]);
+}
+
+#[test]
+fn nothing_starts_offline_and_what_waits_too_long_is_given_up() {
+    let mut world = World::new(Scheduling::default());
+    world.queue(1, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.handle(Event::Online(false));
+    world.queue(2, 1, 1);
+    world.now += SECOND * 40;
+    world.queue(3, 1, 1);
+    assert_eq!(world.started(), []);
+    world.handle(Event::Online(false));
+    assert_eq!(world.wait(), SECOND * 20);
+    assert_eq!(world.actions(), [timed_out(2, TimeoutKind::Offline, 60)]);
+    world.handle(Event::Online(true));
+    assert_eq!(world.started(), [3]);
+    // What was on the wire keeps its own limits.
+    assert_eq!(world.wait(), SECOND * 240);
+    assert_eq!(world.actions(), [timed_out(1, TimeoutKind::Fetch, 300)]);
 }

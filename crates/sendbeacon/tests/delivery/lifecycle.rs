@@ -1,0 +1,156 @@
+//! A document's lifecycle, in any order.
+
+use std::{sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use sendbeacon::{Client, Document, DocumentLifecycle, Inflight, VisibilityState};
+use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+use url::Url;
+
+use crate::browser::Browser;
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Visibility(VisibilityState),
+    Pagehide(bool),
+    Pageshow(bool),
+    Freeze,
+    Resume,
+    Unload,
+    ProcessGone,
+    Send,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => Just(Step::Visibility(VisibilityState::Hidden)),
+        1 => Just(Step::Visibility(VisibilityState::Visible)),
+        2 => any::<bool>().prop_map(Step::Pagehide),
+        2 => any::<bool>().prop_map(Step::Pageshow),
+        1 => Just(Step::Freeze),
+        1 => Just(Step::Resume),
+        1 => Just(Step::Unload),
+        1 => Just(Step::ProcessGone),
+        8 => Just(Step::Send),
+    ]
+}
+
+/// What a document is, as far as `sendBeacon()` can tell.
+#[derive(Default)]
+struct Model {
+    cached: bool,
+    gone: bool,
+}
+
+impl Model {
+    /// Takes a step, and says what a call returns.
+    fn take(&mut self, step: Step) -> Option<bool> {
+        match step {
+            Step::Pagehide(persisted) => self.cached |= persisted,
+            Step::Pageshow(_) => self.cached = false,
+            Step::Unload | Step::ProcessGone => self.gone = true,
+            Step::Visibility(_) | Step::Freeze | Step::Resume => {}
+            Step::Send => return Some(!self.cached && !self.gone),
+        }
+        None
+    }
+}
+
+fn take(document: &Document, step: Step) -> Option<bool> {
+    match step {
+        Step::Visibility(visibility) => document.visibility_change(visibility),
+        Step::Pagehide(persisted) => document.pagehide(persisted),
+        Step::Pageshow(persisted) => document.pageshow(persisted),
+        Step::Freeze => document.freeze(),
+        Step::Resume => document.resume(),
+        Step::Unload => document.unload(),
+        Step::ProcessGone => document.process_gone(),
+        Step::Send => return Some(document.send_beacon("/b", Some("x".into())).unwrap()),
+    }
+    None
+}
+
+fn browser() -> Browser {
+    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    Browser::with(|builder| builder.network(network))
+}
+
+fn page() -> Client {
+    Client::new(Url::parse("http://a.test/").unwrap(), 1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_call_answers_as_the_model_does_and_every_true_gets_its_outcome(
+        steps in proptest::collection::vec(step(), 1..40),
+        loads_at in 0usize..40,
+    ) {
+        let browser = browser();
+        let document = browser.agent.document(page());
+        let (mut model, mut accepted) = (Model::default(), 0);
+        for (at, step) in steps.into_iter().enumerate() {
+            if at == loads_at {
+                browser.agent.important_loads(true);
+            }
+            let answer = take(&document, step);
+            prop_assert_eq!(answer, model.take(step));
+            accepted += usize::from(answer == Some(true));
+        }
+        browser.agent.shutdown_blocking(LONG);
+        prop_assert_eq!(browser.events.outcomes().len(), accepted);
+        prop_assert_eq!(document.fetch_group().inflight(), Inflight::default());
+    }
+}
+
+#[test]
+fn events_of_several_threads_lose_nothing() {
+    let browser = browser();
+    let document = browser.agent.document(page());
+    let accepted: usize = std::thread::scope(|scope| {
+        let sender = || (0..500).filter(|_| take(&document, Step::Send) == Some(true)).count();
+        let senders = [scope.spawn(sender), scope.spawn(sender)];
+        scope.spawn(|| {
+            for _ in 0..200 {
+                document.pagehide(true);
+                document.pageshow(true);
+                document.visibility_change(VisibilityState::Hidden);
+            }
+            document.unload();
+        });
+        senders.map(|sender| sender.join().unwrap()).into_iter().sum()
+    });
+    browser.agent.shutdown_blocking(LONG);
+    assert_eq!(browser.events.outcomes().len(), accepted);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+}
+
+#[test]
+fn ten_thousand_documents_may_go_at_once() {
+    let browser = browser();
+    let documents: Vec<_> = (0..10_000).map(|_| browser.agent.document(page())).collect();
+    for document in &documents {
+        assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
+    }
+    drop(documents);
+    browser.agent.shutdown_blocking(LONG);
+    assert_eq!(browser.events.outcomes().len(), 10_000);
+}
+
+#[tokio::test]
+async fn important_loads_hold_back_until_the_document_is_hidden() {
+    let browser = browser();
+    browser.agent.important_loads(true);
+    let [hidden, other] = [(); 2].map(|()| browser.agent.document(page()));
+    assert_eq!(other.send_beacon("/other", None), Ok(true));
+    assert_eq!(hidden.send_beacon("/hidden", None), Ok(true));
+    hidden.visibility_change(VisibilityState::Hidden);
+    assert_eq!(hidden.send_beacon("/hidden", None), Ok(true));
+    browser.events.wait_for(2).await;
+    browser.agent.shutdown(LONG).await;
+    let paths: Vec<_> = browser.events.outcomes().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, ["/hidden", "/hidden", "/other"]);
+}
