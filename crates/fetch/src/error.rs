@@ -184,6 +184,9 @@ pub enum TimeoutKind {
     /// Name resolution, connecting and the TLS handshake.
     #[error("connecting")]
     Connect,
+    /// From the last byte of a request to the head of its response.
+    #[error("the answer")]
+    ResponseHead,
     /// The whole fetch, from its first dispatch to the end of the response.
     #[error("the whole fetch")]
     Fetch,
@@ -208,6 +211,12 @@ pub enum AbandonReason {
     /// The fetch group was terminated and the request has no keepalive flag.
     #[error("its document was unloaded and it has no keepalive flag")]
     Terminated,
+    /// The embedder aborted the fetch group.
+    #[error("its fetch group was aborted")]
+    Aborted,
+    /// The data of the origin that made it was cleared.
+    #[error("the site data of its origin was cleared")]
+    SiteDataCleared,
     /// Nobody waits for the response any more and the request has no keepalive flag.
     #[error("nobody waits for it and it has no keepalive flag")]
     Unwanted,

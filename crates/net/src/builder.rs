@@ -15,6 +15,7 @@ pub struct HyperNetworkBuilder {
     root_certificates: Vec<CertificateDer<'static>>,
     host_map: HashMap<Box<str>, IpAddr>,
     connect_timeout: Duration,
+    response_head_timeout: Duration,
     idle_timeout: Duration,
     max_idle_per_key: usize,
 }
@@ -25,6 +26,7 @@ impl Default for HyperNetworkBuilder {
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
             connect_timeout: Duration::from_secs(30),
+            response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),
             max_idle_per_key: 6,
         }
@@ -58,6 +60,14 @@ impl HyperNetworkBuilder {
         self
     }
 
+    /// How long a server may take from when it is given a request to when the head of its response
+    /// is there. 120 seconds unless set.
+    #[must_use]
+    pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
+        self.response_head_timeout = timeout;
+        self
+    }
+
     /// How long a connection may sit idle and still be reused. 2 seconds unless set.
     ///
     /// A server that says `Keep-Alive: timeout=N` can shorten this, not lengthen it. The longer a
@@ -88,6 +98,7 @@ impl HyperNetworkBuilder {
                 tls: Tls::new(self.root_certificates),
             },
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle_per_key)),
+            response_head_timeout: self.response_head_timeout,
         }
     }
 }

@@ -48,16 +48,17 @@ mod request;
 mod resolve;
 mod tls;
 
-use std::{error::Error, fmt, iter, sync::Arc};
+use std::{error::Error, fmt, iter, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use sendbeacon_fetch::{
-    NetworkError,
+    NetworkError, TimeoutKind,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
+use tokio::time::timeout;
 
 use self::{
     body::Body,
@@ -78,6 +79,7 @@ const MAX_CONNECTIONS_PER_REQUEST: usize = 3;
 pub struct HyperNetwork {
     connector: Connector,
     pool: Arc<Pool>,
+    response_head_timeout: Duration,
 }
 
 impl HyperNetwork {
@@ -99,9 +101,14 @@ impl HyperNetwork {
                 Some(connection) => connection,
                 None => self.connector.connect(&key).await?,
             };
-            match connection.sender.try_send_request(unsent).await {
-                Ok(response) => return self.response(key, connection, response),
-                Err(mut error) => match error.take_message() {
+            let answer = connection.sender.try_send_request(unsent);
+            let after = self.response_head_timeout;
+            match timeout(after, answer).await {
+                Err(_) => {
+                    return Err(NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
+                }
+                Ok(Ok(response)) => return self.response(key, connection, response),
+                Ok(Err(mut error)) => match error.take_message() {
                     // Not a byte of it was written, so it may be sent again.
                     Some(request) => unsent = request,
                     None => return Err(protocol_error(&error.into_error())),

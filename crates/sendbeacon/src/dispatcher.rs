@@ -80,6 +80,10 @@ pub(crate) enum Event {
     /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
     /// its document has gone.
     GroupTerminated { group: GroupId },
+    /// The embedder wants this fetch to end.
+    Abandon { id: FetchId, reason: AbandonReason },
+    /// As [`Abandon`](Self::Abandon), every fetch of the group.
+    AbandonGroup { group: GroupId, reason: AbandonReason },
     /// Important loads run, or no longer.
     ImportantLoads(bool),
     /// The network is there, or not.
@@ -210,6 +214,12 @@ impl Dispatcher {
                 }
             }
             Event::GroupTerminated { group } => self.terminate(group, now),
+            Event::Abandon { id, reason } => self.cancel(id, reason.into()),
+            Event::AbandonGroup { group, reason } => {
+                for id in self.members(group) {
+                    self.cancel(id, reason.into());
+                }
+            }
             Event::ImportantLoads(running) => {
                 self.important_loads = running;
                 if !running {
@@ -398,8 +408,10 @@ impl Dispatcher {
     }
 
     fn cancel(&mut self, id: FetchId, error: NetworkError) {
-        self.forget(id);
-        self.cancels.push_back((id, error));
+        if self.fetches.contains_key(&id) {
+            self.forget(id);
+            self.cancels.push_back((id, error));
+        }
     }
 
     fn forget(&mut self, id: FetchId) {

@@ -16,7 +16,7 @@ use futures_util::{
 };
 use http::StatusCode;
 use sendbeacon_fetch::{
-    AbandonReason, Body, InitiatorType, NetworkError, Request, Reservation,
+    AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation,
     beacon::Beacon,
     fetch::{Observation, Observer, Profile},
 };
@@ -39,6 +39,8 @@ pub(crate) enum Message {
     Fetch(Box<Request>, Option<Reservation>, Responder, Arc<GroupState>),
     Flush(GroupId),
     GroupTerminated(Arc<GroupState>),
+    Abort(GroupId),
+    ClearSiteData(Origin),
     ImportantLoads(bool),
     Online(bool),
     NetworkChanged,
@@ -236,6 +238,11 @@ impl Driver {
             Message::GroupTerminated(group) => {
                 self.tell_dispatcher(dispatcher::Event::GroupTerminated { group: group.id });
             }
+            Message::Abort(group) => {
+                let reason = AbandonReason::Aborted;
+                self.tell_dispatcher(dispatcher::Event::AbandonGroup { group, reason });
+            }
+            Message::ClearSiteData(origin) => self.clear_site_data(&origin),
             Message::ImportantLoads(running) => {
                 self.tell_dispatcher(dispatcher::Event::ImportantLoads(running));
             }
@@ -254,6 +261,19 @@ impl Driver {
 
     fn tell_dispatcher(&mut self, event: dispatcher::Event) {
         self.dispatcher.handle(event, Instant::now());
+    }
+
+    fn clear_site_data(&mut self, origin: &Origin) {
+        let queued = self.queued.values().map(|queued| &queued.record);
+        let records = queued.chain(self.running.values().map(|running| &running.record));
+        let is_of_origin = |info: &&Arc<FetchInfo>| info.client.origin == *origin;
+        let infos = records.map(|record| &record.teller.info).filter(is_of_origin);
+        let mut ids: Vec<_> = infos.map(|info| info.id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            let reason = AbandonReason::SiteDataCleared;
+            self.tell_dispatcher(dispatcher::Event::Abandon { id, reason });
+        }
     }
 
     fn tell_whether_busy(&mut self) {

@@ -146,6 +146,13 @@ impl FetchGroup {
         }
     }
 
+    /// Gives up everything that is unfinished, keepalive or not, and refuses new requests: what
+    /// [termination](Self::terminate) is not.
+    pub fn abort(&self) {
+        self.terminate();
+        let _ = self.mailbox.send(Message::Abort(self.state.id));
+    }
+
     pub(crate) fn is_terminated(&self) -> bool {
         self.state.is(Flag::Terminated)
     }

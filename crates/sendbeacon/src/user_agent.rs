@@ -9,7 +9,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
-    KeepaliveLimits, Ledger,
+    KeepaliveLimits, Ledger, Origin,
     fetch::Profile,
     host::{
         AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
@@ -80,6 +80,13 @@ impl UserAgent {
     /// Says that the network is another one: idle connections are of no use any more.
     pub fn network_changed(&self) {
         self.tell(Message::NetworkChanged);
+    }
+
+    /// Forgets what documents of `origin` have sent and is unfinished: it is given up, with
+    /// [`AbandonReason::SiteDataCleared`](crate::AbandonReason::SiteDataCleared) as its outcome. Cookies
+    /// and the rest of the origin's data are in the engine's own stores.
+    pub fn clear_site_data(&self, origin: &Origin) {
+        self.tell(Message::ClearSiteData(origin.clone()));
     }
 
     fn tell(&self, message: Message) {

@@ -147,3 +147,13 @@ async fn scheme_without_connections_cannot_be_sent() {
     let error = send(&builder().build(), post("ftp://a.test/", "x")).await.unwrap_err();
     assert!(matches!(error, NetworkError::Unsendable(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn server_that_does_not_answer_in_time_is_a_timeout_and_loses_its_connection() {
+    let server = RecordingServer::start(|_| Behavior::Hang).await;
+    let after = Duration::from_millis(50);
+    let network = builder().response_head_timeout(after).build();
+    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+    assert_eq!(error, NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
+    server.wait_for_closed(1).await;
+}

@@ -267,3 +267,17 @@ fn nothing_starts_offline_and_what_waits_too_long_is_given_up() {
     assert_eq!(world.wait(), SECOND * 240);
     assert_eq!(world.actions(), [timed_out(1, TimeoutKind::Fetch, 300)]);
 }
+
+#[test]
+fn an_abandoned_group_keeps_nothing() {
+    let mut world = World::new(limits(1, 8));
+    world.queue(1, 1, 1);
+    world.queue(2, 1, 1);
+    world.queue(3, 2, 1);
+    assert_eq!(world.started(), [1]);
+    let reason = AbandonReason::Aborted;
+    world.handle(Event::AbandonGroup { group: GroupId(1), reason });
+    world.handle(Event::Abandon { id: FetchId(2), reason });
+    let aborted = |id| Action::Cancel(FetchId(id), reason.into());
+    assert_eq!(world.actions(), [aborted(1), aborted(2), Action::Start(FetchId(3))]);
+}

@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
-use sendbeacon::{Client, Document, DocumentLifecycle, Inflight, VisibilityState};
+use sendbeacon::{
+    AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Outcome,
+    VisibilityState,
+    host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
+};
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
 use url::Url;
 
@@ -153,4 +157,35 @@ async fn important_loads_hold_back_until_the_document_is_hidden() {
     browser.agent.shutdown(LONG).await;
     let paths: Vec<_> = browser.events.outcomes().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/hidden", "/hidden", "/other"]);
+}
+
+#[tokio::test]
+async fn an_abort_and_cleared_site_data_end_what_is_under_way() {
+    let browser = Browser::with(|builder| builder.network(Arc::new(NeverAnswers)));
+    let [aborted, cleared, other] = ["http://a.test/", "http://b.test/", "http://b.test:81/"]
+        .map(|url| browser.agent.document(Client::new(Url::parse(url).unwrap(), 1)));
+    for document in [&aborted, &cleared, &other] {
+        assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
+    }
+    aborted.fetch_group().abort();
+    assert_eq!(aborted.send_beacon("/b", None), Ok(false));
+    browser.agent.clear_site_data(&cleared.client().origin);
+    let outcomes = browser.events.wait_for(2).await;
+    let failed = |reason: AbandonReason| Outcome::Failed(NetworkError::Abandoned(reason));
+    assert_eq!(outcomes[0].1, failed(AbandonReason::Aborted));
+    assert_eq!(outcomes[1].1, failed(AbandonReason::SiteDataCleared));
+    assert_eq!(cleared.fetch_group().inflight(), Inflight::default());
+    assert_eq!(other.fetch_group().inflight().requests, 1);
+    assert_eq!(cleared.send_beacon("/b", None), Ok(true), "the document lives");
+}
+
+struct NeverAnswers;
+
+impl Network for NeverAnswers {
+    fn http_network_fetch(
+        &self,
+        _: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
+        Box::pin(std::future::pending())
+    }
 }
