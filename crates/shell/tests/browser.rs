@@ -86,8 +86,16 @@ async fn the_documents_policies_and_base_url_reach_its_beacons() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_content_security_policy_blocks_what_script_was_told_is_on_its_way() {
-    let html = "<script>navigator.sendBeacon('is-' + navigator.sendBeacon('blocked'))</script>";
-    let allowed = "connect-src http://127.0.0.1:*/dir/is-true";
+    let html = "<script>
+        // The violation is told later: until then the page is not idle.
+        const waiting = setInterval(() => {}, 5);
+        document.addEventListener('securitypolicyviolation', event => {
+            clearInterval(waiting);
+            navigator.sendBeacon([answer, event.effectiveDirective, event.blockedURI.slice(-7)].join('-'));
+        });
+        const answer = navigator.sendBeacon('blocked');
+    </script>";
+    let allowed = "connect-src http://127.0.0.1:*/dir/true-connect-src-blocked";
     let server = RecordingServer::start(site(html, &[("Content-Security-Policy", allowed)])).await;
     let url = Url::parse(&server.url("/dir/page")).unwrap();
     spawn_blocking(move || {
@@ -101,7 +109,7 @@ async fn a_content_security_policy_blocks_what_script_was_told_is_on_its_way() {
     .await
     .unwrap();
     let posts: Vec<_> = server.requests().into_iter().filter(|it| it.method == "POST").collect();
-    assert_eq!(targets(&posts), ["/dir/is-true"]);
+    assert_eq!(targets(&posts), ["/dir/true-connect-src-blocked"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,14 +130,15 @@ async fn cookies_of_the_page_go_with_its_beacons_and_theirs_come_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fetch_reads_its_response_and_a_navigation_unloads_the_page() {
     let html = "<script>
-        addEventListener('unload', () => navigator.sendBeacon('/unload'));
+        addEventListener('unload', () => navigator.sendBeacon('/unload' + (sessionStorage.visits || 0)));
+        addEventListener('pagehide', () => sessionStorage.visits = 1 + (sessionStorage.visits | 0));
         if (!location.search)
             fetch('data', { method: 'POST', body: 'x' })
                 .then(r => r.text().then(text => { location.href = '?' + r.status + r.type + text.length; }));
     </script>";
     let server = RecordingServer::start(site(html, &[])).await;
     let requests = visit(&server).await;
-    assert_eq!(targets(&requests), ["/dir/data", "/unload", "/unload"]);
+    assert_eq!(targets(&requests), ["/dir/data", "/unload1", "/unload2"]);
     let pages: Vec<_> = server.requests().into_iter().filter(|it| it.method == "GET").collect();
     assert_eq!(targets(&pages), ["/dir/page", "/dir/page?204basic0"]);
 }

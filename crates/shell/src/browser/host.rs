@@ -11,8 +11,10 @@ use sendbeacon::{
 use tokio::{runtime::Handle, task::AbortHandle};
 use url::Url;
 
+use super::Log;
 use crate::page::{
     BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
+    RealmId, TaskQueue,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -33,6 +35,7 @@ pub(super) struct Host {
     of_response: Client,
     runtime: Handle,
     cookies: Arc<MemoryCookieStore>,
+    log: Arc<Log>,
     fetches: RefCell<HashMap<u64, AbortHandle>>,
     pub(super) navigation: RefCell<Option<Url>>,
     pub(super) calls: RefCell<Vec<Call>>,
@@ -43,6 +46,7 @@ impl Host {
         document: Document,
         runtime: Handle,
         cookies: Arc<MemoryCookieStore>,
+        log: Arc<Log>,
     ) -> Rc<Self> {
         let of_response = Client::clone(document.client());
         Rc::new(Self {
@@ -50,6 +54,7 @@ impl Host {
             of_response,
             runtime,
             cookies,
+            log,
             fetches: RefCell::default(),
             navigation: RefCell::default(),
             calls: RefCell::default(),
@@ -106,6 +111,12 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.log.detach(self.of_response.document_id);
+    }
+}
+
 impl PageHost for Host {
     fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String> {
         let document = self.document.borrow();
@@ -141,6 +152,10 @@ impl PageHost for Host {
         if let Some(task) = self.fetches.borrow_mut().remove(&id) {
             task.abort();
         }
+    }
+
+    fn attached(&self, queue: TaskQueue, realm: RealmId) {
+        self.log.attach(self.of_response.document_id, queue, realm);
     }
 
     fn console(&self, level: &str, message: &str) {

@@ -1,10 +1,14 @@
 use std::{
+    collections::HashMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
-use sendbeacon::{Event, EventKind, EventSink, Outcome};
+use sendbeacon::{CspDisposition, CspViolation, Event, EventKind, EventSink, Observation, Outcome};
 use url::Url;
+
+use crate::page::{RealmId, TaskQueue, Violation};
 
 /// A keepalive fetch that is over.
 #[derive(Clone, Debug)]
@@ -16,7 +20,7 @@ pub struct Finished {
     /// How it ended.
     pub outcome: Outcome,
     /// When.
-    pub at: std::time::Instant,
+    pub at: Instant,
 }
 
 impl fmt::Display for Finished {
@@ -32,25 +36,70 @@ impl fmt::Display for Finished {
     }
 }
 
-/// An event sink that remembers how keepalive fetches ended.
-#[derive(Debug, Default)]
-pub struct Log(Mutex<Vec<Finished>>);
+/// The event sink: it remembers how keepalive fetches ended, and tells pages what concerns them.
+#[derive(Default)]
+pub struct Log {
+    finished: Mutex<Vec<Finished>>,
+    /// The realm of each document, by the document's identifier.
+    realms: Mutex<HashMap<u64, (TaskQueue, RealmId)>>,
+}
 
 impl Log {
-    /// Everything so far, in order.
+    /// Everything that is over so far, in order.
     #[must_use]
     pub fn finished(&self) -> Vec<Finished> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.finished).clone()
+    }
+
+    /// From now on the document's events go there.
+    pub(super) fn attach(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {
+        lock(&self.realms).insert(document_id, (queue, realm));
+    }
+
+    /// The document has gone.
+    pub(super) fn detach(&self, document_id: u64) {
+        lock(&self.realms).remove(&document_id);
+    }
+
+    fn fire_violation(&self, document_id: u64, violation: CspViolation) {
+        let Some((queue, realm)) = lock(&self.realms).get(&document_id).cloned() else { return };
+        let violation = Violation {
+            blocked_uri: stripped(violation.blocked_url),
+            effective_directive: violation.effective_directive,
+            original_policy: violation.original_policy,
+            disposition: match violation.disposition {
+                CspDisposition::Enforce => "enforce",
+                CspDisposition::Report => "report",
+            },
+        };
+        queue.post(realm, move |realm| realm.fire_violation(violation));
     }
 }
 
 impl EventSink for Log {
     fn event(&self, event: Event) {
-        let EventKind::Done(outcome) = event.kind else { return };
-        if event.fetch.keepalive {
-            let (url, body_length) = (event.fetch.url.clone(), event.fetch.body_length);
-            let finished = Finished { url, body_length, outcome, at: event.at };
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+        match event.kind {
+            EventKind::Done(outcome) if event.fetch.keepalive => {
+                let (url, body_length) = (event.fetch.url.clone(), event.fetch.body_length);
+                lock(&self.finished).push(Finished { url, body_length, outcome, at: event.at });
+            }
+            EventKind::Observed(Observation::CspViolation(violation)) => {
+                self.fire_violation(event.fetch.client.document_id, *violation);
+            }
+            _ => {}
         }
     }
+}
+
+/// [Strip URL for use in reports](https://w3c.github.io/webappsec-csp/#strip-url-for-use-in-reports)
+fn stripped(mut url: Url) -> String {
+    url.set_fragment(None);
+    // They fail where there can be none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,10 @@ mod log;
 mod navigation;
 mod tab;
 
-use std::{future::poll_fn, io, net::IpAddr, path::PathBuf, sync::Arc, task::Poll, time::Duration};
+use std::{
+    cell::Cell, future::poll_fn, io, net::IpAddr, path::PathBuf, sync::Arc, task::Poll,
+    time::Duration,
+};
 
 use http::HeaderValue;
 use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HyperNetwork};
@@ -41,6 +44,8 @@ pub struct Browser {
     agent: UserAgent,
     network: Arc<HyperNetwork>,
     cookies: Arc<MemoryCookieStore>,
+    local_storage: tab::Areas,
+    next_document: Cell<u64>,
     log: Arc<Log>,
     /// Drives the network side. Dropped last.
     runtime: Runtime,
@@ -103,7 +108,15 @@ impl Browser {
             .user_agent(HeaderValue::from_static(USER_AGENT))
             .accept_language(HeaderValue::from_static(ACCEPT_LANGUAGE))
             .build()?;
-        Ok(Self { agent, network, cookies, log, runtime })
+        Ok(Self {
+            agent,
+            network,
+            cookies,
+            local_storage: tab::Areas::default(),
+            next_document: Cell::default(),
+            log,
+            runtime,
+        })
     }
 
     /// Opens a tab with the document at `url`: fetched, parsed, its scripts run, `load` fired.

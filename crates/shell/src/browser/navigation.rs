@@ -96,6 +96,9 @@ pub(super) async fn fetch_document(
                 return Err(NavigationError::TooLarge(url.into()));
             }
         }
+        // NB: no browser leaves credentials in a document's URL. They fail where there can be none.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
         return Ok(Fetched { url, headers: response.headers, body: body.freeze() });
     }
     Err(NavigationError::Redirect(url.into()))

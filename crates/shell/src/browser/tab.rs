@@ -1,4 +1,6 @@
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     io,
     rc::Rc,
     sync::{
@@ -8,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sendbeacon::{DocumentLifecycle, VisibilityState, is_potentially_trustworthy};
+use sendbeacon::{DocumentLifecycle, Origin, VisibilityState, is_potentially_trustworthy};
 use url::Url;
 
 use super::{
@@ -16,13 +18,14 @@ use super::{
     host::{Call, Host},
     navigation::{Fetched, fetch_document},
 };
-use crate::page::{Environment, EventLoop, Page};
+use crate::page::{Environment, EventLoop, Page, StorageArea};
 
 /// A tab: the document in it, and the event loop its scripts run on.
 pub struct Tab {
     event_loop: Rc<EventLoop>,
     page: Page,
     host: Rc<Host>,
+    session_storage: Areas,
     /// Set when the tab is to be closed, by a signal or whoever.
     close: Arc<AtomicBool>,
 }
@@ -41,9 +44,10 @@ pub enum Stopped {
 impl Tab {
     pub(super) fn open(browser: &Browser, url: &Url) -> Result<Self, BrowserError> {
         let event_loop = EventLoop::new()?;
-        let (mut page, host) = load(browser, &event_loop, url)?;
+        let session_storage = Areas::default();
+        let (mut page, host) = load(browser, &event_loop, url, &session_storage)?;
         page.fire_load();
-        Ok(Self { event_loop, page, host, close: Arc::default() })
+        Ok(Self { event_loop, page, host, session_storage, close: Arc::default() })
     }
 
     /// Something that closes the tab, for use on any thread.
@@ -110,9 +114,20 @@ impl Tab {
         let fetch = fetch_document(&*browser.network, &*browser.cookies, url, Some(&referrer));
         let fetched = browser.runtime.block_on(fetch)?;
         self.unload();
-        (self.page, self.host) = enter(browser, &self.event_loop, &fetched, referrer.as_str())?;
+        (self.page, self.host) =
+            enter(browser, &self.event_loop, &fetched, referrer.as_str(), &self.session_storage)?;
         self.page.fire_load();
         Ok(())
+    }
+}
+
+/// The storage areas of origins. That of an opaque origin is its own.
+#[derive(Default)]
+pub(super) struct Areas(RefCell<HashMap<Origin, StorageArea>>);
+
+impl Areas {
+    fn of(&self, origin: &Origin) -> StorageArea {
+        self.0.borrow_mut().entry(origin.clone()).or_default().clone()
     }
 }
 
@@ -121,6 +136,7 @@ fn load(
     browser: &Browser,
     event_loop: &Rc<EventLoop>,
     url: &Url,
+    session_storage: &Areas,
 ) -> Result<(Page, Rc<Host>), BrowserError> {
     let fetched = browser.runtime.block_on(fetch_document(
         &*browser.network,
@@ -128,7 +144,7 @@ fn load(
         url,
         None,
     ))?;
-    enter(browser, event_loop, &fetched, "")
+    enter(browser, event_loop, &fetched, "", session_storage)
 }
 
 /// Makes a page of a document that was fetched.
@@ -137,22 +153,28 @@ fn enter(
     event_loop: &Rc<EventLoop>,
     fetched: &Fetched,
     referrer: &str,
+    session_storage: &Areas,
 ) -> Result<(Page, Rc<Host>), BrowserError> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(io::Error::other)?;
-    let client = fetched.client(u128::from_ne_bytes(nonce));
+    let mut client = fetched.client(u128::from_ne_bytes(nonce));
+    client.document_id = browser.next_document.get();
+    browser.next_document.set(client.document_id + 1);
     let environment = Environment {
         origin: client.origin.to_string(),
         secure_context: is_potentially_trustworthy(&fetched.url),
         cross_origin_isolated: fetched.is_cross_origin_isolated(),
         referrer: referrer.to_owned(),
         user_agent: USER_AGENT.to_owned(),
+        local_storage: browser.local_storage.of(&client.origin),
+        session_storage: session_storage.of(&client.origin),
         ..Environment::new(fetched.url.clone())
     };
     let charset = fetched.charset();
     let document = browser.agent.document(client);
     let cookies = Arc::clone(&browser.cookies);
-    let host = Host::new(document, browser.runtime.handle().clone(), cookies);
+    let host =
+        Host::new(document, browser.runtime.handle().clone(), cookies, Arc::clone(&browser.log));
     let page = Page::load(
         event_loop,
         &fetched.body,

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use url::Url;
 
-use super::document::DocumentInfo;
+use super::{RealmId, TaskQueue, document::DocumentInfo};
 
 /// What a page asks of the browser around it.
 ///
@@ -33,6 +33,9 @@ pub trait PageHost {
     /// A navigation the page has asked for: `location.href = ...`, `assign()`, a link.
     fn navigate(&self, url: &Url);
 
+    /// The document has a realm, to which tasks may be posted from now on. Called first of all.
+    fn attached(&self, _queue: TaskQueue, _realm: RealmId) {}
+
     /// What requests of this document depend on has changed: its URL, its base URL, or a policy
     /// from a `meta` element. Called for a new document as well, and always before a script can send
     /// anything.
@@ -51,6 +54,19 @@ pub trait PageHost {
 
     /// `document.cookie = ...`
     fn set_cookie(&self, _cookie: &str) {}
+}
+
+/// A [violation](https://w3c.github.io/webappsec-csp/#violation) by a request, as its event says it.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// `blockedURI`
+    pub blocked_uri: String,
+    /// `effectiveDirective`
+    pub effective_directive: String,
+    /// `originalPolicy`
+    pub original_policy: String,
+    /// `disposition`: `"enforce"` or `"report"`
+    pub disposition: &'static str,
 }
 
 /// How a fetch ends: a response, or what is wrong.

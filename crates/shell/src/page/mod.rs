@@ -23,7 +23,7 @@ pub use self::{
     event_loop::{EventLoop, RealmId, TaskQueue},
     host::{
         Blob, BodyInit, FetchDone, FetchRequest, FetchResponse, FormDataEntry, FormDataValue,
-        PageHost,
+        PageHost, Violation,
     },
     realm::Realm,
 };

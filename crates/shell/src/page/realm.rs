@@ -8,7 +8,7 @@ use rquickjs::{
 };
 
 use super::{
-    Environment, EventLoop, PageError, PageHost, RealmId,
+    Environment, EventLoop, PageError, PageHost, RealmId, Violation,
     exceptions::{ContextId, describe},
     prelude,
     window::Window,
@@ -43,6 +43,15 @@ impl Realm {
     pub(super) fn initialize(&self, environment: Environment, host: Rc<dyn PageHost>) {
         self.window.initialize(environment, host);
         self.call("initialize", ());
+    }
+
+    /// [Reports a violation](https://w3c.github.io/webappsec-csp/#report-violation) to the page, of a
+    /// Content Security Policy by one of its requests. Not to be called while a script is running.
+    pub fn fire_violation(&self, violation: Violation) {
+        let Violation { blocked_uri, effective_directive, original_policy, disposition } =
+            violation;
+        let arguments = (blocked_uri, effective_directive, original_policy, disposition);
+        self.call("fireViolation", arguments);
     }
 
     /// Names this realm to [`TaskQueue::post`](super::TaskQueue::post).

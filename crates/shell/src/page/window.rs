@@ -42,6 +42,7 @@ impl Window {
         self.document.set_url(environment.url.clone());
         self.environment.replace(environment);
         self.host.replace(host);
+        self.host().attached(self.shared.queue.clone(), self.id);
         self.notify_host();
     }
 

@@ -2,7 +2,7 @@
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html
 
 const { fire, fireEvent } = internal.eventTarget;
-const { PageTransitionEvent, BeforeUnloadEvent } = internal.interfaces;
+const { PageTransitionEvent, BeforeUnloadEvent, SecurityPolicyViolationEvent } = internal.interfaces;
 const { document, documentState: state, hooks } = internal;
 const window = globalThis;
 const FROM_HOST = { fromHost: true };
@@ -61,6 +61,15 @@ hooks.reactivate = () => {
   pageShowing = true;
   setVisibility("visible");
   firePageTransition("pageshow", true);
+};
+
+// https://w3c.github.io/webappsec-csp/#report-violation, step 3: a violation by a request has no element.
+hooks.fireViolation = (blockedURI, effectiveDirective, originalPolicy, disposition) => {
+  fire(document, "securitypolicyviolation", {
+    Interface: SecurityPolicyViolationEvent, bubbles: true, composed: true,
+    documentURI: document.URL, referrer: document.referrer, blockedURI, effectiveDirective,
+    violatedDirective: effectiveDirective, originalPolicy, disposition, statusCode: 200,
+  }, FROM_HOST);
 };
 
 // https://wicg.github.io/page-lifecycle/#page-lifecycle
