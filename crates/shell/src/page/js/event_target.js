@@ -158,9 +158,11 @@ globals({
 });
 
 // What pages may replace, as it was.
-const { Event, ErrorEvent, MessageEvent, PageTransitionEvent, BeforeUnloadEvent, MouseEvent } = globalThis;
+const { Event, ErrorEvent, MessageEvent, PageTransitionEvent, SecurityPolicyViolationEvent,
+  BeforeUnloadEvent, MouseEvent } = globalThis;
 internal.interfaces = {
-  Event, ErrorEvent, MessageEvent, PageTransitionEvent, SecurityPolicyViolationEvent, BeforeUnloadEvent, MouseEvent,
+  Event, ErrorEvent, MessageEvent, PageTransitionEvent, SecurityPolicyViolationEvent,
+  BeforeUnloadEvent, MouseEvent,
 };
 internal.hooks.reportException = reportException;
 internal.eventTarget = { slot, createState, dispatch, fire, fireEvent, reportException };

@@ -2,7 +2,8 @@
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html
 
 const { fire, fireEvent } = internal.eventTarget;
-const { PageTransitionEvent, BeforeUnloadEvent, SecurityPolicyViolationEvent } = internal.interfaces;
+const { BeforeUnloadEvent, PageTransitionEvent, SecurityPolicyViolationEvent } =
+  internal.interfaces;
 const { document, documentState: state, hooks } = internal;
 const window = globalThis;
 const FROM_HOST = { fromHost: true };
