@@ -281,24 +281,36 @@ pub enum Interception {
 /// [Handle fetch](https://w3c.github.io/ServiceWorker/#handle-fetch): the service worker in control of
 /// a request's client.
 pub trait ServiceWorkers: Send + Sync {
-    /// Its response; `None` to go to the network.
-    fn handle_fetch(&self, request: &Request) -> Answer<Option<ServiceWorkerResponse>>;
+    /// What it says to the request.
+    fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer>;
 }
 
 /// The default: there are none.
 impl ServiceWorkers for () {
-    fn handle_fetch(&self, _: &Request) -> Answer<Option<ServiceWorkerResponse>> {
-        Answer::Ready(None)
+    fn handle_fetch(&self, _: &Request) -> Answer<ServiceWorkerAnswer> {
+        Answer::Ready(ServiceWorkerAnswer::Network)
     }
+}
+
+/// What a service worker says.
+#[derive(Debug)]
+pub enum ServiceWorkerAnswer {
+    /// Nothing: the request goes to the network.
+    Network,
+    /// A network error.
+    Error,
+    /// A response.
+    Response(ServiceWorkerResponse),
 }
 
 /// What a service worker responded with.
 #[derive(Debug)]
 pub struct ServiceWorkerResponse {
-    /// The response's type; `None` is "error".
-    pub type_: Option<ResponseType>,
-    /// How many URLs its URL list has.
-    pub url_list_length: usize,
+    /// The type of a filtered response (one that came from a fetch); `None` is "default" (one that the
+    /// worker made).
+    pub filtered: Option<ResponseType>,
+    /// Its URL list; empty for one that the worker made.
+    pub url_list: Vec<Url>,
     /// Its internal response.
     pub response: NetworkResponse,
 }

@@ -135,7 +135,7 @@ impl Request {
         Self {
             method: Method::GET,
             headers: HeaderMap::new(),
-            unsafe_request: false,
+            unsafe_request: true,
             body: None,
             origin: client.origin.clone(),
             client,

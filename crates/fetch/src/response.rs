@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::{
     NetworkError, RedirectFailure, Request,
+    fetch::HttpResponse,
     headers::extract::extract_tokens,
     host::{NetworkResponse, ResponseBody},
     request::{CredentialsMode, ResponseTainting},
@@ -66,36 +67,30 @@ impl Response {
         poll_fn(|cx| self.body.as_mut().poll_chunk(cx)).await
     }
 
-    /// Filters `response` as request's response tainting asks (main fetch, steps 14 and 16).
-    pub(crate) fn filtered(request: Request, response: NetworkResponse) -> Self {
-        let NetworkResponse { status, mut headers, body } = response;
-        let type_ = match request.response_tainting {
-            ResponseTainting::Basic => {
+    /// Filters `response` as its type asks, or, where it has none yet, request's response tainting
+    /// (main fetch, steps 14 and 16).
+    pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
+        let HttpResponse { internal, filtered, url_list } = response;
+        let NetworkResponse { status, mut headers, mut body } = internal;
+        let type_ = filtered.unwrap_or(match request.response_tainting {
+            ResponseTainting::Basic => ResponseType::Basic,
+            ResponseTainting::Cors => ResponseType::Cors,
+            ResponseTainting::Opaque => ResponseType::Opaque,
+        });
+        match type_ {
+            ResponseType::Basic => {
                 headers.remove(http::header::SET_COOKIE);
                 headers.remove("set-cookie2");
-                ResponseType::Basic
             }
-            ResponseTainting::Cors => {
-                headers = cors_exposed(&headers, request.credentials);
-                ResponseType::Cors
-            }
-            ResponseTainting::Opaque => {
+            ResponseType::Cors => headers = cors_exposed(&headers, request.credentials),
+            ResponseType::Opaque => headers.clear(),
+            ResponseType::OpaqueRedirect => {
                 headers.clear();
-                ResponseType::Opaque
+                body = Box::pin(None);
             }
-        };
-        Self { type_, status, headers, url_list: request.url_list, body }
-    }
-
-    /// An [opaque-redirect filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response-opaque-redirect).
-    pub(crate) fn opaque_redirect(request: Request, response: NetworkResponse) -> Self {
-        Self {
-            type_: ResponseType::OpaqueRedirect,
-            status: response.status,
-            headers: HeaderMap::new(),
-            url_list: request.url_list,
-            body: response.body,
         }
+        let url_list = if url_list.is_empty() { request.url_list } else { url_list };
+        Self { type_, status, headers, url_list, body }
     }
 }
 
@@ -134,7 +129,11 @@ pub(crate) fn is_redirect_status(status: StatusCode) -> bool {
 
 /// The [location URL](https://fetch.spec.whatwg.org/#concept-response-location-url) of a response
 /// from `url` with a redirect status; `Ok(None)` is null.
-pub(crate) fn location_url(headers: &HeaderMap, url: &Url) -> Result<Option<Url>, RedirectFailure> {
+pub(crate) fn location_url(
+    headers: &HeaderMap,
+    url: &Url,
+    request_fragment: Option<&str>,
+) -> Result<Option<Url>, RedirectFailure> {
     const FAILURE: RedirectFailure = RedirectFailure::InvalidLocation;
     // Step 2: the ABNF allows one.
     let mut values = headers.get_all(LOCATION).iter();
@@ -149,7 +148,7 @@ pub(crate) fn location_url(headers: &HeaderMap, url: &Url) -> Result<Option<Url>
         url.join(&percent_encode_raw_bytes(value.as_bytes())).map_err(|_| FAILURE)?;
     // Step 4.
     if location.fragment().is_none() {
-        location.set_fragment(url.fragment());
+        location.set_fragment(request_fragment);
     }
     Ok(Some(location))
 }
@@ -197,7 +196,7 @@ mod tests {
             .map(|value| (LOCATION, HeaderValue::from_bytes(value).unwrap()))
             .collect();
         let url = Url::parse(url).unwrap();
-        location_url(&headers, &url).map(|url| url.map(Into::into))
+        location_url(&headers, &url, url.fragment()).map(|url| url.map(Into::into))
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! [`next_timeout`](Dispatcher::next_timeout) has come, call [`poll`](Dispatcher::poll) until it
 //! returns `None`.
 
+mod wire;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
     time::{Duration, Instant},
@@ -12,12 +14,16 @@ use std::{
 
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
+pub use self::wire::Scheduling;
+pub(crate) use self::wire::{Destination, Wire};
+
 /// Limits on time. Reaching one ends the fetch with
 /// [`NetworkError::Timeout`](sendbeacon_fetch::NetworkError::Timeout) and gives its quota back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// A whole fetch, from its first dispatch to the end of the response. Default 300 seconds.
+    /// A whole keepalive fetch, from its first dispatch to the end of the response. Default 300
+    /// seconds. A `fetch()` without keepalive has no such limit; its document may end it.
     pub fetch: Duration,
     /// A keepalive request after its document has gone, from the later of that moment and the
     /// request's first dispatch. Default 30 seconds.
@@ -37,26 +43,6 @@ impl Default for Timeouts {
     }
 }
 
-/// What is started when. What has to wait waits; nothing is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Scheduling {
-    /// How many fetches are on the wire at once to one origin from one network partition. Default 6,
-    /// as browsers have connections over HTTP/1.1.
-    pub per_destination: usize,
-    /// How many are on the wire altogether. Default 256.
-    pub overall: usize,
-    /// How long a beacon lets important loads go first
-    /// ([`UserAgent::important_loads`](crate::UserAgent::important_loads)). Default 2 seconds.
-    pub max_delay: Duration,
-}
-
-impl Default for Scheduling {
-    fn default() -> Self {
-        Self { per_destination: 6, overall: 256, max_delay: Duration::from_secs(2) }
-    }
-}
-
 /// A fetch, unique within its user agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FetchId(pub(crate) u64);
@@ -64,10 +50,6 @@ pub struct FetchId(pub(crate) u64);
 /// A fetch group, unique within its user agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct GroupId(pub(crate) u64);
-
-/// A hash of network partition and origin. A collision makes two destinations share a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Destination(pub(crate) u64);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
@@ -98,7 +80,6 @@ pub(crate) struct Queued {
     pub(crate) id: FetchId,
     pub(crate) group: GroupId,
     pub(crate) destination: Destination,
-    pub(crate) keepalive: bool,
     /// May it be held back? Not if it is no beacon, or its document is hidden or frozen.
     pub(crate) may_wait: bool,
     /// Has its document gone meanwhile?
@@ -116,12 +97,9 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     timeouts: Timeouts,
-    scheduling: Scheduling,
+    max_delay: Duration,
     fetches: HashMap<FetchId, Fetch>,
-    on_wire: usize,
-    destinations: HashMap<Destination, Queue>,
-    /// Destinations with something waiting and room for it, in turn.
-    ready: VecDeque<Destination>,
+    wire: Wire,
     groups: HashMap<GroupId, Group>,
     /// The next moment that matters to each fetch.
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
@@ -132,15 +110,18 @@ pub(crate) struct Dispatcher {
 }
 
 #[derive(Debug)]
-struct Shutdown {
-    deadline: Option<Instant>,
+enum Shutdown {
+    Draining {
+        deadline: Option<Instant>,
+    },
+    /// Whatever is still handed over is given up at once.
+    PastDeadline,
 }
 
 #[derive(Debug)]
 struct Fetch {
     group: GroupId,
     destination: Destination,
-    keepalive: bool,
     queued: Instant,
     state: State,
     /// Where its alarm is found.
@@ -165,17 +146,6 @@ enum Alarm {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    /// What waits, by group; an identifier of a fetch that was cancelled stays until its turn.
-    waiting: HashMap<GroupId, VecDeque<FetchId>>,
-    /// The groups, in turn.
-    turns: VecDeque<GroupId>,
-    on_wire: usize,
-    /// Whether it stands in the line of those that are ready.
-    lined_up: bool,
-}
-
-#[derive(Debug, Default)]
 struct Group {
     unfinished: HashSet<FetchId>,
     gone: Option<Instant>,
@@ -185,11 +155,9 @@ impl Dispatcher {
     pub(crate) fn new(timeouts: Timeouts, scheduling: Scheduling) -> Self {
         Self {
             timeouts,
-            scheduling,
+            max_delay: scheduling.max_delay,
             fetches: HashMap::new(),
-            on_wire: 0,
-            destinations: HashMap::new(),
-            ready: VecDeque::new(),
+            wire: Wire::new(scheduling),
             groups: HashMap::new(),
             alarms: BTreeMap::new(),
             cancels: VecDeque::new(),
@@ -235,8 +203,8 @@ impl Dispatcher {
                 self.reset_alarms();
             }
             Event::ShutDown { deadline } => {
-                self.shutdown = Some(Shutdown { deadline });
-                for id in self.all_where(|fetch| !fetch.keepalive) {
+                self.shutdown = Some(self.shutdown_by(deadline));
+                for id in self.all_where(|fetch| !fetch.destination.keepalive) {
                     self.cancel(id, AbandonReason::Shutdown.into());
                 }
                 self.release_all();
@@ -246,10 +214,10 @@ impl Dispatcher {
 
     /// What to do next, or `None` if nothing before the next event or timeout.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Action> {
-        if let Some(Shutdown { deadline }) = &mut self.shutdown
-            && deadline.is_some_and(|deadline| deadline <= now)
+        if let Some(Shutdown::Draining { deadline: Some(deadline) }) = self.shutdown
+            && deadline <= now
         {
-            *deadline = None;
+            self.shutdown = Some(Shutdown::PastDeadline);
             for id in self.all_where(|_| true) {
                 self.cancel(id, AbandonReason::Shutdown.into());
             }
@@ -273,34 +241,54 @@ impl Dispatcher {
         if let Some((id, error)) = self.cancels.pop_front() {
             return Some(Action::Cancel(id, error));
         }
-        if self.on_wire < self.scheduling.overall && self.offline_since.is_none() {
-            return self.start_next(now).map(Action::Start);
+        if self.offline_since.is_some() {
+            return None;
         }
-        None
+        let id = self.wire.take_next(|id| self.fetches.contains_key(id))?;
+        self.fetches.get_mut(&id)?.state = State::Started(now);
+        self.reset_alarm(id);
+        Some(Action::Start(id))
     }
 
     /// When to call [`poll`](Self::poll) although nothing has happened.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let alarm = self.alarms.keys().next().map(|(at, _)| *at);
-        let shutdown = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
+        let shutdown = match self.shutdown {
+            Some(Shutdown::Draining { deadline }) => deadline,
+            Some(Shutdown::PastDeadline) | None => None,
+        };
         alarm.into_iter().chain(shutdown).min()
     }
 
-    fn queue(&mut self, queued: Queued, now: Instant) {
-        let Queued { id, group, destination, keepalive, may_wait, gone } = queued;
-        let members = self.groups.entry(group).or_default();
-        members.unfinished.insert(id);
-        if gone {
-            members.gone.get_or_insert(now);
+    /// The shutdown that this deadline asks for: of several the earliest counts.
+    fn shutdown_by(&self, deadline: Option<Instant>) -> Shutdown {
+        match self.shutdown {
+            Some(Shutdown::PastDeadline) => Shutdown::PastDeadline,
+            Some(Shutdown::Draining { deadline: earlier }) => {
+                Shutdown::Draining { deadline: earlier.into_iter().chain(deadline).min() }
+            }
+            None => Shutdown::Draining { deadline },
         }
+    }
+
+    fn queue(&mut self, queued: Queued, now: Instant) {
+        let Queued { id, group, destination, may_wait, gone } = queued;
+        self.groups.entry(group).or_default().unfinished.insert(id);
         let is_held = self.important_loads && may_wait && !gone && self.shutdown.is_none();
         let state = if is_held { State::Held } else { State::Waiting };
-        let fetch = Fetch { group, destination, keepalive, queued: now, state, alarm: None };
+        let fetch = Fetch { group, destination, queued: now, state, alarm: None };
         self.fetches.insert(id, fetch);
+        if matches!(self.shutdown, Some(Shutdown::PastDeadline)) {
+            return self.cancel(id, AbandonReason::Shutdown.into());
+        }
         if !is_held {
-            self.line_up_fetch(id);
+            self.wire.line_up(id, group, destination);
         }
         self.reset_alarm(id);
+        if gone {
+            // This one says so before the event does, which then changes nothing.
+            self.terminate(group, now);
+        }
     }
 
     /// Lets a fetch that was held back wait for the wire like the others.
@@ -308,7 +296,7 @@ impl Dispatcher {
         let Some(fetch) = self.fetches.get_mut(&id) else { return };
         if fetch.state == State::Held {
             fetch.state = State::Waiting;
-            self.line_up_fetch(id);
+            self.wire.line_up(id, fetch.group, fetch.destination);
             self.reset_alarm(id);
         }
     }
@@ -319,57 +307,12 @@ impl Dispatcher {
         }
     }
 
-    fn line_up_fetch(&mut self, id: FetchId) {
-        let Some(Fetch { group, destination, .. }) = self.fetches.get(&id) else { return };
-        let queue = self.destinations.entry(*destination).or_default();
-        let of_group = queue.waiting.entry(*group).or_default();
-        if of_group.is_empty() {
-            queue.turns.push_back(*group);
-        }
-        of_group.push_back(id);
-        self.line_up(*destination);
-    }
-
-    /// Lines a destination up if it has something waiting and room for it.
-    fn line_up(&mut self, destination: Destination) {
-        let Some(queue) = self.destinations.get_mut(&destination) else { return };
-        let has_room = queue.on_wire < self.scheduling.per_destination;
-        if has_room && !queue.turns.is_empty() && !queue.lined_up {
-            queue.lined_up = true;
-            self.ready.push_back(destination);
-        }
-    }
-
-    fn start_next(&mut self, now: Instant) -> Option<FetchId> {
-        loop {
-            let destination = self.ready.pop_front()?;
-            let Some(queue) = self.destinations.get_mut(&destination) else { continue };
-            queue.lined_up = false;
-            let next = queue.next();
-            let is_waiting = |id: &FetchId| self.fetches.contains_key(id);
-            if next.as_ref().is_some_and(is_waiting) {
-                queue.on_wire += 1;
-            }
-            self.line_up(destination);
-            self.remove_if_empty(destination);
-            let Some(id) = next else { continue };
-            // One that was cancelled meanwhile is not there.
-            let Some(fetch) = self.fetches.get_mut(&id) else { continue };
-            fetch.state = State::Started(now);
-            self.on_wire += 1;
-            self.reset_alarm(id);
-            return Some(id);
-        }
-    }
-
     /// Keepalive fetches go on, with their lifetime; others are stopped.
     fn terminate(&mut self, group: GroupId, now: Instant) {
         let Some(members) = self.groups.get_mut(&group) else { return };
-        if members.gone.replace(members.gone.unwrap_or(now)).is_some() {
-            return;
-        }
+        members.gone.get_or_insert(now);
         for id in self.members(group) {
-            if self.fetches.get(&id).is_some_and(|fetch| !fetch.keepalive) {
+            if self.fetches.get(&id).is_some_and(|fetch| !fetch.destination.keepalive) {
                 self.cancel(id, AbandonReason::Terminated.into());
             } else {
                 self.release(id);
@@ -386,14 +329,20 @@ impl Dispatcher {
         }
         let gone = self.groups.get(&fetch.group).and_then(|group| group.gone);
         let timeouts = &self.timeouts;
+        // A moment beyond the clock's end never comes.
         let alarm = match (fetch.state, self.offline_since) {
-            (State::Started(started), _) => Some(give_up(timeouts, started, gone)),
-            (_, Some(since)) => {
-                let give_up = since.max(fetch.queued) + timeouts.offline;
-                Some((give_up, Alarm::GiveUp(TimeoutKind::Offline)))
+            (State::Started(started), _) if fetch.destination.keepalive => {
+                give_up(timeouts, started, gone)
             }
-            (State::Held, None) => Some((fetch.queued + self.scheduling.max_delay, Alarm::Release)),
-            (State::Waiting, None) => None,
+            (State::Held | State::Waiting, Some(since)) => {
+                let at = since.max(fetch.queued).checked_add(timeouts.offline);
+                at.map(|at| (at, Alarm::GiveUp(TimeoutKind::Offline)))
+            }
+            (State::Held, None) => {
+                let at = fetch.queued.checked_add(self.max_delay);
+                at.map(|at| (at, Alarm::Release))
+            }
+            (State::Started(_), _) | (State::Waiting, None) => None,
         };
         if let Some((at, alarm)) = alarm {
             fetch.alarm = Some(at);
@@ -427,21 +376,7 @@ impl Dispatcher {
             }
         }
         if let State::Started(_) = fetch.state {
-            self.on_wire -= 1;
-            if let Some(queue) = self.destinations.get_mut(&fetch.destination) {
-                queue.on_wire -= 1;
-            }
-            self.line_up(fetch.destination);
-            self.remove_if_empty(fetch.destination);
-        }
-    }
-
-    fn remove_if_empty(&mut self, destination: Destination) {
-        if let Entry::Occupied(entry) = self.destinations.entry(destination)
-            && entry.get().turns.is_empty()
-            && entry.get().on_wire == 0
-        {
-            entry.remove();
+            self.wire.leave(fetch.destination);
         }
     }
 
@@ -456,21 +391,6 @@ impl Dispatcher {
     }
 }
 
-impl Queue {
-    /// The first of the group whose turn it is.
-    fn next(&mut self) -> Option<FetchId> {
-        let group = self.turns.pop_front()?;
-        let Entry::Occupied(mut of_group) = self.waiting.entry(group) else { return None };
-        let id = of_group.get_mut().pop_front();
-        if of_group.get().is_empty() {
-            of_group.remove();
-        } else {
-            self.turns.push_back(group);
-        }
-        id
-    }
-}
-
 fn sorted(ids: impl Iterator<Item = FetchId>) -> Vec<FetchId> {
     let mut ids: Vec<_> = ids.collect();
     ids.sort_unstable();
@@ -478,12 +398,17 @@ fn sorted(ids: impl Iterator<Item = FetchId>) -> Vec<FetchId> {
 }
 
 /// When a fetch started at `started` is given up, its document having gone at `gone`.
-fn give_up(timeouts: &Timeouts, started: Instant, gone: Option<Instant>) -> (Instant, Alarm) {
-    let whole = (started + timeouts.fetch, TimeoutKind::Fetch);
-    let lifetime =
-        gone.map(|gone| (gone.max(started) + timeouts.after_document, TimeoutKind::AfterDocument));
-    let (at, kind) = lifetime.filter(|lifetime| lifetime.0 < whole.0).unwrap_or(whole);
-    (at, Alarm::GiveUp(kind))
+fn give_up(
+    timeouts: &Timeouts,
+    started: Instant,
+    gone: Option<Instant>,
+) -> Option<(Instant, Alarm)> {
+    let whole = started.checked_add(timeouts.fetch).map(|at| (at, TimeoutKind::Fetch));
+    let lifetime = gone
+        .and_then(|gone| gone.max(started).checked_add(timeouts.after_document))
+        .map(|at| (at, TimeoutKind::AfterDocument));
+    let first = whole.into_iter().chain(lifetime).min_by_key(|(at, _)| *at);
+    first.map(|(at, kind)| (at, Alarm::GiveUp(kind)))
 }
 
 #[cfg(test)]

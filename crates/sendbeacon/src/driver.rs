@@ -253,7 +253,7 @@ impl Driver {
             Message::ShutDown { deadline, reply } => {
                 let shutdown = self.shutdown.get_or_insert_default();
                 shutdown.replies.extend(reply);
-                shutdown.deadline = deadline;
+                shutdown.deadline = shutdown.deadline.into_iter().chain(deadline).min();
                 self.tell_dispatcher(dispatcher::Event::ShutDown { deadline });
             }
         }
@@ -300,7 +300,6 @@ impl Driver {
             id: info.id,
             group: group.id,
             destination: self.destination(&info),
-            keepalive: info.keepalive,
             may_wait: info.initiator_type == InitiatorType::Beacon && !group.is_urgent(),
             gone: group.is(Flag::Terminated),
         });
@@ -313,10 +312,13 @@ impl Driver {
     }
 
     fn destination(&self, info: &FetchInfo) -> Destination {
-        let partition = &info.client.network_partition_key;
-        let url = &info.url;
-        let key = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
-        Destination(self.destination_hasher.hash_one(key))
+        let (partition, url) = (&info.client.network_partition_key, &info.url);
+        let origin = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
+        Destination {
+            partition: self.destination_hasher.hash_one(partition),
+            origin: self.destination_hasher.hash_one(origin),
+            keepalive: info.keepalive,
+        }
     }
 
     /// Does what the dispatcher says.

@@ -1,4 +1,5 @@
 use http::{HeaderMap, HeaderName};
+use url::Url;
 
 use super::http_network_or_cache_fetch::includes_credentials;
 use crate::{EmbedderPolicy, Request, headers::extract::get, origin::is_schemelessly_same_site};
@@ -7,15 +8,15 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
 /// [Cross-origin resource policy check](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-check)
-/// of a response to `request` with `headers`: true where it returns blocked.
+/// of a response to `request` from `response_url` with `headers`: true where it returns blocked.
 ///
 /// NB: its reports (steps 4 and 6) are the engine's, which learns of a block from the outcome; a
 /// report-only embedder policy is not looked at.
-pub(super) fn blocks(request: &Request, headers: &HeaderMap) -> bool {
+pub(super) fn blocks(request: &Request, response_url: &Url, headers: &HeaderMap) -> bool {
     let embedder_policy = request.client.embedder_policy;
     // Step 3 is contained in step 5: a policy that blocks for "unsafe-none" blocks for the others.
     // Steps 5 and 7.
-    internal_check(request, embedder_policy, headers) == Check::Blocked
+    internal_check(request, response_url, embedder_policy, headers) == Check::Blocked
 }
 
 #[derive(PartialEq)]
@@ -27,6 +28,7 @@ enum Check {
 /// [Cross-origin resource policy internal check](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-internal-check).
 fn internal_check(
     request: &Request,
+    url: &Url,
     embedder_policy: EmbedderPolicy,
     headers: &HeaderMap,
 ) -> Check {
@@ -39,7 +41,7 @@ fn internal_check(
         (_, EmbedderPolicy::Credentialless | EmbedderPolicy::RequireCorp) => b"same-origin",
     };
     // Step 5.
-    let (origin, url) = (&request.origin, request.current_url());
+    let origin = &request.origin;
     let is_allowed = match policy {
         b"same-origin" => origin.is_same_origin_with_url(url),
         b"same-site" => {

@@ -1,3 +1,5 @@
+use url::Url;
+
 use super::{
     FetchParams, Observation, cors_check::cors_check, cors_preflight_fetch::cors_preflight_fetch,
     cross_origin_resource_policy, http_network_or_cache_fetch::http_network_or_cache_fetch,
@@ -6,7 +8,7 @@ use super::{
 use crate::{
     NetworkError, RedirectFailure, Request, ResponseType,
     headers::safelist::cors_unsafe_names,
-    host::{NetworkResponse, ServiceWorkerResponse},
+    host::{NetworkResponse, ServiceWorkerAnswer, ServiceWorkerResponse},
     request::{Mode, RedirectMode, ResponseTainting},
     response::{drain_what_is_there, is_redirect_status},
 };
@@ -14,9 +16,18 @@ use crate::{
 /// What HTTP fetch leaves to main fetch.
 pub(super) enum Fetched {
     /// A response.
-    Response(NetworkResponse),
+    Response(HttpResponse),
     /// A redirect was followed: the request has a new current URL for main fetch to run on.
     Redirected,
+}
+
+/// A response, from the network or a service worker.
+pub(crate) struct HttpResponse {
+    pub(crate) internal: NetworkResponse,
+    /// The type of a response that was filtered before: it stays what it is.
+    pub(crate) filtered: Option<ResponseType>,
+    /// Its own URL list, if it has one that is not the request's.
+    pub(crate) url_list: Vec<Url>,
 }
 
 /// [HTTP fetch](https://fetch.spec.whatwg.org/#http-fetch).
@@ -25,22 +36,26 @@ pub(super) async fn http_fetch(
     request: &mut Request,
     make_cors_preflight: bool,
 ) -> Result<Fetched, NetworkError> {
-    let mut is_opaque = request.response_tainting == ResponseTainting::Opaque;
     // Step 3.
     let response = match handle_fetch(params, request).await? {
-        Some((response, type_)) => {
-            is_opaque |= type_ == ResponseType::Opaque;
-            response
-        }
+        Some(response) => response,
         // Step 4.
-        None => from_network(params, request, make_cors_preflight).await?,
+        None => HttpResponse {
+            internal: from_network(params, request, make_cors_preflight).await?,
+            filtered: None,
+            url_list: Vec::new(),
+        },
     };
+    let HttpResponse { internal, filtered, url_list } = &response;
+    let response_url = url_list.last().unwrap_or(request.current_url());
     // Step 5.
-    if is_opaque && cross_origin_resource_policy::blocks(request, &response.headers) {
+    let is_opaque = request.response_tainting == ResponseTainting::Opaque
+        || *filtered == Some(ResponseType::Opaque);
+    if is_opaque && cross_origin_resource_policy::blocks(request, response_url, &internal.headers) {
         return Err(NetworkError::CrossOriginResourcePolicy);
     }
     // Step 6.
-    if !is_redirect_status(response.status) {
+    if !is_redirect_status(internal.status) {
         return Ok(Fetched::Response(response));
     }
     // Step 6.3.
@@ -48,8 +63,9 @@ pub(super) async fn http_fetch(
         RedirectMode::Error => Err(RedirectFailure::Forbidden.into()),
         RedirectMode::Manual => Ok(Fetched::Response(response)),
         RedirectMode::Follow => {
-            if http_redirect_fetch(request, response.status, &response.headers)? {
-                drain_what_is_there(response.body);
+            let response_url = response_url.clone();
+            if http_redirect_fetch(request, internal.status, &internal.headers, &response_url)? {
+                drain_what_is_there(response.internal.body);
                 let url = request.current_url().clone();
                 params.observer.observe(Observation::Redirected { url });
                 Ok(Fetched::Redirected)
@@ -64,24 +80,26 @@ pub(super) async fn http_fetch(
 async fn handle_fetch(
     params: FetchParams<'_>,
     request: &Request,
-) -> Result<Option<(NetworkResponse, ResponseType)>, NetworkError> {
+) -> Result<Option<HttpResponse>, NetworkError> {
     if !request.use_service_workers {
         return Ok(None);
     }
-    let Some(answer) = params.profile.service_workers.handle_fetch(request).get().await else {
-        return Ok(None);
+    let answer = params.profile.service_workers.handle_fetch(request).get().await;
+    let ServiceWorkerResponse { filtered, url_list, response } = match answer {
+        ServiceWorkerAnswer::Network => return Ok(None),
+        // Step 3.5.7.
+        ServiceWorkerAnswer::Error => return Err(NetworkError::ServiceWorker),
+        ServiceWorkerAnswer::Response(response) => response,
     };
-    let ServiceWorkerResponse { type_, url_list_length, response } = answer;
-    // Step 3.5.7.
-    let Some(type_) = type_ else { return Err(NetworkError::ServiceWorker) };
-    let is_refused = (request.mode == Mode::SameOrigin && type_ == ResponseType::Cors)
-        || (request.mode != Mode::NoCors && type_ == ResponseType::Opaque)
-        || (request.redirect != RedirectMode::Manual && type_ == ResponseType::OpaqueRedirect)
-        || (request.redirect != RedirectMode::Follow && url_list_length > 1);
+    let is = |type_| filtered == Some(type_);
+    let is_refused = (request.mode == Mode::SameOrigin && is(ResponseType::Cors))
+        || (request.mode != Mode::NoCors && is(ResponseType::Opaque))
+        || (request.redirect != RedirectMode::Manual && is(ResponseType::OpaqueRedirect))
+        || (request.redirect != RedirectMode::Follow && url_list.len() > 1);
     if is_refused {
         return Err(NetworkError::ServiceWorker);
     }
-    Ok(Some((response, type_)))
+    Ok(Some(HttpResponse { internal: response, filtered, url_list }))
 }
 
 async fn from_network(

@@ -3,6 +3,8 @@ use http::{
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE},
 };
 
+use url::Url;
+
 use crate::{
     RedirectFailure, Request,
     origin::same_origin,
@@ -11,15 +13,18 @@ use crate::{
     response::location_url,
 };
 
-/// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch), up to its call of main
-/// fetch: false where there is no `Location` and the response stands.
+/// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch) of a response from
+/// `response_url`, up to its call of main fetch: false where there is no `Location` and the response
+/// stands.
 pub(super) fn http_redirect_fetch(
     request: &mut Request,
     status: StatusCode,
     headers: &HeaderMap,
+    response_url: &Url,
 ) -> Result<bool, RedirectFailure> {
     // Steps 3 to 5.
-    let Some(location_url) = location_url(headers, request.current_url())? else {
+    let fragment = request.current_url().fragment();
+    let Some(location_url) = location_url(headers, response_url, fragment)? else {
         return Ok(false);
     };
     // Step 6.

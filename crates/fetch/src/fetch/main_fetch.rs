@@ -4,18 +4,18 @@ use http::{Method, StatusCode};
 
 use super::{
     FetchParams, Observation,
-    http_fetch::{Fetched, http_fetch},
+    http_fetch::{Fetched, HttpResponse, http_fetch},
 };
 use crate::{
-    NetworkError, Request, Response,
+    NetworkError, Request, Response, ResponseType,
     headers::safelist::cors_unsafe_names,
-    host::NetworkResponse,
     policy::{
         bad_port,
         csp::{self, CspViolation},
         hsts, mixed_content, referrer, upgrade_insecure_requests,
     },
     request::{Mode, RedirectMode, Referrer, ResponseTainting},
+    response::is_redirect_status,
 };
 
 /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch).
@@ -121,16 +121,16 @@ pub(super) fn is_cors_safelisted_method(method: &Method) -> bool {
 
 /// Steps 14 to 22, and what of
 /// [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) is not the caller's.
-fn handover(request: Request, mut response: NetworkResponse) -> Response {
+fn handover(request: Request, mut response: HttpResponse) -> Response {
     // Steps 20 and 21 block scripts, styles and ranges, which a request without destination has not.
     // Step 22.
-    let has_no_body = request.method == Method::HEAD || is_null_body_status(response.status);
-    if has_no_body {
-        response.body = Box::pin(None);
+    let status = response.internal.status;
+    if request.method == Method::HEAD || is_null_body_status(status) {
+        response.internal.body = Box::pin(None);
     }
-    let is_redirect = crate::response::is_redirect_status(response.status);
-    if is_redirect && request.redirect == RedirectMode::Manual {
-        return Response::opaque_redirect(request, response);
+    // HTTP fetch, step 6.3: a manual redirect.
+    if is_redirect_status(status) && request.redirect == RedirectMode::Manual {
+        response.filtered = Some(ResponseType::OpaqueRedirect);
     }
     // Steps 14 and 16.
     Response::filtered(request, response)

@@ -22,6 +22,7 @@ use http::{
 use url::Url;
 
 use self::cors_preflight_cache::CorsPreflightCache;
+pub(crate) use self::http_fetch::HttpResponse;
 use crate::{
     CspViolation, NetworkError, Request, Response,
     host::{

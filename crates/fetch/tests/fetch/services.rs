@@ -8,10 +8,11 @@ use sendbeacon_fetch::{
     fetch::Observation,
     host::{
         Answer, AuthenticationEntries, CookieContext, CookieStore, HttpCache, InterceptedRequest,
-        Interception, Interceptor, SameSiteMode, ServiceWorkerResponse, ServiceWorkers,
+        Interception, Interceptor, SameSiteMode, ServiceWorkerAnswer, ServiceWorkerResponse,
+        ServiceWorkers,
     },
 };
-use sendbeacon_testkit::network::respond;
+use sendbeacon_testkit::network::{respond, respond_with_body};
 use url::Url;
 
 use crate::page::{CORS, PAGE, Page, header, redirects};
@@ -203,18 +204,54 @@ fn an_interceptor_blocks_changes_and_answers() {
 struct Worker;
 
 impl ServiceWorkers for Worker {
-    fn handle_fetch(&self, request: &Request) -> Answer<Option<ServiceWorkerResponse>> {
-        let type_ = match request.current_url().path() {
-            "/error" => None,
+    fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer> {
+        let filtered = match request.current_url().path() {
+            "/error" => return Answer::Ready(ServiceWorkerAnswer::Error),
+            "/default" => None,
             "/basic" => Some(ResponseType::Basic),
             "/cors" => Some(ResponseType::Cors),
             "/opaque" => Some(ResponseType::Opaque),
             "/opaque-redirect" => Some(ResponseType::OpaqueRedirect),
-            _ => return Answer::Ready(None),
+            _ => return Answer::Ready(ServiceWorkerAnswer::Network),
         };
-        let response = respond(200, &[]).unwrap();
-        Answer::Ready(Some(ServiceWorkerResponse { type_, url_list_length: 1, response }))
+        let from = if filtered.is_some() { "https://b.test/from" } else { "" };
+        let url_list = Url::parse(from).into_iter().collect();
+        let policy = ("cross-origin-resource-policy", "same-site");
+        let is_tame = request.client.document_id == 0;
+        let headers = [("x-secret", "1"), policy];
+        let headers = if is_tame { &headers[..1] } else { &headers };
+        let response = respond_with_body(200, headers, "secret").unwrap();
+        let response = ServiceWorkerResponse { filtered, url_list, response };
+        Answer::Ready(ServiceWorkerAnswer::Response(response))
     }
+}
+
+#[test]
+fn what_a_service_worker_has_filtered_stays_filtered() {
+    let mut page = Page::new(PAGE, |_| respond(204, &[]));
+    page.profile.service_workers = Arc::new(Worker);
+    let fetch = |path: &str| {
+        let mut request = page.request(&format!("https://a.test{path}"));
+        request.mode = Mode::NoCors;
+        page.fetch(request).unwrap()
+    };
+    let opaque = fetch("/opaque");
+    assert_eq!((opaque.type_, opaque.headers.len()), (ResponseType::Opaque, 0));
+    assert_eq!(opaque.url_list[0].as_str(), "https://b.test/from");
+    let cors = fetch("/cors");
+    assert_eq!((cors.type_, cors.headers.len()), (ResponseType::Cors, 0));
+    let default = fetch("/default");
+    assert_eq!((default.type_, default.headers.len()), (ResponseType::Basic, 1));
+    assert_eq!(default.url_list[0].as_str(), "https://a.test/default");
+}
+
+#[test]
+fn the_resource_policy_looks_at_where_an_opaque_response_came_from() {
+    let mut page = Page::new(PAGE, |_| respond(204, &[]));
+    page.profile.service_workers = Arc::new(Worker);
+    page.client.document_id = 1;
+    assert!(page.beacon("/basic", None).is_ok());
+    assert_eq!(page.beacon("/opaque", None).unwrap_err(), NetworkError::CrossOriginResourcePolicy);
 }
 
 #[test]

@@ -17,9 +17,9 @@ impl World {
     }
 
     fn queue_with(&mut self, id: u64, group: u64, destination: u64, keepalive: bool) {
-        let (id, group, destination) = (FetchId(id), GroupId(group), Destination(destination));
+        let (id, group, destination) = (FetchId(id), GroupId(group), to(destination, keepalive));
         let (may_wait, gone) = (keepalive, false);
-        self.handle(Event::Queued(Queued { id, group, destination, keepalive, may_wait, gone }));
+        self.handle(Event::Queued(Queued { id, group, destination, may_wait, gone }));
     }
 
     fn handle(&mut self, event: Event) {
@@ -51,6 +51,11 @@ impl World {
     }
 }
 
+/// Each ten destinations share a partition.
+fn to(origin: u64, keepalive: bool) -> Destination {
+    Destination { partition: origin / 10, origin, keepalive }
+}
+
 fn limits(per_destination: usize, overall: usize) -> Scheduling {
     Scheduling { per_destination, overall, ..Scheduling::default() }
 }
@@ -69,7 +74,7 @@ fn a_fetch_starts_at_once_and_an_idle_dispatcher_has_no_timeout() {
     assert_eq!(world.started(), []);
     assert!(world.dispatcher.is_idle());
     assert_eq!(world.dispatcher.next_timeout(), None);
-    assert!(world.dispatcher.groups.is_empty() && world.dispatcher.destinations.is_empty());
+    assert!(world.dispatcher.groups.is_empty() && world.dispatcher.wire.is_empty());
 }
 
 #[test]
@@ -140,10 +145,10 @@ fn termination_stops_what_has_no_keepalive_flag_and_nothing_else() {
     world.queue_with(2, 1, 1, false);
     world.queue(3, 1, 2);
     world.queue_with(4, 2, 3, false);
-    assert_eq!(world.started(), [1, 3]);
+    assert_eq!(world.started(), [1, 4, 3]);
     world.handle(Event::GroupTerminated { group: GroupId(1) });
     let stopped = |id| Action::Cancel(FetchId(id), AbandonReason::Terminated.into());
-    assert_eq!(world.actions(), [stopped(1), stopped(2), Action::Start(FetchId(4))]);
+    assert_eq!(world.actions(), [stopped(1), stopped(2)]);
 }
 
 #[test]
@@ -179,7 +184,7 @@ fn an_end_that_was_already_told_is_ignored() {
     let mut world = World::new(limits(1, 1));
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);
-    world.handle(Event::ShutDown { deadline: Some(world.now) });
+    world.handle(Event::Abandon { id: FetchId(1), reason: AbandonReason::Aborted });
     assert_eq!(world.actions().len(), 1);
     world.finish(1);
     world.finish(7);
@@ -190,11 +195,11 @@ fn an_end_that_was_already_told_is_ignored() {
 #[test]
 fn a_fetch_handed_over_while_its_document_went_has_the_lifetime_too() {
     let mut world = World::new(Scheduling::default());
-    let (id, group, destination) = (FetchId(1), GroupId(1), Destination(1));
+    let (id, group, destination) = (FetchId(1), GroupId(1), to(1, true));
     world.handle(Event::GroupTerminated { group });
-    let (keepalive, may_wait, gone) = (true, true, true);
+    let (may_wait, gone) = (true, true);
     world.handle(Event::ImportantLoads(true));
-    world.handle(Event::Queued(Queued { id, group, destination, keepalive, may_wait, gone }));
+    world.handle(Event::Queued(Queued { id, group, destination, may_wait, gone }));
     assert_eq!(world.started(), [1]);
     assert_eq!(world.wait(), SECOND * 30);
 }
@@ -280,4 +285,91 @@ fn an_abandoned_group_keeps_nothing() {
     world.handle(Event::Abandon { id: FetchId(2), reason });
     let aborted = |id| Action::Cancel(FetchId(id), reason.into());
     assert_eq!(world.actions(), [aborted(1), aborted(2), Action::Start(FetchId(3))]);
+}
+
+#[test]
+fn what_is_handed_over_just_before_its_document_goes_does_not_hide_that_from_the_others() {
+    let mut world = World::new(Scheduling::default());
+    world.queue(1, 1, 1);
+    world.queue_with(2, 1, 1, false);
+    assert_eq!(world.started().len(), 2);
+    // The flag is set when both messages are read: the late beacon's comes first.
+    let (id, group, destination) = (FetchId(3), GroupId(1), to(1, true));
+    let (may_wait, gone) = (false, true);
+    world.handle(Event::Queued(Queued { id, group, destination, may_wait, gone }));
+    world.handle(Event::GroupTerminated { group });
+    let stopped = Action::Cancel(FetchId(2), AbandonReason::Terminated.into());
+    assert_eq!(world.actions(), [stopped, Action::Start(FetchId(3))]);
+    assert_eq!(world.wait(), SECOND * 30);
+    let lifetime = |id| timed_out(id, TimeoutKind::AfterDocument, 30);
+    assert_eq!(world.actions(), [lifetime(1), lifetime(3)]);
+}
+
+#[test]
+fn no_partition_takes_the_wire_from_the_others() {
+    let mut scheduling = limits(2, 5);
+    scheduling.per_partition = 3;
+    let mut world = World::new(scheduling);
+    for id in 1..=6 {
+        world.queue(id, id, id);
+    }
+    world.queue(7, 7, 10);
+    world.queue(8, 8, 20);
+    world.queue(9, 9, 30);
+    assert_eq!(world.started(), [1, 7, 8, 9, 2]);
+    world.finish(9);
+    assert_eq!(world.started(), [3]);
+    world.finish(8);
+    assert_eq!(world.started(), [], "partition 0 has its three");
+    world.finish(1);
+    assert_eq!(world.started(), [4]);
+}
+
+#[test]
+fn plain_fetches_take_no_room_from_beacons() {
+    let mut world = World::new(limits(1, 1));
+    for id in 1..=2 {
+        world.queue_with(id, 1, 1, false);
+    }
+    world.queue(3, 1, 1);
+    world.queue(4, 2, 2);
+    assert_eq!(world.started(), [1, 3]);
+    world.finish(3);
+    assert_eq!(world.started(), [4]);
+    world.finish(1);
+    assert_eq!(world.started(), [2]);
+    assert_eq!(world.wait(), SECOND * 300, "only the beacon has a limit");
+}
+
+#[test]
+fn the_earliest_shutdown_deadline_counts_and_nothing_starts_after_it() {
+    let mut world = World::new(Scheduling::default());
+    world.queue(1, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.handle(Event::ShutDown { deadline: Some(world.now + SECOND) });
+    world.handle(Event::ShutDown { deadline: None });
+    world.handle(Event::ShutDown { deadline: Some(world.now + SECOND * 9) });
+    assert_eq!(world.wait(), SECOND);
+    let lost = |id| Action::Cancel(FetchId(id), AbandonReason::Shutdown.into());
+    assert_eq!(world.actions(), [lost(1)]);
+    world.queue(2, 1, 1);
+    assert_eq!(world.actions(), [lost(2)]);
+    assert_eq!(world.dispatcher.next_timeout(), None);
+}
+
+#[test]
+fn absurd_settings_neither_panic_nor_starve() {
+    let timeouts =
+        Timeouts { fetch: Duration::MAX, after_document: Duration::MAX, offline: Duration::MAX };
+    let scheduling =
+        Scheduling { per_destination: 0, per_partition: 0, overall: 0, max_delay: Duration::MAX };
+    let dispatcher = Dispatcher::new(timeouts, scheduling);
+    let mut world = World { dispatcher, now: Instant::now() };
+    world.queue(1, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.handle(Event::GroupTerminated { group: GroupId(1) });
+    world.handle(Event::ImportantLoads(true));
+    world.queue(2, 2, 1);
+    world.handle(Event::Online(false));
+    assert_eq!(world.dispatcher.next_timeout(), None);
 }
