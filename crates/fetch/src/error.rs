@@ -184,7 +184,7 @@ pub enum TimeoutKind {
     /// Name resolution, connecting and the TLS handshake.
     #[error("connecting")]
     Connect,
-    /// From the last byte of a request to the head of its response.
+    /// From when a server is given a request to the head of its response.
     #[error("the answer")]
     ResponseHead,
     /// The whole fetch, from its first dispatch to the end of the response.
@@ -205,9 +205,12 @@ pub enum AbandonReason {
     /// The shutdown deadline came first.
     #[error("the user agent shut down before it was done")]
     Shutdown,
-    /// The user agent was dropped without a shutdown.
-    #[error("the user agent was dropped")]
+    /// The runtime of the network side went away, or its thread did.
+    #[error("the network side has gone")]
     Dropped,
+    /// Of a response's body: the fetch ended before it did, and its outcome says why.
+    #[error("the fetch was given up before its response had ended")]
+    CutOff,
     /// The fetch group was terminated and the request has no keepalive flag.
     #[error("its document was unloaded and it has no keepalive flag")]
     Terminated,
@@ -221,6 +224,6 @@ pub enum AbandonReason {
     #[error("nobody waits for it and it has no keepalive flag")]
     Unwanted,
     /// The code that ran it panicked.
-    #[error("the driver panicked")]
+    #[error("the code that ran it panicked")]
     Panic,
 }

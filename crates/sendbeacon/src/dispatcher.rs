@@ -9,6 +9,7 @@ mod wire;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -46,6 +47,16 @@ impl Default for Timeouts {
 /// A fetch, unique within its user agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FetchId(pub(crate) u64);
+
+/// Where the identifiers come from.
+#[derive(Debug, Default)]
+pub(crate) struct FetchIds(AtomicU64);
+
+impl FetchIds {
+    pub(crate) fn next(&self) -> FetchId {
+        FetchId(self.0.fetch_add(1, Relaxed))
+    }
+}
 
 /// A fetch group, unique within its user agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

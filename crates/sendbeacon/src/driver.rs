@@ -5,7 +5,9 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{Arc, OnceLock},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -24,7 +26,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 
 use crate::{
     Event, EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
-    dispatcher::{self, Action, Destination, Dispatcher, GroupId},
+    dispatcher::{self, Action, Destination, Dispatcher, FetchIds, GroupId},
     fetch_group::{Flag, GroupState},
     response::{Responder, run_fetch},
     user_agent::Ledgers,
@@ -36,7 +38,8 @@ const BURST: usize = 1024;
 /// What the rest of the library tells the network side.
 pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
-    Fetch(Box<Request>, Option<Reservation>, Responder, Arc<GroupState>),
+    Fetch(Box<PlainFetch>, Arc<GroupState>),
+    AbortFetch(FetchId),
     Flush(GroupId),
     GroupTerminated(Arc<GroupState>),
     Abort(GroupId),
@@ -53,6 +56,14 @@ pub(crate) enum Message {
     },
 }
 
+/// A fetch that is no beacon.
+pub(crate) struct PlainFetch {
+    pub(crate) id: FetchId,
+    pub(crate) request: Request,
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) responder: Responder,
+}
+
 /// Takes the report of a shutdown.
 pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
 
@@ -64,11 +75,11 @@ pub(crate) struct Driver {
     dispatcher: Dispatcher,
     /// What the sink was told last.
     is_busy: bool,
-    next_id: u64,
+    ids: Arc<FetchIds>,
     destination_hasher: RandomState,
     queued: HashMap<FetchId, Queued>,
     running: HashMap<FetchId, Running>,
-    futures: FuturesUnordered<Abortable<BoxFuture<'static, Ended>>>,
+    futures: FuturesUnordered<Abortable<Contained>>,
     shutdown: Option<ShutdownInProgress>,
 }
 
@@ -86,11 +97,9 @@ enum Work {
 
 struct Running {
     abort: AbortHandle,
-    record: Record,
     /// Given back before the fetch is told to be done.
     reservation: Option<Reservation>,
-    /// The status, from when the head of the response has arrived.
-    answered: Arc<OnceLock<StatusCode>>,
+    record: Record,
 }
 
 struct Ended {
@@ -111,10 +120,20 @@ struct ShutdownInProgress {
 /// has gone, and that is what it says.
 struct Record {
     teller: Teller,
+    /// The status, from when the head of the response has arrived.
+    answered: Arc<OnceLock<StatusCode>>,
     done: bool,
 }
 
 impl Record {
+    /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
+    fn outcome_of(&self, error: NetworkError) -> Outcome {
+        match self.answered.get() {
+            Some(status) => Outcome::Delivered { status: *status },
+            None => Outcome::Failed(error),
+        }
+    }
+
     fn done(mut self, outcome: Outcome) -> Arc<FetchInfo> {
         self.done = true;
         self.teller.tell(EventKind::Done(outcome));
@@ -125,7 +144,8 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.done {
-            self.teller.tell(EventKind::Done(Outcome::Failed(AbandonReason::Dropped.into())));
+            let outcome = self.outcome_of(AbandonReason::Dropped.into());
+            self.teller.tell(EventKind::Done(outcome));
         }
     }
 }
@@ -161,6 +181,7 @@ impl Driver {
         profile: Arc<Profile>,
         sink: Arc<dyn EventSink>,
         ledgers: Arc<Ledgers>,
+        ids: Arc<FetchIds>,
         dispatcher: Dispatcher,
     ) -> Self {
         Self {
@@ -170,7 +191,7 @@ impl Driver {
             ledgers,
             dispatcher,
             is_busy: false,
-            next_id: 0,
+            ids,
             destination_hasher: RandomState::new(),
             queued: HashMap::new(),
             running: HashMap::new(),
@@ -214,7 +235,7 @@ impl Driver {
         match message {
             Message::Beacon(beacon, group) => {
                 let info = FetchInfo {
-                    id: self.new_id(),
+                    id: self.ids.next(),
                     client: Arc::clone(beacon.client()),
                     url: beacon.url().clone(),
                     initiator_type: InitiatorType::Beacon,
@@ -223,16 +244,22 @@ impl Driver {
                 };
                 self.queue(info, Work::Beacon(beacon), None, group);
             }
-            Message::Fetch(request, reservation, responder, group) => {
+            Message::Fetch(fetch, group) => {
+                let PlainFetch { id, request, reservation, responder } = *fetch;
                 let info = FetchInfo {
-                    id: self.new_id(),
+                    id,
                     client: Arc::clone(&request.client),
                     url: request.url().clone(),
                     initiator_type: request.initiator_type,
                     keepalive: request.keepalive,
                     body_length: request.body.as_ref().map_or(0, Body::length),
                 };
-                self.queue(info, Work::Fetch(request, reservation), Some(responder), group);
+                let work = Work::Fetch(Box::new(request), reservation);
+                self.queue(info, work, Some(responder), group);
+            }
+            Message::AbortFetch(id) => {
+                let reason = AbandonReason::Aborted;
+                self.tell_dispatcher(dispatcher::Event::Abandon { id, reason });
             }
             Message::Flush(group) => self.tell_dispatcher(dispatcher::Event::Flush { group }),
             Message::GroupTerminated(group) => {
@@ -247,7 +274,10 @@ impl Driver {
                 self.tell_dispatcher(dispatcher::Event::ImportantLoads(running));
             }
             Message::Online(online) => self.tell_dispatcher(dispatcher::Event::Online(online)),
-            Message::NetworkChanged => self.profile.network.network_changed(),
+            Message::NetworkChanged => {
+                let network = &self.profile.network;
+                let _ = catch_unwind(AssertUnwindSafe(|| network.network_changed()));
+            }
             // It woke the loop, which looks whether a shutdown has drained.
             Message::ReservationReleased => {}
             Message::ShutDown { deadline, reply } => {
@@ -284,11 +314,6 @@ impl Driver {
         }
     }
 
-    fn new_id(&mut self) -> FetchId {
-        self.next_id += 1;
-        FetchId(self.next_id)
-    }
-
     fn queue(
         &mut self,
         info: FetchInfo,
@@ -306,7 +331,7 @@ impl Driver {
         let id = info.id;
         let teller = Teller { info: Arc::new(info), group, sink: Arc::clone(&self.sink) };
         teller.tell(EventKind::Queued);
-        let record = Record { teller, done: false };
+        let record = Record { teller, answered: Arc::default(), done: false };
         self.queued.insert(id, Queued { work, responder, record });
         self.tell_dispatcher(event);
     }
@@ -341,15 +366,15 @@ impl Driver {
             }
             Work::Fetch(request, reservation) => (*request, reservation),
         };
-        let answered = Arc::new(OnceLock::new());
         let observer = record.teller.clone();
         let profile = Arc::clone(&self.profile);
-        let fetch = run_fetch(profile, observer, request, responder, Arc::clone(&answered));
+        let answered = Arc::clone(&record.answered);
+        let fetch = run_fetch(profile, observer, request, responder, answered);
         let future =
             async move { Ended { id, result: AssertUnwindSafe(fetch).catch_unwind().await } };
         let (abort, registration) = AbortHandle::new_pair();
-        self.futures.push(Abortable::new(future.boxed(), registration));
-        self.running.insert(id, Running { abort, record, reservation, answered });
+        self.futures.push(Abortable::new(Contained(Some(future.boxed())), registration));
+        self.running.insert(id, Running { abort, reservation, record });
     }
 
     fn cancel(&mut self, id: FetchId, error: NetworkError) {
@@ -362,11 +387,7 @@ impl Driver {
         } else if let Some(running) = self.running.remove(&id) {
             // Polled once more it sees the abort, and is dropped.
             running.abort.abort();
-            let outcome = match running.answered.get() {
-                // The answer is there; only its body was cut off.
-                Some(status) => Outcome::Delivered { status: *status },
-                None => Outcome::Failed(error),
-            };
+            let outcome = running.record.outcome_of(error);
             drop(running.reservation);
             self.tell_done(running.record, outcome);
         }
@@ -421,8 +442,44 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.mailbox.close();
-        while let Ok(message) = self.mailbox.try_recv() {
-            self.receive(message);
+        let mut context = Context::from_waker(Waker::noop());
+        // A sender that was let in before may still be writing; not for long.
+        let mut patience = 1_000;
+        while patience > 0 {
+            match self.mailbox.poll_recv(&mut context) {
+                Poll::Ready(Some(message)) => self.receive(message),
+                Poll::Ready(None) => break,
+                Poll::Pending => {
+                    patience -= 1;
+                    std::thread::yield_now();
+                }
+            }
         }
+        self.queued.clear();
+        self.running.clear();
+        if self.is_busy {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.sink.work_outstanding(false)));
+        }
+    }
+}
+
+/// A future whose own drop may panic without harm to the others.
+struct Contained(Option<BoxFuture<'static, Ended>>);
+
+impl Future for Contained {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        match &mut self.0 {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
     }
 }

@@ -11,11 +11,12 @@ use sendbeacon_fetch::{
     beacon::send_beacon,
 };
 use tokio::sync::mpsc;
+use url::Position;
 
 use crate::{
-    BodyInit, Client,
-    dispatcher::GroupId,
-    driver::Message,
+    BodyInit, Client, FetchId,
+    dispatcher::{FetchIds, GroupId},
+    driver::{Message, PlainFetch},
     random::SystemRandom,
     response::{PendingResponse, Responder},
 };
@@ -29,6 +30,7 @@ pub struct FetchGroup {
     state: Arc<GroupState>,
     ledger: Arc<Ledger>,
     mailbox: mpsc::UnboundedSender<Message>,
+    ids: Arc<FetchIds>,
 }
 
 /// What the network side knows of a group.
@@ -73,9 +75,10 @@ impl FetchGroup {
         id: GroupId,
         ledger: Arc<Ledger>,
         mailbox: mpsc::UnboundedSender<Message>,
+        ids: Arc<FetchIds>,
     ) -> Self {
         let state = Arc::new(GroupState { id, flags: AtomicU8::new(0) });
-        Self { state, ledger, mailbox }
+        Self { state, ledger, mailbox, ids }
     }
 
     /// Fetches `request`, whose client belongs to this group.
@@ -87,7 +90,8 @@ impl FetchGroup {
     /// The response is a network error at once if the request has `keepalive` and there is no room
     /// for it ([`NetworkError::KeepaliveQuota`]), the group was terminated, or the user agent shuts down.
     pub fn fetch(&self, request: Request) -> PendingResponse {
-        let (responder, response) = Responder::new();
+        let id = self.ids.next();
+        let (responder, response) = Responder::new(id);
         if self.is_terminated() {
             responder.fail(AbandonReason::Terminated.into());
             return response;
@@ -98,7 +102,7 @@ impl FetchGroup {
         }
         let reservation = if request.keepalive {
             let body_length = request.body.as_ref().map_or(0, Body::length);
-            let url_length = request.url().as_str().len() as u64;
+            let url_length = request.url()[..Position::AfterQuery].len() as u64;
             let Some(reservation) = self.ledger.reserve(body_length, url_length) else {
                 responder.fail(NetworkError::KeepaliveQuota);
                 return response;
@@ -109,7 +113,8 @@ impl FetchGroup {
         };
         let group = Arc::clone(&self.state);
         // If the network side has gone, the response says so.
-        let _ = self.mailbox.send(Message::Fetch(Box::new(request), reservation, responder, group));
+        let fetch = PlainFetch { id, request, reservation, responder };
+        let _ = self.mailbox.send(Message::Fetch(Box::new(fetch), group));
         response
     }
 
@@ -129,6 +134,13 @@ impl FetchGroup {
         }
         let reservation = self.ledger.reserve(body_bytes, url_bytes)?;
         Some(KeepaliveReservation { reservation: Some(reservation), mailbox: self.mailbox.clone() })
+    }
+
+    /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Nothing happens if it
+    /// is over.
+    pub fn abort_fetch(&self, id: FetchId) {
+        // If the network side has gone, so has the fetch.
+        let _ = self.mailbox.send(Message::AbortFetch(id));
     }
 
     /// What the group's keepalive ledger holds at this moment.

@@ -16,21 +16,37 @@ use sendbeacon_fetch::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::FetchId;
+
 /// How much of a response body that nobody reads is drained to keep its connection, in bytes.
 const DRAIN_LIMIT: usize = 65_536;
 
 /// The response to a [`FetchGroup::fetch`](crate::FetchGroup::fetch), to be awaited on any runtime.
 ///
 /// Dropping it, or the response's body, says that nobody is interested: a keepalive request goes on
-/// all the same, any other is stopped.
+/// all the same, any other is stopped. To stop either, see
+/// [`FetchGroup::abort_fetch`](crate::FetchGroup::abort_fetch).
+///
+/// A body that is cut off, by whatever ended its fetch, ends with an error.
 #[derive(Debug)]
-pub struct PendingResponse(oneshot::Receiver<Result<Response, NetworkError>>);
+pub struct PendingResponse {
+    id: FetchId,
+    receiver: oneshot::Receiver<Result<Response, NetworkError>>,
+}
+
+impl PendingResponse {
+    /// The fetch, as events name it.
+    #[must_use]
+    pub fn id(&self) -> FetchId {
+        self.id
+    }
+}
 
 impl Future for PendingResponse {
     type Output = Result<Response, NetworkError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0)
+        Pin::new(&mut self.receiver)
             .poll(cx)
             .map(|result| result.unwrap_or(Err(AbandonReason::Dropped.into())))
     }
@@ -40,9 +56,9 @@ impl Future for PendingResponse {
 pub(crate) struct Responder(oneshot::Sender<Result<Response, NetworkError>>);
 
 impl Responder {
-    pub(crate) fn new() -> (Self, PendingResponse) {
+    pub(crate) fn new(id: FetchId) -> (Self, PendingResponse) {
         let (sender, receiver) = oneshot::channel();
-        (Self(sender), PendingResponse(receiver))
+        (Self(sender), PendingResponse { id, receiver })
     }
 
     pub(crate) fn fail(self, error: NetworkError) {
@@ -88,14 +104,32 @@ pub(crate) async fn run_fetch(
     }
 }
 
+/// What a body's reader is given. Nothing more without an `End` is a body that was cut off.
+enum Piece {
+    Chunk(Result<Bytes, NetworkError>),
+    End,
+}
+
 /// Gives the response to whoever waits for it, chunk by chunk as it is read.
 async fn hand_over(mut response: Response, responder: Responder, keepalive: bool) {
-    let (chunks, receiver) = mpsc::channel(4);
-    let mut body = std::mem::replace(&mut response.body, Box::pin(ChannelBody(receiver)));
-    let mut is_wanted = responder.0.send(Ok(response)).is_ok();
-    while is_wanted {
-        let Some(chunk) = next_chunk(&mut body).await else { return };
-        is_wanted = chunks.send(chunk).await.is_ok();
+    let (pieces, receiver) = mpsc::channel(4);
+    let reader = ChannelBody { receiver, is_over: false };
+    let mut body = std::mem::replace(&mut response.body, Box::pin(reader));
+    if responder.0.send(Ok(response)).is_ok() {
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = pieces.closed() => break,
+                chunk = next_chunk(&mut body) => chunk.map_or(Piece::End, Piece::Chunk),
+            };
+            let is_last = !matches!(piece, Piece::Chunk(Ok(_)));
+            let is_taken = pieces.send(piece).await.is_ok();
+            match (is_last, is_taken) {
+                (true, _) => return,
+                (false, true) => {}
+                (false, false) => break,
+            }
+        }
     }
     if keepalive {
         drain(&mut body).await;
@@ -110,20 +144,35 @@ async fn next_chunk(body: &mut ResponseBody) -> Option<Result<Bytes, NetworkErro
 async fn drain(body: &mut ResponseBody) {
     let mut left = DRAIN_LIMIT;
     while let Some(Ok(chunk)) = next_chunk(body).await {
-        match left.checked_sub(chunk.len()) {
+        // An empty chunk counts, too: they may come for ever.
+        match left.checked_sub(chunk.len().max(1)) {
             Some(rest) => left = rest,
             None => return,
         }
     }
 }
 
-struct ChannelBody(mpsc::Receiver<Result<Bytes, NetworkError>>);
+struct ChannelBody {
+    receiver: mpsc::Receiver<Piece>,
+    is_over: bool,
+}
 
 impl BodyStream for ChannelBody {
     fn poll_chunk(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, NetworkError>>> {
-        self.0.poll_recv(cx)
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        self.receiver.poll_recv(cx).map(|piece| {
+            let next = match piece {
+                Some(Piece::Chunk(chunk)) => Some(chunk),
+                Some(Piece::End) => None,
+                None => Some(Err(AbandonReason::CutOff.into())),
+            };
+            self.is_over = !matches!(next, Some(Ok(_)));
+            next
+        })
     }
 }

@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{
     Client, Document, EventSink, FetchGroup, Scheduling, ShutdownReport, Timeouts,
-    dispatcher::{Dispatcher, GroupId},
+    dispatcher::{Dispatcher, FetchIds, GroupId},
     driver::{Driver, Message, Reply},
 };
 
@@ -40,6 +40,7 @@ pub struct UserAgent {
     ledgers: Arc<Ledgers>,
     limits: KeepaliveLimits,
     next_group: AtomicU64,
+    ids: Arc<FetchIds>,
 }
 
 impl UserAgent {
@@ -61,7 +62,8 @@ impl UserAgent {
     #[must_use]
     pub fn fetch_group(&self) -> FetchGroup {
         let id = GroupId(self.next_group.fetch_add(1, Relaxed));
-        FetchGroup::new(id, self.ledgers.open(self.limits), self.mailbox.clone())
+        let ids = Arc::clone(&self.ids);
+        FetchGroup::new(id, self.ledgers.open(self.limits), self.mailbox.clone(), ids)
     }
 
     /// Says whether loads run that matter to the user now (a navigation, say). While they do, beacons
@@ -319,13 +321,14 @@ impl UserAgentBuilder {
     /// # Errors
     /// If its thread or its runtime cannot be made.
     pub fn build(self) -> Result<UserAgent, BuildError> {
-        let ledgers = Arc::new(Ledgers::default());
+        let (ledgers, ids) = (Arc::new(Ledgers::default()), Arc::new(FetchIds::default()));
         let (mailbox, receiver) = mpsc::unbounded_channel();
         let driver = Driver::new(
             receiver,
             Arc::new(self.profile),
             self.sink,
             Arc::clone(&ledgers),
+            Arc::clone(&ids),
             Dispatcher::new(self.timeouts, self.scheduling),
         );
         match self.runtime {
@@ -333,7 +336,7 @@ impl UserAgentBuilder {
             None => spawn_thread(driver)?,
         }
         let next_group = AtomicU64::new(0);
-        Ok(UserAgent { mailbox, ledgers, limits: self.limits, next_group })
+        Ok(UserAgent { mailbox, ledgers, limits: self.limits, next_group, ids })
     }
 }
 
