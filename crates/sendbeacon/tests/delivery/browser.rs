@@ -1,7 +1,10 @@
 //! A user agent with a sink that a test can wait on.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -20,6 +23,7 @@ pub(crate) struct Browser {
 pub(crate) struct Events {
     outcomes: Mutex<Vec<(String, Outcome)>>,
     changed: Notify,
+    is_busy: AtomicBool,
 }
 
 impl EventSink for Events {
@@ -30,9 +34,17 @@ impl EventSink for Events {
             self.changed.notify_waiters();
         }
     }
+
+    fn work_outstanding(&self, outstanding: bool) {
+        self.is_busy.store(outstanding, SeqCst);
+    }
 }
 
 impl Events {
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_busy.load(SeqCst)
+    }
+
     pub(crate) fn outcomes(&self) -> Vec<(String, Outcome)> {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,6 +1,7 @@
 //! Beacons from a document to real sockets, and what is left when the document has gone.
 
 mod browser;
+mod fetching;
 mod lifecycle;
 mod misbehaviour;
 mod shutdown;

@@ -1,0 +1,169 @@
+//! `fetch()` through a fetch group: its response, its body, and how it is stopped.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sendbeacon::{
+    AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Outcome, Request,
+    UserAgent,
+    host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
+};
+use url::Url;
+
+use crate::browser::{Browser, Events, delivered};
+
+/// `/head`: a head, one chunk, and then nothing. `/drop`: pending, and panics when dropped. Anything
+/// else: pending.
+struct Stalls;
+
+struct OneChunk(Option<Bytes>);
+
+impl BodyStream for OneChunk {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        self.0.take().map_or(Poll::Pending, |chunk| Poll::Ready(Some(Ok(chunk))))
+    }
+}
+
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("a panic that belongs to the test");
+    }
+}
+
+impl Network for Stalls {
+    fn http_network_fetch(
+        &self,
+        request: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
+        Box::pin(async move {
+            if request.url.path() == "/head" {
+                return Ok(NetworkResponse {
+                    status: http::StatusCode::OK,
+                    headers: http::HeaderMap::new(),
+                    body: Box::pin(OneChunk(Some("half".into()))),
+                });
+            }
+            let _guard = (request.url.path() == "/drop").then_some(PanicsOnDrop);
+            std::future::pending().await
+        })
+    }
+
+    fn network_changed(&self) {
+        panic!("a panic that belongs to the test");
+    }
+}
+
+fn page() -> Client {
+    Client::new(Url::parse("http://a.test/").unwrap(), 1)
+}
+
+fn open() -> (Browser, Document) {
+    let browser = Browser::with(|builder| builder.network(Arc::new(Stalls)));
+    let document = browser.agent.document(page());
+    (browser, document)
+}
+
+fn request(document: &Document, path: &str, keepalive: bool) -> Request {
+    let url = document.client().api_base_url.join(path).unwrap();
+    let mut request = Request::new(Arc::clone(document.client()), url);
+    request.keepalive = keepalive;
+    request
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_ends_with_an_error() {
+    let (_browser, document) = open();
+    let pending = document.fetch_group().fetch(request(&document, "/head", false));
+    let mut response = pending.await.unwrap();
+    assert_eq!(response.chunk().await, Some(Ok("half".into())));
+    document.unload();
+    let cut_off = NetworkError::Abandoned(AbandonReason::CutOff);
+    assert_eq!(response.chunk().await, Some(Err(cut_off)));
+    assert_eq!(response.chunk().await, None);
+}
+
+#[tokio::test]
+async fn an_aborted_fetch_ends_keepalive_or_not() {
+    let (browser, document) = open();
+    for (n, keepalive) in [true, false].into_iter().enumerate() {
+        let pending = document.fetch_group().fetch(request(&document, "/x", keepalive));
+        document.fetch_group().abort_fetch(pending.id());
+        let aborted = NetworkError::Abandoned(AbandonReason::Aborted);
+        assert_eq!(pending.await.unwrap_err(), aborted);
+        assert_eq!(browser.events.wait_for(n + 1).await[n].1, Outcome::Failed(aborted));
+    }
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_stops_a_plain_fetch_though_its_body_stalls() {
+    let (browser, document) = open();
+    let pending = document.fetch_group().fetch(request(&document, "/head", false));
+    let mut response = pending.await.unwrap();
+    response.chunk().await.unwrap().unwrap();
+    drop(response);
+    assert_eq!(browser.events.wait_for(1).await, [("/head".into(), delivered(200))]);
+}
+
+#[tokio::test]
+async fn what_is_fetched_in_the_tick_of_the_unload_is_stopped() {
+    let (browser, document) = open();
+    let pending = document.fetch_group().fetch(request(&document, "/x", false));
+    document.unload();
+    let terminated = NetworkError::Abandoned(AbandonReason::Terminated);
+    assert_eq!(pending.await.unwrap_err(), terminated);
+    assert_eq!(browser.events.wait_for(1).await[0].1, Outcome::Failed(terminated));
+}
+
+#[tokio::test]
+async fn a_network_that_panics_in_its_hooks_harms_nobody_else() {
+    let (browser, document) = open();
+    browser.agent.network_changed();
+    let pending = document.fetch_group().fetch(request(&document, "/drop", true));
+    document.fetch_group().abort_fetch(pending.id());
+    pending.await.unwrap_err();
+    let pending = document.fetch_group().fetch(request(&document, "/head", true));
+    assert_eq!(pending.await.unwrap().status, 200, "the network side lives");
+}
+
+#[tokio::test]
+async fn a_shutdown_keeps_its_deadline_when_the_user_agent_is_dropped() {
+    let (browser, document) = open();
+    assert_eq!(document.send_beacon("/x", None), Ok(true));
+    let Browser { agent, .. } = browser;
+    let report = agent.shutdown(Duration::from_millis(20));
+    drop(agent);
+    assert_eq!(report.await.lost.len(), 1);
+}
+
+#[test]
+fn a_runtime_that_goes_away_tells_what_was_delivered_and_lets_go_of_the_wake_lock() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let events = Arc::new(Events::default());
+    let agent = UserAgent::builder()
+        .network(Arc::new(Stalls))
+        .event_sink(Arc::clone(&events) as _)
+        .runtime(runtime.handle().clone())
+        .build()
+        .unwrap();
+    let document = agent.document(page());
+    let pending = document.fetch_group().fetch(request(&document, "/head", true));
+    let response = runtime.block_on(pending).unwrap();
+    assert!(events.is_busy());
+    drop(runtime);
+    assert_eq!(events.outcomes(), [("/head".into(), delivered(200))]);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+    assert!(!events.is_busy());
+    drop(response);
+}
