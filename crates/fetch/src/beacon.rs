@@ -49,7 +49,7 @@ pub fn send_beacon(
     let base = &client.api_base_url;
     let parsed_url = base.join(url).map_err(|reason| TypeError::InvalidUrl {
         url: excerpt(url),
-        base: base.to_string(),
+        base: excerpt(base.as_str()),
         reason,
     })?;
     if !matches!(parsed_url.scheme(), "http" | "https") {

@@ -13,7 +13,7 @@ pub enum TypeError {
     InvalidUrl {
         /// What script passed, cut to 128 characters.
         url: String,
-        /// The settings object's API base URL.
+        /// The settings object's API base URL, cut likewise.
         base: String,
         /// Why.
         reason: url::ParseError,

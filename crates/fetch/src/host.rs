@@ -261,6 +261,8 @@ pub struct InterceptedRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The body, whole; empty if there is none.
     pub body: &'a Bytes,
+    /// Whether it is a preflight of the request that was made.
+    pub is_preflight: bool,
     /// Whether the document that made it has gone.
     pub document_is_gone: bool,
 }

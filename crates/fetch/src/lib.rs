@@ -38,6 +38,6 @@ pub use self::{
         referrer::ReferrerPolicy,
         secure_contexts::is_potentially_trustworthy,
     },
-    request::{CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},
+    request::{CacheMode, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},
     response::{Response, ResponseType},
 };

@@ -17,8 +17,8 @@ pub enum Origin {
         scheme: Box<str>,
         /// Host.
         host: Host,
-        /// Port.
-        port: u16,
+        /// Port; `None` for a scheme that has none, such as a webview's own.
+        port: Option<u16>,
     },
     /// An opaque origin: same origin with nothing but itself.
     Opaque(u128),
@@ -31,7 +31,7 @@ impl Origin {
     pub fn of(url: &Url, nonce: u128) -> Self {
         match url.origin() {
             url::Origin::Tuple(scheme, host, port) => {
-                Self::Tuple { scheme: scheme.into(), host, port }
+                Self::Tuple { scheme: scheme.into(), host, port: Some(port) }
             }
             url::Origin::Opaque(_) => Self::Opaque(nonce),
         }
@@ -46,7 +46,7 @@ impl Origin {
             Self::Opaque(_) => false,
             Self::Tuple { scheme, host, port } => {
                 **scheme == *url.scheme()
-                    && Some(*port) == url.port_or_known_default()
+                    && *port == url.port_or_known_default()
                     && url.host().is_some_and(|other| other == borrowed(host))
             }
         }
@@ -85,8 +85,10 @@ impl fmt::Display for Origin {
         match self {
             Self::Opaque(_) => f.write_str("null"),
             Self::Tuple { scheme, host, port } => match (&**scheme, port) {
-                ("http", 80) | ("https", 443) => write!(f, "{scheme}://{host}"),
-                _ => write!(f, "{scheme}://{host}:{port}"),
+                ("http", Some(80)) | ("https", Some(443)) | (_, None) => {
+                    write!(f, "{scheme}://{host}")
+                }
+                (_, Some(port)) => write!(f, "{scheme}://{host}:{port}"),
             },
         }
     }
@@ -197,6 +199,15 @@ mod tests {
         assert_eq!(Origin::of(&url("https://a.test:443/x"), 0).to_string(), "https://a.test");
         assert_eq!(Origin::of(&url("https://[::1]:8443/"), 0).to_string(), "https://[::1]:8443");
         assert_eq!(Origin::of(&url("data:,x"), 7).serialize(), "null");
+    }
+
+    #[test]
+    fn a_scheme_without_ports_may_have_a_tuple_origin() {
+        let host = Host::Domain("localhost".to_owned());
+        let origin = Origin::Tuple { scheme: "tauri".into(), host, port: None };
+        assert_eq!(origin.to_string(), "tauri://localhost");
+        assert!(origin.is_same_origin_with_url(&url("tauri://localhost/x")));
+        assert!(!origin.is_same_origin_with_url(&url("http://localhost/x")));
     }
 
     #[test]

@@ -44,10 +44,14 @@ pub struct Request {
     pub use_cors_preflight: bool,
     /// Credentials mode.
     pub credentials: CredentialsMode,
+    /// Cache mode.
+    pub cache: CacheMode,
     /// Redirect mode.
     pub redirect: RedirectMode,
     /// Service-workers mode "all": a service worker may answer it. False is "none".
     pub use_service_workers: bool,
+    /// Whether it is the preflight of another request.
+    pub(crate) is_preflight: bool,
     /// URL list; never empty.
     pub(crate) url_list: Vec<Url>,
     /// Redirect count, at most 20.
@@ -77,6 +81,24 @@ pub enum CredentialsMode {
     SameOrigin,
     /// `include`
     Include,
+}
+
+/// A request's [cache mode](https://fetch.spec.whatwg.org/#concept-request-cache-mode). Nothing is
+/// answered from a cache here; the mode decides which headers ask the caches on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheMode {
+    /// `default`
+    Default,
+    /// `no-store`
+    NoStore,
+    /// `reload`
+    Reload,
+    /// `no-cache`
+    NoCache,
+    /// `force-cache`
+    ForceCache,
+    /// `only-if-cached`
+    OnlyIfCached,
 }
 
 /// A request's [redirect mode](https://fetch.spec.whatwg.org/#concept-request-redirect-mode).
@@ -129,7 +151,9 @@ pub(crate) enum RedirectTaint {
 
 impl Request {
     /// A request of `client` for `url`, with the standard's defaults for `fetch()`: `GET`, mode
-    /// `cors`, credentials mode `same-origin`, redirects followed.
+    /// `cors`, credentials mode `same-origin`, redirects followed, the unsafe-request flag set.
+    ///
+    /// What of its header list is a forbidden request-header is not sent.
     #[must_use]
     pub fn new(client: Arc<Client>, url: Url) -> Self {
         Self {
@@ -146,7 +170,9 @@ impl Request {
             mode: Mode::Cors,
             use_cors_preflight: false,
             credentials: CredentialsMode::SameOrigin,
+            cache: CacheMode::Default,
             redirect: RedirectMode::Follow,
+            is_preflight: false,
             use_service_workers: true,
             url_list: vec![url],
             redirect_count: 0,

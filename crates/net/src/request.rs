@@ -1,5 +1,8 @@
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Uri, header::HOST};
+use http::{
+    HeaderMap, HeaderValue, Request, Uri,
+    header::{HOST, TRANSFER_ENCODING},
+};
 use http_body_util::Full;
 use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
 use url::{Position, Url};
@@ -10,7 +13,10 @@ use crate::WireRequest;
 /// `Host` header before all others
 /// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
 pub(crate) fn wire_request(request: NetworkRequest) -> Result<WireRequest, NetworkError> {
-    let NetworkRequest { method, url, headers: given, body, .. } = request;
+    let NetworkRequest { method, url, headers: mut given, body, .. } = request;
+    // Host is the URL's, whatever the headers say, and framing is ours.
+    given.remove(HOST);
+    given.remove(TRANSFER_ENCODING);
     let mut headers = HeaderMap::with_capacity(given.len() + 1);
     headers.insert(HOST, host(&url)?);
     headers.extend(given);

@@ -52,18 +52,21 @@ impl MemoryCookieStore {
     }
 
     /// The [cookie string](https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie) that
-    /// `document.cookie` gets in a document of `client`.
+    /// `document.cookie` gets in a document of `client`: empty where cookies are disabled, and where the
+    /// document has an opaque origin (the getter throws a `SecurityError` there, which is the engine's).
     #[must_use]
     pub fn document_cookie(&self, client: &Client) -> String {
         let context = of_script(client);
-        let value = self.cookie_header(context, false).unwrap_or_default();
-        String::from_utf8_lossy(&value).into_owned()
+        let value = context.and_then(|context| self.cookie_header(context, false));
+        String::from_utf8_lossy(&value.unwrap_or_default()).into_owned()
     }
 
     /// What `document.cookie = cookie` does in a document of `client`. A cookie that is rejected is
-    /// ignored.
+    /// ignored, and so is any where [`document_cookie`](Self::document_cookie) is empty.
     pub fn set_document_cookie(&self, client: &Client, cookie: &str) {
-        self.set(of_script(client), cookie.as_bytes(), false);
+        if let Some(context) = of_script(client) {
+            self.set(context, cookie.as_bytes(), false);
+        }
     }
 
     fn cookie_header(
@@ -133,14 +136,18 @@ impl fmt::Debug for MemoryCookieStore {
     }
 }
 
-/// The context of `document.cookie`.
-fn of_script(client: &Client) -> CookieContext<'_> {
+/// The context of `document.cookie`; `None` where it has none.
+fn of_script(client: &Client) -> Option<CookieContext<'_>> {
+    let url = &client.creation_url;
+    if client.cookies_disabled || !client.origin.is_same_origin_with_url(url) {
+        return None;
+    }
     let same_site = if client.has_cross_site_ancestor {
         SameSiteMode::UnsetOrLess
     } else {
         SameSiteMode::StrictOrLess
     };
-    CookieContext { url: &client.creation_url, client, same_site }
+    Some(CookieContext { url, client, same_site })
 }
 
 /// The [partition key](https://github.com/privacycg/CHIPS#partitioning-model) of partitioned cookies:
@@ -224,5 +231,10 @@ mod tests {
         store.set_document_cookie(&page, "t=1; HttpOnly");
         assert_eq!(store.document_cookie(&page), "s=1");
         assert_eq!(sent(&store, &page, "https://a.test/", StrictOrLess), "h=1; s=1");
+        let mut sandboxed = page.clone();
+        sandboxed.origin = Origin::Opaque(1);
+        store.set_document_cookie(&sandboxed, "x=1");
+        assert_eq!(store.document_cookie(&sandboxed), "");
+        assert_eq!(store.document_cookie(&page), "s=1");
     }
 }

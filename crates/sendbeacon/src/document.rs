@@ -24,9 +24,10 @@ pub trait DocumentLifecycle {
     /// Beacons held back go out when a document is hidden.
     fn visibility_change(&self, visibility: VisibilityState);
 
-    /// The [`pagehide`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#event-pagehide)
-    /// event was fired. If `persisted`, the document now is in the back/forward cache: it is not
-    /// fully active and its `sendBeacon()` answers `false`. If not, [`unload`](Self::unload) follows.
+    /// The page was hidden for good, or put away: `pagehide` was fired, and the `visibilitychange` that
+    /// follows it, and the handlers of both have run. If `persisted`, the document now is in the
+    /// back/forward cache: it is not fully active and its `sendBeacon()` answers `false`. If not,
+    /// [`unload`](Self::unload) follows.
     fn pagehide(&self, persisted: bool);
 
     /// The document is shown, for the first time or again (`persisted`): it is fully active.

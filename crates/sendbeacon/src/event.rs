@@ -10,9 +10,12 @@ use crate::FetchId;
 
 /// Where events go: developer tools, automation, timing, logs.
 ///
-/// Called on the network side, in the order in which things happen, never on the thread that runs
-/// scripts. Must not block; an engine posts its own tasks from here, and tolerates a document that
-/// has gone. A panic in it is caught and changes nothing.
+/// Called on the network side, in the order in which things happen: on its own thread, or on the
+/// embedder's runtime, or on whichever thread drops that. Must not block; an engine posts its own tasks
+/// from here, and tolerates a document that has gone. A panic in it is caught and changes nothing.
+///
+/// Headers in events are those of the wire, `Cookie` and `Authorization` included: mind where you log
+/// them.
 pub trait EventSink: Send + Sync {
     /// Takes one event.
     fn event(&self, event: Event);

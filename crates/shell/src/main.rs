@@ -90,18 +90,18 @@ fn open(
     limit: Option<f64>,
 ) -> Result<(), Box<dyn Error>> {
     let drain = Duration::try_from_secs_f64(drain)?;
-    // A day is for ever, for a page.
-    let limit = limit.map_or(Ok(Duration::from_secs(86_400)), Duration::try_from_secs_f64)?;
+    let limit = limit.map_or(Ok(Duration::MAX), Duration::try_from_secs_f64)?;
     let browser = Browser::new(options)?;
     let mut tab = browser.open(url)?;
     browser.on_signal(tab.closer())?;
-    tab.run(&browser, limit)?;
+    let ran = tab.run(&browser, limit);
+    // Whatever became of the page, what it has sent is delivered.
     tab.unload();
     browser.shut_down(drain);
     for finished in browser.log().finished() {
         eprintln!("{finished}");
     }
-    Ok(())
+    ran.map(drop).map_err(Into::into)
 }
 
 fn host_map(text: &str) -> Result<(String, IpAddr), String> {

@@ -47,6 +47,9 @@ fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request 
     preflight.origin = request.origin.clone();
     preflight.referrer = request.referrer.clone();
     preflight.referrer_policy = request.referrer_policy;
+    preflight.initiator_type = request.initiator_type;
+    preflight.keepalive = request.keepalive;
+    preflight.is_preflight = true;
     preflight.mode = Mode::Cors;
     preflight.response_tainting = ResponseTainting::Cors;
     // Step 2.

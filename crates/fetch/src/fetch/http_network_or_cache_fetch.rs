@@ -1,15 +1,21 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, REFERER, USER_AGENT},
+    header::{
+        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, IF_MATCH,
+        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, REFERER,
+        USER_AGENT,
+    },
 };
 
 use super::{FetchParams, http_network_fetch::http_network_fetch};
 use crate::{
     EmbedderPolicy, InitiatorType, NetworkError, Request,
-    headers::{origin_header::append_origin, sec_fetch::append_fetch_metadata},
+    headers::{
+        forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
+    },
     host::{InterceptedRequest, Interception, NetworkResponse},
-    request::{CredentialsMode, Mode, RedirectTaint, Referrer, ResponseTainting},
+    request::{CacheMode, CredentialsMode, Mode, RedirectTaint, Referrer, ResponseTainting},
 };
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
@@ -19,6 +25,10 @@ pub(super) async fn http_network_or_cache_fetch(
     params: FetchParams<'_>,
     request: &Request,
 ) -> Result<NetworkResponse, NetworkError> {
+    // Step 11.1: the cache has nothing.
+    if request.cache == CacheMode::OnlyIfCached {
+        return Err(NetworkError::Mode("the cache mode is \"only-if-cached\", and nothing is"));
+    }
     let profile = params.profile;
     let include_credentials = includes_credentials(request);
     let mut headers = http_request_headers(params, request, include_credentials).await;
@@ -31,6 +41,7 @@ pub(super) async fn http_network_or_cache_fetch(
         request,
         headers: &headers,
         body: &body,
+        is_preflight: request.is_preflight,
         document_is_gone: params.observer.document_is_gone(),
     };
     match profile.interceptor.before_request_sent(intercepted).get().await {
@@ -95,8 +106,16 @@ async fn http_request_headers(
     include_credentials: bool,
 ) -> HeaderMap {
     let profile = params.profile;
-    // Step 8.2.
+    // Step 8.2. NB: the Headers class filters what script sets. An engine's may not, so it is done
+    // here, for all headers but those that a preflight itself has set.
     let mut headers = request.headers.clone();
+    if !request.is_preflight {
+        for (name, value) in &request.headers {
+            if is_forbidden(name, value) {
+                headers.remove(name);
+            }
+        }
+    }
     // Steps 8.5 to 8.9.
     let is_post_or_put = matches!(request.method, Method::POST | Method::PUT);
     match &request.body {
@@ -124,9 +143,13 @@ async fn http_request_headers(
         let of_client = request.client.user_agent.as_ref();
         headers.append(USER_AGENT, of_client.unwrap_or(&profile.user_agent).clone());
     }
-    // Steps 8.16 to 8.19 do not concern us: the cache mode is "default" and there is no Range.
+    append_cache_headers(request, &mut headers);
+    // Step 8.19.
+    if headers.contains_key(RANGE) {
+        headers.append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     // Step 8.20. NB: a `fetch()` gets no Accept-Encoding, as its response is not decoded here.
-    if request.initiator_type == InitiatorType::Beacon {
+    if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
         let accept_encoding = profile.beacon_accept_encoding.clone();
         headers.extend(accept_encoding.map(|value| (ACCEPT_ENCODING, value)));
         headers.extend(profile.beacon_priority.clone().map(|value| (PRIORITY, value)));
@@ -152,4 +175,29 @@ async fn http_request_headers(
     }
     // Step 8.22: proxies are the network's.
     headers
+}
+
+/// Steps 8.16 to 8.18.
+fn append_cache_headers(request: &Request, headers: &mut HeaderMap) {
+    const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+    const CONDITIONS: [HeaderName; 5] =
+        [IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, IF_MATCH, IF_RANGE];
+    // Step 8.16.
+    let is_conditional = CONDITIONS.iter().any(|name| headers.contains_key(name));
+    let cache = match request.cache {
+        CacheMode::Default if is_conditional => CacheMode::NoStore,
+        cache => cache,
+    };
+    match cache {
+        // Step 8.17.
+        CacheMode::NoCache => {
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("max-age=0"));
+        }
+        // Step 8.18.
+        CacheMode::NoStore | CacheMode::Reload => {
+            headers.entry(PRAGMA).or_insert(NO_CACHE);
+            headers.entry(CACHE_CONTROL).or_insert(NO_CACHE);
+        }
+        CacheMode::Default | CacheMode::ForceCache | CacheMode::OnlyIfCached => {}
+    }
 }

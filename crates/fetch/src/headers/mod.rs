@@ -1,6 +1,7 @@
 //! Headers: the safelist, lists of values, and those that Fetch itself appends.
 
 pub(crate) mod extract;
+pub(crate) mod forbidden;
 pub(crate) mod origin_header;
 pub(crate) mod safelist;
 pub(crate) mod sec_fetch;

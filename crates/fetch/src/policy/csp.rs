@@ -33,7 +33,8 @@ impl CspList {
     pub fn new(self_origin: &Origin) -> Self {
         let self_origin = match self_origin {
             Origin::Tuple { scheme, host, port } => {
-                url::Origin::Tuple(scheme.to_string(), host.clone(), *port)
+                // A scheme without ports is matched by its host.
+                url::Origin::Tuple(scheme.to_string(), host.clone(), port.unwrap_or(0))
             }
             Origin::Opaque(_) => url::Origin::new_opaque(),
         };
@@ -46,28 +47,47 @@ impl CspList {
             CspDisposition::Enforce => PolicyDisposition::Enforce,
             CspDisposition::Report => PolicyDisposition::Report,
         };
-        let parsed =
+        let mut parsed =
             content_security_policy::CspList::parse(value, PolicySource::Header, disposition);
+        parsed.0.iter_mut().for_each(drop_impossible_ports);
         self.policies.append(parsed);
     }
 
     /// Adds the policy of a `<meta http-equiv=Content-Security-Policy>`, which is one. The directives
     /// that a `<meta>` cannot set do not concern requests.
     pub fn push_meta(&mut self, content: &str) {
-        let policy = Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce);
+        let mut policy = Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce);
+        drop_impossible_ports(&mut policy);
         if !policy.directive_set.is_empty() {
             self.policies.push(policy);
         }
     }
 
-    /// Whether an enforced policy has this directive, to derive what is not about requests:
-    /// `upgrade-insecure-requests`, `sandbox`.
-    #[must_use]
-    pub fn enforces_directive(&self, name: &str) -> bool {
-        self.policies.0.iter().any(|policy| {
-            policy.disposition == PolicyDisposition::Enforce
-                && policy.contains_a_directive_whose_name_is(name)
-        })
+    /// The values of this directive in each enforced policy that has it, to derive what is not about
+    /// requests: `upgrade-insecure-requests`, `sandbox`.
+    pub fn enforced_directives(&self, name: &str) -> impl Iterator<Item = &[String]> {
+        let enforced = self
+            .policies
+            .0
+            .iter()
+            .filter(|policy| policy.disposition == PolicyDisposition::Enforce);
+        enforced
+            .filter_map(move |policy| policy.directive_set.iter().find(|it| it.name == name))
+            .map(|directive| &*directive.value)
+    }
+}
+
+/// Drops source expressions whose port is none: they match nothing, but the crate takes them to match
+/// a URL without a port.
+fn drop_impossible_ports(policy: &mut Policy) {
+    for directive in &mut policy.directive_set {
+        directive.value.retain(|source| {
+            let authority = source.split_once("://").map_or(&**source, |(_, rest)| rest);
+            let authority = authority.split('/').next().unwrap_or_default();
+            let port = authority.rsplit_once(':').map_or("*", |(_, port)| port);
+            let is_digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+            !is_digits || port.parse::<u16>().is_ok()
+        });
     }
 }
 

@@ -48,10 +48,7 @@ pub(crate) fn learn(store: &dyn HstsStore, url: &Url, headers: &HeaderMap, now: 
     let Some(Host::Domain(domain)) = url.host() else { return };
     let Some(value) = headers.get(STRICT_TRANSPORT_SECURITY) else { return };
     let Some((max_age, include_subdomains)) = value.to_str().ok().and_then(parse) else { return };
-    // An expiry beyond the clock's end is as good as a century.
-    let expires = now
-        .checked_add(Duration::from_secs(max_age))
-        .unwrap_or(now + Duration::from_secs(100 * 365 * 24 * 60 * 60));
+    let expires = now + Duration::from_secs(max_age.min(MAX_MAX_AGE));
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let entry = (max_age > 0).then_some(HstsEntry { expires, include_subdomains });
     store.set(domain, entry);
@@ -100,24 +97,48 @@ fn split_outside_quotes(value: &str) -> impl Iterator<Item = &str> {
         .filter(|directive| !directive.is_empty())
 }
 
-/// The default [`HstsStore`]: in memory, at most 10,000 hosts.
+/// The default [`HstsStore`]: in memory, at most 10,000 sites, and 100 hosts of each.
+///
+/// Both limits forget what expires first, so no site can make another one forgotten except by owning
+/// more domains than there is room for.
 #[derive(Debug, Default)]
-pub struct MemoryHstsStore(Mutex<HashMap<Box<str>, HstsEntry>>);
+pub struct MemoryHstsStore(Mutex<HashMap<Box<str>, HostsOfSite>>);
 
-const MAX_HOSTS: usize = 10_000;
+type HostsOfSite = HashMap<Box<str>, HstsEntry>;
+
+const MAX_SITES: usize = 10_000;
+const MAX_HOSTS_OF_SITE: usize = 100;
+/// A year, as Chromium's limit.
+const MAX_MAX_AGE: u64 = 365 * 24 * 60 * 60;
+
+/// The registrable domain, or the domain itself where there is none.
+fn site(domain: &str) -> &str {
+    psl::domain_str(domain).unwrap_or(domain)
+}
 
 impl HstsStore for MemoryHstsStore {
     fn get(&self, domain: &str) -> Option<HstsEntry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(domain).copied()
+        let sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sites.get(site(domain))?.get(domain).copied()
     }
 
     fn set(&self, domain: &str, entry: Option<HstsEntry>) {
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = entry else {
-            hosts.remove(domain);
+            if let Some(hosts) = sites.get_mut(site(domain)) {
+                hosts.remove(domain);
+            }
             return;
         };
-        if hosts.len() >= MAX_HOSTS && !hosts.contains_key(domain) {
+        if sites.len() >= MAX_SITES && !sites.contains_key(site(domain)) {
+            let last_of = |hosts: &HostsOfSite| hosts.values().map(|it| it.expires).max();
+            let soonest = sites.iter().min_by_key(|(_, hosts)| last_of(hosts));
+            if let Some(soonest) = soonest.map(|(site, _)| site.clone()) {
+                sites.remove(&soonest);
+            }
+        }
+        let hosts = sites.entry(site(domain).into()).or_default();
+        if hosts.len() >= MAX_HOSTS_OF_SITE && !hosts.contains_key(domain) {
             let soonest = hosts.iter().min_by_key(|(_, entry)| entry.expires);
             if let Some(soonest) = soonest.map(|(domain, _)| domain.clone()) {
                 hosts.remove(&soonest);
@@ -200,14 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn the_store_is_bounded() {
+    fn the_store_is_bounded_and_one_site_does_not_push_out_another() {
         let store = MemoryHstsStore::default();
         let now = SystemTime::now();
-        for n in 0..MAX_HOSTS as u64 + 10 {
-            let expires = now + Duration::from_secs(n);
-            store.set(&format!("{n}.test"), Some(HstsEntry { expires, include_subdomains: false }));
+        let entry = |seconds| {
+            let expires = now + Duration::from_secs(seconds);
+            Some(HstsEntry { expires, include_subdomains: false })
+        };
+        store.set("bank.test", entry(1));
+        for n in 0..20_000 {
+            store.set(&format!("{n}.evil.test"), entry(1_000 + n));
         }
-        assert_eq!(store.0.lock().unwrap().len(), MAX_HOSTS);
-        assert!(store.get("0.test").is_none() && store.get("10.test").is_some());
+        assert!(store.get("bank.test").is_some());
+        assert!(store.get("0.evil.test").is_none() && store.get("19999.evil.test").is_some());
+        for n in 0..MAX_SITES as u64 {
+            store.set(&format!("{n}.test"), entry(1_000));
+        }
+        assert_eq!(store.0.lock().unwrap().len(), MAX_SITES);
     }
 }

@@ -7,8 +7,8 @@ use crate::Client;
 /// [Upgrade request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-upgrade-insecure-requests/#upgrade-request),
 /// for a request of `client` whose current URL is `current_url`.
 pub(crate) fn upgrade(client: &Client, current_url: &mut Url) {
-    // Steps 1 and 2 are for navigations. Steps 3 to 5. NB: the text upgrades loopback, too, which
-    // Chromium and Firefox leave as it is.
+    // Steps 1 and 2 are for navigations. Steps 3 to 5. NB: the text upgrades loopback, too, and so do
+    // we; Chromium and Firefox leave it.
     if client.upgrade_insecure_requests && current_url.scheme() == "http" {
         set_scheme_to_https(current_url);
     }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
-    Client, CredentialsMode, Mode, NetworkError, PartitionKey, RedirectMode, Request, ResponseType,
+    CacheMode, Client, CredentialsMode, InitiatorType, Mode, NetworkError, PartitionKey,
+    RedirectMode, Request, ResponseType,
     fetch::Observation,
     host::{
         Answer, AuthenticationEntries, CookieContext, CookieStore, HttpCache, InterceptedRequest,
@@ -167,8 +168,11 @@ struct Blocker;
 
 impl Interceptor for Blocker {
     fn before_request_sent(&self, intercepted: InterceptedRequest<'_>) -> Answer<Interception> {
-        let InterceptedRequest { request, headers, body, document_is_gone } = intercepted;
-        assert!(request.keepalive || request.method == "OPTIONS");
+        let InterceptedRequest { request, headers, body, document_is_gone, is_preflight } =
+            intercepted;
+        assert_eq!(is_preflight, request.method == "OPTIONS");
+        assert!(request.keepalive);
+        assert_eq!(request.initiator_type, InitiatorType::Beacon);
         assert!(document_is_gone && headers.contains_key("origin"));
         Answer::Ready(match request.current_url().path() {
             "/block" => Interception::Block,
@@ -315,4 +319,81 @@ fn what_happens_on_the_way_is_observed() {
         })
         .collect();
     assert_eq!(log, ["POST /x", "307", "\"cookies\"", "to /y", "POST /y", "204"]);
+}
+
+#[test]
+fn a_blocker_sees_a_beacons_preflight_as_a_beacons() {
+    let mut page = Page::new(PAGE, crate::page::cors_everywhere);
+    page.profile.interceptor = Arc::new(Blocker);
+    page.json("https://b.test/x").unwrap();
+    assert_eq!(header(&page.network.sent()[0], "priority"), None, "that is the beacon's alone");
+    page.json("https://b.test/block").unwrap_err();
+    assert_eq!(page.log().len(), 2);
+}
+
+#[test]
+fn forbidden_request_headers_of_script_are_not_sent() {
+    let page = Page::new(PAGE, |_| respond(204, &[]));
+    let mut request = page.request("https://a.test/x");
+    request.method = http::Method::POST;
+    for (name, value) in [
+        ("host", "evil.test"),
+        ("origin", "https://evil.test"),
+        ("content-length", "999"),
+        ("transfer-encoding", "chunked"),
+        ("cookie", "a=b"),
+        ("sec-fetch-site", "none"),
+        ("x-mine", "1"),
+    ] {
+        request.headers.append(name, HeaderValue::from_static(value));
+    }
+    page.fetch(request).unwrap();
+    let sent = page.last();
+    for (name, value) in [
+        ("host", None),
+        ("transfer-encoding", None),
+        ("cookie", None),
+        ("content-length", Some("0")),
+        ("origin", Some("https://a.test")),
+        ("sec-fetch-site", Some("same-origin")),
+        ("x-mine", Some("1")),
+    ] {
+        let values: Vec<_> = sent.headers.get_all(name).iter().collect();
+        assert_eq!(values, value.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn the_cache_mode_and_conditions_ask_caches_on_the_way() {
+    let page = Page::new(PAGE, |_| respond(204, &[]));
+    let sent = |cache, name: &'static str| {
+        let mut request = page.request("https://a.test/x");
+        request.cache = cache;
+        request.headers.insert(name, HeaderValue::from_static("x"));
+        page.fetch(request).map(|_| {
+            let sent = page.last();
+            let value = |name| header(&sent, name).unwrap_or_default().to_owned();
+            [value("cache-control"), value("pragma"), value("accept-encoding")]
+        })
+    };
+    let none = ["", "", ""].map(ToOwned::to_owned);
+    let no_cache = ["no-cache", "no-cache", ""].map(ToOwned::to_owned);
+    assert_eq!(sent(CacheMode::Default, "x-a").unwrap(), none);
+    assert_eq!(sent(CacheMode::ForceCache, "x-a").unwrap(), none);
+    assert_eq!(sent(CacheMode::Default, "if-none-match").unwrap(), no_cache);
+    assert_eq!(sent(CacheMode::NoStore, "x-a").unwrap(), no_cache);
+    assert_eq!(sent(CacheMode::Reload, "x-a").unwrap(), no_cache);
+    assert_eq!(sent(CacheMode::NoCache, "x-a").unwrap()[0], "max-age=0");
+    assert_eq!(sent(CacheMode::Reload, "cache-control").unwrap()[0], "x");
+    assert_eq!(sent(CacheMode::Default, "range").unwrap()[2], "identity");
+    assert!(sent(CacheMode::OnlyIfCached, "x-a").is_err());
+}
+
+#[test]
+fn fetch_preflights_what_needs_it_without_being_told() {
+    let page = Page::new(PAGE, crate::page::cors_everywhere);
+    let mut request = page.request("https://b.test/x");
+    request.method = http::Method::DELETE;
+    page.fetch(request).unwrap_err();
+    assert_eq!(page.log(), ["OPTIONS https://b.test/x"]);
 }

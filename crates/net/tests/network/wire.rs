@@ -142,3 +142,16 @@ async fn localhost_and_names_under_it_are_the_loopback_address() {
         assert_eq!(send(&network, post(&url, "")).await, Ok((204, vec![])), "{host}");
     }
 }
+
+#[tokio::test]
+async fn host_and_framing_are_not_the_callers() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let mut request = post(&server.url("/"), "x");
+    request.headers.insert("host", HeaderValue::from_static("evil.test"));
+    request.headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
+    send(&builder().build(), request).await.unwrap();
+    let request = &server.requests()[0];
+    assert_eq!(request.header("host"), Some(&*format!("127.0.0.1:{}", server.port())));
+    assert_eq!(request.header("transfer-encoding"), None);
+    assert_eq!((request.header("content-length"), &*request.body), (Some("1"), &b"x"[..]));
+}

@@ -5,10 +5,10 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant}
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    Client, CredentialsMode, Document, MemoryCookieStore, Mode, RedirectMode, Referrer, Request,
-    Response, ResponseType,
+    CacheMode, Client, CredentialsMode, Document, FetchId, MemoryCookieStore, Mode, RedirectMode,
+    Referrer, Request, Response, ResponseType,
 };
-use tokio::{runtime::Handle, task::AbortHandle};
+use tokio::runtime::Handle;
 use url::Url;
 
 use super::Log;
@@ -36,7 +36,8 @@ pub(super) struct Host {
     runtime: Handle,
     cookies: Arc<MemoryCookieStore>,
     log: Arc<Log>,
-    fetches: RefCell<HashMap<u64, AbortHandle>>,
+    /// The library's name of each of the page's fetches.
+    fetches: RefCell<HashMap<u64, FetchId>>,
     pub(super) navigation: RefCell<Option<Url>>,
     pub(super) calls: RefCell<Vec<Call>>,
 }
@@ -71,7 +72,6 @@ impl Host {
         let document = self.document.borrow();
         let mut made = Request::new(Arc::clone(document.client()), request.url.clone());
         made.method = Method::from_bytes(request.method.as_bytes()).map_err(text)?;
-        made.unsafe_request = true;
         made.keepalive = request.keepalive;
         made.mode = match &*request.mode {
             "no-cors" => Mode::NoCors,
@@ -82,6 +82,14 @@ impl Host {
             "omit" => CredentialsMode::Omit,
             "include" => CredentialsMode::Include,
             _ => CredentialsMode::SameOrigin,
+        };
+        made.cache = match &*request.cache {
+            "no-store" => CacheMode::NoStore,
+            "reload" => CacheMode::Reload,
+            "no-cache" => CacheMode::NoCache,
+            "force-cache" => CacheMode::ForceCache,
+            "only-if-cached" => CacheMode::OnlyIfCached,
+            _ => CacheMode::Default,
         };
         made.redirect = match &*request.redirect {
             "error" => RedirectMode::Error,
@@ -136,21 +144,19 @@ impl PageHost for Host {
             Err(message) => return done(Err(message)),
         };
         let pending = self.document.borrow().fetch_group().fetch(made);
-        let task = self.runtime.spawn(async move {
+        self.fetches.borrow_mut().insert(request.id, pending.id());
+        self.runtime.spawn(async move {
             let response = match pending.await {
                 Ok(response) => read(response).await,
                 Err(error) => Err(error),
             };
             done(response.map_err(text));
         });
-        let mut fetches = self.fetches.borrow_mut();
-        fetches.retain(|_, task| !task.is_finished());
-        fetches.insert(request.id, task.abort_handle());
     }
 
     fn abort_fetch(&self, id: u64) {
-        if let Some(task) = self.fetches.borrow_mut().remove(&id) {
-            task.abort();
+        if let Some(id) = self.fetches.borrow_mut().remove(&id) {
+            self.document.borrow().fetch_group().abort_fetch(id);
         }
     }
 
@@ -185,7 +191,7 @@ impl PageHost for Host {
             client.csp_list.push_meta(policy);
         }
         client.upgrade_insecure_requests |=
-            client.csp_list.enforces_directive("upgrade-insecure-requests");
+            client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
         self.document.borrow_mut().set_client(client);
     }
 }

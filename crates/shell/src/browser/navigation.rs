@@ -18,7 +18,7 @@ use sendbeacon::{
     is_potentially_trustworthy,
 };
 use thiserror::Error;
-use url::Url;
+use url::{Position, Url};
 
 use super::{ACCEPT_LANGUAGE, USER_AGENT};
 
@@ -81,10 +81,16 @@ pub(super) async fn fetch_document(
         // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
         let context = CookieContext { same_site: SameSiteMode::StrictOrLess, ..context };
         cookies.store(context, set_cookie).get().await;
-        if response.status.is_redirection()
+        if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
             && let Some(location) = response.headers.get(LOCATION)
         {
             let location = location.to_str().ok().and_then(|location| url.join(location).ok());
+            let location = location.map(|mut location| {
+                if location.fragment().is_none() {
+                    location.set_fragment(url.fragment());
+                }
+                location
+            });
             url = location.ok_or_else(|| NavigationError::Redirect(url.to_string()))?;
             continue;
         }
@@ -122,12 +128,10 @@ fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
     if is_potentially_trustworthy(url) {
         set("sec-fetch-dest", "document");
         set("sec-fetch-mode", "navigate");
-        set("sec-fetch-site", if referrer.is_none() { "none" } else { "cross-site" });
+        set("sec-fetch-site", relation(&origin, referrer));
     }
     set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-    if let Some(value) = referrer.and_then(|url| HeaderValue::from_str(url.as_str()).ok()) {
-        headers.insert(REFERER, value);
-    }
+    headers.extend(referrer.and_then(|from| referer(from, url)).map(|value| (REFERER, value)));
     NetworkRequest {
         method: Method::GET,
         url: url.clone(),
@@ -139,6 +143,28 @@ fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
         },
         force_new_connection: false,
     }
+}
+
+/// `Sec-Fetch-Site` of a navigation to `origin`.
+fn relation(origin: &Origin, referrer: Option<&Url>) -> &'static str {
+    match referrer {
+        None => "none",
+        Some(url) if origin.is_same_origin_with_url(url) => "same-origin",
+        Some(url) if origin.is_same_site_with_url(url) => "same-site",
+        Some(_) => "cross-site",
+    }
+}
+
+/// `Referer` by the default policy, strict-origin-when-cross-origin, whatever the document's own is.
+fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
+    let value = if Origin::of(to, 0).is_same_origin_with_url(from) {
+        from[..Position::AfterQuery].to_owned()
+    } else if is_potentially_trustworthy(from) && !is_potentially_trustworthy(to) {
+        return None;
+    } else {
+        format!("{}/", Origin::of(from, 0))
+    };
+    HeaderValue::try_from(value).ok()
 }
 
 impl Fetched {
@@ -158,11 +184,12 @@ impl Fetched {
         }
         client.csp_list = self.csp_list(&client.origin);
         client.upgrade_insecure_requests =
-            client.csp_list.enforces_directive("upgrade-insecure-requests");
+            client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
         if is_potentially_trustworthy(&self.url) {
             client.embedder_policy = self.embedder_policy();
         }
-        if client.csp_list.enforces_directive("sandbox") {
+        let keeps_origin = |tokens: &[String]| tokens.iter().any(|it| it == "allow-same-origin");
+        if !client.csp_list.enforced_directives("sandbox").all(keeps_origin) {
             client.origin = Origin::Opaque(nonce);
         }
         client

@@ -64,7 +64,9 @@ impl Tab {
     /// Runs scripts, and follows the navigations they ask for, until the tab is idle or closed or
     /// `limit` has passed.
     pub fn run(&mut self, browser: &Browser, limit: Duration) -> Result<Stopped, BrowserError> {
-        let deadline = Instant::now() + limit;
+        let now = Instant::now();
+        // A day is for ever, for a page.
+        let deadline = now + limit.min(Duration::from_secs(86_400));
         loop {
             let (close, navigation) = (&self.close, &self.host.navigation);
             let is_over = self.event_loop.run_until(deadline, |event_loop| {

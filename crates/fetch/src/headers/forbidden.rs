@@ -1,0 +1,70 @@
+//! [Forbidden request-headers](https://fetch.spec.whatwg.org/#forbidden-request-header).
+
+use http::{HeaderName, HeaderValue};
+
+/// Whether (name, value) is a forbidden request-header, which only the user agent sets.
+pub(crate) fn is_forbidden(name: &HeaderName, value: &HeaderValue) -> bool {
+    const NAMES: [&str; 21] = [
+        "accept-charset",
+        "accept-encoding",
+        "access-control-request-headers",
+        "access-control-request-method",
+        "connection",
+        "content-length",
+        "cookie",
+        "cookie2",
+        "date",
+        "dnt",
+        "expect",
+        "host",
+        "keep-alive",
+        "origin",
+        "referer",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    ];
+    let name = name.as_str();
+    // Steps 1 and 2.
+    if NAMES.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-") {
+        return true;
+    }
+    // Step 3.
+    let overrides =
+        matches!(name, "x-http-method" | "x-http-method-override" | "x-method-override");
+    overrides && names_forbidden_method(value)
+}
+
+/// Whether one of the comma-separated values is a
+/// [forbidden method](https://fetch.spec.whatwg.org/#forbidden-method).
+fn names_forbidden_method(value: &HeaderValue) -> bool {
+    value.as_bytes().split(|&byte| byte == b',').any(|method| {
+        let method = method.trim_ascii();
+        [&b"connect"[..], b"trace", b"track"].iter().any(|name| method.eq_ignore_ascii_case(name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_user_agent_sets_is_forbidden_to_script() {
+        let is_forbidden = |name: &'static str, value| {
+            is_forbidden(&HeaderName::from_static(name), &HeaderValue::from_static(value))
+        };
+        for name in
+            ["host", "origin", "content-length", "cookie", "sec-fetch-site", "proxy-x", "te"]
+        {
+            assert!(is_forbidden(name, "x"), "{name}");
+        }
+        for name in ["content-type", "authorization", "user-agent", "x-a", "accept", "secret"] {
+            assert!(!is_forbidden(name, "x"), "{name}");
+        }
+        assert!(is_forbidden("x-http-method", "GET, Trace "));
+        assert!(!is_forbidden("x-http-method", "PUT"));
+    }
+}
