@@ -63,7 +63,7 @@ async fn connect_to_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         match finished {
             Some(Ok(tcp)) => {
                 // A request is one write, and what waits for it to be acknowledged is the next.
-                tcp.set_nodelay(true)?;
+                let _ = tcp.set_nodelay(true);
                 return Ok(tcp);
             }
             Some(Err(error)) => failure = error,

@@ -32,7 +32,7 @@ use crate::{
     user_agent::Ledgers,
 };
 
-/// How many messages are received before fetches get their turn.
+/// How many messages are received in one turn, before what they ask for is begun.
 const BURST: usize = 1024;
 
 /// What the rest of the library tells the network side.

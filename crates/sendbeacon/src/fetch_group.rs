@@ -133,7 +133,8 @@ impl FetchGroup {
             return None;
         }
         let reservation = self.ledger.reserve(body_bytes, url_bytes)?;
-        Some(KeepaliveReservation { reservation: Some(reservation), mailbox: self.mailbox.clone() })
+        let (ledger, mailbox) = (Arc::clone(&self.ledger), self.mailbox.clone());
+        Some(KeepaliveReservation { reservation: Some(reservation), ledger, mailbox })
     }
 
     /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Nothing happens if it
@@ -208,14 +209,18 @@ impl FetchGroup {
 #[must_use = "dropping it gives the room back"]
 pub struct KeepaliveReservation {
     reservation: Option<Reservation>,
+    ledger: Arc<Ledger>,
     mailbox: mpsc::UnboundedSender<Message>,
 }
 
 impl Drop for KeepaliveReservation {
     fn drop(&mut self) {
         drop(self.reservation.take());
-        // A shutdown may have waited for it. If the network side has gone, none has.
-        let _ = self.mailbox.send(Message::ReservationReleased);
+        // Only a shutdown waits for it, and that has closed the ledger first. If the network side has
+        // gone, none does.
+        if self.ledger.is_closed() {
+            let _ = self.mailbox.send(Message::ReservationReleased);
+        }
     }
 }
 

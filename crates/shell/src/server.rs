@@ -1,6 +1,6 @@
 //! A small HTTP server on loopback, for the collector and the demo.
 
-use std::{convert::Infallible, io, sync::Arc};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -20,7 +20,15 @@ where
 {
     let handler = Arc::new(handler);
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of file descriptors, or a client that went: neither ends a server.
+            Err(error) => {
+                eprintln!("a connection was not accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         let handler = Arc::clone(&handler);
         let service = service_fn(move |request: Request<Incoming>| {
             let handler = Arc::clone(&handler);

@@ -1,0 +1,63 @@
+//! The call on the script thread, beside the floor: joining the URL and copying the body.
+
+#![allow(missing_docs)] // criterion's macros
+
+use std::hint::black_box;
+
+use benches::{COLLECTOR, document, user_agent};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use sendbeacon::{Blob, BodyInit, FormDataEntry, FormDataValue};
+
+fn admission(c: &mut Criterion) {
+    let agent = user_agent();
+    let agent_document = || document(&agent);
+    let document = agent_document();
+    let base = document.client().api_base_url.clone();
+    let small = "x".repeat(64);
+    let kib = "x".repeat(1 << 10);
+    let sixty = "x".repeat(60 << 10);
+
+    let mut group = c.benchmark_group("admission");
+    group.bench_function("floor: join and copy 1 KiB", |b| {
+        b.iter(|| (base.join(black_box(COLLECTOR)), bytes::Bytes::copy_from_slice(kib.as_bytes())));
+    });
+    let mut accepted = |name: &str, body: Option<BodyInit<'_>>| {
+        group.bench_function(name, |b| {
+            // A document for each call: one alone would soon be full, and a refusal is cheap.
+            b.iter_batched_ref(
+                || (agent_document(), body.clone()),
+                |(document, body)| {
+                    let answer = document.send_beacon(black_box(COLLECTOR), body.take());
+                    assert_eq!(answer, Ok(true));
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    };
+    accepted("no body", None);
+    accepted("64 B string", Some((&*small).into()));
+    accepted("1 KiB string", Some((&*kib).into()));
+    accepted("60 KiB string", Some((&*sixty).into()));
+    accepted("1 KiB buffer", Some(kib.as_bytes().into()));
+    let blob = Blob::new(kib.clone(), "application/json");
+    accepted("1 KiB Blob", Some((&blob).into()));
+    let field = |value: &str| FormDataEntry {
+        name: "field".into(),
+        value: FormDataValue::String(value.into()),
+    };
+    let form = [field(&small), field(&small), field(&small)];
+    accepted("FormData of three fields", Some(BodyInit::FormData(&form)));
+    let search = [("site".to_owned(), small.clone()), ("event".to_owned(), small.clone())];
+    accepted("URLSearchParams of two pairs", Some(BodyInit::UrlSearchParams(&search)));
+    group.bench_function("refused: a TypeError", |b| {
+        b.iter(|| document.send_beacon(black_box("data:,x"), None));
+    });
+    document.fetch_group().terminate();
+    group.bench_function("refused: the document has gone", |b| {
+        b.iter(|| document.send_beacon(black_box(COLLECTOR), Some((&*kib).into())));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, admission);
+criterion_main!(benches);
