@@ -173,7 +173,12 @@ fn schemelessly_same_site(a: &Host<&str>, b: &Host<&str>) -> bool {
 /// public suffix itself.
 fn registrable_domain<'a>(host: &Host<&'a str>) -> Option<&'a str> {
     match host {
-        Host::Domain(domain) => psl::domain_str(domain),
+        Host::Domain(domain) => {
+            // The list knows no root's dot; the registrable domain keeps it.
+            let dot = usize::from(domain.ends_with('.'));
+            let found = psl::domain_str(&domain[..domain.len() - dot])?;
+            domain.get(domain.len() - dot - found.len()..)
+        }
         Host::Ipv4(_) | Host::Ipv6(_) => None,
     }
 }
@@ -231,6 +236,8 @@ mod tests {
         assert!(!same_site(&url("https://x.github.io/"), &url("https://y.github.io/")));
         assert!(!same_site(&url("http://127.0.0.1/"), &url("http://127.0.0.2/")));
         assert!(same_site(&url("http://[::1]:1/"), &url("http://[::1]:2/")));
+        assert!(same_site(&url("http://x.a.test./"), &url("http://a.test./")));
+        assert!(!same_site(&url("http://a.test./"), &url("http://a.test/")));
         assert_eq!(
             Site::of(&Origin::of(&url("https://a.b.example.co.uk/"), 0)),
             Site::Tuple { scheme: "https".into(), host: "example.co.uk".into() }
