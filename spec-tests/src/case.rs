@@ -1,0 +1,103 @@
+//! A case: its name, what it follows, and which of the two kinds it is.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::{Map, Value};
+
+use crate::{Failure, cookies::CookieCase, page::PageCase};
+
+/// What a case may follow: folders of the web platform tests, observations of browsers, documents of
+/// the IETF, and decisions of our own.
+const SOURCES: [&str; 16] = [
+    "beacon/",
+    "content-security-policy/",
+    "cookies/",
+    "draft-ietf-httpbis-layered-cookies#",
+    "fetch/",
+    "html/",
+    "mimesniff/",
+    "mixed-content/",
+    "oracle:",
+    "referrer-policy/",
+    "rfc6797#",
+    "secure-contexts/",
+    "docs/SPEC-MAP.md",
+    "upgrade-insecure-requests/",
+    "url/",
+    "xhr/",
+];
+
+/// One case.
+#[derive(Debug)]
+pub struct Case {
+    name: String,
+    follows: String,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Page(Box<PageCase>),
+    Cookies(CookieCase),
+}
+
+impl Case {
+    pub(crate) fn parse(topic: &str, mut fields: Map<String, Value>) -> Result<Self, Failure> {
+        let mut text = |key: &str| match fields.remove(key) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        let name = text("name").ok_or_else(|| format!("{topic}: a case has no name"))?;
+        let name = format!("{topic}::{name}");
+        let follows = text("follows").ok_or_else(|| format!("{name}: what does it follow?"))?;
+        if !SOURCES.iter().any(|source| follows.starts_with(source)) {
+            return Err(format!("{name}: follows {follows:?}, which is no source"));
+        }
+        // For the reader only.
+        text("note");
+        let kind = if fields.contains_key("cookies") {
+            CookieCase::parse(fields).map(Kind::Cookies)
+        } else {
+            PageCase::parse(fields).map(Box::new).map(Kind::Page)
+        };
+        Ok(Self { kind: kind.map_err(|failure| format!("{name}: {failure}"))?, name, follows })
+    }
+
+    /// `topic::case`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        self.name.split_once("::").map_or("", |(topic, _)| topic)
+    }
+
+    /// What it follows: the path of a web platform test, or `oracle:` and the observation's name.
+    #[must_use]
+    pub fn follows(&self) -> &str {
+        &self.follows
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// What was seen and should not have been, and the reverse.
+    pub fn run(&self) -> Result<(), Failure> {
+        let mut failures = Vec::new();
+        let outcome = catch_unwind(AssertUnwindSafe(|| match &self.kind {
+            Kind::Page(case) => case.run(&mut failures),
+            Kind::Cookies(case) => case.run(&mut failures),
+        }));
+        if outcome.is_err() {
+            failures.push("panicked".to_owned());
+        }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{}\n(follows {})", failures.join("\n"), self.follows))
+        }
+    }
+}

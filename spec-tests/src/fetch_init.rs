@@ -1,0 +1,88 @@
+//! The arguments of `fetch()`, and the request that they make.
+
+use http::{HeaderName, Method, header::CONTENT_TYPE};
+use sendbeacon_fetch::{CredentialsMode, Mode, RedirectMode, Referrer, Request, extract};
+use serde::Deserialize;
+
+use crate::{
+    Failure,
+    page::{Page, Zeros},
+    setup::header_value,
+    value::Data,
+};
+
+/// The arguments of `fetch()`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FetchInit {
+    url: String,
+    method: Option<String>,
+    mode: Option<String>,
+    credentials: Option<String>,
+    redirect: Option<String>,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    referrer: Option<String>,
+    referrer_policy: Option<String>,
+}
+
+impl FetchInit {
+    /// The request that the constructor of `Request` makes.
+    pub(crate) fn request(&self, page: &Page, data: Option<&Data>) -> Result<Request, Failure> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let url = page.client.api_base_url.join(&self.url).map_err(|error| text(&error))?;
+        let mut request = Request::new(page.client.clone(), url);
+        request.unsafe_request = true;
+        if let Some(method) = &self.method {
+            request.method = Method::from_bytes(method.as_bytes()).map_err(|error| text(&error))?;
+        }
+        request.mode = match self.mode.as_deref() {
+            None | Some("cors") => Mode::Cors,
+            Some("no-cors") => Mode::NoCors,
+            Some("same-origin") => Mode::SameOrigin,
+            Some(other) => return Err(format!("no mode: {other}")),
+        };
+        request.credentials = match self.credentials.as_deref() {
+            None | Some("same-origin") => CredentialsMode::SameOrigin,
+            Some("include") => CredentialsMode::Include,
+            Some("omit") => CredentialsMode::Omit,
+            Some(other) => return Err(format!("no credentials mode: {other}")),
+        };
+        request.redirect = match self.redirect.as_deref() {
+            None | Some("follow") => RedirectMode::Follow,
+            Some("error") => RedirectMode::Error,
+            Some("manual") => RedirectMode::Manual,
+            Some(other) => return Err(format!("no redirect mode: {other}")),
+        };
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| text(&error))?;
+            request.headers.append(name, header_value(value));
+        }
+        request.referrer = match self.referrer.as_deref() {
+            None | Some("about:client") => Referrer::Client,
+            Some("") => Referrer::NoReferrer,
+            Some(url) => {
+                Referrer::Url(page.client.api_base_url.join(url).map_err(|error| text(&error))?)
+            }
+        };
+        if let Some(policy) = &self.referrer_policy {
+            let policy = policy.parse().map_err(|()| format!("no policy: {policy}"))?;
+            request.referrer_policy = Some(policy);
+        }
+        if let Some(data) = data {
+            let extracted = data.with_body_init(|data| {
+                let mut extracted = extract(data, &Zeros)?;
+                Ok((extracted.content_type.take(), extracted.into_body()))
+            });
+            let (content_type, body) =
+                extracted.map_err(|error: sendbeacon_fetch::TypeError| text(&error))?;
+            if let Some(content_type) = content_type
+                && !request.headers.contains_key(CONTENT_TYPE)
+            {
+                request.headers.insert(CONTENT_TYPE, content_type);
+            }
+            request.body = Some(body);
+        }
+        Ok(request)
+    }
+}

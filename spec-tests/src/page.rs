@@ -1,0 +1,199 @@
+//! A page on a profile of its own, and what happens on it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+use sendbeacon::{MemoryCookieStore, ThirdPartyCookies};
+use sendbeacon_fetch::{
+    Client, Ledger,
+    fetch::{Observation, Observer, Profile},
+    host::{Answer, CookieContext, CookieStore, Random, SameSiteMode},
+};
+use sendbeacon_testkit::{clock::VirtualClock, network::ScriptedNetwork};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::{
+    Failure,
+    server::{Rule, script},
+    setup::{PageSetup, header_value},
+    step::{Held, Step},
+};
+
+/// What of a case is not its one step.
+const CASE_FIELDS: [&str; 6] =
+    ["page", "jar", "third_party_cookies", "servers", "steps", "cookies_after"];
+
+/// A page and what happens on it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageCase {
+    page: PageSetup,
+    /// Cookies that servers have set before, each as a first party.
+    #[serde(default)]
+    jar: Vec<SetCookie>,
+    #[serde(default)]
+    third_party_cookies: bool,
+    #[serde(default)]
+    servers: Vec<Rule>,
+    steps: Vec<Step>,
+    #[serde(default)]
+    cookies_after: Vec<CookieAfter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetCookie {
+    url: Url,
+    /// The site under which it is set, where that is another.
+    top_level: Option<Url>,
+    set: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CookieAfter {
+    url: Url,
+    top_level: Option<Url>,
+    cookie: Option<String>,
+}
+
+impl std::fmt::Debug for PageCase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PageCase({} steps)", self.steps.len())
+    }
+}
+
+impl PageCase {
+    /// A case of one step has its fields beside its own.
+    pub(crate) fn parse(fields: Map<String, Value>) -> Result<Self, Failure> {
+        let (mut case, step): (Map<_, _>, Map<_, _>) =
+            fields.into_iter().partition(|(key, _)| CASE_FIELDS.contains(&key.as_str()));
+        if !step.is_empty() {
+            if case.contains_key("steps") {
+                return Err(format!("{:?} beside steps", step.keys().collect::<Vec<_>>()));
+            }
+            case.insert("steps".to_owned(), vec![Value::Object(step)].into());
+        }
+        let case: Self = serde_json::from_value(case.into()).map_err(|error| error.to_string())?;
+        if case.cookies_after.is_empty() && !case.steps.iter().any(Step::checks) {
+            return Err("checks nothing".to_owned());
+        }
+        Ok(case)
+    }
+
+    pub(crate) fn run(&self, failures: &mut Vec<Failure>) {
+        let mut page = Page::new(&self.page, self.servers.clone(), self.third_party_cookies);
+        for SetCookie { url, top_level, set } in &self.jar {
+            page.set_cookies(url, top_level.as_ref().unwrap_or(url), set);
+        }
+        for (at, step) in self.steps.iter().enumerate() {
+            let mut of_step = Vec::new();
+            step.run(&mut page, &mut of_step);
+            let numbered = |failure| format!("step {}: {failure}", at + 1);
+            failures.extend(of_step.into_iter().map(numbered));
+        }
+        for CookieAfter { url, top_level, cookie } in &self.cookies_after {
+            let now = page.cookies_for(url, top_level.as_ref().unwrap_or(url));
+            if now != *cookie {
+                failures.push(format!("{url} has {now:?}, and not {cookie:?}"));
+            }
+        }
+    }
+}
+
+/// A page on a profile of its own.
+pub(crate) struct Page {
+    pub(crate) client: Arc<Client>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) network: Arc<ScriptedNetwork>,
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) profile: Profile,
+    pub(crate) observations: Observations,
+    /// Beacons that were admitted and have not been fetched.
+    pub(crate) held: Vec<Held>,
+    cookies: Arc<MemoryCookieStore>,
+}
+
+impl Page {
+    fn new(setup: &PageSetup, servers: Vec<Rule>, third_party_cookies: bool) -> Self {
+        let network = Arc::new(ScriptedNetwork::new(script(servers)));
+        let clock = Arc::new(VirtualClock::default());
+        let mut profile = Profile::new(
+            Arc::clone(&network) as _,
+            Arc::clone(&clock) as _,
+            HeaderValue::from_static("test"),
+        );
+        let third_party =
+            if third_party_cookies { ThirdPartyCookies::Allow } else { ThirdPartyCookies::Block };
+        let cookies = Arc::new(MemoryCookieStore::new(third_party));
+        profile.cookies = Arc::clone(&cookies) as _;
+        Self {
+            client: Arc::new(setup.client()),
+            ledger: setup.ledger(),
+            network,
+            clock,
+            profile,
+            observations: Observations::default(),
+            held: Vec::new(),
+            cookies,
+        }
+    }
+
+    /// The settings object has changed.
+    pub(crate) fn change(&mut self, setup: &PageSetup) {
+        self.client = Arc::new(setup.client());
+    }
+
+    /// The next document is there, with a fetch group of its own.
+    pub(crate) fn navigate(&mut self, setup: &PageSetup) {
+        self.change(setup);
+        self.ledger = setup.ledger();
+    }
+
+    fn set_cookies(&self, url: &Url, top_level: &Url, set: &[String]) {
+        let client = Client::new(top_level.clone(), 4);
+        let context = CookieContext { url, client: &client, same_site: SameSiteMode::StrictOrLess };
+        let values = set.iter().map(|value| header_value(value)).collect();
+        let _ = self.cookies.store(context, values);
+    }
+
+    fn cookies_for(&self, url: &Url, top_level: &Url) -> Option<String> {
+        let client = Client::new(top_level.clone(), 4);
+        let context = CookieContext { url, client: &client, same_site: SameSiteMode::StrictOrLess };
+        match self.cookies.retrieve(context) {
+            Answer::Ready(value) => Some(String::from_utf8_lossy(value?.as_bytes()).into_owned()),
+            Answer::Later(_) => None,
+        }
+    }
+}
+
+/// Nothing but zeros, so that a boundary is always the same.
+pub(crate) struct Zeros;
+
+impl Random for Zeros {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Observations(Mutex<Vec<Observation>>);
+
+impl Observations {
+    /// What was observed since it was asked last.
+    pub(crate) fn take(&self) -> Vec<Observation> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Observations {
+    fn observe(&self, observation: Observation) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
+    }
+
+    fn document_is_gone(&self) -> bool {
+        true
+    }
+}

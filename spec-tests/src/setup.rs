@@ -1,0 +1,116 @@
+//! The environment settings object of a page.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, header::REFERRER_POLICY};
+use sendbeacon_fetch::{
+    Client, CspDisposition, CspList, EmbedderPolicy, KeepaliveLimits, Ledger, Origin,
+    ReferrerPolicy, Site,
+};
+use serde::Deserialize;
+use url::Url;
+
+/// What of it is not as the standards have it by default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageSetup {
+    url: Url,
+    base: Option<Url>,
+    /// The referrer source, where it is not the page's URL: a `srcdoc` document.
+    referrer_source: Option<Url>,
+    #[serde(default)]
+    opaque_origin: bool,
+    top_level: Option<Url>,
+    #[serde(default)]
+    cross_site_ancestor: bool,
+    /// A value of the `Referrer-Policy` header.
+    referrer_policy: Option<String>,
+    #[serde(default)]
+    csp: Vec<String>,
+    #[serde(default)]
+    csp_report_only: Vec<String>,
+    #[serde(default)]
+    csp_meta: Vec<String>,
+    embedder_policy: Option<EmbedderPolicyName>,
+    prohibits_mixed_content: Option<bool>,
+    #[serde(default)]
+    cookies_disabled: bool,
+    user_agent: Option<String>,
+    accept_language: Option<String>,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum EmbedderPolicyName {
+    Credentialless,
+    RequireCorp,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    requests: Option<u16>,
+    url_bytes: Option<u32>,
+}
+
+impl PageSetup {
+    pub(crate) fn client(&self) -> Client {
+        let mut client = Client::new(self.url.clone(), 1);
+        if let Some(base) = &self.base {
+            client.api_base_url = base.clone();
+        }
+        if let Some(source) = &self.referrer_source {
+            client.creation_url = source.clone();
+        }
+        let mut csp = CspList::new(&client.origin);
+        self.csp.iter().for_each(|value| csp.push_header(value, CspDisposition::Enforce));
+        self.csp_report_only
+            .iter()
+            .for_each(|value| csp.push_header(value, CspDisposition::Report));
+        self.csp_meta.iter().for_each(|value| csp.push_meta(value));
+        client.upgrade_insecure_requests =
+            csp.enforced_directives("upgrade-insecure-requests").next().is_some();
+        client.csp_list = csp;
+        if self.opaque_origin {
+            client.origin = Origin::Opaque(2);
+        }
+        if let Some(top_level) = &self.top_level {
+            client.network_partition_key.top_level_site = Site::of(&Origin::of(top_level, 3));
+        }
+        client.has_cross_site_ancestor = self.cross_site_ancestor;
+        if let Some(value) = &self.referrer_policy {
+            let headers = [(REFERRER_POLICY, header_value(value))];
+            let policy = ReferrerPolicy::parse_header(&headers.into_iter().collect());
+            client.referrer_policy = policy.unwrap_or_default();
+        }
+        client.embedder_policy = match self.embedder_policy {
+            None => EmbedderPolicy::UnsafeNone,
+            Some(EmbedderPolicyName::Credentialless) => EmbedderPolicy::Credentialless,
+            Some(EmbedderPolicyName::RequireCorp) => EmbedderPolicy::RequireCorp,
+        };
+        if let Some(prohibits) = self.prohibits_mixed_content {
+            client.prohibits_mixed_security_contexts = prohibits;
+        }
+        client.cookies_disabled = self.cookies_disabled;
+        client.user_agent = self.user_agent.as_deref().map(header_value);
+        client.accept_language = self.accept_language.as_deref().map(header_value);
+        client
+    }
+
+    pub(crate) fn ledger(&self) -> Arc<Ledger> {
+        let default = KeepaliveLimits::default();
+        Ledger::new(KeepaliveLimits {
+            requests: self.limits.requests.unwrap_or(default.requests),
+            url_bytes: self.limits.url_bytes.unwrap_or(default.url_bytes),
+            ..default
+        })
+    }
+}
+
+/// # Panics
+/// If a case has a value that no header has.
+pub(crate) fn header_value(value: &str) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).expect("a case has header values")
+}
