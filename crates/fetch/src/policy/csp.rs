@@ -2,8 +2,7 @@
 //! `content-security-policy`, which implements the standard's algorithms under their names.
 
 use content_security_policy::{
-    CheckResult, Destination, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource,
-    Violation,
+    Destination, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
 };
 use url::Url;
 
@@ -13,8 +12,15 @@ use crate::{Origin, Request};
 /// their `'self'` means.
 #[derive(Clone, Debug)]
 pub struct CspList {
-    policies: content_security_policy::CspList,
+    policies: Vec<HeldPolicy>,
     self_origin: url::Origin,
+}
+
+/// A policy as it came, and as it is matched.
+#[derive(Clone, Debug)]
+struct HeldPolicy {
+    serialized: String,
+    matched: Policy,
 }
 
 /// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
@@ -38,7 +44,7 @@ impl CspList {
             }
             Origin::Opaque(_) => url::Origin::new_opaque(),
         };
-        Self { policies: content_security_policy::CspList(Vec::new()), self_origin }
+        Self { policies: Vec::new(), self_origin }
     }
 
     /// Adds the policies of a header's value, which are separated by commas.
@@ -47,38 +53,68 @@ impl CspList {
             CspDisposition::Enforce => PolicyDisposition::Enforce,
             CspDisposition::Report => PolicyDisposition::Report,
         };
-        let mut parsed =
+        let parsed =
             content_security_policy::CspList::parse(value, PolicySource::Header, disposition);
-        parsed.0.iter_mut().for_each(drop_impossible_ports);
-        self.policies.append(parsed);
+        parsed.0.into_iter().for_each(|policy| self.push(policy));
     }
 
     /// Adds the policy of a `<meta http-equiv=Content-Security-Policy>`, which is one. The directives
     /// that a `<meta>` cannot set do not concern requests.
     pub fn push_meta(&mut self, content: &str) {
-        let mut policy = Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce);
-        drop_impossible_ports(&mut policy);
-        if !policy.directive_set.is_empty() {
-            self.policies.push(policy);
+        self.push(Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce));
+    }
+
+    fn push(&mut self, mut policy: Policy) {
+        if policy.directive_set.is_empty() {
+            return;
         }
+        let serialized = policy.to_string();
+        drop_impossible_ports(&mut policy);
+        if let url::Origin::Tuple(scheme, host, 80) = &self.self_origin
+            && scheme == "http"
+        {
+            add_secure_self(&mut policy, &format!("https://{host}"));
+        }
+        self.policies.push(HeldPolicy { serialized, matched: policy });
     }
 
     /// The values of this directive in each enforced policy that has it, to derive what is not about
     /// requests: `upgrade-insecure-requests`, `sandbox`.
     pub fn enforced_directives(&self, name: &str) -> impl Iterator<Item = &[String]> {
-        let enforced = self
-            .policies
-            .0
+        self.policies
             .iter()
-            .filter(|policy| policy.disposition == PolicyDisposition::Enforce);
-        enforced
-            .filter_map(move |policy| policy.directive_set.iter().find(|it| it.name == name))
-            .map(|directive| &*directive.value)
+            .filter(|held| held.matched.disposition == PolicyDisposition::Enforce)
+            .filter_map(move |held| held.directive(name))
     }
 }
 
-/// Drops source expressions whose port is none: they match nothing, but the crate takes them to match
-/// a URL without a port.
+impl HeldPolicy {
+    fn directive(&self, name: &str) -> Option<&[String]> {
+        let found = self.matched.directive_set.iter().find(|directive| directive.name == name);
+        found.map(|directive| &*directive.value)
+    }
+
+    /// [Create a violation object for request](https://w3c.github.io/webappsec-csp/#create-violation-for-request),
+    /// and policy.
+    fn violation(&self, request: &Request) -> CspViolation {
+        CspViolation {
+            blocked_url: request.url().clone(),
+            // Of a request with an empty destination, which is all there are here.
+            effective_directive: "connect-src".to_owned(),
+            original_policy: self.serialized.clone(),
+            disposition: match self.matched.disposition {
+                PolicyDisposition::Enforce => CspDisposition::Enforce,
+                PolicyDisposition::Report => CspDisposition::Report,
+            },
+            report_uri: self.directive("report-uri").unwrap_or_default().to_vec(),
+            report_to: self.directive("report-to").and_then(|value| value.first().cloned()),
+        }
+    }
+}
+
+/// Drops source expressions whose port is none.
+///
+/// NB: they match nothing, but content-security-policy 0.9 takes them to match a URL without a port.
 fn drop_impossible_ports(policy: &mut Policy) {
     for directive in &mut policy.directive_set {
         directive.value.retain(|source| {
@@ -88,6 +124,18 @@ fn drop_impossible_ports(policy: &mut Policy) {
             let is_digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
             !is_digits || port.parse::<u16>().is_ok()
         });
+    }
+}
+
+/// Lets `'self'` of an `http` origin on the default port match `https` on its own
+/// ([match a URL to an expression](https://w3c.github.io/webappsec-csp/#match-url-to-source-expression)).
+///
+/// NB: content-security-policy 0.9 means to, but compares a default port, which a URL does not have.
+fn add_secure_self(policy: &mut Policy, secure_origin: &str) {
+    for directive in &mut policy.directive_set {
+        if directive.value.iter().any(|source| source.eq_ignore_ascii_case("'self'")) {
+            directive.value.push(secure_origin.to_owned());
+        }
     }
 }
 
@@ -120,26 +168,31 @@ pub struct CspViolation {
 /// [Report Content Security Policy violations for request](https://w3c.github.io/webappsec-csp/#report-for-request):
 /// the violations of policies that only report.
 pub(crate) fn report_only_violations(request: &Request) -> Vec<CspViolation> {
-    let list = &request.client.csp_list;
-    if list.policies.0.is_empty() {
-        return Vec::new();
-    }
     // Steps 1 and 2.
-    let violations = list.policies.report_violations_for_request(&csp_request(request, list));
-    violations.into_iter().map(|found| violation(request, found)).collect()
+    violations(request, PolicyDisposition::Report)
 }
 
 /// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request):
 /// the violations of enforced policies; it is blocked if there are any.
 pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
+    // Steps 1 to 4.
+    violations(request, PolicyDisposition::Enforce)
+}
+
+fn violations(request: &Request, disposition: PolicyDisposition) -> Vec<CspViolation> {
     let list = &request.client.csp_list;
-    if list.policies.0.is_empty() {
+    let mut of_disposition =
+        list.policies.iter().filter(|held| held.matched.disposition == disposition).peekable();
+    if of_disposition.peek().is_none() {
         return Vec::new();
     }
-    // Steps 1 to 4.
-    let (result, violations) = list.policies.should_request_be_blocked(&csp_request(request, list));
-    debug_assert_eq!(result == CheckResult::Blocked, !violations.is_empty());
-    violations.into_iter().map(|found| violation(request, found)).collect()
+    let described = csp_request(request, list);
+    of_disposition
+        .filter(|held| {
+            held.matched.does_request_violate_policy(&described) != Violates::DoesNotViolate
+        })
+        .map(|held| held.violation(request))
+        .collect()
 }
 
 fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Request {
@@ -154,25 +207,5 @@ fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Re
         nonce: String::new(),
         integrity_metadata: String::new(),
         parser_metadata: ParserMetadata::None,
-    }
-}
-
-/// [Create a violation object for request](https://w3c.github.io/webappsec-csp/#create-violation-for-request),
-/// and policy.
-fn violation(request: &Request, Violation { directive, policy, .. }: Violation) -> CspViolation {
-    let value = |name| {
-        let directive = policy.directive_set.iter().find(|directive| directive.name == name);
-        directive.map_or(&[][..], |directive| &directive.value)
-    };
-    CspViolation {
-        blocked_url: request.url().clone(),
-        effective_directive: directive.name,
-        original_policy: policy.to_string(),
-        disposition: match policy.disposition {
-            PolicyDisposition::Enforce => CspDisposition::Enforce,
-            PolicyDisposition::Report => CspDisposition::Report,
-        },
-        report_uri: value("report-uri").to_vec(),
-        report_to: value("report-to").first().cloned(),
     }
 }
