@@ -92,8 +92,9 @@ fn open(
     let drain = Duration::try_from_secs_f64(drain)?;
     let limit = limit.map_or(Ok(Duration::MAX), Duration::try_from_secs_f64)?;
     let browser = Browser::new(options)?;
+    let signals = browser.listen_for_signals()?;
     let mut tab = browser.open(url)?;
-    browser.on_signal(tab.closer())?;
+    browser.on_signal(signals, tab.closer());
     let ran = tab.run(&browser, limit);
     // Whatever became of the page, what it has sent is delivered.
     tab.unload();

@@ -1,6 +1,7 @@
 //! The network over real sockets, seen from the server's side.
 
 mod failures;
+mod hostile;
 mod reuse;
 mod support;
 mod tls;

@@ -19,7 +19,7 @@ use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HyperNetwork
 use thiserror::Error;
 use tokio::{
     runtime::Runtime,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use url::Url;
 
@@ -49,6 +49,12 @@ pub struct Browser {
     log: Arc<Log>,
     /// Drives the network side. Dropped last.
     runtime: Runtime,
+}
+
+/// The signals that close a window: see [`Browser::listen_for_signals`].
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 /// Why there is no browser, or no page in it.
@@ -124,13 +130,19 @@ impl Browser {
         Tab::open(self, url)
     }
 
-    /// Calls `close` when the process is told to end (SIGTERM, SIGINT), in place of ending it.
-    pub fn on_signal(&self, close: impl Fn() + Send + 'static) -> io::Result<()> {
+    /// From now on SIGTERM and SIGINT do not end the process, but are kept for
+    /// [`on_signal`](Self::on_signal). Call it before a page can run.
+    pub fn listen_for_signals(&self) -> io::Result<Signals> {
         let _context = self.runtime.enter();
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Signals { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Calls `close` when the process is told to end, or was since it listens.
+    pub fn on_signal(&self, mut signals: Signals, close: impl Fn() + Send + 'static) {
         self.runtime.spawn(async move {
             poll_fn(|cx| {
+                let Signals { terminate, interrupt } = &mut signals;
                 let is_told =
                     terminate.poll_recv(cx).is_ready() || interrupt.poll_recv(cx).is_ready();
                 if is_told { Poll::Ready(()) } else { Poll::Pending }
@@ -138,7 +150,6 @@ impl Browser {
             .await;
             close();
         });
-        Ok(())
     }
 
     /// What became of every keepalive fetch so far.
