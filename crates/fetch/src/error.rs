@@ -208,8 +208,8 @@ pub enum AbandonReason {
     /// The runtime of the network side went away, or its thread did.
     #[error("the network side has gone")]
     Dropped,
-    /// Of a response's body: the fetch ended before it did, and its outcome says why.
-    #[error("the fetch was given up before its response had ended")]
+    /// Of a response or its body: the fetch ended before it did, and its outcome says why.
+    #[error("the fetch ended before its response did")]
     CutOff,
     /// The fetch group was terminated and the request has no keepalive flag.
     #[error("its document was unloaded and it has no keepalive flag")]

@@ -28,7 +28,7 @@ use crate::{
     Event, EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
     dispatcher::{self, Action, Destination, Dispatcher, FetchIds, GroupId},
     fetch_group::{Flag, GroupState},
-    response::{Responder, run_fetch},
+    response::{Cause, Responder, run_fetch},
     user_agent::Ledgers,
 };
 
@@ -122,6 +122,8 @@ struct Record {
     teller: Teller,
     /// The status, from when the head of the response has arrived.
     answered: Arc<OnceLock<StatusCode>>,
+    /// Where whoever waits for the response learns why there is none.
+    cause: Cause,
     done: bool,
 }
 
@@ -144,6 +146,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.done {
+            self.cause.tell(AbandonReason::Dropped.into());
             let outcome = self.outcome_of(AbandonReason::Dropped.into());
             self.teller.tell(EventKind::Done(outcome));
         }
@@ -331,7 +334,8 @@ impl Driver {
         let id = info.id;
         let teller = Teller { info: Arc::new(info), group, sink: Arc::clone(&self.sink) };
         teller.tell(EventKind::Queued);
-        let record = Record { teller, answered: Arc::default(), done: false };
+        let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
+        let record = Record { teller, answered: Arc::default(), cause, done: false };
         self.queued.insert(id, Queued { work, responder, record });
         self.tell_dispatcher(event);
     }
@@ -385,6 +389,7 @@ impl Driver {
             }
             self.tell_done(queued.record, Outcome::Failed(error));
         } else if let Some(running) = self.running.remove(&id) {
+            running.record.cause.tell(error.clone());
             // Polled once more it sees the abort, and is dropped.
             running.abort.abort();
             let outcome = running.record.outcome_of(error);

@@ -32,6 +32,22 @@ const DRAIN_LIMIT: usize = 65_536;
 pub struct PendingResponse {
     id: FetchId,
     receiver: oneshot::Receiver<Result<Response, NetworkError>>,
+    cause: Cause,
+}
+
+/// Why a fetch was given up, told before its future is dropped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cause(Arc<OnceLock<NetworkError>>);
+
+impl Cause {
+    pub(crate) fn tell(&self, error: NetworkError) {
+        // The first is the one.
+        let _ = self.0.set(error);
+    }
+
+    fn get(&self) -> NetworkError {
+        self.0.get().cloned().unwrap_or(AbandonReason::CutOff.into())
+    }
 }
 
 impl PendingResponse {
@@ -46,24 +62,28 @@ impl Future for PendingResponse {
     type Output = Result<Response, NetworkError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.receiver)
-            .poll(cx)
-            .map(|result| result.unwrap_or(Err(AbandonReason::Dropped.into())))
+        let polled = Pin::new(&mut self.receiver).poll(cx);
+        polled.map(|result| result.unwrap_or_else(|_| Err(self.cause.get())))
     }
 }
 
 /// The network side's end of a [`PendingResponse`].
-pub(crate) struct Responder(oneshot::Sender<Result<Response, NetworkError>>);
+pub(crate) struct Responder {
+    sender: oneshot::Sender<Result<Response, NetworkError>>,
+    pub(crate) cause: Cause,
+}
 
 impl Responder {
     pub(crate) fn new(id: FetchId) -> (Self, PendingResponse) {
         let (sender, receiver) = oneshot::channel();
-        (Self(sender), PendingResponse { id, receiver })
+        let cause = Cause::default();
+        let pending = PendingResponse { id, receiver, cause: cause.clone() };
+        (Self { sender, cause }, pending)
     }
 
     pub(crate) fn fail(self, error: NetworkError) {
         // Whoever asked may have stopped waiting.
-        let _ = self.0.send(Err(error));
+        let _ = self.sender.send(Err(error));
     }
 }
 
@@ -88,7 +108,7 @@ pub(crate) async fn run_fetch(
         tokio::select! {
             biased;
             fetched = fetch(&profile, &observer, request) => fetched,
-            () = responder.0.closed() => return Err(AbandonReason::Unwanted.into()),
+            () = responder.sender.closed() => return Err(AbandonReason::Unwanted.into()),
         }
     };
     match fetched {
@@ -113,9 +133,10 @@ enum Piece {
 /// Gives the response to whoever waits for it, chunk by chunk as it is read.
 async fn hand_over(mut response: Response, responder: Responder, keepalive: bool) {
     let (pieces, receiver) = mpsc::channel(4);
-    let reader = ChannelBody { receiver, is_over: false };
+    let Responder { sender, cause } = responder;
+    let reader = ChannelBody { receiver, cause, is_over: false };
     let mut body = std::mem::replace(&mut response.body, Box::pin(reader));
-    if responder.0.send(Ok(response)).is_ok() {
+    if sender.send(Ok(response)).is_ok() {
         loop {
             let piece = tokio::select! {
                 biased;
@@ -154,6 +175,7 @@ async fn drain(body: &mut ResponseBody) {
 
 struct ChannelBody {
     receiver: mpsc::Receiver<Piece>,
+    cause: Cause,
     is_over: bool,
 }
 
@@ -169,7 +191,7 @@ impl BodyStream for ChannelBody {
             let next = match piece {
                 Some(Piece::Chunk(chunk)) => Some(chunk),
                 Some(Piece::End) => None,
-                None => Some(Err(AbandonReason::CutOff.into())),
+                None => Some(Err(self.cause.get())),
             };
             self.is_over = !matches!(next, Some(Ok(_)));
             next

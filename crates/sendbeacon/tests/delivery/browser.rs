@@ -9,7 +9,7 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Document, Event, EventKind, EventSink, Outcome, UserAgent, UserAgentBuilder,
+    Client, Document, Event, EventKind, EventSink, FetchId, Outcome, UserAgent, UserAgentBuilder,
 };
 use tokio::{sync::Notify, time::timeout};
 use url::Url;
@@ -22,12 +22,17 @@ pub(crate) struct Browser {
 #[derive(Default)]
 pub(crate) struct Events {
     outcomes: Mutex<Vec<(String, Outcome)>>,
+    started: Mutex<Vec<FetchId>>,
     changed: Notify,
     is_busy: AtomicBool,
 }
 
 impl EventSink for Events {
     fn event(&self, event: Event) {
+        if let EventKind::Started = event.kind {
+            self.started.lock().unwrap_or_else(PoisonError::into_inner).push(event.fetch.id);
+            self.changed.notify_waiters();
+        }
         if let EventKind::Done(outcome) = event.kind {
             let done = (event.fetch.url.path().to_owned(), outcome);
             self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(done);
@@ -51,18 +56,27 @@ impl Events {
 
     /// Waits until `n` fetches are done, and gives what became of them, in order.
     pub(crate) async fn wait_for(&self, n: usize) -> Vec<(String, Outcome)> {
-        let done = async {
+        self.wait(|| Some(self.outcomes()).filter(|outcomes| outcomes.len() >= n)).await
+    }
+
+    /// Waits until this fetch was dispatched.
+    pub(crate) async fn wait_for_started(&self, id: FetchId) {
+        let started = || self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wait(|| started().contains(&id).then_some(())).await;
+    }
+
+    async fn wait<T>(&self, condition: impl Fn() -> Option<T>) -> T {
+        let met = async {
             loop {
                 let changed = self.changed.notified();
-                let outcomes = self.outcomes();
-                if outcomes.len() >= n {
-                    return outcomes;
+                if let Some(value) = condition() {
+                    return value;
                 }
                 changed.await;
             }
         };
         let patience = Duration::from_secs(20);
-        timeout(patience, done).await.unwrap_or_else(|_| panic!("only {:?}", self.outcomes()))
+        timeout(patience, met).await.unwrap_or_else(|_| panic!("only {:?}", self.outcomes()))
     }
 }
 

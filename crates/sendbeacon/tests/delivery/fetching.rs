@@ -53,7 +53,7 @@ impl Network for Stalls {
                     body: Box::pin(OneChunk(Some("half".into()))),
                 });
             }
-            let _guard = (request.url.path() == "/drop").then_some(PanicsOnDrop);
+            let _guard = (request.url.path() == "/drop").then(|| PanicsOnDrop);
             std::future::pending().await
         })
     }
@@ -87,16 +87,20 @@ async fn a_body_that_is_cut_off_ends_with_an_error() {
     let mut response = pending.await.unwrap();
     assert_eq!(response.chunk().await, Some(Ok("half".into())));
     document.unload();
-    let cut_off = NetworkError::Abandoned(AbandonReason::CutOff);
-    assert_eq!(response.chunk().await, Some(Err(cut_off)));
+    let terminated = NetworkError::Abandoned(AbandonReason::Terminated);
+    assert_eq!(response.chunk().await, Some(Err(terminated)));
     assert_eq!(response.chunk().await, None);
 }
 
 #[tokio::test]
 async fn an_aborted_fetch_ends_keepalive_or_not() {
     let (browser, document) = open();
-    for (n, keepalive) in [true, false].into_iter().enumerate() {
+    let kinds = [(true, true), (true, false), (false, true), (false, false)];
+    for (n, (keepalive, is_running)) in kinds.into_iter().enumerate() {
         let pending = document.fetch_group().fetch(request(&document, "/x", keepalive));
+        if is_running {
+            browser.events.wait_for_started(pending.id()).await;
+        }
         document.fetch_group().abort_fetch(pending.id());
         let aborted = NetworkError::Abandoned(AbandonReason::Aborted);
         assert_eq!(pending.await.unwrap_err(), aborted);
