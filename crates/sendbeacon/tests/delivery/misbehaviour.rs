@@ -52,7 +52,7 @@ async fn a_server_that_never_answers_holds_its_beacons_quota_until_the_limit() {
     })
     .await;
     let mut timeouts = Timeouts::default();
-    timeouts.fetch = Duration::from_secs(1);
+    timeouts.fetch = Duration::from_secs(3);
     let browser = Browser::with(|builder| builder.timeouts(timeouts));
     let document = browser.open(&server.url("/"));
     assert_eq!(document.send_beacon("/hang", Some("x".into())), Ok(true));
