@@ -2,14 +2,10 @@
 
 use http::{HeaderName, Method, header::CONTENT_TYPE};
 use sendbeacon_fetch::{CredentialsMode, Mode, RedirectMode, Referrer, Request, extract};
+use sendbeacon_testkit::random::Zeros;
 use serde::Deserialize;
 
-use crate::{
-    Failure,
-    page::{Page, Zeros},
-    setup::header_value,
-    value::Data,
-};
+use crate::{Failure, page::Page, setup::header_value, value::Data};
 
 /// The arguments of `fetch()`.
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use sendbeacon::{MemoryCookieStore, ThirdPartyCookies};
 use sendbeacon_fetch::{
     Client, Ledger,
     fetch::{Observation, Observer, Profile},
-    host::{Answer, CookieContext, CookieStore, Random, SameSiteMode},
+    host::{Answer, CookieContext, CookieStore, SameSiteMode},
 };
 use sendbeacon_testkit::{clock::VirtualClock, network::ScriptedNetwork};
 use serde::Deserialize;
@@ -166,15 +166,6 @@ impl Page {
             Answer::Ready(value) => Some(String::from_utf8_lossy(value?.as_bytes()).into_owned()),
             Answer::Later(_) => None,
         }
-    }
-}
-
-/// Nothing but zeros, so that a boundary is always the same.
-pub(crate) struct Zeros;
-
-impl Random for Zeros {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(0);
     }
 }
 

@@ -8,7 +8,7 @@ use sendbeacon_fetch::{
     beacon::send_beacon,
     fetch::{Observation, fetch},
 };
-use sendbeacon_testkit::network::complete;
+use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
 use url::Url;
 
@@ -16,7 +16,7 @@ use crate::{
     Failure,
     check::{ExpectedRequest, ExpectedViolation, check_outcome, check_requests, check_violations},
     fetch_init::FetchInit,
-    page::{Page, Zeros},
+    page::Page,
     setup::PageSetup,
     value::Data,
 };

@@ -6,6 +6,8 @@ use sendbeacon_fetch::{
     Blob, BodyInit, CspDisposition, KeepaliveLimits, Ledger, ReferrerPolicy, host::NetworkResponse,
 };
 
+use sendbeacon_testkit::random::Zeros;
+
 use crate::page::{PAGE, Page};
 
 /// Header values: bytes at random, and pieces of what means something.
@@ -103,7 +105,7 @@ proptest! {
         page.client.csp_list.push_meta(&policy);
         let client = std::sync::Arc::new(page.client.clone());
         let ledger = Ledger::new(KeepaliveLimits::default());
-        let admitted = sendbeacon_fetch::beacon::send_beacon(&client, &ledger, &crate::page::Zeros, &url, None);
+        let admitted = sendbeacon_fetch::beacon::send_beacon(&client, &ledger, &Zeros, &url, None);
         if let Ok(Some(beacon)) = admitted {
             let _ = page.fetch(beacon.into_request().0);
         }

@@ -7,11 +7,12 @@ use sendbeacon_fetch::{
     Blob, BodyInit, Client, KeepaliveLimits, Ledger, NetworkError, Request, Response,
     beacon::send_beacon,
     fetch::{Observation, Observer, Profile, fetch},
-    host::{NetworkRequest, Random},
+    host::NetworkRequest,
 };
 use sendbeacon_testkit::{
     clock::VirtualClock,
     network::{Answer, ScriptedNetwork, complete, respond},
+    random::Zeros,
 };
 use url::Url;
 
@@ -21,14 +22,6 @@ pub(crate) const CORS: [(&str, &str); 3] = [
     ("access-control-allow-credentials", "true"),
     ("access-control-allow-headers", "content-type"),
 ];
-
-pub(crate) struct Zeros;
-
-impl Random for Zeros {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(0);
-    }
-}
 
 #[derive(Default)]
 pub(crate) struct Observations(Mutex<Vec<Observation>>);
