@@ -79,8 +79,9 @@ enum Object<'a> {
 /// keepalive true.
 ///
 /// NB: in two halves, for the quota's sake: this one finds length and type, and
-/// [`Extracted::into_body`] copies. A refused body is never copied (a `URLSearchParams` is serialised to know its length). There is no stream, so the steps
-/// about streams (1 to 5, 12) have nothing to do.
+/// [`Extracted::into_body`] copies. A refused body is never copied; only a `URLSearchParams` is
+/// serialised, to know its length. There is no stream, so the steps about streams (1 to 5, 12) have
+/// nothing to do.
 ///
 /// # Errors
 /// [`TypeError::StreamBody`] for a `ReadableStream`.

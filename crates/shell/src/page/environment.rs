@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use sendbeacon::is_potentially_trustworthy;
 use url::Url;
 
 /// The parts of an [environment settings object](https://html.spec.whatwg.org/multipage/webappapis.html#environment-settings-object)
@@ -46,20 +47,6 @@ impl Environment {
             local_storage: StorageArea::default(),
             session_storage: StorageArea::default(),
         }
-    }
-}
-
-/// [Is origin potentially trustworthy?](https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy),
-/// as far as a page without ancestors needs it.
-fn is_potentially_trustworthy(url: &Url) -> bool {
-    if matches!(url.scheme(), "https" | "wss" | "file") {
-        return true;
-    }
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 
