@@ -20,10 +20,14 @@ const MAX_URL_LENGTH: usize = 65_534;
 /// An admitted beacon: what the call leaves behind when it has returned true.
 #[derive(Debug)]
 pub struct Beacon {
-    url: Url,
-    data: Option<(Body, Option<HeaderValue>)>,
-    client: Arc<Client>,
-    reservation: Reservation,
+    /// Parsed URL.
+    pub url: Url,
+    /// Transmitted data and its content type, extracted.
+    pub data: Option<(Body, Option<HeaderValue>)>,
+    /// The settings object it was sent from.
+    pub client: Arc<Client>,
+    /// Its room in the ledger.
+    pub reservation: Reservation,
 }
 
 /// The [`sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon) method
@@ -83,22 +87,10 @@ pub fn send_beacon(
 }
 
 impl Beacon {
-    /// The URL.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-
     /// Length of the body in bytes.
     #[must_use]
     pub fn body_length(&self) -> u64 {
         self.data.as_ref().map_or(0, |(body, _)| body.length())
-    }
-
-    /// The settings object it was sent from.
-    #[must_use]
-    pub fn client(&self) -> &Arc<Client> {
-        &self.client
     }
 
     /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done:
@@ -131,7 +123,8 @@ impl Beacon {
 }
 
 /// The length in bytes of a URL without its fragment, which is not sent.
-fn url_length(url: &Url) -> usize {
+#[must_use]
+pub fn url_length(url: &Url) -> usize {
     url.as_str().len() - url.fragment().map_or(0, |fragment| fragment.len() + 1)
 }
 
@@ -237,7 +230,7 @@ mod tests {
     fn a_url_too_long_for_the_wire_is_refused() {
         let fits = format!("/{}#{}", "x".repeat(MAX_URL_LENGTH - 15), "f".repeat(100));
         let beacon = send(&ledger(), &fits, None).unwrap().unwrap();
-        assert_eq!(url_length(beacon.url()), MAX_URL_LENGTH);
+        assert_eq!(url_length(&beacon.url), MAX_URL_LENGTH);
         assert!(send(&ledger(), &format!("/x{}", &fits[1..]), None).unwrap().is_none());
     }
 

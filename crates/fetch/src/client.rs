@@ -16,6 +16,7 @@ use crate::{
 /// its base URL, URL or a policy changes, and hands it over in an `Arc`; requests keep the one they
 /// were made with. Nothing in it points back into the document.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Client {
     /// [Creation URL](https://html.spec.whatwg.org/multipage/webappapis.html#concept-environment-creation-url):
@@ -56,8 +57,10 @@ pub struct Client {
     /// document.
     pub cookies_disabled: bool,
     /// `User-Agent` of this environment (emulation); `None` for the user agent's default.
+    #[cfg_attr(feature = "serde", serde(with = "header_value"))]
     pub user_agent: Option<HeaderValue>,
     /// `Accept-Language` of this environment; `None` for the user agent's default.
+    #[cfg_attr(feature = "serde", serde(with = "header_value"))]
     pub accept_language: Option<HeaderValue>,
     /// The embedder's own identifier of the document, given back in events.
     pub document_id: u64,
@@ -99,6 +102,7 @@ impl Client {
 
 /// The value of an [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#embedder-policy-value).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum EmbedderPolicy {
     /// `unsafe-none`
     #[default]
@@ -107,4 +111,27 @@ pub enum EmbedderPolicy {
     Credentialless,
     /// `require-corp`
     RequireCorp,
+}
+
+/// Header values are bytes.
+#[cfg(feature = "serde")]
+mod header_value {
+    use http::HeaderValue;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    // By reference, as serde's `with` has it.
+    #[allow(clippy::ref_option)]
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<HeaderValue>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(HeaderValue::as_bytes).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<HeaderValue>, D::Error> {
+        let bytes = Option::<Vec<u8>>::deserialize(deserializer)?;
+        bytes.map(HeaderValue::try_from).transpose().map_err(Error::custom)
+    }
 }

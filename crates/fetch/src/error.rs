@@ -112,6 +112,9 @@ pub enum NetworkError {
         /// The limit.
         after: Duration,
     },
+    /// A network error in the network process, which keeps the reason to itself.
+    #[error("a network error in the network process")]
+    OtherProcess,
     /// Given up by this library or by the embedder, not by the network.
     #[error("abandoned: {0}")]
     Abandoned(#[from] AbandonReason),

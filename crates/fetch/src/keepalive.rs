@@ -1,9 +1,9 @@
 //! The keepalive ledger of a [fetch group](https://fetch.spec.whatwg.org/#concept-fetch-group).
 
-use std::sync::Arc;
 #[cfg(not(sendbeacon_loom))]
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::{any::Any, sync::Arc};
 
 #[cfg(sendbeacon_loom)]
 use loom::sync::atomic::AtomicU64;
@@ -47,7 +47,7 @@ impl Ledger {
     pub fn reserve(self: &Arc<Self>, body_bytes: u64, url_bytes: u64) -> Option<Reservation> {
         let entry = Inflight { body_bytes, requests: 1, url_bytes };
         let is_entered = self.account.enter(entry, &self.limits);
-        is_entered.then(|| Reservation { ledger: Arc::clone(self), entry })
+        is_entered.then(|| Reservation { ledger: Arc::clone(self), entry, guard: None })
     }
 
     /// Refuses every reservation from now on. Those that stand are not touched.
@@ -144,11 +144,21 @@ impl Inflight {
 pub struct Reservation {
     ledger: Arc<Ledger>,
     entry: Inflight,
+    guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Reservation {
+    /// The same, and `guard` is dropped just after the room was given back.
+    pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.guard = Some(Box::new(guard));
+        self
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.ledger.account.leave(self.entry);
+        drop(self.guard.take());
     }
 }
 

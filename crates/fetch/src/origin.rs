@@ -10,6 +10,7 @@ use url::{Host, Url};
 /// Unlike `url::Origin`, an opaque origin is a value: it carries a nonce given by the embedder, so
 /// it can cross a process boundary and still equal itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Origin {
     /// A tuple origin: scheme, host and port (the scheme's default filled in).
     Tuple {
@@ -97,6 +98,7 @@ impl fmt::Display for Origin {
 /// A [site](https://html.spec.whatwg.org/multipage/browsers.html#site): the scheme and registrable
 /// domain of an origin, or an opaque origin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Site {
     /// Scheme and registrable domain (or host, where there is none).
     Tuple {
@@ -129,6 +131,7 @@ impl Site {
 /// A [network partition key](https://fetch.spec.whatwg.org/#network-partition-key): connections, the
 /// preflight cache and everything else a server could use to recognise somebody are kept apart by it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PartitionKey {
     /// The top-level site.
     pub top_level_site: Site,

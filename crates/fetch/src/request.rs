@@ -63,6 +63,7 @@ pub struct Request {
 /// A request's [mode](https://fetch.spec.whatwg.org/#concept-request-mode). Navigations
 /// and web sockets are not made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mode {
     /// `same-origin`
     SameOrigin,
@@ -74,6 +75,7 @@ pub enum Mode {
 
 /// A request's [credentials mode](https://fetch.spec.whatwg.org/#concept-request-credentials-mode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CredentialsMode {
     /// `omit`
     Omit,
@@ -86,6 +88,7 @@ pub enum CredentialsMode {
 /// A request's [cache mode](https://fetch.spec.whatwg.org/#concept-request-cache-mode). Nothing is
 /// answered from a cache here; the mode decides which headers ask the caches on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CacheMode {
     /// `default`
     Default,
@@ -103,6 +106,7 @@ pub enum CacheMode {
 
 /// A request's [redirect mode](https://fetch.spec.whatwg.org/#concept-request-redirect-mode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RedirectMode {
     /// `follow`
     Follow,
@@ -114,6 +118,7 @@ pub enum RedirectMode {
 
 /// A request's [referrer](https://fetch.spec.whatwg.org/#concept-request-referrer).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Referrer {
     /// `no-referrer`
     NoReferrer,
@@ -125,6 +130,7 @@ pub enum Referrer {
 
 /// A request's [initiator type](https://fetch.spec.whatwg.org/#request-initiator-type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum InitiatorType {
     /// `beacon`

@@ -50,6 +50,7 @@ impl fmt::Debug for Response {
 
 /// A response's [type](https://fetch.spec.whatwg.org/#concept-response-type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ResponseType {
     /// `basic`
     Basic,

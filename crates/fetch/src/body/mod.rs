@@ -178,7 +178,7 @@ impl Body {
     /// # Errors
     /// [`NetworkError::Body`] if a source cannot be read or gives another number of bytes than its
     /// size.
-    pub(crate) async fn read(&self) -> Result<Bytes, NetworkError> {
+    pub async fn read(&self) -> Result<Bytes, NetworkError> {
         let segments = match &self.segments {
             Segments::Bytes(bytes) => return Ok(bytes.clone()),
             Segments::Mixed(segments) => segments,

@@ -11,20 +11,59 @@ use crate::{Origin, Request};
 /// A [CSP list](https://w3c.github.io/webappsec-csp/#csp-list): policies and the self-origin that
 /// their `'self'` means.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "SerializedCspList", from = "SerializedCspList")
+)]
 pub struct CspList {
     policies: Vec<HeldPolicy>,
-    self_origin: url::Origin,
+    self_origin: Origin,
+}
+
+/// A [`CspList`] to send: its policies as text.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct SerializedCspList {
+    policies: Vec<(String, CspDisposition)>,
+    self_origin: Origin,
+}
+
+#[cfg(feature = "serde")]
+impl From<CspList> for SerializedCspList {
+    fn from(list: CspList) -> Self {
+        let CspList { policies, self_origin } = list;
+        let policies = policies.into_iter().map(|held| (held.serialized, held.disposition));
+        Self { policies: policies.collect(), self_origin }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<SerializedCspList> for CspList {
+    fn from(list: SerializedCspList) -> Self {
+        let mut made = Self::new(&list.self_origin);
+        for (policy, disposition) in list.policies {
+            // What a <meta> cannot set was left out when it was parsed.
+            made.push(
+                Policy::parse(&policy, PolicySource::Header, disposition.into()),
+                disposition,
+            );
+        }
+        made
+    }
 }
 
 /// A policy as it came, and as it is matched.
 #[derive(Clone, Debug)]
 struct HeldPolicy {
     serialized: String,
+    disposition: CspDisposition,
     matched: Policy,
 }
 
 /// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CspDisposition {
     /// `enforce`: the `Content-Security-Policy` header, or a `<meta>`.
     Enforce,
@@ -32,50 +71,49 @@ pub enum CspDisposition {
     Report,
 }
 
+impl From<CspDisposition> for PolicyDisposition {
+    fn from(disposition: CspDisposition) -> Self {
+        match disposition {
+            CspDisposition::Enforce => Self::Enforce,
+            CspDisposition::Report => Self::Report,
+        }
+    }
+}
+
 impl CspList {
     /// An empty list. The self-origin is the origin of the response that the policies come with, even
     /// where a sandbox makes the document's own origin opaque.
     #[must_use]
     pub fn new(self_origin: &Origin) -> Self {
-        let self_origin = match self_origin {
-            Origin::Tuple { scheme, host, port } => {
-                // A scheme without ports is matched by its host.
-                url::Origin::Tuple(scheme.to_string(), host.clone(), port.unwrap_or(0))
-            }
-            Origin::Opaque(_) => url::Origin::new_opaque(),
-        };
-        Self { policies: Vec::new(), self_origin }
+        Self { policies: Vec::new(), self_origin: self_origin.clone() }
     }
 
     /// Adds the policies of a header's value, which are separated by commas.
     pub fn push_header(&mut self, value: &str, disposition: CspDisposition) {
-        let disposition = match disposition {
-            CspDisposition::Enforce => PolicyDisposition::Enforce,
-            CspDisposition::Report => PolicyDisposition::Report,
-        };
-        let parsed =
-            content_security_policy::CspList::parse(value, PolicySource::Header, disposition);
-        parsed.0.into_iter().for_each(|policy| self.push(policy));
+        let source = PolicySource::Header;
+        let parsed = content_security_policy::CspList::parse(value, source, disposition.into());
+        parsed.0.into_iter().for_each(|policy| self.push(policy, disposition));
     }
 
     /// Adds the policy of a `<meta http-equiv=Content-Security-Policy>`, which is one. The directives
     /// that a `<meta>` cannot set do not concern requests.
     pub fn push_meta(&mut self, content: &str) {
-        self.push(Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce));
+        let policy = Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce);
+        self.push(policy, CspDisposition::Enforce);
     }
 
-    fn push(&mut self, mut policy: Policy) {
+    fn push(&mut self, mut policy: Policy, disposition: CspDisposition) {
         if policy.directive_set.is_empty() {
             return;
         }
         let serialized = policy.to_string();
         drop_impossible_ports(&mut policy);
-        if let url::Origin::Tuple(scheme, host, 80) = &self.self_origin
-            && scheme == "http"
+        if let Origin::Tuple { scheme, host, port: Some(80) } = &self.self_origin
+            && **scheme == *"http"
         {
             add_secure_self(&mut policy, &format!("https://{host}"));
         }
-        self.policies.push(HeldPolicy { serialized, matched: policy });
+        self.policies.push(HeldPolicy { serialized, disposition, matched: policy });
     }
 
     /// The values of this directive in each enforced policy that has it, to derive what is not about
@@ -83,7 +121,7 @@ impl CspList {
     pub fn enforced_directives(&self, name: &str) -> impl Iterator<Item = &[String]> {
         self.policies
             .iter()
-            .filter(|held| held.matched.disposition == PolicyDisposition::Enforce)
+            .filter(|held| held.disposition == CspDisposition::Enforce)
             .filter_map(move |held| held.directive(name))
     }
 }
@@ -102,10 +140,7 @@ impl HeldPolicy {
             // Of a request with an empty destination, which is all there are here.
             effective_directive: "connect-src".to_owned(),
             original_policy: self.serialized.clone(),
-            disposition: match self.matched.disposition {
-                PolicyDisposition::Enforce => CspDisposition::Enforce,
-                PolicyDisposition::Report => CspDisposition::Report,
-            },
+            disposition: self.disposition,
             report_uri: self.directive("report-uri").unwrap_or_default().to_vec(),
             report_to: self.directive("report-to").and_then(|value| value.first().cloned()),
         }
@@ -169,20 +204,20 @@ pub struct CspViolation {
 /// the violations of policies that only report.
 pub(crate) fn report_only_violations(request: &Request) -> Vec<CspViolation> {
     // Steps 1 and 2.
-    violations(request, PolicyDisposition::Report)
+    violations(request, CspDisposition::Report)
 }
 
 /// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request):
 /// the violations of enforced policies; it is blocked if there are any.
 pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
     // Steps 1 to 4.
-    violations(request, PolicyDisposition::Enforce)
+    violations(request, CspDisposition::Enforce)
 }
 
-fn violations(request: &Request, disposition: PolicyDisposition) -> Vec<CspViolation> {
+fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolation> {
     let list = &request.client.csp_list;
     let mut of_disposition =
-        list.policies.iter().filter(|held| held.matched.disposition == disposition).peekable();
+        list.policies.iter().filter(|held| held.disposition == disposition).peekable();
     if of_disposition.peek().is_none() {
         return Vec::new();
     }
@@ -200,7 +235,13 @@ fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Re
         url: request.url().clone(),
         current_url: request.current_url().clone(),
         // Only to match `'self'`.
-        origin: list.self_origin.clone(),
+        origin: match &list.self_origin {
+            Origin::Tuple { scheme, host, port } => {
+                // A scheme without ports is matched by its host.
+                url::Origin::Tuple(scheme.to_string(), host.clone(), port.unwrap_or(0))
+            }
+            Origin::Opaque(_) => url::Origin::new_opaque(),
+        },
         redirect_count: request.redirect_count.into(),
         destination: Destination::None,
         initiator: Initiator::None,

@@ -11,6 +11,7 @@ use crate::{Origin, Request, headers::extract::get, origin::same_origin, request
 /// A [referrer policy](https://w3c.github.io/webappsec-referrer-policy/#referrer-policy) other than
 /// the empty string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReferrerPolicy {
     /// `no-referrer`
     NoReferrer,
