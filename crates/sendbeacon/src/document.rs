@@ -102,13 +102,13 @@ impl DocumentLifecycle for Document {
     fn visibility_change(&self, visibility: VisibilityState) {
         match visibility {
             VisibilityState::Visible => self.group.unset(Flag::Hidden),
-            VisibilityState::Hidden => self.group.flush(Flag::Hidden),
+            VisibilityState::Hidden => self.group.set(Flag::Hidden),
         }
     }
 
     fn pagehide(&self, persisted: bool) {
         if persisted {
-            self.group.flush(Flag::Cached);
+            self.group.set(Flag::Cached);
         }
     }
 
@@ -117,7 +117,7 @@ impl DocumentLifecycle for Document {
     }
 
     fn freeze(&self) {
-        self.group.flush(Flag::Frozen);
+        self.group.set(Flag::Frozen);
     }
 
     fn resume(&self) {

@@ -26,7 +26,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 
 use crate::{
     Event, EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
-    dispatcher::{self, Action, Destination, Dispatcher, FetchIds, GroupId},
+    dispatcher::{self, Action, Destination, Dispatcher, FetchIds},
     fetch_group::{Flag, GroupState},
     response::{Cause, Responder, run_fetch},
     user_agent::Ledgers,
@@ -40,20 +40,45 @@ pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
     Fetch(Box<PlainFetch>, Arc<GroupState>),
     AbortFetch(FetchId),
-    Flush(GroupId),
+    /// What the group's flags say has changed.
+    Flags(Arc<GroupState>),
     GroupTerminated(Arc<GroupState>),
-    Abort(GroupId),
+    Abort(Arc<GroupState>),
     ClearSiteData(Origin),
     ImportantLoads(bool),
     Online(bool),
     NetworkChanged,
     /// An engine's own keepalive request is over.
     ReservationReleased,
+    /// No beacon comes any more from a content process. It came behind all that did.
+    #[cfg(feature = "remote")]
+    ChannelDrained(Arc<crate::remote::Channel>),
     /// Drain, then reply. Without a deadline and a reply where the user agent was dropped.
     ShutDown {
         deadline: Option<Instant>,
         reply: Option<Reply>,
     },
+}
+
+/// Where a fetch group's messages go.
+#[derive(Clone, Debug)]
+pub(crate) enum NetworkSide {
+    /// To the driver.
+    Here(mpsc::UnboundedSender<Message>),
+    /// To another process, which has the driver.
+    #[cfg(feature = "remote")]
+    There(Arc<crate::remote::Connection>),
+}
+
+impl NetworkSide {
+    /// Says whether the message is on its way; if not, the network side has gone, or takes no more.
+    pub(crate) fn send(&self, message: Message) -> bool {
+        match self {
+            Self::Here(mailbox) => mailbox.send(message).is_ok(),
+            #[cfg(feature = "remote")]
+            Self::There(connection) => connection.send(message),
+        }
+    }
 }
 
 /// A fetch that is no beacon.
@@ -239,8 +264,8 @@ impl Driver {
             Message::Beacon(beacon, group) => {
                 let info = FetchInfo {
                     id: self.ids.next(),
-                    client: Arc::clone(beacon.client()),
-                    url: beacon.url().clone(),
+                    client: Arc::clone(&beacon.client),
+                    url: beacon.url.clone(),
                     initiator_type: InitiatorType::Beacon,
                     keepalive: true,
                     body_length: beacon.body_length(),
@@ -264,12 +289,16 @@ impl Driver {
                 let reason = AbandonReason::Aborted;
                 self.tell_dispatcher(dispatcher::Event::Abandon { id, reason });
             }
-            Message::Flush(group) => self.tell_dispatcher(dispatcher::Event::Flush { group }),
+            Message::Flags(group) => {
+                if group.is_urgent() {
+                    self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
+                }
+            }
             Message::GroupTerminated(group) => {
                 self.tell_dispatcher(dispatcher::Event::GroupTerminated { group: group.id });
             }
             Message::Abort(group) => {
-                let reason = AbandonReason::Aborted;
+                let (group, reason) = (group.id, AbandonReason::Aborted);
                 self.tell_dispatcher(dispatcher::Event::AbandonGroup { group, reason });
             }
             Message::ClearSiteData(origin) => self.clear_site_data(&origin),
@@ -283,6 +312,8 @@ impl Driver {
             }
             // It woke the loop, which looks whether a shutdown has drained.
             Message::ReservationReleased => {}
+            #[cfg(feature = "remote")]
+            Message::ChannelDrained(channel) => channel.set_drained(),
             Message::ShutDown { deadline, reply } => {
                 let shutdown = self.shutdown.get_or_insert_default();
                 shutdown.replies.extend(reply);

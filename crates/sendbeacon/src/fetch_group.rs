@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc,
@@ -8,15 +9,14 @@ use std::{
 
 use sendbeacon_fetch::{
     AbandonReason, Body, Inflight, Ledger, NetworkError, Request, Reservation, TypeError,
-    beacon::send_beacon,
+    beacon::{Beacon, send_beacon},
 };
-use tokio::sync::mpsc;
 use url::Position;
 
 use crate::{
     BodyInit, Client, FetchId,
     dispatcher::{FetchIds, GroupId},
-    driver::{Message, PlainFetch},
+    driver::{Message, NetworkSide, PlainFetch},
     random::SystemRandom,
     response::{PendingResponse, Responder},
 };
@@ -29,7 +29,7 @@ use crate::{
 pub struct FetchGroup {
     state: Arc<GroupState>,
     ledger: Arc<Ledger>,
-    mailbox: mpsc::UnboundedSender<Message>,
+    network_side: NetworkSide,
     ids: Arc<FetchIds>,
 }
 
@@ -56,12 +56,18 @@ impl GroupState {
         self.flags.fetch_or(flag as u8, AcqRel) & flag as u8 != 0
     }
 
-    pub(crate) fn unset(&self, flag: Flag) {
-        self.flags.fetch_and(!(flag as u8), AcqRel);
+    /// Takes the flag back, and says whether it was set.
+    pub(crate) fn unset(&self, flag: Flag) -> bool {
+        self.flags.fetch_and(!(flag as u8), AcqRel) & flag as u8 != 0
     }
 
     pub(crate) fn is(&self, flag: Flag) -> bool {
         self.flags.load(Acquire) & flag as u8 != 0
+    }
+
+    #[cfg(feature = "remote")]
+    pub(crate) fn flags(&self) -> u8 {
+        self.flags.load(Acquire)
     }
 
     /// Whether nothing of the document may be held back.
@@ -74,11 +80,11 @@ impl FetchGroup {
     pub(crate) fn new(
         id: GroupId,
         ledger: Arc<Ledger>,
-        mailbox: mpsc::UnboundedSender<Message>,
+        network_side: NetworkSide,
         ids: Arc<FetchIds>,
     ) -> Self {
         let state = Arc::new(GroupState { id, flags: AtomicU8::new(0) });
-        Self { state, ledger, mailbox, ids }
+        Self { state, ledger, network_side, ids }
     }
 
     /// Fetches `request`, whose client belongs to this group.
@@ -90,6 +96,15 @@ impl FetchGroup {
     /// The response is a network error at once if the request has `keepalive` and there is no room
     /// for it ([`NetworkError::KeepaliveQuota`]), the group was terminated, or the user agent shuts down.
     pub fn fetch(&self, request: Request) -> PendingResponse {
+        self.fetch_guarded(request, ())
+    }
+
+    /// [`fetch`](Self::fetch), with a guard for the reservation of a keepalive request.
+    pub(crate) fn fetch_guarded(
+        &self,
+        request: Request,
+        guard: impl Any + Send + Sync,
+    ) -> PendingResponse {
         let id = self.ids.next();
         let (responder, response) = Responder::new(id);
         if self.is_terminated() {
@@ -107,14 +122,14 @@ impl FetchGroup {
                 responder.fail(NetworkError::KeepaliveQuota);
                 return response;
             };
-            Some(reservation)
+            Some(reservation.with_guard(guard))
         } else {
             None
         };
         let group = Arc::clone(&self.state);
         // If the network side has gone, the response says so.
         let fetch = PlainFetch { id, request, reservation, responder };
-        let _ = self.mailbox.send(Message::Fetch(Box::new(fetch), group));
+        self.network_side.send(Message::Fetch(Box::new(fetch), group));
         response
     }
 
@@ -133,15 +148,15 @@ impl FetchGroup {
             return None;
         }
         let reservation = self.ledger.reserve(body_bytes, url_bytes)?;
-        let (ledger, mailbox) = (Arc::clone(&self.ledger), self.mailbox.clone());
-        Some(KeepaliveReservation { reservation: Some(reservation), ledger, mailbox })
+        let (ledger, network_side) = (Arc::clone(&self.ledger), self.network_side.clone());
+        Some(KeepaliveReservation { reservation: Some(reservation), ledger, network_side })
     }
 
     /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Nothing happens if it
     /// is over.
     pub fn abort_fetch(&self, id: FetchId) {
         // If the network side has gone, so has the fetch.
-        let _ = self.mailbox.send(Message::AbortFetch(id));
+        self.network_side.send(Message::AbortFetch(id));
     }
 
     /// What the group's keepalive ledger holds at this moment.
@@ -155,7 +170,7 @@ impl FetchGroup {
     pub fn terminate(&self) {
         if !self.state.set(Flag::Terminated) {
             // If the network side has gone there is nothing left to terminate.
-            let _ = self.mailbox.send(Message::GroupTerminated(Arc::clone(&self.state)));
+            self.network_side.send(Message::GroupTerminated(Arc::clone(&self.state)));
         }
     }
 
@@ -163,7 +178,7 @@ impl FetchGroup {
     /// [termination](Self::terminate) is not.
     pub fn abort(&self) {
         self.terminate();
-        let _ = self.mailbox.send(Message::Abort(self.state.id));
+        self.network_side.send(Message::Abort(Arc::clone(&self.state)));
     }
 
     pub(crate) fn is_terminated(&self) -> bool {
@@ -175,14 +190,16 @@ impl FetchGroup {
     }
 
     /// Sets a flag that lets nothing be held back any more, and what is goes out.
-    pub(crate) fn flush(&self, flag: Flag) {
+    pub(crate) fn set(&self, flag: Flag) {
         if !self.state.set(flag) {
-            let _ = self.mailbox.send(Message::Flush(self.state.id));
+            self.network_side.send(Message::Flags(Arc::clone(&self.state)));
         }
     }
 
     pub(crate) fn unset(&self, flag: Flag) {
-        self.state.unset(flag);
+        if self.state.unset(flag) {
+            self.network_side.send(Message::Flags(Arc::clone(&self.state)));
+        }
     }
 
     pub(crate) fn send_beacon(
@@ -197,10 +214,32 @@ impl FetchGroup {
         let Some(beacon) = beacon.filter(|_| self.is_fully_active()) else {
             return Ok(false);
         };
-        let message = Message::Beacon(beacon, Arc::clone(&self.state));
         // The network side ends only after every ledger was closed and empty, or with the runtime it
         // was given.
-        Ok(self.mailbox.send(message).is_ok())
+        Ok(self.pass(beacon))
+    }
+
+    /// Passes an admitted beacon on.
+    pub(crate) fn pass(&self, beacon: Beacon) -> bool {
+        self.network_side.send(Message::Beacon(beacon, Arc::clone(&self.state)))
+    }
+
+    /// The [`ledger`](Ledger)'s room, for what another process has admitted.
+    #[cfg(feature = "remote")]
+    pub(crate) fn reserve(&self, body_bytes: u64, url_bytes: u64) -> Option<Reservation> {
+        self.ledger.reserve(body_bytes, url_bytes)
+    }
+
+    /// Sets the flags of a document's state, as another process says they are.
+    #[cfg(feature = "remote")]
+    pub(crate) fn set_flags(&self, flags: u8) {
+        for flag in [Flag::Hidden, Flag::Frozen, Flag::Cached] {
+            if flags & flag as u8 == 0 {
+                self.unset(flag);
+            } else {
+                self.set(flag);
+            }
+        }
     }
 }
 
@@ -210,7 +249,7 @@ impl FetchGroup {
 pub struct KeepaliveReservation {
     reservation: Option<Reservation>,
     ledger: Arc<Ledger>,
-    mailbox: mpsc::UnboundedSender<Message>,
+    network_side: NetworkSide,
 }
 
 impl Drop for KeepaliveReservation {
@@ -219,7 +258,7 @@ impl Drop for KeepaliveReservation {
         // Only a shutdown waits for it, and that has closed the ledger first. If the network side has
         // gone, none does.
         if self.ledger.is_closed() {
-            let _ = self.mailbox.send(Message::ReservationReleased);
+            self.network_side.send(Message::ReservationReleased);
         }
     }
 }

@@ -49,6 +49,8 @@ mod driver;
 mod event;
 mod fetch_group;
 mod random;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod response;
 mod user_agent;
 

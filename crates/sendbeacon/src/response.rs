@@ -81,6 +81,11 @@ impl Responder {
         (Self { sender, cause }, pending)
     }
 
+    /// False if nobody waits for it any more.
+    pub(crate) fn succeed(self, response: Response) -> bool {
+        self.sender.send(Ok(response)).is_ok()
+    }
+
     pub(crate) fn fail(self, error: NetworkError) {
         // Whoever asked may have stopped waiting.
         let _ = self.sender.send(Err(error));
@@ -125,7 +130,7 @@ pub(crate) async fn run_fetch(
 }
 
 /// What a body's reader is given. Nothing more without an `End` is a body that was cut off.
-enum Piece {
+pub(crate) enum Piece {
     Chunk(Result<Bytes, NetworkError>),
     End,
 }
@@ -133,10 +138,9 @@ enum Piece {
 /// Gives the response to whoever waits for it, chunk by chunk as it is read.
 async fn hand_over(mut response: Response, responder: Responder, keepalive: bool) {
     let (pieces, receiver) = mpsc::channel(4);
-    let Responder { sender, cause } = responder;
-    let reader = ChannelBody { receiver, cause, is_over: false };
+    let reader = ChannelBody::new(receiver, responder.cause.clone());
     let mut body = std::mem::replace(&mut response.body, Box::pin(reader));
-    if sender.send(Ok(response)).is_ok() {
+    if responder.succeed(response) {
         loop {
             let piece = tokio::select! {
                 biased;
@@ -173,10 +177,21 @@ async fn drain(body: &mut ResponseBody) {
     }
 }
 
-struct ChannelBody {
+pub(crate) struct ChannelBody {
     receiver: mpsc::Receiver<Piece>,
     cause: Cause,
     is_over: bool,
+}
+
+impl ChannelBody {
+    pub(crate) fn new(receiver: mpsc::Receiver<Piece>, cause: Cause) -> Self {
+        Self { receiver, cause, is_over: false }
+    }
+
+    #[cfg(feature = "remote")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
 }
 
 impl BodyStream for ChannelBody {

@@ -22,10 +22,12 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
+#[cfg(feature = "remote")]
+use crate::remote::Channel;
 use crate::{
     Client, Document, EventSink, FetchGroup, Scheduling, ShutdownReport, Timeouts,
     dispatcher::{Dispatcher, FetchIds, GroupId},
-    driver::{Driver, Message, Reply},
+    driver::{Driver, Message, NetworkSide, Reply},
 };
 
 /// One profile of a browser: what its documents send goes through it, and nothing is shared with any
@@ -36,11 +38,36 @@ use crate::{
 /// accepted. Dropping it closes intake and returns at once; what was accepted is still delivered for
 /// as long as the process, or the embedder's runtime, lives.
 pub struct UserAgent {
-    mailbox: mpsc::UnboundedSender<Message>,
-    ledgers: Arc<Ledgers>,
-    limits: KeepaliveLimits,
-    next_group: AtomicU64,
+    groups: Groups,
+    /// Where the network side runs.
+    #[cfg(feature = "remote")]
+    runtime: Handle,
+}
+
+/// What it takes to open a fetch group.
+#[derive(Clone, Debug)]
+pub(crate) struct Groups {
+    pub(crate) network_side: NetworkSide,
+    pub(crate) ledgers: Arc<Ledgers>,
+    pub(crate) limits: KeepaliveLimits,
+    next: Arc<AtomicU64>,
     ids: Arc<FetchIds>,
+}
+
+impl Groups {
+    pub(crate) fn new(
+        network_side: NetworkSide,
+        limits: KeepaliveLimits,
+        ids: Arc<FetchIds>,
+    ) -> Self {
+        let (ledgers, next) = Default::default();
+        Self { network_side, ledgers, limits, next, ids }
+    }
+
+    pub(crate) fn open(&self, ledger: Arc<Ledger>) -> FetchGroup {
+        let id = GroupId(self.next.fetch_add(1, Relaxed));
+        FetchGroup::new(id, ledger, self.network_side.clone(), Arc::clone(&self.ids))
+    }
 }
 
 impl UserAgent {
@@ -61,9 +88,14 @@ impl UserAgent {
     /// A new fetch group, for a settings object that is not a document's (a worker's).
     #[must_use]
     pub fn fetch_group(&self) -> FetchGroup {
-        let id = GroupId(self.next_group.fetch_add(1, Relaxed));
-        let ids = Arc::clone(&self.ids);
-        FetchGroup::new(id, self.ledgers.open(self.limits), self.mailbox.clone(), ids)
+        self.groups.open(self.groups.ledgers.open(self.groups.limits))
+    }
+
+    /// What this user agent is to know of a content process, and lets it do: see [`remote`](crate::remote).
+    #[cfg(feature = "remote")]
+    #[must_use]
+    pub fn content_process(&self, pin: crate::remote::Pin) -> crate::remote::ContentProcess {
+        crate::remote::ContentProcess::new(self.groups.clone(), self.runtime.clone(), pin)
     }
 
     /// Says whether loads run that matter to the user now (a navigation, say). While they do, beacons
@@ -93,7 +125,7 @@ impl UserAgent {
 
     fn tell(&self, message: Message) {
         // If the network side has gone it does not matter any more.
-        let _ = self.mailbox.send(message);
+        self.groups.network_side.send(message);
     }
 
     /// Drains: refuses new beacons, stops what has no keepalive flag, starts everything queued, waits
@@ -116,6 +148,7 @@ impl UserAgent {
     ///
     /// Not to be called on a thread that drives the runtime given to [`UserAgentBuilder::runtime`]:
     /// it would keep that from draining, and give an empty report.
+    #[allow(clippy::must_use_candidate)] // the drain is what it is for
     pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.begin_shutdown(deadline, Box::new(move |report| drop(sender.send(report))));
@@ -124,7 +157,7 @@ impl UserAgent {
     }
 
     fn begin_shutdown(&self, deadline: Duration, reply: Reply) {
-        self.ledgers.close();
+        self.groups.ledgers.close();
         // A deadline beyond the clock's end is none.
         let deadline = Instant::now().checked_add(deadline);
         // If the network side has gone, the reply is dropped and its receiver knows.
@@ -134,7 +167,7 @@ impl UserAgent {
 
 impl Drop for UserAgent {
     fn drop(&mut self) {
-        self.ledgers.close();
+        self.groups.ledgers.close();
         self.tell(Message::ShutDown { deadline: None, reply: None });
     }
 }
@@ -145,14 +178,16 @@ impl fmt::Debug for UserAgent {
     }
 }
 
-/// The ledgers of all fetch groups, so that a shutdown can close them. Locked when a group is made
-/// and at shutdown, never by a beacon.
+/// The ledgers of all fetch groups, and the channels to content processes, so that a shutdown can
+/// close them. Locked when a group or a channel is made and at shutdown, never by a beacon.
 #[derive(Debug, Default)]
 pub(crate) struct Ledgers(Mutex<LedgersInner>);
 
 #[derive(Debug, Default)]
 struct LedgersInner {
     ledgers: Vec<Weak<Ledger>>,
+    #[cfg(feature = "remote")]
+    channels: Vec<Weak<Channel>>,
     prune_at: usize,
     is_closed: bool,
 }
@@ -176,11 +211,28 @@ impl Ledgers {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.is_closed = true;
         inner.ledgers.iter().filter_map(Weak::upgrade).for_each(|ledger| ledger.close());
+        #[cfg(feature = "remote")]
+        inner.channels.iter().filter_map(Weak::upgrade).for_each(|channel| channel.close());
     }
 
-    /// Whether no group has anything reserved.
+    /// From now on a shutdown waits for this channel, too.
+    #[cfg(feature = "remote")]
+    pub(crate) fn watch(&self, channel: &Arc<Channel>) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.is_closed {
+            channel.close();
+        }
+        inner.channels.retain(|channel| channel.strong_count() > 0);
+        inner.channels.push(Arc::downgrade(channel));
+    }
+
+    /// Whether no group has anything reserved, and nothing comes from elsewhere.
     pub(crate) fn are_empty(&self) -> bool {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(feature = "remote")]
+        if !inner.channels.iter().filter_map(Weak::upgrade).all(|channel| channel.is_drained()) {
+            return false;
+        }
         inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight().requests == 0)
     }
 }
@@ -321,22 +373,30 @@ impl UserAgentBuilder {
     /// # Errors
     /// If its thread or its runtime cannot be made.
     pub fn build(self) -> Result<UserAgent, BuildError> {
-        let (ledgers, ids) = (Arc::new(Ledgers::default()), Arc::new(FetchIds::default()));
         let (mailbox, receiver) = mpsc::unbounded_channel();
+        let groups = Groups::new(NetworkSide::Here(mailbox), self.limits, Arc::default());
         let driver = Driver::new(
             receiver,
             Arc::new(self.profile),
             self.sink,
-            Arc::clone(&ledgers),
-            Arc::clone(&ids),
+            Arc::clone(&groups.ledgers),
+            Arc::clone(&groups.ids),
             Dispatcher::new(self.timeouts, self.scheduling),
         );
-        match self.runtime {
-            Some(handle) => drop(handle.spawn(driver.run())),
+        let runtime = match self.runtime {
+            Some(handle) => {
+                handle.spawn(driver.run());
+                handle
+            }
             None => spawn_thread(driver)?,
-        }
-        let next_group = AtomicU64::new(0);
-        Ok(UserAgent { mailbox, ledgers, limits: self.limits, next_group, ids })
+        };
+        #[cfg(not(feature = "remote"))]
+        drop(runtime);
+        Ok(UserAgent {
+            groups,
+            #[cfg(feature = "remote")]
+            runtime,
+        })
     }
 }
 
@@ -355,14 +415,15 @@ pub enum BuildError {
     Thread(#[from] io::Error),
 }
 
-fn spawn_thread(driver: Driver) -> io::Result<()> {
+fn spawn_thread(driver: Driver) -> io::Result<Handle> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
     std::thread::Builder::new().name("sendbeacon".into()).spawn(move || {
         runtime.block_on(driver.run());
         // A name look-up that hangs must not keep the thread.
         runtime.shutdown_background();
     })?;
-    Ok(())
+    Ok(handle)
 }
 
 struct SystemClock;

@@ -4,6 +4,8 @@ mod browser;
 mod fetching;
 mod lifecycle;
 mod misbehaviour;
+#[cfg(all(unix, feature = "remote"))]
+mod remote;
 mod shutdown;
 
 use std::sync::Arc;

@@ -1,0 +1,490 @@
+//! The network process's side: what it knows of a content process, and lets it do.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io::{self, BufReader, Read, Write},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
+    thread,
+};
+
+use http::HeaderValue;
+use sendbeacon_fetch::{
+    Body, Client, Ledger, Origin, PartitionKey, Referrer, Site,
+    beacon::{Beacon, url_length},
+};
+use thiserror::Error;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::AbortHandle,
+};
+use url::Url;
+
+use super::{
+    frame::{
+        self, BeaconFrame, Cost, GroupFrame, RequestFrame, ToContent, ToNetwork, VERSION, WINDOW,
+    },
+    responses::pass_on,
+};
+use crate::{FetchGroup, FetchId, driver::Message, user_agent::Groups};
+
+/// How many fetch groups a content process may have at once.
+const MAX_GROUPS: usize = 65_536;
+
+/// How many parts of responses wait to be written to a content process.
+const MAX_PARTS: usize = 256;
+
+/// What a content process may say of itself: what it runs documents for, which the engine knows
+/// better than the process does.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Pin {
+    /// The site of its documents' origins. An opaque origin, which is of no site, may do less and is
+    /// let through.
+    pub site: Site,
+    /// If given, the only origin.
+    pub origin: Option<Origin>,
+    /// The network partition key of its documents.
+    pub network_partition_key: PartitionKey,
+    /// The embedder's identifier of the webview it belongs to, whatever its clients say.
+    pub webview_id: u64,
+}
+
+impl Pin {
+    /// The pin for a process that may run documents like `client`'s: of its site, in its partition
+    /// and its webview.
+    #[must_use]
+    pub fn of(client: &Client) -> Self {
+        Self {
+            site: Site::of(&client.origin),
+            origin: None,
+            network_partition_key: client.network_partition_key.clone(),
+            webview_id: client.webview_id,
+        }
+    }
+
+    /// What is left of what a content process says of a document.
+    fn hold(&self, mut client: Client) -> Result<Client, ChannelError> {
+        if client.network_partition_key != self.network_partition_key {
+            return Err(ChannelError::Pin("network partition key"));
+        }
+        let is_pinned = match (&self.origin, &client.origin) {
+            (Some(origin), of_client) => origin == of_client,
+            (None, Origin::Opaque(_)) => true,
+            (None, origin @ Origin::Tuple { .. }) => Site::of(origin) == self.site,
+        };
+        if !is_pinned {
+            return Err(ChannelError::Pin("origin"));
+        }
+        // It is the source of `Referer`, which an opaque origin has not.
+        let is_foreign =
+            |url: &Url| url.has_host() && Site::of(&Origin::of(url, 0)) != Site::of(&client.origin);
+        if matches!(client.origin, Origin::Tuple { .. }) && is_foreign(&client.creation_url) {
+            return Err(ChannelError::Pin("creation URL"));
+        }
+        client.has_cross_site_ancestor |= self.site != self.network_partition_key.top_level_site;
+        client.webview_id = self.webview_id;
+        Ok(client)
+    }
+}
+
+/// Why a channel ended before the content process did. Whatever it had sent before is not affected.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// It could not be read, or no thread could be started.
+    #[error("the channel failed: {0}")]
+    Io(#[from] io::Error),
+    /// The content process has another version of this library.
+    #[error("the content process speaks version {0}, and this one version {VERSION}")]
+    Version(u32),
+    /// A frame is larger than any there is.
+    #[error("a frame of {0} bytes")]
+    TooLarge(u32),
+    /// Bytes that are no frame, or a frame that cannot come now.
+    #[error("a malformed frame: {0}")]
+    Malformed(String),
+    /// A document that this content process does not run.
+    #[error("the {0} of a client is not the one pinned")]
+    Pin(&'static str),
+    /// More is unfinished than the content process may have, by the quota of a fetch group or the
+    /// credits of the channel.
+    #[error("more unfinished fetches, or bytes in them, than there is room for")]
+    Quota,
+    /// More than 65,536 fetch groups at once.
+    #[error("too many fetch groups")]
+    Groups,
+}
+
+/// A content process as the network process sees it: see
+/// [`UserAgent::content_process`](crate::UserAgent::content_process).
+///
+/// A shutdown of the user agent waits, up to its deadline, until the process has heard of it and
+/// accepts nothing more, or is gone.
+#[derive(Debug)]
+pub struct ContentProcess {
+    groups: Groups,
+    runtime: Handle,
+    pin: Pin,
+    channel: Arc<Channel>,
+    outgoing: mpsc::UnboundedReceiver<Outgoing>,
+}
+
+impl ContentProcess {
+    pub(crate) fn new(groups: Groups, runtime: Handle, pin: Pin) -> Self {
+        let (sender, outgoing) = mpsc::unbounded_channel();
+        let channel = Arc::new(Channel {
+            outgoing: sender,
+            unfinished: Mutex::default(),
+            parts: Arc::new(Semaphore::new(MAX_PARTS)),
+            is_drained: AtomicBool::new(false),
+        });
+        groups.ledgers.watch(&channel);
+        Self { groups, runtime, pin, channel, outgoing }
+    }
+
+    /// Serves the process at the other end of a byte channel until that has gone; blocks, so give it a
+    /// thread. Writes from another.
+    ///
+    /// The channel's end, however it comes, is the end of the process's documents: their fetch groups
+    /// are terminated.
+    ///
+    /// # Errors
+    /// Why the channel was ended from this side.
+    pub fn serve(
+        self,
+        reader: impl Read,
+        writer: impl Write + Send + 'static,
+    ) -> Result<(), ChannelError> {
+        let Self { groups, runtime, pin, channel, outgoing } = self;
+        let for_writing = Arc::clone(&channel);
+        let serving = Serving {
+            all: groups,
+            runtime,
+            pin,
+            channel,
+            groups: HashMap::new(),
+            ending: Vec::new(),
+            fetches: Arc::default(),
+            is_closed: false,
+        };
+        thread::Builder::new()
+            .name("sendbeacon".into())
+            .spawn(move || write(writer, outgoing, &for_writing))?;
+        serving.run(&mut BufReader::new(reader))
+    }
+
+    /// [`serve`](Self::serve) over a Unix stream socket.
+    ///
+    /// # Errors
+    /// As that.
+    #[cfg(unix)]
+    #[allow(clippy::needless_pass_by_value)] // its end is the channel's
+    pub fn serve_unix(self, stream: std::os::unix::net::UnixStream) -> Result<(), ChannelError> {
+        let writer = stream.try_clone()?;
+        let result = self.serve(&stream, writer);
+        // It unblocks a write to a process that reads nothing.
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+        result
+    }
+}
+
+/// What is shared by whoever has something to tell a content process.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    /// Credits in use, until the content process was told to have them back.
+    unfinished: Mutex<Cost>,
+    /// Room for parts of responses.
+    parts: Arc<Semaphore>,
+    /// No beacon comes any more.
+    is_drained: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Outgoing {
+    Frame { frame: ToContent, credit: Cost, _room: Option<OwnedSemaphorePermit> },
+    End,
+}
+
+impl Channel {
+    /// Asks the process to accept nothing more.
+    pub(crate) fn close(&self) {
+        self.tell(ToContent::Close);
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained.load(Acquire)
+    }
+
+    pub(crate) fn set_drained(&self) {
+        self.is_drained.store(true, Release);
+    }
+
+    /// Tells what comes at most a few times for each fetch.
+    pub(super) fn tell(&self, frame: ToContent) {
+        let frame = Outgoing::Frame { frame, credit: Cost::default(), _room: None };
+        // If nothing is written any more, nobody is there to be told.
+        let _ = self.outgoing.send(frame);
+    }
+
+    /// Tells a part of a response, when there is room.
+    pub(super) async fn tell_in_turn(&self, frame: ToContent) {
+        // The semaphore is never closed.
+        let room = Arc::clone(&self.parts).acquire_owned().await.ok();
+        let frame = Outgoing::Frame { frame, credit: Cost::default(), _room: room };
+        let _ = self.outgoing.send(frame);
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Cost> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The credits of one fetch. When it is dropped the content process gets them back.
+#[derive(Debug)]
+pub(super) struct Lease {
+    id: u64,
+    cost: Cost,
+    channel: Weak<Channel>,
+}
+
+impl Lease {
+    fn take(channel: &Arc<Channel>, id: u64, cost: Cost) -> Result<Arc<Self>, ChannelError> {
+        let mut unfinished = channel.unfinished();
+        *unfinished = unfinished.plus(cost).ok_or(ChannelError::Quota)?;
+        Ok(Arc::new(Self { id, cost, channel: Arc::downgrade(channel) }))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.upgrade() {
+            let frame = ToContent::Done { id: self.id };
+            let frame = Outgoing::Frame { frame, credit: self.cost, _room: None };
+            let _ = channel.outgoing.send(frame);
+        }
+    }
+}
+
+/// Writes to the content process until the end.
+fn write(
+    mut writer: impl Write,
+    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    channel: &Channel,
+) {
+    while let Some(Outgoing::Frame { frame, credit, _room }) = outgoing.blocking_recv() {
+        // A head that is too large is no head; its end follows.
+        let Some(bytes) = frame::encode(&frame) else { continue };
+        if writer.write_all(&bytes).and_then(|()| writer.flush()).is_err() {
+            return;
+        }
+        // Only now: who reads nothing gets nothing back.
+        let mut unfinished = channel.unfinished();
+        *unfinished = unfinished.minus(credit);
+    }
+}
+
+struct Serving {
+    all: Groups,
+    runtime: Handle,
+    pin: Pin,
+    channel: Arc<Channel>,
+    /// The fetch groups, and the settings object that each one's last fetch had.
+    groups: HashMap<u64, (FetchGroup, Arc<Client>)>,
+    /// Terminated groups that may still be aborted.
+    ending: Vec<(u64, FetchGroup)>,
+    fetches: Arc<Mutex<HashMap<u64, Fetching>>>,
+    is_closed: bool,
+}
+
+/// A `fetch()` whose response is passed on.
+struct Fetching {
+    id: FetchId,
+    window: Arc<Semaphore>,
+    task: AbortHandle,
+}
+
+impl Serving {
+    fn run(mut self, reader: &mut impl Read) -> Result<(), ChannelError> {
+        match frame::read(reader)? {
+            None => return Ok(()),
+            Some(ToNetwork::Hello { version: VERSION }) => {}
+            Some(ToNetwork::Hello { version }) => return Err(ChannelError::Version(version)),
+            Some(_) => return Err(ChannelError::Malformed("the first".to_owned())),
+        }
+        while let Some(frame) = frame::read(reader)? {
+            self.receive(frame)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, frame: ToNetwork) -> Result<(), ChannelError> {
+        match frame {
+            ToNetwork::Hello { .. } => Err(ChannelError::Malformed("a second hello".to_owned())),
+            ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon),
+            ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request),
+            ToNetwork::Taken { id } => {
+                if let Some(fetching) = self.fetches().get(&id) {
+                    // One that says more than it took makes only its own line longer.
+                    let is_sane = fetching.window.available_permits() < WINDOW;
+                    fetching.window.add_permits(usize::from(is_sane));
+                }
+                Ok(())
+            }
+            ToNetwork::Unwanted { id } => {
+                let fetching = self.fetches().remove(&id);
+                // What it has of the response is dropped, which says it all.
+                fetching.inspect(|fetching| fetching.task.abort());
+                Ok(())
+            }
+            ToNetwork::AbortFetch { id } => {
+                let id = self.fetches().get(&id).map(|fetching| fetching.id);
+                id.map(|id| self.all.network_side.send(Message::AbortFetch(id)));
+                Ok(())
+            }
+            ToNetwork::Flags { group, flags } => {
+                if let Some((group, _)) = self.groups.get(&group) {
+                    group.set_flags(flags);
+                }
+                Ok(())
+            }
+            ToNetwork::Terminated { group: id } => {
+                if let Some((group, _)) = self.groups.remove(&id) {
+                    group.terminate();
+                    self.ending.retain(|(_, group)| group.inflight().requests > 0);
+                    self.ending.push((id, group));
+                }
+                Ok(())
+            }
+            ToNetwork::Abort { group: id } => {
+                let ending = self.ending.iter().find(|(ending, _)| *ending == id);
+                ending.inspect(|(_, group)| group.abort());
+                Ok(())
+            }
+            ToNetwork::Closed => {
+                self.is_closed = true;
+                self.drained();
+                Ok(())
+            }
+        }
+    }
+
+    /// Admits a beacon once more, by the same rules.
+    fn beacon(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        beacon: BeaconFrame,
+    ) -> Result<(), ChannelError> {
+        let BeaconFrame { url, data } = beacon;
+        let channel = Arc::clone(&self.channel);
+        let (group, client) = self.group(frame)?;
+        let url_length = url_length(&url);
+        let data = match data {
+            None => None,
+            Some((bytes, content_type)) => {
+                let content_type = content_type.map(HeaderValue::from_maybe_shared);
+                let content_type = content_type
+                    .transpose()
+                    .map_err(|error| ChannelError::Malformed(error.to_string()))?;
+                Some((Body::from(bytes), content_type))
+            }
+        };
+        let body_length = data.as_ref().map_or(0, |(body, _)| body.length());
+        let reservation = group.reserve(body_length, url_length as u64);
+        let reservation = reservation.ok_or(ChannelError::Quota)?;
+        let lease = Lease::take(&channel, id, Cost::of(body_length, &url))?;
+        let reservation = reservation.with_guard(lease);
+        // If the network side has gone, it was past its shutdown's deadline.
+        group.pass(Beacon { url, data, client, reservation });
+        Ok(())
+    }
+
+    fn fetch(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        request: RequestFrame,
+    ) -> Result<(), ChannelError> {
+        let body_length = request.body.as_ref().map_or(0, |body| body.len() as u64);
+        let lease = Lease::take(&self.channel, id, Cost::of(body_length, &request.url))?;
+        let runtime = self.runtime.clone();
+        let (fetches, channel) = (Arc::clone(&self.fetches), Arc::clone(&self.channel));
+        let (group, client) = self.group(frame)?;
+        let request = request.into_request(client);
+        let request = request.map_err(|error| ChannelError::Malformed(error.to_string()))?;
+        if let Referrer::Url(url) = &request.referrer
+            && !request.client.origin.is_same_origin_with_url(url)
+        {
+            return Err(ChannelError::Pin("referrer"));
+        }
+        let pending = group.fetch_guarded(request, Arc::clone(&lease));
+        let window = Arc::new(Semaphore::new(WINDOW));
+        let fetch_id = pending.id();
+        let passing = pass_on(id, pending, Arc::clone(&window), channel, lease);
+        // Held until it is listed, so that it is not gone before it is there.
+        let mut listed = self.fetches();
+        let task = runtime.spawn(async move {
+            passing.await;
+            fetches.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+        listed.insert(id, Fetching { id: fetch_id, window, task: task.abort_handle() });
+        Ok(())
+    }
+
+    /// The fetch group of a fetch, a new one if it is its first, and the settings object.
+    fn group(&mut self, frame: GroupFrame) -> Result<(&FetchGroup, Arc<Client>), ChannelError> {
+        if self.is_closed {
+            return Err(ChannelError::Malformed("a fetch after the last".to_owned()));
+        }
+        let GroupFrame { id, flags, client } = frame;
+        let client = client.map(|client| self.pin.hold(*client).map(Arc::new)).transpose()?;
+        let count = self.groups.len();
+        let (group, known) = match (self.groups.entry(id), client) {
+            (Entry::Occupied(entry), None) => entry.into_mut(),
+            (Entry::Occupied(entry), Some(client)) => {
+                let entry = entry.into_mut();
+                entry.1 = client;
+                entry
+            }
+            (Entry::Vacant(_), None) => {
+                return Err(ChannelError::Malformed("a fetch group without a client".to_owned()));
+            }
+            (Entry::Vacant(_), _) if count >= MAX_GROUPS => return Err(ChannelError::Groups),
+            (Entry::Vacant(entry), Some(client)) => {
+                let ledger = Ledger::new(self.all.limits);
+                entry.insert((self.all.open(ledger), client))
+            }
+        };
+        group.set_flags(flags);
+        Ok((group, Arc::clone(known)))
+    }
+
+    fn drained(&self) {
+        let message = Message::ChannelDrained(Arc::clone(&self.channel));
+        self.all.network_side.send(message);
+    }
+
+    fn fetches(&self) -> MutexGuard<'_, HashMap<u64, Fetching>> {
+        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// However it ends, its documents have gone, and no shutdown need wait for it.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        for (_, fetching) in self.fetches().drain() {
+            fetching.task.abort();
+        }
+        self.groups.clear();
+        self.drained();
+        let _ = self.channel.outgoing.send(Outgoing::End);
+    }
+}

@@ -1,0 +1,200 @@
+//! The content process's end of the channel: writes that wait a little and can be taken back.
+
+use std::{
+    io::{ErrorKind, Write},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::frame::VOID;
+
+/// How long a frame may wait for room. With one write that waits for its own limit of 2 ms it stays
+/// within 10 ms.
+const PATIENCE: Duration = Duration::from_millis(8);
+
+/// How much may be owed, in bytes, before the channel counts as stuck for good.
+const MAX_OWED: usize = 1 << 20;
+
+pub(super) struct Outbox {
+    writer: Box<dyn Write + Send>,
+    /// Begun or promised, and to be written before anything else.
+    owed: Vec<u8>,
+    is_broken: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(writer: Box<dyn Write + Send>) -> Self {
+        Self { writer, owed: Vec::new(), is_broken: false }
+    }
+
+    /// When a frame that is to be sent now has waited long enough.
+    pub(super) fn deadline() -> Instant {
+        Instant::now() + PATIENCE
+    }
+
+    /// Sends a frame before `deadline`, or not at all. True when the kernel has every byte.
+    pub(super) fn send(&mut self, mut frame: Vec<u8>, deadline: Instant) -> bool {
+        self.settle(deadline);
+        if self.is_broken || !self.owed.is_empty() {
+            return false;
+        }
+        let written = self.write(&frame, deadline);
+        if written == frame.len() {
+            return true;
+        }
+        if written > 0 {
+            // The rest has to follow, but as part of nothing.
+            if let Some(last) = frame.last_mut() {
+                *last = VOID;
+            }
+            frame.drain(..written);
+            self.owed = frame;
+        }
+        false
+    }
+
+    /// Sends a frame that must not be lost: what finds no room before `deadline` is owed.
+    pub(super) fn send_surely(&mut self, frame: &[u8], deadline: Instant) {
+        if self.is_broken {
+            return;
+        }
+        self.owed.extend_from_slice(frame);
+        self.settle(deadline);
+        if self.owed.len() > MAX_OWED {
+            self.break_off();
+        }
+    }
+
+    /// Writes of what is owed as much as there is room for.
+    pub(super) fn settle(&mut self, deadline: Instant) {
+        let owed = std::mem::take(&mut self.owed);
+        let written = self.write(&owed, deadline);
+        if !self.is_broken {
+            self.owed = owed;
+            self.owed.drain(..written);
+        }
+    }
+
+    pub(super) fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    pub(super) fn break_off(&mut self) {
+        self.is_broken = true;
+        self.owed = Vec::new();
+    }
+
+    /// Writes as much as there is room for, waiting for more until `deadline`.
+    fn write(&mut self, bytes: &[u8], deadline: Instant) -> usize {
+        let mut written = 0;
+        while written < bytes.len() && !self.is_broken {
+            match self.writer.write(&bytes[written..]) {
+                Ok(0) => self.break_off(),
+                Ok(length) => written += length,
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                        if Instant::now() >= deadline {
+                            break;
+                        }
+                        // For a writer that does not wait by itself.
+                        thread::sleep(Duration::from_micros(100));
+                    }
+                    _ => self.break_off(),
+                },
+            }
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::{
+        super::frame::{ToContent, encode, read},
+        *,
+    };
+
+    /// Takes as many bytes as it is given room for.
+    #[derive(Clone, Default)]
+    struct Narrow(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl Narrow {
+        fn make_room(&self, bytes: usize) {
+            self.0.lock().unwrap().0 = bytes;
+        }
+
+        fn ids(&self) -> Vec<u64> {
+            let written = self.0.lock().unwrap().1.clone();
+            let mut reader = &*written;
+            let mut ids = Vec::new();
+            while let Some(ToContent::Done { id }) = read(&mut reader).unwrap() {
+                ids.push(id);
+            }
+            ids
+        }
+    }
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (room, written) = &mut *self.0.lock().unwrap();
+            let length = bytes.len().min(*room);
+            if length == 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            *room -= length;
+            written.extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn frame(id: u64) -> Vec<u8> {
+        encode(&ToContent::Done { id }).unwrap()
+    }
+
+    #[test]
+    fn a_frame_that_did_not_fit_is_taken_back() {
+        let narrow = Narrow::default();
+        let mut outbox = Outbox::new(Box::new(narrow.clone()));
+        for room in 0..frame(1).len() {
+            narrow.make_room(room);
+            assert!(!outbox.send(frame(1), Instant::now()), "{room}");
+            narrow.make_room(1 << 20);
+            assert!(outbox.send(frame(2), Instant::now()), "{room}");
+        }
+        assert!(narrow.ids().iter().all(|&id| id == 2));
+        assert_eq!(narrow.ids().len(), frame(1).len());
+    }
+
+    #[test]
+    fn what_is_owed_goes_before_what_is_sent_later() {
+        let narrow = Narrow::default();
+        let mut outbox = Outbox::new(Box::new(narrow.clone()));
+        outbox.send_surely(&frame(1), Instant::now());
+        narrow.make_room(2);
+        assert!(!outbox.send(frame(2), Instant::now()));
+        assert!(outbox.owes());
+        narrow.make_room(1 << 20);
+        assert!(outbox.send(frame(3), Instant::now()));
+        assert_eq!(narrow.ids(), [1, 3]);
+    }
+
+    #[test]
+    fn a_channel_that_takes_nothing_for_long_is_given_up() {
+        let mut outbox = Outbox::new(Box::new(Narrow::default()));
+        for _ in 0..=MAX_OWED / 4096 {
+            outbox.send_surely(&[0; 4096], Instant::now());
+        }
+        assert!(!outbox.owes());
+        assert!(!outbox.send(frame(1), Instant::now()));
+    }
+}

@@ -1,0 +1,148 @@
+//! A `fetch()`'s response on its way through the channel.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use sendbeacon_fetch::{
+    NetworkError, Response, ResponseType,
+    host::{BodyStream, ResponseBody},
+};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{
+    ChannelError,
+    connection::Connection,
+    content_process::{Channel, Lease},
+    frame::{Headers, MAX_PIECE, ResponseFrame, ToContent, ToNetwork, WINDOW},
+};
+use crate::response::{Cause, ChannelBody, PendingResponse, Piece, Responder};
+
+/// In the network process: passes a response on, as fast as the content process takes it.
+pub(super) async fn pass_on(
+    id: u64,
+    pending: PendingResponse,
+    window: Arc<Semaphore>,
+    channel: Arc<Channel>,
+    lease: Arc<Lease>,
+) {
+    let end = match pending.await {
+        Ok(response) => pass_on_response(id, response, &window, &channel).await,
+        Err(_) => ToContent::Failed { id },
+    };
+    channel.tell(end);
+    // What the fetch took is given back behind its end.
+    drop(lease);
+}
+
+async fn pass_on_response(
+    id: u64,
+    mut response: Response,
+    window: &Semaphore,
+    channel: &Channel,
+) -> ToContent {
+    let head = ResponseFrame {
+        type_: response.type_,
+        status: response.status.as_u16(),
+        headers: Headers::from(&response.headers),
+        url_list: response.url_list.clone(),
+    };
+    channel.tell_in_turn(ToContent::Response { id, response: head }).await;
+    // A script that may not see a body gets none into its process.
+    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    while let Some(chunk) = response.chunk().await {
+        let Ok(mut chunk) = chunk else { return ToContent::Failed { id } };
+        while !is_opaque && !chunk.is_empty() {
+            let bytes = chunk.split_to(chunk.len().min(MAX_PIECE));
+            // Neither semaphore is ever closed.
+            if let Ok(permit) = window.acquire().await {
+                permit.forget();
+            }
+            channel.tell_in_turn(ToContent::Piece { id, bytes }).await;
+        }
+    }
+    ToContent::End { id }
+}
+
+/// In the content process: where the parts of a response go as they come.
+pub(super) enum Incoming {
+    Head(Responder),
+    Body(mpsc::Sender<Piece>, Cause),
+}
+
+impl Incoming {
+    /// The head has come: where its body goes.
+    pub(super) fn response(
+        self,
+        id: u64,
+        frame: ResponseFrame,
+        connection: &Arc<Connection>,
+    ) -> Result<Self, ChannelError> {
+        let Self::Head(responder) = self else {
+            return Err(ChannelError::Malformed("a second head".to_owned()));
+        };
+        let malformed = |error: http::Error| ChannelError::Malformed(error.to_string());
+        // The window, and the end.
+        let (pieces, receiver) = mpsc::channel(WINDOW + 1);
+        let cause = responder.cause.clone();
+        let body = ChannelBody::new(receiver, cause.clone());
+        let body: ResponseBody =
+            Box::pin(RemoteBody { body, id, connection: Arc::clone(connection) });
+        responder.succeed(Response {
+            type_: frame.type_,
+            status: StatusCode::from_u16(frame.status).map_err(|error| malformed(error.into()))?,
+            headers: frame.headers.try_into().map_err(malformed)?,
+            url_list: frame.url_list,
+            body,
+        });
+        Ok(Self::Body(pieces, cause))
+    }
+
+    pub(super) fn piece(&self, piece: Piece) {
+        if let Self::Body(pieces, _) = self {
+            // There is room for what the window allows. If nobody reads, nobody misses it.
+            let _ = pieces.try_send(piece);
+        }
+    }
+
+    /// There is no more: whoever waits is told why.
+    pub(super) fn fail(self, error: NetworkError) {
+        match self {
+            Self::Head(responder) => responder.fail(error),
+            // Without an end it was cut off.
+            Self::Body(_, cause) => cause.tell(error),
+        }
+    }
+}
+
+/// A body whose pieces come from the network process, which hears of each one that was taken.
+struct RemoteBody {
+    body: ChannelBody,
+    id: u64,
+    connection: Arc<Connection>,
+}
+
+impl BodyStream for RemoteBody {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        let polled = Pin::new(&mut self.body).poll_chunk(cx);
+        if let Poll::Ready(Some(Ok(_))) = polled {
+            self.connection.tell(&ToNetwork::Taken { id: self.id });
+        }
+        polled
+    }
+}
+
+impl Drop for RemoteBody {
+    fn drop(&mut self) {
+        if !self.body.is_over() {
+            self.connection.tell(&ToNetwork::Unwanted { id: self.id });
+        }
+    }
+}
