@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use sendbeacon_shell::{
-    browser::{Browser, Options},
+    browser::{Browser, Options, Split, run_content},
     collector, demo,
 };
 use url::Url;
@@ -41,7 +41,14 @@ enum Command {
         /// Close the page after this time, idle or not.
         #[arg(long, value_name = "SECONDS")]
         limit: Option<f64>,
+        /// Run each document in a process of its own, which may die without its beacons. Web storage
+        /// goes with it.
+        #[arg(long)]
+        split: bool,
     },
+    /// The process of a document, which `open --split` starts.
+    #[command(hide = true)]
+    Content,
     /// Collect beacons: store each as a line of JSON.
     Collect {
         /// Where to listen.
@@ -64,10 +71,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Open { url, cacert, host_map, drain, limit } => {
+        Command::Open { url, cacert, host_map, drain, limit, split } => {
             let options = Options { ca_certificates: cacert, host_map };
-            open(&url, &options, drain, limit)
+            open(&url, &options, drain, limit, split)
         }
+        Command::Content => run_content().map_err(Into::into),
         Command::Collect { listen, hold, output } => {
             let hold = Duration::from_millis(hold);
             collector::run(listen, hold, output.as_deref()).map_err(Into::into)
@@ -88,21 +96,29 @@ fn open(
     options: &Options,
     drain: f64,
     limit: Option<f64>,
+    split: bool,
 ) -> Result<(), Box<dyn Error>> {
     let drain = Duration::try_from_secs_f64(drain)?;
     let limit = limit.map_or(Ok(Duration::MAX), Duration::try_from_secs_f64)?;
     let browser = Browser::new(options)?;
     let signals = browser.listen_for_signals()?;
-    let mut tab = browser.open(url)?;
-    browser.on_signal(signals, tab.closer());
-    let ran = tab.run(&browser, limit);
+    let ran = if split {
+        let split = Split::default();
+        browser.on_signal(signals, split.closer());
+        split.run(&browser, url, limit)
+    } else {
+        let mut tab = browser.open(url)?;
+        browser.on_signal(signals, tab.closer());
+        let ran = tab.run(&browser, limit).map(drop);
+        tab.unload();
+        ran
+    };
     // Whatever became of the page, what it has sent is delivered.
-    tab.unload();
     browser.shut_down(drain);
     for finished in browser.log().finished() {
         eprintln!("{finished}");
     }
-    ran.map(drop).map_err(Into::into)
+    ran.map_err(Into::into)
 }
 
 fn host_map(text: &str) -> Result<(String, IpAddr), String> {

@@ -5,13 +5,12 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant}
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    CacheMode, Client, CredentialsMode, Document, FetchId, MemoryCookieStore, Mode, RedirectMode,
-    Referrer, Request, Response, ResponseType,
+    CacheMode, Client, CredentialsMode, Document, DocumentLifecycle, FetchId, Mode, RedirectMode,
+    Referrer, Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::Log;
 use crate::page::{
     BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
     RealmId, TaskQueue,
@@ -28,17 +27,36 @@ pub struct Call {
     pub result: Result<bool, String>,
 }
 
+/// What of the browser is around a document, in this process or another.
+pub(super) trait Surroundings {
+    /// `document.cookie`
+    fn cookies(&self, client: &Client) -> String;
+
+    /// `document.cookie = ...`
+    fn set_cookie(&self, client: &Client, cookie: &str);
+
+    /// A line for the console.
+    fn console(&self, level: &str, message: &str);
+
+    /// The document wants to go to another URL.
+    fn navigate(&self, client: &Client, url: &Url);
+
+    /// What happens to the document's requests is told there from now on.
+    fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId);
+
+    /// The document has gone.
+    fn detached(&self, document_id: u64);
+}
+
 /// The host of one document.
 pub(super) struct Host {
     document: RefCell<Document>,
     /// The client as the response made it, without what elements of the document add.
     of_response: Client,
     runtime: Handle,
-    cookies: Arc<MemoryCookieStore>,
-    log: Arc<Log>,
+    around: Box<dyn Surroundings>,
     /// The library's name of each of the page's fetches.
     fetches: RefCell<HashMap<u64, FetchId>>,
-    pub(super) navigation: RefCell<Option<Url>>,
     pub(super) calls: RefCell<Vec<Call>>,
 }
 
@@ -46,18 +64,15 @@ impl Host {
     pub(super) fn new(
         document: Document,
         runtime: Handle,
-        cookies: Arc<MemoryCookieStore>,
-        log: Arc<Log>,
+        around: Box<dyn Surroundings>,
     ) -> Rc<Self> {
         let of_response = Client::clone(document.client());
         Rc::new(Self {
             document: RefCell::new(document),
             of_response,
             runtime,
-            cookies,
-            log,
+            around,
             fetches: RefCell::default(),
-            navigation: RefCell::default(),
             calls: RefCell::default(),
         })
     }
@@ -121,8 +136,15 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.log.detach(self.of_response.document_id);
+        self.around.detached(self.of_response.document_id);
     }
+}
+
+/// What the end of a document is to the library, its handlers having run.
+pub(super) fn end(document: &Document) {
+    document.visibility_change(VisibilityState::Hidden);
+    document.pagehide(false);
+    document.unload();
 }
 
 impl PageHost for Host {
@@ -161,23 +183,23 @@ impl PageHost for Host {
     }
 
     fn attached(&self, queue: TaskQueue, realm: RealmId) {
-        self.log.attach(self.of_response.document_id, queue, realm);
+        self.around.attached(self.of_response.document_id, queue, realm);
     }
 
     fn console(&self, level: &str, message: &str) {
-        println!("console.{level}: {message}");
+        self.around.console(level, message);
     }
 
     fn navigate(&self, url: &Url) {
-        *self.navigation.borrow_mut() = Some(url.clone());
+        self.around.navigate(self.document.borrow().client(), url);
     }
 
     fn cookies(&self) -> String {
-        self.cookies.document_cookie(self.document.borrow().client())
+        self.around.cookies(self.document.borrow().client())
     }
 
     fn set_cookie(&self, cookie: &str) {
-        self.cookies.set_document_cookie(self.document.borrow().client(), cookie);
+        self.around.set_cookie(self.document.borrow().client(), cookie);
     }
 
     fn document_changed(&self, info: &DocumentInfo) {

@@ -8,7 +8,7 @@ use std::{
 use sendbeacon::{CspDisposition, CspViolation, Event, EventKind, EventSink, Observation, Outcome};
 use url::Url;
 
-use crate::page::{RealmId, TaskQueue, Violation};
+use crate::page::Violation;
 
 /// A keepalive fetch that is over.
 #[derive(Clone, Debug)]
@@ -36,12 +36,15 @@ impl fmt::Display for Finished {
     }
 }
 
+/// Tells a document of a violation, without blocking.
+pub(super) type OnViolation = Box<dyn Fn(Violation) + Send>;
+
 /// The event sink: it remembers how keepalive fetches ended, and tells pages what concerns them.
 #[derive(Default)]
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
-    /// The realm of each document, by the document's identifier.
-    realms: Mutex<HashMap<u64, (TaskQueue, RealmId)>>,
+    /// Who tells a document, by its identifier, of its violations.
+    documents: Mutex<HashMap<u64, OnViolation>>,
 }
 
 impl Log {
@@ -51,28 +54,29 @@ impl Log {
         lock(&self.finished).clone()
     }
 
-    /// From now on the document's events go there.
-    pub(super) fn attach(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {
-        lock(&self.realms).insert(document_id, (queue, realm));
+    /// From now on the document's violations go there.
+    pub(super) fn attach(&self, document_id: u64, on_violation: OnViolation) {
+        lock(&self.documents).insert(document_id, on_violation);
     }
 
     /// The document has gone.
     pub(super) fn detach(&self, document_id: u64) {
-        lock(&self.realms).remove(&document_id);
+        lock(&self.documents).remove(&document_id);
     }
 
     fn fire_violation(&self, document_id: u64, violation: CspViolation) {
-        let Some((queue, realm)) = lock(&self.realms).get(&document_id).cloned() else { return };
         let violation = Violation {
             blocked_uri: stripped(violation.blocked_url),
             effective_directive: violation.effective_directive,
             original_policy: violation.original_policy,
             disposition: match violation.disposition {
-                CspDisposition::Enforce => "enforce",
-                CspDisposition::Report => "report",
+                CspDisposition::Enforce => "enforce".to_owned(),
+                CspDisposition::Report => "report".to_owned(),
             },
         };
-        queue.post(realm, move |realm| realm.fire_violation(violation));
+        if let Some(tell) = lock(&self.documents).get(&document_id) {
+            tell(violation);
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! [`sendbeacon::Document`], whose `Client` it keeps current and which it drives through
 //! [`DocumentLifecycle`](sendbeacon::DocumentLifecycle).
 
+mod arrival;
 mod host;
 mod log;
 mod navigation;
+mod split;
 mod tab;
 
 use std::{
@@ -27,6 +29,7 @@ pub use self::{
     host::Call,
     log::{Finished, Log},
     navigation::NavigationError,
+    split::{ContentError, Split, run_content},
     tab::{Stopped, Tab},
 };
 
@@ -81,6 +84,9 @@ pub enum BrowserError {
     /// The page could not be made.
     #[error(transparent)]
     Page(#[from] crate::page::PageError),
+    /// The content process ended as it should not.
+    #[error("the content process ended with {0}")]
+    Content(std::process::ExitStatus),
 }
 
 /// `User-Agent`, and `navigator.userAgent`.
@@ -130,6 +136,15 @@ impl Browser {
         Tab::open(self, url)
     }
 
+    fn fetch_document(
+        &self,
+        url: &Url,
+        referrer: Option<&Url>,
+    ) -> Result<navigation::Fetched, NavigationError> {
+        let (network, cookies) = (&*self.network, &*self.cookies);
+        self.runtime.block_on(navigation::fetch_document(network, cookies, url, referrer))
+    }
+
     /// From now on SIGTERM and SIGINT do not end the process, but are kept for
     /// [`on_signal`](Self::on_signal). Call it before a page can run.
     pub fn listen_for_signals(&self) -> io::Result<Signals> {
@@ -162,4 +177,8 @@ impl Browser {
     pub fn shut_down(&self, deadline: Duration) -> ShutdownReport {
         self.agent.shutdown_blocking(deadline)
     }
+}
+
+fn print_console(level: &str, message: &str) {
+    println!("console.{level}: {message}");
 }

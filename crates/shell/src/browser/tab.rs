@@ -1,7 +1,6 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    io,
     rc::Rc,
     sync::{
         Arc,
@@ -10,21 +9,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sendbeacon::{DocumentLifecycle, Origin, VisibilityState, is_potentially_trustworthy};
+use sendbeacon::{Client, DocumentLifecycle, MemoryCookieStore, Origin, VisibilityState};
 use url::Url;
 
 use super::{
-    Browser, BrowserError, USER_AGENT,
-    host::{Call, Host},
-    navigation::{Fetched, fetch_document},
+    Browser, BrowserError, Log,
+    arrival::Arrival,
+    host::{self, Call, Host, Surroundings},
 };
-use crate::page::{Environment, EventLoop, Page, StorageArea};
+use crate::page::{EventLoop, Page, RealmId, StorageArea, TaskQueue};
+
+/// The URL that a document of the tab wants to go to.
+type Navigation = Rc<RefCell<Option<Url>>>;
 
 /// A tab: the document in it, and the event loop its scripts run on.
 pub struct Tab {
     event_loop: Rc<EventLoop>,
     page: Page,
     host: Rc<Host>,
+    /// Where its documents want to go.
+    navigation: Navigation,
     session_storage: Areas,
     /// Set when the tab is to be closed, by a signal or whoever.
     close: Arc<AtomicBool>,
@@ -44,10 +48,12 @@ pub enum Stopped {
 impl Tab {
     pub(super) fn open(browser: &Browser, url: &Url) -> Result<Self, BrowserError> {
         let event_loop = EventLoop::new()?;
-        let session_storage = Areas::default();
-        let (mut page, host) = load(browser, &event_loop, url, &session_storage)?;
+        let (navigation, session_storage) = (Navigation::default(), Areas::default());
+        let arrival = Arrival::new(browser, browser.fetch_document(url, None)?, "")?;
+        let (mut page, host) =
+            enter(browser, &event_loop, &arrival, &navigation, &session_storage)?;
         page.fire_load();
-        Ok(Self { event_loop, page, host, session_storage, close: Arc::default() })
+        Ok(Self { event_loop, page, host, navigation, session_storage, close: Arc::default() })
     }
 
     /// Something that closes the tab, for use on any thread.
@@ -68,14 +74,14 @@ impl Tab {
         // A day is for ever, for a page.
         let deadline = now + limit.min(Duration::from_secs(86_400));
         loop {
-            let (close, navigation) = (&self.close, &self.host.navigation);
+            let (close, navigation) = (&self.close, &self.navigation);
             let is_over = self.event_loop.run_until(deadline, |event_loop| {
                 close.load(Relaxed) || navigation.borrow().is_some() || event_loop.is_idle()
             });
             if self.close.load(Relaxed) {
                 return Ok(Stopped::Closed);
             }
-            let url = self.host.navigation.take();
+            let url = self.navigation.take();
             match url {
                 Some(url) => self.navigate(browser, &url)?,
                 None if is_over => return Ok(Stopped::Idle),
@@ -93,10 +99,7 @@ impl Tab {
     /// The document goes: its handlers run, then it is gone.
     pub fn unload(&self) {
         self.page.unload(false);
-        let document = self.host.document();
-        document.visibility_change(VisibilityState::Hidden);
-        document.pagehide(false);
-        document.unload();
+        host::end(&self.host.document());
     }
 
     /// Evaluates a script, as somebody at the console would.
@@ -113,11 +116,12 @@ impl Tab {
     fn navigate(&mut self, browser: &Browser, url: &Url) -> Result<(), BrowserError> {
         let referrer = self.page.document_info().url;
         // The old document sees its unload once the new one's response is there.
-        let fetch = fetch_document(&*browser.network, &*browser.cookies, url, Some(&referrer));
-        let fetched = browser.runtime.block_on(fetch)?;
+        let fetched = browser.fetch_document(url, Some(&referrer))?;
         self.unload();
+        let arrival = Arrival::new(browser, fetched, referrer.as_str())?;
+        let storage = &self.session_storage;
         (self.page, self.host) =
-            enter(browser, &self.event_loop, &fetched, referrer.as_str(), &self.session_storage)?;
+            enter(browser, &self.event_loop, &arrival, &self.navigation, storage)?;
         self.page.fire_load();
         Ok(())
     }
@@ -133,56 +137,57 @@ impl Areas {
     }
 }
 
-/// Fetches the document at `url` and makes a page of it.
-fn load(
-    browser: &Browser,
-    event_loop: &Rc<EventLoop>,
-    url: &Url,
-    session_storage: &Areas,
-) -> Result<(Page, Rc<Host>), BrowserError> {
-    let fetched = browser.runtime.block_on(fetch_document(
-        &*browser.network,
-        &*browser.cookies,
-        url,
-        None,
-    ))?;
-    enter(browser, event_loop, &fetched, "", session_storage)
-}
-
-/// Makes a page of a document that was fetched.
+/// Makes a page of a document that has come.
 fn enter(
     browser: &Browser,
     event_loop: &Rc<EventLoop>,
-    fetched: &Fetched,
-    referrer: &str,
+    arrival: &Arrival,
+    navigation: &Navigation,
     session_storage: &Areas,
 ) -> Result<(Page, Rc<Host>), BrowserError> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(io::Error::other)?;
-    let mut client = fetched.client(u128::from_ne_bytes(nonce));
-    client.document_id = browser.next_document.get();
-    browser.next_document.set(client.document_id + 1);
-    let environment = Environment {
-        origin: client.origin.to_string(),
-        secure_context: is_potentially_trustworthy(&fetched.url),
-        cross_origin_isolated: fetched.is_cross_origin_isolated(),
-        referrer: referrer.to_owned(),
-        user_agent: USER_AGENT.to_owned(),
-        local_storage: browser.local_storage.of(&client.origin),
-        session_storage: session_storage.of(&client.origin),
-        ..Environment::new(fetched.url.clone())
+    let client = arrival.client.clone();
+    let storage = (browser.local_storage.of(&client.origin), session_storage.of(&client.origin));
+    let around = Here {
+        cookies: Arc::clone(&browser.cookies),
+        log: Arc::clone(&browser.log),
+        navigation: Rc::clone(navigation),
     };
-    let charset = fetched.charset();
     let document = browser.agent.document(client);
-    let cookies = Arc::clone(&browser.cookies);
-    let host =
-        Host::new(document, browser.runtime.handle().clone(), cookies, Arc::clone(&browser.log));
-    let page = Page::load(
-        event_loop,
-        &fetched.body,
-        charset.as_deref(),
-        environment,
-        Rc::<Host>::clone(&host),
-    )?;
+    let host = Host::new(document, browser.runtime.handle().clone(), Box::new(around));
+    let page = arrival.enter(event_loop, Rc::<Host>::clone(&host), storage.0, storage.1)?;
     Ok((page, host))
+}
+
+/// The browser around a document in this process.
+struct Here {
+    cookies: Arc<MemoryCookieStore>,
+    log: Arc<Log>,
+    navigation: Navigation,
+}
+
+impl Surroundings for Here {
+    fn cookies(&self, client: &Client) -> String {
+        self.cookies.document_cookie(client)
+    }
+
+    fn set_cookie(&self, client: &Client, cookie: &str) {
+        self.cookies.set_document_cookie(client, cookie);
+    }
+
+    fn console(&self, level: &str, message: &str) {
+        super::print_console(level, message);
+    }
+
+    fn navigate(&self, _: &Client, url: &Url) {
+        *self.navigation.borrow_mut() = Some(url.clone());
+    }
+
+    fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {
+        let tell = move |violation| queue.post(realm, |realm| realm.fire_violation(violation));
+        self.log.attach(document_id, Box::new(tell));
+    }
+
+    fn detached(&self, document_id: u64) {
+        self.log.detach(document_id);
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{RealmId, TaskQueue, document::DocumentInfo};
@@ -57,7 +58,7 @@ pub trait PageHost {
 }
 
 /// A [violation](https://w3c.github.io/webappsec-csp/#violation) by a request, as its event says it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Violation {
     /// `blockedURI`
     pub blocked_uri: String,
@@ -66,7 +67,7 @@ pub struct Violation {
     /// `originalPolicy`
     pub original_policy: String,
     /// `disposition`: `"enforce"` or `"report"`
-    pub disposition: &'static str,
+    pub disposition: String,
 }
 
 /// How a fetch ends: a response, or what is wrong.

@@ -1,0 +1,65 @@
+//! `open --split`: each document in a content process of its own, all else in this one.
+//!
+//! Beside the library's channel, which is the content process's stdin, runs the shell's own for what is
+//! not the library's: the document itself, `document.cookie`, navigation, the console. That is its
+//! stdout, a socket too, with a line of JSON for each message.
+
+mod content;
+mod parent;
+
+use std::{
+    io::{self, BufRead, Read, Write},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::Url;
+
+pub use self::{
+    content::{ContentError, run_content},
+    parent::Split,
+};
+use super::arrival::Arrival;
+use crate::page::Violation;
+
+/// To a content process.
+#[derive(Serialize, Deserialize)]
+enum ToContent {
+    /// Its document, the first message. The bytes of the body come behind it.
+    Document { arrival: Box<Arrival>, body_length: usize, limit: Duration },
+    /// What it asked for with [`FromContent::GetCookies`].
+    Cookies(String),
+    /// Something of its document violates a policy.
+    Violation(Violation),
+    /// Unload, and go.
+    Close,
+}
+
+/// From a content process.
+#[derive(Serialize, Deserialize)]
+enum FromContent {
+    GetCookies,
+    SetCookie(String),
+    Console { level: String, message: String },
+    Navigate { url: Url, from: Url },
+}
+
+fn write(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+/// The next message; `None` at the end.
+fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    let length = reader.read_until(b'\n', &mut line)?;
+    if length == 0 { Ok(None) } else { Ok(Some(serde_json::from_slice(&line)?)) }
+}
+
+fn read_body(reader: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    reader.take(length as u64).read_to_end(&mut body)?;
+    if body.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(body) }
+}

@@ -1,0 +1,146 @@
+use std::{
+    io::{BufReader, Write},
+    net::Shutdown,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc::{self, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use sendbeacon::{Client, remote::Pin};
+use url::Url;
+
+use super::{FromContent, ToContent, read, write};
+use crate::browser::{Browser, BrowserError, arrival::Arrival, print_console};
+
+/// A tab whose documents each have a process of their own.
+#[derive(Default)]
+pub struct Split {
+    close: Arc<AtomicBool>,
+    /// The shell's channel to the content process that runs now.
+    control: Arc<Mutex<Option<Sender<ToContent>>>>,
+}
+
+impl Split {
+    /// Something that closes the tab, for use on any thread.
+    pub fn closer(&self) -> impl Fn() + Send + Sync + 'static {
+        let (close, control) = (Arc::clone(&self.close), Arc::clone(&self.control));
+        move || {
+            close.store(true, SeqCst);
+            if let Some(sender) = &*control.lock().unwrap_or_else(PoisonError::into_inner) {
+                // If it is not there any more it is closed.
+                let _ = sender.send(ToContent::Close);
+            }
+        }
+    }
+
+    /// Opens `url`, and follows the navigations its documents ask for, until one is idle or the tab is
+    /// closed or `limit` has passed.
+    pub fn run(&self, browser: &Browser, url: &Url, limit: Duration) -> Result<(), BrowserError> {
+        let start = Instant::now();
+        let fetched = browser.fetch_document(url, None)?;
+        let mut arrival = Arrival::new(browser, fetched, "")?;
+        loop {
+            let limit = limit.saturating_sub(start.elapsed());
+            match self.run_document(browser, arrival, limit)? {
+                Some(next) if !self.close.load(SeqCst) => arrival = next,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Runs one document until its process has ended, and gives the next.
+    fn run_document(
+        &self,
+        browser: &Browser,
+        arrival: Arrival,
+        limit: Duration,
+    ) -> Result<Option<Arrival>, BrowserError> {
+        let client = arrival.client.clone();
+        let (mut child, channel, control) = start()?;
+        let process = browser.agent.content_process(Pin::of(&client));
+        let channel = thread::spawn(move || process.serve_unix(channel));
+        let sender = write_from_a_thread(control.try_clone()?, arrival, limit);
+        let for_violations = sender.clone();
+        let tell = move |violation| drop(for_violations.send(ToContent::Violation(violation)));
+        browser.log.attach(client.document_id, Box::new(tell));
+        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+        if self.close.load(SeqCst) {
+            let _ = sender.send(ToContent::Close);
+        }
+        let next = serve(browser, &client, &control, &sender);
+        browser.log.detach(client.document_id);
+        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Now it cannot write any more, and has nothing to wait for.
+        let _ = control.shutdown(Shutdown::Both);
+        let status = child.wait()?;
+        if let Ok(Err(error)) = channel.join() {
+            eprintln!("the channel of a content process was ended: {error}");
+        }
+        if status.success() { next } else { Err(BrowserError::Content(status)) }
+    }
+}
+
+/// Starts a content process: it, the library's channel and the shell's own.
+fn start() -> std::io::Result<(Child, UnixStream, UnixStream)> {
+    let (channel, channel_of_child) = UnixStream::pair()?;
+    let (control, control_of_child) = UnixStream::pair()?;
+    let child = Command::new(std::env::current_exe()?)
+        .arg("content")
+        .stdin(Stdio::from(OwnedFd::from(channel_of_child)))
+        .stdout(Stdio::from(OwnedFd::from(control_of_child)))
+        .spawn()?;
+    Ok((child, channel, control))
+}
+
+/// Sends the document, and then what the sender is given. If the process does not take it, it has
+/// ended, and its end says so.
+fn write_from_a_thread(stream: UnixStream, arrival: Arrival, limit: Duration) -> Sender<ToContent> {
+    let (sender, messages) = mpsc::channel();
+    thread::spawn(move || {
+        let (body, body_length) = (arrival.body.clone(), arrival.body.len());
+        let document = ToContent::Document { arrival: Box::new(arrival), body_length, limit };
+        write(&stream, &document)?;
+        (&stream).write_all(&body)?;
+        messages.into_iter().try_for_each(|message| write(&stream, &message))
+    });
+    sender
+}
+
+/// Answers what a document asks of its browser, until it has gone.
+fn serve(
+    browser: &Browser,
+    client: &Client,
+    control: &UnixStream,
+    sender: &Sender<ToContent>,
+) -> Result<Option<Arrival>, BrowserError> {
+    let mut reader = BufReader::new(control);
+    let mut next = None;
+    while let Some(message) = read(&mut reader)? {
+        match message {
+            FromContent::Console { level, message } => print_console(&level, &message),
+            FromContent::GetCookies => {
+                // It may be gone by now; the next read says so.
+                let cookies = browser.cookies.document_cookie(client);
+                let _ = sender.send(ToContent::Cookies(cookies));
+            }
+            FromContent::SetCookie(cookie) => browser.cookies.set_document_cookie(client, &cookie),
+            FromContent::Navigate { url, from } if next.is_none() => {
+                // The old document sees its unload once the new one's response is there.
+                let fetched = browser.fetch_document(&url, Some(&from));
+                let arrival = fetched.map_err(BrowserError::from).and_then(|fetched| {
+                    Arrival::new(browser, fetched, from.as_str()).map_err(BrowserError::from)
+                });
+                next = Some(arrival);
+                let _ = sender.send(ToContent::Close);
+            }
+            FromContent::Navigate { .. } => {}
+        }
+    }
+    next.transpose()
+}
