@@ -8,7 +8,11 @@ use sendbeacon::{
     VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
-use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+use sendbeacon_testkit::{
+    network::{ScriptedNetwork, respond},
+    server::{Behavior, RecordingServer},
+};
+use tokio::sync::Notify;
 use url::Url;
 
 use crate::browser::Browser;
@@ -188,4 +192,31 @@ impl Network for NeverAnswers {
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
         Box::pin(std::future::pending())
     }
+}
+
+#[tokio::test]
+async fn each_document_of_a_page_has_a_quota_of_its_own() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start({
+        let gate = Arc::clone(&gate);
+        move |_| Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(204, &[], b""))
+    })
+    .await;
+    let browser = Browser::new();
+    let (parent, frame) = (browser.open(&server.url("/")), browser.open(&server.url("/frame")));
+    let full = "x".repeat(65_536);
+    let send = |document: &Document| document.send_beacon("/b", Some((&*full).into()));
+    assert_eq!([send(&parent), send(&parent)], [Ok(true), Ok(false)]);
+    assert_eq!([send(&frame), send(&frame)], [Ok(true), Ok(false)]);
+    // The frame is removed; what it has sent goes on, and its quota was never the parent's.
+    drop(frame);
+    assert_eq!(send(&parent), Ok(false));
+    server.wait_for(2).await;
+    gate.notify_one();
+    browser.events.wait_for(1).await;
+    gate.notify_one();
+    browser.events.wait_for(2).await;
+    assert_eq!(send(&parent), Ok(true));
+    gate.notify_one();
+    browser.events.wait_for(3).await;
 }

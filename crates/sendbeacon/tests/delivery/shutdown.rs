@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sendbeacon::{AbandonReason, NetworkError, Outcome};
+use sendbeacon::{AbandonReason, Blob, NetworkError, Outcome};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
@@ -102,4 +102,57 @@ async fn an_engines_own_keepalive_request_is_waited_for_up_to_the_deadline() {
     let held = document.fetch_group().reserve_keepalive(1, 1);
     assert!(held.is_some());
     browser.agent.shutdown(Duration::from_millis(10)).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_its_preflight_its_redirect_or_its_answer_when_all_closes_is_delivered() {
+    let site = RecordingServer::start(|_| Behavior::status(404)).await;
+    let gate = Arc::new(Notify::new());
+    let collector = RecordingServer::start({
+        let gate = Arc::clone(&gate);
+        move |request| {
+            let headers = [
+                ("Access-Control-Allow-Origin", request.header("origin").unwrap()),
+                ("Access-Control-Allow-Credentials", "true"),
+                ("Access-Control-Allow-Headers", "content-type"),
+                ("Location", "/redirected"),
+            ];
+            let held = |status| {
+                let response = Behavior::response(status, &headers[..], b"");
+                Behavior::RespondWhen(Arc::clone(&gate), response)
+            };
+            match (&*request.method, &*request.target) {
+                ("OPTIONS", _) | ("POST", "/answer") => held(204),
+                ("POST", "/redirect") => held(307),
+                _ => Behavior::with_headers(204, &headers),
+            }
+        }
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&site.url("/"));
+    let json = Blob::with_mime("{}", &mime::APPLICATION_JSON);
+    assert_eq!(document.send_beacon(&collector.url("/json"), Some((&json).into())), Ok(true));
+    assert_eq!(document.send_beacon(&collector.url("/redirect"), Some("r".into())), Ok(true));
+    assert_eq!(document.send_beacon(&collector.url("/answer"), Some("a".into())), Ok(true));
+    collector.wait_for(3).await;
+    drop(document);
+    let report = browser.agent.shutdown(Duration::from_secs(20));
+    let open_the_gate = async {
+        loop {
+            gate.notify_one();
+            tokio::task::yield_now().await;
+        }
+    };
+    let report = tokio::select! {
+        report = report => report,
+        () = open_the_gate => unreachable!("it stays open"),
+    };
+    assert_eq!((report.delivered.len(), report.lost.len()), (3, 0), "{report:?}");
+    let mut log = crate::log(&collector.requests());
+    log.sort();
+    assert_eq!(
+        log,
+        ["OPTIONS /json", "POST /answer", "POST /json", "POST /redirect", "POST /redirected"]
+    );
 }
