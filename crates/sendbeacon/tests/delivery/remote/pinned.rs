@@ -1,6 +1,6 @@
 //! What a content process says of itself, and is not believed.
 
-use std::os::unix::net::UnixStream;
+use std::{os::unix::net::UnixStream, time::Duration};
 
 use sendbeacon::{
     Client, Origin, PartitionKey, Referrer, Request, Site,
@@ -20,6 +20,7 @@ async fn channel_of(client: Client) -> Result<(), ChannelError> {
     agent.document(client).send_beacon("http://127.0.0.1:1/", None).unwrap();
     drop(agent);
     let result = ended.await.unwrap();
+    browser.agent.shutdown(Duration::from_secs(20)).await;
     assert_eq!(browser.events.outcomes().is_empty(), result.is_err());
     result
 }
