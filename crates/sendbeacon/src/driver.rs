@@ -434,7 +434,8 @@ impl Driver {
     }
 
     fn finish_shutdown(&mut self) {
-        if let Some(ShutdownInProgress { replies, report, .. }) = self.shutdown.take() {
+        if let Some(ShutdownInProgress { replies, mut report, .. }) = self.shutdown.take() {
+            report.completed = true;
             for reply in replies {
                 reply(report.clone());
             }

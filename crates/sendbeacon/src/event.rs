@@ -91,7 +91,11 @@ pub enum Outcome {
 /// What became of the keepalive fetches that were unfinished when
 /// [`shutdown`](crate::UserAgent::shutdown) was called.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ShutdownReport {
+    /// Whether the drain has ended, by itself or at its deadline, and this is its report. Otherwise
+    /// nobody was there to report, or not in time, and the lists are empty and say nothing.
+    pub completed: bool,
     /// Those that were still delivered, in the order in which their answers came.
     pub delivered: Vec<(Arc<FetchInfo>, Outcome)>,
     /// Those that were not, each with its reason.
