@@ -71,7 +71,7 @@ impl Response {
     /// (main fetch, steps 14 and 16).
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
         let HttpResponse { internal, filtered, url_list } = response;
-        let NetworkResponse { status, mut headers, mut body } = internal;
+        let NetworkResponse { status, mut headers, mut body, .. } = internal;
         let type_ = filtered.unwrap_or(match request.response_tainting {
             ResponseTainting::Basic => ResponseType::Basic,
             ResponseTainting::Cors => ResponseType::Cors,

@@ -168,7 +168,7 @@ struct Blocker;
 
 impl Interceptor for Blocker {
     fn before_request_sent(&self, intercepted: InterceptedRequest<'_>) -> Answer<Interception> {
-        let InterceptedRequest { request, headers, body, document_is_gone, is_preflight } =
+        let InterceptedRequest { request, headers, body, document_is_gone, is_preflight, .. } =
             intercepted;
         assert_eq!(is_preflight, request.method == "OPTIONS");
         assert!(request.keepalive);
