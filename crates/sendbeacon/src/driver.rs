@@ -1,12 +1,14 @@
 //! The network side: one future that owns every fetch of a user agent and the timer.
 
+mod record;
+
 use std::{
     any::Any,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Instant,
 };
@@ -18,17 +20,18 @@ use futures_util::{
 };
 use http::StatusCode;
 use sendbeacon_fetch::{
-    AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation,
-    beacon::Beacon,
-    fetch::{Observation, Observer, Profile},
+    AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
+    fetch::Profile,
 };
 use tokio::{sync::mpsc, time::sleep_until};
 
+use self::record::Record;
+pub(crate) use self::record::Teller;
 use crate::{
-    Event, EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
+    EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
     dispatcher::{self, Action, Destination, Dispatcher, FetchIds, GroupId},
     fetch_group::{Flag, GroupState},
-    response::{Cause, Responder, run_fetch},
+    response::{Responder, run_fetch},
     user_agent::Ledgers,
 };
 
@@ -114,68 +117,6 @@ struct ShutdownInProgress {
     deadline: Option<Instant>,
     replies: Vec<Reply>,
     report: ShutdownReport,
-}
-
-/// A fetch that has not been told to be done. If it is dropped before, the driver was: its runtime
-/// has gone, and that is what it says.
-struct Record {
-    teller: Teller,
-    /// The status, from when the head of the response has arrived.
-    answered: Arc<OnceLock<StatusCode>>,
-    /// Where whoever waits for the response learns why there is none.
-    cause: Cause,
-    done: bool,
-}
-
-impl Record {
-    /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
-    fn outcome_of(&self, error: NetworkError) -> Outcome {
-        match self.answered.get() {
-            Some(status) => Outcome::Delivered { status: *status },
-            None => Outcome::Failed(error),
-        }
-    }
-
-    fn done(mut self, outcome: Outcome) -> Arc<FetchInfo> {
-        self.done = true;
-        self.teller.tell(EventKind::Done(outcome));
-        Arc::clone(&self.teller.info)
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        if !self.done {
-            self.cause.tell(AbandonReason::Dropped.into());
-            let outcome = self.outcome_of(AbandonReason::Dropped.into());
-            self.teller.tell(EventKind::Done(outcome));
-        }
-    }
-}
-
-/// Tells the event sink about one fetch.
-#[derive(Clone)]
-struct Teller {
-    info: Arc<FetchInfo>,
-    group: Arc<GroupState>,
-    sink: Arc<dyn EventSink>,
-}
-
-impl Teller {
-    fn tell(&self, kind: EventKind) {
-        let event = Event { fetch: Arc::clone(&self.info), at: Instant::now(), kind };
-        let _ = catch_unwind(AssertUnwindSafe(|| self.sink.event(event)));
-    }
-}
-
-impl Observer for Teller {
-    fn observe(&self, observation: Observation) {
-        self.tell(EventKind::Observed(observation));
-    }
-
-    fn document_is_gone(&self) -> bool {
-        self.group.is(Flag::Terminated)
-    }
 }
 
 impl Driver {
@@ -332,10 +273,10 @@ impl Driver {
             gone: group.is(Flag::Terminated),
         });
         let id = info.id;
-        let teller = Teller { info: Arc::new(info), group, sink: Arc::clone(&self.sink) };
+        let teller = Teller::new(info, group, Arc::clone(&self.sink));
         teller.tell(EventKind::Queued);
         let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
-        let record = Record { teller, answered: Arc::default(), cause, done: false };
+        let record = Record::new(teller, cause);
         self.queued.insert(id, Queued { work, responder, record });
         self.tell_dispatcher(event);
     }
@@ -370,10 +311,8 @@ impl Driver {
             }
             Work::Fetch(request, reservation) => (*request, reservation),
         };
-        let observer = record.teller.clone();
-        let profile = Arc::clone(&self.profile);
-        let answered = Arc::clone(&record.answered);
-        let fetch = run_fetch(profile, observer, request, responder, answered);
+        let (profile, teller) = (Arc::clone(&self.profile), record.teller.clone());
+        let fetch = run_fetch(profile, teller, request, responder);
         let future =
             async move { Ended { id, result: AssertUnwindSafe(fetch).catch_unwind().await } };
         let (abort, registration) = AbortHandle::new_pair();

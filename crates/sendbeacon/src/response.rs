@@ -11,12 +11,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use sendbeacon_fetch::{
     AbandonReason, NetworkError, Request, Response,
-    fetch::{Observer, Profile, fetch},
+    fetch::{Profile, fetch},
     host::{BodyStream, ResponseBody},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::FetchId;
+use crate::{FetchId, driver::Teller};
 
 /// How much of a response body that nobody reads is drained to keep its connection, in bytes.
 const DRAIN_LIMIT: usize = 65_536;
@@ -87,34 +87,33 @@ impl Responder {
     }
 }
 
-/// Fetches `request` to the end of its response's body, and sets `answered` when its head is there.
+/// Fetches `request` to the end of its response's body.
 pub(crate) async fn run_fetch(
     profile: Arc<Profile>,
-    observer: impl Observer,
+    teller: Teller,
     request: Request,
     responder: Option<Responder>,
-    answered: Arc<OnceLock<StatusCode>>,
 ) -> Result<StatusCode, NetworkError> {
-    let keepalive = request.keepalive;
     let Some(mut responder) = responder else {
-        let mut response = fetch(&profile, &observer, request).await?;
-        let status = *answered.get_or_init(|| response.status);
+        let mut response = fetch(&profile, &teller, request).await?;
+        teller.answered(response.status);
         drain(&mut response.body).await;
-        return Ok(status);
+        return Ok(response.status);
     };
-    let fetched = if keepalive {
-        fetch(&profile, &observer, request).await
+    let fetched = if request.keepalive {
+        fetch(&profile, &teller, request).await
     } else {
         tokio::select! {
             biased;
-            fetched = fetch(&profile, &observer, request) => fetched,
+            fetched = fetch(&profile, &teller, request) => fetched,
             () = responder.sender.closed() => return Err(AbandonReason::Unwanted.into()),
         }
     };
     match fetched {
         Ok(response) => {
-            let status = *answered.get_or_init(|| response.status);
-            hand_over(response, responder, keepalive).await;
+            let status = response.status;
+            teller.answered(status);
+            hand_over(response, responder, &teller).await;
             Ok(status)
         }
         Err(error) => {
@@ -131,7 +130,8 @@ enum Piece {
 }
 
 /// Gives the response to whoever waits for it, chunk by chunk as it is read.
-async fn hand_over(mut response: Response, responder: Responder, keepalive: bool) {
+async fn hand_over(mut response: Response, responder: Responder, teller: &Teller) {
+    let keepalive = teller.info.keepalive;
     let (pieces, receiver) = mpsc::channel(4);
     let Responder { sender, cause } = responder;
     let reader = ChannelBody { receiver, cause, is_over: false };
