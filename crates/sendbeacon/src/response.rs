@@ -16,10 +16,14 @@ use sendbeacon_fetch::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{FetchId, driver::Teller};
+use crate::{FetchId, driver::Teller, fetch_group::Flag};
 
 /// How much of a response body that nobody reads is drained to keep its connection, in bytes.
 const DRAIN_LIMIT: usize = 65_536;
+
+/// How much of a response body its reader is given while its document is in the back/forward cache,
+/// in bytes; the chunk that exceeds it included.
+const CACHED_LIMIT: usize = 65_536;
 
 /// The response to a [`FetchGroup::fetch`](crate::FetchGroup::fetch), to be awaited on any runtime.
 ///
@@ -27,7 +31,9 @@ const DRAIN_LIMIT: usize = 65_536;
 /// all the same, any other is stopped. To stop either, see
 /// [`FetchGroup::abort_fetch`](crate::FetchGroup::abort_fetch).
 ///
-/// A body that is cut off, by whatever ended its fetch, ends with an error.
+/// A body that is cut off, by whatever ended its fetch, ends with an error. While the document is in
+/// the back/forward cache no more than about 64 KiB of a body arrive, and the rest when it is back;
+/// when it has gone, a body that is not read at once is cut off.
 #[derive(Debug)]
 pub struct PendingResponse {
     id: FetchId,
@@ -137,14 +143,31 @@ async fn hand_over(mut response: Response, responder: Responder, teller: &Teller
     let reader = ChannelBody { receiver, cause, is_over: false };
     let mut body = std::mem::replace(&mut response.body, Box::pin(reader));
     if sender.send(Ok(response)).is_ok() {
+        let mut while_cached = 0;
         loop {
+            if !teller.group.is_cached() {
+                while_cached = 0;
+            } else if while_cached >= CACHED_LIMIT {
+                tokio::select! {
+                    biased;
+                    () = pieces.closed() => break,
+                    () = teller.group.until(|group| !group.is_cached()) => continue,
+                }
+            }
             let piece = tokio::select! {
                 biased;
                 () = pieces.closed() => break,
                 chunk = next_chunk(&mut body) => chunk.map_or(Piece::End, Piece::Chunk),
             };
+            if let Piece::Chunk(Ok(chunk)) = &piece {
+                while_cached += chunk.len().max(1);
+            }
             let is_last = !matches!(piece, Piece::Chunk(Ok(_)));
-            let is_taken = pieces.send(piece).await.is_ok();
+            let is_taken = tokio::select! {
+                biased;
+                sent = pieces.send(piece) => sent.is_ok(),
+                () = teller.group.until(|group| group.is(Flag::Terminated)), if keepalive => false,
+            };
             match (is_last, is_taken) {
                 (true, _) => return,
                 (false, true) => {}

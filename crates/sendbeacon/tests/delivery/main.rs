@@ -1,5 +1,6 @@
 //! Beacons from a document to real sockets, and what is left when the document has gone.
 
+mod back_forward_cache;
 mod browser;
 mod fetching;
 mod lifecycle;
