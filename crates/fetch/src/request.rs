@@ -58,6 +58,8 @@ pub struct Request {
     pub(crate) redirect_count: u8,
     /// Response tainting.
     pub(crate) response_tainting: ResponseTainting,
+    /// Timing allow failed flag.
+    pub(crate) timing_allow_failed: bool,
 }
 
 /// A request's [mode](https://fetch.spec.whatwg.org/#concept-request-mode). Navigations
@@ -177,6 +179,7 @@ impl Request {
             url_list: vec![url],
             redirect_count: 0,
             response_tainting: ResponseTainting::Basic,
+            timing_allow_failed: false,
         }
     }
 

@@ -303,22 +303,44 @@ fn extra_headers_and_priority_are_the_embedders() {
 #[test]
 fn what_happens_on_the_way_is_observed() {
     let page = Page::new(PAGE, |request| match request.url.path() {
-        "/x" => respond(307, &[("location", "/y"), ("clear-site-data", "\"cookies\"")]),
-        _ => respond(204, &[]),
+        "/x" => {
+            let location = ("location", "https://b.test/y");
+            respond(307, &[location, ("clear-site-data", "\"cookies\"")])
+        }
+        _ => respond(204, &CORS),
     });
-    page.beacon("/x", None).unwrap();
+    page.json("/x").unwrap();
     let log: Vec<_> = page
         .observations()
         .into_iter()
         .map(|observation| match observation {
-            Observation::RequestSent { method, url, .. } => format!("{method} {}", url.path()),
-            Observation::ResponseStarted { status, .. } => status.as_u16().to_string(),
+            Observation::RequestSent { is_preflight, method, url, body, .. } => {
+                let preflight = if is_preflight { "preflight " } else { "" };
+                let body = String::from_utf8(body.to_vec()).unwrap();
+                format!("{preflight}{method} {} {body}", url.path()).trim_end().to_owned()
+            }
+            Observation::ResponseStarted { is_preflight, status, .. } => {
+                let preflight = if is_preflight { "preflight " } else { "" };
+                format!("{preflight}{}", status.as_u16())
+            }
             Observation::Redirected { url } => format!("to {}", url.path()),
             Observation::ClearSiteData { value, .. } => value.to_str().unwrap().to_owned(),
             other => format!("{other:?}"),
         })
         .collect();
-    assert_eq!(log, ["POST /x", "307", "\"cookies\"", "to /y", "POST /y", "204"]);
+    assert_eq!(
+        log,
+        [
+            "POST /x {}",
+            "307",
+            "\"cookies\"",
+            "to /y",
+            "preflight OPTIONS /y",
+            "preflight 204",
+            "POST /y {}",
+            "204"
+        ]
+    );
 }
 
 #[test]
