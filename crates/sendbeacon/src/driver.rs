@@ -73,7 +73,7 @@ pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
 pub(crate) struct Driver {
     mailbox: mpsc::UnboundedReceiver<Message>,
     profile: Arc<Profile>,
-    sink: Arc<dyn EventSink>,
+    sink: Option<Arc<dyn EventSink>>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
     /// What the sink was told last.
@@ -123,7 +123,7 @@ impl Driver {
     pub(crate) fn new(
         mailbox: mpsc::UnboundedReceiver<Message>,
         profile: Arc<Profile>,
-        sink: Arc<dyn EventSink>,
+        sink: Option<Arc<dyn EventSink>>,
         ledgers: Arc<Ledgers>,
         ids: Arc<FetchIds>,
         dispatcher: Dispatcher,
@@ -254,8 +254,13 @@ impl Driver {
         let is_busy = !self.dispatcher.is_idle();
         if is_busy != self.is_busy {
             self.is_busy = is_busy;
-            let _ = catch_unwind(AssertUnwindSafe(|| self.sink.work_outstanding(is_busy)));
+            self.tell_work_outstanding(is_busy);
         }
+    }
+
+    fn tell_work_outstanding(&self, outstanding: bool) {
+        let Some(sink) = &self.sink else { return };
+        let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
     }
 
     fn queue(
@@ -273,7 +278,7 @@ impl Driver {
             gone: group.is(Flag::Terminated),
         });
         let id = info.id;
-        let teller = Teller::new(info, group, Arc::clone(&self.sink));
+        let teller = Teller::new(info, group, self.sink.clone());
         teller.tell(EventKind::Queued);
         let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
         let record = Record::new(teller, cause);
@@ -403,7 +408,7 @@ impl Drop for Driver {
         self.queued.clear();
         self.running.clear();
         if self.is_busy {
-            let _ = catch_unwind(AssertUnwindSafe(|| self.sink.work_outstanding(false)));
+            self.tell_work_outstanding(false);
         }
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! impl EventSink for Outcomes {
 //!     fn event(&self, event: Event) {
-//!         if let EventKind::Done(outcome) = event.kind {
+//!         if let EventKind::Done { outcome, .. } = event.kind {
 //!             let _ = self.0.send(format!("{}: {outcome:?}", event.fetch.url));
 //!         }
 //!     }
@@ -41,6 +41,7 @@
 //! and other services are called on the network side: one future, on a thread of its own or on the
 //! runtime given to [`UserAgentBuilder::runtime`].
 
+mod channel_sink;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod dispatcher;
@@ -50,6 +51,7 @@ mod event;
 mod fetch_group;
 mod random;
 mod response;
+mod timing;
 mod user_agent;
 
 #[cfg(feature = "cookies")]
@@ -69,12 +71,14 @@ pub use sendbeacon_net as net;
 pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 
 pub use self::{
+    channel_sink::ChannelSink,
     dispatcher::{FetchId, Scheduling, Timeouts},
     document::{Document, DocumentLifecycle, VisibilityState},
     event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},
     fetch_group::{FetchGroup, KeepaliveReservation},
     random::extract,
     response::PendingResponse,
+    timing::FetchTiming,
     user_agent::{BuildError, UserAgent, UserAgentBuilder},
 };
 

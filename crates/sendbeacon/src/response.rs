@@ -102,8 +102,8 @@ pub(crate) async fn run_fetch(
 ) -> Result<StatusCode, NetworkError> {
     let Some(mut responder) = responder else {
         let mut response = fetch(&profile, &teller, request).await?;
-        teller.answered(response.status);
-        drain(&mut response.body).await;
+        teller.timing().answered(&response);
+        drain(&mut response.body, &teller).await;
         return Ok(response.status);
     };
     let fetched = if request.keepalive {
@@ -118,7 +118,7 @@ pub(crate) async fn run_fetch(
     match fetched {
         Ok(response) => {
             let status = response.status;
-            teller.answered(status);
+            teller.timing().answered(&response);
             hand_over(response, responder, &teller).await;
             Ok(status)
         }
@@ -157,7 +157,7 @@ async fn hand_over(mut response: Response, responder: Responder, teller: &Teller
             let piece = tokio::select! {
                 biased;
                 () = pieces.closed() => break,
-                chunk = next_chunk(&mut body) => chunk.map_or(Piece::End, Piece::Chunk),
+                chunk = next_chunk(&mut body, teller) => chunk.map_or(Piece::End, Piece::Chunk),
             };
             if let Piece::Chunk(Ok(chunk)) = &piece {
                 while_cached += chunk.len().max(1);
@@ -176,18 +176,25 @@ async fn hand_over(mut response: Response, responder: Responder, teller: &Teller
         }
     }
     if keepalive {
-        drain(&mut body).await;
+        drain(&mut body, teller).await;
     }
 }
 
-async fn next_chunk(body: &mut ResponseBody) -> Option<Result<Bytes, NetworkError>> {
-    poll_fn(|cx| body.as_mut().poll_chunk(cx)).await
+async fn next_chunk(
+    body: &mut ResponseBody,
+    teller: &Teller,
+) -> Option<Result<Bytes, NetworkError>> {
+    let chunk = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await;
+    if let Some(Ok(chunk)) = &chunk {
+        teller.timing().read(chunk.len());
+    }
+    chunk
 }
 
 /// Reads what nobody wants, up to the limit; an error no longer matters.
-async fn drain(body: &mut ResponseBody) {
+async fn drain(body: &mut ResponseBody, teller: &Teller) {
     let mut left = DRAIN_LIMIT;
-    while let Some(Ok(chunk)) = next_chunk(body).await {
+    while let Some(Ok(chunk)) = next_chunk(body, teller).await {
         // An empty chunk counts, too: they may come for ever.
         match left.checked_sub(chunk.len().max(1)) {
             Some(rest) => left = rest,

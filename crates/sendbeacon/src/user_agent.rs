@@ -193,7 +193,7 @@ impl Ledgers {
 #[must_use]
 pub struct UserAgentBuilder {
     profile: Profile,
-    sink: Arc<dyn EventSink>,
+    sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
     scheduling: Scheduling,
@@ -207,7 +207,7 @@ impl UserAgentBuilder {
         let user_agent = HeaderValue::from_static(user_agent);
         Self {
             profile: Profile::new(network, Arc::new(SystemClock), user_agent),
-            sink: Arc::new(()),
+            sink: None,
             runtime: None,
             limits: KeepaliveLimits::default(),
             scheduling: Scheduling::default(),
@@ -223,7 +223,7 @@ impl UserAgentBuilder {
 
     /// Where events go. Default: nowhere.
     pub fn event_sink(mut self, sink: Arc<dyn EventSink>) -> Self {
-        self.sink = sink;
+        self.sink = Some(sink);
         self
     }
 

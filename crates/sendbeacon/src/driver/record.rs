@@ -2,18 +2,17 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use http::StatusCode;
 use sendbeacon_fetch::{
     AbandonReason, NetworkError,
     fetch::{Observation, Observer},
 };
 
 use crate::{
-    Event, EventKind, EventSink, FetchInfo, Outcome,
+    Event, EventKind, EventSink, FetchInfo, FetchTiming, Outcome,
     fetch_group::{Flag, GroupState},
     response::Cause,
 };
@@ -34,15 +33,15 @@ impl Record {
 
     /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
     pub(super) fn outcome_of(&self, error: NetworkError) -> Outcome {
-        match self.teller.answered.get() {
-            Some(status) => Outcome::Delivered { status: *status },
+        match self.teller.timing().response_status {
+            Some(status) => Outcome::Delivered { status },
             None => Outcome::Failed(error),
         }
     }
 
     pub(super) fn done(mut self, outcome: Outcome) -> Arc<FetchInfo> {
         self.done = true;
-        self.teller.tell(EventKind::Done(outcome));
+        self.teller.tell_done(outcome);
         Arc::clone(&self.teller.info)
     }
 }
@@ -52,7 +51,7 @@ impl Drop for Record {
         if !self.done {
             self.cause.tell(AbandonReason::Dropped.into());
             let outcome = self.outcome_of(AbandonReason::Dropped.into());
-            self.teller.tell(EventKind::Done(outcome));
+            self.teller.tell_done(outcome);
         }
     }
 }
@@ -62,30 +61,51 @@ impl Drop for Record {
 pub(crate) struct Teller {
     pub(crate) info: Arc<FetchInfo>,
     pub(crate) group: Arc<GroupState>,
-    /// The status, from when the head of the response has arrived.
-    answered: Arc<OnceLock<StatusCode>>,
-    sink: Arc<dyn EventSink>,
+    /// How far it has come.
+    timing: Arc<Mutex<FetchTiming>>,
+    sink: Option<Arc<dyn EventSink>>,
 }
 
 impl Teller {
-    pub(super) fn new(info: FetchInfo, group: Arc<GroupState>, sink: Arc<dyn EventSink>) -> Self {
-        Self { info: Arc::new(info), group, answered: Arc::default(), sink }
+    pub(super) fn new(
+        info: FetchInfo,
+        group: Arc<GroupState>,
+        sink: Option<Arc<dyn EventSink>>,
+    ) -> Self {
+        let timing = Arc::new(Mutex::new(FetchTiming::new(Instant::now())));
+        Self { info: Arc::new(info), group, timing, sink }
     }
 
-    /// The head of the response has arrived.
-    pub(crate) fn answered(&self, status: StatusCode) {
-        let _ = self.answered.set(status);
+    pub(crate) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
+        self.timing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tell(&self, kind: EventKind) {
-        let event = Event { fetch: Arc::clone(&self.info), at: Instant::now(), kind };
-        let _ = catch_unwind(AssertUnwindSafe(|| self.sink.event(event)));
+        self.tell_at(Instant::now(), kind);
+    }
+
+    fn tell_at(&self, at: Instant, kind: EventKind) {
+        let Some(sink) = &self.sink else { return };
+        let event = Event { fetch: Arc::clone(&self.info), at, kind };
+        let _ = catch_unwind(AssertUnwindSafe(|| sink.event(event)));
+    }
+
+    fn tell_done(&self, outcome: Outcome) {
+        let mut timing = self.timing().clone();
+        timing.response_end = Instant::now();
+        self.tell_at(timing.response_end, EventKind::Done { outcome, timing });
     }
 }
 
 impl Observer for Teller {
     fn observe(&self, observation: Observation) {
-        self.tell(EventKind::Observed(observation));
+        let at = Instant::now();
+        self.timing().observe(&observation, at);
+        self.tell_at(at, EventKind::Observed(observation));
+    }
+
+    fn is_listening(&self) -> bool {
+        self.sink.is_some()
     }
 
     fn document_is_gone(&self) -> bool {

@@ -79,7 +79,7 @@ impl Log {
 impl EventSink for Log {
     fn event(&self, event: Event) {
         match event.kind {
-            EventKind::Done(outcome) if event.fetch.keepalive => {
+            EventKind::Done { outcome, .. } if event.fetch.keepalive => {
                 let (url, body_length) = (event.fetch.url.clone(), event.fetch.body_length);
                 lock(&self.finished).push(Finished { url, body_length, outcome, at: event.at });
             }
