@@ -35,6 +35,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! * `net` (default): the default [`Network`](host::Network), `HyperNetwork`.
+//! * `cookies` (default): a cookie store, `MemoryCookieStore`.
+//! * `tracing`: events go to `tracing`, too, target `sendbeacon`, without headers and bodies, and of a URL
+//!   its origin only.
+//!
 //! # Threads
 //!
 //! `Document` and `FetchGroup` may be used on any thread, and do not block it. Event sinks, networks
@@ -52,6 +59,8 @@ mod fetch_group;
 mod random;
 mod response;
 mod timing;
+#[cfg(feature = "tracing")]
+mod trace;
 mod user_agent;
 
 #[cfg(feature = "cookies")]

@@ -85,9 +85,14 @@ impl Teller {
     }
 
     fn tell_at(&self, at: Instant, kind: EventKind) {
-        let Some(sink) = &self.sink else { return };
         let event = Event { fetch: Arc::clone(&self.info), at, kind };
-        let _ = catch_unwind(AssertUnwindSafe(|| sink.event(event)));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "tracing")]
+            crate::trace::event(&event);
+            if let Some(sink) = &self.sink {
+                sink.event(event);
+            }
+        }));
     }
 
     fn tell_done(&self, outcome: Outcome) {
@@ -105,7 +110,7 @@ impl Observer for Teller {
     }
 
     fn is_listening(&self) -> bool {
-        self.sink.is_some()
+        self.sink.is_some() || cfg!(feature = "tracing")
     }
 
     fn document_is_gone(&self) -> bool {
