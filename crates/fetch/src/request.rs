@@ -135,6 +135,17 @@ pub enum InitiatorType {
     Fetch,
 }
 
+impl InitiatorType {
+    /// The standard's name for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Beacon => "beacon",
+            Self::Fetch => "fetch",
+        }
+    }
+}
+
 /// A request's [response tainting](https://fetch.spec.whatwg.org/#concept-request-response-tainting).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseTainting {

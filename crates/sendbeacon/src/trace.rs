@@ -19,7 +19,7 @@ pub(crate) fn event(event: &Event) {
                 fetch,
                 document,
                 origin = origin(&info.url),
-                initiator_type = ?info.initiator_type,
+                initiator_type = info.initiator_type.as_str(),
                 keepalive = info.keepalive,
                 body_length = info.body_length,
                 "queued"
@@ -132,7 +132,7 @@ mod tests {
         agent.shutdown(Duration::from_secs(20)).await;
         let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         for line in [
-            "queued fetch=0 document=0 origin=\"http://a.test\" initiator_type=Beacon",
+            "queued fetch=0 document=0 origin=\"http://a.test\" initiator_type=\"beacon\"",
             "request sent fetch=0 document=0 is_preflight=false method=POST origin=\"http://a.test\"",
             "response started fetch=0 document=0 is_preflight=false status=307",
             "redirected fetch=0 document=0 origin=\"http://b.test\"",

@@ -41,6 +41,9 @@ enum Command {
         /// Close the page after this time, idle or not.
         #[arg(long, value_name = "SECONDS")]
         limit: Option<f64>,
+        /// Write an archive (HAR 1.2) of the page's beacons and fetches, cookies and all.
+        #[arg(long, value_name = "FILE")]
+        har: Option<PathBuf>,
     },
     /// Collect beacons: store each as a line of JSON.
     Collect {
@@ -64,8 +67,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Open { url, cacert, host_map, drain, limit } => {
-            let options = Options { ca_certificates: cacert, host_map };
+        Command::Open { url, cacert, host_map, drain, limit, har } => {
+            let options = Options { ca_certificates: cacert, host_map, har };
             open(&url, &options, drain, limit)
         }
         Command::Collect { listen, hold, output } => {
@@ -102,6 +105,7 @@ fn open(
     for finished in browser.log().finished() {
         eprintln!("{finished}");
     }
+    browser.write_har()?;
     ran.map(drop).map_err(Into::into)
 }
 
