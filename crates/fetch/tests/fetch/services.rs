@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
     CacheMode, Client, CredentialsMode, InitiatorType, Mode, NetworkError, PartitionKey,
     RedirectMode, Request, ResponseType,
-    fetch::Observation,
+    fetch::{Observation, Observer, fetch},
     host::{
         Answer, AuthenticationEntries, CookieContext, CookieStore, HttpCache, InterceptedRequest,
         Interception, Interceptor, SameSiteMode, ServiceWorkerAnswer, ServiceWorkerResponse,
         ServiceWorkers,
     },
 };
-use sendbeacon_testkit::network::{respond, respond_with_body};
+use sendbeacon_testkit::network::{complete, respond, respond_with_body};
 use url::Url;
 
 use crate::page::{CORS, PAGE, Page, header, redirects};
@@ -341,6 +341,34 @@ fn what_happens_on_the_way_is_observed() {
             "204"
         ]
     );
+}
+
+/// An observer that does not care for the wire.
+#[derive(Default)]
+struct NotListening(Mutex<Vec<Observation>>);
+
+impl Observer for NotListening {
+    fn observe(&self, observation: Observation) {
+        self.0.lock().unwrap().push(observation);
+    }
+
+    fn is_listening(&self) -> bool {
+        false
+    }
+
+    fn document_is_gone(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn nothing_is_copied_from_the_wire_where_nobody_listens() {
+    let page = Page::new(PAGE, redirects(307, "/x", "https://b.test/y"));
+    let observer = NotListening::default();
+    complete(fetch(&page.profile, &observer, page.request("https://a.test/x"))).unwrap();
+    let observations = observer.0.into_inner().unwrap();
+    assert!(matches!(observations[..], [Observation::Redirected { .. }]), "{observations:?}");
+    assert_eq!(page.log().len(), 2);
 }
 
 #[test]

@@ -111,8 +111,7 @@ async fn it_can_be_blocked_for_on_a_thread_of_the_runtime_that_may_block() {
     assert_eq!(report.delivered.len(), 1);
 }
 
-#[tokio::test]
-async fn to_block_the_one_thread_that_drains_ends_and_the_drain_goes_on_after_it() {
+async fn block_and_then_drain() {
     let (browser, document) = on_this_runtime();
     let report = browser.agent.shutdown_blocking(Duration::ZERO);
     assert!(!report.completed && report.delivered.is_empty() && report.lost.is_empty());
@@ -120,6 +119,16 @@ async fn to_block_the_one_thread_that_drains_ends_and_the_drain_goes_on_after_it
     let report = browser.agent.shutdown(LONG).await;
     assert!(report.completed, "the first call has begun it and not ended it");
     assert_eq!(report.lost.len(), 1, "its deadline has passed meanwhile");
+}
+
+#[tokio::test]
+async fn to_block_the_one_thread_that_drains_ends_and_the_drain_goes_on_after_it() {
+    block_and_then_drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn to_block_the_one_worker_of_a_runtime_is_no_different() {
+    tokio::spawn(block_and_then_drain()).await.unwrap();
 }
 
 #[test]
