@@ -21,7 +21,7 @@ impl Network for Instantly {
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
         let (status, headers) = (StatusCode::NO_CONTENT, HeaderMap::new());
         let body = Box::pin(None::<Bytes>);
-        Box::pin(std::future::ready(Ok(NetworkResponse { status, headers, body })))
+        Box::pin(std::future::ready(Ok(NetworkResponse::new(status, headers, body))))
     }
 }
 

@@ -76,7 +76,7 @@ impl Rule {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
         }
         let status = StatusCode::from_u16(self.status).expect("a case has statuses");
-        Ok(NetworkResponse { status, headers, body: Box::pin(None) })
+        Ok(NetworkResponse::new(status, headers, Box::pin(None)))
     }
 }
 

@@ -170,7 +170,7 @@ mod tests {
             ("  sp ace\t\n?a b  ", "https://a.test/d/sp%20ace?a%20b"),
             ("HTTPS://u:p@B.test:443", "https://u:p@b.test/"),
         ] {
-            assert_eq!(send(&ledger(), url, None).unwrap().unwrap().url().as_str(), expected);
+            assert_eq!(send(&ledger(), url, None).unwrap().unwrap().url.as_str(), expected);
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use url::Url;
 
 use crate::{Client, NetworkError, PartitionKey, Request, ResponseType};
@@ -100,6 +100,7 @@ pub struct ConnectionKey {
 }
 
 /// The head of a response, and its body still to be read.
+#[non_exhaustive]
 pub struct NetworkResponse {
     /// Status, 200 to 999.
     pub status: StatusCode,
@@ -107,6 +108,16 @@ pub struct NetworkResponse {
     pub headers: HeaderMap,
     /// The body.
     pub body: ResponseBody,
+    /// The version of HTTP it came over, if the network says so: for developer tools and timing.
+    pub version: Option<Version>,
+}
+
+impl NetworkResponse {
+    /// A response over a version of HTTP that is not told.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Self {
+        Self { status, headers, body, version: None }
+    }
 }
 
 impl fmt::Debug for NetworkResponse {
@@ -114,6 +125,7 @@ impl fmt::Debug for NetworkResponse {
         f.debug_struct("NetworkResponse")
             .field("status", &self.status)
             .field("headers", &self.headers)
+            .field("version", &self.version)
             .finish_non_exhaustive()
     }
 }
@@ -254,6 +266,7 @@ impl Interceptor for () {
 
 /// What an [`Interceptor`] sees.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct InterceptedRequest<'a> {
     /// The request: URL list, initiator type, keepalive, client.
     pub request: &'a Request,

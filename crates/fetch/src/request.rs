@@ -58,6 +58,8 @@ pub struct Request {
     pub(crate) redirect_count: u8,
     /// Response tainting.
     pub(crate) response_tainting: ResponseTainting,
+    /// Timing allow failed flag.
+    pub(crate) timing_allow_failed: bool,
 }
 
 /// A request's [mode](https://fetch.spec.whatwg.org/#concept-request-mode). Navigations
@@ -139,6 +141,17 @@ pub enum InitiatorType {
     Fetch,
 }
 
+impl InitiatorType {
+    /// The standard's name for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Beacon => "beacon",
+            Self::Fetch => "fetch",
+        }
+    }
+}
+
 /// A request's [response tainting](https://fetch.spec.whatwg.org/#concept-request-response-tainting).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseTainting {
@@ -183,6 +196,7 @@ impl Request {
             url_list: vec![url],
             redirect_count: 0,
             response_tainting: ResponseTainting::Basic,
+            timing_allow_failed: false,
         }
     }
 

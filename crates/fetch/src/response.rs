@@ -33,6 +33,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// URL list: every URL that was requested; the last is the response's own. Never empty.
     pub url_list: Vec<Url>,
+    /// Timing allow passed flag: whether script may see when what happened.
+    pub timing_allow_passed: bool,
     /// The body, still arriving.
     pub body: ResponseBody,
 }
@@ -44,6 +46,7 @@ impl fmt::Debug for Response {
             .field("status", &self.status)
             .field("headers", &self.headers)
             .field("url_list", &self.url_list)
+            .field("timing_allow_passed", &self.timing_allow_passed)
             .finish_non_exhaustive()
     }
 }
@@ -69,10 +72,10 @@ impl Response {
     }
 
     /// Filters `response` as its type asks, or, where it has none yet, request's response tainting
-    /// (main fetch, steps 14 and 16).
+    /// (main fetch, steps 14, 16 and 19).
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
         let HttpResponse { internal, filtered, url_list } = response;
-        let NetworkResponse { status, mut headers, mut body } = internal;
+        let NetworkResponse { status, mut headers, mut body, .. } = internal;
         let type_ = filtered.unwrap_or(match request.response_tainting {
             ResponseTainting::Basic => ResponseType::Basic,
             ResponseTainting::Cors => ResponseType::Cors,
@@ -91,7 +94,8 @@ impl Response {
             }
         }
         let url_list = if url_list.is_empty() { request.url_list } else { url_list };
-        Self { type_, status, headers, url_list, body }
+        let timing_allow_passed = !request.timing_allow_failed;
+        Self { type_, status, headers, url_list, timing_allow_passed, body }
     }
 }
 

@@ -138,7 +138,9 @@ impl HyperNetwork {
         } else {
             Box::pin(Body::new(incoming, lease))
         };
-        Ok(NetworkResponse { status: head.status, headers: head.headers, body })
+        let mut response = NetworkResponse::new(head.status, head.headers, body);
+        response.version = Some(head.version);
+        Ok(response)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The network side: one future that owns every fetch of a user agent and the timer.
 
+mod record;
+
 use std::{
     any::Any,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Instant,
 };
@@ -18,17 +20,18 @@ use futures_util::{
 };
 use http::StatusCode;
 use sendbeacon_fetch::{
-    AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation,
-    beacon::Beacon,
-    fetch::{Observation, Observer, Profile},
+    AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
+    fetch::Profile,
 };
 use tokio::{sync::mpsc, time::sleep_until};
 
+use self::record::Record;
+pub(crate) use self::record::Teller;
 use crate::{
-    Event, EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
+    EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
     dispatcher::{self, Action, Destination, Dispatcher, FetchIds},
     fetch_group::{Flag, GroupState},
-    response::{Cause, Responder, run_fetch},
+    response::{Responder, run_fetch},
     user_agent::Ledgers,
 };
 
@@ -95,7 +98,7 @@ pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
 pub(crate) struct Driver {
     mailbox: mpsc::UnboundedReceiver<Message>,
     profile: Arc<Profile>,
-    sink: Arc<dyn EventSink>,
+    sink: Option<Arc<dyn EventSink>>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
     /// What the sink was told last.
@@ -141,73 +144,11 @@ struct ShutdownInProgress {
     report: ShutdownReport,
 }
 
-/// A fetch that has not been told to be done. If it is dropped before, the driver was: its runtime
-/// has gone, and that is what it says.
-struct Record {
-    teller: Teller,
-    /// The status, from when the head of the response has arrived.
-    answered: Arc<OnceLock<StatusCode>>,
-    /// Where whoever waits for the response learns why there is none.
-    cause: Cause,
-    done: bool,
-}
-
-impl Record {
-    /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
-    fn outcome_of(&self, error: NetworkError) -> Outcome {
-        match self.answered.get() {
-            Some(status) => Outcome::Delivered { status: *status },
-            None => Outcome::Failed(error),
-        }
-    }
-
-    fn done(mut self, outcome: Outcome) -> Arc<FetchInfo> {
-        self.done = true;
-        self.teller.tell(EventKind::Done(outcome));
-        Arc::clone(&self.teller.info)
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        if !self.done {
-            self.cause.tell(AbandonReason::Dropped.into());
-            let outcome = self.outcome_of(AbandonReason::Dropped.into());
-            self.teller.tell(EventKind::Done(outcome));
-        }
-    }
-}
-
-/// Tells the event sink about one fetch.
-#[derive(Clone)]
-struct Teller {
-    info: Arc<FetchInfo>,
-    group: Arc<GroupState>,
-    sink: Arc<dyn EventSink>,
-}
-
-impl Teller {
-    fn tell(&self, kind: EventKind) {
-        let event = Event { fetch: Arc::clone(&self.info), at: Instant::now(), kind };
-        let _ = catch_unwind(AssertUnwindSafe(|| self.sink.event(event)));
-    }
-}
-
-impl Observer for Teller {
-    fn observe(&self, observation: Observation) {
-        self.tell(EventKind::Observed(observation));
-    }
-
-    fn document_is_gone(&self) -> bool {
-        self.group.is(Flag::Terminated)
-    }
-}
-
 impl Driver {
     pub(crate) fn new(
         mailbox: mpsc::UnboundedReceiver<Message>,
         profile: Arc<Profile>,
-        sink: Arc<dyn EventSink>,
+        sink: Option<Arc<dyn EventSink>>,
         ledgers: Arc<Ledgers>,
         ids: Arc<FetchIds>,
         dispatcher: Dispatcher,
@@ -344,8 +285,13 @@ impl Driver {
         let is_busy = !self.dispatcher.is_idle();
         if is_busy != self.is_busy {
             self.is_busy = is_busy;
-            let _ = catch_unwind(AssertUnwindSafe(|| self.sink.work_outstanding(is_busy)));
+            self.tell_work_outstanding(is_busy);
         }
+    }
+
+    fn tell_work_outstanding(&self, outstanding: bool) {
+        let Some(sink) = &self.sink else { return };
+        let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
     }
 
     fn queue(
@@ -363,10 +309,10 @@ impl Driver {
             gone: group.is(Flag::Terminated),
         });
         let id = info.id;
-        let teller = Teller { info: Arc::new(info), group, sink: Arc::clone(&self.sink) };
+        let teller = Teller::new(info, group, self.sink.clone());
         teller.tell(EventKind::Queued);
         let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
-        let record = Record { teller, answered: Arc::default(), cause, done: false };
+        let record = Record::new(teller, cause);
         self.queued.insert(id, Queued { work, responder, record });
         self.tell_dispatcher(event);
     }
@@ -401,10 +347,8 @@ impl Driver {
             }
             Work::Fetch(request, reservation) => (*request, reservation),
         };
-        let observer = record.teller.clone();
-        let profile = Arc::clone(&self.profile);
-        let answered = Arc::clone(&record.answered);
-        let fetch = run_fetch(profile, observer, request, responder, answered);
+        let (profile, teller) = (Arc::clone(&self.profile), record.teller.clone());
+        let fetch = run_fetch(profile, teller, request, responder);
         let future =
             async move { Ended { id, result: AssertUnwindSafe(fetch).catch_unwind().await } };
         let (abort, registration) = AbortHandle::new_pair();
@@ -465,7 +409,8 @@ impl Driver {
     }
 
     fn finish_shutdown(&mut self) {
-        if let Some(ShutdownInProgress { replies, report, .. }) = self.shutdown.take() {
+        if let Some(ShutdownInProgress { replies, mut report, .. }) = self.shutdown.take() {
+            report.completed = true;
             for reply in replies {
                 reply(report.clone());
             }
@@ -494,7 +439,7 @@ impl Drop for Driver {
         self.queued.clear();
         self.running.clear();
         if self.is_busy {
-            let _ = catch_unwind(AssertUnwindSafe(|| self.sink.work_outstanding(false)));
+            self.tell_work_outstanding(false);
         }
     }
 }

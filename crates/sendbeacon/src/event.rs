@@ -6,13 +6,15 @@ use http::StatusCode;
 use sendbeacon_fetch::{Client, InitiatorType, NetworkError, fetch::Observation};
 use url::Url;
 
-use crate::FetchId;
+use crate::{FetchId, FetchTiming};
 
 /// Where events go: developer tools, automation, timing, logs.
 ///
 /// Called on the network side, in the order in which things happen: on its own thread, or on the
-/// embedder's runtime, or on whichever thread drops that. Must not block; an engine posts its own tasks
-/// from here, and tolerates a document that has gone. A panic in it is caught and changes nothing.
+/// embedder's runtime, or on whichever thread drops that. Must not block, as every fetch would wait: an
+/// engine posts its own tasks from here, or reads the other end of a
+/// [`ChannelSink`](crate::ChannelSink), and tolerates a document that has gone. A panic in it is caught
+/// and changes nothing.
 ///
 /// Headers in events are those of the wire, `Cookie` and `Authorization` included: mind where you log
 /// them.
@@ -23,11 +25,6 @@ pub trait EventSink: Send + Sync {
     /// Whether there is anything unfinished, told when it changes: an app may hold a wake lock from
     /// `true` to `false`.
     fn work_outstanding(&self, _outstanding: bool) {}
-}
-
-/// The default sink: nobody listens.
-impl EventSink for () {
-    fn event(&self, _: Event) {}
 }
 
 /// Something that happened to a fetch.
@@ -43,7 +40,7 @@ pub struct Event {
 }
 
 /// What happened. For each fetch [`Queued`](Self::Queued) comes first and [`Done`](Self::Done) last,
-/// each exactly once.
+/// each exactly once: it is in flight in between.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -51,10 +48,17 @@ pub enum EventKind {
     Queued,
     /// It was dispatched.
     Started,
-    /// Something on the way: a request sent, a redirect, a policy violated.
+    /// Something on the way: a request sent, a preflight or not; the head of a response; a redirect; a
+    /// policy violated.
     Observed(Observation),
     /// It is over, and its quota was given back.
-    Done(Outcome),
+    #[non_exhaustive]
+    Done {
+        /// How it ended.
+        outcome: Outcome,
+        /// When what happened.
+        timing: FetchTiming,
+    },
 }
 
 /// What is known of a fetch from its beginning.
@@ -91,7 +95,11 @@ pub enum Outcome {
 /// What became of the keepalive fetches that were unfinished when
 /// [`shutdown`](crate::UserAgent::shutdown) was called.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ShutdownReport {
+    /// Whether the drain has ended, by itself or at its deadline, and this is its report. Otherwise
+    /// nobody was there to report, or not in time, and the lists are empty and say nothing.
+    pub completed: bool,
     /// Those that were still delivered, in the order in which their answers came.
     pub delivered: Vec<(Arc<FetchInfo>, Outcome)>,
     /// Those that were not, each with its reason.

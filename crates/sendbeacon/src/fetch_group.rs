@@ -11,6 +11,7 @@ use sendbeacon_fetch::{
     AbandonReason, Body, Inflight, Ledger, NetworkError, Request, Reservation, TypeError,
     beacon::{Beacon, send_beacon},
 };
+use tokio::sync::Notify;
 use url::Position;
 
 use crate::{
@@ -37,6 +38,8 @@ pub struct FetchGroup {
 pub(crate) struct GroupState {
     pub(crate) id: GroupId,
     flags: AtomicU8,
+    /// Told after a flag has changed.
+    changed: Notify,
 }
 
 /// Why a document's beacons must not be held back, or no more be made.
@@ -53,12 +56,16 @@ pub(crate) enum Flag {
 impl GroupState {
     /// Sets the flag, and says whether it was set before.
     pub(crate) fn set(&self, flag: Flag) -> bool {
-        self.flags.fetch_or(flag as u8, AcqRel) & flag as u8 != 0
+        let was_set = self.flags.fetch_or(flag as u8, AcqRel) & flag as u8 != 0;
+        self.changed.notify_waiters();
+        was_set
     }
 
     /// Takes the flag back, and says whether it was set.
     pub(crate) fn unset(&self, flag: Flag) -> bool {
-        self.flags.fetch_and(!(flag as u8), AcqRel) & flag as u8 != 0
+        let was_set = self.flags.fetch_and(!(flag as u8), AcqRel) & flag as u8 != 0;
+        self.changed.notify_waiters();
+        was_set
     }
 
     pub(crate) fn is(&self, flag: Flag) -> bool {
@@ -74,6 +81,23 @@ impl GroupState {
     pub(crate) fn is_urgent(&self) -> bool {
         self.flags.load(Acquire) != 0
     }
+
+    /// Whether its document is in the back/forward cache, from which it may come back.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.is(Flag::Cached) && !self.is(Flag::Terminated)
+    }
+
+    /// Waits until its flags are such.
+    pub(crate) async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        loop {
+            // Made before the look, so that no change after it is missed.
+            let changed = self.changed.notified();
+            if condition(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 impl FetchGroup {
@@ -83,7 +107,7 @@ impl FetchGroup {
         network_side: NetworkSide,
         ids: Arc<FetchIds>,
     ) -> Self {
-        let state = Arc::new(GroupState { id, flags: AtomicU8::new(0) });
+        let state = Arc::new(GroupState { id, flags: AtomicU8::new(0), changed: Notify::new() });
         Self { state, ledger, network_side, ids }
     }
 

@@ -17,7 +17,7 @@
 //!
 //! impl EventSink for Outcomes {
 //!     fn event(&self, event: Event) {
-//!         if let EventKind::Done(outcome) = event.kind {
+//!         if let EventKind::Done { outcome, .. } = event.kind {
 //!             let _ = self.0.send(format!("{}: {outcome:?}", event.fetch.url));
 //!         }
 //!     }
@@ -35,12 +35,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! * `net` (default): the default [`Network`](host::Network), `HyperNetwork`.
+//! * `cookies` (default): a cookie store, `MemoryCookieStore`.
+//! * `tracing`: events go to `tracing`, too, target `sendbeacon`, without headers and bodies, and of a URL
+//!   its origin only.
+//!
 //! # Threads
 //!
 //! `Document` and `FetchGroup` may be used on any thread, and do not block it. Event sinks, networks
 //! and other services are called on the network side: one future, on a thread of its own or on the
 //! runtime given to [`UserAgentBuilder::runtime`].
 
+mod channel_sink;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod dispatcher;
@@ -52,6 +60,9 @@ mod random;
 #[cfg(feature = "remote")]
 pub mod remote;
 mod response;
+mod timing;
+#[cfg(feature = "tracing")]
+mod trace;
 mod user_agent;
 
 #[cfg(feature = "cookies")]
@@ -71,12 +82,14 @@ pub use sendbeacon_net as net;
 pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 
 pub use self::{
+    channel_sink::ChannelSink,
     dispatcher::{FetchId, Scheduling, Timeouts},
     document::{Document, DocumentLifecycle, VisibilityState},
     event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},
     fetch_group::{FetchGroup, KeepaliveReservation},
     random::extract,
     response::PendingResponse,
+    timing::FetchTiming,
     user_agent::{BuildError, UserAgent, UserAgentBuilder},
 };
 

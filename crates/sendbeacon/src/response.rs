@@ -11,15 +11,19 @@ use bytes::Bytes;
 use http::StatusCode;
 use sendbeacon_fetch::{
     AbandonReason, NetworkError, Request, Response,
-    fetch::{Observer, Profile, fetch},
+    fetch::{Profile, fetch},
     host::{BodyStream, ResponseBody},
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::FetchId;
+use crate::{FetchId, driver::Teller, fetch_group::Flag};
 
 /// How much of a response body that nobody reads is drained to keep its connection, in bytes.
 const DRAIN_LIMIT: usize = 65_536;
+
+/// How much of a response body its reader is given while its document is in the back/forward cache,
+/// in bytes; the chunk that exceeds it included.
+const CACHED_LIMIT: usize = 65_536;
 
 /// The response to a [`FetchGroup::fetch`](crate::FetchGroup::fetch), to be awaited on any runtime.
 ///
@@ -27,7 +31,9 @@ const DRAIN_LIMIT: usize = 65_536;
 /// all the same, any other is stopped. To stop either, see
 /// [`FetchGroup::abort_fetch`](crate::FetchGroup::abort_fetch).
 ///
-/// A body that is cut off, by whatever ended its fetch, ends with an error.
+/// A body that is cut off, by whatever ended its fetch, ends with an error. While the document is in
+/// the back/forward cache no more than about 64 KiB of a body arrive, and the rest when it is back;
+/// when it has gone, a body that is not read at once is cut off.
 #[derive(Debug)]
 pub struct PendingResponse {
     id: FetchId,
@@ -92,34 +98,33 @@ impl Responder {
     }
 }
 
-/// Fetches `request` to the end of its response's body, and sets `answered` when its head is there.
+/// Fetches `request` to the end of its response's body.
 pub(crate) async fn run_fetch(
     profile: Arc<Profile>,
-    observer: impl Observer,
+    teller: Teller,
     request: Request,
     responder: Option<Responder>,
-    answered: Arc<OnceLock<StatusCode>>,
 ) -> Result<StatusCode, NetworkError> {
-    let keepalive = request.keepalive;
     let Some(mut responder) = responder else {
-        let mut response = fetch(&profile, &observer, request).await?;
-        let status = *answered.get_or_init(|| response.status);
-        drain(&mut response.body).await;
-        return Ok(status);
+        let mut response = fetch(&profile, &teller, request).await?;
+        teller.timing().answered(&response);
+        drain(&mut response.body, &teller).await;
+        return Ok(response.status);
     };
-    let fetched = if keepalive {
-        fetch(&profile, &observer, request).await
+    let fetched = if request.keepalive {
+        fetch(&profile, &teller, request).await
     } else {
         tokio::select! {
             biased;
-            fetched = fetch(&profile, &observer, request) => fetched,
+            fetched = fetch(&profile, &teller, request) => fetched,
             () = responder.sender.closed() => return Err(AbandonReason::Unwanted.into()),
         }
     };
     match fetched {
         Ok(response) => {
-            let status = *answered.get_or_init(|| response.status);
-            hand_over(response, responder, keepalive).await;
+            let status = response.status;
+            teller.timing().answered(&response);
+            hand_over(response, responder, &teller).await;
             Ok(status)
         }
         Err(error) => {
@@ -136,19 +141,37 @@ pub(crate) enum Piece {
 }
 
 /// Gives the response to whoever waits for it, chunk by chunk as it is read.
-async fn hand_over(mut response: Response, responder: Responder, keepalive: bool) {
+async fn hand_over(mut response: Response, responder: Responder, teller: &Teller) {
+    let keepalive = teller.info.keepalive;
     let (pieces, receiver) = mpsc::channel(4);
     let reader = ChannelBody::new(receiver, responder.cause.clone());
     let mut body = std::mem::replace(&mut response.body, Box::pin(reader));
     if responder.succeed(response) {
+        let mut while_cached = 0;
         loop {
+            if !teller.group.is_cached() {
+                while_cached = 0;
+            } else if while_cached >= CACHED_LIMIT {
+                tokio::select! {
+                    biased;
+                    () = pieces.closed() => break,
+                    () = teller.group.until(|group| !group.is_cached()) => continue,
+                }
+            }
             let piece = tokio::select! {
                 biased;
                 () = pieces.closed() => break,
-                chunk = next_chunk(&mut body) => chunk.map_or(Piece::End, Piece::Chunk),
+                chunk = next_chunk(&mut body, teller) => chunk.map_or(Piece::End, Piece::Chunk),
             };
+            if let Piece::Chunk(Ok(chunk)) = &piece {
+                while_cached += chunk.len().max(1);
+            }
             let is_last = !matches!(piece, Piece::Chunk(Ok(_)));
-            let is_taken = pieces.send(piece).await.is_ok();
+            let is_taken = tokio::select! {
+                biased;
+                sent = pieces.send(piece) => sent.is_ok(),
+                () = teller.group.until(|group| group.is(Flag::Terminated)), if keepalive => false,
+            };
             match (is_last, is_taken) {
                 (true, _) => return,
                 (false, true) => {}
@@ -157,18 +180,25 @@ async fn hand_over(mut response: Response, responder: Responder, keepalive: bool
         }
     }
     if keepalive {
-        drain(&mut body).await;
+        drain(&mut body, teller).await;
     }
 }
 
-async fn next_chunk(body: &mut ResponseBody) -> Option<Result<Bytes, NetworkError>> {
-    poll_fn(|cx| body.as_mut().poll_chunk(cx)).await
+async fn next_chunk(
+    body: &mut ResponseBody,
+    teller: &Teller,
+) -> Option<Result<Bytes, NetworkError>> {
+    let chunk = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await;
+    if let Some(Ok(chunk)) = &chunk {
+        teller.timing().read(chunk.len());
+    }
+    chunk
 }
 
 /// Reads what nobody wants, up to the limit; an error no longer matters.
-async fn drain(body: &mut ResponseBody) {
+async fn drain(body: &mut ResponseBody, teller: &Teller) {
     let mut left = DRAIN_LIMIT;
-    while let Some(Ok(chunk)) = next_chunk(body).await {
+    while let Some(Ok(chunk)) = next_chunk(body, teller).await {
         // An empty chunk counts, too: they may come for ever.
         match left.checked_sub(chunk.len().max(1)) {
             Some(rest) => left = rest,

@@ -133,7 +133,9 @@ impl UserAgent {
     /// was unfinished.
     ///
     /// The future may be awaited on any runtime, and need not be: the drain has begun when this
-    /// returns. A second call gets a report of the same drain if it comes in time, else an empty one.
+    /// returns. A second call gets a report of the same drain if it comes in time. One that comes after
+    /// the drain, or after the runtime of the network side has gone, gets one that is not
+    /// [`completed`](ShutdownReport::completed).
     pub fn shutdown(
         &self,
         deadline: Duration,
@@ -144,10 +146,12 @@ impl UserAgent {
     }
 
     /// [`shutdown`](Self::shutdown) for a caller that is not async: blocks the thread until the
-    /// report is there, a second longer than `deadline` at most.
+    /// report is there, a second longer than `deadline` at most; then the report is not
+    /// [`completed`](ShutdownReport::completed).
     ///
-    /// Not to be called on a thread that drives the runtime given to [`UserAgentBuilder::runtime`]:
-    /// it would keep that from draining, and give an empty report.
+    /// On a thread that drives the runtime given to [`UserAgentBuilder::runtime`], use the other: here
+    /// such a thread waits in vain, as it may be the one that has to drain. The drain begins when that
+    /// runtime runs again.
     #[allow(clippy::must_use_candidate)] // the drain is what it is for
     pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -241,7 +245,7 @@ impl Ledgers {
 #[must_use]
 pub struct UserAgentBuilder {
     profile: Profile,
-    sink: Arc<dyn EventSink>,
+    sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
     scheduling: Scheduling,
@@ -255,7 +259,7 @@ impl UserAgentBuilder {
         let user_agent = HeaderValue::from_static(user_agent);
         Self {
             profile: Profile::new(network, Arc::new(SystemClock), user_agent),
-            sink: Arc::new(()),
+            sink: None,
             runtime: None,
             limits: KeepaliveLimits::default(),
             scheduling: Scheduling::default(),
@@ -271,7 +275,7 @@ impl UserAgentBuilder {
 
     /// Where events go. Default: nowhere.
     pub fn event_sink(mut self, sink: Arc<dyn EventSink>) -> Self {
-        self.sink = sink;
+        self.sink = Some(sink);
         self
     }
 

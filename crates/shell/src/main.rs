@@ -45,6 +45,9 @@ enum Command {
         /// goes with it.
         #[arg(long)]
         split: bool,
+        /// Write an archive (HAR 1.2) of the page's beacons and fetches, cookies and all.
+        #[arg(long, value_name = "FILE")]
+        har: Option<PathBuf>,
     },
     /// The process of a document, which `open --split` starts.
     #[command(hide = true)]
@@ -71,8 +74,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Open { url, cacert, host_map, drain, limit, split } => {
-            let options = Options { ca_certificates: cacert, host_map };
+        Command::Open { url, cacert, host_map, drain, limit, split, har } => {
+            let options = Options { ca_certificates: cacert, host_map, har };
             open(&url, &options, drain, limit, split)
         }
         Command::Content => run_content().map_err(Into::into),
@@ -118,6 +121,7 @@ fn open(
     for finished in browser.log().finished() {
         eprintln!("{finished}");
     }
+    browser.write_har()?;
     ran.map_err(Into::into)
 }
 

@@ -5,8 +5,11 @@ use std::process::{Child, Command, Output, Stdio};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::task::spawn_blocking;
 
-/// Serves each of these pages, with its headers, and 204 to anything but GET.
-async fn site(pages: &[(&str, &[(&str, &str)], &str)]) -> RecordingServer {
+/// Target, headers and text of a page.
+type Page<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
+/// Serves each of these pages, and 204 to anything but GET.
+async fn site(pages: &[Page<'_>]) -> RecordingServer {
     let html = ("Content-Type", "text/html");
     let pages: Vec<_> = pages
         .iter()

@@ -67,7 +67,7 @@ pub fn respond_with_body(status: u16, headers: &[(&str, &str)], body: impl Into<
     };
     let headers: HeaderMap = headers.iter().map(header).collect();
     let status = StatusCode::from_u16(status).expect("a status");
-    Ok(NetworkResponse { status, headers, body: Box::pin(Some(body.into())) })
+    Ok(NetworkResponse::new(status, headers, Box::pin(Some(body.into()))))
 }
 
 /// Completes a future that has nothing to wait for: everything scripted.

@@ -4,6 +4,7 @@ use super::{
     FetchParams, Observation, cors_check::cors_check, cors_preflight_fetch::cors_preflight_fetch,
     cross_origin_resource_policy, http_network_or_cache_fetch::http_network_or_cache_fetch,
     http_redirect_fetch::http_redirect_fetch, main_fetch::is_cors_safelisted_method,
+    tao_check::tao_check,
 };
 use crate::{
     NetworkError, RedirectFailure, Request, ResponseType,
@@ -120,6 +121,10 @@ async fn from_network(
     // Step 4.4.
     if request.response_tainting == ResponseTainting::Cors {
         cors_check(request, &response.headers)?;
+    }
+    // Step 4.5.
+    if !tao_check(request, &response.headers) {
+        request.timing_allow_failed = true;
     }
     Ok(response)
 }

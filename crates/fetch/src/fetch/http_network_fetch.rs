@@ -21,11 +21,16 @@ pub(super) async fn http_network_fetch(
     force_new_connection: bool,
 ) -> Result<NetworkResponse, NetworkError> {
     let url = request.current_url();
-    params.observer.observe(Observation::RequestSent {
-        method: request.method.clone(),
-        url: url.clone(),
-        headers: headers.clone(),
-    });
+    let is_listening = params.observer.is_listening();
+    if is_listening {
+        params.observer.observe(Observation::RequestSent {
+            is_preflight: request.is_preflight,
+            method: request.method.clone(),
+            url: url.clone(),
+            headers: headers.clone(),
+            body: body.clone(),
+        });
+    }
     // Steps 1 to 15.
     let response = params.profile.network.http_network_fetch(NetworkRequest {
         method: request.method.clone(),
@@ -39,11 +44,15 @@ pub(super) async fn http_network_fetch(
         force_new_connection,
     });
     let response = response.await?;
-    params.observer.observe(Observation::ResponseStarted {
-        url: url.clone(),
-        status: response.status,
-        headers: response.headers.clone(),
-    });
+    if is_listening {
+        params.observer.observe(Observation::ResponseStarted {
+            is_preflight: request.is_preflight,
+            url: url.clone(),
+            status: response.status,
+            version: response.version,
+            headers: response.headers.clone(),
+        });
+    }
     // Step 17.
     if include_credentials && !request.client.cookies_disabled {
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();

@@ -132,7 +132,7 @@ fn handover(request: Request, mut response: HttpResponse) -> Response {
     if is_redirect_status(status) && request.redirect == RedirectMode::Manual {
         response.filtered = Some(ResponseType::OpaqueRedirect);
     }
-    // Steps 14 and 16.
+    // Steps 14, 16 and 19.
     Response::filtered(request, response)
 }
 

@@ -12,11 +12,13 @@ mod http_network_fetch;
 mod http_network_or_cache_fetch;
 mod http_redirect_fetch;
 mod main_fetch;
+mod tao_check;
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderValue, Method, StatusCode, Version,
     header::{ACCEPT, ACCEPT_LANGUAGE},
 };
 use url::Url;
@@ -99,6 +101,12 @@ pub trait Observer: Send + Sync {
     /// Takes what happened. Must not block.
     fn observe(&self, observation: Observation);
 
+    /// Whether what happens on the wire is of interest. If not, the headers that would tell of it are
+    /// not copied.
+    fn is_listening(&self) -> bool {
+        true
+    }
+
     /// Whether the document that made the request has gone.
     fn document_is_gone(&self) -> bool;
 }
@@ -106,6 +114,10 @@ pub trait Observer: Send + Sync {
 /// For a caller who wants to know nothing and has no document.
 impl Observer for () {
     fn observe(&self, _: Observation) {}
+
+    fn is_listening(&self) -> bool {
+        false
+    }
 
     fn document_is_gone(&self) -> bool {
         false
@@ -119,20 +131,31 @@ pub enum Observation {
     /// It violates a Content Security Policy of its client, for the engine to report.
     CspViolation(Box<CspViolation>),
     /// A request goes to the network.
+    #[non_exhaustive]
     RequestSent {
-        /// Its method: `OPTIONS` is a preflight.
+        /// Whether it is a CORS preflight of the fetch's own request.
+        is_preflight: bool,
+        /// Its method.
         method: Method,
         /// Its URL.
         url: Url,
         /// Its headers, without those of HTTP/1.1 framing.
         headers: HeaderMap,
+        /// Its body, empty if it has none. A clone shares the bytes.
+        body: Bytes,
     },
-    /// The head of a response came, a preflight's or a redirect included.
+    /// The head of a response to the request sent last came, a preflight's or a redirect included. The
+    /// body of either is not told of.
+    #[non_exhaustive]
     ResponseStarted {
+        /// Whether the request was a preflight.
+        is_preflight: bool,
         /// The request's URL.
         url: Url,
         /// Status.
         status: StatusCode,
+        /// The version of HTTP, if the network says so.
+        version: Option<Version>,
         /// Headers, unfiltered.
         headers: HeaderMap,
     },

@@ -24,6 +24,24 @@ pub(crate) fn get<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'
     Some(all)
 }
 
+/// The second half of
+/// [get, decode, and split](https://fetch.spec.whatwg.org/#header-value-get-decode-and-split): the
+/// values in what [`get`] got, at its commas outside of quoted strings, as bytes.
+pub(crate) fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let at_comma = move |&byte: &u8| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match byte {
+            b'"' if !was_escaped => is_quoted = !is_quoted,
+            b'\\' if !was_escaped => is_escaped = is_quoted,
+            _ => {}
+        }
+        byte == b',' && !is_quoted
+    };
+    // Of ASCII whitespace a header value has only spaces and tabs.
+    value.split(at_comma).map(<[u8]>::trim_ascii)
+}
+
 /// [Extract header list values](https://fetch.spec.whatwg.org/#extract-header-list-values) of a
 /// header whose ABNF is a list of tokens (`#method`, `#field-name`); `Ok(None)` is null.
 pub(crate) fn extract_tokens<'a>(
@@ -83,6 +101,16 @@ mod tests {
     fn values_are_joined_with_a_comma_and_a_space() {
         assert_eq!(get(&headers(&["a", "b, c"]), &VARY).as_deref(), Some(&b"a, b, c"[..]));
         assert_eq!(get(&headers(&[]), &VARY), None);
+    }
+
+    #[test]
+    fn values_are_split_at_commas_outside_of_quotes() {
+        let text = |value: &'static str| -> Vec<_> {
+            split(value.as_bytes()).map(|it| std::str::from_utf8(it).unwrap()).collect()
+        };
+        assert_eq!(text("a,\tb , c d,"), ["a", "b", "c d", ""]);
+        assert_eq!(text(r#"a"b,\"c,"d, e"#), [r#"a"b,\"c,"d"#, "e"]);
+        assert_eq!(text(r#"\"a, b", c"#), [r#"\"a, b""#, "c"], "no escape outside of quotes");
     }
 
     #[test]

@@ -86,7 +86,7 @@ proptest! {
         let page = Page::new(PAGE, move |_| {
             let (status, headers) = answers.next().expect("a cycle");
             let status = StatusCode::from_u16(status).expect("three digits");
-            Ok(NetworkResponse { status, headers, body: Box::pin(None) })
+            Ok(NetworkResponse::new(status, headers, Box::pin(None)))
         });
         let json = Blob::new("{}", "application/json");
         for url in ["/x", "https://b.test/x"] {

@@ -4,6 +4,7 @@ mod hostile;
 mod page;
 mod policies;
 mod services;
+mod timing;
 
 use std::time::Duration;
 

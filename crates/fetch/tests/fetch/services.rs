@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
     CacheMode, Client, CredentialsMode, InitiatorType, Mode, NetworkError, PartitionKey,
     RedirectMode, Request, ResponseType,
-    fetch::Observation,
+    fetch::{Observation, Observer, fetch},
     host::{
         Answer, AuthenticationEntries, CookieContext, CookieStore, HttpCache, InterceptedRequest,
         Interception, Interceptor, SameSiteMode, ServiceWorkerAnswer, ServiceWorkerResponse,
         ServiceWorkers,
     },
 };
-use sendbeacon_testkit::network::{respond, respond_with_body};
+use sendbeacon_testkit::network::{complete, respond, respond_with_body};
 use url::Url;
 
 use crate::page::{CORS, PAGE, Page, header, redirects};
@@ -168,7 +168,7 @@ struct Blocker;
 
 impl Interceptor for Blocker {
     fn before_request_sent(&self, intercepted: InterceptedRequest<'_>) -> Answer<Interception> {
-        let InterceptedRequest { request, headers, body, document_is_gone, is_preflight } =
+        let InterceptedRequest { request, headers, body, document_is_gone, is_preflight, .. } =
             intercepted;
         assert_eq!(is_preflight, request.method == "OPTIONS");
         assert!(request.keepalive);
@@ -303,22 +303,72 @@ fn extra_headers_and_priority_are_the_embedders() {
 #[test]
 fn what_happens_on_the_way_is_observed() {
     let page = Page::new(PAGE, |request| match request.url.path() {
-        "/x" => respond(307, &[("location", "/y"), ("clear-site-data", "\"cookies\"")]),
-        _ => respond(204, &[]),
+        "/x" => {
+            let location = ("location", "https://b.test/y");
+            respond(307, &[location, ("clear-site-data", "\"cookies\"")])
+        }
+        _ => respond(204, &CORS),
     });
-    page.beacon("/x", None).unwrap();
+    page.json("/x").unwrap();
     let log: Vec<_> = page
         .observations()
         .into_iter()
         .map(|observation| match observation {
-            Observation::RequestSent { method, url, .. } => format!("{method} {}", url.path()),
-            Observation::ResponseStarted { status, .. } => status.as_u16().to_string(),
+            Observation::RequestSent { is_preflight, method, url, body, .. } => {
+                let preflight = if is_preflight { "preflight " } else { "" };
+                let body = String::from_utf8(body.to_vec()).unwrap();
+                format!("{preflight}{method} {} {body}", url.path()).trim_end().to_owned()
+            }
+            Observation::ResponseStarted { is_preflight, status, .. } => {
+                let preflight = if is_preflight { "preflight " } else { "" };
+                format!("{preflight}{}", status.as_u16())
+            }
             Observation::Redirected { url } => format!("to {}", url.path()),
             Observation::ClearSiteData { value, .. } => value.to_str().unwrap().to_owned(),
             other => format!("{other:?}"),
         })
         .collect();
-    assert_eq!(log, ["POST /x", "307", "\"cookies\"", "to /y", "POST /y", "204"]);
+    assert_eq!(
+        log,
+        [
+            "POST /x {}",
+            "307",
+            "\"cookies\"",
+            "to /y",
+            "preflight OPTIONS /y",
+            "preflight 204",
+            "POST /y {}",
+            "204"
+        ]
+    );
+}
+
+/// An observer that does not care for the wire.
+#[derive(Default)]
+struct NotListening(Mutex<Vec<Observation>>);
+
+impl Observer for NotListening {
+    fn observe(&self, observation: Observation) {
+        self.0.lock().unwrap().push(observation);
+    }
+
+    fn is_listening(&self) -> bool {
+        false
+    }
+
+    fn document_is_gone(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn nothing_is_copied_from_the_wire_where_nobody_listens() {
+    let page = Page::new(PAGE, redirects(307, "/x", "https://b.test/y"));
+    let observer = NotListening::default();
+    complete(fetch(&page.profile, &observer, page.request("https://a.test/x"))).unwrap();
+    let observations = observer.0.into_inner().unwrap();
+    assert!(matches!(observations[..], [Observation::Redirected { .. }]), "{observations:?}");
+    assert_eq!(page.log().len(), 2);
 }
 
 #[test]

@@ -129,6 +129,7 @@ pub(super) struct ResponseFrame {
     pub(super) status: u16,
     pub(super) headers: Headers,
     pub(super) url_list: Vec<Url>,
+    pub(super) timing_allow_passed: bool,
 }
 
 /// What of a request the content process decides.

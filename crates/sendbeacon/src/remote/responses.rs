@@ -50,6 +50,7 @@ async fn pass_on_response(
         status: response.status.as_u16(),
         headers: Headers::from(&response.headers),
         url_list: response.url_list.clone(),
+        timing_allow_passed: response.timing_allow_passed,
     };
     channel.tell_in_turn(ToContent::Response { id, response: head }).await;
     // A script that may not see a body gets none into its process.
@@ -97,6 +98,7 @@ impl Incoming {
             status: StatusCode::from_u16(frame.status).map_err(|error| malformed(error.into()))?,
             headers: frame.headers.try_into().map_err(malformed)?,
             url_list: frame.url_list,
+            timing_allow_passed: frame.timing_allow_passed,
             body,
         });
         Ok(Self::Body(pieces, cause))

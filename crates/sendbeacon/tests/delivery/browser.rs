@@ -33,7 +33,7 @@ impl EventSink for Events {
             self.started.lock().unwrap_or_else(PoisonError::into_inner).push(event.fetch.id);
             self.changed.notify_waiters();
         }
-        if let EventKind::Done(outcome) = event.kind {
+        if let EventKind::Done { outcome, .. } = event.kind {
             let done = (event.fetch.url.path().to_owned(), outcome);
             self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(done);
             self.changed.notify_waiters();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use sendbeacon::{
     AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Outcome, Request,
     UserAgent,
@@ -47,11 +48,8 @@ impl Network for Stalls {
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
         Box::pin(async move {
             if request.url.path() == "/head" {
-                return Ok(NetworkResponse {
-                    status: http::StatusCode::OK,
-                    headers: http::HeaderMap::new(),
-                    body: Box::pin(OneChunk(Some("half".into()))),
-                });
+                let body = Box::pin(OneChunk(Some("half".into())));
+                return Ok(NetworkResponse::new(http::StatusCode::OK, HeaderMap::new(), body));
             }
             let _guard = (request.url.path() == "/drop").then(|| PanicsOnDrop);
             std::future::pending().await

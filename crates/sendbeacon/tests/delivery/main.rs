@@ -1,6 +1,8 @@
 //! Beacons from a document to real sockets, and what is left when the document has gone.
 
+mod back_forward_cache;
 mod browser;
+mod events;
 mod fetching;
 mod lifecycle;
 mod misbehaviour;

@@ -1,10 +1,16 @@
 //! Shutdown drains, and says what it could not.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
-use sendbeacon::{AbandonReason, Blob, NetworkError, Outcome};
-use sendbeacon_testkit::server::{Behavior, RecordingServer};
-use tokio::sync::Notify;
+use sendbeacon::{AbandonReason, Blob, Document, NetworkError, Outcome, ShutdownReport};
+use sendbeacon_testkit::{
+    network::{ScriptedNetwork, respond},
+    server::{Behavior, RecordingServer},
+};
+use tokio::{runtime::Handle, sync::Notify, task::spawn_blocking};
 
 use crate::browser::{Browser, delivered};
 
@@ -35,10 +41,13 @@ async fn what_was_accepted_is_delivered_and_nothing_more_is_accepted() {
     paths.sort_unstable();
     assert_eq!(paths, ["/1", "/2"]);
     assert!(report.delivered.iter().all(|(_, outcome)| *outcome == delivered(204)));
-    assert!(report.lost.is_empty());
-    assert_eq!(second.await.delivered.len(), 2);
+    assert!(report.completed && report.lost.is_empty());
+    let second = second.await;
+    assert!(second.completed);
+    assert_eq!(second.delivered.len(), 2);
     let third = browser.agent.shutdown(LONG).await;
-    assert!(third.delivered.is_empty() && third.lost.is_empty());
+    assert!(!third.completed && third.delivered.is_empty() && third.lost.is_empty());
+    assert!(!browser.agent.shutdown_blocking(LONG).completed);
 }
 
 #[tokio::test]
@@ -51,7 +60,7 @@ async fn the_deadline_ends_what_hangs_and_the_report_names_it() {
     }
     server.wait_for(6).await;
     let report = browser.agent.shutdown(Duration::from_millis(50)).await;
-    assert!(report.delivered.is_empty());
+    assert!(report.completed && report.delivered.is_empty());
     assert_eq!(report.lost.len(), 20);
     let lost = Outcome::Failed(NetworkError::Abandoned(AbandonReason::Shutdown));
     assert!(report.lost.iter().all(|(_, outcome)| *outcome == lost));
@@ -60,8 +69,108 @@ async fn the_deadline_ends_what_hangs_and_the_report_names_it() {
 
 #[test]
 fn it_can_be_waited_for_without_a_runtime() {
-    let browser = Browser::new();
-    assert!(browser.agent.shutdown_blocking(LONG).delivered.is_empty());
+    let report = Browser::new().agent.shutdown_blocking(LONG);
+    assert!(report.completed && report.delivered.is_empty());
+}
+
+/// A user agent on the runtime that runs this, and a beacon of it that is held back.
+fn on_this_runtime() -> (Browser, Document) {
+    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    let runtime = Handle::current();
+    let browser = Browser::with(|builder| builder.network(network).runtime(runtime));
+    browser.agent.important_loads(true);
+    let document = browser.open("http://a.test/");
+    assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
+    (browser, document)
+}
+
+#[tokio::test]
+async fn it_can_be_awaited_on_the_one_thread_that_drains() {
+    let (browser, _document) = on_this_runtime();
+    let report = browser.agent.shutdown(LONG).await;
+    assert!(report.completed);
+    assert_eq!(report.delivered.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_can_be_awaited_on_a_task_of_the_runtime_that_drains() {
+    let report = tokio::spawn(async {
+        let (browser, _document) = on_this_runtime();
+        browser.agent.shutdown(LONG).await
+    });
+    let report = report.await.unwrap();
+    assert!(report.completed);
+    assert_eq!(report.delivered.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn it_can_be_blocked_for_on_a_thread_of_the_runtime_that_may_block() {
+    let (browser, _document) = on_this_runtime();
+    let report = spawn_blocking(move || browser.agent.shutdown_blocking(LONG)).await.unwrap();
+    assert!(report.completed);
+    assert_eq!(report.delivered.len(), 1);
+}
+
+async fn block_and_then_drain() {
+    let (browser, document) = on_this_runtime();
+    let report = browser.agent.shutdown_blocking(Duration::ZERO);
+    assert!(!report.completed && report.delivered.is_empty() && report.lost.is_empty());
+    assert_eq!(document.send_beacon("/late", None), Ok(false));
+    let report = browser.agent.shutdown(LONG).await;
+    assert!(report.completed, "the first call has begun it and not ended it");
+    assert_eq!(report.lost.len(), 1, "its deadline has passed meanwhile");
+}
+
+#[tokio::test]
+async fn to_block_the_one_thread_that_drains_ends_and_the_drain_goes_on_after_it() {
+    block_and_then_drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn to_block_the_one_worker_of_a_runtime_is_no_different() {
+    tokio::spawn(block_and_then_drain()).await.unwrap();
+}
+
+#[test]
+fn a_runtime_that_has_gone_gives_a_report_that_is_not_completed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (browser, document) = runtime.block_on(async { on_this_runtime() });
+    let pending = browser.agent.shutdown(LONG);
+    drop(runtime);
+    assert!(!futures_util::FutureExt::now_or_never(pending).unwrap().completed);
+    assert!(!browser.agent.shutdown_blocking(LONG).completed);
+    assert_eq!(document.fetch_group().inflight().requests, 0);
+}
+
+/// Shuts its user agent down when it is dropped, or only drops it.
+struct OnDrop(Browser, Option<mpsc::Sender<ShutdownReport>>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        if let Some(sender) = self.1.take() {
+            sender.send(self.0.agent.shutdown_blocking(LONG)).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_that_unwinds_through_it_loses_nothing() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let (sender, reports) = mpsc::channel();
+    let url = server.url("/");
+    let unwinding = move |sender| {
+        let guard = OnDrop(Browser::new(), sender);
+        let document = guard.0.open(&url);
+        assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
+        panic!("a panic that belongs to the test");
+    };
+    // A thread's panic is caught at its end, when it has unwound.
+    for sender in [Some(sender), None] {
+        let unwinding = unwinding.clone();
+        spawn_blocking(move || unwinding(sender)).await.unwrap_err();
+    }
+    assert!(reports.recv().unwrap().completed);
+    server.wait_for(2).await;
 }
 
 #[tokio::test]

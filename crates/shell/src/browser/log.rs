@@ -8,6 +8,7 @@ use std::{
 use sendbeacon::{CspDisposition, CspViolation, Event, EventKind, EventSink, Observation, Outcome};
 use url::Url;
 
+use super::har::Har;
 use crate::page::Violation;
 
 /// A keepalive fetch that is over.
@@ -39,15 +40,25 @@ impl fmt::Display for Finished {
 /// Tells a document of a violation, without blocking.
 pub(super) type OnViolation = Box<dyn Fn(Violation) + Send>;
 
-/// The event sink: it remembers how keepalive fetches ended, and tells pages what concerns them.
-#[derive(Default)]
+/// The event sink: it remembers how keepalive fetches ended, tells pages what concerns them, and keeps
+/// an archive if somebody wants one.
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
     /// Who tells a document, by its identifier, of its violations.
     documents: Mutex<HashMap<u64, OnViolation>>,
+    har: Option<Har>,
 }
 
 impl Log {
+    pub(super) fn new(har: Option<Har>) -> Self {
+        Self { finished: Mutex::default(), documents: Mutex::default(), har }
+    }
+
+    /// The archive, if there is one.
+    pub(super) fn har(&self) -> Option<&Har> {
+        self.har.as_ref()
+    }
+
     /// Everything that is over so far, in order.
     #[must_use]
     pub fn finished(&self) -> Vec<Finished> {
@@ -82,8 +93,11 @@ impl Log {
 
 impl EventSink for Log {
     fn event(&self, event: Event) {
+        if let Some(har) = &self.har {
+            har.event(event.clone());
+        }
         match event.kind {
-            EventKind::Done(outcome) if event.fetch.keepalive => {
+            EventKind::Done { outcome, .. } if event.fetch.keepalive => {
                 let (url, body_length) = (event.fetch.url.clone(), event.fetch.body_length);
                 lock(&self.finished).push(Finished { url, body_length, outcome, at: event.at });
             }
@@ -96,7 +110,7 @@ impl EventSink for Log {
 }
 
 /// [Strip URL for use in reports](https://w3c.github.io/webappsec-csp/#strip-url-for-use-in-reports)
-fn stripped(mut url: Url) -> String {
+pub(super) fn stripped(mut url: Url) -> String {
     url.set_fragment(None);
     // They fail where there can be none.
     let _ = url.set_username("");
@@ -104,6 +118,6 @@ fn stripped(mut url: Url) -> String {
     url.into()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

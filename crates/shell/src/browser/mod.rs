@@ -5,6 +5,7 @@
 //! [`DocumentLifecycle`](sendbeacon::DocumentLifecycle).
 
 mod arrival;
+mod har;
 mod host;
 mod log;
 mod navigation;
@@ -12,7 +13,14 @@ mod split;
 mod tab;
 
 use std::{
-    cell::Cell, future::poll_fn, io, net::IpAddr, path::PathBuf, sync::Arc, task::Poll,
+    cell::Cell,
+    fs::File,
+    future::poll_fn,
+    io::{self, BufWriter},
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -25,6 +33,7 @@ use tokio::{
 };
 use url::Url;
 
+use self::har::Har;
 pub use self::{
     host::Call,
     log::{Finished, Log},
@@ -40,6 +49,8 @@ pub struct Options {
     pub ca_certificates: Option<PathBuf>,
     /// Hosts whose address is known without DNS.
     pub host_map: Vec<(String, IpAddr)>,
+    /// The file for an archive of what pages send: see [`Browser::write_har`].
+    pub har: Option<PathBuf>,
 }
 
 /// A browser with one profile.
@@ -50,6 +61,7 @@ pub struct Browser {
     local_storage: tab::Areas,
     next_document: Cell<u64>,
     log: Arc<Log>,
+    har_file: Option<File>,
     /// Drives the network side. Dropped last.
     runtime: Runtime,
 }
@@ -71,6 +83,14 @@ pub enum BrowserError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// The file for the archive cannot be made.
+    #[error("{path}: {reason}")]
+    Har {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
     },
     /// No runtime.
     #[error("the network side cannot be started: {0}")]
@@ -111,7 +131,12 @@ impl Browser {
         let network = Arc::new(network.build());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (log, cookies) = (Arc::new(Log::default()), Arc::new(MemoryCookieStore::default()));
+        let create = |path: &PathBuf| {
+            File::create(path).map_err(|reason| BrowserError::Har { path: path.clone(), reason })
+        };
+        let har_file = options.har.as_ref().map(create).transpose()?;
+        let log = Log::new(har_file.is_some().then(Har::new));
+        let (log, cookies) = (Arc::new(log), Arc::new(MemoryCookieStore::default()));
         let agent = UserAgent::builder()
             .network(Arc::clone(&network) as _)
             .cookies(Arc::clone(&cookies) as _)
@@ -127,6 +152,7 @@ impl Browser {
             local_storage: tab::Areas::default(),
             next_document: Cell::default(),
             log,
+            har_file,
             runtime,
         })
     }
@@ -176,6 +202,15 @@ impl Browser {
     /// Drains: see [`UserAgent::shutdown_blocking`].
     pub fn shut_down(&self, deadline: Duration) -> ShutdownReport {
         self.agent.shutdown_blocking(deadline)
+    }
+
+    /// Writes the archive of what pages have sent, if [`Options::har`] wants one. To be called when the
+    /// browser has shut down.
+    pub fn write_har(&self) -> io::Result<()> {
+        match (self.log.har(), &self.har_file) {
+            (Some(har), Some(file)) => har.write(BufWriter::new(file)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,0 +1,119 @@
+//! What is told of one fetch.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use sendbeacon_fetch::{
+    AbandonReason, NetworkError,
+    fetch::{Observation, Observer},
+};
+
+use crate::{
+    Event, EventKind, EventSink, FetchInfo, FetchTiming, Outcome,
+    fetch_group::{Flag, GroupState},
+    response::Cause,
+};
+
+/// A fetch that has not been told to be done. If it is dropped before, the driver was: its runtime
+/// has gone, and that is what it says.
+pub(super) struct Record {
+    pub(super) teller: Teller,
+    /// Where whoever waits for the response learns why there is none.
+    pub(super) cause: Cause,
+    done: bool,
+}
+
+impl Record {
+    pub(super) fn new(teller: Teller, cause: Cause) -> Self {
+        Self { teller, cause, done: false }
+    }
+
+    /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
+    pub(super) fn outcome_of(&self, error: NetworkError) -> Outcome {
+        match self.teller.timing().response_status {
+            Some(status) => Outcome::Delivered { status },
+            None => Outcome::Failed(error),
+        }
+    }
+
+    pub(super) fn done(mut self, outcome: Outcome) -> Arc<FetchInfo> {
+        self.done = true;
+        self.teller.tell_done(outcome);
+        Arc::clone(&self.teller.info)
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.done {
+            self.cause.tell(AbandonReason::Dropped.into());
+            let outcome = self.outcome_of(AbandonReason::Dropped.into());
+            self.teller.tell_done(outcome);
+        }
+    }
+}
+
+/// Tells the event sink about one fetch.
+#[derive(Clone)]
+pub(crate) struct Teller {
+    pub(crate) info: Arc<FetchInfo>,
+    pub(crate) group: Arc<GroupState>,
+    /// How far it has come.
+    timing: Arc<Mutex<FetchTiming>>,
+    sink: Option<Arc<dyn EventSink>>,
+}
+
+impl Teller {
+    pub(super) fn new(
+        info: FetchInfo,
+        group: Arc<GroupState>,
+        sink: Option<Arc<dyn EventSink>>,
+    ) -> Self {
+        let timing = Arc::new(Mutex::new(FetchTiming::new(Instant::now())));
+        Self { info: Arc::new(info), group, timing, sink }
+    }
+
+    pub(crate) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
+        self.timing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, kind: EventKind) {
+        self.tell_at(Instant::now(), kind);
+    }
+
+    fn tell_at(&self, at: Instant, kind: EventKind) {
+        let event = Event { fetch: Arc::clone(&self.info), at, kind };
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "tracing")]
+            crate::trace::event(&event);
+            if let Some(sink) = &self.sink {
+                sink.event(event);
+            }
+        }));
+    }
+
+    fn tell_done(&self, outcome: Outcome) {
+        let mut timing = self.timing().clone();
+        timing.response_end = Instant::now();
+        self.tell_at(timing.response_end, EventKind::Done { outcome, timing });
+    }
+}
+
+impl Observer for Teller {
+    fn observe(&self, observation: Observation) {
+        let at = Instant::now();
+        self.timing().observe(&observation, at);
+        self.tell_at(at, EventKind::Observed(observation));
+    }
+
+    fn is_listening(&self) -> bool {
+        self.sink.is_some() || cfg!(feature = "tracing")
+    }
+
+    fn document_is_gone(&self) -> bool {
+        self.group.is(Flag::Terminated)
+    }
+}

@@ -1,0 +1,146 @@
+//! Events as `tracing` has them, target `sendbeacon`.
+//!
+//! Logs are kept, copied and sent about. So of a URL they have the origin only, as paths and queries name
+//! people and hold tokens, and nothing of headers and bodies.
+
+use sendbeacon_fetch::fetch::Observation;
+use tracing::{debug, trace};
+use url::Url;
+
+use crate::{Event, EventKind, Outcome};
+
+pub(crate) fn event(event: &Event) {
+    let (fetch, document) = (event.fetch.id.0, event.fetch.client.document_id);
+    match &event.kind {
+        EventKind::Queued => {
+            let info = &event.fetch;
+            debug!(
+                target: "sendbeacon",
+                fetch,
+                document,
+                origin = origin(&info.url),
+                initiator_type = info.initiator_type.as_str(),
+                keepalive = info.keepalive,
+                body_length = info.body_length,
+                "queued"
+            );
+        }
+        EventKind::Started => trace!(target: "sendbeacon", fetch, document, "started"),
+        EventKind::Observed(observation) => observed(fetch, document, observation),
+        EventKind::Done { outcome: Outcome::Delivered { status }, timing } => {
+            let elapsed = timing.response_end - timing.start;
+            let status = status.as_u16();
+            debug!(target: "sendbeacon", fetch, document, status, ?elapsed, "delivered");
+        }
+        EventKind::Done { outcome: Outcome::Failed(error), timing } => {
+            let elapsed = timing.response_end - timing.start;
+            debug!(target: "sendbeacon", fetch, document, %error, ?elapsed, "failed");
+        }
+    }
+}
+
+fn observed(fetch: u64, document: u64, observation: &Observation) {
+    match observation {
+        Observation::RequestSent { is_preflight, method, url, .. } => trace!(
+            target: "sendbeacon",
+            fetch,
+            document,
+            is_preflight,
+            %method,
+            origin = origin(url),
+            "request sent"
+        ),
+        Observation::ResponseStarted { is_preflight, status, url, .. } => trace!(
+            target: "sendbeacon",
+            fetch,
+            document,
+            is_preflight,
+            status = status.as_u16(),
+            origin = origin(url),
+            "response started"
+        ),
+        Observation::Redirected { url } => {
+            trace!(target: "sendbeacon", fetch, document, origin = origin(url), "redirected");
+        }
+        Observation::CspViolation(violation) => debug!(
+            target: "sendbeacon",
+            fetch,
+            document,
+            directive = violation.effective_directive,
+            disposition = ?violation.disposition,
+            "content security policy violated"
+        ),
+        Observation::ClearSiteData { url, .. } => {
+            debug!(target: "sendbeacon", fetch, document, origin = origin(url), "clear site data");
+        }
+        _ => {}
+    }
+}
+
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+    use tokio::runtime::Handle;
+    use tracing::level_filters::LevelFilter;
+
+    use crate::{Client, UserAgentBuilder};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fetch_can_be_followed_and_says_nothing_that_is_private() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let network = Arc::new(ScriptedNetwork::new(|request| match request.url.host_str() {
+            Some("a.test") => respond(307, &[("location", "http://b.test/secret?secret")]),
+            _ => respond(204, &[("set-cookie", "secret=secret")]),
+        }));
+        // On this thread, as the subscriber is.
+        let agent = UserAgentBuilder::new(network).runtime(Handle::current()).build().unwrap();
+        let page = url::Url::parse("http://secret:secret@a.test/secret?secret#secret").unwrap();
+        let document = agent.document(Client::new(page, 1));
+        let url = "http://secret:secret@a.test/secret?secret#secret";
+        assert_eq!(document.send_beacon(url, Some("secret".into())), Ok(true));
+        assert_eq!(document.send_beacon("http://a.test:25/secret", None), Ok(true));
+        agent.shutdown(Duration::from_secs(20)).await;
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        for line in [
+            "queued fetch=0 document=0 origin=\"http://a.test\" initiator_type=\"beacon\"",
+            "request sent fetch=0 document=0 is_preflight=false method=POST origin=\"http://a.test\"",
+            "response started fetch=0 document=0 is_preflight=false status=307",
+            "redirected fetch=0 document=0 origin=\"http://b.test\"",
+            "delivered fetch=0 document=0 status=204",
+            "failed fetch=1 document=0 error=port 25 is blocked",
+        ] {
+            assert!(written.contains(line), "no {line:?} in\n{written}");
+        }
+        assert!(!written.contains("secret"), "{written}");
+    }
+}

@@ -1,0 +1,226 @@
+//! What a sink is told, and what one that does not listen costs.
+
+use std::{
+    sync::{Arc, mpsc::Receiver},
+    time::Duration,
+};
+
+use http::StatusCode;
+use sendbeacon::{
+    AbandonReason, Blob, ChannelSink, Client, Document, Event, EventKind, FetchTiming,
+    NetworkError, Observation, Outcome, UserAgent, UserAgentBuilder, host::NetworkRequest,
+};
+use sendbeacon_testkit::{
+    network::{Answer, ScriptedNetwork, respond, respond_with_body},
+    server::{Behavior, RecordingServer},
+};
+use tokio::task::spawn_blocking;
+use url::Url;
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn builder(
+    script: impl FnMut(&NetworkRequest) -> Answer + Send + 'static,
+) -> (UserAgentBuilder, Receiver<Event>) {
+    let (sink, events) = ChannelSink::new(10_000);
+    let network = Arc::new(ScriptedNetwork::new(script));
+    (UserAgent::builder().network(network).event_sink(sink), events)
+}
+
+fn page(agent: &UserAgent) -> Document {
+    agent.document(Client::new(Url::parse("https://a.test/").unwrap(), 1))
+}
+
+fn line(kind: EventKind) -> String {
+    let of = |is_preflight| if is_preflight { "preflight's " } else { "" };
+    match kind {
+        EventKind::Observed(Observation::RequestSent {
+            is_preflight, method, url, body, ..
+        }) => format!("{}{method} {url} {}", of(is_preflight), body.len()),
+        EventKind::Observed(Observation::ResponseStarted { is_preflight, status, .. }) => {
+            format!("{}{}", of(is_preflight), status.as_u16())
+        }
+        EventKind::Observed(Observation::Redirected { url }) => format!("to {url}"),
+        EventKind::Done { outcome, .. } => format!("{outcome:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+const CORS: [(&str, &str); 3] = [
+    ("access-control-allow-origin", "https://a.test"),
+    ("access-control-allow-credentials", "true"),
+    ("access-control-allow-headers", "content-type"),
+];
+
+#[test]
+fn everything_on_the_way_is_told_in_order() {
+    let (builder, events) = builder(|request| match request.url.path() {
+        "/x" => respond(307, &[("location", "https://b.test/y")]),
+        _ => respond(204, &CORS),
+    });
+    let agent = builder.build().unwrap();
+    let document = page(&agent);
+    let json = Blob::new("{}", "application/json");
+    assert_eq!(document.send_beacon("/x", Some((&json).into())), Ok(true));
+    agent.shutdown_blocking(LONG);
+    drop((document, agent));
+    let events: Vec<_> = events.iter().collect();
+    assert!(events.is_sorted_by_key(|event| event.at));
+    let lines: Vec<_> = events.into_iter().map(|event| line(event.kind)).collect();
+    assert_eq!(
+        lines,
+        [
+            "Queued",
+            "Started",
+            "POST https://a.test/x 2",
+            "307",
+            "to https://b.test/y",
+            "preflight's OPTIONS https://b.test/y 0",
+            "preflight's 204",
+            "POST https://b.test/y 2",
+            "204",
+            "Delivered { status: 204 }"
+        ]
+    );
+}
+
+/// The timing of the one fetch, and all events of it.
+fn timing(events: &Receiver<Event>) -> (FetchTiming, Vec<Event>) {
+    let events: Vec<_> = events.iter().collect();
+    let EventKind::Done { timing, .. } = events.last().unwrap().kind.clone() else { panic!() };
+    (timing, events)
+}
+
+fn beacon(
+    script: impl FnMut(&NetworkRequest) -> Answer + Send + 'static,
+    url: &str,
+) -> (FetchTiming, Vec<Event>) {
+    let (builder, events) = builder(script);
+    let agent = builder.build().unwrap();
+    let document = page(&agent);
+    assert_eq!(document.send_beacon(url, Some("x".into())), Ok(true));
+    agent.shutdown_blocking(LONG);
+    drop((document, agent));
+    timing(&events)
+}
+
+#[test]
+fn done_comes_with_the_times_that_resource_timing_wants() {
+    let (timing, events) = beacon(
+        |request| {
+            let mut answer = match request.url.path() {
+                "/x" => respond(307, &[("location", "/y")]),
+                _ => respond_with_body(200, &[], "four"),
+            }?;
+            answer.version = Some(http::Version::HTTP_2);
+            Ok(answer)
+        },
+        "/x",
+    );
+    let at = |is: fn(&EventKind) -> bool| events.iter().rfind(|event| is(&event.kind)).unwrap().at;
+    let sent = at(|kind| matches!(kind, EventKind::Observed(Observation::RequestSent { .. })));
+    let head = at(|kind| matches!(kind, EventKind::Observed(Observation::ResponseStarted { .. })));
+    let redirect = at(|kind| matches!(kind, EventKind::Observed(Observation::Redirected { .. })));
+    let done = at(|kind| matches!(kind, EventKind::Done { .. }));
+    assert!(timing.start <= events[0].at);
+    assert_eq!(timing.redirect_start, Some(timing.start));
+    assert_eq!(timing.redirect_end, Some(redirect));
+    assert_eq!(timing.fetch_start, redirect);
+    assert_eq!(timing.request_start, Some(sent));
+    assert_eq!(timing.response_start, Some(head));
+    assert_eq!(timing.response_end, done);
+    assert_eq!(timing.response_status, Some(StatusCode::OK));
+    assert_eq!((timing.encoded_body_size, timing.decoded_body_size), (4, Some(4)));
+    assert_eq!(timing.transfer_size(), 304);
+    assert_eq!(timing.next_hop_protocol, "h2");
+    assert!(timing.timing_allow_passed);
+    let shown = timing.for_script();
+    assert_eq!(format!("{shown:?}"), format!("{timing:?}"));
+}
+
+#[test]
+fn script_sees_of_another_origins_answer_what_that_allows() {
+    let answer = |headers: &'static [(&str, &str)]| {
+        move |_: &NetworkRequest| respond_with_body(200, headers, "four")
+    };
+    let (timing, _) = beacon(answer(&[("content-encoding", "gzip")]), "https://b.test/");
+    assert_eq!((timing.encoded_body_size, timing.decoded_body_size), (4, None));
+    let shown = timing.for_script();
+    assert_eq!((shown.start, shown.fetch_start), (timing.start, timing.start));
+    assert_eq!(shown.response_end, timing.response_end);
+    assert_eq!((shown.request_start, shown.response_start), (None, None));
+    assert_eq!((shown.response_status, shown.next_hop_protocol), (None, ""));
+    assert_eq!((shown.encoded_body_size, shown.decoded_body_size), (0, Some(0)));
+
+    let (timing, _) =
+        beacon(answer(&[("timing-allow-origin", "https://a.test")]), "https://b.test/");
+    let shown = timing.for_script();
+    assert!(timing.request_start.is_some());
+    assert_eq!(shown.request_start, timing.request_start);
+    assert_eq!((shown.response_status, shown.encoded_body_size), (None, 0), "it is opaque still");
+}
+
+#[test]
+fn script_sees_of_a_failure_that_it_began_and_ended() {
+    let reset = |_: &NetworkRequest| Err(NetworkError::Protocol("reset".into()));
+    let (timing, events) = beacon(reset, "/x");
+    assert!(timing.request_start.is_some());
+    assert_eq!(timing.response_status, None);
+    let shown = timing.for_script();
+    assert_eq!((shown.start, shown.request_start), (timing.start, None));
+    assert_eq!(shown.response_end, events.last().unwrap().at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_network_tells_its_protocol() {
+    let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"four")).await;
+    let (sink, events) = ChannelSink::new(100);
+    let agent = UserAgent::builder().event_sink(sink).build().unwrap();
+    let url = Url::parse(&server.url("/")).unwrap();
+    let document = agent.document(Client::new(url, 1));
+    assert_eq!(document.send_beacon("/x", None), Ok(true));
+    agent.shutdown(LONG).await;
+    drop((document, agent));
+    let (timing, _) = spawn_blocking(move || timing(&events)).await.unwrap();
+    assert_eq!((timing.next_hop_protocol, timing.encoded_body_size), ("http/1.1", 4));
+}
+
+#[test]
+fn what_is_abandoned_says_why() {
+    let (builder, events) = builder(|_| respond(204, &[]));
+    let agent = builder.build().unwrap();
+    let document = page(&agent);
+    agent.set_online(false);
+    assert_eq!(document.send_beacon("/x", None), Ok(true));
+    document.fetch_group().abort();
+    agent.shutdown_blocking(LONG);
+    drop((document, agent));
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    let [EventKind::Queued, EventKind::Done { outcome, .. }] = &kinds[..] else {
+        panic!("{kinds:?}")
+    };
+    let aborted = NetworkError::Abandoned(AbandonReason::Aborted);
+    assert_eq!(*outcome, Outcome::Failed(aborted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_reads_holds_up_nothing() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    for is_there in [true, false] {
+        let (sink, events) = ChannelSink::new(5);
+        let agent = UserAgent::builder().event_sink(Arc::clone(&sink) as _).build().unwrap();
+        let url = Url::parse(&server.url("/")).unwrap();
+        let document = agent.document(Client::new(url, 1));
+        let events = is_there.then_some(events);
+        for n in 0..200 {
+            assert_eq!(document.send_beacon(&format!("/{n}"), Some("x".into())), Ok(true));
+        }
+        let report = spawn_blocking(move || agent.shutdown_blocking(LONG)).await.unwrap();
+        assert!(report.completed && report.lost.is_empty());
+        // Queued, started, sent, answered, done.
+        let kept = events.map_or(0, |events| events.try_iter().count());
+        assert_eq!((kept, sink.lost()), (if is_there { 5 } else { 0 }, 1000 - kept as u64));
+        assert!(!sink.is_work_outstanding());
+    }
+    assert_eq!(server.requests().len(), 400);
+}

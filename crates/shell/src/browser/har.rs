@@ -1,0 +1,304 @@
+//! [HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/): what pages sent, for other tools to look
+//! at.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Mutex,
+    time::{Duration, Instant, SystemTime},
+};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
+    header::{CONTENT_TYPE, LOCATION},
+};
+use sendbeacon::{Event, EventKind, EventSink, FetchId, Observation, Outcome};
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use url::Url;
+
+use super::log::{lock, stripped};
+
+/// The event sink that keeps an entry of each request on the wire: each hop of a redirect, and each
+/// preflight.
+///
+/// It has headers and bodies as they were sent, cookies included.
+pub(super) struct Har {
+    /// One moment by both clocks: HAR wants the wall's, and events have the other.
+    began: (Instant, SystemTime),
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    entries: Vec<Entry>,
+    /// The request that each fetch sent last.
+    last: HashMap<FetchId, Last>,
+}
+
+struct Last {
+    entry: usize,
+    sent: Instant,
+    answered: Option<Instant>,
+}
+
+impl Har {
+    pub(super) fn new() -> Self {
+        Self { began: (Instant::now(), SystemTime::now()), log: Mutex::default() }
+    }
+
+    pub(super) fn write(&self, mut writer: impl io::Write) -> io::Result<()> {
+        let log = lock(&self.log);
+        let creator = Creator { name: "sendbeacon-shell", version: env!("CARGO_PKG_VERSION") };
+        let log = Archive { version: "1.2", creator, entries: &log.entries };
+        serde_json::to_writer_pretty(&mut writer, &BTreeMap::from([("log", log)]))?;
+        writer.flush()
+    }
+
+    /// A moment as HAR writes it.
+    fn date_time(&self, at: Instant) -> String {
+        let (instant, wall) = self.began;
+        let at = OffsetDateTime::from(wall + at.saturating_duration_since(instant));
+        // It fails for years that no clock here shows.
+        at.format(&Rfc3339).unwrap_or_default()
+    }
+}
+
+impl EventSink for Har {
+    fn event(&self, event: Event) {
+        let Event { fetch, at, kind, .. } = event;
+        let log = &mut *lock(&self.log);
+        match kind {
+            EventKind::Observed(Observation::RequestSent {
+                is_preflight,
+                method,
+                url,
+                headers,
+                body,
+                ..
+            }) => {
+                log.last
+                    .insert(fetch.id, Last { entry: log.entries.len(), sent: at, answered: None });
+                log.entries.push(Entry {
+                    started_date_time: self.date_time(at),
+                    time: 0.0,
+                    request: Request::new(method.to_string(), url, &headers, &body),
+                    response: Response::none(),
+                    cache: Cache {},
+                    timings: Timings::default(),
+                    initiator_type: fetch.initiator_type.as_str(),
+                    is_preflight,
+                });
+            }
+            EventKind::Observed(Observation::ResponseStarted {
+                status, version, headers, ..
+            }) => {
+                let Some(last) = log.last.get_mut(&fetch.id) else { return };
+                last.answered = Some(at);
+                let entry = &mut log.entries[last.entry];
+                entry.response = Response::new(status, version, &headers);
+                entry.request.http_version.clone_from(&entry.response.http_version);
+                entry.timings.wait = milliseconds(at - last.sent);
+                entry.time = entry.timings.wait;
+            }
+            EventKind::Done { outcome, timing, .. } => {
+                let Some(last) = log.last.remove(&fetch.id) else { return };
+                let entry = &mut log.entries[last.entry];
+                match last.answered {
+                    Some(answered) if !entry.is_preflight => {
+                        entry.timings.receive = milliseconds(at - answered);
+                        entry.response.content.size = timing.encoded_body_size;
+                    }
+                    Some(_) => {}
+                    None => entry.timings.wait = milliseconds(at - last.sent),
+                }
+                entry.time = entry.timings.wait + entry.timings.receive;
+                if let Outcome::Failed(error) = outcome {
+                    entry.response.error = Some(error.to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Archive<'a> {
+    version: &'static str,
+    creator: Creator,
+    entries: &'a [Entry],
+}
+
+#[derive(Serialize)]
+struct Creator {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// What is not in the format has a name with an underscore.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    started_date_time: String,
+    /// Milliseconds, as all times are.
+    time: f64,
+    request: Request,
+    response: Response,
+    cache: Cache,
+    timings: Timings,
+    #[serde(rename = "_initiatorType")]
+    initiator_type: &'static str,
+    #[serde(rename = "_isPreflight")]
+    is_preflight: bool,
+}
+
+#[derive(Serialize)]
+struct Cache {}
+
+/// To send is not told apart from to connect and to wait for the answer.
+#[derive(Default, Serialize)]
+struct Timings {
+    send: f64,
+    wait: f64,
+    receive: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    method: String,
+    url: String,
+    http_version: String,
+    /// Empty: they are in the headers.
+    cookies: [(); 0],
+    headers: Vec<Pair>,
+    query_string: Vec<Pair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_data: Option<PostData>,
+    headers_size: i8,
+    body_size: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    /// 0 if there was none.
+    status: u16,
+    status_text: &'static str,
+    http_version: String,
+    /// Empty: they are in the headers.
+    cookies: [(); 0],
+    headers: Vec<Pair>,
+    content: Content,
+    #[serde(rename = "redirectURL")]
+    redirect_url: String,
+    headers_size: i8,
+    body_size: i8,
+    /// Why the fetch failed, as Chromium's developer tools have it.
+    #[serde(rename = "_error", skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PostData {
+    mime_type: String,
+    params: [(); 0],
+    text: String,
+    /// `base64`, where the body is no text.
+    #[serde(rename = "_encoding", skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
+}
+
+/// What is known of a body that nobody has kept.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content {
+    size: u64,
+    mime_type: String,
+}
+
+#[derive(Serialize)]
+struct Pair {
+    name: String,
+    value: String,
+}
+
+/// What HAR says for a size that is not known.
+const UNKNOWN: i8 = -1;
+
+impl Request {
+    fn new(method: String, url: Url, headers: &HeaderMap, body: &[u8]) -> Self {
+        let pair =
+            |(name, value): (_, _)| Pair { name: String::from(name), value: String::from(value) };
+        Self {
+            method,
+            http_version: String::new(),
+            cookies: [],
+            headers: pairs(headers),
+            query_string: url.query_pairs().map(pair).collect(),
+            post_data: (!body.is_empty()).then(|| PostData::new(headers, body)),
+            headers_size: UNKNOWN,
+            body_size: body.len(),
+            url: stripped(url),
+        }
+    }
+}
+
+impl Response {
+    fn new(status: StatusCode, version: Option<Version>, headers: &HeaderMap) -> Self {
+        Self {
+            status: status.as_u16(),
+            status_text: status.canonical_reason().unwrap_or_default(),
+            http_version: version.map(|version| format!("{version:?}")).unwrap_or_default(),
+            headers: pairs(headers),
+            content: Content { size: 0, mime_type: value(headers, &CONTENT_TYPE) },
+            redirect_url: value(headers, &LOCATION),
+            ..Self::none()
+        }
+    }
+
+    fn none() -> Self {
+        Self {
+            status: 0,
+            status_text: "",
+            http_version: String::new(),
+            cookies: [],
+            headers: Vec::new(),
+            content: Content { size: 0, mime_type: String::new() },
+            redirect_url: String::new(),
+            headers_size: UNKNOWN,
+            body_size: UNKNOWN,
+            error: None,
+        }
+    }
+}
+
+impl PostData {
+    fn new(headers: &HeaderMap, body: &[u8]) -> Self {
+        let (text, encoding) = match str::from_utf8(body) {
+            Ok(text) => (text.to_owned(), None),
+            Err(_) => (BASE64_STANDARD.encode(body), Some("base64")),
+        };
+        Self { mime_type: value(headers, &CONTENT_TYPE), params: [], text, encoding }
+    }
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<Pair> {
+    let pair =
+        |(name, value): (&HeaderName, _)| Pair { name: name.to_string(), value: text(value) };
+    headers.iter().map(pair).collect()
+}
+
+fn value(headers: &HeaderMap, name: &HeaderName) -> String {
+    headers.get(name).map(text).unwrap_or_default()
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
