@@ -1,4 +1,4 @@
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use rustls_pki_types::CertificateDer;
 
@@ -6,14 +6,16 @@ use crate::{
     HyperNetwork,
     connect::Connector,
     pool::Pool,
+    resolve::{Names, Resolver},
     tls::{RootCertificateError, Tls, parse_root_certificates},
 };
 
 /// Settings of a [`HyperNetwork`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HyperNetworkBuilder {
     root_certificates: Vec<CertificateDer<'static>>,
     host_map: HashMap<Box<str>, IpAddr>,
+    resolver: Arc<dyn Resolver>,
     connect_timeout: Duration,
     response_head_timeout: Duration,
     idle_timeout: Duration,
@@ -25,6 +27,7 @@ impl Default for HyperNetworkBuilder {
         Self {
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
+            resolver: Arc::new(()),
             connect_timeout: Duration::from_secs(30),
             response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),
@@ -49,6 +52,13 @@ impl HyperNetworkBuilder {
     #[must_use]
     pub fn host_map(mut self, host: &str, address: IpAddr) -> Self {
         self.host_map.insert(host.to_ascii_lowercase().into(), address);
+        self
+    }
+
+    /// Whoever knows the addresses of host names. The system's resolver unless set.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = resolver;
         self
     }
 
@@ -93,12 +103,18 @@ impl HyperNetworkBuilder {
     pub fn build(self) -> HyperNetwork {
         HyperNetwork {
             connector: Connector {
-                host_map: self.host_map,
+                names: Names::new(self.host_map, self.resolver),
                 timeout: self.connect_timeout,
                 tls: Tls::new(self.root_certificates),
             },
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle_per_key)),
             response_head_timeout: self.response_head_timeout,
         }
+    }
+}
+
+impl fmt::Debug for HyperNetworkBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperNetworkBuilder").finish_non_exhaustive()
     }
 }

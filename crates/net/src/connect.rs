@@ -1,15 +1,10 @@
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use sendbeacon_fetch::{NetworkError, TimeoutKind};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{connection::Connection, pool::PoolKey, resolve::resolve_an_origin, tls::Tls};
+use crate::{connection::Connection, pool::PoolKey, resolve::Names, tls::Tls};
 
 /// How long an address may take before the next is tried beside it: the "Connection Attempt Delay"
 /// that [RFC 8305, section 5](https://www.rfc-editor.org/rfc/rfc8305#section-5) recommends.
@@ -17,7 +12,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Makes connections.
 pub(crate) struct Connector {
-    pub(crate) host_map: HashMap<Box<str>, IpAddr>,
+    pub(crate) names: Names,
     /// For name resolution, TCP and TLS together.
     pub(crate) timeout: Duration,
     pub(crate) tls: Tls,
@@ -32,7 +27,8 @@ impl Connector {
 
     /// [Create a connection](https://fetch.spec.whatwg.org/#create-a-connection).
     async fn create_a_connection(&self, key: &PoolKey) -> Result<Connection, NetworkError> {
-        let addresses = resolve_an_origin(&key.host, key.port, &self.host_map).await?;
+        let partition = &key.connection.partition;
+        let addresses = self.names.resolve_an_origin(&key.host, key.port, partition).await?;
         let tcp = connect_to_any(&addresses)
             .await
             .map_err(|error| NetworkError::Connect(format!("{key}: {error}")))?;

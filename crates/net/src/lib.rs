@@ -29,8 +29,8 @@
 //! A fetch is to be polled within a tokio runtime that has I/O and time enabled; outside of one,
 //! tokio panics. Every connection is a task spawned on the runtime that polls the fetch which opens
 //! it, and later fetches use that connection from wherever they are polled: let the runtime live
-//! as long as the network. Host names are looked up, and the platform's root certificates are read,
-//! on the runtime's blocking threads. Idle connections need no timer: the pool looks at their age
+//! as long as the network. Host names are looked up (unless by a [`Resolver`] of the embedder's), and
+//! the platform's root certificates are read, on the runtime's blocking threads. Idle connections need no timer: the pool looks at their age
 //! when it is next used.
 //!
 //! # At most once
@@ -43,6 +43,7 @@ mod body;
 mod builder;
 mod connect;
 mod connection;
+mod name_cache;
 mod pool;
 mod request;
 mod resolve;
@@ -67,7 +68,11 @@ use self::{
     pool::{Lease, Pool, PoolKey},
     request::wire_request,
 };
-pub use self::{builder::HyperNetworkBuilder, tls::RootCertificateError};
+pub use self::{
+    builder::HyperNetworkBuilder,
+    resolve::{Resolved, Resolver},
+    tls::RootCertificateError,
+};
 
 /// How often a request is given to a connection before we stop believing that the server keeps one
 /// open.
@@ -151,6 +156,7 @@ impl Network for HyperNetwork {
     }
 
     fn network_changed(&self) {
+        self.connector.names.forget();
         self.pool.clear();
     }
 }

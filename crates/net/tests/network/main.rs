@@ -2,6 +2,7 @@
 
 mod failures;
 mod hostile;
+mod names;
 mod reuse;
 mod support;
 mod tls;
