@@ -1,9 +1,11 @@
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use rustls_pki_types::CertificateDer;
+use sendbeacon_fetch::{AddressSpace, host::LocalNetworkAccess};
 
 use crate::{
     HyperNetwork,
+    address_space::{AddressSpaces, AddressesError},
     connect::Connector,
     pool::Pool,
     resolve::{Names, Resolver},
@@ -16,6 +18,8 @@ pub struct HyperNetworkBuilder {
     root_certificates: Vec<CertificateDer<'static>>,
     host_map: HashMap<Box<str>, IpAddr>,
     resolver: Arc<dyn Resolver>,
+    address_spaces: AddressSpaces,
+    local_network_access: Arc<dyn LocalNetworkAccess>,
     connect_timeout: Duration,
     response_head_timeout: Duration,
     idle_timeout: Duration,
@@ -28,6 +32,8 @@ impl Default for HyperNetworkBuilder {
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
             resolver: Arc::new(()),
+            address_spaces: AddressSpaces::default(),
+            local_network_access: Arc::new(()),
             connect_timeout: Duration::from_secs(30),
             response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),
@@ -59,6 +65,29 @@ impl HyperNetworkBuilder {
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = resolver;
+        self
+    }
+
+    /// Takes `addresses` to be in the address space `space`, whatever
+    /// [the standard's table](https://wicg.github.io/local-network-access/#non-public-ip-address-blocks)
+    /// says: an address (`2001:db8::1`), a range (`10.0.0.0/8`), or an address and port
+    /// (`127.0.0.1:8080`, for tests). Of two that have the same address the later one counts.
+    ///
+    /// Fails when `addresses` is none of them.
+    pub fn address_space(
+        mut self,
+        addresses: &str,
+        space: AddressSpace,
+    ) -> Result<Self, AddressesError> {
+        self.address_spaces.add(addresses, space)?;
+        Ok(self)
+    }
+
+    /// Whoever permits a client whose address space is known to reach a less public one. Nobody unless
+    /// set. How long they take to answer is no part of the connect timeout.
+    #[must_use]
+    pub fn local_network_access(mut self, permission: Arc<dyn LocalNetworkAccess>) -> Self {
+        self.local_network_access = permission;
         self
     }
 
@@ -104,10 +133,12 @@ impl HyperNetworkBuilder {
         HyperNetwork {
             connector: Connector {
                 names: Names::new(self.host_map, self.resolver),
+                address_spaces: self.address_spaces,
                 timeout: self.connect_timeout,
                 tls: Tls::new(self.root_certificates),
             },
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle_per_key)),
+            local_network_access: self.local_network_access,
             response_head_timeout: self.response_head_timeout,
         }
     }

@@ -39,6 +39,7 @@
 //! it was written. A connection lost later is an error, whether or not the server has acted on
 //! the request.
 
+mod address_space;
 mod body;
 mod builder;
 mod connect;
@@ -57,11 +58,12 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
-    host::{BoxFuture, Network, NetworkRequest, NetworkResponse, ResponseBody},
+    host::{BoxFuture, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
 use tokio::time::timeout;
 
 use self::{
+    address_space::AccessCheck,
     body::Body,
     connect::Connector,
     connection::Connection,
@@ -69,6 +71,7 @@ use self::{
     request::wire_request,
 };
 pub use self::{
+    address_space::AddressesError,
     builder::HyperNetworkBuilder,
     resolve::{Resolved, Resolver},
     tls::RootCertificateError,
@@ -84,6 +87,7 @@ const MAX_CONNECTIONS_PER_REQUEST: usize = 3;
 pub struct HyperNetwork {
     connector: Connector,
     pool: Arc<Pool>,
+    local_network_access: Arc<dyn LocalNetworkAccess>,
     response_head_timeout: Duration,
 }
 
@@ -96,15 +100,21 @@ impl HyperNetwork {
 
     async fn fetch(&self, request: NetworkRequest) -> Result<NetworkResponse, NetworkError> {
         let key = PoolKey::of(&request)?;
+        let check = AccessCheck::of(&request, &*self.local_network_access);
         let force_new_connection = request.force_new_connection;
         let mut unsent = wire_request(request)?;
         let mut idle = if force_new_connection { None } else { self.pool.take(&key).await };
+        // Whoever the connection was made for may go where this client may not.
+        let target = idle.as_ref().and_then(|connection| connection.address_space);
+        if let (Some(check), Some(target)) = (&check, target) {
+            check.check(target).await?;
+        }
         for _ in 0..MAX_CONNECTIONS_PER_REQUEST {
             // Where one idle connection was dead its siblings probably are: only the first try
             // uses one.
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connector.connect(&key).await?,
+                None => self.connector.connect(&key, check.as_ref()).await?,
             };
             let answer = connection.sender.try_send_request(unsent);
             let after = self.response_head_timeout;
@@ -201,12 +211,13 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"once"),
             connection: ConnectionKey { partition, credentials: false },
+            client: None,
             force_new_connection: false,
         };
         let network = HyperNetwork::builder().build();
 
         let (client_end, server_end) = tokio::io::duplex(1024);
-        let mut connection = Connection::open(client_end).await.unwrap();
+        let mut connection = Connection::open(client_end, None).await.unwrap();
         connection.sender.ready().await.unwrap();
         let key = PoolKey::of(&request).unwrap();
         Lease::new(&network.pool, key.clone(), connection, &HeaderMap::new()).give_back();

@@ -2,6 +2,7 @@
 
 mod failures;
 mod hostile;
+mod local_network_access;
 mod names;
 mod reuse;
 mod support;
