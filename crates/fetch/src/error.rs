@@ -66,6 +66,9 @@ pub enum NetworkError {
     /// A proxy asks for authentication (407), and nobody can be prompted.
     #[error("the proxy asks for authentication")]
     ProxyAuthentication,
+    /// There is no way through a proxy: it refused, or nobody could say which one to use.
+    #[error("no connection through the proxy: {0}")]
+    Proxy(String),
     /// A rule about the request's mode.
     #[error("the request's mode forbids it: {0}")]
     Mode(&'static str),

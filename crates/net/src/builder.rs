@@ -8,6 +8,7 @@ use crate::{
     address_space::{AddressSpaces, AddressesError},
     connect::Connector,
     pool::Pool,
+    proxy::{Proxies, ProxyAuthorizations},
     resolve::{Names, Resolver},
     tls::{RootCertificateError, Tls, parse_root_certificates},
 };
@@ -18,6 +19,7 @@ pub struct HyperNetworkBuilder {
     root_certificates: Vec<CertificateDer<'static>>,
     host_map: HashMap<Box<str>, IpAddr>,
     resolver: Arc<dyn Resolver>,
+    proxies: Arc<dyn Proxies>,
     address_spaces: AddressSpaces,
     local_network_access: Arc<dyn LocalNetworkAccess>,
     connect_timeout: Duration,
@@ -32,6 +34,7 @@ impl Default for HyperNetworkBuilder {
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
             resolver: Arc::new(()),
+            proxies: Arc::new(()),
             address_spaces: AddressSpaces::default(),
             local_network_access: Arc::new(()),
             connect_timeout: Duration::from_secs(30),
@@ -65,6 +68,14 @@ impl HyperNetworkBuilder {
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = resolver;
+        self
+    }
+
+    /// Whoever knows which proxies to use. None are used unless set;
+    /// [`ProxyRules::from_environment`](crate::ProxyRules::from_environment) are those of the environment.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Arc<dyn Proxies>) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -134,6 +145,7 @@ impl HyperNetworkBuilder {
             connector: Connector {
                 names: Names::new(self.host_map, self.resolver),
                 address_spaces: self.address_spaces,
+                authorizations: ProxyAuthorizations::new(self.proxies),
                 timeout: self.connect_timeout,
                 tls: Tls::new(self.root_certificates),
             },

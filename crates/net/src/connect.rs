@@ -1,8 +1,9 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use sendbeacon_fetch::{NetworkError, TimeoutKind};
+use sendbeacon_fetch::{AddressSpace, NetworkError, TimeoutKind};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -11,6 +12,7 @@ use crate::{
     address_space::{AccessCheck, AddressSpaces},
     connection::Connection,
     pool::PoolKey,
+    proxy::ProxyAuthorizations,
     resolve::Names,
     tls::Tls,
 };
@@ -23,6 +25,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(crate) struct Connector {
     pub(crate) names: Names,
     pub(crate) address_spaces: AddressSpaces,
+    pub(crate) authorizations: ProxyAuthorizations,
     /// For name resolution, TCP and TLS together.
     pub(crate) timeout: Duration,
     pub(crate) tls: Tls,
@@ -35,7 +38,11 @@ impl Connector {
         key: &PoolKey,
         check: Option<&AccessCheck<'_>>,
     ) -> Result<Connection, NetworkError> {
-        let mut time = TimeLeft { limit: self.timeout, left: self.timeout };
+        if let Some(proxy) = &key.proxy {
+            // Few come this way: the others' futures need not have room for it.
+            return Box::pin(self.connect_through(proxy, key, check)).await;
+        }
+        let mut time = TimeLeft::new(self.timeout);
         let partition = &key.connection.partition;
         let resolving = self.names.resolve_an_origin(&key.host, key.port, partition);
         let mut addresses = time.spend(resolving).await?;
@@ -79,23 +86,39 @@ impl Connector {
         let (tcp, address) = connect_to_any(addresses)
             .await
             .map_err(|error| NetworkError::Connect(format!("{key}: {error}")))?;
-        let space = Some(self.address_spaces.of(address));
+        self.open(key, tcp, Some(self.address_spaces.of(address))).await
+    }
+
+    /// Makes a connection of a stream to the server of `key`.
+    pub(crate) async fn open<S>(
+        &self,
+        key: &PoolKey,
+        stream: S,
+        address_space: Option<AddressSpace>,
+    ) -> Result<Connection, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         if key.tls {
-            Connection::open(self.tls.handshake(key, tcp).await?, space).await
+            Connection::open(self.tls.handshake(key, stream).await?, address_space).await
         } else {
-            Connection::open(tcp, space).await
+            Connection::open(stream, address_space).await
         }
     }
 }
 
 /// What is left of the time a connection may take. Waiting for an embedder is not counted.
-struct TimeLeft {
+pub(crate) struct TimeLeft {
     limit: Duration,
     left: Duration,
 }
 
 impl TimeLeft {
-    async fn spend<T>(
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, left: limit }
+    }
+
+    pub(crate) async fn spend<T>(
         &mut self,
         work: impl Future<Output = Result<T, NetworkError>>,
     ) -> Result<T, NetworkError> {
@@ -109,7 +132,9 @@ impl TimeLeft {
 
 /// Connects to whichever address answers first. They are tried in order, the next one when the
 /// last has failed or has been silent for a while.
-async fn connect_to_any(addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
+pub(crate) async fn connect_to_any(
+    addresses: &[SocketAddr],
+) -> io::Result<(TcpStream, SocketAddr)> {
     let mut untried = addresses.iter();
     let mut attempts = FuturesUnordered::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);

@@ -20,7 +20,7 @@ const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 ///
 /// A request's head must fit, the longest URL included. Its body is then taken behind it at once,
 /// so a connection whose response has been read is ready for the next request at once.
-const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
+pub(crate) const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
 
 /// An open HTTP/1.1 connection. Dropping it closes it, whatever is still under way.
 pub(crate) struct Connection {

@@ -33,6 +33,24 @@
 //! the platform's root certificates are read, on the runtime's blocking threads. Idle connections need no timer: the pool looks at their age
 //! when it is next used.
 //!
+//! # Which way it goes
+//!
+//! Straight to the server, unless [`Proxies`] say otherwise; the environment's proxies are used if they
+//! are asked for:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use sendbeacon_net::{HyperNetwork, ProxyRules};
+//!
+//! let proxies = Arc::new(ProxyRules::from_environment());
+//! let network = HyperNetwork::builder().proxies(proxies).build();
+//! ```
+//!
+//! Where the request has a client whose address space is known, the
+//! [Local Network Access check](sendbeacon_fetch::local_network_access_check) is made before connecting,
+//! and for each later request on the connection.
+//!
 //! # At most once
 //!
 //! A request is written again only when its connection turned out to be closed before any byte of
@@ -46,9 +64,12 @@ mod connect;
 mod connection;
 mod name_cache;
 mod pool;
+mod proxy;
 mod request;
 mod resolve;
+mod route;
 mod tls;
+mod tunnel;
 
 use std::{error::Error, fmt, iter, sync::Arc, time::Duration};
 
@@ -73,6 +94,7 @@ use self::{
 pub use self::{
     address_space::AddressesError,
     builder::HyperNetworkBuilder,
+    proxy::{Proxies, Proxy, ProxyError, ProxyRules, Route},
     resolve::{Resolved, Resolver},
     tls::RootCertificateError,
 };
@@ -98,11 +120,15 @@ impl HyperNetwork {
         HyperNetworkBuilder::default()
     }
 
-    async fn fetch(&self, request: NetworkRequest) -> Result<NetworkResponse, NetworkError> {
-        let key = PoolKey::of(&request)?;
+    async fn fetch(
+        &self,
+        request: NetworkRequest,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Result<NetworkResponse, NetworkError> {
+        let key = PoolKey::of(&request, proxy)?;
         let check = AccessCheck::of(&request, &*self.local_network_access);
         let force_new_connection = request.force_new_connection;
-        let mut unsent = wire_request(request)?;
+        let mut unsent = wire_request(request, key.is_to_proxy())?;
         let mut idle = if force_new_connection { None } else { self.pool.take(&key).await };
         // Whoever the connection was made for may go where this client may not.
         let target = idle.as_ref().and_then(|connection| connection.address_space);
@@ -162,7 +188,7 @@ impl Network for HyperNetwork {
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        Box::pin(self.fetch(request))
+        Box::pin(self.fetch_on_any_route(request))
     }
 
     fn network_changed(&self) {
@@ -219,7 +245,7 @@ mod tests {
         let (client_end, server_end) = tokio::io::duplex(1024);
         let mut connection = Connection::open(client_end, None).await.unwrap();
         connection.sender.ready().await.unwrap();
-        let key = PoolKey::of(&request).unwrap();
+        let key = PoolKey::of(&request, None).unwrap();
         Lease::new(&network.pool, key.clone(), connection, &HeaderMap::new()).give_back();
         drop(server_end);
         // Nothing else runs on this thread before the pool is asked.

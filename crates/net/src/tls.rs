@@ -8,7 +8,10 @@ use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 use sendbeacon_fetch::{NetworkError, host::ConnectionKey};
 use thiserror::Error;
-use tokio::{net::TcpStream, sync::OnceCell};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::OnceCell,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Host;
 
@@ -35,17 +38,20 @@ impl Tls {
         Self { extra_roots, base: OnceCell::new(), partitions: Mutex::default() }
     }
 
-    pub(crate) async fn handshake(
+    pub(crate) async fn handshake<S>(
         &self,
         key: &PoolKey,
-        tcp: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, NetworkError> {
+        stream: S,
+    ) -> Result<TlsStream<S>, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let failure = |reason| NetworkError::Tls(format!("{key}: {reason}"));
         let base = self.base.get_or_try_init(|| client_config(self.extra_roots.clone())).await;
         let base = base.map_err(failure)?;
         let name = server_name(&key.host).map_err(failure)?;
         TlsConnector::from(self.partition(&key.connection, base))
-            .connect(name, tcp)
+            .connect(name, stream)
             .await
             .map_err(|error| failure(describe(&error)))
     }
