@@ -1,5 +1,6 @@
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
+use rustls::crypto::{CryptoProvider, ring};
 use rustls_pki_types::CertificateDer;
 use sendbeacon_fetch::{AddressSpace, host::LocalNetworkAccess};
 
@@ -10,12 +11,14 @@ use crate::{
     pool::Pool,
     proxy::{Proxies, ProxyAuthorizations},
     resolve::{Names, Resolver},
-    tls::{RootCertificateError, Tls, parse_root_certificates},
+    tls::{RootCertificateError, Tls, TlsSettings, parse_root_certificates},
 };
 
 /// Settings of a [`HyperNetwork`].
 #[derive(Clone)]
 pub struct HyperNetworkBuilder {
+    crypto_provider: Arc<CryptoProvider>,
+    platform_roots: bool,
     root_certificates: Vec<CertificateDer<'static>>,
     host_map: HashMap<Box<str>, IpAddr>,
     resolver: Arc<dyn Resolver>,
@@ -31,6 +34,8 @@ pub struct HyperNetworkBuilder {
 impl Default for HyperNetworkBuilder {
     fn default() -> Self {
         Self {
+            crypto_provider: Arc::new(ring::default_provider()),
+            platform_roots: true,
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
             resolver: Arc::new(()),
@@ -46,7 +51,25 @@ impl Default for HyperNetworkBuilder {
 }
 
 impl HyperNetworkBuilder {
-    /// Trusts the certificates in `pem` beside those the platform trusts.
+    /// The cryptography that TLS is made with: cipher suites, key exchange, signatures. That of `ring`
+    /// unless set. Nothing is taken from, or installed as, the process's default provider.
+    ///
+    /// One without TLS 1.2 and 1.3 fails every `https` request.
+    #[must_use]
+    pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.crypto_provider = provider;
+        self
+    }
+
+    /// Whether what the platform trusts is trusted, as it is unless set. Without it only the
+    /// certificates added here are, and revocation is not looked up.
+    #[must_use]
+    pub fn platform_roots(mut self, trusted: bool) -> Self {
+        self.platform_roots = trusted;
+        self
+    }
+
+    /// Trusts the certificates in `pem`, beside those the platform trusts.
     ///
     /// Fails when `pem` has no certificate, or one that cannot be a root.
     pub fn add_root_certificates_pem(mut self, pem: &[u8]) -> Result<Self, RootCertificateError> {
@@ -147,7 +170,11 @@ impl HyperNetworkBuilder {
                 address_spaces: self.address_spaces,
                 authorizations: ProxyAuthorizations::new(self.proxies),
                 timeout: self.connect_timeout,
-                tls: Tls::new(self.root_certificates),
+                tls: Tls::new(TlsSettings {
+                    provider: self.crypto_provider,
+                    platform_roots: self.platform_roots,
+                    extra_roots: self.root_certificates,
+                }),
             },
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle_per_key)),
             local_network_access: self.local_network_access,
