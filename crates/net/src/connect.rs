@@ -39,8 +39,7 @@ impl Connector {
         check: Option<&AccessCheck<'_>>,
     ) -> Result<Connection, NetworkError> {
         if let Some(proxy) = &key.proxy {
-            // Few come this way: the others' futures need not have room for it.
-            return Box::pin(self.connect_through(proxy, key, check)).await;
+            return self.connect_through(proxy, key, check).await;
         }
         let mut time = TimeLeft::new(self.timeout);
         let partition = &key.connection.partition;

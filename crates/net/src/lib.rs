@@ -54,7 +54,7 @@
 //! # At most once
 //!
 //! A request is written again only when its connection turned out to be closed before any byte of
-//! it was written. A connection lost later is an error, whether or not the server has acted on
+//! it was written, or when a proxy answered 407 instead of passing it on. A connection lost later is an error, whether or not the server has acted on
 //! the request.
 
 mod address_space;
@@ -140,7 +140,8 @@ impl HyperNetwork {
             // uses one.
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connector.connect(&key, check.as_ref()).await?,
+                // Seldom, and most of what a fetch would have to have room for.
+                None => Box::pin(self.connector.connect(&key, check.as_ref())).await?,
             };
             let answer = connection.sender.try_send_request(unsent);
             let after = self.response_head_timeout;

@@ -25,7 +25,8 @@ pub trait Proxies: Send + Sync {
     /// connection can be made to a proxy, not when the proxy refuses. An empty list is
     /// [`Route::Direct`]; an error is [`NetworkError::Proxy`].
     ///
-    /// Asked for every request, `localhost` and loopback addresses included. `partition` is for those
+    /// Asked for every request, `localhost` and loopback addresses included. A PAC script should not see
+    /// the path and query of an https URL; this method does. `partition` is for those
     /// who keep partitions apart at the proxy as well, by credentials of their own: connections
     /// through proxies that differ in anything are not shared.
     fn routes(&self, url: &Url, partition: &PartitionKey) -> Answer<io::Result<Vec<Route>>>;
