@@ -51,8 +51,8 @@ impl Default for HyperNetworkBuilder {
 }
 
 impl HyperNetworkBuilder {
-    /// The cryptography that TLS is made with: cipher suites, key exchange, signatures. That of `ring`
-    /// unless set. Nothing is taken from, or installed as, the process's default provider.
+    /// The cryptography that TLS is made with: cipher suites, key exchange, signatures. That of
+    /// `ring` unless set. Nothing is taken from, or installed as, the process's default provider.
     ///
     /// One without TLS 1.2 and 1.3 fails every `https` request.
     #[must_use]
@@ -95,7 +95,8 @@ impl HyperNetworkBuilder {
     }
 
     /// Whoever knows which proxies to use. None are used unless set;
-    /// [`ProxyRules::from_environment`](crate::ProxyRules::from_environment) are those of the environment.
+    /// [`ProxyRules::from_environment`](crate::ProxyRules::from_environment) are those of the
+    /// environment.
     #[must_use]
     pub fn proxies(mut self, proxies: Arc<dyn Proxies>) -> Self {
         self.proxies = proxies;
@@ -117,8 +118,8 @@ impl HyperNetworkBuilder {
         Ok(self)
     }
 
-    /// Whoever permits a client whose address space is known to reach a less public one. Nobody unless
-    /// set. How long they take to answer is no part of the connect timeout.
+    /// Whoever permits a client whose address space is known to reach a less public one. Nobody
+    /// unless set. How long they take to answer is no part of the connect timeout.
     #[must_use]
     pub fn local_network_access(mut self, permission: Arc<dyn LocalNetworkAccess>) -> Self {
         self.local_network_access = permission;

@@ -53,8 +53,8 @@ impl Connector {
 
     /// The addresses that pass the check, at least one.
     ///
-    /// NB: the text makes the check when the connection is there. By then a page could tell from the time
-    /// it took whether there is anybody.
+    /// NB: the text makes the check when the connection is there. By then a page could tell from
+    /// the time it took whether there is anybody.
     async fn permitted(
         &self,
         mut addresses: Vec<SocketAddr>,

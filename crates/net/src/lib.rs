@@ -28,15 +28,15 @@
 //!
 //! A fetch is to be polled within a tokio runtime that has I/O and time enabled; outside of one,
 //! tokio panics. Every connection is a task spawned on the runtime that polls the fetch which opens
-//! it, and later fetches use that connection from wherever they are polled: let the runtime live
-//! as long as the network. Host names are looked up (unless by a [`Resolver`] of the embedder's), and
-//! the platform's root certificates are read, on the runtime's blocking threads. Idle connections need no timer: the pool looks at their age
-//! when it is next used.
+//! it, and later fetches use that connection from wherever they are polled: let the runtime live as
+//! long as the network. Host names are looked up (unless by a [`Resolver`] of the embedder's), and
+//! the platform's root certificates are read, on the runtime's blocking threads. Idle connections
+//! need no timer: the pool looks at their age when it is next used.
 //!
 //! # Which way it goes
 //!
-//! Straight to the server, unless [`Proxies`] say otherwise; the environment's proxies are used if they
-//! are asked for:
+//! Straight to the server, unless [`Proxies`] say otherwise; the environment's proxies are used if
+//! they are asked for:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -48,14 +48,14 @@
 //! ```
 //!
 //! Where the request has a client whose address space is known, the
-//! [Local Network Access check](sendbeacon_fetch::local_network_access_check) is made before connecting,
-//! and for each later request on the connection.
+//! [Local Network Access check](sendbeacon_fetch::local_network_access_check) is made before
+//! connecting, and for each later request on the connection.
 //!
 //! # At most once
 //!
 //! A request is written again only when its connection turned out to be closed before any byte of
-//! it was written, or when a proxy answered 407 instead of passing it on. A connection lost later is an error, whether or not the server has acted on
-//! the request.
+//! it was written, or when a proxy answered 407 instead of passing it on. A connection lost later
+//! is an error, whether or not the server has acted on the request.
 
 mod address_space;
 mod body;

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::resolve::Resolver;
 
-/// How long addresses are used again for where the resolver does not say. Systems' resolvers do not;
-/// they keep answers themselves for as long as DNS allows. A minute spares them a burst's questions,
-/// is what browsers take, and lets a server move.
+/// How long addresses are used again for where the resolver does not say. Systems' resolvers do
+/// not; they keep answers themselves for as long as DNS allows. A minute spares them a burst's
+/// questions, is what browsers take, and lets a server move.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// How many partitions' names are remembered.
@@ -49,8 +49,8 @@ impl NameCache {
         Self { resolver, partitions: Mutex::default() }
     }
 
-    /// The addresses of `name`, or why there are none. Whoever asks the same while the resolver has not
-    /// answered yet shares the answer.
+    /// The addresses of `name`, or why there are none. Whoever asks the same while the resolver has
+    /// not answered yet shares the answer.
     pub(crate) async fn resolve(
         &self,
         name: &str,

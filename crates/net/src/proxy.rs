@@ -25,14 +25,14 @@ pub trait Proxies: Send + Sync {
     /// connection can be made to a proxy, not when the proxy refuses. An empty list is
     /// [`Route::Direct`]; an error is [`NetworkError::Proxy`].
     ///
-    /// Asked for every request, `localhost` and loopback addresses included. A PAC script should not see
-    /// the path and query of an https URL; this method does. `partition` is for those
-    /// who keep partitions apart at the proxy as well, by credentials of their own: connections
-    /// through proxies that differ in anything are not shared.
+    /// Asked for every request, `localhost` and loopback addresses included. A PAC script should
+    /// not see the path and query of an https URL; this method does. `partition` is for those who
+    /// keep partitions apart at the proxy as well, by credentials of their own: connections through
+    /// proxies that differ in anything are not shared.
     fn routes(&self, url: &Url, partition: &PartitionKey) -> Answer<io::Result<Vec<Route>>>;
 
-    /// The value of `Proxy-Authorization` for an HTTP proxy that answered with 407; `challenges` are the
-    /// values of its `Proxy-Authenticate`. `None` is [`NetworkError::ProxyAuthentication`].
+    /// The value of `Proxy-Authorization` for an HTTP proxy that answered with 407; `challenges`
+    /// are the values of its `Proxy-Authenticate`. `None` is [`NetworkError::ProxyAuthentication`].
     ///
     /// How long it takes is no part of the connect timeout. A value that the proxy accepts is
     /// remembered; one that it does not is asked for again, three times at most. Several
@@ -149,17 +149,17 @@ pub struct ProxyRules {
 }
 
 impl ProxyRules {
-    /// Rules of these texts, each of which may be empty. The proxies are written as for [`Proxy`]; a
-    /// text that is none at all is no proxy, and one that cannot be used fails the requests it would be used
-    /// for. `no_proxy` is a list of hosts (with their subdomains), addresses and ranges of addresses, with
-    /// commas between them; `*` is every name.
+    /// Rules of these texts, each of which may be empty. The proxies are written as for [`Proxy`];
+    /// a text that is none at all is no proxy, and one that cannot be used fails the requests it
+    /// would be used for. `no_proxy` is a list of hosts (with their subdomains), addresses and
+    /// ranges of addresses, with commas between them; `*` is every name.
     #[must_use]
     pub fn new(http: &str, https: &str, no_proxy: &str) -> Self {
         Self { matcher: Matcher::builder().http(http).https(https).no(no_proxy).build() }
     }
 
-    /// The rules in the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` of this process's
-    /// environment, or the same in capitals, as curl takes them.
+    /// The rules in the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` of this
+    /// process's environment, or the same in capitals, as curl takes them.
     #[must_use]
     pub fn from_environment() -> Self {
         Self { matcher: Matcher::from_env() }

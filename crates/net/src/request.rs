@@ -9,8 +9,8 @@ use url::{Position, Url};
 
 use crate::WireRequest;
 
-/// The request as it goes on an HTTP/1.1 connection: an origin-form target, or an absolute-form one to
-/// a proxy, and a `Host` header before all others
+/// The request as it goes on an HTTP/1.1 connection: an origin-form target, or an absolute-form one
+/// to a proxy, and a `Host` header before all others
 /// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
 pub(crate) fn wire_request(
     request: NetworkRequest,

@@ -13,13 +13,13 @@ use crate::name_cache::NameCache;
 
 /// Whoever knows the addresses of host names.
 ///
-/// Asked within the tokio runtime that the fetch is polled in, and must not block it. `localhost`, names
-/// under it, IP addresses and the names of [`host_map`](crate::HyperNetworkBuilder::host_map) are
-/// not asked for. Answers are remembered per network partition for their lifetime, failures are not, and
-/// there is one question at a time for a name and partition.
+/// Asked within the tokio runtime that the fetch is polled in, and must not block it. `localhost`,
+/// names under it, IP addresses and the names of [`host_map`](crate::HyperNetworkBuilder::host_map)
+/// are not asked for. Answers are remembered per network partition for their lifetime, failures are
+/// not, and there is one question at a time for a name and partition.
 pub trait Resolver: Send + Sync {
-    /// The addresses of `name`, which is lower case and ASCII. `partition` is for a resolver that keeps
-    /// its own connections or answers apart.
+    /// The addresses of `name`, which is lower case and ASCII. `partition` is for a resolver that
+    /// keeps its own connections or answers apart.
     fn resolve(&self, name: &str, partition: &PartitionKey) -> Answer<io::Result<Resolved>>;
 }
 
@@ -99,8 +99,8 @@ pub(crate) fn is_localhost(domain: &str) -> bool {
 }
 
 /// The addresses with their families in turn, each family in its own order, as
-/// [RFC 8305, section 4](https://www.rfc-editor.org/rfc/rfc8305#section-4) has it: where one family does
-/// not work at all, an address of the other is tried second and not last.
+/// [RFC 8305, section 4](https://www.rfc-editor.org/rfc/rfc8305#section-4) has it: where one family
+/// does not work at all, an address of the other is tried second and not last.
 fn interleaved(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let is_v6_first = addresses.first().is_some_and(IpAddr::is_ipv6);
     let mut places = [0, 0];

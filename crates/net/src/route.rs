@@ -81,7 +81,8 @@ impl HyperNetwork {
     }
 }
 
-/// Whether the error says that there was no connection: nothing was sent then, and no proxy has refused.
+/// Whether the error says that there was no connection: nothing was sent then, and no proxy has
+/// refused.
 fn is_unreached(error: &NetworkError) -> bool {
     matches!(
         error,

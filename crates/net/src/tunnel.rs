@@ -40,7 +40,8 @@ use crate::{
 pub(crate) const MAX_AUTHENTICATIONS: usize = 3;
 
 impl Connector {
-    /// Makes a connection to the server of `key`, or to the proxy itself where that takes the requests.
+    /// Makes a connection to the server of `key`, or to the proxy itself where that takes the
+    /// requests.
     pub(crate) async fn connect_through(
         &self,
         proxy: &Arc<Proxy>,
@@ -94,8 +95,8 @@ impl Connector {
         opened.map(Created::Connection)
     }
 
-    /// The address space of the server, if its host says so. To which address of a name a proxy goes
-    /// nobody knows but the proxy.
+    /// The address space of the server, if its host says so. To which address of a name a proxy
+    /// goes nobody knows but the proxy.
     fn known_address_space(&self, key: &PoolKey) -> Option<AddressSpace> {
         let ip: IpAddr = match &key.host {
             Host::Ipv4(ip) => (*ip).into(),

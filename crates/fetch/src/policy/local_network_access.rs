@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::{Client, NetworkError, host::LocalNetworkAccess, is_potentially_trustworthy};
 
-/// [IP address space](https://wicg.github.io/local-network-access/#ip-address-space-section): from how
-/// far away an address means the same. The lesser is the
+/// [IP address space](https://wicg.github.io/local-network-access/#ip-address-space-section): from
+/// how far away an address means the same. The lesser is the
 /// [less public](https://wicg.github.io/local-network-access/#ip-address-space-less-public).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressSpace {
@@ -73,9 +73,9 @@ impl fmt::Display for AddressSpace {
 /// [Local Network Access check](https://wicg.github.io/local-network-access/#local-network-access-check)
 /// for a request of `client` to `url` and a connection to an address in `target`.
 ///
-/// A [`Network`](crate::host::Network) makes it for every request and connection, one that it made for
-/// somebody else included, before anything is written; best before connecting, as that a port is open is
-/// told by how long it takes.
+/// A [`Network`](crate::host::Network) makes it for every request and connection, one that it made
+/// for somebody else included, before anything is written; best before connecting, as that a port
+/// is open is told by how long it takes.
 ///
 /// # Errors
 /// [`NetworkError::LocalNetworkAccess`].
@@ -89,8 +89,8 @@ pub async fn local_network_access_check(
     if client.origin.is_same_origin_with_url(url) && is_potentially_trustworthy(url) {
         return Ok(());
     }
-    // Step 2: an unknown address space is the null policy container's. Step 3 is passed over, as script
-    // has no way here to say what address space it means to reach.
+    // Step 2: an unknown address space is the null policy container's. Step 3 is passed over, as
+    // script has no way here to say what address space it means to reach.
     let Some(space) = client.address_space else { return Ok(()) };
     // Step 4.
     let is_less_public = target < space;

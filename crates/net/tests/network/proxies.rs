@@ -18,7 +18,8 @@ use crate::{
     tunnels::TunnelProxy,
 };
 
-/// Gives the same routes for every URL, and these values of `Proxy-Authorization` one after another.
+/// Gives the same routes for every URL, and these values of `Proxy-Authorization` one after
+/// another.
 #[derive(Default)]
 struct Scripted {
     routes: Vec<Route>,

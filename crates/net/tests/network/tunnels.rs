@@ -95,7 +95,8 @@ async fn serve(
     Ok(())
 }
 
-/// The server's side of [RFC 1928](https://www.rfc-editor.org/rfc/rfc1928) and RFC 1929, up to the reply.
+/// The server's side of [RFC 1928](https://www.rfc-editor.org/rfc/rfc1928) and RFC 1929, up to the
+/// reply.
 async fn socks5(tcp: &mut TcpStream) -> io::Result<String> {
     let [_, count] = read::<2>(tcp).await?;
     let methods = text(tcp, count).await?;

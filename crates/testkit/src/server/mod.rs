@@ -159,8 +159,8 @@ impl RecordingServer {
         self.log.borrow().accepted
     }
 
-    /// The connections, counted from 0 in the order in which they were accepted, whose TLS handshake
-    /// resumed the session of an earlier one.
+    /// The connections, counted from 0 in the order in which they were accepted, whose TLS
+    /// handshake resumed the session of an earlier one.
     #[must_use]
     pub fn resumed(&self) -> Vec<usize> {
         self.log.borrow().resumed.clone()
