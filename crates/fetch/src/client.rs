@@ -5,7 +5,10 @@ use url::Url;
 
 use crate::{
     Origin, PartitionKey, Site,
-    policy::{csp::CspList, referrer::ReferrerPolicy},
+    policy::{
+        csp::CspList, local_network_access::AddressSpace, referrer::ReferrerPolicy,
+        secure_contexts::is_potentially_trustworthy,
+    },
 };
 
 /// What a request takes from its
@@ -40,6 +43,11 @@ pub struct Client {
     /// [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-embedder-policy),
     /// the value that is enforced.
     pub embedder_policy: EmbedderPolicy,
+    /// The policy container's
+    /// [IP address space](https://wicg.github.io/local-network-access/#policy-container-ip-address-space):
+    /// that of the address the document came from. `None`, the default, if it is not known; Local Network
+    /// Access then refuses nothing.
+    pub address_space: Option<AddressSpace>,
     /// Whether the [insecure requests policy](https://w3c.github.io/webappsec-upgrade-insecure-requests/#insecure-requests-policy)
     /// is to upgrade (the directive `upgrade-insecure-requests`, inherited by nested documents).
     pub upgrade_insecure_requests: bool,
@@ -50,6 +58,10 @@ pub struct Client {
     /// NB: [`Client::new`] says so for `https` only. By the text a page on `http://localhost` could
     /// reach no other plain `http` host, which no browser enforces.
     pub prohibits_mixed_security_contexts: bool,
+    /// Whether the settings object is a
+    /// [secure context](https://html.spec.whatwg.org/multipage/webappapis.html#secure-context): whether
+    /// the top-level document's URL is potentially trustworthy.
+    pub is_secure_context: bool,
     /// [Has cross-site ancestor](https://html.spec.whatwg.org/multipage/webappapis.html#has-cross-site-ancestor).
     pub has_cross_site_ancestor: bool,
     /// Whether the user agent is configured to
@@ -77,6 +89,7 @@ impl Client {
     #[must_use]
     pub fn new(url: Url, nonce: u128) -> Self {
         let origin = Origin::of(&url, nonce);
+        let is_secure_context = is_potentially_trustworthy(&url);
         Self {
             api_base_url: url.clone(),
             creation_url: url,
@@ -87,8 +100,10 @@ impl Client {
             referrer_policy: ReferrerPolicy::default(),
             csp_list: CspList::new(&origin),
             embedder_policy: EmbedderPolicy::default(),
+            address_space: None,
             upgrade_insecure_requests: false,
             prohibits_mixed_security_contexts: origin.is_https(),
+            is_secure_context,
             has_cross_site_ancestor: false,
             cookies_disabled: false,
             origin,

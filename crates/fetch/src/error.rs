@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::AddressSpace;
+
 /// What `sendBeacon()` throws: a JavaScript `TypeError` with this message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -64,9 +66,21 @@ pub enum NetworkError {
     /// A proxy asks for authentication (407), and nobody can be prompted.
     #[error("the proxy asks for authentication")]
     ProxyAuthentication,
+    /// There is no way through a proxy: it refused, or nobody could say which one to use.
+    #[error("no connection through the proxy: {0}")]
+    Proxy(String),
     /// A rule about the request's mode.
     #[error("the request's mode forbids it: {0}")]
     Mode(&'static str),
+    /// [Local Network Access](https://wicg.github.io/local-network-access/): the server's address is less
+    /// public than the client's, and there is no permission to go there.
+    #[error("a {client} page may not reach a {target} address")]
+    LocalNetworkAccess {
+        /// The client's address space.
+        client: AddressSpace,
+        /// The server's.
+        target: AddressSpace,
+    },
     /// A `BlobSource` could not be read, or gave another number of bytes than it had promised.
     #[error("the body could not be read: {0}")]
     Body(String),

@@ -6,6 +6,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Instant, SystemTime},
 };
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use url::Url;
 
-use crate::{Client, NetworkError, PartitionKey, Request, ResponseType};
+use crate::{AddressSpace, Client, NetworkError, PartitionKey, Request, ResponseType};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -59,6 +60,8 @@ pub trait Network: Send + Sync {
     /// * writes the header list as it is, adding only what HTTP/1.1 framing needs (`Host`,
     ///   `Connection`), and never follows redirects, stores cookies or decodes content;
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
+    /// * makes the [Local Network Access check](crate::local_network_access_check) for the client of
+    ///   the request and the address of its connection;
     /// * sends a request at most once, unless no byte of it can have been acted on.
     ///
     /// Dropping the future, or the response's body before its end, abandons the request; the
@@ -85,6 +88,8 @@ pub struct NetworkRequest {
     pub body: Bytes,
     /// Which connections it may use.
     pub connection: ConnectionKey,
+    /// The client of the request; `None` for a request of the engine's own, such as a navigation.
+    pub client: Option<Arc<Client>>,
     /// Whether it needs a connection of its own making: the last one was to the wrong server (421).
     pub force_new_connection: bool,
 }
@@ -235,6 +240,25 @@ pub trait AuthenticationEntries: Send + Sync {
 impl AuthenticationEntries for () {
     fn authorization(&self, _: &Url, _: &Client) -> Answer<Option<HeaderValue>> {
         Answer::Ready(None)
+    }
+}
+
+/// [Local Network Access](https://wicg.github.io/local-network-access/): who may reach an address that
+/// is less public than the one they came from. A user's permission, or an administrator's.
+///
+/// A service of the [`Network`], which knows the addresses.
+pub trait LocalNetworkAccess: Send + Sync {
+    /// Whether `client` may reach `url` at an address in the address space `target`, which is less public
+    /// than the client's own. The client is a secure context; nobody else is asked for.
+    ///
+    /// Called for every such request: whoever asks a user remembers the answer.
+    fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool>;
+}
+
+/// The default: nobody.
+impl LocalNetworkAccess for () {
+    fn permits(&self, _: &Client, _: &Url, _: AddressSpace) -> Answer<bool> {
+        Answer::Ready(false)
     }
 }
 

@@ -35,6 +35,7 @@ pub use self::{
     policy::{
         csp::{CspDisposition, CspList, CspViolation},
         hsts::MemoryHstsStore,
+        local_network_access::{AddressSpace, local_network_access_check},
         referrer::ReferrerPolicy,
         secure_contexts::is_potentially_trustworthy,
     },

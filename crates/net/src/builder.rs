@@ -1,19 +1,30 @@
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
+use rustls::crypto::{CryptoProvider, ring};
 use rustls_pki_types::CertificateDer;
+use sendbeacon_fetch::{AddressSpace, host::LocalNetworkAccess};
 
 use crate::{
     HyperNetwork,
+    address_space::{AddressSpaces, AddressesError},
     connect::Connector,
     pool::Pool,
-    tls::{RootCertificateError, Tls, parse_root_certificates},
+    proxy::{Proxies, ProxyAuthorizations},
+    resolve::{Names, Resolver},
+    tls::{RootCertificateError, Tls, TlsSettings, parse_root_certificates},
 };
 
 /// Settings of a [`HyperNetwork`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HyperNetworkBuilder {
+    crypto_provider: Arc<CryptoProvider>,
+    platform_roots: bool,
     root_certificates: Vec<CertificateDer<'static>>,
     host_map: HashMap<Box<str>, IpAddr>,
+    resolver: Arc<dyn Resolver>,
+    proxies: Arc<dyn Proxies>,
+    address_spaces: AddressSpaces,
+    local_network_access: Arc<dyn LocalNetworkAccess>,
     connect_timeout: Duration,
     response_head_timeout: Duration,
     idle_timeout: Duration,
@@ -23,8 +34,14 @@ pub struct HyperNetworkBuilder {
 impl Default for HyperNetworkBuilder {
     fn default() -> Self {
         Self {
+            crypto_provider: Arc::new(ring::default_provider()),
+            platform_roots: true,
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
+            resolver: Arc::new(()),
+            proxies: Arc::new(()),
+            address_spaces: AddressSpaces::default(),
+            local_network_access: Arc::new(()),
             connect_timeout: Duration::from_secs(30),
             response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),
@@ -34,7 +51,25 @@ impl Default for HyperNetworkBuilder {
 }
 
 impl HyperNetworkBuilder {
-    /// Trusts the certificates in `pem` beside those the platform trusts.
+    /// The cryptography that TLS is made with: cipher suites, key exchange, signatures. That of
+    /// `ring` unless set. Nothing is taken from, or installed as, the process's default provider.
+    ///
+    /// One without TLS 1.2 and 1.3 fails every `https` request.
+    #[must_use]
+    pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.crypto_provider = provider;
+        self
+    }
+
+    /// Whether what the platform trusts is trusted, as it is unless set. Without it only the
+    /// certificates added here are, and revocation is not looked up.
+    #[must_use]
+    pub fn platform_roots(mut self, trusted: bool) -> Self {
+        self.platform_roots = trusted;
+        self
+    }
+
+    /// Trusts the certificates in `pem`, beside those the platform trusts.
     ///
     /// Fails when `pem` has no certificate, or one that cannot be a root.
     pub fn add_root_certificates_pem(mut self, pem: &[u8]) -> Result<Self, RootCertificateError> {
@@ -49,6 +84,45 @@ impl HyperNetworkBuilder {
     #[must_use]
     pub fn host_map(mut self, host: &str, address: IpAddr) -> Self {
         self.host_map.insert(host.to_ascii_lowercase().into(), address);
+        self
+    }
+
+    /// Whoever knows the addresses of host names. The system's resolver unless set.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// Whoever knows which proxies to use. None are used unless set;
+    /// [`ProxyRules::from_environment`](crate::ProxyRules::from_environment) are those of the
+    /// environment.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Arc<dyn Proxies>) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Takes `addresses` to be in the address space `space`, whatever
+    /// [the standard's table](https://wicg.github.io/local-network-access/#non-public-ip-address-blocks)
+    /// says: an address (`2001:db8::1`), a range (`10.0.0.0/8`), or an address and port
+    /// (`127.0.0.1:8080`, for tests). Of two that have the same address the later one counts.
+    ///
+    /// Fails when `addresses` is none of them.
+    pub fn address_space(
+        mut self,
+        addresses: &str,
+        space: AddressSpace,
+    ) -> Result<Self, AddressesError> {
+        self.address_spaces.add(addresses, space)?;
+        Ok(self)
+    }
+
+    /// Whoever permits a client whose address space is known to reach a less public one. Nobody
+    /// unless set. How long they take to answer is no part of the connect timeout.
+    #[must_use]
+    pub fn local_network_access(mut self, permission: Arc<dyn LocalNetworkAccess>) -> Self {
+        self.local_network_access = permission;
         self
     }
 
@@ -93,12 +167,25 @@ impl HyperNetworkBuilder {
     pub fn build(self) -> HyperNetwork {
         HyperNetwork {
             connector: Connector {
-                host_map: self.host_map,
+                names: Names::new(self.host_map, self.resolver),
+                address_spaces: self.address_spaces,
+                authorizations: ProxyAuthorizations::new(self.proxies),
                 timeout: self.connect_timeout,
-                tls: Tls::new(self.root_certificates),
+                tls: Tls::new(TlsSettings {
+                    provider: self.crypto_provider,
+                    platform_roots: self.platform_roots,
+                    extra_roots: self.root_certificates,
+                }),
             },
             pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle_per_key)),
+            local_network_access: self.local_network_access,
             response_head_timeout: self.response_head_timeout,
         }
+    }
+}
+
+impl fmt::Debug for HyperNetworkBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperNetworkBuilder").finish_non_exhaustive()
     }
 }

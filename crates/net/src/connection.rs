@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use sendbeacon_fetch::NetworkError;
+use sendbeacon_fetch::{AddressSpace, NetworkError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
@@ -20,17 +20,22 @@ const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 ///
 /// A request's head must fit, the longest URL included. Its body is then taken behind it at once,
 /// so a connection whose response has been read is ready for the next request at once.
-const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
+pub(crate) const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
 
 /// An open HTTP/1.1 connection. Dropping it closes it, whatever is still under way.
 pub(crate) struct Connection {
     pub(crate) sender: SendRequest<Full<Bytes>>,
+    /// Where its other end is, if that is known.
+    pub(crate) address_space: Option<AddressSpace>,
     /// The task that owns the socket.
     task: AbortHandle,
 }
 
 impl Connection {
-    pub(crate) async fn open<S>(stream: S) -> Result<Self, NetworkError>
+    pub(crate) async fn open<S>(
+        stream: S,
+        address_space: Option<AddressSpace>,
+    ) -> Result<Self, NetworkError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -45,7 +50,7 @@ impl Connection {
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();
-        Ok(Self { sender, task })
+        Ok(Self { sender, address_space, task })
     }
 }
 

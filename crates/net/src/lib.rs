@@ -28,25 +28,48 @@
 //!
 //! A fetch is to be polled within a tokio runtime that has I/O and time enabled; outside of one,
 //! tokio panics. Every connection is a task spawned on the runtime that polls the fetch which opens
-//! it, and later fetches use that connection from wherever they are polled: let the runtime live
-//! as long as the network. Host names are looked up, and the platform's root certificates are read,
-//! on the runtime's blocking threads. Idle connections need no timer: the pool looks at their age
-//! when it is next used.
+//! it, and later fetches use that connection from wherever they are polled: let the runtime live as
+//! long as the network. Host names are looked up (unless by a [`Resolver`] of the embedder's), and
+//! the platform's root certificates are read, on the runtime's blocking threads. Idle connections
+//! need no timer: the pool looks at their age when it is next used.
+//!
+//! # Which way it goes
+//!
+//! Straight to the server, unless [`Proxies`] say otherwise; the environment's proxies are used if
+//! they are asked for:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use sendbeacon_net::{HyperNetwork, ProxyRules};
+//!
+//! let proxies = Arc::new(ProxyRules::from_environment());
+//! let network = HyperNetwork::builder().proxies(proxies).build();
+//! ```
+//!
+//! Where the request has a client whose address space is known, the
+//! [Local Network Access check](sendbeacon_fetch::local_network_access_check) is made before
+//! connecting, and for each later request on the connection.
 //!
 //! # At most once
 //!
 //! A request is written again only when its connection turned out to be closed before any byte of
-//! it was written. A connection lost later is an error, whether or not the server has acted on
-//! the request.
+//! it was written, or when a proxy answered 407 instead of passing it on. A connection lost later
+//! is an error, whether or not the server has acted on the request.
 
+mod address_space;
 mod body;
 mod builder;
 mod connect;
 mod connection;
+mod name_cache;
 mod pool;
+mod proxy;
 mod request;
 mod resolve;
+mod route;
 mod tls;
+mod tunnel;
 
 use std::{error::Error, fmt, iter, sync::Arc, time::Duration};
 
@@ -56,18 +79,25 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
-    host::{BoxFuture, Network, NetworkRequest, NetworkResponse, ResponseBody},
+    host::{BoxFuture, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
 use tokio::time::timeout;
 
 use self::{
+    address_space::AccessCheck,
     body::Body,
     connect::Connector,
     connection::Connection,
     pool::{Lease, Pool, PoolKey},
     request::wire_request,
 };
-pub use self::{builder::HyperNetworkBuilder, tls::RootCertificateError};
+pub use self::{
+    address_space::AddressesError,
+    builder::HyperNetworkBuilder,
+    proxy::{Proxies, Proxy, ProxyError, ProxyRules, Route},
+    resolve::{Resolved, Resolver},
+    tls::RootCertificateError,
+};
 
 /// How often a request is given to a connection before we stop believing that the server keeps one
 /// open.
@@ -79,6 +109,7 @@ const MAX_CONNECTIONS_PER_REQUEST: usize = 3;
 pub struct HyperNetwork {
     connector: Connector,
     pool: Arc<Pool>,
+    local_network_access: Arc<dyn LocalNetworkAccess>,
     response_head_timeout: Duration,
 }
 
@@ -89,17 +120,28 @@ impl HyperNetwork {
         HyperNetworkBuilder::default()
     }
 
-    async fn fetch(&self, request: NetworkRequest) -> Result<NetworkResponse, NetworkError> {
-        let key = PoolKey::of(&request)?;
+    async fn fetch(
+        &self,
+        request: NetworkRequest,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Result<NetworkResponse, NetworkError> {
+        let key = PoolKey::of(&request, proxy)?;
+        let check = AccessCheck::of(&request, &*self.local_network_access);
         let force_new_connection = request.force_new_connection;
-        let mut unsent = wire_request(request)?;
+        let mut unsent = wire_request(request, key.is_to_proxy())?;
         let mut idle = if force_new_connection { None } else { self.pool.take(&key).await };
+        // Whoever the connection was made for may go where this client may not.
+        let target = idle.as_ref().and_then(|connection| connection.address_space);
+        if let (Some(check), Some(target)) = (&check, target) {
+            check.check(target).await?;
+        }
         for _ in 0..MAX_CONNECTIONS_PER_REQUEST {
             // Where one idle connection was dead its siblings probably are: only the first try
             // uses one.
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connector.connect(&key).await?,
+                // Seldom, and most of what a fetch would have to have room for.
+                None => Box::pin(self.connector.connect(&key, check.as_ref())).await?,
             };
             let answer = connection.sender.try_send_request(unsent);
             let after = self.response_head_timeout;
@@ -149,10 +191,11 @@ impl Network for HyperNetwork {
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        Box::pin(self.fetch(request))
+        Box::pin(self.fetch_on_any_route(request))
     }
 
     fn network_changed(&self) {
+        self.connector.names.forget();
         self.pool.clear();
     }
 }
@@ -197,14 +240,15 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"once"),
             connection: ConnectionKey { partition, credentials: false },
+            client: None,
             force_new_connection: false,
         };
         let network = HyperNetwork::builder().build();
 
         let (client_end, server_end) = tokio::io::duplex(1024);
-        let mut connection = Connection::open(client_end).await.unwrap();
+        let mut connection = Connection::open(client_end, None).await.unwrap();
         connection.sender.ready().await.unwrap();
-        let key = PoolKey::of(&request).unwrap();
+        let key = PoolKey::of(&request, None).unwrap();
         Lease::new(&network.pool, key.clone(), connection, &HeaderMap::new()).give_back();
         drop(server_end);
         // Nothing else runs on this thread before the pool is asked.

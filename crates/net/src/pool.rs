@@ -15,23 +15,31 @@ use sendbeacon_fetch::{
 };
 use url::Host;
 
-use crate::connection::Connection;
+use crate::{
+    connection::Connection,
+    proxy::{Proxy, ProxyProtocol},
+};
 
 /// How many connections are kept idle in all.
 const MAX_IDLE: usize = 256;
 
 /// What two requests must share to share a connection: the standard's network partition key,
-/// credentials flag and origin.
+/// credentials flag and origin, and the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PoolKey {
     pub(crate) connection: ConnectionKey,
     pub(crate) tls: bool,
     pub(crate) host: Host,
     pub(crate) port: u16,
+    /// `None`: straight to the origin.
+    pub(crate) proxy: Option<Arc<Proxy>>,
 }
 
 impl PoolKey {
-    pub(crate) fn of(request: &NetworkRequest) -> Result<Self, NetworkError> {
+    pub(crate) fn of(
+        request: &NetworkRequest,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Result<Self, NetworkError> {
         let url = &request.url;
         match (url.scheme(), url.host(), url.port_or_known_default()) {
             (scheme @ ("http" | "https"), Some(host), Some(port)) => Ok(Self {
@@ -39,11 +47,18 @@ impl PoolKey {
                 tls: scheme == "https",
                 host: host.to_owned(),
                 port,
+                proxy,
             }),
             (scheme, ..) => Err(NetworkError::Unsendable(format!(
                 "its scheme is {scheme:?}, and only http and https have connections"
             ))),
         }
+    }
+
+    /// Whether the other end of the connection is a proxy that takes requests for any origin.
+    pub(crate) fn is_to_proxy(&self) -> bool {
+        let proxy = self.proxy.as_ref();
+        !self.tls && proxy.is_some_and(|it| matches!(it.protocol, ProxyProtocol::Http { .. }))
     }
 }
 

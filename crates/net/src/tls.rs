@@ -3,12 +3,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::CryptoProvider,
+};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 use sendbeacon_fetch::{NetworkError, host::ConnectionKey};
 use thiserror::Error;
-use tokio::{net::TcpStream, sync::OnceCell};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::OnceCell,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Host;
 
@@ -23,29 +30,40 @@ const MAX_SESSIONS: usize = 32;
 /// TLS, with sessions as partitioned as connections are: a session ticket, too, tells a server that
 /// it has seen somebody before.
 pub(crate) struct Tls {
-    extra_roots: Vec<CertificateDer<'static>>,
+    settings: TlsSettings,
     /// What all partitions share; made for the first connection.
     base: OnceCell<ClientConfig>,
     /// The partition used last is at the back.
     partitions: Mutex<VecDeque<(ConnectionKey, Arc<ClientConfig>)>>,
 }
 
+/// Whom to trust, and with what.
+#[derive(Clone)]
+pub(crate) struct TlsSettings {
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) platform_roots: bool,
+    pub(crate) extra_roots: Vec<CertificateDer<'static>>,
+}
+
 impl Tls {
-    pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>) -> Self {
-        Self { extra_roots, base: OnceCell::new(), partitions: Mutex::default() }
+    pub(crate) fn new(settings: TlsSettings) -> Self {
+        Self { settings, base: OnceCell::new(), partitions: Mutex::default() }
     }
 
-    pub(crate) async fn handshake(
+    pub(crate) async fn handshake<S>(
         &self,
         key: &PoolKey,
-        tcp: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, NetworkError> {
+        stream: S,
+    ) -> Result<TlsStream<S>, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let failure = |reason| NetworkError::Tls(format!("{key}: {reason}"));
-        let base = self.base.get_or_try_init(|| client_config(self.extra_roots.clone())).await;
+        let base = self.base.get_or_try_init(|| client_config(self.settings.clone())).await;
         let base = base.map_err(failure)?;
         let name = server_name(&key.host).map_err(failure)?;
         TlsConnector::from(self.partition(&key.connection, base))
-            .connect(name, tcp)
+            .connect(name, stream)
             .await
             .map_err(|error| failure(describe(&error)))
     }
@@ -68,15 +86,15 @@ impl Tls {
 }
 
 /// The configuration without a session store. Early data stays off: a server may act on it twice.
-async fn client_config(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
+async fn client_config(settings: TlsSettings) -> Result<ClientConfig, String> {
     // Reading the platform's roots is file I/O on some platforms.
     let config = tokio::task::spawn_blocking(|| {
-        let provider = Arc::new(ring::default_provider());
-        let verifier = Verifier::new_with_extra_roots(extra_roots, provider.clone())?;
+        let provider = settings.provider.clone();
+        let verifier = verifier(settings)?;
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous() // The name of every way to set a verifier. This one verifies.
-            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
@@ -87,6 +105,19 @@ async fn client_config(extra_roots: Vec<CertificateDer<'static>>) -> Result<Clie
         Ok(Err(error)) => Err(format!("no certificate can be verified: {error}")),
         Err(error) => Err(format!("the root certificates were not loaded: {error}")),
     }
+}
+
+fn verifier(settings: TlsSettings) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    let TlsSettings { provider, platform_roots, extra_roots } = settings;
+    if platform_roots {
+        return Ok(Arc::new(Verifier::new_with_extra_roots(extra_roots, provider)?));
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in extra_roots {
+        roots.add(certificate)?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    Ok(verifier.map_err(|error| rustls::Error::General(error.to_string()))?)
 }
 
 fn server_name(host: &Host) -> Result<ServerName<'static>, String> {
@@ -145,6 +176,11 @@ mod tests {
 
     use super::*;
 
+    fn settings() -> TlsSettings {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        TlsSettings { provider, platform_roots: true, extra_roots: Vec::new() }
+    }
+
     fn key(site: u128, credentials: bool) -> ConnectionKey {
         let partition = PartitionKey { top_level_site: Site::Opaque(site), second_key: None };
         ConnectionKey { partition, credentials }
@@ -152,8 +188,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_partition_keeps_its_sessions_and_shares_them_with_no_other() {
-        let tls = Tls::new(Vec::new());
-        let base = client_config(Vec::new()).await.unwrap();
+        let tls = Tls::new(settings());
+        let base = client_config(settings()).await.unwrap();
         let config = tls.partition(&key(1, true), &base);
         assert!(Arc::ptr_eq(&config, &tls.partition(&key(1, true), &base)));
         assert!(!Arc::ptr_eq(&config, &tls.partition(&key(1, false), &base)));
@@ -162,8 +198,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_partition_unused_for_longest_is_forgotten() {
-        let tls = Tls::new(Vec::new());
-        let base = client_config(Vec::new()).await.unwrap();
+        let tls = Tls::new(settings());
+        let base = client_config(settings()).await.unwrap();
         let first = tls.partition(&key(0, true), &base);
         let second = tls.partition(&key(1, true), &base);
         for site in 2..=u128::try_from(MAX_PARTITIONS).unwrap() {

@@ -68,12 +68,12 @@ mod user_agent;
 #[cfg(feature = "cookies")]
 pub use sendbeacon_cookies as cookie_jar;
 pub use sendbeacon_fetch::{
-    AbandonReason, Blob, BlobSource, Body, BodyInit, CacheMode, Client, CorsFailure,
+    AbandonReason, AddressSpace, Blob, BlobSource, Body, BodyInit, CacheMode, Client, CorsFailure,
     CredentialsMode, CspDisposition, CspList, CspViolation, EmbedderPolicy, Extracted,
     FormDataEntry, FormDataValue, Inflight, InitiatorType, KeepaliveLimits, MemoryHstsStore, Mode,
     NetworkError, Origin, PartitionKey, PreflightFailure, RedirectFailure, RedirectMode, Referrer,
     ReferrerPolicy, Request, Response, ResponseType, Site, TimeoutKind, TypeError,
-    fetch::Observation, host, is_potentially_trustworthy,
+    fetch::Observation, host, is_potentially_trustworthy, local_network_access_check,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;

@@ -41,6 +41,7 @@ pub(super) async fn http_network_fetch(
             partition: request.client.network_partition_key.clone(),
             credentials: include_credentials,
         },
+        client: Some(request.client.clone()),
         force_new_connection,
     });
     let response = response.await?;

@@ -3,6 +3,7 @@
 pub(crate) mod bad_port;
 pub(crate) mod csp;
 pub(crate) mod hsts;
+pub(crate) mod local_network_access;
 pub(crate) mod mixed_content;
 pub(crate) mod referrer;
 pub(crate) mod secure_contexts;

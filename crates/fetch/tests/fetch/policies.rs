@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sendbeacon_fetch::{
-    CspDisposition, CspList, CspViolation, EmbedderPolicy, NetworkError, Origin, fetch::Observation,
+    AddressSpace, CspDisposition, CspList, CspViolation, EmbedderPolicy, NetworkError, Origin,
+    fetch::Observation,
 };
 use sendbeacon_testkit::network::respond;
 
@@ -184,4 +185,15 @@ fn an_embedder_policy_wants_a_word_and_may_take_credentials_away() {
     assert!(!page.last().connection.credentials);
     assert!(page.beacon("/same-origin", None).is_ok());
     assert!(page.last().connection.credentials);
+}
+
+#[test]
+fn network_knows_the_clients_address_space_at_every_hop_and_preflight() {
+    let mut page = Page::new(PAGE, redirects(307, "/to-b", "https://b.test/x"));
+    page.client.address_space = Some(AddressSpace::Local);
+    page.json("/to-b").unwrap();
+    let sent = page.network.sent();
+    let spaces: Vec<_> =
+        sent.into_iter().map(|request| request.client.unwrap().address_space).collect();
+    assert_eq!(spaces, [Some(AddressSpace::Local); 3], "{:?}", page.log());
 }

@@ -2,7 +2,11 @@
 
 mod failures;
 mod hostile;
+mod local_network_access;
+mod names;
+mod proxies;
 mod reuse;
 mod support;
 mod tls;
+mod tunnels;
 mod wire;

@@ -1,12 +1,16 @@
-use std::{future::poll_fn, net::Ipv4Addr};
+use std::{
+    future::poll_fn,
+    io,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_LENGTH};
 use sendbeacon_fetch::{
     NetworkError, PartitionKey, Site,
-    host::{ConnectionKey, Network, NetworkRequest, NetworkResponse, ResponseBody},
+    host::{Answer, ConnectionKey, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
-use sendbeacon_net::{HyperNetwork, HyperNetworkBuilder};
+use sendbeacon_net::{HyperNetwork, HyperNetworkBuilder, Resolved, Resolver};
 use url::Url;
 
 /// `a.test` and `b.test` are this machine, as the certificate of the recording server has it.
@@ -30,6 +34,7 @@ pub(crate) fn post(url: &str, body: &'static str) -> NetworkRequest {
         headers: HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(body.len()))]),
         body: Bytes::from_static(body.as_bytes()),
         connection: connection_key(0, true),
+        client: None,
         force_new_connection: false,
     }
 }
@@ -50,4 +55,13 @@ pub(crate) async fn read(mut body: ResponseBody) -> Result<Vec<u8>, NetworkError
         bytes.extend(chunk?);
     }
     Ok(bytes)
+}
+
+/// A resolver for which every name has these addresses.
+pub(crate) struct Everything(pub(crate) Vec<IpAddr>);
+
+impl Resolver for Everything {
+    fn resolve(&self, _: &str, _: &PartitionKey) -> Answer<io::Result<Resolved>> {
+        Answer::Ready(Ok(Resolved { addresses: self.0.clone(), lifetime: None }))
+    }
 }

@@ -1,11 +1,18 @@
-use std::net::Ipv4Addr;
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, ring};
 use sendbeacon_fetch::NetworkError;
 use sendbeacon_net::HyperNetworkBuilder;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-use crate::support::{builder, post, send};
+use crate::support::{builder, connection_key, post, send};
 
 fn trusting(server: &RecordingServer) -> HyperNetworkBuilder {
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
@@ -61,4 +68,74 @@ async fn server_without_tls_is_a_tls_error() {
         tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     });
     assert!(matches!(answer, Err(NetworkError::Tls(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn only_the_given_roots_are_trusted_where_the_platforms_are_not() {
+    let server = RecordingServer::start_tls(|_| Behavior::status(204)).await;
+    let other = RecordingServer::start_tls(|_| Behavior::status(204)).await;
+    let network = trusting(&server).platform_roots(false).build();
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])));
+    let error = send(&network, post(&other.url("/"), "x")).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Tls(_)), "{error:?}");
+    assert_eq!(other.requests(), []);
+
+    let network = builder().platform_roots(false).build();
+    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+    let NetworkError::Tls(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("no certificate can be verified"), "{text}");
+}
+
+#[tokio::test]
+async fn session_is_resumed_within_a_partition_and_never_across() {
+    let server = RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await;
+    // Every request makes a connection of its own.
+    let network = trusting(&server).max_idle_per_key(0).build();
+    let mut resumed = Vec::new();
+    for (connection, (partition, credentials, host, is_resumed)) in [
+        (0, true, "a.test", false),
+        (0, true, "a.test", true),
+        (1, true, "a.test", false),
+        (0, false, "a.test", false),
+        (0, true, "b.test", false),
+        (1, true, "a.test", true),
+        (0, false, "a.test", true),
+        (0, true, "b.test", true),
+        (0, true, "a.test", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut request = post(&format!("https://{host}:{}/", server.port()), "x");
+        request.connection = connection_key(partition, credentials);
+        send(&network, request).await.unwrap();
+        resumed.extend(is_resumed.then_some(connection));
+        assert_eq!(server.resumed(), resumed, "{host} in {partition}, credentials {credentials}");
+    }
+}
+
+#[tokio::test]
+async fn cryptography_is_the_given_providers() {
+    /// ring's, counted.
+    #[derive(Debug)]
+    struct Counting(AtomicUsize, &'static dyn SecureRandom);
+    impl SecureRandom for Counting {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            self.1.fill(bytes)
+        }
+    }
+    let server = RecordingServer::start_tls(|_| Behavior::status(204)).await;
+    let ring = ring::default_provider();
+    let random: &Counting = Box::leak(Box::new(Counting(AtomicUsize::new(0), ring.secure_random)));
+    let provider = Arc::new(CryptoProvider { secure_random: random, ..ring });
+    let network = trusting(&server).crypto_provider(provider).build();
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])));
+    assert!(random.0.load(Ordering::Relaxed) > 0);
+
+    let nothing = CryptoProvider { cipher_suites: Vec::new(), ..ring::default_provider() };
+    let network = trusting(&server).crypto_provider(Arc::new(nothing)).build();
+    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Tls(_)), "{error:?}");
+    assert_eq!(server.connections(), 2);
 }

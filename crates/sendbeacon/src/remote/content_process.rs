@@ -15,7 +15,7 @@ use std::{
 
 use http::HeaderValue;
 use sendbeacon_fetch::{
-    Body, Client, Ledger, Origin, PartitionKey, Referrer, Site,
+    AddressSpace, Body, Client, Ledger, Origin, PartitionKey, Referrer, Site,
     beacon::{Beacon, url_length},
 };
 use thiserror::Error;
@@ -52,6 +52,8 @@ pub struct Pin {
     pub origin: Option<Origin>,
     /// The network partition key of its documents.
     pub network_partition_key: PartitionKey,
+    /// The address space that its documents came from; `None` if that is not known.
+    pub address_space: Option<AddressSpace>,
     /// The embedder's identifier of the webview it belongs to, whatever its clients say.
     pub webview_id: u64,
 }
@@ -65,6 +67,7 @@ impl Pin {
             site: Site::of(&client.origin),
             origin: None,
             network_partition_key: client.network_partition_key.clone(),
+            address_space: client.address_space,
             webview_id: client.webview_id,
         }
     }
@@ -89,6 +92,7 @@ impl Pin {
             return Err(ChannelError::Pin("creation URL"));
         }
         client.has_cross_site_ancestor |= self.site != self.network_partition_key.top_level_site;
+        client.address_space = self.address_space;
         client.webview_id = self.webview_id;
         Ok(client)
     }

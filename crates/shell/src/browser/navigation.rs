@@ -141,6 +141,7 @@ fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
             partition: PartitionKey { top_level_site: Site::of(&origin), second_key: None },
             credentials: true,
         },
+        client: None,
         force_new_connection: false,
     }
 }

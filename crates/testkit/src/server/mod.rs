@@ -36,6 +36,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::HandshakeKind;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -64,6 +65,7 @@ pub struct RecordingServer {
 struct Log {
     requests: Vec<RecordedRequest>,
     accepted: usize,
+    resumed: Vec<usize>,
     closed: usize,
 }
 
@@ -157,6 +159,13 @@ impl RecordingServer {
         self.log.borrow().accepted
     }
 
+    /// The connections, counted from 0 in the order in which they were accepted, whose TLS
+    /// handshake resumed the session of an earlier one.
+    #[must_use]
+    pub fn resumed(&self) -> Vec<usize> {
+        self.log.borrow().resumed.clone()
+    }
+
     /// Waits until `n` requests were recorded, and returns all there are.
     ///
     /// # Panics
@@ -180,7 +189,7 @@ impl RecordingServer {
     async fn until(&self, condition: impl FnMut(&Log) -> bool, what: &str) {
         let mut log = self.log.subscribe();
         if timeout(PATIENCE, log.wait_for(condition)).await.is_err() {
-            let Log { requests, accepted, closed } = &*self.log.borrow();
+            let Log { requests, accepted, closed, .. } = &*self.log.borrow();
             panic!(
                 "waited {PATIENCE:?} for {what}, and there are {} requests on {accepted} \
                  connections, {closed} of them closed",
@@ -230,6 +239,9 @@ async fn connection(
 ) -> io::Result<()> {
     if let Some(acceptor) = acceptor {
         let mut tls = acceptor.accept(tcp).await?;
+        if tls.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+            log.send_modify(|log| log.resumed.push(id));
+        }
         let end = serve(&mut tls, id, handler, log).await?;
         end.apply(tls.get_ref().0)
     } else {

@@ -1,0 +1,289 @@
+use std::{
+    collections::VecDeque,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::{FutureExt, Shared};
+use sendbeacon_fetch::{PartitionKey, host::BoxFuture};
+use tokio::time::Instant;
+
+use crate::resolve::Resolver;
+
+/// How long addresses are used again for where the resolver does not say. Systems' resolvers do
+/// not; they keep answers themselves for as long as DNS allows. A minute spares them a burst's
+/// questions, is what browsers take, and lets a server move.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// How many partitions' names are remembered.
+const MAX_PARTITIONS: usize = 64;
+
+/// How many names are remembered in each partition. The bound is the partition's own: were it
+/// shared, one site could see another's names by what they displace.
+const MAX_NAMES: usize = 64;
+
+/// The answers of a [`Resolver`], as partitioned as connections are: how fast a name resolves tells
+/// whether somebody has asked for it before. Failures are not remembered.
+pub(crate) struct NameCache {
+    resolver: Arc<dyn Resolver>,
+    /// The partition used last is at the back, and so is each partition's name used last.
+    partitions: Mutex<VecDeque<(PartitionKey, Names)>>,
+}
+
+type Names = VecDeque<(Box<str>, Lookup)>;
+
+/// A question that is still to be answered, or its answer.
+type Lookup = Shared<BoxFuture<'static, Result<Addresses, Arc<str>>>>;
+
+#[derive(Clone)]
+struct Addresses {
+    addresses: Arc<[IpAddr]>,
+    /// `None`: never, as far as the clock can say.
+    expires: Option<Instant>,
+}
+
+impl NameCache {
+    pub(crate) fn new(resolver: Arc<dyn Resolver>) -> Self {
+        Self { resolver, partitions: Mutex::default() }
+    }
+
+    /// The addresses of `name`, or why there are none. Whoever asks the same while the resolver has
+    /// not answered yet shares the answer.
+    pub(crate) async fn resolve(
+        &self,
+        name: &str,
+        partition: &PartitionKey,
+    ) -> Result<Arc<[IpAddr]>, Arc<str>> {
+        self.lookup(name, partition).await.map(|known| known.addresses)
+    }
+
+    pub(crate) fn clear(&self) {
+        // Dropped after the lock is gone.
+        let forgotten =
+            std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(forgotten);
+    }
+
+    fn lookup(&self, name: &str, partition: &PartitionKey) -> Lookup {
+        // Whatever panicked, the queue still holds names with their look-ups.
+        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = partitions.iter().rposition(|(other, _)| other == partition);
+        let (partition, mut names) = known
+            .and_then(|at| partitions.remove(at))
+            .unwrap_or_else(|| (partition.clone(), Names::new()));
+        let now = Instant::now();
+        names.retain(|(_, lookup)| is_of_use(lookup, now));
+        let known = names.iter().rposition(|(other, _)| **other == *name);
+        let (name, lookup) = known
+            .and_then(|at| names.remove(at))
+            .unwrap_or_else(|| (name.into(), self.ask(name.into(), partition.clone())));
+        if names.len() >= MAX_NAMES {
+            names.pop_front();
+        }
+        names.push_back((name, lookup.clone()));
+        if partitions.len() >= MAX_PARTITIONS {
+            partitions.pop_front();
+        }
+        partitions.push_back((partition, names));
+        lookup
+    }
+
+    fn ask(&self, name: String, partition: PartitionKey) -> Lookup {
+        let resolver = self.resolver.clone();
+        let answer = async move {
+            let found = resolver.resolve(&name, &partition).get().await;
+            let found = found.map_err(|error| error.to_string())?;
+            if found.addresses.is_empty() {
+                return Err("it has no addresses".into());
+            }
+            let expires = Instant::now().checked_add(found.lifetime.unwrap_or(LIFETIME));
+            Ok(Addresses { addresses: found.addresses.into(), expires })
+        };
+        // A panic would be every later asker's as well.
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let answer = answer.map(|answer| answer.unwrap_or(Err("the resolver panicked".into())));
+        answer.boxed().shared()
+    }
+}
+
+/// Whether the look-up may answer somebody else. A question that nobody waits for any more is not
+/// under way: a future of which nobody polls a clone.
+fn is_of_use(lookup: &Lookup, now: Instant) -> bool {
+    match lookup.peek() {
+        None => lookup.strong_count().is_some_and(|count| count > 1),
+        Some(Ok(known)) => known.expires.is_none_or(|expires| now < expires),
+        Some(Err(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        net::Ipv4Addr,
+        sync::atomic::{AtomicU8, Ordering},
+    };
+
+    use sendbeacon_fetch::{Site, host::Answer};
+    use tokio::{sync::Notify, time::advance};
+
+    use super::*;
+    use crate::resolve::Resolved;
+
+    /// Gives 10.0.0.n to the n-th question, when it is let.
+    #[derive(Default)]
+    struct Counting {
+        asked: AtomicU8,
+        lifetime: Option<Duration>,
+        gate: Option<Arc<Notify>>,
+    }
+
+    impl Resolver for Counting {
+        fn resolve(&self, name: &str, _: &PartitionKey) -> Answer<io::Result<Resolved>> {
+            let n = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+            match name {
+                "nx.test" => return Answer::Ready(Err(io::Error::other("no such name"))),
+                "empty.test" => {
+                    return Answer::Ready(Ok(Resolved { addresses: Vec::new(), lifetime: None }));
+                }
+                "panic.test" => panic!("a resolver's own fault"),
+                _ => {}
+            }
+            let addresses = vec![Ipv4Addr::new(10, 0, 0, n).into()];
+            let resolved = Ok(Resolved { addresses, lifetime: self.lifetime });
+            match self.gate.clone() {
+                None => Answer::Ready(resolved),
+                Some(gate) => Answer::Later(Box::pin(async move {
+                    gate.notified().await;
+                    resolved
+                })),
+            }
+        }
+    }
+
+    fn partition(site: u128) -> PartitionKey {
+        PartitionKey { top_level_site: Site::Opaque(site), second_key: None }
+    }
+
+    fn cache(resolver: Counting) -> (NameCache, Arc<Counting>) {
+        let resolver = Arc::new(resolver);
+        (NameCache::new(resolver.clone()), resolver)
+    }
+
+    /// Which question's answer it is.
+    async fn answer_of(cache: &NameCache, name: &str, site: u128) -> Result<u8, String> {
+        let addresses = cache.resolve(name, &partition(site)).await;
+        let addresses = addresses.map_err(|reason| reason.to_string())?;
+        let [IpAddr::V4(ip)] = *addresses else { panic!("{addresses:?}") };
+        Ok(ip.octets()[3])
+    }
+
+    #[tokio::test]
+    async fn answer_is_remembered_in_its_partition_and_in_no_other() {
+        let (cache, _) = cache(Counting::default());
+        for (name, site, answer) in [
+            ("a.test", 1, 1),
+            ("a.test", 1, 1),
+            ("a.test", 2, 2),
+            ("b.test", 1, 3),
+            ("a.test", 1, 1),
+        ] {
+            assert_eq!(answer_of(&cache, name, site).await, Ok(answer), "{name} in {site}");
+        }
+        cache.clear();
+        assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_is_forgotten_after_a_minute_or_the_lifetime_its_resolver_gives() {
+        for (lifetime, seconds) in
+            [(None, 60), (Some(Duration::from_secs(5)), 5), (Some(Duration::from_secs(600)), 600)]
+        {
+            let (cache, _) = cache(Counting { lifetime, ..Counting::default() });
+            assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(1));
+            advance(Duration::from_secs(seconds - 1)).await;
+            assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(1), "{lifetime:?}");
+            advance(Duration::from_secs(1)).await;
+            assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(2), "{lifetime:?}");
+        }
+        let (cache, _) = cache(Counting { lifetime: Some(Duration::MAX), ..Counting::default() });
+        assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(1));
+        advance(Duration::from_secs(1_000_000)).await;
+        assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn questions_at_the_same_time_share_one_look_up_within_a_partition() {
+        let gate = Arc::new(Notify::new());
+        let (cache, resolver) = cache(Counting { gate: Some(gate.clone()), ..Counting::default() });
+        let (first, second, other, ()) = tokio::join!(
+            answer_of(&cache, "a.test", 1),
+            answer_of(&cache, "a.test", 1),
+            answer_of(&cache, "a.test", 2),
+            async {
+                assert_eq!(resolver.asked.load(Ordering::Relaxed), 2);
+                gate.notify_waiters();
+            }
+        );
+        assert_eq!([first, second, other], [Ok(1), Ok(1), Ok(2)]);
+    }
+
+    #[tokio::test]
+    async fn question_goes_on_for_the_others_when_one_asker_goes() {
+        let gate = Arc::new(Notify::new());
+        let (cache, _) = cache(Counting { gate: Some(gate.clone()), ..Counting::default() });
+        let first = cache.lookup("a.test", &partition(1));
+        let second = cache.lookup("a.test", &partition(1));
+        assert!(first.clone().now_or_never().is_none());
+        drop(first);
+        gate.notify_one();
+        assert!(second.await.is_ok());
+        assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn question_that_everybody_gave_up_is_asked_again() {
+        let gate = Arc::new(Notify::new());
+        let (cache, _) = cache(Counting { gate: Some(gate.clone()), ..Counting::default() });
+        assert!(answer_of(&cache, "a.test", 1).now_or_never().is_none());
+        gate.notify_one();
+        assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn failure_has_its_reason_and_is_not_remembered() {
+        let (cache, resolver) = cache(Counting::default());
+        for (name, reason) in [
+            ("nx.test", "no such name"),
+            ("empty.test", "it has no addresses"),
+            ("panic.test", "the resolver panicked"),
+        ] {
+            for _ in 0..2 {
+                assert_eq!(answer_of(&cache, name, 1).await, Err(reason.to_owned()));
+            }
+        }
+        assert_eq!(resolver.asked.load(Ordering::Relaxed), 6);
+        assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn one_partition_can_displace_neither_its_latest_names_nor_anybody_elses() {
+        let (cache, _) = cache(Counting::default());
+        assert_eq!(answer_of(&cache, "other.test", 0).await, Ok(1));
+        assert_eq!(answer_of(&cache, "first.test", 1).await, Ok(2));
+        for n in 0..MAX_NAMES {
+            answer_of(&cache, &format!("{n}.test"), 1).await.unwrap();
+        }
+        assert_eq!(answer_of(&cache, "1.test", 1).await, Ok(4));
+        assert_eq!(answer_of(&cache, "other.test", 0).await, Ok(1));
+        assert_eq!(answer_of(&cache, "first.test", 1).await, Ok(67));
+        for site in 2..u128::try_from(MAX_PARTITIONS).unwrap() + 2 {
+            answer_of(&cache, "a.test", site).await.unwrap();
+        }
+        let partitions = cache.partitions.lock().unwrap();
+        assert_eq!(partitions.len(), MAX_PARTITIONS);
+        assert!(partitions.iter().all(|(_, names)| names.len() <= MAX_NAMES));
+    }
+}

@@ -1,0 +1,167 @@
+use std::{
+    io,
+    net::{Ipv6Addr, TcpListener},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sendbeacon_fetch::{
+    AddressSpace::{self, Local, Loopback, Public},
+    Client, NetworkError,
+    host::{Answer, LocalNetworkAccess, NetworkRequest},
+};
+use sendbeacon_net::HyperNetwork;
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::support::{Everything, builder, post, send};
+
+/// A request of `page`, which came from an address in `space`.
+fn request_of(page: &str, space: Option<AddressSpace>, url: &str) -> NetworkRequest {
+    let mut client = Client::new(Url::parse(page).unwrap(), 1);
+    client.address_space = space;
+    NetworkRequest { client: Some(Arc::new(client)), ..post(url, "x") }
+}
+
+/// Permits what it is told to, when it is let, and remembers what it was asked.
+struct Permission {
+    permits: bool,
+    gate: Arc<Notify>,
+    asked: Mutex<Vec<(String, String, AddressSpace)>>,
+}
+
+impl Permission {
+    fn new(permits: bool) -> Arc<Self> {
+        let gate = Arc::new(Notify::new());
+        Arc::new(Self { permits, gate, asked: Mutex::default() })
+    }
+}
+
+impl LocalNetworkAccess for Permission {
+    fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool> {
+        let asked = (client.origin.to_string(), url.to_string(), target);
+        self.asked.lock().unwrap().push(asked);
+        let (permits, gate) = (self.permits, self.gate.clone());
+        Answer::Later(Box::pin(async move {
+            gate.notified().await;
+            permits
+        }))
+    }
+}
+
+const PAGE: &str = "https://page.test/";
+
+#[tokio::test]
+async fn less_public_address_is_refused_before_connecting() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    for target in [Loopback, Local, Public] {
+        let network = builder().address_space(&server.addr().to_string(), target).unwrap().build();
+        for client in [Loopback, Local, Public] {
+            let answer = send(&network, request_of(PAGE, Some(client), &server.url("/"))).await;
+            let expected = if target < client {
+                Err(NetworkError::LocalNetworkAccess { client, target })
+            } else {
+                Ok((204, vec![]))
+            };
+            assert_eq!(answer, expected, "{client} to {target}");
+        }
+    }
+    // Where it was refused nobody has connected: the others kept their connection.
+    assert_eq!(server.requests().len(), 6);
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_refused_where_the_clients_space_is_unknown_or_there_is_no_client() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().build();
+    send(&network, request_of(PAGE, None, &server.url("/"))).await.unwrap();
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+}
+
+#[tokio::test]
+async fn same_trustworthy_origin_is_never_refused() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().build();
+    // http on a loopback address is trustworthy, http on a name is not.
+    for (host, is_trustworthy) in [("127.0.0.1", true), ("localhost", true), ("a.test", false)] {
+        let url = format!("http://{host}:{}/", server.port());
+        let answer = send(&network, request_of(&url, Some(Public), &url)).await;
+        assert_eq!(answer.is_ok(), is_trustworthy, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn connection_made_for_one_client_is_not_used_for_another_that_may_not_go_there() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().build();
+    send(&network, request_of(PAGE, Some(Loopback), &server.url("/"))).await.unwrap();
+    let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
+    let answer = send(&network, request_of(PAGE, Some(Public), &server.url("/"))).await;
+    assert_eq!(answer, Err(refused));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let permission = Permission::new(true);
+    let network = builder()
+        .local_network_access(permission.clone())
+        .connect_timeout(Duration::from_secs(1))
+        .build();
+    let request = request_of(PAGE, Some(Public), &server.url("/"));
+    tokio::time::pause();
+    let (answer, ()) = tokio::join!(send(&network, request.clone()), async {
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(server.connections(), 0);
+        permission.gate.notify_one();
+        tokio::time::resume();
+    });
+    assert_eq!(answer, Ok((204, vec![])));
+
+    // It is asked for the next request, too, though the connection is there.
+    permission.gate.notify_one();
+    send(&network, request).await.unwrap();
+    assert_eq!(server.connections(), 1);
+    let asked = ("https://page.test".to_owned(), server.url("/"), Loopback);
+    assert_eq!(*permission.asked.lock().unwrap(), [asked.clone(), asked]);
+}
+
+#[tokio::test]
+async fn refused_permission_is_the_same_error() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let permission = Permission::new(false);
+    permission.gate.notify_one();
+    let network = builder().local_network_access(permission).build();
+    let answer = send(&network, request_of(PAGE, Some(Local), &server.url("/"))).await;
+    let refused = NetworkError::LocalNetworkAccess { client: Local, target: Loopback };
+    assert_eq!(answer, Err(refused));
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn permission_is_not_asked_for_a_client_that_is_no_secure_context() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let permission = Permission::new(true);
+    let network = builder().local_network_access(permission.clone()).build();
+    let page = "http://page.test/";
+    let answer = send(&network, request_of(page, Some(Public), &server.url("/"))).await;
+    let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
+    assert_eq!(answer, Err(refused));
+    assert_eq!(*permission.asked.lock().unwrap(), []);
+}
+
+#[tokio::test]
+async fn only_those_addresses_of_a_name_are_used_that_pass() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let first = TcpListener::bind((Ipv6Addr::LOCALHOST, server.port())).unwrap();
+    first.set_nonblocking(true).unwrap();
+    let resolver = Arc::new(Everything(vec![Ipv6Addr::LOCALHOST.into(), server.addr().ip()]));
+    let network = HyperNetwork::builder().resolver(resolver).address_space("127.0.0.1", Public);
+    let network = network.unwrap().build();
+    let url = format!("http://a.test:{}/", server.port());
+    assert_eq!(send(&network, request_of(PAGE, Some(Public), &url)).await, Ok((204, vec![])));
+    assert_eq!(first.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}

@@ -1,0 +1,404 @@
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use http::HeaderValue;
+use sendbeacon_fetch::{
+    AddressSpace, Client, NetworkError, PartitionKey,
+    host::{Answer, NetworkRequest},
+};
+use sendbeacon_net::{HyperNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use tokio::net::TcpSocket;
+use url::Url;
+
+use crate::{
+    support::{builder, connection_key, post, send},
+    tunnels::TunnelProxy,
+};
+
+/// Gives the same routes for every URL, and these values of `Proxy-Authorization` one after
+/// another.
+#[derive(Default)]
+struct Scripted {
+    routes: Vec<Route>,
+    values: Mutex<Vec<&'static str>>,
+    challenges: Mutex<Vec<HeaderValue>>,
+}
+
+impl Proxies for Scripted {
+    fn routes(&self, _: &Url, _: &PartitionKey) -> Answer<io::Result<Vec<Route>>> {
+        let routes = self.routes.clone();
+        Answer::Later(Box::pin(async { Ok(routes) }))
+    }
+
+    fn authenticate(&self, _: &Proxy, challenges: &[HeaderValue]) -> Answer<Option<HeaderValue>> {
+        self.challenges.lock().unwrap().extend_from_slice(challenges);
+        let mut values = self.values.lock().unwrap();
+        let value = (!values.is_empty()).then(|| HeaderValue::from_static(values.remove(0)));
+        Answer::Later(Box::pin(async { value }))
+    }
+}
+
+fn scripted(routes: &[&str], values: &[&'static str]) -> Arc<Scripted> {
+    let route = |text: &&str| match *text {
+        "direct" => Route::Direct,
+        proxy => Route::Proxy(proxy.parse().unwrap()),
+    };
+    let routes = routes.iter().map(route).collect();
+    Arc::new(Scripted { routes, values: Mutex::new(values.to_vec()), ..Scripted::default() })
+}
+
+fn through(routes: &[&str]) -> HyperNetworkBuilder {
+    builder().proxies(scripted(routes, &[]))
+}
+
+async fn tls_server() -> RecordingServer {
+    RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await
+}
+
+fn trusting(server: &RecordingServer, proxies: Arc<dyn Proxies>) -> HyperNetworkBuilder {
+    builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap().proxies(proxies)
+}
+
+/// 407 unless the request has this `Proxy-Authorization`.
+fn wants(value: &'static str) -> impl Fn(&RecordedRequest) -> Behavior {
+    move |request| match request.header("proxy-authorization") {
+        Some(given) if given == value => Behavior::status(204),
+        _ => Behavior::with_headers(407, &[("Proxy-Authenticate", "Basic realm=\"p\"")]),
+    }
+}
+
+const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
+const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+fn refusing() -> (TcpSocket, String) {
+    // A socket that does not listen keeps the port from everybody else.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    (socket, url)
+}
+
+#[tokio::test]
+async fn http_proxy_gets_absolute_targets_and_resolves_the_names() {
+    let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = through(&[&format!("http://u%40:p@{}", proxy.addr())]).build();
+    let url = "http://me:secret@nowhere.invalid:8080/path?query#fragment";
+    assert_eq!(send(&network, post(url, "hello")).await, OK);
+    let request = &proxy.requests()[0];
+    assert_eq!(request.target, "http://nowhere.invalid:8080/path?query");
+    assert_eq!(request.header("host"), Some("nowhere.invalid:8080"));
+    assert_eq!(request.header("proxy-authorization"), Some("Basic dUA6cA=="));
+    assert_eq!(request.body, b"hello");
+}
+
+#[tokio::test]
+async fn connection_is_shared_by_neither_proxies_nor_their_users_nor_origins() {
+    struct ByPath(String);
+    impl Proxies for ByPath {
+        fn routes(&self, url: &Url, _: &PartitionKey) -> Answer<io::Result<Vec<Route>>> {
+            let proxy = |user| Route::Proxy(format!("http://{user}{}", self.0).parse().unwrap());
+            Answer::Ready(Ok(match url.path() {
+                "/direct" => Vec::new(),
+                "/proxy" => vec![proxy("")],
+                _ => vec![proxy("user@")],
+            }))
+        }
+    }
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().proxies(Arc::new(ByPath(server.addr().to_string()))).build();
+    for (origin, path, connection) in [
+        ("a.test", "/direct", 0),
+        ("a.test", "/proxy", 1),
+        ("a.test", "/user", 2),
+        ("b.test", "/proxy", 3),
+        ("a.test", "/direct", 0),
+        ("a.test", "/proxy", 1),
+        ("a.test", "/user", 2),
+    ] {
+        let url = format!("http://{origin}:{}{path}", server.port());
+        assert_eq!(send(&network, post(&url, "x")).await, OK);
+        let last = server.requests().pop().unwrap();
+        assert_eq!(last.connection, connection, "{url}");
+        assert_eq!(last.target == path, path == "/direct", "{}", last.target);
+    }
+}
+
+#[tokio::test]
+async fn https_goes_through_a_tunnel_that_is_reused() {
+    let server = tls_server().await;
+    let proxy = TunnelProxy::http(server.addr(), |_| ESTABLISHED).await;
+    let proxies = scripted(&[&proxy.url("http")], &[]);
+    let network = trusting(&server, proxies).build();
+    for _ in 0..3 {
+        let answer = send(&network, post("https://a.test/x", "hello")).await;
+        assert_eq!(answer, Ok((200, b"ok".to_vec())));
+    }
+    let request = &server.requests()[2];
+    assert_eq!((&*request.target, &*request.body), ("/x", &b"hello"[..]));
+    let asked = "CONNECT a.test:443 HTTP/1.1\r\nhost: a.test:443\r\n\r\n";
+    assert_eq!(proxy.asked(), [asked]);
+}
+
+#[tokio::test]
+async fn tunnel_is_to_the_certificates_owner() {
+    let server = tls_server().await;
+    let proxy = TunnelProxy::http(server.addr(), |_| ESTABLISHED).await;
+    let network = trusting(&server, scripted(&[&proxy.url("http")], &[])).build();
+    let error = send(&network, post("https://c.test/", "x")).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Tls(_)), "{error:?}");
+    assert_eq!(server.requests(), []);
+}
+
+#[tokio::test]
+async fn refused_tunnel_is_a_proxy_error_and_the_next_route_is_not_tried() {
+    let server = tls_server().await;
+    for answer in [
+        |_: &str| "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
+        |_: &str| "HTTP/1.1 502 Bad Gateway\r\n\r\n",
+        |_: &str| "SSH-2.0-OpenSSH_9.6\r\n",
+        |_: &str| "",
+    ] {
+        let proxy = TunnelProxy::http(server.addr(), answer).await;
+        let proxies = scripted(&[&proxy.url("http"), "direct"], &[]);
+        let network = trusting(&server, proxies).build();
+        let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+        let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
+        assert!(text.starts_with(&proxy.url("http")), "{text}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn socks5_proxy_gets_the_name_and_the_credentials() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let proxy = TunnelProxy::socks5(server.addr(), 0).await;
+    let with_user = proxy.url("socks5").replace("://", "://us%65r:pass@");
+    for (proxy, host) in [
+        (proxy.url("socks5"), "nowhere.invalid:81"),
+        (proxy.url("socks5h"), "127.0.0.2"),
+        (with_user, "nowhere.invalid"),
+    ] {
+        let url = format!("http://{host}/path");
+        assert_eq!(send(&through(&[&proxy]).build(), post(&url, "x")).await, OK);
+        let last = server.requests().pop().unwrap();
+        assert_eq!((&*last.target, last.header("host")), ("/path", Some(host)));
+    }
+    let asked = ["nowhere.invalid:81", "127.0.0.2:80", "user:pass@nowhere.invalid:80"];
+    assert_eq!(proxy.asked(), asked);
+}
+
+#[tokio::test]
+async fn https_goes_through_socks5_as_well() {
+    let server = tls_server().await;
+    let proxy = TunnelProxy::socks5(server.addr(), 0).await;
+    let network = trusting(&server, scripted(&[&proxy.url("socks5")], &[])).build();
+    let answer = send(&network, post("https://a.test/", "x")).await;
+    assert_eq!(answer, Ok((200, b"ok".to_vec())));
+    assert_eq!(proxy.asked(), ["a.test:443"]);
+}
+
+#[tokio::test]
+async fn refusal_of_a_socks5_proxy_is_a_proxy_error_and_the_next_route_is_not_tried() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let url = format!("http://a.test:{}/", server.port());
+    let proxy = TunnelProxy::socks5(server.addr(), 5).await;
+    let network = through(&[&proxy.url("socks5"), "direct"]).build();
+    let error = send(&network, post(&url, "x")).await.unwrap_err();
+    let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
+    assert!(text.starts_with(&proxy.url("socks5")), "{text}");
+    assert_eq!(proxy.asked().len(), 1);
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn next_route_is_tried_when_a_proxy_cannot_be_reached() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let (_socket, dead) = refusing();
+    let url = format!("http://a.test:{}/", server.port());
+    let last = format!("http://{}", server.addr());
+    let network = through(&[&dead, "http://nx.invalid", "direct", &last]).build();
+    assert_eq!(send(&network, post(&url, "x")).await, OK);
+    assert_eq!(server.requests()[0].target, "/");
+
+    let network = through(&[&dead, &last]).build();
+    assert_eq!(send(&network, post(&url, "x")).await, OK);
+    assert_eq!(server.requests()[1].target, url);
+
+    let error = send(&through(&[&dead]).build(), post(&url, "x")).await.unwrap_err();
+    let NetworkError::Connect(text) = &error else { panic!("{error:?}") };
+    assert!(text.starts_with(&dead), "{text}");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn request_that_a_server_may_have_acted_on_is_not_sent_on_another_route() {
+    let server = RecordingServer::start(|_| Behavior::Close).await;
+    let proxy = format!("http://{}", server.addr());
+    let url = format!("http://a.test:{}/", server.port());
+    let error = send(&through(&[&proxy, "direct"]).build(), post(&url, "x")).await.unwrap_err();
+    assert!(matches!(error, NetworkError::Protocol(_)), "{error:?}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn embedder_who_knows_no_route_fails_the_request() {
+    struct Lost;
+    impl Proxies for Lost {
+        fn routes(&self, _: &Url, _: &PartitionKey) -> Answer<io::Result<Vec<Route>>> {
+            Answer::Ready(Err(io::Error::other("the script has an error")))
+        }
+    }
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().proxies(Arc::new(Lost)).build();
+    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+    assert_eq!(error, NetworkError::Proxy("the script has an error".to_owned()));
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn http_proxy_is_told_who_asks_and_then_without_being_asked() {
+    let proxy = RecordingServer::start(wants("Basic good")).await;
+    let url = format!("http://{}", proxy.addr());
+    let proxies = scripted(&[&url], &["Basic bad", "Basic good", "Basic unused"]);
+    let network = builder().proxies(proxies.clone()).build();
+    for partition in [0, 0, 1] {
+        let mut request = post("http://a.test/", "hello");
+        request.connection = connection_key(partition, true);
+        assert_eq!(send(&network, request).await, OK);
+    }
+    let given: Vec<_> = proxy
+        .requests()
+        .iter()
+        .map(|request| request.header("proxy-authorization").map(str::to_owned))
+        .collect();
+    let good = Some("Basic good".to_owned());
+    let bad = Some("Basic bad".to_owned());
+    assert_eq!(given, [None, bad, good.clone(), good.clone(), good]);
+    assert!(proxy.requests().iter().all(|request| request.body == b"hello"));
+    assert_eq!(*proxies.challenges.lock().unwrap(), ["Basic realm=\"p\""; 2]);
+}
+
+#[tokio::test]
+async fn http_proxy_that_nobody_can_satisfy_is_a_proxy_authentication_error() {
+    let proxy = RecordingServer::start(wants("Basic good")).await;
+    let url = format!("http://{}", proxy.addr());
+    for (values, requests) in [(&[][..], 1), (&["Basic a"; 9][..], 5)] {
+        let network = builder().proxies(scripted(&[&url, "direct"], values)).build();
+        let answer = send(&network, post("http://a.test/", "x")).await;
+        assert_eq!(answer, Err(NetworkError::ProxyAuthentication));
+        assert_eq!(proxy.requests().len(), requests, "one, and then one and three more");
+    }
+}
+
+#[tokio::test]
+async fn server_that_is_no_proxy_learns_no_proxy_authorization() {
+    let server = RecordingServer::start(|_| Behavior::status(407)).await;
+    let proxies = scripted(&["direct"], &["Basic good"]);
+    let network = builder().proxies(proxies.clone()).build();
+    // It is Fetch that makes an error of it.
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((407, vec![])));
+    assert_eq!(*proxies.challenges.lock().unwrap(), [""; 0]);
+}
+
+const CHALLENGE: &str = "HTTP/1.1 407 Proxy Authentication Required\r\n\
+    Proxy-Authenticate: Basic realm=\"1\"\r\nProxy-Authenticate: Negotiate\r\n\
+    Content-Length: 6\r\n\r\nsorry!";
+
+#[tokio::test]
+async fn tunnel_is_made_once_the_proxy_is_told_who_asks() {
+    let server = tls_server().await;
+    let proxy = TunnelProxy::http(server.addr(), |head| {
+        if head.contains("proxy-authorization: Basic good\r\n") { ESTABLISHED } else { CHALLENGE }
+    })
+    .await;
+    let proxies = scripted(&[&proxy.url("http")], &["Basic bad", "Basic good"]);
+    let network = trusting(&server, proxies.clone()).max_idle_per_key(0).build();
+    for _ in 0..2 {
+        let answer = send(&network, post("https://a.test/", "x")).await;
+        assert_eq!(answer, Ok((200, b"ok".to_vec())));
+    }
+    // None, bad, good; and good without being asked.
+    assert_eq!(proxy.asked().len(), 4);
+    let challenges = ["Basic realm=\"1\"", "Negotiate", "Basic realm=\"1\"", "Negotiate"];
+    assert_eq!(*proxies.challenges.lock().unwrap(), challenges);
+    // What is for the proxy is not for the server.
+    assert!(server.requests().iter().all(|it| it.header("proxy-authorization").is_none()));
+}
+
+#[tokio::test]
+async fn tunnel_that_nobody_can_authenticate_for_is_a_proxy_authentication_error() {
+    let server = tls_server().await;
+    let proxy = TunnelProxy::http(server.addr(), |_| CHALLENGE).await;
+    for (values, asked) in [(&[][..], 1), (&["Basic a"; 9][..], 5)] {
+        let proxies = scripted(&[&proxy.url("http"), "direct"], values);
+        let network = trusting(&server, proxies).build();
+        let answer = send(&network, post(&server.url("/"), "x")).await;
+        assert_eq!(answer, Err(NetworkError::ProxyAuthentication));
+        assert_eq!(proxy.asked().len(), asked);
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn rules_have_a_proxy_for_each_scheme_and_hosts_that_need_none() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
+    let rules = ProxyRules::new(&format!("http://{}", proxy.addr()), "", "a.test, 127.0.0.0/8");
+    let network = builder().host_map("x.a.test", [127, 0, 0, 1].into()).proxies(Arc::new(rules));
+    let network = network.build();
+    for (host, is_proxied) in [
+        ("a.test", false),
+        ("x.a.test", false),
+        ("b.test", true),
+        ("ba.test", true),
+        ("localhost", false),
+        ("x.localhost", false),
+        ("127.0.0.1", false),
+        ("10.0.0.1", true),
+    ] {
+        let url = format!("http://{host}:{}/", server.port());
+        let before = proxy.requests().len();
+        assert_eq!(send(&network, post(&url, "x")).await, OK, "{host}");
+        assert_eq!(proxy.requests().len() > before, is_proxied, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn proxy_that_cannot_be_used_is_an_error_and_not_a_direct_connection() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let url = format!("http://a.test:{}/", server.port());
+    for proxy in ["https://p.test", "socks4://p.test"] {
+        let network = builder().proxies(Arc::new(ProxyRules::new(proxy, "", ""))).build();
+        let error = send(&network, post(&url, "x")).await.unwrap_err();
+        assert!(matches!(error, NetworkError::Proxy(_)), "{error:?}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn page_is_kept_from_less_public_addresses_behind_a_proxy_as_far_as_they_are_known() {
+    let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = through(&[&format!("http://{}", proxy.addr())]).build();
+    let mut client = Client::new(Url::parse("https://page.test/").unwrap(), 1);
+    client.address_space = Some(AddressSpace::Public);
+    let client = Some(Arc::new(client));
+    for (host, target) in [
+        ("10.0.0.1", Some(AddressSpace::Local)),
+        ("[::1]", Some(AddressSpace::Loopback)),
+        ("localhost", Some(AddressSpace::Loopback)),
+        ("8.8.8.8", None),
+        // Where the proxy goes for a name, it does not say.
+        ("router.test", None),
+    ] {
+        let request =
+            NetworkRequest { client: client.clone(), ..post(&format!("http://{host}/"), "x") };
+        let refusal =
+            |target| NetworkError::LocalNetworkAccess { client: AddressSpace::Public, target };
+        let expected = target.map_or(OK, |target| Err(refusal(target)));
+        assert_eq!(send(&network, request).await, expected, "{host}");
+    }
+    assert_eq!(proxy.requests().len(), 2);
+}
