@@ -9,7 +9,13 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use sendbeacon_fetch::{NetworkError, TimeoutKind};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{connection::Connection, pool::PoolKey, resolve::resolve_an_origin, tls::Tls};
+use crate::{
+    connection::{Connection, Http1Connection},
+    http2::Http2Connection,
+    pool::PoolKey,
+    resolve::resolve_an_origin,
+    tls::{HTTP2, Tls},
+};
 
 /// How long an address may take before the next is tried beside it: the "Connection Attempt Delay"
 /// that [RFC 8305, section 5](https://www.rfc-editor.org/rfc/rfc8305#section-5) recommends.
@@ -36,10 +42,14 @@ impl Connector {
         let tcp = connect_to_any(&addresses)
             .await
             .map_err(|error| NetworkError::Connect(format!("{key}: {error}")))?;
-        if key.tls {
-            Connection::open(self.tls.handshake(key, tcp).await?).await
+        if !key.tls {
+            return Http1Connection::open(tcp).await.map(Connection::Http1);
+        }
+        let tls = self.tls.handshake(key, tcp).await?;
+        if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
+            Http2Connection::open(tls).await.map(Connection::Http2)
         } else {
-            Connection::open(tcp).await
+            Http1Connection::open(tls).await.map(Connection::Http1)
         }
     }
 }

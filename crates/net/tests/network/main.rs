@@ -2,6 +2,7 @@
 
 mod failures;
 mod hostile;
+mod http2;
 mod reuse;
 mod support;
 mod tls;

@@ -1,15 +1,10 @@
 use std::net::Ipv4Addr;
 
 use sendbeacon_fetch::NetworkError;
-use sendbeacon_net::HyperNetworkBuilder;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-use crate::support::{builder, post, send};
-
-fn trusting(server: &RecordingServer) -> HyperNetworkBuilder {
-    builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
-}
+use crate::support::{builder, post, send, trusting};
 
 #[tokio::test]
 async fn given_root_is_trusted_for_names_and_addresses() {
@@ -61,4 +56,32 @@ async fn server_without_tls_is_a_tls_error() {
         tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     });
     assert!(matches!(answer, Err(NetworkError::Tls(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn server_without_a_protocol_in_common_is_a_tls_error() {
+    // It says so by an alert.
+    let server = RecordingServer::setup().tls(&["http/1.0"]).start(|_| Behavior::Hang).await;
+    let error = send(&trusting(&server).build(), post(&server.url("/"), "x")).await.unwrap_err();
+    let NetworkError::Tls(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("NoApplicationProtocol"), "{text}");
+    assert_eq!(server.requests(), []);
+}
+
+#[tokio::test]
+async fn server_that_negotiates_no_protocol_is_spoken_to_in_http1() {
+    let server = RecordingServer::setup().tls(&[]).start(|_| Behavior::status(204)).await;
+    let answer = send(&trusting(&server).build(), post(&server.url("/"), "x")).await;
+    assert_eq!(answer, Ok((204, vec![])));
+    assert_eq!(server.requests()[0].version, "HTTP/1.1");
+}
+
+#[tokio::test]
+async fn alert_after_the_handshake_is_a_protocol_error_and_nothing_is_sent_again() {
+    let server =
+        RecordingServer::setup().tls_for_known_clients().start(|_| Behavior::status(204)).await;
+    let error = send(&trusting(&server).build(), post(&server.url("/"), "x")).await.unwrap_err();
+    let NetworkError::Protocol(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("CertificateRequired"), "{text}");
+    assert_eq!(server.connections(), 1);
 }
