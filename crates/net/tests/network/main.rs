@@ -3,6 +3,7 @@
 mod failures;
 mod hostile;
 mod http2;
+mod limits;
 mod reuse;
 mod support;
 mod tls;
