@@ -1,9 +1,13 @@
 //! The network over real sockets, seen from the server's side.
 
+mod early;
 mod failures;
+mod frames;
 mod hostile;
+mod hostile_http2;
 mod http2;
 mod limits;
+mod resend;
 mod reuse;
 mod support;
 mod tls;

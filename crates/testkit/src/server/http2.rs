@@ -87,11 +87,11 @@ async fn answer(
             return std::future::pending().await;
         }
         Behavior::RespondAndReadNoMore(answer) => {
-            send(&mut respond, &answer)?;
+            send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
             return std::future::pending().await;
         }
         Behavior::RespondThenClose(answer) => {
-            send(&mut respond, &answer)?;
+            send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
             script.run(Vec::new(), true).await;
             return std::future::pending().await;
         }
@@ -205,6 +205,19 @@ struct Tap<'a, S> {
     script: Script,
 }
 
+impl<S: AsyncWrite + Unpin> Tap<'_, S> {
+    /// Writes the script, and says whether that was all there will be.
+    fn poll_script(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut scripted = self.script.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !scripted.bytes.is_empty() {
+            let (bytes, _) = scripted.bytes.as_slices();
+            let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+            scripted.bytes.drain(..written);
+        }
+        Poll::Ready(Ok(scripted.closes))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -222,23 +235,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<'_, S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         // What was begun is finished first.
-        ready!(self.as_mut().poll_flush(cx))?;
+        ready!(self.poll_script(cx))?;
         Pin::new(&mut *self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, script } = &mut *self;
-        let mut scripted = script.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !scripted.bytes.is_empty() {
-            let (bytes, _) = scripted.bytes.as_slices();
-            let written = ready!(Pin::new(&mut **stream).poll_write(cx, bytes))?;
-            scripted.bytes.drain(..written);
-        }
-        ready!(Pin::new(&mut **stream).poll_flush(cx))?;
-        if scripted.closes {
-            return Pin::new(&mut **stream).poll_shutdown(cx);
-        }
-        Poll::Ready(Ok(()))
+        let closes = ready!(self.poll_script(cx))?;
+        ready!(Pin::new(&mut *self.stream).poll_flush(cx))?;
+        if closes { Pin::new(&mut *self.stream).poll_shutdown(cx) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

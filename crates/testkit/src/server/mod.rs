@@ -270,6 +270,18 @@ impl RecordingServer {
         self.until(|log| log.closed >= n, &format!("{n} closed connections")).await;
     }
 
+    /// Waits until the body of a request has all of its `length` bytes: the server may have answered
+    /// it earlier.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 10 seconds.
+    pub async fn wait_for_body(&self, index: usize, length: usize) {
+        let is_there =
+            |log: &Log| log.requests.get(index).is_some_and(|request| request.body.len() >= length);
+        self.until(is_there, &format!("{length} bytes of body")).await;
+    }
+
     /// Waits until the client has reset `n` HTTP/2 streams that were to hang, or to go on forever.
     ///
     /// # Panics
