@@ -57,7 +57,7 @@ impl HyperNetworkBuilder {
     }
 
     /// How long name resolution, connecting and the TLS handshake may take together. 30 seconds
-    /// unless set.
+    /// unless set. Requests that wait for the same connection share its failure.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

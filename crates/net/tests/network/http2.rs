@@ -190,6 +190,20 @@ async fn requests_beyond_the_servers_limit_wait_for_a_stream() {
 }
 
 #[tokio::test]
+async fn requests_beyond_a_limit_that_is_not_known_yet_are_sent_again() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .max_streams(2)
+        .start(|_| Behavior::with_body(200, &[], b"ok"))
+        .await;
+    let network = trusting(&server).build();
+    let answers = join_all((0..20).map(|_| send(&network, post(&server.url("/"), "x")))).await;
+    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 20]);
+    // The server has seen nothing of the streams it refused.
+    assert_eq!((server.requests().len(), server.connections()), (20, 1));
+}
+
+#[tokio::test]
 async fn connection_idle_for_too_long_is_closed_and_not_reused() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
     let network = trusting(&server).http2_idle_timeout(Duration::ZERO).build();

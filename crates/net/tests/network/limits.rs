@@ -193,3 +193,66 @@ async fn time_to_connect_does_not_run_while_a_request_waits() {
     );
     assert_eq!([first, second], [OK; 2]);
 }
+
+/// Sends and gives up requests of all kinds, and then sees whether all of `MAX` connections can still
+/// be open at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_is_lost_however_requests_end() {
+    const MAX: usize = 3;
+    let behavior = |request: &RecordedRequest| match request.target.as_bytes()[1] {
+        b'0' => Behavior::Hang,
+        b'1' => Behavior::Reset,
+        b'2' => Behavior::with_headers(204, &[("keep-alive", "timeout=0")]),
+        b'3' => Behavior::with_body(200, &[], &vec![b'x'; 100_000]),
+        _ => Behavior::status(204),
+    };
+    let plain = RecordingServer::start(behavior).await;
+    let secure = RecordingServer::start_http2(behavior).await;
+    let network = trusting(&secure).max_connections_per_key(2).max_connections(MAX).build();
+    let network = Arc::new(network);
+    let tasks = (0..400_usize).map(|i| {
+        let network = network.clone();
+        let url = match i % 4 {
+            0 => secure.url(&format!("/{}", i % 7)),
+            // Nobody has a certificate for this one.
+            1 => format!("https://x.localhost:{}/", secure.port()),
+            2 => format!("http://b.test:{}/{}", plain.port(), i % 7),
+            _ => plain.url(&format!("/{}", i % 7)),
+        };
+        tokio::spawn(async move {
+            let mut request = post(&url, "x");
+            request.force_new_connection = i % 11 == 0;
+            let mut fetch = Box::pin(send(&network, request));
+            for _ in 0..i % 40 {
+                if poll!(&mut fetch).is_ready() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+            // Those that hang are given up, and some of the others.
+            if url.ends_with("/0") || i % 3 == 0 {
+                return;
+            }
+            let _ = fetch.await;
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+
+    let urls = ["127.0.0.1", "a.test", "b.test"]
+        .map(|host| format!("http://{host}:{}/0?last", plain.port()));
+    let all_at_once = async {
+        let mut n = MAX;
+        let is_last = |request: &&RecordedRequest| request.target == "/0?last";
+        while plain.wait_for(n).await.iter().filter(is_last).count() < MAX {
+            n = plain.requests().len() + 1;
+        }
+    };
+    tokio::select! {
+        answers = join_all(urls.iter().map(|url| send(&network, post(url, "x")))) => {
+            panic!("{answers:?}")
+        }
+        () = all_at_once => {}
+    }
+}

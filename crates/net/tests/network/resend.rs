@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sendbeacon_fetch::NetworkError;
+use sendbeacon_net::HyperNetwork;
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::sync::Notify;
 
@@ -23,13 +24,22 @@ const ATTEMPTS: usize = 3;
 async fn send_to(
     first: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
 ) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer) {
+    let (answer, server, _) = send_and_stay(first).await;
+    (answer, server)
+}
+
+/// The same, with the network that still has its connections.
+async fn send_and_stay(
+    first: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
+) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer, HyperNetwork) {
     let server = RecordingServer::start_http2(move |request| match request.index {
         0 => first(request),
         _ => Behavior::status(204),
     })
     .await;
-    let answer = send(&trusting(&server).build(), post(&server.url("/"), "x")).await;
-    (answer, server)
+    let network = trusting(&server).build();
+    let answer = send(&network, post(&server.url("/"), "x")).await;
+    (answer, server, network)
 }
 
 fn assert_protocol<T: std::fmt::Debug>(answer: &Result<T, NetworkError>) {
@@ -136,6 +146,18 @@ async fn goaway_at_or_above_the_stream_lets_it_be_answered() {
         assert_eq!((server.requests().len(), server.connections()), (2, 2));
         server.wait_for_closed(1).await;
     }
+}
+
+#[tokio::test]
+async fn goaway_on_an_idle_connection_closes_it() {
+    let (answer, server, _network) = send_and_stay(|request| {
+        let answer = response(request.stream, END_STREAM, &[(":status", "204")]);
+        Behavior::Frames([answer, goaway(request.stream, NO_ERROR)].concat())
+    })
+    .await;
+    assert_eq!(answer, OK);
+    server.wait_for_closed(1).await;
+    assert_eq!((server.requests().len(), server.connections()), (1, 1));
 }
 
 #[tokio::test]

@@ -192,6 +192,16 @@ async fn connection_is_not_reused_after_the_network_has_changed() {
 }
 
 #[tokio::test]
+async fn connection_in_use_while_the_network_changes_is_closed_after_it() {
+    let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"body")).await;
+    let network = builder().build();
+    let in_use = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
+    network.network_changed();
+    assert_eq!(read(in_use.body).await.unwrap(), b"body");
+    server.wait_for_closed(1).await;
+}
+
+#[tokio::test]
 async fn connection_of_its_own_is_made_for_a_request_that_asks_for_one() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().build();

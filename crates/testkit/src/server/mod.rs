@@ -323,6 +323,8 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((tcp, _)) = listener.accept().await else { return };
+        // An answer of several writes is not to wait for an acknowledgement.
+        let _ = tcp.set_nodelay(true);
         let mut id = 0;
         server.log.send_modify(|log| {
             id = log.accepted;
