@@ -81,6 +81,14 @@ impl Destination {
         has_room && (needs_new || !self.is_awaited && self.current().is_none())
     }
 
+    /// Lets requests wait for the connection that is going to be made, if it may do for all of them
+    /// and nothing else does.
+    pub(crate) fn await_connection(&mut self) -> bool {
+        let begins = !self.speaks_http1 && !self.is_awaited && self.current().is_none();
+        self.is_awaited |= begins;
+        begins
+    }
+
     /// Another share in the HTTP/2 connection, if there is one that takes another request.
     pub(crate) fn share_http2(&mut self) -> Option<Arc<Http2Connection>> {
         let current = self.http2.iter_mut().find(|http2| http2.is_current)?;

@@ -150,7 +150,10 @@ impl HyperNetwork {
                     }
                     lease.retire();
                 }
-                Checkout::Room(room) => return room.fill(self.connector.connect(key).await),
+                Checkout::Room(room) => {
+                    // Boxed: few requests make a connection, and all would have to have room for it.
+                    return room.fill(Box::pin(self.connector.connect(key)).await);
+                }
             }
         }
     }

@@ -186,8 +186,7 @@ impl Pool {
         }
         let destination = state.destination(key);
         destination.busy += 1;
-        let is_awaited = key.tls && !destination.speaks_http1 && !destination.is_awaited;
-        destination.is_awaited |= is_awaited;
+        let is_awaited = key.tls && destination.await_connection();
         Room::new(self, key, network, needs_new, is_awaited)
     }
 
