@@ -57,21 +57,23 @@ pub trait Network: Send + Sync {
     /// Sends `request` and completes with the head of the final (not 1xx) response.
     ///
     /// The implementation
-    /// * writes the header list as it is, adding only what HTTP/1.1 framing needs (`Host`,
-    ///   `Connection`), and never follows redirects, stores cookies or decodes content;
+    /// * writes the header list as it is, except for what is the connection's own (`Host` or
+    ///   `:authority`, `Connection`, `TE` and the like), and never follows redirects, stores cookies
+    ///   or decodes content;
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
     /// * makes the [Local Network Access check](crate::local_network_access_check) for the client of
     ///   the request and the address of its connection;
     /// * sends a request at most once, unless no byte of it can have been acted on.
     ///
-    /// Dropping the future, or the response's body before its end, abandons the request; the
-    /// connection is then not reused.
+    /// Dropping the future, or the response's body before its end, abandons the request: its HTTP/2
+    /// stream is reset, its HTTP/1.1 connection is not reused.
     fn http_network_fetch(
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>>;
 
-    /// The machine's network is another one now: idle connections are of no use any more.
+    /// The machine's network is another one now: no connection made before is of use for further
+    /// requests.
     fn network_changed(&self) {}
 }
 
@@ -82,7 +84,7 @@ pub struct NetworkRequest {
     pub method: Method,
     /// Absolute `http` or `https` URL. Its fragment and credentials are not sent.
     pub url: Url,
-    /// Every header of the request except those of HTTP/1.1 framing.
+    /// Every header of the request except those that are the connection's own.
     pub headers: HeaderMap,
     /// Body, whole; `Content-Length` is already among the headers.
     pub body: Bytes,

@@ -1,31 +1,61 @@
 use std::{
+    convert::Infallible,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
+use h2::RecvStream;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use sendbeacon_fetch::{NetworkError, host::BodyStream};
 
-use crate::{pool::Lease, protocol_error};
+use crate::{
+    http2,
+    lease::{Http1Lease, Http2Lease},
+    protocol_error,
+};
 
-/// A response body, which holds its connection until the end of the body gives it back.
+/// A request body, whole.
+pub(crate) struct RequestBody(pub(crate) Bytes);
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = std::mem::take(&mut self.0);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
+
+/// A response body on HTTP/1.1, which holds its connection until the end of the body gives it back.
 ///
 /// Dropped earlier, it takes the connection with it: what is left of the body would have to be
 /// read before the connection is of use again, and may never come.
-pub(crate) struct Body {
+pub(crate) struct Http1Body {
     incoming: Incoming,
     /// `None` once the body is over.
-    lease: Option<Lease>,
+    lease: Option<Http1Lease>,
 }
 
-impl Body {
-    pub(crate) fn new(incoming: Incoming, lease: Lease) -> Self {
+impl Http1Body {
+    pub(crate) fn new(incoming: Incoming, lease: Http1Lease) -> Self {
         Self { incoming, lease: Some(lease) }
     }
 }
 
-impl BodyStream for Body {
+impl BodyStream for Http1Body {
     fn poll_chunk(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -50,5 +80,39 @@ impl BodyStream for Body {
             }
         }
         Poll::Ready(None)
+    }
+}
+
+/// A response body on HTTP/2. Dropped before its end, it resets its stream and nothing else.
+pub(crate) struct Http2Body {
+    stream: RecvStream,
+    /// `None` once the body is over.
+    lease: Option<Http2Lease>,
+}
+
+impl Http2Body {
+    pub(crate) fn new(stream: RecvStream, lease: Http2Lease) -> Self {
+        Self { stream, lease: Some(lease) }
+    }
+}
+
+impl BodyStream for Http2Body {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        if self.lease.is_none() {
+            return Poll::Ready(None);
+        }
+        // Trailers are not asked for: Fetch has no use for them.
+        let chunk = ready!(self.stream.poll_data(cx)).map(|chunk| {
+            let chunk = chunk?;
+            self.stream.flow_control().release_capacity(chunk.len())?;
+            Ok(chunk)
+        });
+        if !matches!(chunk, Some(Ok(_))) {
+            self.lease = None;
+        }
+        Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| http2::protocol_error(&error))))
     }
 }

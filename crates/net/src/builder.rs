@@ -8,7 +8,7 @@ use crate::{
     HyperNetwork,
     address_space::{AddressSpaces, AddressesError},
     connect::Connector,
-    pool::Pool,
+    pool::{Limits, Pool},
     proxy::{Proxies, ProxyAuthorizations},
     resolve::{Names, Resolver},
     tls::{RootCertificateError, Tls, TlsSettings, parse_root_certificates},
@@ -28,7 +28,9 @@ pub struct HyperNetworkBuilder {
     connect_timeout: Duration,
     response_head_timeout: Duration,
     idle_timeout: Duration,
-    max_idle_per_key: usize,
+    http2_idle_timeout: Duration,
+    max_connections_per_key: usize,
+    max_connections: usize,
 }
 
 impl Default for HyperNetworkBuilder {
@@ -45,7 +47,9 @@ impl Default for HyperNetworkBuilder {
             connect_timeout: Duration::from_secs(30),
             response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),
-            max_idle_per_key: 6,
+            http2_idle_timeout: Duration::from_secs(60),
+            max_connections_per_key: 6,
+            max_connections: 256,
         }
     }
 }
@@ -127,7 +131,7 @@ impl HyperNetworkBuilder {
     }
 
     /// How long name resolution, connecting and the TLS handshake may take together. 30 seconds
-    /// unless set.
+    /// unless set. Requests that wait for the same connection share its failure.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -142,7 +146,8 @@ impl HyperNetworkBuilder {
         self
     }
 
-    /// How long a connection may sit idle and still be reused. 2 seconds unless set.
+    /// How long an HTTP/1.1 connection may sit idle and still be reused. 2 seconds unless set; 0
+    /// turns reuse off.
     ///
     /// A server that says `Keep-Alive: timeout=N` can shorten this, not lengthen it. The longer a
     /// connection has been idle, the likelier the server is closing it just as the next request
@@ -153,11 +158,29 @@ impl HyperNetworkBuilder {
         self
     }
 
-    /// How many idle connections are kept for the same network partition, credentials flag and
-    /// origin. 6 unless set; 0 turns reuse off.
+    /// The same for an HTTP/2 connection. 60 seconds unless set.
+    ///
+    /// A server that closes one says first which requests it has not processed, and those are sent
+    /// again.
     #[must_use]
-    pub fn max_idle_per_key(mut self, max: usize) -> Self {
-        self.max_idle_per_key = max;
+    pub fn http2_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.http2_idle_timeout = timeout;
+        self
+    }
+
+    /// How many connections may be open for the same network partition, credentials flag and
+    /// origin. 6 unless set, and at least 1. Further requests wait for one of them.
+    #[must_use]
+    pub fn max_connections_per_key(mut self, max: usize) -> Self {
+        self.max_connections_per_key = max.max(1);
+        self
+    }
+
+    /// How many connections may be open in all. 256 unless set, and at least 1. For one more, the
+    /// one that has been idle for longest is closed; if none is idle, requests wait.
+    #[must_use]
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.max_connections = max.max(1);
         self
     }
 
@@ -177,7 +200,12 @@ impl HyperNetworkBuilder {
                     extra_roots: self.root_certificates,
                 }),
             },
-            pool: Arc::new(Pool::new(self.idle_timeout, self.max_idle_per_key)),
+            pool: Arc::new(Pool::new(Limits {
+                http1_idle: self.idle_timeout,
+                http2_idle: self.http2_idle_timeout,
+                per_key: self.max_connections_per_key,
+                overall: self.max_connections,
+            })),
             local_network_access: self.local_network_access,
             response_head_timeout: self.response_head_timeout,
         }

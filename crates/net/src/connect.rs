@@ -10,11 +10,12 @@ use tokio::{
 
 use crate::{
     address_space::{AccessCheck, AddressSpaces},
-    connection::Connection,
+    connection::{Connection, Http1Connection},
+    http2::Http2Connection,
     pool::PoolKey,
     proxy::ProxyAuthorizations,
     resolve::Names,
-    tls::Tls,
+    tls::{HTTP2, Tls},
 };
 
 /// How long an address may take before the next is tried beside it: the "Connection Attempt Delay"
@@ -98,10 +99,14 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        if key.tls {
-            Connection::open(self.tls.handshake(key, stream).await?, address_space).await
+        if !key.tls {
+            return Http1Connection::open(stream, address_space).await.map(Connection::Http1);
+        }
+        let tls = self.tls.handshake(key, stream).await?;
+        if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
+            Http2Connection::open(tls, address_space).await.map(Connection::Http2)
         } else {
-            Connection::open(stream, address_space).await
+            Http1Connection::open(tls, address_space).await.map(Connection::Http1)
         }
     }
 }

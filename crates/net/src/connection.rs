@@ -1,5 +1,3 @@
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use sendbeacon_fetch::{AddressSpace, NetworkError};
@@ -8,7 +6,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::protocol_error;
+use crate::{body::RequestBody, http2::Http2Connection, protocol_error};
 
 /// The largest head of a response, in bytes.
 ///
@@ -22,16 +20,22 @@ const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 /// so a connection whose response has been read is ready for the next request at once.
 pub(crate) const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
 
-/// An open HTTP/1.1 connection. Dropping it closes it, whatever is still under way.
-pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<Full<Bytes>>,
+/// An open connection. Dropping it closes it, whatever is still under way.
+pub(crate) enum Connection {
+    Http1(Http1Connection),
+    Http2(Http2Connection),
+}
+
+/// An open HTTP/1.1 connection, for one request at a time.
+pub(crate) struct Http1Connection {
+    pub(crate) sender: SendRequest<RequestBody>,
     /// Where its other end is, if that is known.
     pub(crate) address_space: Option<AddressSpace>,
     /// The task that owns the socket.
     task: AbortHandle,
 }
 
-impl Connection {
+impl Http1Connection {
     pub(crate) async fn open<S>(
         stream: S,
         address_space: Option<AddressSpace>,
@@ -54,7 +58,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for Http1Connection {
     fn drop(&mut self) {
         // Without this hyper would first finish what it has begun: read on, or write on.
         self.task.abort();

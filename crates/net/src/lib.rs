@@ -2,7 +2,7 @@
 //!
 //! [`HyperNetwork`] is everything below
 //! [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch) for an engine without a
-//! network stack of its own: HTTP/1.1, TLS with the platform's roots, and a
+//! network stack of its own: HTTP/1.1 and HTTP/2, TLS with the platform's roots, and a
 //! [connection pool](https://fetch.spec.whatwg.org/#concept-connection-pool) that shares no
 //! connection and no TLS session between network partitions, origins, and requests with and without
 //! credentials.
@@ -29,9 +29,9 @@
 //! A fetch is to be polled within a tokio runtime that has I/O and time enabled; outside of one,
 //! tokio panics. Every connection is a task spawned on the runtime that polls the fetch which opens
 //! it, and later fetches use that connection from wherever they are polled: let the runtime live as
-//! long as the network. Host names are looked up (unless by a [`Resolver`] of the embedder's), and
-//! the platform's root certificates are read, on the runtime's blocking threads. Idle connections
-//! need no timer: the pool looks at their age when it is next used.
+//! long as the network. Requests have no tasks. Host names are looked up (unless by a [`Resolver`] of
+//! the embedder's), and the platform's root certificates are read, on the runtime's blocking threads.
+//! Idle connections need no timer: the pool looks at their age when it is next used.
 //!
 //! # Which way it goes
 //!
@@ -53,15 +53,20 @@
 //!
 //! # At most once
 //!
-//! A request is written again only when its connection turned out to be closed before any byte of
-//! it was written, or when a proxy answered 407 instead of passing it on. A connection lost later
-//! is an error, whether or not the server has acted on the request.
+//! A request is written again only when nobody can have acted on it: its connection turned out to be
+//! closed before any byte of it was written, an HTTP/2 server said that it did not process it
+//! (`REFUSED_STREAM`, or a `GOAWAY` that leaves it out), or a proxy answered 407 instead of passing it
+//! on. That happens a few times at most. A connection lost otherwise is an error, whether or not the
+//! server has acted on the request.
 
 mod address_space;
 mod body;
 mod builder;
 mod connect;
 mod connection;
+mod destination;
+mod http2;
+mod lease;
 mod name_cache;
 mod pool;
 mod proxy;
@@ -74,22 +79,22 @@ mod tunnel;
 use std::{error::Error, fmt, iter, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
+use http::StatusCode;
+use hyper::body::Body as _;
 use sendbeacon_fetch::{
-    NetworkError, TimeoutKind,
+    AddressSpace, NetworkError, TimeoutKind,
     host::{BoxFuture, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
 use tokio::time::timeout;
 
 use self::{
     address_space::AccessCheck,
-    body::Body,
+    body::{Http1Body, Http2Body},
     connect::Connector,
-    connection::Connection,
-    pool::{Lease, Pool, PoolKey},
-    request::wire_request,
+    http2::Failure,
+    lease::{Http1Lease, Http2Lease, Lease, Room},
+    pool::{Checkout, Pool, PoolKey},
+    request::{WireRequest, wire_request},
 };
 pub use self::{
     address_space::AddressesError,
@@ -99,11 +104,10 @@ pub use self::{
     tls::RootCertificateError,
 };
 
-/// How often a request is given to a connection before we stop believing that the server keeps one
-/// open.
-const MAX_CONNECTIONS_PER_REQUEST: usize = 3;
+/// How often a request is given to a connection before we stop believing that one will take it.
+const MAX_ATTEMPTS: usize = 3;
 
-/// [`Network`] over hyper: HTTP/1.1 with a partitioned connection pool.
+/// [`Network`] over hyper: HTTP/1.1 and HTTP/2 with a partitioned connection pool.
 ///
 /// Dropping it closes the idle connections; those in use are closed when they are done.
 pub struct HyperNetwork {
@@ -125,65 +129,167 @@ impl HyperNetwork {
         request: NetworkRequest,
         proxy: Option<Arc<Proxy>>,
     ) -> Result<NetworkResponse, NetworkError> {
-        let key = PoolKey::of(&request, proxy)?;
+        let key = Arc::new(PoolKey::of(&request, proxy)?);
         let check = AccessCheck::of(&request, &*self.local_network_access);
-        let force_new_connection = request.force_new_connection;
+        let needs_new = request.force_new_connection;
         let mut unsent = wire_request(request, key.is_to_proxy())?;
-        let mut idle = if force_new_connection { None } else { self.pool.take(&key).await };
-        // Whoever the connection was made for may go where this client may not.
-        let target = idle.as_ref().and_then(|connection| connection.address_space);
-        if let (Some(check), Some(target)) = (&check, target) {
-            check.check(target).await?;
-        }
-        for _ in 0..MAX_CONNECTIONS_PER_REQUEST {
-            // Where one idle connection was dead its siblings probably are: only the first try
-            // uses one.
-            let mut connection = match idle.take() {
-                Some(connection) => connection,
-                // Seldom, and most of what a fetch would have to have room for.
-                None => Box::pin(self.connector.connect(&key, check.as_ref())).await?,
-            };
-            let answer = connection.sender.try_send_request(unsent);
-            let after = self.response_head_timeout;
-            match timeout(after, answer).await {
-                Err(_) => {
-                    return Err(NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
-                }
-                Ok(Ok(response)) => return self.response(key, connection, response),
-                Ok(Err(mut error)) => match error.take_message() {
-                    // Not a byte of it was written, so it may be sent again.
-                    Some(request) => unsent = request,
-                    None => return Err(protocol_error(&error.into_error())),
+        let mut room = None;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let lease =
+                self.obtain_a_connection(&key, needs_new, room.take(), check.as_ref()).await?;
+            let reason = match lease {
+                Lease::Http1(lease) => match self.fetch_over_http1(lease, unsent).await? {
+                    Attempt::Answered(response) => return Ok(response),
+                    Attempt::Unsent(again) => {
+                        let Unsent { request, lease, reason } = *again;
+                        unsent = request;
+                        // Where one idle connection was dead its siblings probably are.
+                        room = Some(lease.into_room(&self.pool));
+                        reason
+                    }
                 },
+                Lease::Http2(lease) => match self.fetch_over_http2(lease, &unsent).await {
+                    Ok(response) => return Ok(response),
+                    Err(Failure::Final(reason)) => return Err(reason),
+                    Err(Failure::Unprocessed(reason)) => reason,
+                },
+            };
+            if attempts == MAX_ATTEMPTS {
+                return Err(reason);
             }
         }
-        Err(NetworkError::Protocol(format!(
-            "{key} closed {MAX_CONNECTIONS_PER_REQUEST} connections before a request was written"
-        )))
     }
 
-    fn response(
+    /// [Obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain), in the room
+    /// that the request has already, if any.
+    async fn obtain_a_connection(
         &self,
-        key: PoolKey,
-        connection: Connection,
-        response: Response<Incoming>,
-    ) -> Result<NetworkResponse, NetworkError> {
+        key: &Arc<PoolKey>,
+        needs_new: bool,
+        mut room: Option<Room>,
+        check: Option<&AccessCheck<'_>>,
+    ) -> Result<Lease, NetworkError> {
+        loop {
+            let checkout = match room.take() {
+                Some(room) => Checkout::Room(room),
+                None => self.pool.checkout(key, needs_new).await?,
+            };
+            match checkout {
+                Checkout::Open(Lease::Http1(mut lease)) => {
+                    if lease.is_ready().await {
+                        let checked = may_reach(check, lease.connection.address_space).await;
+                        if let Err(refusal) = checked {
+                            lease.give_back();
+                            return Err(refusal);
+                        }
+                        return Ok(Lease::Http1(lease));
+                    }
+                    room = Some(lease.into_room(&self.pool));
+                }
+                Checkout::Open(Lease::Http2(lease)) => {
+                    if lease.connection.is_ready().await {
+                        may_reach(check, lease.connection.address_space).await?;
+                        return Ok(Lease::Http2(lease));
+                    }
+                    lease.retire();
+                }
+                Checkout::Room(room) => {
+                    // Boxed: few requests make a connection, and all would have to have room for it.
+                    return room.fill(Box::pin(self.connector.connect(key, check)).await);
+                }
+            }
+        }
+    }
+
+    async fn fetch_over_http1(
+        &self,
+        mut lease: Http1Lease,
+        request: WireRequest,
+    ) -> Result<Attempt, NetworkError> {
+        let answer = lease.connection.sender.try_send_request(request);
+        let response = match timeout(self.response_head_timeout, answer).await {
+            Err(_) => return Err(self.response_head_timed_out()),
+            Ok(Ok(response)) => response,
+            Ok(Err(mut error)) => {
+                return match error.take_message() {
+                    // Not a byte of it was written.
+                    Some(request) => {
+                        let reason = protocol_error(error.error());
+                        Ok(Attempt::Unsent(Box::new(Unsent { request, lease, reason })))
+                    }
+                    None => Err(protocol_error(error.error())),
+                };
+            }
+        };
         let (head, incoming) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".to_owned()));
         }
-        let lease = Lease::new(&self.pool, key, connection, &head.headers);
+        lease.heed(&head.headers);
         let body: ResponseBody = if incoming.is_end_stream() {
             // Nobody need read an empty body for its connection to be of use again.
             lease.give_back();
             Box::pin(None::<Bytes>)
         } else {
-            Box::pin(Body::new(incoming, lease))
+            Box::pin(Http1Body::new(incoming, lease))
+        };
+        let mut response = NetworkResponse::new(head.status, head.headers, body);
+        response.version = Some(head.version);
+        Ok(Attempt::Answered(response))
+    }
+
+    async fn fetch_over_http2(
+        &self,
+        lease: Http2Lease,
+        request: &WireRequest,
+    ) -> Result<NetworkResponse, Failure> {
+        let answer = lease.connection.send(request)?;
+        let Ok(answer) = timeout(self.response_head_timeout, answer).await else {
+            // Perhaps it is only this request that takes so long. Perhaps the connection is dead,
+            // and others need not find out, too.
+            lease.retire();
+            return Err(Failure::Final(self.response_head_timed_out()));
+        };
+        let (head, stream) = http2::checked(answer)?.into_parts();
+        let body: ResponseBody = if stream.is_end_stream() {
+            Box::pin(None::<Bytes>)
+        } else {
+            Box::pin(Http2Body::new(stream, lease))
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
         Ok(response)
     }
+
+    fn response_head_timed_out(&self) -> NetworkError {
+        NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: self.response_head_timeout }
+    }
+}
+
+/// Checks anew where an open connection goes: whoever it was made for may go where this client may not.
+async fn may_reach(
+    check: Option<&AccessCheck<'_>>,
+    target: Option<AddressSpace>,
+) -> Result<(), NetworkError> {
+    match (check, target) {
+        (Some(check), Some(target)) => check.check(target).await,
+        _ => Ok(()),
+    }
+}
+
+/// What became of a request on an HTTP/1.1 connection.
+enum Attempt {
+    Answered(NetworkResponse),
+    Unsent(Box<Unsent>),
+}
+
+/// A request whose connection was dead already.
+struct Unsent {
+    request: WireRequest,
+    lease: Http1Lease,
+    reason: NetworkError,
 }
 
 impl Network for HyperNetwork {
@@ -196,7 +302,7 @@ impl Network for HyperNetwork {
 
     fn network_changed(&self) {
         self.connector.names.forget();
-        self.pool.clear();
+        self.pool.network_changed();
     }
 }
 
@@ -205,9 +311,6 @@ impl fmt::Debug for HyperNetwork {
         f.debug_struct("HyperNetwork").finish_non_exhaustive()
     }
 }
-
-/// A request as hyper takes it.
-type WireRequest = Request<Full<Bytes>>;
 
 fn protocol_error(error: &hyper::Error) -> NetworkError {
     NetworkError::Protocol(describe(error))
@@ -227,6 +330,7 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::connection::{Connection, Http1Connection};
 
     /// The server's end closes just before the request is written, when the pool has already
     /// found the connection good.
@@ -246,15 +350,24 @@ mod tests {
         let network = HyperNetwork::builder().build();
 
         let (client_end, server_end) = tokio::io::duplex(1024);
-        let mut connection = Connection::open(client_end, None).await.unwrap();
+        let mut connection = Http1Connection::open(client_end, None).await.unwrap();
         connection.sender.ready().await.unwrap();
-        let key = PoolKey::of(&request, None).unwrap();
-        Lease::new(&network.pool, key.clone(), connection, &HeaderMap::new()).give_back();
+        let key = Arc::new(PoolKey::of(&request, None).unwrap());
+        let Ok(Checkout::Room(room)) = network.pool.checkout(&key, false).await else {
+            panic!("there is room");
+        };
+        let Ok(Lease::Http1(lease)) = room.fill(Ok(Connection::Http1(connection))) else {
+            panic!("it is HTTP/1.1");
+        };
+        lease.give_back();
         drop(server_end);
         // Nothing else runs on this thread before the pool is asked.
-        let idle = network.pool.take(&key).await;
-        let idle = idle.expect("a connection that does not know of its end yet");
-        Lease::new(&network.pool, key, idle, &HeaderMap::new()).give_back();
+        let Ok(Checkout::Open(Lease::Http1(mut lease))) = network.pool.checkout(&key, false).await
+        else {
+            panic!("a connection that does not know of its end yet");
+        };
+        assert!(lease.is_ready().await);
+        lease.give_back();
 
         let response = network.http_network_fetch(request).await.unwrap();
         assert_eq!(response.status, 204);

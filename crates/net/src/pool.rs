@@ -1,31 +1,37 @@
-//! The [connection pool](https://fetch.spec.whatwg.org/#concept-connection-pool), as far as its
-//! connections are idle: one in use belongs to whoever uses it.
+//! The [connection pool](https://fetch.spec.whatwg.org/#concept-connection-pool): which connections
+//! there are, and who waits for one.
+//!
+//! One lock holds all of it, for as long as it takes to look something up. A connection in use has a
+//! [lease](crate::lease), which tells the pool when it ends.
 
 use std::{
-    collections::VecDeque,
+    collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName};
 use sendbeacon_fetch::{
     NetworkError,
     host::{ConnectionKey, NetworkRequest},
 };
+use tokio::sync::oneshot;
 use url::Host;
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, Http1Connection},
+    destination::{Destination, Waiter},
+    http2::Http2Connection,
+    lease::{Http1Lease, Http2Lease, Lease, Room},
     proxy::{Proxy, ProxyProtocol},
 };
 
-/// How many connections are kept idle in all.
-const MAX_IDLE: usize = 256;
+/// How often the idle connections are looked at that no request asks for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What two requests must share to share a connection: the standard's network partition key,
 /// credentials flag and origin, and the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PoolKey {
     pub(crate) connection: ConnectionKey,
     pub(crate) tls: bool,
@@ -69,156 +75,303 @@ impl fmt::Display for PoolKey {
     }
 }
 
-/// Idle connections, bounded per key and in all.
-///
-/// There are few, and mostly few keys: one queue, the longest idle at its front, is searched from
-/// its back.
+/// How many connections there may be, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long an HTTP/1.1 connection may be idle.
+    pub(crate) http1_idle: Duration,
+    /// How long an HTTP/2 connection may be idle.
+    pub(crate) http2_idle: Duration,
+    /// How many connections of one key may be open, those being made included.
+    pub(crate) per_key: usize,
+    /// The same of all keys.
+    pub(crate) overall: usize,
+}
+
+/// What a request is given.
+pub(crate) enum Checkout {
+    /// An open connection. It may have been closed without anybody having noticed.
+    Open(Lease),
+    /// Room for a connection that the request has to make.
+    Room(Room),
+}
+
+/// What a request that waits is told.
+pub(crate) type Grant = Result<Checkout, NetworkError>;
+
+/// All connections, and who waits for one.
 pub(crate) struct Pool {
-    idle: Mutex<VecDeque<Idle>>,
-    idle_timeout: Duration,
-    max_idle_per_key: usize,
+    pub(crate) limits: Limits,
+    state: Mutex<State>,
 }
 
-struct Idle {
-    key: PoolKey,
-    connection: Connection,
-    since: Instant,
-    /// How long after `since` it may be reused.
-    reusable_for: Duration,
-}
-
-impl Idle {
-    fn is_reusable(&self, now: Instant) -> bool {
-        !self.connection.sender.is_closed()
-            && now.saturating_duration_since(self.since) < self.reusable_for
-    }
+struct State {
+    /// Those with a connection or with somebody who waits.
+    destinations: HashMap<Arc<PoolKey>, Destination>,
+    /// How many requests wait.
+    waiting: usize,
+    next_ticket: u64,
+    /// How often the machine's network has changed.
+    network: u64,
+    swept: Instant,
 }
 
 impl Pool {
-    pub(crate) fn new(idle_timeout: Duration, max_idle_per_key: usize) -> Self {
-        Self { idle: Mutex::default(), idle_timeout, max_idle_per_key }
+    pub(crate) fn new(limits: Limits) -> Self {
+        let state = State {
+            destinations: HashMap::new(),
+            waiting: 0,
+            next_ticket: 0,
+            network: 0,
+            swept: Instant::now(),
+        };
+        Self { limits, state: Mutex::new(state) }
     }
 
-    /// The idle connection with this key that was used last: the "existing connection" of
-    /// [obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain).
-    pub(crate) async fn take(&self, key: &PoolKey) -> Option<Connection> {
-        loop {
-            let mut connection = self.take_idle(key)?;
-            // The end of a response reaches its reader a moment before hyper is ready for the next
-            // request.
-            if connection.sender.ready().await.is_ok() {
-                return Some(connection);
+    /// [Obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain), or room to
+    /// make one, as soon as there is either. Who has waited longest is served first.
+    pub(crate) async fn checkout(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        needs_new: bool,
+    ) -> Result<Checkout, NetworkError> {
+        let (ticket, grant) = match self.checkout_or_wait(key, needs_new) {
+            Ok(checkout) => return Ok(checkout),
+            Err(waiting) => waiting,
+        };
+        // Dropped before `grant` is: nothing is granted to somebody who has left.
+        let _place = Place { pool: self, key, ticket };
+        // The sender is in the queue until it is used.
+        grant.await.unwrap_or_else(|_| Err(NetworkError::Connect("the pool is gone".to_owned())))
+    }
+
+    fn checkout_or_wait(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        needs_new: bool,
+    ) -> Result<Checkout, (u64, oneshot::Receiver<Grant>)> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if now.saturating_duration_since(state.swept) >= SWEEP_INTERVAL {
+            state.sweep(now, self.limits.http2_idle);
+        }
+        let network = state.network;
+        let destination = state.destination(key);
+        destination.sweep(now, self.limits.http2_idle);
+        if destination.waiting.is_empty() {
+            if !needs_new && let Some(lease) = self.reuse(key, network, destination) {
+                return Ok(Checkout::Open(lease));
+            }
+            if destination.may_open(needs_new, self.limits.per_key) && state.has_room(&self.limits)
+            {
+                return Ok(Checkout::Room(self.make_room(&mut state, key, needs_new)));
             }
         }
+        let (sender, grant) = oneshot::channel();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiting += 1;
+        state.destination(key).waiting.push_back(Waiter { ticket, needs_new, grant: sender });
+        Err((ticket, grant))
     }
 
-    /// Closes every idle connection.
-    pub(crate) fn clear(&self) {
-        // Dropped after the lock is gone.
-        let idle = std::mem::take(&mut *self.swept());
-        drop(idle);
+    /// The existing connection: the one for all requests, or the one that was used last.
+    fn reuse(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        network: u64,
+        destination: &mut Destination,
+    ) -> Option<Lease> {
+        if let Some(connection) = destination.share_http2() {
+            return Some(Lease::Http2(Http2Lease::new(self, key, connection)));
+        }
+        let connection = destination.take_idle()?;
+        Some(Lease::Http1(Http1Lease::new(self, key, network, connection)))
     }
 
-    fn take_idle(&self, key: &PoolKey) -> Option<Connection> {
-        let mut idle = self.swept();
-        let newest = idle.iter().rposition(|idle| idle.key == *key)?;
-        idle.remove(newest).map(|idle| idle.connection)
+    /// Room that [`State::has_room`] has found to be there.
+    fn make_room(self: &Arc<Self>, state: &mut State, key: &Arc<PoolKey>, needs_new: bool) -> Room {
+        let network = state.network;
+        if state.destination(key).open() >= self.limits.per_key {
+            state.destination(key).close_longest_idle();
+        } else if state.open() >= self.limits.overall {
+            state.close_longest_idle();
+        }
+        let destination = state.destination(key);
+        destination.busy += 1;
+        let is_awaited = key.tls && destination.await_connection();
+        Room::new(self, key, network, needs_new, is_awaited)
     }
 
-    /// Keeps a connection, in place of the longest idle one where there is no room.
-    fn put(&self, new: Idle) {
-        let mut idle = self.swept();
-        if idle.iter().filter(|idle| idle.key == new.key).count() >= self.max_idle_per_key {
-            let Some(oldest) = idle.iter().position(|idle| idle.key == new.key) else {
-                return; // No connection at all is to be kept.
+    /// Gives what there is to those who wait for it.
+    fn serve(self: &Arc<Self>, state: &mut State) {
+        while state.waiting > 0 {
+            let Some(key) = state.next_to_serve(&self.limits) else { return };
+            let network = state.network;
+            let destination = state.destination(&key);
+            let Some(waiter) = destination.waiting.pop_front() else { return };
+            let lease =
+                if waiter.needs_new { None } else { self.reuse(&key, network, destination) };
+            state.waiting -= 1;
+            let checkout = match lease {
+                Some(lease) => Checkout::Open(lease),
+                None => Checkout::Room(self.make_room(state, &key, waiter.needs_new)),
             };
-            idle.remove(oldest);
+            // Somebody listens as long as there is a place in the queue.
+            let _ = waiter.grant.send(Ok(checkout));
         }
-        if idle.len() >= MAX_IDLE {
-            idle.pop_front();
-        }
-        idle.push_back(new);
     }
 
-    /// The idle connections, without those that are of no use any more.
-    fn swept(&self) -> MutexGuard<'_, VecDeque<Idle>> {
-        // Whatever panicked, a queue of connections is still a queue of connections.
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        idle.retain(|idle| idle.is_reusable(now));
-        idle
+    /// Closes every idle connection, and lets those in use serve no further request.
+    pub(crate) fn network_changed(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.network += 1;
+        for destination in state.destinations.values_mut() {
+            destination.close_idle_http1();
+            destination.retire_http2(|_| true);
+        }
+        self.serve(&mut state);
+    }
+
+    /// Takes in the connection that there was room for.
+    pub(crate) fn opened(self: &Arc<Self>, room: &Room, connection: Connection) -> Lease {
+        let mut state = self.lock();
+        let is_same_network = state.network == room.network;
+        let destination = state.destination(&room.key);
+        destination.is_awaited &= !room.is_awaited;
+        destination.speaks_http1 = matches!(connection, Connection::Http1(_));
+        let lease = match connection {
+            Connection::Http1(connection) => {
+                Lease::Http1(Http1Lease::new(self, &room.key, room.network, connection))
+            }
+            Connection::Http2(connection) => {
+                destination.busy -= 1;
+                let connection = Arc::new(connection);
+                destination.add_http2(connection.clone(), is_same_network, room.needs_new);
+                Lease::Http2(Http2Lease::new(self, &room.key, connection))
+            }
+        };
+        self.serve(&mut state);
+        lease
+    }
+
+    /// The connection that there was room for was not made. Those who waited for just this one are
+    /// told why; if there is no reason, the next of them makes it.
+    pub(crate) fn not_opened(self: &Arc<Self>, room: &Room, reason: Option<&NetworkError>) {
+        let mut state = self.lock();
+        let destination = state.destination(&room.key);
+        destination.busy -= 1;
+        destination.is_awaited &= !room.is_awaited;
+        if let (Some(reason), true) = (reason, room.is_awaited) {
+            let failed = destination.fail_waiting(reason);
+            state.waiting -= failed;
+        }
+        self.serve(&mut state);
+    }
+
+    /// A connection is not in use any more; it is `idle`, or closed.
+    pub(crate) fn http1_ended(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        network: u64,
+        idle: Option<(Http1Connection, Duration)>,
+    ) {
+        let mut state = self.lock();
+        let idle = idle.filter(|_| network == state.network);
+        let destination = state.destination(key);
+        destination.busy -= 1;
+        if let Some((connection, reusable_for)) = idle {
+            destination.add_idle(connection, reusable_for);
+        }
+        self.serve(&mut state);
+    }
+
+    /// A request on the connection is over.
+    pub(crate) fn stream_ended(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        connection: &Arc<Http2Connection>,
+    ) {
+        let mut state = self.lock();
+        state.destination(key).end_stream(connection);
+        self.serve(&mut state);
+    }
+
+    /// The connection is not to be used for further requests.
+    pub(crate) fn retire(self: &Arc<Self>, key: &Arc<PoolKey>, connection: &Arc<Http2Connection>) {
+        let mut state = self.lock();
+        state.destination(key).retire_http2(|other| Arc::ptr_eq(other, connection));
+        self.serve(&mut state);
+    }
+
+    fn leave(&self, key: &Arc<PoolKey>, ticket: u64) {
+        let mut state = self.lock();
+        let waiting = &mut state.destination(key).waiting;
+        if let Ok(at) = waiting.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
+            waiting.remove(at);
+            state.waiting -= 1;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whatever panicked, each of its steps leaves the connections and their counts in order.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection in use, and the pool it will go to, if there still is one by then.
-pub(crate) struct Lease {
-    pool: Weak<Pool>,
-    key: PoolKey,
-    connection: Connection,
-    reusable_for: Duration,
-}
-
-impl Lease {
-    /// `headers` are those of the response that is being read from the connection.
-    pub(crate) fn new(
-        pool: &Arc<Pool>,
-        key: PoolKey,
-        connection: Connection,
-        headers: &HeaderMap,
-    ) -> Self {
-        let reusable_for = keep_alive_timeout(headers)
-            .map_or(pool.idle_timeout, |timeout| timeout.min(pool.idle_timeout));
-        Self { pool: Arc::downgrade(pool), key, connection, reusable_for }
+impl State {
+    fn destination(&mut self, key: &Arc<PoolKey>) -> &mut Destination {
+        self.destinations.entry(key.clone()).or_default()
     }
 
-    /// To be called when the response was read to its end.
-    pub(crate) fn give_back(self) {
-        let Self { pool, key, connection, reusable_for } = self;
-        if let Some(pool) = pool.upgrade() {
-            pool.put(Idle { key, connection, since: Instant::now(), reusable_for });
+    fn sweep(&mut self, now: Instant, http2_idle: Duration) {
+        self.swept = now;
+        self.destinations.retain(|_, destination| {
+            destination.sweep(now, http2_idle);
+            !destination.is_empty()
+        });
+    }
+
+    fn open(&self) -> usize {
+        self.destinations.values().map(Destination::open).sum()
+    }
+
+    /// Whether a connection more may be open, one that is idle being closed for it if need be.
+    fn has_room(&self, limits: &Limits) -> bool {
+        self.open() < limits.overall
+            || self.destinations.values().any(|destination| destination.longest_idle().is_some())
+    }
+
+    /// The key of the request that waits longest of those that can be served.
+    fn next_to_serve(&self, limits: &Limits) -> Option<Arc<PoolKey>> {
+        let has_room = self.has_room(limits);
+        let waiting = self.destinations.iter().filter_map(|(key, destination)| {
+            let Waiter { ticket, needs_new, .. } = destination.waiting.front()?;
+            let can_serve = !needs_new && destination.has_connection()
+                || has_room && destination.may_open(*needs_new, limits.per_key);
+            can_serve.then_some((ticket, key))
+        });
+        waiting.min_by_key(|(ticket, _)| **ticket).map(|(_, key)| key.clone())
+    }
+
+    fn close_longest_idle(&mut self) {
+        let idle = self.destinations.values_mut();
+        let idle = idle.filter_map(|destination| Some((destination.longest_idle()?, destination)));
+        if let Some((_, destination)) = idle.min_by_key(|(since, _)| *since) {
+            destination.close_longest_idle();
         }
     }
 }
 
-/// How long the server says it keeps an idle connection: `timeout` of `Keep-Alive`, in seconds.
-fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get_all(HeaderName::from_static("keep-alive"))
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))
-        .and_then(|(_, seconds)| seconds.trim().parse().ok())
-        .map(Duration::from_secs)
+/// A request's place among those that wait.
+struct Place<'a> {
+    pool: &'a Arc<Pool>,
+    key: &'a Arc<PoolKey>,
+    ticket: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn timeout(values: &[&'static str]) -> Option<u64> {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append("keep-alive", HeaderValue::from_static(value));
-        }
-        keep_alive_timeout(&headers).map(|timeout| timeout.as_secs())
-    }
-
-    #[test]
-    fn keep_alive_timeout_is_found_among_other_parameters() {
-        assert_eq!(timeout(&["timeout=5"]), Some(5));
-        assert_eq!(timeout(&["max=100, Timeout = 1"]), Some(1));
-        assert_eq!(timeout(&["max=100", "timeout=0"]), Some(0));
-    }
-
-    #[test]
-    fn keep_alive_without_a_number_of_seconds_says_nothing() {
-        assert_eq!(timeout(&[]), None);
-        assert_eq!(timeout(&["timeout"]), None);
-        assert_eq!(timeout(&["timeout=-1"]), None);
-        assert_eq!(timeout(&["timeout=99999999999999999999"]), None);
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.pool.leave(self.key, self.ticket);
     }
 }

@@ -74,7 +74,7 @@ pub enum Route {
 /// assert!("https://proxy.example".parse::<Proxy>().is_err());
 /// # Ok::<(), sendbeacon_net::ProxyError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Proxy {
     pub(crate) protocol: ProxyProtocol,
     pub(crate) host: Host,
@@ -82,7 +82,7 @@ pub struct Proxy {
 }
 
 /// How one speaks to a proxy, and who one is to it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum ProxyProtocol {
     Http { authorization: Option<HeaderValue> },
     Socks5 { user_and_password: Option<(String, String)> },

@@ -1,13 +1,16 @@
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Uri,
-    header::{HOST, TRANSFER_ENCODING},
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    header::HOST,
+    uri::{Authority, Scheme},
 };
-use http_body_util::Full;
 use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
 use url::{Position, Url};
 
-use crate::WireRequest;
+use crate::body::RequestBody;
+
+/// A request as it goes on an HTTP/1.1 connection to its origin, and what HTTP/2 makes its own of.
+pub(crate) type WireRequest = Request<RequestBody>;
 
 /// The request as it goes on an HTTP/1.1 connection: an origin-form target, or an absolute-form one
 /// to a proxy, and a `Host` header before all others
@@ -16,19 +19,64 @@ pub(crate) fn wire_request(
     request: NetworkRequest,
     is_to_proxy: bool,
 ) -> Result<WireRequest, NetworkError> {
-    let NetworkRequest { method, url, headers: mut given, body, .. } = request;
-    // Host is the URL's, whatever the headers say, and framing is ours.
-    given.remove(HOST);
-    given.remove(TRANSFER_ENCODING);
+    let NetworkRequest { method, url, headers: given, body, .. } = request;
     let mut headers = HeaderMap::with_capacity(given.len() + 1);
     headers.insert(HOST, host(&url)?);
-    headers.extend(given);
+    let mut is_kept = true;
+    headers.extend(given.into_iter().filter(|(name, _)| {
+        // A header's further values come without its name.
+        is_kept = name.as_ref().map_or(is_kept, |name| !is_ours(name));
+        is_kept
+    }));
 
-    let mut wire = Request::new(Full::<Bytes>::new(body));
+    let mut wire = Request::new(RequestBody(body));
     *wire.method_mut() = method;
     *wire.uri_mut() = if is_to_proxy { absolute_target(&url) } else { target(&url) }?;
     *wire.headers_mut() = headers;
     Ok(wire)
+}
+
+/// Whether the header is ours, whatever the request says: Host is the URL's, and what concerns one
+/// connection only is decided with the connection
+/// ([RFC 9110, section 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
+fn is_ours(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host"
+            | "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// The same request for an HTTP/2 connection: its host is the `:authority` of an absolute URI
+/// ([RFC 9113, section 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
+///
+/// A copy, since what `h2` was given it does not give back, and a request that the server did not
+/// process is sent again.
+pub(crate) fn http2_request(wire: &WireRequest) -> Result<(Request<()>, Bytes), NetworkError> {
+    let unsendable = |error: http::Error| {
+        NetworkError::Unsendable(format!("HTTP/2 cannot have such a host: {error}"))
+    };
+    let mut uri = wire.uri().clone().into_parts();
+    uri.scheme = Some(Scheme::HTTPS);
+    if let Some(host) = wire.headers().get(HOST) {
+        let authority = Authority::try_from(host.as_bytes());
+        uri.authority = Some(authority.map_err(|error| unsendable(error.into()))?);
+    }
+    let mut headers = HeaderMap::with_capacity(wire.headers().len());
+    for (name, value) in wire.headers().iter().filter(|(name, _)| *name != HOST) {
+        headers.append(name, value.clone());
+    }
+
+    let mut request = Request::new(());
+    *request.method_mut() = wire.method().clone();
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|error| unsendable(error.into()))?;
+    *request.headers_mut() = headers;
+    Ok((request, wire.body().0.clone()))
 }
 
 /// Path and query: neither the fragment nor the credentials are part of either.

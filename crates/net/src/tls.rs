@@ -21,6 +21,9 @@ use url::Host;
 
 use crate::{describe, pool::PoolKey};
 
+/// HTTP/2 in the ALPN extension.
+pub(crate) const HTTP2: &[u8] = b"h2";
+
 /// How many partitions' TLS sessions are remembered.
 const MAX_PARTITIONS: usize = 64;
 
@@ -96,7 +99,7 @@ async fn client_config(settings: TlsSettings) -> Result<ClientConfig, String> {
             .dangerous() // The name of every way to set a verifier. This one verifies.
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
         Ok::<_, rustls::Error>(config)
     });

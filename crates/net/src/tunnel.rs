@@ -15,7 +15,6 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
     header::{HOST, PROXY_AUTHORIZATION},
 };
-use http_body_util::Empty;
 use hyper::{
     client::conn::http1,
     upgrade::{self, Upgraded},
@@ -28,6 +27,7 @@ use url::Host;
 
 use crate::{
     address_space::AccessCheck,
+    body::RequestBody,
     connect::{Connector, TimeLeft, connect_to_any},
     connection::{Connection, MAX_BUFFER},
     describe,
@@ -127,7 +127,7 @@ async fn tunnel(
     key: &PoolKey,
 ) -> Result<Result<TokioIo<Upgraded>, HeaderMap>, NetworkError> {
     let failure = |reason| NetworkError::Proxy(format!("{proxy}: {reason}"));
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(RequestBody(Bytes::new()));
     *request.method_mut() = Method::CONNECT;
     *request.uri_mut() = authority(key)?;
     let host = HeaderValue::try_from(key.to_string());

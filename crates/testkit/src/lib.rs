@@ -2,7 +2,7 @@
 //!
 //! * [`network`]: a `Network` that answers from a script; [`clock`]: a clock that a test moves;
 //!   [`random`]: randomness that is none.
-//! * [`server`]: an HTTP/1.1 server on real sockets that records the exact bytes of what it is sent
+//! * [`server`]: an HTTP/1.1 and HTTP/2 server on real sockets that records the exact bytes of what it is sent
 //!   and answers, or misbehaves, as a test tells it to.
 
 pub mod clock;

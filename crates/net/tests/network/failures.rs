@@ -101,6 +101,81 @@ async fn body_cut_short_is_an_error_after_the_bytes_that_came() {
 }
 
 #[tokio::test]
+async fn body_that_is_not_chunked_as_it_says_is_an_error_after_the_head() {
+    for chunks in ["x", "-1\r\n", "fffffffffffffffff\r\n", "2\r\nabc\r\n0\r\n\r\n", "\r\n"] {
+        let server = RecordingServer::start(move |request| match request.index {
+            0 => Behavior::RespondThenClose(
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").into(),
+            ),
+            _ => Behavior::status(204),
+        })
+        .await;
+        let network = builder().build();
+        assert_protocol(&send(&network, post(&server.url("/"), "x")).await.unwrap_err());
+        assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])));
+        assert_eq!((server.requests().len(), server.connections()), (2, 2), "{chunks:?}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_after_the_end_of_a_response_are_not_the_next_one() {
+    let server = RecordingServer::start(|request| match request.index {
+        0 => Behavior::Respond(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 418 No\r\n\r\n".to_vec(),
+        ),
+        _ => Behavior::status(204),
+    })
+    .await;
+    let network = builder().build();
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((200, b"ab".to_vec())));
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])));
+    assert_eq!((server.requests().len(), server.connections()), (2, 2));
+}
+
+#[tokio::test]
+async fn endless_body_is_closed_when_it_is_dropped() {
+    for head in ["", "Transfer-Encoding: chunked\r\n"] {
+        let server = RecordingServer::start(move |_| {
+            let head = format!("HTTP/1.1 200 OK\r\n{head}\r\n");
+            Behavior::RespondForever(head.into(), b"4\r\nmore\r\n".to_vec())
+        })
+        .await;
+        let network = builder().build();
+        let mut response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
+        let chunk = std::future::poll_fn(|cx| response.body.as_mut().poll_chunk(cx)).await;
+        assert!(chunk.unwrap().unwrap().starts_with(if head.is_empty() { b"4" } else { b"more" }));
+        drop(response);
+        server.wait_for_closed(1).await;
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn endless_interim_responses_are_a_timeout() {
+    let server = RecordingServer::start(|_| {
+        let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".to_vec();
+        Behavior::RespondForever(Vec::new(), hints)
+    })
+    .await;
+    let after = Duration::from_millis(50);
+    let network = builder().response_head_timeout(after).build();
+    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+    assert_eq!(error, NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
+    server.wait_for_closed(1).await;
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn endless_head_is_a_protocol_error() {
+    for head in ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 ", "HTTP/1.1 103 Early Hints\r\n"] {
+        for more in ["x: 1\r\n", "x"] {
+            let behavior = Behavior::RespondForever(head.into(), more.into());
+            assert_protocol(&error_of(behavior).await);
+        }
+    }
+}
+
+#[tokio::test]
 async fn body_without_a_length_ends_with_the_connection() {
     let server = RecordingServer::start(|_| {
         Behavior::RespondThenClose(b"HTTP/1.1 200 OK\r\n\r\nabc".to_vec())

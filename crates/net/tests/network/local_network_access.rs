@@ -15,7 +15,7 @@ use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::support::{Everything, builder, post, send};
+use crate::support::{Everything, builder, post, send, trusting};
 
 /// A request of `page`, which came from an address in `space`.
 fn request_of(page: &str, space: Option<AddressSpace>, url: &str) -> NetworkRequest {
@@ -164,4 +164,24 @@ async fn only_those_addresses_of_a_name_are_used_that_pass() {
     let url = format!("http://a.test:{}/", server.port());
     assert_eq!(send(&network, request_of(PAGE, Some(Public), &url)).await, Ok((204, vec![])));
     assert_eq!(first.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn http2_connection_is_shared_by_those_who_may_go_there_and_made_by_one_of_them() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let permission = Permission::new(false);
+    let network = trusting(&server).local_network_access(permission.clone()).build();
+    let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
+    // The first would make it for both, and then finds it made.
+    for _ in 0..2 {
+        let (first, second, ()) = tokio::join!(
+            send(&network, request_of(PAGE, Some(Public), &server.url("/"))),
+            send(&network, request_of(PAGE, None, &server.url("/"))),
+            async { permission.gate.notify_one() },
+        );
+        assert_eq!(first, Err(refused.clone()));
+        assert_eq!(second, Ok((204, vec![])));
+    }
+    assert_eq!(server.connections(), 1);
+    assert_eq!(server.requests().len(), 2);
 }

@@ -1,10 +1,16 @@
 //! The network over real sockets, seen from the server's side.
 
+mod early;
 mod failures;
+mod frames;
 mod hostile;
+mod hostile_http2;
+mod http2;
+mod limits;
 mod local_network_access;
 mod names;
 mod proxies;
+mod resend;
 mod reuse;
 mod support;
 mod tls;

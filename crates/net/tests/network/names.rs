@@ -38,7 +38,7 @@ impl Resolver for Scripted {
 fn network(addresses: &[&str]) -> (HyperNetwork, Arc<Scripted>) {
     let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
     let resolver = Arc::new(Scripted { addresses, ..Scripted::default() });
-    let builder = HyperNetwork::builder().max_idle_per_key(0);
+    let builder = HyperNetwork::builder().idle_timeout(Duration::ZERO);
     (builder.resolver(resolver.clone()).build(), resolver)
 }
 

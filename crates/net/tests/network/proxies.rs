@@ -1,6 +1,7 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::HeaderValue;
@@ -315,7 +316,7 @@ async fn tunnel_is_made_once_the_proxy_is_told_who_asks() {
     })
     .await;
     let proxies = scripted(&[&proxy.url("http")], &["Basic bad", "Basic good"]);
-    let network = trusting(&server, proxies.clone()).max_idle_per_key(0).build();
+    let network = trusting(&server, proxies.clone()).idle_timeout(Duration::ZERO).build();
     for _ in 0..2 {
         let answer = send(&network, post("https://a.test/", "x")).await;
         assert_eq!(answer, Ok((200, b"ok".to_vec())));

@@ -11,6 +11,7 @@ use sendbeacon_fetch::{
     host::{Answer, ConnectionKey, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
 use sendbeacon_net::{HyperNetwork, HyperNetworkBuilder, Resolved, Resolver};
+use sendbeacon_testkit::server::RecordingServer;
 use url::Url;
 
 /// `a.test` and `b.test` are this machine, as the certificate of the recording server has it.
@@ -18,6 +19,11 @@ pub(crate) fn builder() -> HyperNetworkBuilder {
     HyperNetwork::builder()
         .host_map("a.test", Ipv4Addr::LOCALHOST.into())
         .host_map("B.test", Ipv4Addr::LOCALHOST.into())
+}
+
+/// A builder of networks that take the server for who it is.
+pub(crate) fn trusting(server: &RecordingServer) -> HyperNetworkBuilder {
+    builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
 }
 
 /// Whose connections a request may use: a number for the partition, and the credentials flag.

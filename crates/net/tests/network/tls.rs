@@ -4,19 +4,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, ring};
 use sendbeacon_fetch::NetworkError;
-use sendbeacon_net::HyperNetworkBuilder;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-use crate::support::{builder, connection_key, post, send};
-
-fn trusting(server: &RecordingServer) -> HyperNetworkBuilder {
-    builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
-}
+use crate::support::{builder, connection_key, post, send, trusting};
 
 #[tokio::test]
 async fn given_root_is_trusted_for_names_and_addresses() {
@@ -90,7 +86,7 @@ async fn only_the_given_roots_are_trusted_where_the_platforms_are_not() {
 async fn session_is_resumed_within_a_partition_and_never_across() {
     let server = RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await;
     // Every request makes a connection of its own.
-    let network = trusting(&server).max_idle_per_key(0).build();
+    let network = trusting(&server).idle_timeout(Duration::ZERO).build();
     let mut resumed = Vec::new();
     for (connection, (partition, credentials, host, is_resumed)) in [
         (0, true, "a.test", false),
@@ -138,4 +134,32 @@ async fn cryptography_is_the_given_providers() {
     let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
     assert!(matches!(error, NetworkError::Tls(_)), "{error:?}");
     assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn server_without_a_protocol_in_common_is_a_tls_error() {
+    // It says so by an alert.
+    let server = RecordingServer::setup().tls(&["http/1.0"]).start(|_| Behavior::Hang).await;
+    let error = send(&trusting(&server).build(), post(&server.url("/"), "x")).await.unwrap_err();
+    let NetworkError::Tls(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("NoApplicationProtocol"), "{text}");
+    assert_eq!(server.requests(), []);
+}
+
+#[tokio::test]
+async fn server_that_negotiates_no_protocol_is_spoken_to_in_http1() {
+    let server = RecordingServer::setup().tls(&[]).start(|_| Behavior::status(204)).await;
+    let answer = send(&trusting(&server).build(), post(&server.url("/"), "x")).await;
+    assert_eq!(answer, Ok((204, vec![])));
+    assert_eq!(server.requests()[0].version, "HTTP/1.1");
+}
+
+#[tokio::test]
+async fn alert_after_the_handshake_is_a_protocol_error_and_nothing_is_sent_again() {
+    let server =
+        RecordingServer::setup().tls_for_known_clients().start(|_| Behavior::status(204)).await;
+    let error = send(&trusting(&server).build(), post(&server.url("/"), "x")).await.unwrap_err();
+    let NetworkError::Protocol(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains("CertificateRequired"), "{text}");
+    assert_eq!(server.connections(), 1);
 }

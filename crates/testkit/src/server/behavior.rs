@@ -2,7 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
-/// What the server does with one request. Answers are raw bytes: a test may send anything.
+/// What the server does with one request. Answers are raw bytes: a test may send anything. On HTTP/2
+/// they have to be a well-formed response of HTTP/1.1, and are sent as what that would be there.
 #[derive(Clone, Debug)]
 pub enum Behavior {
     /// Answers, and waits for the connection's next request.
@@ -13,11 +14,21 @@ pub enum Behavior {
     RespondWhen(Arc<Notify>, Vec<u8>),
     /// Answers and closes the connection at once.
     RespondThenClose(Vec<u8>),
+    /// Answers with the first bytes, and then goes on with the second again and again.
+    RespondForever(Vec<u8>, Vec<u8>),
+    /// Answers, and reads nothing more. The connection stays open.
+    RespondAndReadNoMore(Vec<u8>),
+    /// HTTP/2: writes these bytes between two frames, whatever they are, and nothing else for the
+    /// request.
+    Frames(Vec<u8>),
+    /// The same, and closes the connection.
+    FramesThenClose(Vec<u8>),
     /// Closes the connection without an answer.
     Close,
     /// Resets the connection (TCP RST) without an answer.
     Reset,
-    /// Never answers. The connection stays open until the client closes it.
+    /// Never answers. The connection stays open until the client closes it, or on HTTP/2 the stream
+    /// until the client resets it.
     Hang,
 }
 

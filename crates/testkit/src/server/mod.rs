@@ -1,7 +1,8 @@
-//! A byte-exact recording HTTP/1.1 server.
+//! A byte-exact recording HTTP/1.1 server, which speaks HTTP/2 where it is told to.
 //!
-//! Its point is to see what was really sent and to answer with any bytes at all, so it parses by
-//! hand and shares no code with what it tests.
+//! Its point is to see what was really sent and to answer with any bytes at all, so it parses
+//! HTTP/1.1 by hand and shares no code with what it tests. HTTP/2 is the `h2` crate's, and any bytes
+//! at all can be put between the frames.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -26,6 +27,8 @@
 //! ```
 
 mod behavior;
+mod http1;
+mod http2;
 mod request;
 mod tls;
 
@@ -38,11 +41,10 @@ use std::{
 
 use rustls::HandshakeKind;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -67,11 +69,104 @@ struct Log {
     accepted: usize,
     resumed: Vec<usize>,
     closed: usize,
+    reset_streams: usize,
+}
+
+impl Log {
+    fn add(&mut self, request: &mut RecordedRequest) {
+        request.index = self.requests.len();
+        self.requests.push(request.clone());
+    }
+}
+
+/// What else there is to say about a server before it starts.
+#[derive(Default)]
+pub struct Setup {
+    authority: Option<Authority>,
+    options: Options,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Options {
+    is_deaf: bool,
+    answers_early: bool,
+    max_streams: Option<u32>,
+}
+
+impl Setup {
+    /// Over TLS, choosing the first of these protocols (ALPN) that the client has, too; none at all
+    /// for a server that does not negotiate.
+    ///
+    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, `a.test` and `b.test`, and is
+    /// signed by a certificate authority made for this server alone: see
+    /// [`ca_pem`](RecordingServer::ca_pem).
+    #[must_use]
+    pub fn tls(mut self, protocols: &[&str]) -> Self {
+        self.authority = Some(Authority::new(protocols, false));
+        self
+    }
+
+    /// The same, demanding a certificate of the client. In TLS 1.3 the client learns that it lacks
+    /// one after the handshake, by an alert.
+    #[must_use]
+    pub fn tls_for_known_clients(mut self) -> Self {
+        self.authority = Some(Authority::new(&["http/1.1"], true));
+        self
+    }
+
+    /// Speaks HTTP/1.1 even where HTTP/2 was chosen. The client's preface is then a request with the
+    /// method `PRI`.
+    #[must_use]
+    pub fn deaf(mut self) -> Self {
+        self.options.is_deaf = true;
+        self
+    }
+
+    /// Asks the handler as soon as a request's head is there, and reads its body after the answer,
+    /// if at all. The request is recorded without its body first.
+    #[must_use]
+    pub fn answers_early(mut self) -> Self {
+        self.options.answers_early = true;
+        self
+    }
+
+    /// How many streams the server allows on an HTTP/2 connection.
+    #[must_use]
+    pub fn max_streams(mut self, max: u32) -> Self {
+        self.options.max_streams = Some(max);
+        self
+    }
+
+    /// Starts the server on a free port of 127.0.0.1. `handler` is asked once for every request,
+    /// after the request was recorded.
+    ///
+    /// # Panics
+    ///
+    /// If no port can be bound.
+    pub async fn start(
+        self,
+        handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
+    ) -> RecordingServer {
+        let Self { authority, options } = self;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let log = Arc::new(watch::Sender::new(Log::default()));
+        let acceptor = authority.as_ref().map(|authority| authority.acceptor.clone());
+        let server = Server { acceptor, options, handler: Box::new(handler), log: log.clone() };
+        let accepting = tokio::spawn(accept(listener, Arc::new(server))).abort_handle();
+        RecordingServer { addr, authority, log, accepting }
+    }
 }
 
 type Handler = dyn Fn(&RecordedRequest) -> Behavior + Send + Sync;
 
 impl RecordingServer {
+    /// A server that is not only started.
+    #[must_use]
+    pub fn setup() -> Setup {
+        Setup::default()
+    }
+
     /// Starts a server on a free port of 127.0.0.1. `handler` is asked once for every request,
     /// after the request was recorded.
     ///
@@ -81,13 +176,10 @@ impl RecordingServer {
     pub async fn start(
         handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
     ) -> Self {
-        Self::listen(None, Arc::new(handler)).await
+        Self::setup().start(handler).await
     }
 
-    /// [`start`](Self::start), over TLS (ALPN `http/1.1`).
-    ///
-    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, `a.test` and `b.test`, and is
-    /// signed by a certificate authority made for this server alone: see [`ca_pem`](Self::ca_pem).
+    /// [`start`](Self::start), over [TLS](Setup::tls) with HTTP/1.1.
     ///
     /// # Panics
     ///
@@ -95,17 +187,18 @@ impl RecordingServer {
     pub async fn start_tls(
         handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
     ) -> Self {
-        Self::listen(Some(Authority::new()), Arc::new(handler)).await
+        Self::setup().tls(&["http/1.1"]).start(handler).await
     }
 
-    async fn listen(authority: Option<Authority>, handler: Arc<Handler>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let addr = listener.local_addr().expect("a bound socket has an address");
-        let log = Arc::new(watch::Sender::new(Log::default()));
-        let acceptor = authority.as_ref().map(|authority| authority.acceptor.clone());
-        let accepting =
-            tokio::spawn(accept(listener, acceptor, handler, log.clone())).abort_handle();
-        Self { addr, authority, log, accepting }
+    /// [`start`](Self::start), over [TLS](Setup::tls) with HTTP/2.
+    ///
+    /// # Panics
+    ///
+    /// If no port can be bound.
+    pub async fn start_http2(
+        handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
+    ) -> Self {
+        Self::setup().tls(&["h2"]).start(handler).await
     }
 
     /// The address it listens on.
@@ -186,13 +279,34 @@ impl RecordingServer {
         self.until(|log| log.closed >= n, &format!("{n} closed connections")).await;
     }
 
+    /// Waits until the body of a request has all of its `length` bytes: the server may have answered
+    /// it earlier.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 10 seconds.
+    pub async fn wait_for_body(&self, index: usize, length: usize) {
+        let is_there =
+            |log: &Log| log.requests.get(index).is_some_and(|request| request.body.len() >= length);
+        self.until(is_there, &format!("{length} bytes of body")).await;
+    }
+
+    /// Waits until the client has reset `n` HTTP/2 streams that were to hang, or to go on forever.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 10 seconds.
+    pub async fn wait_for_reset_streams(&self, n: usize) {
+        self.until(|log| log.reset_streams >= n, &format!("{n} reset streams")).await;
+    }
+
     async fn until(&self, condition: impl FnMut(&Log) -> bool, what: &str) {
         let mut log = self.log.subscribe();
         if timeout(PATIENCE, log.wait_for(condition)).await.is_err() {
-            let Log { requests, accepted, closed, .. } = &*self.log.borrow();
+            let Log { requests, accepted, closed, reset_streams, .. } = &*self.log.borrow();
             panic!(
                 "waited {PATIENCE:?} for {what}, and there are {} requests on {accepted} \
-                 connections, {closed} of them closed",
+                 connections, {closed} of them closed, and {reset_streams} reset streams",
                 requests.len()
             );
         }
@@ -206,47 +320,52 @@ impl Drop for RecordingServer {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What the connections of a server share.
+struct Server {
     acceptor: Option<TlsAcceptor>,
-    handler: Arc<Handler>,
+    options: Options,
+    handler: Box<Handler>,
     log: Arc<watch::Sender<Log>>,
-) {
+}
+
+async fn accept(listener: TcpListener, server: Arc<Server>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((tcp, _)) = listener.accept().await else { return };
+        // An answer of several writes is not to wait for an acknowledgement.
+        let _ = tcp.set_nodelay(true);
         let mut id = 0;
-        log.send_modify(|log| {
+        server.log.send_modify(|log| {
             id = log.accepted;
             log.accepted += 1;
         });
-        let (acceptor, handler, log) = (acceptor.clone(), handler.clone(), log.clone());
+        let server = server.clone();
         connections.spawn(async move {
             // What goes wrong here goes wrong for the client, and that is where a test looks.
-            let _: io::Result<()> = connection(tcp, acceptor, id, &*handler, &log).await;
-            log.send_modify(|log| log.closed += 1);
+            let _: io::Result<()> = server.connection(tcp, id).await;
+            server.log.send_modify(|log| log.closed += 1);
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connection(
-    mut tcp: TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    id: usize,
-    handler: &Handler,
-    log: &watch::Sender<Log>,
-) -> io::Result<()> {
-    if let Some(acceptor) = acceptor {
+impl Server {
+    async fn connection(&self, mut tcp: TcpStream, id: usize) -> io::Result<()> {
+        let Some(acceptor) = &self.acceptor else {
+            let end = http1::serve(self, &mut tcp, id).await?;
+            return end.apply(&tcp);
+        };
         let mut tls = acceptor.accept(tcp).await?;
         if tls.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
-            log.send_modify(|log| log.resumed.push(id));
+            self.log.send_modify(|log| log.resumed.push(id));
         }
-        let end = serve(&mut tls, id, handler, log).await?;
+        let is_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        let end = if is_http2 && !self.options.is_deaf {
+            http2::serve(self, &mut tls, id).await?
+        } else {
+            http1::serve(self, &mut tls, id).await?
+        };
         end.apply(tls.get_ref().0)
-    } else {
-        let end = serve(&mut tcp, id, handler, log).await?;
-        end.apply(&tcp)
     }
 }
 
@@ -264,54 +383,4 @@ impl End {
             Self::Reset => tcp.set_zero_linger(),
         }
     }
-}
-
-async fn serve<S>(
-    stream: &mut S,
-    connection: usize,
-    handler: &Handler,
-    log: &watch::Sender<Log>,
-) -> io::Result<End>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut buffer = Vec::new();
-    while let Some(mut request) = request::read(stream, &mut buffer).await? {
-        request.connection = connection;
-        log.send_modify(|log| {
-            request.index = log.requests.len();
-            log.requests.push(request.clone());
-        });
-        let answer = match handler(&request) {
-            Behavior::Respond(answer) => answer,
-            Behavior::RespondAfter(delay, answer) => {
-                sleep(delay).await;
-                answer
-            }
-            Behavior::RespondWhen(gate, answer) => {
-                gate.notified().await;
-                answer
-            }
-            Behavior::RespondThenClose(answer) => {
-                stream.write_all(&answer).await?;
-                stream.shutdown().await?;
-                return drain(stream).await;
-            }
-            Behavior::Close => {
-                stream.shutdown().await?;
-                return drain(stream).await;
-            }
-            Behavior::Reset => return Ok(End::Reset),
-            Behavior::Hang => return drain(stream).await,
-        };
-        stream.write_all(&answer).await?;
-        stream.flush().await?;
-    }
-    Ok(End::Closed)
-}
-
-/// Waits until the client has closed its side.
-async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<End> {
-    while stream.read(&mut [0; 4096]).await? > 0 {}
-    Ok(End::Closed)
 }

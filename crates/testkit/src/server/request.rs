@@ -7,17 +7,20 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub struct RecordedRequest {
     /// Which connection it came on, counted from 0 in the order in which they were accepted.
     pub connection: usize,
+    /// On which HTTP/2 stream of the connection; 0 on HTTP/1.1.
+    pub stream: u32,
     /// Its place among all requests of the server, counted from 0.
     pub index: usize,
     /// Method.
     pub method: String,
-    /// Request target, as on the request line.
+    /// Request target, as on the request line; `:path` of HTTP/2.
     pub target: String,
     /// Version, as on the request line.
     pub version: String,
-    /// The exact bytes of the head, the empty line at its end included.
+    /// The exact bytes of the head, the empty line at its end included. Empty for HTTP/2.
     pub head: Vec<u8>,
-    /// Header fields in order, names as they were written, values decoded as Latin-1.
+    /// Header fields in order, names as they were written, values decoded as Latin-1. Those of
+    /// HTTP/2 begin with `:method`, `:scheme`, `:authority` and `:path`.
     pub headers: Vec<(String, String)>,
     /// The body, with chunked coding removed.
     pub body: Vec<u8>,
@@ -32,9 +35,9 @@ impl RecordedRequest {
     }
 }
 
-/// The next request of a connection, or `None` where the client has closed it instead. `buffer`
-/// holds what was received and not yet used.
-pub(super) async fn read<S>(
+/// The next request of a connection, without its body, or `None` where the client has closed it
+/// instead. `buffer` holds what was received and not yet used.
+pub(super) async fn read_head<S>(
     stream: &mut S,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Option<RecordedRequest>>
@@ -56,8 +59,9 @@ where
             Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
         })
         .collect::<io::Result<_>>()?;
-    let mut request = RecordedRequest {
+    Ok(Some(RecordedRequest {
         connection: 0,
+        stream: 0,
         index: 0,
         method: method.to_owned(),
         target: target.to_owned(),
@@ -65,15 +69,25 @@ where
         head,
         headers,
         body: Vec::new(),
-    };
-    request.body = if request.header("transfer-encoding").is_some() {
-        read_chunks(stream, buffer).await?
+    }))
+}
+
+/// The body of the request whose head was read last.
+pub(super) async fn read_body<S>(
+    request: &RecordedRequest,
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Vec<u8>>
+where
+    S: AsyncRead + Unpin,
+{
+    if request.header("transfer-encoding").is_some() {
+        read_chunks(stream, buffer).await
     } else {
         let length = request.header("content-length").unwrap_or("0");
         let length = length.parse().map_err(|_| malformed("Content-Length"))?;
-        read_exactly(stream, buffer, length).await?
-    };
-    Ok(Some(request))
+        read_exactly(stream, buffer, length).await
+    }
 }
 
 async fn read_chunks<S>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Vec<u8>>
@@ -143,6 +157,12 @@ fn malformed(what: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn read(stream: &mut &[u8], buffer: &mut Vec<u8>) -> io::Result<Option<RecordedRequest>> {
+        let Some(mut request) = read_head(stream, buffer).await? else { return Ok(None) };
+        request.body = read_body(&request, stream, buffer).await?;
+        Ok(Some(request))
+    }
 
     async fn parse(mut bytes: &[u8]) -> io::Result<Option<RecordedRequest>> {
         read(&mut bytes, &mut Vec::new()).await

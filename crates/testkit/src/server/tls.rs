@@ -3,7 +3,7 @@ use std::sync::Arc;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
 };
-use rustls::{ServerConfig, crypto::ring};
+use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,7 +18,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(protocols: &[&str], knows_clients: bool) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "sendbeacon test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -31,13 +31,24 @@ impl Authority {
             .and_then(|params| params.signed_by(&key, &issuer))
             .expect("a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let clients = if knows_clients {
+            let mut roots = RootCertStore::empty();
+            roots.add(issuer.der().clone()).expect("a root");
+            WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+                .build()
+                .expect("a root")
+        } else {
+            WebPkiClientVerifier::no_client_auth()
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("ring supports the default versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![leaf.der().clone()], key)
             .expect("the key belongs to the certificate");
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols =
+            protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
 
         Self {
             pem: issuer.pem(),

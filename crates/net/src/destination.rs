@@ -1,0 +1,197 @@
+//! What the pool has for one key.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sendbeacon_fetch::NetworkError;
+use tokio::sync::oneshot;
+
+use crate::{connection::Http1Connection, http2::Http2Connection, pool::Grant};
+
+/// The connections of one key, and who waits for one.
+#[derive(Default)]
+pub(crate) struct Destination {
+    /// How many HTTP/1.1 connections are in use, and connections of either kind being made.
+    pub(crate) busy: usize,
+    /// The HTTP/1.1 connections that nobody uses, the longest idle in front.
+    idle: VecDeque<Idle>,
+    /// The HTTP/2 connections. At most one is current.
+    http2: Vec<Shared>,
+    /// Whether the server is known to speak HTTP/1.1, so that one connection will not do for all.
+    pub(crate) speaks_http1: bool,
+    /// Whether a connection is being made that may do for all.
+    pub(crate) is_awaited: bool,
+    /// In the order of their tickets.
+    pub(crate) waiting: VecDeque<Waiter>,
+}
+
+struct Idle {
+    connection: Http1Connection,
+    since: Instant,
+    /// How long after `since` it may be reused.
+    reusable_for: Duration,
+}
+
+struct Shared {
+    connection: Arc<Http2Connection>,
+    /// Whether further requests may use it.
+    is_current: bool,
+    /// How many requests use it.
+    streams: usize,
+    /// When the last of them ended.
+    idle_since: Instant,
+}
+
+impl Shared {
+    fn has_ended(&self) -> bool {
+        self.streams == 0 && !self.is_current
+    }
+}
+
+/// A request that waits.
+pub(crate) struct Waiter {
+    /// Lower than those of all who came later, whatever they wait for.
+    pub(crate) ticket: u64,
+    /// Whether only a connection of its own making will do.
+    pub(crate) needs_new: bool,
+    pub(crate) grant: oneshot::Sender<Grant>,
+}
+
+impl Destination {
+    pub(crate) fn open(&self) -> usize {
+        self.busy + self.idle.len() + self.http2.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open() == 0 && self.waiting.is_empty()
+    }
+
+    /// Whether a request can be given a connection at once.
+    pub(crate) fn has_connection(&self) -> bool {
+        !self.idle.is_empty()
+            || self.current().is_some_and(|http2| http2.streams < http2.connection.max_streams())
+    }
+
+    /// Whether a request may make a connection, as far as this key is concerned.
+    pub(crate) fn may_open(&self, needs_new: bool, limit: usize) -> bool {
+        let has_room = self.open() < limit || self.longest_idle().is_some();
+        has_room && (needs_new || !self.is_awaited && self.current().is_none())
+    }
+
+    /// Lets requests wait for the connection that is going to be made, if it may do for all of them
+    /// and nothing else does.
+    pub(crate) fn await_connection(&mut self) -> bool {
+        let begins = !self.speaks_http1 && !self.is_awaited && self.current().is_none();
+        self.is_awaited |= begins;
+        begins
+    }
+
+    /// Another share in the HTTP/2 connection, if there is one that takes another request.
+    pub(crate) fn share_http2(&mut self) -> Option<Arc<Http2Connection>> {
+        let current = self.http2.iter_mut().find(|http2| http2.is_current)?;
+        if current.streams >= current.connection.max_streams() {
+            return None;
+        }
+        current.streams += 1;
+        Some(current.connection.clone())
+    }
+
+    /// Adds a connection that one request uses. It is the current one unless it comes too late to
+    /// be.
+    pub(crate) fn add_http2(
+        &mut self,
+        connection: Arc<Http2Connection>,
+        may_be_current: bool,
+        replaces_current: bool,
+    ) {
+        let is_current = may_be_current && (replaces_current || self.current().is_none());
+        if is_current {
+            self.retire_http2(|_| true);
+        }
+        self.http2.push(Shared { connection, is_current, streams: 1, idle_since: Instant::now() });
+    }
+
+    pub(crate) fn end_stream(&mut self, connection: &Arc<Http2Connection>) {
+        let ended = |http2: &&mut Shared| Arc::ptr_eq(&http2.connection, connection);
+        if let Some(http2) = self.http2.iter_mut().find(ended) {
+            http2.streams -= 1;
+            http2.idle_since = Instant::now();
+        }
+        self.http2.retain(|http2| !http2.has_ended());
+    }
+
+    pub(crate) fn close_idle_http1(&mut self) {
+        self.idle.clear();
+    }
+
+    /// Lets such HTTP/2 connections only finish what they have begun.
+    pub(crate) fn retire_http2(&mut self, is_meant: impl Fn(&Arc<Http2Connection>) -> bool) {
+        for http2 in &mut self.http2 {
+            http2.is_current &= !is_meant(&http2.connection);
+        }
+        self.http2.retain(|http2| !http2.has_ended());
+    }
+
+    /// The HTTP/1.1 connection that was used last, to be used again.
+    pub(crate) fn take_idle(&mut self) -> Option<Http1Connection> {
+        let idle = self.idle.pop_back()?;
+        self.busy += 1;
+        Some(idle.connection)
+    }
+
+    pub(crate) fn add_idle(&mut self, connection: Http1Connection, reusable_for: Duration) {
+        if !reusable_for.is_zero() {
+            self.idle.push_back(Idle { connection, since: Instant::now(), reusable_for });
+        }
+    }
+
+    /// Closes what has been idle for too long, or was closed by the server.
+    pub(crate) fn sweep(&mut self, now: Instant, http2_idle: Duration) {
+        let age = |since| now.saturating_duration_since(since);
+        self.idle.retain(|idle| {
+            !idle.connection.sender.is_closed() && age(idle.since) < idle.reusable_for
+        });
+        for http2 in &mut self.http2 {
+            let is_too_old = http2.streams == 0 && age(http2.idle_since) >= http2_idle;
+            http2.is_current &= !is_too_old && !http2.connection.is_closed();
+        }
+        self.http2.retain(|http2| !http2.has_ended());
+    }
+
+    /// Since when the connection is idle that has been so for longest.
+    pub(crate) fn longest_idle(&self) -> Option<Instant> {
+        let http1 = self.idle.front().map(|idle| idle.since);
+        let http2 = self.http2.iter().filter(|http2| http2.streams == 0);
+        http1.into_iter().chain(http2.map(|http2| http2.idle_since)).min()
+    }
+
+    pub(crate) fn close_longest_idle(&mut self) {
+        let Some(longest) = self.longest_idle() else { return };
+        if self.idle.front().is_some_and(|idle| idle.since == longest) {
+            self.idle.pop_front();
+        } else {
+            self.http2.retain(|http2| http2.streams > 0 || http2.idle_since != longest);
+        }
+    }
+
+    /// Tells those who do not need a connection of their own making that there will be none, and
+    /// says how many they were.
+    pub(crate) fn fail_waiting(&mut self, reason: &NetworkError) -> usize {
+        let (stay, failed): (_, VecDeque<_>) =
+            self.waiting.drain(..).partition(|waiter| waiter.needs_new);
+        self.waiting = stay;
+        let count = failed.len();
+        for waiter in failed {
+            // Somebody listens as long as there is a place in the queue.
+            let _ = waiter.grant.send(Err(reason.clone()));
+        }
+        count
+    }
+
+    fn current(&self) -> Option<&Shared> {
+        self.http2.iter().find(|http2| http2.is_current)
+    }
+}

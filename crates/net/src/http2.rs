@@ -1,0 +1,144 @@
+//! HTTP/2, by `h2` itself. hyper's client would spawn a task for every request, and hides whether a
+//! server said that it did not process one.
+
+use bytes::Bytes;
+use h2::{
+    Reason,
+    client::{self, ResponseFuture, SendRequest},
+};
+use http::Response;
+use sendbeacon_fetch::{AddressSpace, NetworkError};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::AbortHandle,
+};
+
+use crate::{
+    describe,
+    request::{WireRequest, http2_request},
+};
+
+/// The largest head of a response, as HTTP/2 counts: every header is its name, its value and 32
+/// bytes.
+const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
+
+/// The most headers of a response: hyper's limit for HTTP/1.1.
+const MAX_HEADERS: usize = 100;
+
+/// How many bytes of responses a server may have under way that nobody has read yet: those of 128
+/// streams at 64 KiB each. A body that is not read must not hold up the other streams.
+const CONNECTION_WINDOW: u32 = 128 * 65_535;
+
+/// An open HTTP/2 connection, shared by its requests. Dropping it closes it, whatever is still under
+/// way.
+pub(crate) struct Http2Connection {
+    sender: SendRequest<Bytes>,
+    /// Where its other end is, if that is known.
+    pub(crate) address_space: Option<AddressSpace>,
+    /// The task that owns the socket.
+    task: AbortHandle,
+}
+
+/// Why a request has no response.
+pub(crate) enum Failure {
+    /// The server cannot have acted on it.
+    Unprocessed(NetworkError),
+    /// The server may have acted on it, or it cannot be sent at all.
+    Final(NetworkError),
+}
+
+impl Http2Connection {
+    pub(crate) async fn open<S>(
+        stream: S,
+        address_space: Option<AddressSpace>,
+    ) -> Result<Self, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = client::Builder::new()
+            .enable_push(false)
+            .max_header_list_size(MAX_RESPONSE_HEAD)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(stream)
+            .await
+            .map_err(|error| protocol_error(&error))?;
+        let task = tokio::spawn(async move {
+            // An error reaches whoever waits for a response; on an idle connection it is nobody's.
+            let _: Result<(), h2::Error> = connection.await;
+        })
+        .abort_handle();
+        Ok(Self { sender, address_space, task })
+    }
+
+    /// Whether its socket is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// How many requests the server lets be under way at a time; at least one, so that there is one
+    /// to see that it allows none.
+    pub(crate) fn max_streams(&self) -> usize {
+        self.sender.current_max_send_streams().max(1)
+    }
+
+    /// Whether it takes another request: it is open, and no GOAWAY has come.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.sender.clone().ready().await.is_ok()
+    }
+
+    /// Gives the whole request to the connection's task.
+    pub(crate) fn send(&self, request: &WireRequest) -> Result<ResponseFuture, Failure> {
+        let (head, body) = http2_request(request).map_err(Failure::Final)?;
+        let (answer, mut stream) = self
+            .sender
+            .clone()
+            .send_request(head, body.is_empty())
+            // Nothing of it was queued. If the connection is at fault, another may do.
+            .map_err(|error| {
+                if error.is_io() || error.is_go_away() {
+                    Failure::Unprocessed(protocol_error(&error))
+                } else {
+                    Failure::Final(protocol_error(&error))
+                }
+            })?;
+        if !body.is_empty() {
+            // It fails where the stream is over already, and then the answer says how.
+            let _: Result<(), h2::Error> = stream.send_data(body, true);
+        }
+        Ok(answer)
+    }
+}
+
+impl Drop for Http2Connection {
+    fn drop(&mut self) {
+        // Without this a server that reads nothing would keep it open.
+        self.task.abort();
+    }
+}
+
+/// The head of a response, once it is found to be within the limits.
+pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Response<B>, Failure> {
+    match answer {
+        Ok(response) if response.headers().len() > MAX_HEADERS => {
+            let text = format!("the response has more than {MAX_HEADERS} headers");
+            Err(Failure::Final(NetworkError::Protocol(text)))
+        }
+        Ok(response) => Ok(response),
+        Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(protocol_error(&error))),
+        Err(error) => Err(Failure::Final(protocol_error(&error))),
+    }
+}
+
+/// Whether the server says by `error` that it has not acted on the request
+/// ([RFC 9113, section 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)).
+///
+/// A GOAWAY is given by `h2` only to the streams above the last one it names; the others go on.
+fn is_unprocessed(error: &h2::Error) -> bool {
+    error.is_remote()
+        && (error.is_go_away()
+            || error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+pub(crate) fn protocol_error(error: &h2::Error) -> NetworkError {
+    NetworkError::Protocol(describe(error))
+}

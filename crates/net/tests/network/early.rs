@@ -1,0 +1,121 @@
+//! A server that answers while the request's body is still being written.
+
+use http::HeaderValue;
+use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+
+use crate::{
+    frames::{DATA, END_STREAM, NO_ERROR, frame, response, rst_stream},
+    support::{builder, post, send, trusting},
+};
+
+/// More than all buffers on the way hold.
+const LARGE: usize = 32 << 20;
+
+/// More than an HTTP/2 server's window.
+const MEDIUM: usize = 1 << 20;
+
+fn post_of(server: &RecordingServer, length: usize) -> NetworkRequest {
+    let mut request = post(&server.url("/"), "");
+    request.headers.insert("content-length", HeaderValue::from(length));
+    request.body = vec![b'x'; length].into();
+    request
+}
+
+fn early() -> (u16, Vec<u8>) {
+    (200, b"early".to_vec())
+}
+
+#[tokio::test]
+async fn rest_of_the_body_is_sent_to_a_server_that_reads_on() {
+    let server = RecordingServer::setup()
+        .answers_early()
+        .start(|_| Behavior::with_body(200, &[], b"early"))
+        .await;
+    let network = builder().build();
+    assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
+    server.wait_for_body(0, MEDIUM).await;
+    // The connection is still in step.
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok(early()));
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn connection_is_given_up_where_the_server_reads_no_more() {
+    let server = RecordingServer::setup()
+        .answers_early()
+        .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
+        .await;
+    let network = builder().build();
+    for sent in 1..=2 {
+        assert_eq!(send(&network, post_of(&server, LARGE)).await, Ok(early()));
+        assert_eq!((server.requests().len(), server.connections()), (sent, sent));
+    }
+}
+
+#[tokio::test]
+async fn answer_before_the_server_closes_its_side_is_an_answer() {
+    let server = RecordingServer::setup()
+        .answers_early()
+        .start(|_| Behavior::RespondThenClose(Behavior::response(200, &[], b"early")))
+        .await;
+    let network = builder().build();
+    for sent in 1..=2 {
+        assert_eq!(send(&network, post_of(&server, LARGE)).await, Ok(early()));
+        assert_eq!((server.requests().len(), server.connections()), (sent, sent));
+    }
+}
+
+#[tokio::test]
+async fn server_that_closes_or_resets_amid_the_body_is_a_protocol_error() {
+    for behavior in [Behavior::Close, Behavior::Reset] {
+        let server =
+            RecordingServer::setup().answers_early().start(move |_| behavior.clone()).await;
+        let error = send(&builder().build(), post_of(&server, LARGE)).await.unwrap_err();
+        assert!(matches!(error, NetworkError::Protocol(_)), "{error:?}");
+        assert_eq!((server.requests().len(), server.connections()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn rest_of_the_body_is_sent_to_an_http2_server_that_reads_on() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .answers_early()
+        .start(|_| Behavior::with_body(200, &[], b"early"))
+        .await;
+    let network = trusting(&server).build();
+    assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
+    server.wait_for_body(0, MEDIUM).await;
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn connection_goes_on_where_an_http2_server_reads_no_more_of_a_body() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .answers_early()
+        .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
+        .await;
+    let network = trusting(&server).build();
+    for sent in 1..=2 {
+        assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
+        assert_eq!((server.requests().len(), server.connections()), (sent, 1));
+    }
+}
+
+#[tokio::test]
+async fn answer_that_resets_the_rest_of_the_body_is_an_answer() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .answers_early()
+        .start(|request| {
+            let id = request.stream;
+            let head = response(id, 0, &[(":status", "200")]);
+            let body = frame(DATA, END_STREAM, id, b"early");
+            Behavior::Frames([head, body, rst_stream(id, NO_ERROR)].concat())
+        })
+        .await;
+    assert_eq!(send(&trusting(&server).build(), post_of(&server, MEDIUM)).await, Ok(early()));
+    assert_eq!(server.requests().len(), 1);
+}

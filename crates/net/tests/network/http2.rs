@@ -1,0 +1,321 @@
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use http::{HeaderValue, Method};
+use sendbeacon_fetch::host::Network;
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use tokio::sync::Notify;
+
+use crate::support::{connection_key, post, read, send, trusting};
+
+#[tokio::test]
+async fn request_has_an_authority_and_no_headers_of_a_connection() {
+    let server = RecordingServer::start_http2(|_| Behavior::with_body(200, &[], b"ok")).await;
+    let url = format!("https://user:secret@a.test:{}/collect?x=1#fragment", server.port());
+    let mut request = post(&url, "hello");
+    for (name, value) in [
+        ("host", "evil.test"),
+        ("x-a", "1"),
+        ("te", "trailers"),
+        ("connection", "x-a"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-connection", "keep-alive"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+        ("x-a", "2"),
+        ("upgrade", "websocket"),
+    ] {
+        request.headers.append(name, HeaderValue::from_static(value));
+    }
+    let answer = send(&trusting(&server).build(), request).await;
+    assert_eq!(answer, Ok((200, b"ok".to_vec())));
+
+    let request = &server.requests()[0];
+    assert_eq!(request.version, "HTTP/2");
+    let authority = format!("a.test:{}", server.port());
+    let expected = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", &authority),
+        (":path", "/collect?x=1"),
+        ("content-length", "5"),
+        ("x-a", "1"),
+        ("x-a", "2"),
+    ];
+    assert_eq!(request.headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(request.body, b"hello");
+}
+
+#[tokio::test]
+async fn empty_post_says_that_its_length_is_zero_and_get_has_none() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).build();
+    send(&network, post(&server.url("/"), "")).await.unwrap();
+    let mut get = post(&server.url("/"), "");
+    get.method = Method::GET;
+    get.headers.clear();
+    send(&network, get).await.unwrap();
+    let requests = server.requests();
+    assert_eq!(requests[0].header("content-length"), Some("0"));
+    assert_eq!(requests[1].header("content-length"), None);
+}
+
+#[tokio::test]
+async fn longest_url_and_a_large_body_are_sent() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).build();
+    // The server takes no head of more than 16 KiB.
+    let path = format!("/{}", "a".repeat(15_000));
+    let mut request = post(&server.url(&path), "");
+    request.headers.insert("content-length", HeaderValue::from(1_000_000));
+    request.body = vec![b'x'; 1_000_000].into();
+    send(&network, request).await.unwrap();
+    assert_eq!(server.requests()[0].target, path);
+    assert_eq!(server.requests()[0].body.len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn requests_that_come_while_the_connection_is_made_wait_for_it_and_share_it() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::setup()
+        .tls(&["h2", "http/1.1"])
+        .start({
+            let gate = gate.clone();
+            move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"ok"))
+        })
+        .await;
+    let network = trusting(&server).build();
+    let (answers, ()) = tokio::join!(
+        join_all((0..50).map(|_| send(&network, post(&server.url("/"), "x")))),
+        async {
+            // They are all there at the same time.
+            server.wait_for(50).await;
+            gate.notify_waiters();
+        }
+    );
+    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 50]);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn requests_that_waited_in_vain_go_on_as_http1() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::setup()
+        .tls(&["http/1.1"])
+        .start({
+            let gate = gate.clone();
+            move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"ok"))
+        })
+        .await;
+    let network = trusting(&server).build();
+    let (answers, ()) = tokio::join!(
+        join_all((0..4).map(|_| send(&network, post(&server.url("/"), "x")))),
+        async {
+            server.wait_for(4).await;
+            gate.notify_waiters();
+        }
+    );
+    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 4]);
+    assert_eq!(server.connections(), 4);
+}
+
+#[tokio::test]
+async fn request_that_waits_makes_the_connection_when_the_one_that_made_it_is_dropped() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).build();
+    let mut first = Box::pin(send(&network, post(&server.url("/first"), "x")));
+    let second = async {
+        // The first is polled once and has begun.
+        tokio::select! {
+            biased;
+            answer = &mut first => panic!("{answer:?}"),
+            () = std::future::ready(()) => {}
+        }
+        let mut second = Box::pin(send(&network, post(&server.url("/second"), "x")));
+        tokio::select! {
+            biased;
+            answer = &mut second => panic!("{answer:?}"),
+            () = std::future::ready(()) => {}
+        }
+        drop(first);
+        second.await
+    };
+    assert_eq!(second.await, Ok((204, vec![])));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn connection_that_fails_fails_for_all_who_waited_for_it() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    // Nobody trusts it.
+    let network = crate::support::builder().build();
+    let answers = join_all((0..3).map(|_| send(&network, post(&server.url("/"), "x")))).await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert!(answers[0].is_err());
+    assert_eq!(server.connections(), 1);
+    // The next one tries again.
+    send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn connection_is_not_shared_between_partitions_credentials_flags_or_origins() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).build();
+    let keys =
+        [("a.test", 0, true), ("a.test", 1, true), ("a.test", 0, false), ("b.test", 0, true)];
+    for (host, partition, credentials) in keys.into_iter().chain(keys) {
+        let mut request = post(&format!("https://{host}:{}/", server.port()), "x");
+        request.connection = connection_key(partition, credentials);
+        send(&network, request).await.unwrap();
+    }
+    let used: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(used, [0, 1, 2, 3, 0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_servers_limit_wait_for_a_stream() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .max_streams(2)
+        .start(|_| Behavior::with_body(200, &[], b"ok"))
+        .await;
+    let network = trusting(&server).build();
+    // From here on the server's settings are known.
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+    let answers = join_all((0..20).map(|_| send(&network, post(&server.url("/"), "x")))).await;
+    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 20]);
+    assert_eq!(server.connections(), 1);
+    assert_eq!(server.requests().len(), 21);
+}
+
+#[tokio::test]
+async fn requests_beyond_a_limit_that_is_not_known_yet_are_sent_again() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .max_streams(2)
+        .start(|_| Behavior::with_body(200, &[], b"ok"))
+        .await;
+    let network = trusting(&server).build();
+    let answers = join_all((0..20).map(|_| send(&network, post(&server.url("/"), "x")))).await;
+    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 20]);
+    // The server has seen nothing of the streams it refused.
+    assert_eq!((server.requests().len(), server.connections()), (20, 1));
+}
+
+#[tokio::test]
+async fn connection_idle_for_too_long_is_closed_and_not_reused() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).http2_idle_timeout(Duration::ZERO).build();
+    for _ in 0..2 {
+        send(&network, post(&server.url("/"), "x")).await.unwrap();
+    }
+    assert_eq!(server.connections(), 2);
+    server.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn idle_timeout_of_http1_is_not_that_of_http2() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).idle_timeout(Duration::ZERO).build();
+    for _ in 0..2 {
+        send(&network, post(&server.url("/"), "x")).await.unwrap();
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn fetch_dropped_before_its_answer_resets_only_its_stream() {
+    let server = RecordingServer::start_http2(|request| match &*request.target {
+        "/hang" => Behavior::Hang,
+        _ => Behavior::status(204),
+    })
+    .await;
+    let network = trusting(&server).build();
+    tokio::select! {
+        answer = send(&network, post(&server.url("/hang"), "x")) => panic!("{answer:?}"),
+        _ = server.wait_for(1) => {}
+    }
+    server.wait_for_reset_streams(1).await;
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn body_dropped_before_its_end_resets_only_its_stream() {
+    let server = RecordingServer::start_http2(|request| match &*request.target {
+        "/endless" => {
+            let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+            Behavior::RespondForever(head, vec![b'x'; 1000])
+        }
+        _ => Behavior::status(204),
+    })
+    .await;
+    let network = trusting(&server).build();
+    let endless = network.http_network_fetch(post(&server.url("/endless"), "x")).await.unwrap();
+    // A body that nobody reads does not hold up the others.
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+    drop(endless);
+    server.wait_for_reset_streams(1).await;
+    send(&network, post(&server.url("/"), "x")).await.unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn body_is_read_beyond_the_flow_control_window() {
+    let server =
+        RecordingServer::start_http2(|_| Behavior::with_body(200, &[], &vec![b'x'; 300_000])).await;
+    let (status, body) =
+        send(&trusting(&server).build(), post(&server.url("/"), "")).await.unwrap();
+    assert_eq!((status, body.len()), (200, 300_000));
+}
+
+#[tokio::test]
+async fn connection_is_not_used_for_new_requests_after_the_network_has_changed() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start_http2({
+        let gate = gate.clone();
+        move |request: &RecordedRequest| match &*request.target {
+            "/slow" => Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"slow")),
+            _ => Behavior::status(204),
+        }
+    })
+    .await;
+    let network = trusting(&server).build();
+    let slow = send(&network, post(&server.url("/slow"), "x"));
+    let rest = async {
+        server.wait_for(1).await;
+        network.network_changed();
+        send(&network, post(&server.url("/"), "x")).await.unwrap();
+        assert_eq!(server.connections(), 2);
+        gate.notify_one();
+    };
+    // What is under way goes on, and closes the connection when it is done.
+    let (slow, ()) = tokio::join!(slow, rest);
+    assert_eq!(slow, Ok((200, b"slow".to_vec())));
+    server.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn connections_are_closed_with_the_network_but_not_those_in_use() {
+    let server = RecordingServer::start_http2(|_| Behavior::with_body(200, &[], b"ok")).await;
+    let network = trusting(&server).build();
+    let in_use = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
+    drop(network);
+    assert_eq!(read(in_use.body).await.unwrap(), b"ok");
+    server.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn connection_of_its_own_replaces_the_shared_one() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).build();
+    let mut request = post(&server.url("/"), "x");
+    for needs_new in [false, true, false] {
+        request.force_new_connection = needs_new;
+        send(&network, request.clone()).await.unwrap();
+    }
+    let used: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(used, [0, 1, 1]);
+    server.wait_for_closed(1).await;
+}

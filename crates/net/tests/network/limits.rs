@@ -1,0 +1,258 @@
+//! How many connections are open, and who waits for one.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{future::join_all, poll};
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use tokio::sync::Notify;
+
+use crate::support::{builder, post, send, trusting};
+
+const OK: Result<(u16, Vec<u8>), sendbeacon_fetch::NetworkError> = Ok((204, Vec::new()));
+
+/// Answers at once, but for paths that begin with `/wait`, which wait for the gate.
+fn gated(gate: &Arc<Notify>) -> impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static {
+    let gate = gate.clone();
+    move |request| {
+        if request.target.starts_with("/wait") {
+            Behavior::RespondWhen(gate.clone(), Behavior::response(204, &[], b""))
+        } else {
+            Behavior::status(204)
+        }
+    }
+}
+
+fn targets(server: &RecordingServer) -> Vec<String> {
+    server.requests().into_iter().map(|request| request.target).collect()
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_of_a_key_wait_for_its_connections() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start(gated(&gate)).await;
+    let network = builder().max_connections_per_key(2).build();
+    let urls: Vec<_> = (0..20).map(|i| server.url(&format!("/{i}"))).collect();
+    let (first, second, answers, ()) = tokio::join!(
+        send(&network, post(&server.url("/wait"), "x")),
+        send(&network, post(&server.url("/wait"), "x")),
+        join_all(urls.iter().map(|url| send(&network, post(url, "x")))),
+        async {
+            server.wait_for(2).await;
+            // One of the two connections has to do for all the rest.
+            gate.notify_one();
+            server.wait_for(22).await;
+            gate.notify_one();
+        }
+    );
+    assert_eq!([first, second], [OK; 2]);
+    assert_eq!(answers, [OK; 20]);
+    assert_eq!(server.connections(), 2);
+    let expected: Vec<_> = (0..20).map(|i| format!("/{i}")).collect();
+    assert_eq!(targets(&server)[2..], expected, "in the order in which they came");
+}
+
+#[tokio::test]
+async fn connection_idle_for_longest_makes_room_for_another() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let secure = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&secure).max_connections(2).build();
+    let get = async |host: &str| {
+        send(&network, post(&format!("http://{host}:{}/", server.port()), "x")).await.unwrap();
+    };
+    send(&network, post(&secure.url("/"), "x")).await.unwrap();
+    get("a.test").await;
+    get("b.test").await;
+    secure.wait_for_closed(1).await;
+    send(&network, post(&secure.url("/"), "x")).await.unwrap();
+    server.wait_for_closed(1).await;
+    get("b.test").await;
+    get("a.test").await;
+    secure.wait_for_closed(2).await;
+    assert_eq!((server.connections(), secure.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn whoever_waits_longest_has_the_next_connection_whatever_its_key() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start(gated(&gate)).await;
+    let network = builder().max_connections(1).build();
+    let url = |host: &str, path: &str| format!("http://{host}:{}{path}", server.port());
+    let (first, second, third, ()) = tokio::join!(
+        send(&network, post(&url("a.test", "/wait"), "x")),
+        send(&network, post(&url("b.test", "/second"), "x")),
+        send(&network, post(&url("a.test", "/third"), "x")),
+        async {
+            server.wait_for(1).await;
+            gate.notify_one();
+        }
+    );
+    assert_eq!([first, second, third], [OK; 3]);
+    assert_eq!(targets(&server), ["/wait", "/second", "/third"]);
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn limits_hold_for_http2_connections_too() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start_http2(gated(&gate)).await;
+    let network = trusting(&server).max_connections(1).build();
+    let url = |host: &str, path: &str| format!("https://{host}:{}{path}", server.port());
+    let (first, second, third, ()) = tokio::join!(
+        send(&network, post(&url("a.test", "/wait"), "x")),
+        send(&network, post(&url("b.test", "/second"), "x")),
+        // The open connection takes this one, too.
+        send(&network, post(&url("a.test", "/third"), "x")),
+        async {
+            server.wait_for(2).await;
+            gate.notify_one();
+        }
+    );
+    assert_eq!([first, second, third], [OK; 3]);
+    assert_eq!(targets(&server), ["/wait", "/third", "/second"]);
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn request_dropped_while_it_waits_gives_up_its_place() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start(gated(&gate)).await;
+    let network = builder().max_connections_per_key(1).build();
+    let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
+    tokio::select! {
+        answer = &mut first => panic!("{answer:?}"),
+        _ = server.wait_for(1) => {}
+    }
+    let mut second = Box::pin(send(&network, post(&server.url("/second"), "x")));
+    let mut third = Box::pin(send(&network, post(&server.url("/third"), "x")));
+    assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
+    drop(second);
+    gate.notify_one();
+    assert_eq!(first.await, OK);
+    assert_eq!(third.await, OK);
+    assert_eq!(targets(&server), ["/wait", "/third"]);
+}
+
+#[tokio::test]
+async fn connection_granted_to_a_request_that_is_dropped_goes_to_the_next() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start(gated(&gate)).await;
+    let network = builder().max_connections_per_key(1).build();
+    let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
+    tokio::select! {
+        answer = &mut first => panic!("{answer:?}"),
+        _ = server.wait_for(1) => {}
+    }
+    let mut second = Box::pin(send(&network, post(&server.url("/second"), "x")));
+    let mut third = Box::pin(send(&network, post(&server.url("/third"), "x")));
+    assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
+    gate.notify_one();
+    assert_eq!(first.await, OK);
+    // By now the connection is the second request's, which does not know yet.
+    drop(second);
+    assert_eq!(third.await, OK);
+    assert_eq!(targets(&server), ["/wait", "/third"]);
+}
+
+#[tokio::test]
+async fn connection_that_is_lost_makes_room_for_those_who_wait() {
+    let server = RecordingServer::start(|request| match &*request.target {
+        "/lost" => Behavior::Reset,
+        _ => Behavior::with_headers(204, &[("connection", "close")]),
+    })
+    .await;
+    let network = builder().max_connections_per_key(1).build();
+    let (lost, answers) = tokio::join!(
+        send(&network, post(&server.url("/lost"), "x")),
+        join_all((0..5).map(|_| send(&network, post(&server.url("/"), "x")))),
+    );
+    assert!(lost.is_err());
+    assert_eq!(answers, [OK; 5]);
+    assert_eq!((server.requests().len(), server.connections()), (6, 6));
+}
+
+#[tokio::test]
+async fn time_to_connect_does_not_run_while_a_request_waits() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start(gated(&gate)).await;
+    let network = builder()
+        .max_connections(1)
+        .connect_timeout(Duration::from_secs(30))
+        .response_head_timeout(Duration::from_secs(1_000_000))
+        .build();
+    let url = format!("http://b.test:{}/", server.port());
+    let (first, second, ()) = tokio::join!(
+        send(&network, post(&server.url("/wait"), "x")),
+        send(&network, post(&url, "x")),
+        async {
+            server.wait_for(1).await;
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(3600)).await;
+            tokio::time::resume();
+            gate.notify_one();
+        }
+    );
+    assert_eq!([first, second], [OK; 2]);
+}
+
+/// Sends and gives up requests of all kinds, and then sees whether all of `MAX` connections can still
+/// be open at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_is_lost_however_requests_end() {
+    const MAX: usize = 3;
+    let behavior = |request: &RecordedRequest| match request.target.as_bytes()[1] {
+        b'0' => Behavior::Hang,
+        b'1' => Behavior::Reset,
+        b'2' => Behavior::with_headers(204, &[("keep-alive", "timeout=0")]),
+        b'3' => Behavior::with_body(200, &[], &vec![b'x'; 100_000]),
+        _ => Behavior::status(204),
+    };
+    let plain = RecordingServer::start(behavior).await;
+    let secure = RecordingServer::start_http2(behavior).await;
+    let network = trusting(&secure).max_connections_per_key(2).max_connections(MAX).build();
+    let network = Arc::new(network);
+    let tasks = (0..400_usize).map(|i| {
+        let network = network.clone();
+        let url = match i % 4 {
+            0 => secure.url(&format!("/{}", i % 7)),
+            // Nobody has a certificate for this one.
+            1 => format!("https://x.localhost:{}/", secure.port()),
+            2 => format!("http://b.test:{}/{}", plain.port(), i % 7),
+            _ => plain.url(&format!("/{}", i % 7)),
+        };
+        tokio::spawn(async move {
+            let mut request = post(&url, "x");
+            request.force_new_connection = i % 11 == 0;
+            let mut fetch = Box::pin(send(&network, request));
+            for _ in 0..i % 40 {
+                if poll!(&mut fetch).is_ready() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+            // Those that hang are given up, and some of the others.
+            if url.ends_with("/0") || i % 3 == 0 {
+                return;
+            }
+            let _ = fetch.await;
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+
+    let urls = ["127.0.0.1", "a.test", "b.test"]
+        .map(|host| format!("http://{host}:{}/0?last", plain.port()));
+    let all_at_once = async {
+        let mut n = MAX;
+        let is_last = |request: &&RecordedRequest| request.target == "/0?last";
+        while plain.wait_for(n).await.iter().filter(is_last).count() < MAX {
+            n = plain.requests().len() + 1;
+        }
+    };
+    tokio::select! {
+        answers = join_all(urls.iter().map(|url| send(&network, post(url, "x")))) => {
+            panic!("{answers:?}")
+        }
+        () = all_at_once => {}
+    }
+}

@@ -1,0 +1,248 @@
+//! What is sent again over HTTP/2, and what is not.
+
+use std::sync::Arc;
+
+use sendbeacon_fetch::NetworkError;
+use sendbeacon_net::HyperNetwork;
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use tokio::sync::Notify;
+
+use crate::{
+    frames::{
+        DATA, END_STREAM, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, frame,
+        goaway, response, rst_stream,
+    },
+    support::{post, send, trusting},
+};
+
+const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
+
+/// How often a request is sent at most.
+const ATTEMPTS: usize = 3;
+
+/// Sends a request to a server that does so with the first one, and answers the others.
+async fn send_to(
+    first: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
+) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer) {
+    let (answer, server, _) = send_and_stay(first).await;
+    (answer, server)
+}
+
+/// The same, with the network that still has its connections.
+async fn send_and_stay(
+    first: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
+) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer, HyperNetwork) {
+    let server = RecordingServer::start_http2(move |request| match request.index {
+        0 => first(request),
+        _ => Behavior::status(204),
+    })
+    .await;
+    let network = trusting(&server).build();
+    let answer = send(&network, post(&server.url("/"), "x")).await;
+    (answer, server, network)
+}
+
+fn assert_protocol<T: std::fmt::Debug>(answer: &Result<T, NetworkError>) {
+    assert!(matches!(answer, Err(NetworkError::Protocol(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn refused_stream_is_sent_again_on_the_same_connection() {
+    let (answer, server) =
+        send_to(|request| Behavior::Frames(rst_stream(request.stream, REFUSED_STREAM))).await;
+    assert_eq!(answer, OK);
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
+    let bodies: Vec<_> = server.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, [b"x", b"x"]);
+}
+
+#[tokio::test]
+async fn stream_that_is_always_refused_is_given_up() {
+    let server = RecordingServer::start_http2(|request| {
+        Behavior::Frames(rst_stream(request.stream, REFUSED_STREAM))
+    })
+    .await;
+    assert_protocol(&send(&trusting(&server).build(), post(&server.url("/"), "x")).await);
+    assert_eq!(server.requests().len(), ATTEMPTS);
+}
+
+#[tokio::test]
+async fn stream_reset_for_another_reason_is_not_sent_again() {
+    for code in (0..=13).filter(|code| *code != REFUSED_STREAM).chain([0xFFFF_FFFF]) {
+        let (answer, server) =
+            send_to(move |request| Behavior::Frames(rst_stream(request.stream, code))).await;
+        assert_protocol(&answer);
+        assert_eq!(server.requests().len(), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn stream_reset_does_not_end_its_connection() {
+    let server = RecordingServer::start_http2(|request| match request.index {
+        0 => Behavior::Frames(rst_stream(request.stream, INTERNAL_ERROR)),
+        _ => Behavior::status(204),
+    })
+    .await;
+    let network = trusting(&server).build();
+    assert_protocol(&send(&network, post(&server.url("/"), "x")).await);
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, OK);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn refusal_after_the_head_of_the_response_is_too_late() {
+    let (answer, server) = send_to(|request| {
+        let head = response(request.stream, 0, &[(":status", "200")]);
+        Behavior::Frames([head, rst_stream(request.stream, REFUSED_STREAM)].concat())
+    })
+    .await;
+    assert_protocol(&answer);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn goaway_below_the_stream_sends_it_again_on_another_connection() {
+    for code in [NO_ERROR, INTERNAL_ERROR, ENHANCE_YOUR_CALM] {
+        for closes in [false, true] {
+            let (answer, server) = send_to(move |_| {
+                let frames = goaway(0, code);
+                if closes { Behavior::FramesThenClose(frames) } else { Behavior::Frames(frames) }
+            })
+            .await;
+            assert_eq!(answer, OK, "{code} {closes}");
+            assert_eq!((server.requests().len(), server.connections()), (2, 2));
+            server.wait_for_closed(1).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn stream_below_every_goaway_is_given_up() {
+    let server =
+        RecordingServer::start_http2(|_| Behavior::FramesThenClose(goaway(0, NO_ERROR))).await;
+    assert_protocol(&send(&trusting(&server).build(), post(&server.url("/"), "x")).await);
+    assert_eq!((server.requests().len(), server.connections()), (ATTEMPTS, ATTEMPTS));
+}
+
+#[tokio::test]
+async fn goaway_at_or_above_the_stream_lets_it_be_answered() {
+    for last_stream in [1, 101, 0x7FFF_FFFF] {
+        let server = RecordingServer::start_http2(move |request| match request.index {
+            0 => Behavior::Frames(
+                [
+                    goaway(last_stream, NO_ERROR),
+                    response(request.stream, END_STREAM, &[(":status", "204")]),
+                ]
+                .concat(),
+            ),
+            _ => Behavior::status(204),
+        })
+        .await;
+        let network = trusting(&server).build();
+        for _ in 0..2 {
+            assert_eq!(send(&network, post(&server.url("/"), "x")).await, OK);
+        }
+        // The connection takes no other request, and is closed.
+        assert_eq!((server.requests().len(), server.connections()), (2, 2));
+        server.wait_for_closed(1).await;
+    }
+}
+
+#[tokio::test]
+async fn goaway_on_an_idle_connection_closes_it() {
+    let (answer, server, _network) = send_and_stay(|request| {
+        let answer = response(request.stream, END_STREAM, &[(":status", "204")]);
+        Behavior::Frames([answer, goaway(request.stream, NO_ERROR)].concat())
+    })
+    .await;
+    assert_eq!(answer, OK);
+    server.wait_for_closed(1).await;
+    assert_eq!((server.requests().len(), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn goaway_at_the_stream_that_is_never_answered_is_not_sent_again() {
+    for code in [NO_ERROR, INTERNAL_ERROR] {
+        for last_stream in [1, 0x7FFF_FFFF] {
+            let (answer, server) =
+                send_to(move |_| Behavior::FramesThenClose(goaway(last_stream, code))).await;
+            assert_protocol(&answer);
+            assert_eq!((server.requests().len(), server.connections()), (1, 1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn last_goaway_counts() {
+    let (answer, server) = send_to(|_| {
+        Behavior::Frames([goaway(0x7FFF_FFFF, NO_ERROR), goaway(0, NO_ERROR)].concat())
+    })
+    .await;
+    assert_eq!(answer, OK);
+    assert_eq!((server.requests().len(), server.connections()), (2, 2));
+}
+
+#[tokio::test]
+async fn goaway_that_takes_back_an_answer_is_too_late() {
+    let (answer, server) = send_to(|request| {
+        let head = response(request.stream, 0, &[(":status", "200")]);
+        let body = frame(DATA, 0, request.stream, b"body");
+        Behavior::Frames([head, body, goaway(0, NO_ERROR)].concat())
+    })
+    .await;
+    assert_protocol(&answer);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn goaway_between_two_streams_sends_only_the_later_one_again() {
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start_http2({
+        let gate = gate.clone();
+        move |request| match (&*request.target, request.connection) {
+            ("/first", _) => {
+                Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"first"))
+            }
+            (_, 0) => Behavior::Frames(goaway(request.stream - 2, NO_ERROR)),
+            _ => Behavior::status(204),
+        }
+    })
+    .await;
+    let network = trusting(&server).build();
+    let (first, second) = tokio::join!(send(&network, post(&server.url("/first"), "x")), async {
+        server.wait_for(1).await;
+        let second = send(&network, post(&server.url("/second"), "x")).await;
+        gate.notify_one();
+        second
+    });
+    assert_eq!((first, second), (Ok((200, b"first".to_vec())), OK));
+    let requests = server.requests();
+    let seen: Vec<_> =
+        requests.iter().map(|request| (&*request.target, request.connection)).collect();
+    assert_eq!(seen, [("/first", 0), ("/second", 0), ("/second", 1)]);
+    server.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn connection_that_ends_without_an_answer_is_not_sent_again() {
+    for behavior in [Behavior::Close, Behavior::Reset, Behavior::FramesThenClose(Vec::new())] {
+        let (answer, server) = send_to(move |_| behavior.clone()).await;
+        assert_protocol(&answer);
+        assert_eq!((server.requests().len(), server.connections()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn idle_connection_that_the_server_has_closed_is_replaced() {
+    let server = RecordingServer::start_http2(|_| {
+        Behavior::RespondThenClose(Behavior::response(200, &[], b"ok"))
+    })
+    .await;
+    let network = trusting(&server).build();
+    for sent in 1..=3 {
+        let answer = send(&network, post(&server.url("/"), "x")).await;
+        assert_eq!(answer, Ok((200, b"ok".to_vec())));
+        server.wait_for_closed(sent).await;
+        assert_eq!((server.requests().len(), server.connections()), (sent, sent));
+    }
+}

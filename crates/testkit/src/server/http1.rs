@@ -1,0 +1,72 @@
+use std::io;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::sleep,
+};
+
+use super::{Behavior, End, Server, request};
+
+pub(super) async fn serve<S>(server: &Server, stream: &mut S, connection: usize) -> io::Result<End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut buffer = Vec::new();
+    while let Some(mut request) = request::read_head(stream, &mut buffer).await? {
+        request.connection = connection;
+        if !server.options.answers_early {
+            request.body = request::read_body(&request, stream, &mut buffer).await?;
+        }
+        server.log.send_modify(|log| log.add(&mut request));
+        let answer = match (server.handler)(&request) {
+            Behavior::Respond(answer) => answer,
+            Behavior::RespondAfter(delay, answer) => {
+                sleep(delay).await;
+                answer
+            }
+            Behavior::RespondWhen(gate, answer) => {
+                gate.notified().await;
+                answer
+            }
+            Behavior::RespondThenClose(answer) => {
+                stream.write_all(&answer).await?;
+                stream.shutdown().await?;
+                return drain(stream).await;
+            }
+            Behavior::RespondForever(answer, more) => {
+                stream.write_all(&answer).await?;
+                loop {
+                    stream.write_all(&more).await?;
+                    stream.flush().await?;
+                }
+            }
+            Behavior::RespondAndReadNoMore(answer) => {
+                stream.write_all(&answer).await?;
+                stream.flush().await?;
+                return std::future::pending().await;
+            }
+            Behavior::Close => {
+                stream.shutdown().await?;
+                return drain(stream).await;
+            }
+            Behavior::Reset => return Ok(End::Reset),
+            Behavior::Hang => return drain(stream).await,
+            Behavior::Frames(_) | Behavior::FramesThenClose(_) => {
+                return Err(io::Error::other("frames on HTTP/1.1"));
+            }
+        };
+        stream.write_all(&answer).await?;
+        stream.flush().await?;
+        if server.options.answers_early {
+            let body = request::read_body(&request, stream, &mut buffer).await?;
+            server.log.send_modify(|log| log.requests[request.index].body = body);
+        }
+    }
+    Ok(End::Closed)
+}
+
+/// Waits until the client has closed its side.
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<End> {
+    while stream.read(&mut [0; 4096]).await? > 0 {}
+    Ok(End::Closed)
+}
