@@ -135,21 +135,21 @@ impl Pool {
         key: &Arc<PoolKey>,
         needs_new: bool,
     ) -> Result<Checkout, NetworkError> {
-        let (ticket, grant) = match self.checkout_or_wait(key, needs_new) {
+        let mut place = match self.checkout_or_wait(key, needs_new) {
             Ok(checkout) => return Ok(checkout),
-            Err(waiting) => waiting,
+            Err(place) => place,
         };
-        // Dropped before `grant` is: nothing is granted to somebody who has left.
-        let _place = Place { pool: self, key, ticket };
+        // By reference: the place is to be left before the receiver is dropped.
+        let granted = (&mut place.grant).await;
         // The sender is in the queue until it is used.
-        grant.await.unwrap_or_else(|_| Err(NetworkError::Connect("the pool is gone".to_owned())))
+        granted.unwrap_or_else(|_| Err(NetworkError::Connect("the pool is gone".to_owned())))
     }
 
-    fn checkout_or_wait(
-        self: &Arc<Self>,
-        key: &Arc<PoolKey>,
+    fn checkout_or_wait<'a>(
+        self: &'a Arc<Self>,
+        key: &'a Arc<PoolKey>,
         needs_new: bool,
-    ) -> Result<Checkout, (u64, oneshot::Receiver<Grant>)> {
+    ) -> Result<Checkout, Place<'a>> {
         let mut state = self.lock();
         let now = Instant::now();
         if now.saturating_duration_since(state.swept) >= SWEEP_INTERVAL {
@@ -172,7 +172,7 @@ impl Pool {
         state.next_ticket += 1;
         state.waiting += 1;
         state.destination(key).waiting.push_back(Waiter { ticket, needs_new, grant: sender });
-        Err((ticket, grant))
+        Err(Place { pool: self, key, ticket, grant })
     }
 
     /// The existing connection: the one for all requests, or the one that was used last.
@@ -363,11 +363,13 @@ impl State {
     }
 }
 
-/// A request's place among those that wait.
+/// A request's place among those that wait. It is left first, and the receiver dropped then: nothing
+/// is granted, with the pool locked, to somebody who does not listen, and would have to be given back.
 struct Place<'a> {
     pool: &'a Arc<Pool>,
     key: &'a Arc<PoolKey>,
     ticket: u64,
+    grant: oneshot::Receiver<Grant>,
 }
 
 impl Drop for Place<'_> {

@@ -243,10 +243,10 @@ async fn no_room_is_lost_however_requests_end() {
     let urls = ["127.0.0.1", "a.test", "b.test"]
         .map(|host| format!("http://{host}:{}/0?last", plain.port()));
     let all_at_once = async {
-        let mut n = MAX;
         let is_last = |request: &&RecordedRequest| request.target == "/0?last";
-        while plain.wait_for(n).await.iter().filter(is_last).count() < MAX {
-            n = plain.requests().len() + 1;
+        let mut requests = plain.requests();
+        while requests.iter().filter(is_last).count() < MAX {
+            requests = plain.wait_for(requests.len() + 1).await;
         }
     };
     tokio::select! {
