@@ -374,8 +374,8 @@ impl Driver {
         let profile = Arc::clone(&self.profile);
         let answered = Arc::clone(&record.answered);
         let fetch = run_fetch(profile, observer, request, responder, answered);
-        let future =
-            async move { Ended { id, result: AssertUnwindSafe(fetch).catch_unwind().await } };
+        // NB: an async block in place of `map` would hold the fetch twice.
+        let future = AssertUnwindSafe(fetch).catch_unwind().map(move |result| Ended { id, result });
         let (abort, registration) = AbortHandle::new_pair();
         self.futures.push(Abortable::new(Contained(Some(future.boxed())), registration));
         self.running.insert(id, Running { abort, reservation, record });

@@ -165,11 +165,11 @@ struct FetchParams<'a> {
 ///
 /// # Errors
 /// A network error, with its reason.
-pub async fn fetch(
-    profile: &Profile,
-    observer: &dyn Observer,
+pub fn fetch<'a>(
+    profile: &'a Profile,
+    observer: &'a dyn Observer,
     mut request: Request,
-) -> Result<Response, NetworkError> {
+) -> impl Future<Output = Result<Response, NetworkError>> + Send + 'a {
     // Steps 1 to 11 and 15 have nothing to do here: the client is known, there are no preloads, and
     // timing is the caller's. Step 12.
     let headers = &mut request.headers;
@@ -184,5 +184,5 @@ pub async fn fetch(
         }
     }
     // Step 16 is the caller's. Steps 17 and 18.
-    main_fetch::main_fetch(FetchParams { profile, observer }, request).await
+    main_fetch::main_fetch(FetchParams { profile, observer }, request)
 }
