@@ -1,10 +1,9 @@
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header::SET_COOKIE};
+use http::{HeaderName, header::SET_COOKIE};
 
 use super::{FetchParams, Observation};
 use crate::{
     NetworkError, Request,
-    host::{ConnectionKey, NetworkRequest, NetworkResponse},
+    host::{NetworkRequest, NetworkResponse},
     policy::hsts,
 };
 
@@ -15,30 +14,17 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 pub(super) async fn http_network_fetch(
     params: FetchParams<'_>,
     request: &Request,
-    headers: &HeaderMap,
-    body: &Bytes,
-    include_credentials: bool,
-    force_new_connection: bool,
+    network_request: NetworkRequest,
 ) -> Result<NetworkResponse, NetworkError> {
     let url = request.current_url();
     params.observer.observe(Observation::RequestSent {
         method: request.method.clone(),
         url: url.clone(),
-        headers: headers.clone(),
+        headers: network_request.headers.clone(),
     });
+    let include_credentials = network_request.connection.credentials;
     // Steps 1 to 15.
-    let response = params.profile.network.http_network_fetch(NetworkRequest {
-        method: request.method.clone(),
-        url: url.clone(),
-        headers: headers.clone(),
-        body: body.clone(),
-        connection: ConnectionKey {
-            partition: request.client.network_partition_key.clone(),
-            credentials: include_credentials,
-        },
-        force_new_connection,
-    });
-    let response = response.await?;
+    let response = params.profile.network.http_network_fetch(network_request).await?;
     params.observer.observe(Observation::ResponseStarted {
         url: url.clone(),
         status: response.status,
