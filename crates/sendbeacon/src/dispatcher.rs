@@ -8,11 +8,13 @@
 mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, VecDeque, hash_map::Entry},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
+// Identifiers are counters, and destinations hashes with a secret: no page chooses what is hashed here.
+use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
 pub use self::wire::Scheduling;
@@ -109,9 +111,9 @@ pub(crate) enum Action {
 pub(crate) struct Dispatcher {
     timeouts: Timeouts,
     max_delay: Duration,
-    fetches: HashMap<FetchId, Fetch>,
+    fetches: FxHashMap<FetchId, Fetch>,
     wire: Wire,
-    groups: HashMap<GroupId, Group>,
+    groups: FxHashMap<GroupId, Group>,
     /// The next moment that matters to each fetch.
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
     cancels: VecDeque<(FetchId, NetworkError)>,
@@ -158,7 +160,7 @@ enum Alarm {
 
 #[derive(Debug, Default)]
 struct Group {
-    unfinished: HashSet<FetchId>,
+    unfinished: FxHashSet<FetchId>,
     gone: Option<Instant>,
 }
 
@@ -167,9 +169,9 @@ impl Dispatcher {
         Self {
             timeouts,
             max_delay: scheduling.max_delay,
-            fetches: HashMap::new(),
+            fetches: FxHashMap::default(),
             wire: Wire::new(scheduling),
-            groups: HashMap::new(),
+            groups: FxHashMap::default(),
             alarms: BTreeMap::new(),
             cancels: VecDeque::new(),
             important_loads: false,

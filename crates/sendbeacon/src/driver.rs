@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -17,6 +16,7 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use http::StatusCode;
+use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation,
     beacon::Beacon,
@@ -77,8 +77,8 @@ pub(crate) struct Driver {
     is_busy: bool,
     ids: Arc<FetchIds>,
     destination_hasher: RandomState,
-    queued: HashMap<FetchId, Queued>,
-    running: HashMap<FetchId, Running>,
+    queued: FxHashMap<FetchId, Queued>,
+    running: FxHashMap<FetchId, Running>,
     futures: FuturesUnordered<Abortable<Contained>>,
     shutdown: Option<ShutdownInProgress>,
 }
@@ -196,8 +196,8 @@ impl Driver {
             is_busy: false,
             ids,
             destination_hasher: RandomState::new(),
-            queued: HashMap::new(),
-            running: HashMap::new(),
+            queued: FxHashMap::default(),
+            running: FxHashMap::default(),
             futures: FuturesUnordered::new(),
             shutdown: None,
         }
