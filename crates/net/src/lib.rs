@@ -99,7 +99,8 @@ impl HyperNetwork {
             // uses one.
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connector.connect(&key).await?,
+                // Boxed, so that a request on a connection that is there takes no room for it.
+                None => Box::pin(self.connector.connect(&key)).await?,
             };
             let answer = connection.sender.try_send_request(unsent);
             let after = self.response_head_timeout;
