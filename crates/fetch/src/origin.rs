@@ -1,6 +1,6 @@
 //! Origins, sites and network partition keys.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use http::HeaderValue;
 use url::{Host, Url};
@@ -75,8 +75,11 @@ impl Origin {
         if matches!(self, Self::Opaque(_)) {
             return HeaderValue::from_static("null");
         }
+        // Most fit, and a `String` writes what it has room for.
+        let mut serialized = String::with_capacity(64);
+        let _ = write!(serialized, "{self}");
         // A serialised host is ASCII without controls, so this is always a header value.
-        HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static("null"))
+        HeaderValue::try_from(serialized).unwrap_or(HeaderValue::from_static("null"))
     }
 }
 

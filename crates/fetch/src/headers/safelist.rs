@@ -66,7 +66,12 @@ pub(crate) fn cors_unsafe_names(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// A [CORS-unsafe request-header byte](https://fetch.spec.whatwg.org/#cors-unsafe-request-header-byte).
 fn is_cors_unsafe(byte: u8) -> bool {
-    (byte < 0x20 && byte != b'\t') || b"\"():<>?@[\\]{}\x7F".contains(&byte)
+    match byte {
+        b'\t' => false,
+        b'"' | b'(' | b')' | b':' | b'<' | b'>' | b'?' | b'@' | b'[' | b'\\' | b']' | b'{'
+        | b'}' | 0x7F => true,
+        _ => byte < 0x20,
+    }
 }
 
 /// Whether [parsing a single range header value](https://fetch.spec.whatwg.org/#simple-range-header-value)
