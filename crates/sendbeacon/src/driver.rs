@@ -366,9 +366,9 @@ impl Driver {
         let (request, reservation) = match work {
             Work::Beacon(beacon) => {
                 let (request, reservation) = beacon.into_request();
-                (request, Some(reservation))
+                (Box::new(request), Some(reservation))
             }
-            Work::Fetch(request, reservation) => (*request, reservation),
+            Work::Fetch(request, reservation) => (request, reservation),
         };
         let observer = record.teller.clone();
         let profile = Arc::clone(&self.profile);

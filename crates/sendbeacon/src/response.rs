@@ -91,7 +91,7 @@ impl Responder {
 pub(crate) async fn run_fetch(
     profile: Arc<Profile>,
     observer: impl Observer,
-    request: Request,
+    request: Box<Request>,
     responder: Option<Responder>,
     answered: Arc<OnceLock<StatusCode>>,
 ) -> Result<StatusCode, NetworkError> {

@@ -11,11 +11,13 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch): what is around the
 /// [`Network`](crate::host::Network)'s part of it.
-pub(super) async fn http_network_fetch(
-    params: FetchParams<'_>,
-    request: &Request,
+///
+/// The network is asked at once, so that the future has no room for the request that goes to it.
+pub(super) fn http_network_fetch<'a>(
+    params: FetchParams<'a>,
+    request: &'a Request,
     network_request: NetworkRequest,
-) -> Result<NetworkResponse, NetworkError> {
+) -> impl Future<Output = Result<NetworkResponse, NetworkError>> + Send + 'a {
     let url = request.current_url();
     params.observer.observe(Observation::RequestSent {
         method: request.method.clone(),
@@ -24,27 +26,30 @@ pub(super) async fn http_network_fetch(
     });
     let include_credentials = network_request.connection.credentials;
     // Steps 1 to 15.
-    let response = params.profile.network.http_network_fetch(network_request).await?;
-    params.observer.observe(Observation::ResponseStarted {
-        url: url.clone(),
-        status: response.status,
-        headers: response.headers.clone(),
-    });
-    // Step 17.
-    if include_credentials && !request.client.cookies_disabled {
-        let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
-        if !set_cookie.is_empty() {
-            params.profile.cookies.store(request.cookie_context(), set_cookie).get().await;
+    let response = params.profile.network.http_network_fetch(network_request);
+    async move {
+        let response = response.await?;
+        params.observer.observe(Observation::ResponseStarted {
+            url: url.clone(),
+            status: response.status,
+            headers: response.headers.clone(),
+        });
+        // Step 17.
+        if include_credentials && !request.client.cookies_disabled {
+            let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
+            if !set_cookie.is_empty() {
+                params.profile.cookies.store(request.cookie_context(), set_cookie).get().await;
+            }
         }
-    }
-    if url.scheme() == "https" {
-        let profile = params.profile;
-        hsts::learn(&*profile.hsts, url, &response.headers, profile.clock.wall());
-        if let Some(value) = response.headers.get(CLEAR_SITE_DATA) {
-            let (url, value) = (url.clone(), value.clone());
-            params.observer.observe(Observation::ClearSiteData { url, value });
+        if url.scheme() == "https" {
+            let profile = params.profile;
+            hsts::learn(&*profile.hsts, url, &response.headers, profile.clock.wall());
+            if let Some(value) = response.headers.get(CLEAR_SITE_DATA) {
+                let (url, value) = (url.clone(), value.clone());
+                params.observer.observe(Observation::ClearSiteData { url, value });
+            }
         }
+        // Step 19.
+        Ok(response)
     }
-    // Step 19.
-    Ok(response)
 }

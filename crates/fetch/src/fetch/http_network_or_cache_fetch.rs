@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many headers the steps below add to those of a beacon, so that the list need not grow.
-const USUAL_HEADERS: usize = 12;
+const USUAL_HEADERS: usize = 10;
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 

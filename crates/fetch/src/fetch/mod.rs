@@ -160,6 +160,8 @@ struct FetchParams<'a> {
 
 /// [Fetch](https://fetch.spec.whatwg.org/#concept-fetch) `request`, to the head of its response.
 ///
+/// The request is boxed, for every layer of the future would have room of its own for it.
+///
 /// The caller holds the fetch record: it keeps the request's reservation until the body has ended,
 /// and drops the future to abort.
 ///
@@ -168,7 +170,7 @@ struct FetchParams<'a> {
 pub fn fetch<'a>(
     profile: &'a Profile,
     observer: &'a dyn Observer,
-    mut request: Request,
+    mut request: Box<Request>,
 ) -> impl Future<Output = Result<Response, NetworkError>> + Send + 'a {
     // Steps 1 to 11 and 15 have nothing to do here: the client is known, there are no preloads, and
     // timing is the caller's. Step 12.
