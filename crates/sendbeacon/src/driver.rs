@@ -341,10 +341,11 @@ impl Driver {
     }
 
     fn destination(&self, info: &FetchInfo) -> Destination {
-        let (partition, url) = (&info.client.network_partition_key, &info.url);
+        let partition = self.destination_hasher.hash_one(&info.client.network_partition_key);
+        let url = &info.url;
         let origin = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
         Destination {
-            partition: self.destination_hasher.hash_one(partition),
+            partition,
             origin: self.destination_hasher.hash_one(origin),
             keepalive: info.keepalive,
         }
