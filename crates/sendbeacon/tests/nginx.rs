@@ -29,6 +29,11 @@ fn http_1_1_over_tls_delivers_10_000_beacons_once() {
     deliver("https", "HTTP/1.1");
 }
 
+#[test]
+fn http_2_over_tls_delivers_10_000_beacons_once() {
+    deliver("https", "HTTP/2.0");
+}
+
 fn deliver(scheme: &str, protocol: &str) {
     let Some(nginx) = Nginx::start(scheme, protocol) else {
         println!("not run: nginx is not installed");
