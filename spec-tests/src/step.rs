@@ -271,7 +271,7 @@ impl Step {
 }
 
 fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {
-    complete(fetch(&page.profile, &page.observations, request))
+    complete(fetch(&page.profile, &page.observations, Box::new(request)))
 }
 
 /// What a response is to script, and its status.

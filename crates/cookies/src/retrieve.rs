@@ -79,7 +79,8 @@ fn is_for(cookie: &Cookie, context: &RetrieveContext<'_>) -> bool {
 #[must_use]
 pub fn serialize_cookies(cookies: &[&Cookie]) -> Vec<u8> {
     // Step 1.
-    let mut output = Vec::new();
+    let length = cookies.iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3).sum();
+    let mut output = Vec::with_capacity(length);
     // Step 2.
     for cookie in cookies {
         // Step 2.1.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 use url::Url;
 
 use crate::{
@@ -97,6 +97,8 @@ impl Beacon {
     /// the steps that the standard runs in parallel.
     pub fn into_request(self) -> (Request, Reservation) {
         let mut request = Request::new(self.client, self.url);
+        // Content-Type, and what fetch adds: Accept, Accept-Language.
+        request.headers = HeaderMap::with_capacity(3);
         // Step 5.
         request.mode = Mode::NoCors;
         if let Some((body, content_type)) = self.data {

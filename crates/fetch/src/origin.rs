@@ -1,6 +1,6 @@
 //! Origins, sites and network partition keys.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use http::HeaderValue;
 use url::{Host, Url};
@@ -76,8 +76,11 @@ impl Origin {
         if matches!(self, Self::Opaque(_)) {
             return HeaderValue::from_static("null");
         }
+        // Most fit, and a `String` writes what it has room for.
+        let mut serialized = String::with_capacity(64);
+        let _ = write!(serialized, "{self}");
         // A serialised host is ASCII without controls, so this is always a header value.
-        HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static("null"))
+        HeaderValue::try_from(serialized).unwrap_or(HeaderValue::from_static("null"))
     }
 }
 
@@ -85,12 +88,15 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opaque(_) => f.write_str("null"),
-            Self::Tuple { scheme, host, port } => match (&**scheme, port) {
-                ("http", Some(80)) | ("https", Some(443)) | (_, None) => {
-                    write!(f, "{scheme}://{host}")
+            Self::Tuple { scheme, host, port } => {
+                f.write_str(scheme)?;
+                f.write_str("://")?;
+                host.fmt(f)?;
+                match (&**scheme, port) {
+                    ("http", Some(80)) | ("https", Some(443)) | (_, None) => Ok(()),
+                    (_, Some(port)) => write!(f, ":{port}"),
                 }
-                (_, Some(port)) => write!(f, "{scheme}://{host}:{port}"),
-            },
+            }
         }
     }
 }
@@ -124,6 +130,20 @@ impl Site {
                 host: registrable_domain(&borrowed(host))
                     .map_or_else(|| host.to_string().into(), Into::into),
             },
+        }
+    }
+
+    /// Whether this is the site of `url`'s origin.
+    ///
+    /// Compares in place: no allocation.
+    #[must_use]
+    pub fn is_of_url(&self, url: &Url) -> bool {
+        match self {
+            Self::Opaque(_) => false,
+            Self::Tuple { scheme, host } => {
+                let registrable = url.host().and_then(|host| registrable_domain(&host));
+                **scheme == *url.scheme() && registrable.or(url.host_str()) == Some(&**host)
+            }
         }
     }
 }
@@ -232,6 +252,30 @@ mod tests {
         assert!(origin.is_same_site_with_url(&url("https://a.test:8443/")));
         assert!(!origin.is_same_site_with_url(&url("http://a.test/")));
         assert!(!origin.is_same_site_with_url(&url("https://b.test/")));
+    }
+
+    #[test]
+    fn a_url_is_of_the_site_of_its_origin_only() {
+        let urls = [
+            "https://a.b.example.co.uk/x",
+            "https://example.co.uk:8443/",
+            "https://co.uk/",
+            "http://example.co.uk/",
+            "https://a.test./",
+            "https://a.test/",
+            "https://127.0.0.1/",
+            "https://[::1]:8443/",
+            "https://[::2]/",
+            "data:,x",
+        ]
+        .map(url);
+        for a in &urls {
+            let site = Site::of(&Origin::of(a, 1));
+            for b in &urls {
+                let is_same = site == Site::of(&Origin::of(b, 2));
+                assert_eq!(site.is_of_url(b), is_same, "{a} {b}");
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use http::HeaderValue;
 use sendbeacon_cookies::{CookieJar, Limits, RetrieveContext, StoreContext};
 use sendbeacon_fetch::{
-    Client, Origin, Site,
+    Client, Site,
     host::{Answer, CookieContext, CookieStore, SameSiteMode},
 };
 /// Whether cookies that are not partitioned go to a site other than the top-level one.
@@ -107,7 +107,7 @@ impl MemoryCookieStore {
         let CookieContext { url, client, .. } = context;
         let is_first_party = || {
             !client.has_cross_site_ancestor
-                && Site::of(&Origin::of(url, 0)) == client.network_partition_key.top_level_site
+                && client.network_partition_key.top_level_site.is_of_url(url)
         };
         self.third_party == ThirdPartyCookies::Allow || is_first_party()
     }
@@ -117,7 +117,7 @@ impl CookieStore for MemoryCookieStore {
     fn retrieve(&self, context: CookieContext<'_>) -> Answer<Option<HeaderValue>> {
         let value = self.cookie_header(context, true);
         // The jar rejects what has control characters, so a stored cookie is a header value.
-        Answer::Ready(value.and_then(|value| HeaderValue::from_bytes(&value).ok()))
+        Answer::Ready(value.and_then(|value| HeaderValue::try_from(value).ok()))
     }
 
     fn store(&self, context: CookieContext<'_>, set_cookie: Vec<HeaderValue>) -> Answer<()> {
@@ -155,18 +155,20 @@ fn of_script(client: &Client) -> Option<CookieContext<'_>> {
 fn partition_of(client: &Client) -> String {
     let key = &client.network_partition_key;
     let site = match &key.top_level_site {
-        Site::Tuple { scheme, host } => format!("{scheme}://{host}"),
+        // Made for every request, so without formatting.
+        Site::Tuple { scheme, host } => [scheme, "://", host].concat(),
         Site::Opaque(nonce) => format!("opaque {nonce:032x}"),
     };
     let ancestor = if client.has_cross_site_ancestor { "; cross-site ancestor" } else { "" };
     match key.second_key {
         Some(second_key) => format!("{site}; {second_key:032x}{ancestor}"),
-        None => format!("{site}{ancestor}"),
+        None => site + ancestor,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sendbeacon_fetch::Origin;
     use url::Url;
 
     use super::{

@@ -8,12 +8,14 @@
 mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, VecDeque, hash_map::Entry},
     fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
+// Identifiers are counters, and destinations hashes with a secret: no page chooses what is hashed here.
+use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
 pub use self::wire::Scheduling;
@@ -117,9 +119,9 @@ pub(crate) enum Action {
 pub(crate) struct Dispatcher {
     timeouts: Timeouts,
     max_delay: Duration,
-    fetches: HashMap<FetchId, Fetch>,
+    fetches: FxHashMap<FetchId, Fetch>,
     wire: Wire,
-    groups: HashMap<GroupId, Group>,
+    groups: FxHashMap<GroupId, Group>,
     /// The next moment that matters to each fetch.
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
     cancels: VecDeque<(FetchId, NetworkError)>,
@@ -166,7 +168,7 @@ enum Alarm {
 
 #[derive(Debug, Default)]
 struct Group {
-    unfinished: HashSet<FetchId>,
+    unfinished: FxHashSet<FetchId>,
     gone: Option<Instant>,
 }
 
@@ -175,9 +177,9 @@ impl Dispatcher {
         Self {
             timeouts,
             max_delay: scheduling.max_delay,
-            fetches: HashMap::new(),
+            fetches: FxHashMap::default(),
             wire: Wire::new(scheduling),
-            groups: HashMap::new(),
+            groups: FxHashMap::default(),
             alarms: BTreeMap::new(),
             cancels: VecDeque::new(),
             important_loads: false,

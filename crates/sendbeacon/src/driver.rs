@@ -4,7 +4,6 @@ mod record;
 
 use std::{
     any::Any,
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -19,6 +18,7 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use http::StatusCode;
+use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
     fetch::Profile,
@@ -105,8 +105,8 @@ pub(crate) struct Driver {
     is_busy: bool,
     ids: Arc<FetchIds>,
     destination_hasher: RandomState,
-    queued: HashMap<FetchId, Queued>,
-    running: HashMap<FetchId, Running>,
+    queued: FxHashMap<FetchId, Queued>,
+    running: FxHashMap<FetchId, Running>,
     futures: FuturesUnordered<Abortable<Contained>>,
     shutdown: Option<ShutdownInProgress>,
 }
@@ -162,8 +162,8 @@ impl Driver {
             is_busy: false,
             ids,
             destination_hasher: RandomState::new(),
-            queued: HashMap::new(),
-            running: HashMap::new(),
+            queued: FxHashMap::default(),
+            running: FxHashMap::default(),
             futures: FuturesUnordered::new(),
             shutdown: None,
         }
@@ -318,10 +318,11 @@ impl Driver {
     }
 
     fn destination(&self, info: &FetchInfo) -> Destination {
-        let (partition, url) = (&info.client.network_partition_key, &info.url);
+        let partition = self.destination_hasher.hash_one(&info.client.network_partition_key);
+        let url = &info.url;
         let origin = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
         Destination {
-            partition: self.destination_hasher.hash_one(partition),
+            partition,
             origin: self.destination_hasher.hash_one(origin),
             keepalive: info.keepalive,
         }
@@ -343,14 +344,14 @@ impl Driver {
         let (request, reservation) = match work {
             Work::Beacon(beacon) => {
                 let (request, reservation) = beacon.into_request();
-                (request, Some(reservation))
+                (Box::new(request), Some(reservation))
             }
-            Work::Fetch(request, reservation) => (*request, reservation),
+            Work::Fetch(request, reservation) => (request, reservation),
         };
         let (profile, teller) = (Arc::clone(&self.profile), record.teller.clone());
         let fetch = run_fetch(profile, teller, request, responder);
-        let future =
-            async move { Ended { id, result: AssertUnwindSafe(fetch).catch_unwind().await } };
+        // NB: an async block in place of `map` would hold the fetch twice.
+        let future = AssertUnwindSafe(fetch).catch_unwind().map(move |result| Ended { id, result });
         let (abort, registration) = AbortHandle::new_pair();
         self.futures.push(Abortable::new(Contained(Some(future.boxed())), registration));
         self.running.insert(id, Running { abort, reservation, record });

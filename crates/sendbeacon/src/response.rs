@@ -102,7 +102,7 @@ impl Responder {
 pub(crate) async fn run_fetch(
     profile: Arc<Profile>,
     teller: Teller,
-    request: Request,
+    request: Box<Request>,
     responder: Option<Responder>,
 ) -> Result<StatusCode, NetworkError> {
     let Some(mut responder) = responder else {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
@@ -14,9 +16,12 @@ use crate::{
     headers::{
         forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
     },
-    host::{InterceptedRequest, Interception, NetworkResponse},
+    host::{ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse},
     request::{CacheMode, CredentialsMode, Mode, RedirectTaint, Referrer, ResponseTainting},
 };
+
+/// How many headers the steps below add to those of a beacon, so that the list need not grow.
+const USUAL_HEADERS: usize = 10;
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
@@ -31,49 +36,63 @@ pub(super) async fn http_network_or_cache_fetch(
     }
     let profile = params.profile;
     let include_credentials = includes_credentials(request);
-    let mut headers = http_request_headers(params, request, include_credentials).await;
-    let body = match &request.body {
-        Some(body) => body.read().await?,
-        None => Bytes::new(),
-    };
-    // Step 8.23.
-    let intercepted = InterceptedRequest {
-        request,
-        headers: &headers,
-        body: &body,
-        is_preflight: request.is_preflight,
-        document_is_gone: params.observer.document_is_gone(),
-    };
-    match profile.interceptor.before_request_sent(intercepted).get().await {
-        Interception::Continue => {}
-        Interception::ContinueWith(mut changed) => {
-            changed.remove(CONTENT_LENGTH);
-            changed.extend(headers.get(CONTENT_LENGTH).map(|v| (CONTENT_LENGTH, v.clone())));
-            headers = changed;
+    let mut is_new_connection_fetch = false;
+    loop {
+        let mut headers = http_request_headers(params, request, include_credentials).await;
+        let body = match &request.body {
+            Some(body) => body.read().await?,
+            None => Bytes::new(),
+        };
+        // Step 8.23.
+        let intercepted = InterceptedRequest {
+            request,
+            headers: &headers,
+            body: &body,
+            is_preflight: request.is_preflight,
+            document_is_gone: params.observer.document_is_gone(),
+        };
+        match profile.interceptor.before_request_sent(intercepted).get().await {
+            Interception::Continue => {}
+            Interception::ContinueWith(mut changed) => {
+                changed.remove(CONTENT_LENGTH);
+                changed.extend(headers.get(CONTENT_LENGTH).map(|v| (CONTENT_LENGTH, v.clone())));
+                headers = changed;
+            }
+            Interception::Block => return Err(NetworkError::Intercepted),
+            Interception::Respond(response) => return Ok(response),
         }
-        Interception::Block => return Err(NetworkError::Intercepted),
-        Interception::Respond(response) => return Ok(response),
+        // Steps 8.24 to 8.26: a stored response answers no POST, and no GET without revalidation, as
+        // the cache is the engine's and only told to invalidate. Step 11.2.
+        let network_request = NetworkRequest {
+            method: request.method.clone(),
+            url: request.current_url().clone(),
+            headers,
+            body,
+            connection: ConnectionKey {
+                partition: request.client.network_partition_key.clone(),
+                credentials: include_credentials,
+            },
+            client: Some(Arc::clone(&request.client)),
+            force_new_connection: is_new_connection_fetch,
+        };
+        let response = http_network_fetch(params, request, network_request).await?;
+        // Step 17: once more from the start. The body has a source.
+        if response.status == StatusCode::MISDIRECTED_REQUEST && !is_new_connection_fetch {
+            is_new_connection_fetch = true;
+            continue;
+        }
+        // Step 11.3.
+        if !request.method.is_safe() && matches!(response.status.as_u16(), 200..=399) {
+            let partition = &request.client.network_partition_key;
+            profile.http_cache.invalidate(request.current_url(), partition);
+        }
+        // Step 15: there is no traversable for user prompts, so a 401 is the response. Step 16.
+        if response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(NetworkError::ProxyAuthentication);
+        }
+        // Step 19.
+        return Ok(response);
     }
-    // Steps 8.24 to 8.26: a stored response answers no POST, and no GET without revalidation, as the
-    // cache is the engine's and only told to invalidate. Step 11.2.
-    let mut response =
-        http_network_fetch(params, request, &headers, &body, include_credentials, false).await?;
-    // Step 17. The body has a source.
-    if response.status == StatusCode::MISDIRECTED_REQUEST {
-        response =
-            http_network_fetch(params, request, &headers, &body, include_credentials, true).await?;
-    }
-    // Step 11.3.
-    if !request.method.is_safe() && matches!(response.status.as_u16(), 200..=399) {
-        let partition = &request.client.network_partition_key;
-        profile.http_cache.invalidate(request.current_url(), partition);
-    }
-    // Step 15: there is no traversable for user prompts, so a 401 is the response. Step 16.
-    if response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        return Err(NetworkError::ProxyAuthentication);
-    }
-    // Step 19.
-    Ok(response)
 }
 
 /// Steps 8.3 and 8.4, and so the response's
@@ -108,12 +127,10 @@ async fn http_request_headers(
     let profile = params.profile;
     // Step 8.2. NB: the Headers class filters what script sets. An engine's may not, so it is done
     // here, for all headers but those that a preflight itself has set.
-    let mut headers = request.headers.clone();
-    if !request.is_preflight {
-        for (name, value) in &request.headers {
-            if is_forbidden(name, value) {
-                headers.remove(name);
-            }
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + USUAL_HEADERS);
+    for (name, value) in &request.headers {
+        if request.is_preflight || !is_forbidden(name, value) {
+            headers.append(name, value.clone());
         }
     }
     // Steps 8.5 to 8.9.

@@ -24,14 +24,14 @@ use crate::{
 /// those after a redirect with recursive true.
 pub(super) async fn main_fetch(
     params: FetchParams<'_>,
-    mut request: Request,
+    mut request: Box<Request>,
 ) -> Result<Response, NetworkError> {
     let mut preflighted = false;
     loop {
         let fetched = main_fetch_once(params, &mut request, &mut preflighted).await;
         match fetched {
             Ok(Fetched::Redirected) => {}
-            Ok(Fetched::Response(response)) => return Ok(handover(request, response)),
+            Ok(Fetched::Response(response)) => return Ok(handover(*request, response)),
             Err(error) => {
                 // Step 12 of every run that preflighted: one that a later run's network error
                 // passes through clears, too.

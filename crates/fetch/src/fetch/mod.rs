@@ -183,16 +183,18 @@ struct FetchParams<'a> {
 
 /// [Fetch](https://fetch.spec.whatwg.org/#concept-fetch) `request`, to the head of its response.
 ///
+/// The request is boxed, for every layer of the future would have room of its own for it.
+///
 /// The caller holds the fetch record: it keeps the request's reservation until the body has ended,
 /// and drops the future to abort.
 ///
 /// # Errors
 /// A network error, with its reason.
-pub async fn fetch(
-    profile: &Profile,
-    observer: &dyn Observer,
-    mut request: Request,
-) -> Result<Response, NetworkError> {
+pub fn fetch<'a>(
+    profile: &'a Profile,
+    observer: &'a dyn Observer,
+    mut request: Box<Request>,
+) -> impl Future<Output = Result<Response, NetworkError>> + Send + 'a {
     // Steps 1 to 11 and 15 have nothing to do here: the client is known, there are no preloads, and
     // timing is the caller's. Step 12.
     let headers = &mut request.headers;
@@ -207,5 +209,5 @@ pub async fn fetch(
         }
     }
     // Step 16 is the caller's. Steps 17 and 18.
-    main_fetch::main_fetch(FetchParams { profile, observer }, request).await
+    main_fetch::main_fetch(FetchParams { profile, observer }, request)
 }

@@ -1,12 +1,12 @@
 //! The [CORS-safelisted request-headers](https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
 
-use std::str::FromStr;
-
-use data_url::mime::Mime;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE, RANGE},
 };
+
+const SAFELISTED_ESSENCES: [&[u8]; 3] =
+    [b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"];
 
 /// Whether (name, value) is a
 /// [CORS-safelisted request-header](https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
@@ -27,17 +27,11 @@ pub(crate) fn is_cors_safelisted(name: &HeaderName, value: &HeaderValue) -> bool
             if bytes.iter().copied().any(is_cors_unsafe) {
                 return false;
             }
-            // Steps 2.2 to 2.4. A non-ASCII value has an essence of no interest: none of the three
-            // has such bytes, but a parameter may.
-            let isomorphic_decoded: String = bytes.iter().map(|&byte| char::from(byte)).collect();
-            Mime::from_str(&isomorphic_decoded).is_ok_and(|mime| {
-                matches!(
-                    (&*mime.type_, &*mime.subtype),
-                    ("application", "x-www-form-urlencoded")
-                        | ("multipart", "form-data")
-                        | ("text", "plain")
-                )
-            })
+            // Steps 2.2 to 2.4. NB: the essence is what stands before the first parameter, without the
+            // whitespace around it, and no parameter makes parsing fail.
+            let essence = bytes.split(|&byte| byte == b';').next().unwrap_or_default();
+            let essence = essence.trim_ascii();
+            SAFELISTED_ESSENCES.iter().any(|listed| essence.eq_ignore_ascii_case(listed))
         }
         RANGE => is_safelisted_range(bytes),
         _ => false,
@@ -72,7 +66,12 @@ pub(crate) fn cors_unsafe_names(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// A [CORS-unsafe request-header byte](https://fetch.spec.whatwg.org/#cors-unsafe-request-header-byte).
 fn is_cors_unsafe(byte: u8) -> bool {
-    (byte < 0x20 && byte != b'\t') || b"\"():<>?@[\\]{}\x7F".contains(&byte)
+    match byte {
+        b'\t' => false,
+        b'"' | b'(' | b')' | b':' | b'<' | b'>' | b'?' | b'@' | b'[' | b'\\' | b']' | b'{'
+        | b'}' | 0x7F => true,
+        _ => byte < 0x20,
+    }
 }
 
 /// Whether [parsing a single range header value](https://fetch.spec.whatwg.org/#simple-range-header-value)
@@ -95,6 +94,9 @@ fn is_safelisted_range(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use data_url::mime::Mime;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn content_type(value: &str) -> bool {
@@ -126,6 +128,20 @@ mod tests {
             "",
         ] {
             assert!(!content_type(value), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_essence_is_that_of_the_whole_value_parsed(
+            value in "[ \t]{0,2}([A-Za-z]{1,5}|text|Multipart|application)[ /;]{1,2}(plain|form-DATA|x-www-form-urlencoded|[a-z /;]{0,3})[ \t]{0,2}(;[ -~]{0,10}){0,2}"
+        ) {
+            let is_listed = value.parse::<Mime>().is_ok_and(|mime| {
+                let essence = format!("{}/{}", mime.type_, mime.subtype);
+                SAFELISTED_ESSENCES.contains(&essence.as_bytes())
+            });
+            let is_clean = !value.bytes().any(is_cors_unsafe);
+            prop_assert_eq!(content_type(&value), is_listed && is_clean, "{:?}", value);
         }
     }
 

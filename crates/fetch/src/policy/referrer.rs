@@ -89,27 +89,30 @@ pub(crate) fn determine_referrer(request: &Request, policy: ReferrerPolicy) -> R
         }
         Referrer::Url(url) => url,
     };
-    // Steps 4 and 5.
-    let (Some(mut url), Some(origin)) = (strip_url(source, false), strip_url(source, true)) else {
-        return Referrer::NoReferrer;
-    };
-    // Step 6.
-    if url.as_str().len() > 4096 {
-        url = origin.clone();
-    }
+    // Steps 4 to 6, each done where step 8 wants it: only one of the two is sent, and stripping
+    // changes nothing of what is compared.
+    let origin = || strip_url(source, true);
+    let url = || strip_url(source, false).filter(|url| url.as_str().len() <= 4096).or_else(origin);
     // Step 7 is the user agent's liberty, not taken. Step 8.
     let current = request.current_url();
-    let is_same_origin = same_origin(&url, current);
-    let is_downgrade = is_potentially_trustworthy(&url) && !is_potentially_trustworthy(current);
+    let is_same_origin = same_origin(source, current);
+    let is_downgrade = is_potentially_trustworthy(source) && !is_potentially_trustworthy(current);
     let referrer = match policy {
-        P::NoReferrer => None,
-        P::Origin => Some(origin),
-        P::UnsafeUrl => Some(url),
-        P::StrictOriginWhenCrossOrigin if is_same_origin => Some(url),
-        P::StrictOrigin | P::StrictOriginWhenCrossOrigin => (!is_downgrade).then_some(origin),
-        P::SameOrigin => is_same_origin.then_some(url),
-        P::OriginWhenCrossOrigin => Some(if is_same_origin { url } else { origin }),
-        P::NoReferrerWhenDowngrade => (!is_downgrade).then_some(url),
+        P::SameOrigin | P::OriginWhenCrossOrigin | P::StrictOriginWhenCrossOrigin
+            if is_same_origin =>
+        {
+            url()
+        }
+        P::StrictOrigin | P::StrictOriginWhenCrossOrigin | P::NoReferrerWhenDowngrade
+            if is_downgrade =>
+        {
+            None
+        }
+        P::NoReferrer | P::SameOrigin => None,
+        P::Origin | P::StrictOrigin | P::OriginWhenCrossOrigin | P::StrictOriginWhenCrossOrigin => {
+            origin()
+        }
+        P::UnsafeUrl | P::NoReferrerWhenDowngrade => url(),
     };
     referrer.map_or(Referrer::NoReferrer, Referrer::Url)
 }

@@ -66,7 +66,7 @@ impl Page {
         let client = Arc::new(self.client.clone());
         let beacon = send_beacon(&client, &ledger, &Zeros, url, data).unwrap().unwrap();
         let (request, _reservation) = beacon.into_request();
-        complete(fetch(&self.profile, &self.observations, request))
+        complete(fetch(&self.profile, &self.observations, Box::new(request)))
     }
 
     pub(crate) fn json(&self, url: &str) -> Result<Response, NetworkError> {
@@ -78,7 +78,7 @@ impl Page {
     }
 
     pub(crate) fn fetch(&self, request: Request) -> Result<Response, NetworkError> {
-        complete(fetch(&self.profile, &self.observations, request))
+        complete(fetch(&self.profile, &self.observations, Box::new(request)))
     }
 
     /// `METHOD url` of every request so far.

@@ -365,7 +365,7 @@ impl Observer for NotListening {
 fn nothing_is_copied_from_the_wire_where_nobody_listens() {
     let page = Page::new(PAGE, redirects(307, "/x", "https://b.test/y"));
     let observer = NotListening::default();
-    complete(fetch(&page.profile, &observer, page.request("https://a.test/x"))).unwrap();
+    complete(fetch(&page.profile, &observer, Box::new(page.request("https://a.test/x")))).unwrap();
     let observations = observer.0.into_inner().unwrap();
     assert!(matches!(observations[..], [Observation::Redirected { .. }]), "{observations:?}");
     assert_eq!(page.log().len(), 2);

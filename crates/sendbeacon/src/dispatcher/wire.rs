@@ -1,9 +1,11 @@
 //! Who is next on the wire: partitions take turns, in each its destinations, in each the documents.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{VecDeque, hash_map::Entry},
     time::Duration,
 };
+
+use rustc_hash::FxHashMap;
 
 use super::{FetchId, GroupId};
 
@@ -50,8 +52,8 @@ pub(crate) struct Wire {
     limits: Scheduling,
     /// How many keepalive fetches are on it.
     keepalive: usize,
-    destinations: HashMap<Destination, Queue>,
-    partitions: HashMap<(u64, bool), Partition>,
+    destinations: FxHashMap<Destination, Queue>,
+    partitions: FxHashMap<(u64, bool), Partition>,
     /// Partitions with something that is ready and room for it, in turn.
     ready: Lines,
 }
@@ -59,7 +61,7 @@ pub(crate) struct Wire {
 #[derive(Debug, Default)]
 struct Queue {
     /// What waits, by group; an identifier of a fetch that was cancelled stays until its turn.
-    waiting: HashMap<GroupId, VecDeque<FetchId>>,
+    waiting: FxHashMap<GroupId, VecDeque<FetchId>>,
     /// The groups, in turn.
     turns: VecDeque<GroupId>,
     on_wire: usize,
@@ -94,7 +96,7 @@ impl Wire {
         limits.per_destination = limits.per_destination.max(1);
         limits.per_partition = limits.per_partition.max(1);
         limits.overall = limits.overall.max(1);
-        let (destinations, partitions) = (HashMap::new(), HashMap::new());
+        let (destinations, partitions) = (FxHashMap::default(), FxHashMap::default());
         Self { limits, keepalive: 0, destinations, partitions, ready: Lines::default() }
     }
 

@@ -1,0 +1,117 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread::{self, Thread},
+};
+
+use sendbeacon::{
+    Client, Document, Event, EventKind, EventSink, KeepaliveLimits, MemoryCookieStore, Outcome,
+    Scheduling, UserAgent, net::HyperNetwork,
+};
+
+use crate::{BoxError, PAGE, Tally, Work};
+
+/// How many beacons are admitted beyond those in flight, so that the network side never waits for the
+/// script.
+const AHEAD: usize = 64;
+
+/// This thread is the script's; the network side is the library's own.
+pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
+    let page = Client::new(work.url.join(PAGE)?, 1);
+    let cookies = Arc::new(MemoryCookieStore::default());
+    for cookie in ["session=0123456789abcdef0123456789abcdef", "consent=yes; Path=/", "ab=17"] {
+        cookies.set_document_cookie(&page, cookie);
+    }
+    let mut network = HyperNetwork::builder().max_connections_per_key(work.concurrency);
+    if let Some(roots) = &work.roots {
+        network = network.add_root_certificates_pem(roots)?;
+    }
+    let mut scheduling = Scheduling::default();
+    scheduling.per_destination = work.concurrency;
+    scheduling.per_partition = work.concurrency;
+    scheduling.overall = work.concurrency;
+    let sink = Arc::new(Sink::new(work.concurrency + AHEAD));
+    let agent = UserAgent::builder()
+        .network(Arc::new(network.build()))
+        .cookies(cookies)
+        .scheduling(scheduling)
+        .event_sink(sink.clone())
+        .build()?;
+
+    // As many documents as it takes until the quota admits so many.
+    let KeepaliveLimits { body_bytes, requests, .. } = KeepaliveLimits::default();
+    let of_each = (usize::try_from(body_bytes)? / work.size.max(1)).clamp(1, requests.into());
+    let documents = sink.window.div_ceil(of_each);
+    let documents: Vec<_> = (0..documents).map(|_| agent.document(page.clone())).collect();
+    script(work, &documents, &sink)?;
+    sink.wait_until(0);
+    Ok(Arc::clone(&sink.tally))
+}
+
+/// What the pages' scripts do: each in turn sends a beacon.
+fn script(work: &Work, documents: &[Document], sink: &Sink) -> Result<(), BoxError> {
+    let body = "x".repeat(work.size);
+    let mut turns = documents.iter().cycle();
+    for _ in 0..work.count {
+        if sink.unfinished.load(SeqCst) >= sink.window {
+            sink.wait_until(sink.window / 2);
+        }
+        sink.unfinished.fetch_add(1, SeqCst);
+        let admitted = turns
+            .by_ref()
+            .take(documents.len())
+            .map(|document| document.send_beacon(work.url.as_str(), Some((&*body).into())))
+            .find(|admitted| *admitted != Ok(false));
+        match admitted {
+            Some(admitted) => drop(admitted?),
+            None => return Err("no document had room".into()),
+        }
+    }
+    Ok(())
+}
+
+/// Counts outcomes, and wakes the script when there is room again.
+struct Sink {
+    tally: Arc<Tally>,
+    window: usize,
+    unfinished: AtomicUsize,
+    /// With how many unfinished the script goes on.
+    wake_at: AtomicUsize,
+    script: Thread,
+}
+
+impl Sink {
+    fn new(window: usize) -> Self {
+        Self {
+            tally: Arc::default(),
+            window,
+            unfinished: AtomicUsize::new(0),
+            wake_at: AtomicUsize::new(0),
+            script: thread::current(),
+        }
+    }
+
+    /// Blocks the script until at most so many are unfinished.
+    fn wait_until(&self, unfinished: usize) {
+        self.wake_at.store(unfinished, SeqCst);
+        while self.unfinished.load(SeqCst) > unfinished {
+            thread::park();
+        }
+    }
+}
+
+impl EventSink for Sink {
+    fn event(&self, event: Event) {
+        let EventKind::Done { outcome, .. } = event.kind else { return };
+        self.tally.add(match outcome {
+            Outcome::Delivered { status } => Ok(status),
+            Outcome::Failed(error) => Err(error.to_string()),
+            _ => Err("an outcome of a new kind".to_owned()),
+        });
+        if self.unfinished.fetch_sub(1, SeqCst) - 1 == self.wake_at.load(SeqCst) {
+            self.script.unpark();
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The library over an engine's own network stack, which here is reqwest.
+
+use std::io::{Read, Write};
+use std::task::{Context, Poll};
+use std::{collections::HashMap, error::Error, net::TcpListener, pin::Pin, time::Duration};
+use std::{sync::Arc, sync::Mutex, sync::PoisonError};
+
+use bytes::Bytes;
+use http_body::Body as _;
+use sendbeacon::host::{BodyStream, BoxFuture, ConnectionKey, Network, NetworkRequest};
+use sendbeacon::{Client, NetworkError, UserAgentBuilder, host::NetworkResponse};
+
+type Result<T, E = NetworkError> = std::result::Result<T, E>;
+
+/// A client, and so a connection pool, for each key: what differs in it shares no connection.
+#[derive(Default)]
+struct OverReqwest(Mutex<HashMap<ConnectionKey, reqwest::Client>>);
+
+impl Network for OverReqwest {
+    fn http_network_fetch(
+        &self,
+        request: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse>> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.force_new_connection {
+            clients.remove(&request.connection);
+        }
+        let client = clients.entry(request.connection).or_insert_with(|| {
+            // Redirects and cookies are the library's.
+            let plain = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+            plain.no_proxy().build().expect("without TLS there is nothing to fail")
+        });
+        let sent = client.request(request.method, request.url).headers(request.headers);
+        let sent = sent.body(request.body).send();
+        Box::pin(async move {
+            let (head, body) =
+                http::Response::from(sent.await.map_err(|error| failure(&error))?).into_parts();
+            Ok(NetworkResponse::new(head.status, head.headers, Box::pin(Incoming(body))))
+        })
+    }
+}
+
+struct Incoming(reqwest::Body);
+
+impl BodyStream for Incoming {
+    fn poll_chunk(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        frame.map_ok(|frame| frame.into_data().unwrap_or_default()).map_err(|error| failure(&error))
+    }
+}
+
+fn failure(error: &reqwest::Error) -> NetworkError {
+    NetworkError::Protocol(error.to_string())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let collector = TcpListener::bind("127.0.0.1:0")?;
+    let page = format!("http://{}/page", collector.local_addr()?).parse()?;
+    let agent = UserAgentBuilder::new(Arc::new(OverReqwest::default())).build()?;
+    let document = agent.document(Client::new(page, 1));
+    println!("sendBeacon: {}", document.send_beacon("/collect", Some("hello".into()))?);
+    let report = agent.shutdown(Duration::from_secs(10));
+
+    let (mut stream, _) = collector.accept()?;
+    let mut request = Vec::new();
+    while !request.ends_with(b"hello") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        request.extend(byte);
+    }
+    println!("{}", String::from_utf8_lossy(&request));
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
+
+    let report = report.await;
+    println!("{:?}", report.delivered.iter().chain(&report.lost).map(|(_, it)| it).next());
+    if report.delivered.len() == 1 { Ok(()) } else { Err("it was not delivered".into()) }
+}

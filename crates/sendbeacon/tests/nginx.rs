@@ -1,0 +1,153 @@
+//! nginx as collector: what is accepted is in its access log once, all of it.
+
+#![cfg(all(unix, feature = "net"))]
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::{self, Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use sendbeacon::{Client, UserAgent, net::HyperNetwork};
+use url::Url;
+
+const DOCUMENTS: usize = 100;
+const BEACONS_OF_EACH: usize = 100;
+
+#[test]
+fn http_1_1_delivers_10_000_beacons_once() {
+    deliver("http", "HTTP/1.1");
+}
+
+#[test]
+fn http_1_1_over_tls_delivers_10_000_beacons_once() {
+    deliver("https", "HTTP/1.1");
+}
+
+#[test]
+fn http_2_over_tls_delivers_10_000_beacons_once() {
+    deliver("https", "HTTP/2.0");
+}
+
+fn deliver(scheme: &str, protocol: &str) {
+    let Some(nginx) = Nginx::start(scheme, protocol) else {
+        println!("not run: nginx is not installed");
+        return;
+    };
+    let network = HyperNetwork::builder().add_root_certificates_pem(nginx.certificate.as_bytes());
+    let network = network.unwrap().build();
+    let agent = UserAgent::builder().network(Arc::new(network)).build().unwrap();
+    let body = "x".repeat(600);
+    for document in 0..DOCUMENTS {
+        let page = agent.document(Client::new(nginx.url.join("/page").unwrap(), 1));
+        for beacon in 0..BEACONS_OF_EACH {
+            let url = format!("/collect?document={document}&beacon={beacon}");
+            assert_eq!(page.send_beacon(&url, Some((&*body).into())), Ok(true), "{url}");
+        }
+    }
+    let report = agent.shutdown_blocking(Duration::from_secs(60));
+    assert!(report.lost.is_empty(), "{:?}", report.lost.first());
+
+    let log = nginx.stop();
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    for line in log.lines() {
+        *times.entry(line).or_default() += 1;
+    }
+    for document in 0..DOCUMENTS {
+        for beacon in 0..BEACONS_OF_EACH {
+            let target = format!("/collect?document={document}&beacon={beacon}");
+            let line = format!("{protocol} POST {target} 600 204");
+            assert_eq!(times.remove(&*line), Some(1), "{line}");
+        }
+    }
+    assert_eq!(times, HashMap::new());
+}
+
+/// An nginx of its own: configuration, log and port.
+struct Nginx {
+    process: Child,
+    directory: PathBuf,
+    url: Url,
+    certificate: String,
+}
+
+impl Nginx {
+    /// `None` if it is not installed.
+    fn start(scheme: &str, protocol: &str) -> Option<Self> {
+        Command::new("nginx").arg("-v").output().ok()?;
+        let name = format!("nginx-{}-{scheme}-{}", process::id(), protocol.replace('/', "-"));
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&directory).unwrap();
+
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = certified.cert.pem();
+        fs::write(directory.join("certificate.pem"), &certificate).unwrap();
+        fs::write(directory.join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
+
+        // It inherits the socket, as a new version of it does from the old one, so no other program
+        // can take the port, and beacons may be sent before it has started.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tls = if scheme == "https" { "ssl" } else { "" };
+        let http2 = if protocol == "HTTP/2.0" { "http2" } else { "" };
+        let configuration = format!(
+            "daemon off;
+            pid nginx.pid;
+            error_log error.log;
+            events {{}}
+            http {{
+                log_format one '$server_protocol $request_method $request_uri \
+                    $content_length $status';
+                access_log access.log one;
+                client_body_temp_path body;
+                ssl_certificate certificate.pem;
+                ssl_certificate_key key.pem;
+                server {{
+                    listen 127.0.0.1:{port} {tls} {http2};
+                    return 204;
+                }}
+            }}"
+        );
+        fs::write(directory.join("nginx.conf"), configuration).unwrap();
+        let process = Self::command(&directory)
+            .env("NGINX", "0;")
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .spawn()
+            .unwrap();
+        let url = Url::parse(&format!("{scheme}://localhost:{port}/")).unwrap();
+        Some(Self { process, directory, url, certificate })
+    }
+
+    /// Lets it finish what it has begun, and returns its access log.
+    fn stop(mut self) -> String {
+        let stopped = Self::command(&self.directory).args(["-s", "quit"]).status().unwrap();
+        assert!(stopped.success());
+        assert!(self.process.wait().unwrap().success());
+        let log = fs::read_to_string(self.directory.join("access.log")).unwrap();
+        fs::remove_dir_all(&self.directory).unwrap();
+        log
+    }
+
+    fn command(directory: &Path) -> Command {
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(directory).args(["-e", "error.log", "-c", "nginx.conf"]);
+        command
+    }
+}
+
+impl Drop for Nginx {
+    /// A test that has failed has not stopped it.
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            // To kill it would leave its workers.
+            let _ = Self::command(&self.directory).args(["-s", "stop"]).status();
+            let _ = self.process.wait();
+        }
+    }
+}
