@@ -10,7 +10,11 @@ use url::{Host, Url};
 /// Unlike `url::Origin`, an opaque origin is a value: it carries a nonce given by the embedder, so
 /// it can cross a process boundary and still equal itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "SerializedOrigin", try_from = "SerializedOrigin")
+)]
 pub enum Origin {
     /// A tuple origin: scheme, host and port (the scheme's default filled in).
     Tuple {
@@ -81,6 +85,50 @@ impl Origin {
         let _ = write!(serialized, "{self}");
         // A serialised host is ASCII without controls, so this is always a header value.
         HeaderValue::try_from(serialized).unwrap_or(HeaderValue::from_static("null"))
+    }
+}
+
+/// An [`Origin`] to send: whatever it says was read by nobody yet.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+enum SerializedOrigin {
+    Tuple { scheme: Box<str>, host: String, port: Option<u16> },
+    Opaque(u128),
+}
+
+#[cfg(feature = "serde")]
+impl From<Origin> for SerializedOrigin {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Tuple { scheme, host, port } => {
+                Self::Tuple { scheme, host: host.to_string(), port }
+            }
+            Origin::Opaque(nonce) => Self::Opaque(nonce),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<SerializedOrigin> for Origin {
+    type Error = String;
+
+    fn try_from(origin: SerializedOrigin) -> Result<Self, String> {
+        match origin {
+            SerializedOrigin::Tuple { scheme, host: text, port } => {
+                let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+                    && scheme
+                        .bytes()
+                        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'));
+                // The parser's own output and nothing else: a name with a slash in it would be
+                // read as another origin's.
+                let host = Host::parse(&text).ok().filter(|host| host.to_string() == text);
+                match host {
+                    Some(host) if is_scheme => Ok(Self::Tuple { scheme, host, port }),
+                    _ => Err(format!("{scheme}://{text} is no origin")),
+                }
+            }
+            SerializedOrigin::Opaque(nonce) => Ok(Self::Opaque(nonce)),
+        }
     }
 }
 

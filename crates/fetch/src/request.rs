@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE},
+};
 use url::Url;
 
 use crate::{
     Body, Client, Origin,
+    headers::safelist::{is_cors_safelisted, is_cors_safelisted_method},
     host::{CookieContext, SameSiteMode},
     origin::{same_origin, same_site},
     policy::referrer::ReferrerPolicy,
@@ -198,6 +202,36 @@ impl Request {
             response_tainting: ResponseTainting::Basic,
             timing_allow_failed: false,
         }
+    }
+
+    /// Whether script could have made such a request: for one that comes from a process which is not
+    /// trusted to have asked [`new Request()`](https://fetch.spec.whatwg.org/#dom-request).
+    ///
+    /// Sets the unsafe-request flag, as that does. Headers that are forbidden are dropped when it is
+    /// sent; those that mode "no-cors" does not allow are dropped here, as a
+    /// [guard](https://fetch.spec.whatwg.org/#concept-headers-guard) would.
+    #[must_use]
+    pub fn confine(&mut self) -> bool {
+        self.unsafe_request = true;
+        let is_forbidden = ["CONNECT", "TRACE", "TRACK"]
+            .iter()
+            .any(|method| self.method.as_str().eq_ignore_ascii_case(method));
+        let is_own_referrer = match &self.referrer {
+            Referrer::Url(url) => self.client.origin.is_same_origin_with_url(url),
+            Referrer::NoReferrer | Referrer::Client => true,
+        };
+        if self.mode == Mode::NoCors {
+            if !is_cors_safelisted_method(&self.method) {
+                return false;
+            }
+            let given = std::mem::take(&mut self.headers);
+            for name in [ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE] {
+                let values = given.get_all(&name).iter();
+                let safe = values.filter(|value| is_cors_safelisted(&name, value));
+                self.headers.extend(safe.map(|value| (name.clone(), value.clone())));
+            }
+        }
+        !is_forbidden && is_own_referrer
     }
 
     /// [URL](https://fetch.spec.whatwg.org/#concept-request-url): the first of the URL list.

@@ -10,13 +10,12 @@ use http::{
 
 use super::{
     FetchParams, cors_check::cors_check, http_network_or_cache_fetch::http_network_or_cache_fetch,
-    main_fetch::is_cors_safelisted_method,
 };
 use crate::{
     PreflightFailure, Request,
     headers::{
         extract::{extract_delta_seconds, extract_tokens},
-        safelist::cors_unsafe_names,
+        safelist::{cors_unsafe_names, is_cors_safelisted_method},
     },
     request::{CredentialsMode, Mode, ResponseTainting},
     response::drain_what_is_there,

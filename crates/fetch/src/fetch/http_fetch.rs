@@ -3,12 +3,11 @@ use url::Url;
 use super::{
     FetchParams, Observation, cors_check::cors_check, cors_preflight_fetch::cors_preflight_fetch,
     cross_origin_resource_policy, http_network_or_cache_fetch::http_network_or_cache_fetch,
-    http_redirect_fetch::http_redirect_fetch, main_fetch::is_cors_safelisted_method,
-    tao_check::tao_check,
+    http_redirect_fetch::http_redirect_fetch, tao_check::tao_check,
 };
 use crate::{
     NetworkError, RedirectFailure, Request, ResponseType,
-    headers::safelist::cors_unsafe_names,
+    headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     host::{NetworkResponse, ServiceWorkerAnswer, ServiceWorkerResponse},
     request::{Mode, RedirectMode, ResponseTainting},
     response::{drain_what_is_there, is_redirect_status},

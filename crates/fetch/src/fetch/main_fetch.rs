@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     NetworkError, Request, Response, ResponseType,
-    headers::safelist::cors_unsafe_names,
+    headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     policy::{
         bad_port,
         csp::{self, CspViolation},
@@ -112,11 +112,6 @@ fn has_unsafe_parts(request: &Request) -> bool {
     request.unsafe_request
         && (!is_cors_safelisted_method(&request.method)
             || !cors_unsafe_names(&request.headers).is_empty())
-}
-
-/// A [CORS-safelisted method](https://fetch.spec.whatwg.org/#cors-safelisted-method).
-pub(super) fn is_cors_safelisted_method(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::POST)
 }
 
 /// Steps 14 to 22, and what of

@@ -43,7 +43,7 @@ impl From<SerializedCspList> for CspList {
     fn from(list: SerializedCspList) -> Self {
         let mut made = Self::new(&list.self_origin);
         for (policy, disposition) in list.policies {
-            // What a <meta> cannot set was left out when it was parsed.
+            // What a <meta> cannot set is not there any more.
             made.push(
                 Policy::parse(&policy, PolicySource::Header, disposition.into()),
                 disposition,
@@ -95,10 +95,13 @@ impl CspList {
         parsed.0.into_iter().for_each(|policy| self.push(policy, disposition));
     }
 
-    /// Adds the policy of a `<meta http-equiv=Content-Security-Policy>`, which is one. The directives
-    /// that a `<meta>` cannot set do not concern requests.
+    /// Adds the policy of a `<meta http-equiv=Content-Security-Policy>`, which is one, without the
+    /// [directives that it cannot set](https://html.spec.whatwg.org/multipage/semantics.html#attr-meta-http-equiv-content-security-policy).
     pub fn push_meta(&mut self, content: &str) {
-        let policy = Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce);
+        let mut policy = Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce);
+        policy.directive_set.retain(|directive| {
+            !matches!(&*directive.name, "report-uri" | "frame-ancestors" | "sandbox")
+        });
         self.push(policy, CspDisposition::Enforce);
     }
 
@@ -114,6 +117,12 @@ impl CspList {
             add_secure_self(&mut policy, &format!("https://{host}"));
         }
         self.policies.push(HeldPolicy { serialized, disposition, matched: policy });
+    }
+
+    /// How long its policies are, serialised, in bytes.
+    #[must_use]
+    pub fn serialized_length(&self) -> usize {
+        self.policies.iter().map(|held| held.serialized.len()).sum()
     }
 
     /// The values of this directive in each enforced policy that has it, to derive what is not about

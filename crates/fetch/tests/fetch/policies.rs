@@ -99,6 +99,16 @@ fn a_redirect_is_checked_again_without_its_path() {
 }
 
 #[test]
+fn a_meta_sets_neither_reports_nor_a_sandbox() {
+    let mut page = Page::new(PAGE, cors_everywhere);
+    let policy = "connect-src 'none'; report-uri /r; sandbox";
+    page.client.csp_list.push_meta(policy);
+    assert_eq!(page.client.csp_list.enforced_directives("sandbox").count(), 0);
+    assert!(matches!(page.beacon("/x", None), Err(NetworkError::Csp { .. })));
+    assert_eq!(violations(&page)[0].report_uri, [""; 0]);
+}
+
+#[test]
 fn self_is_the_origin_of_the_response_even_in_a_sandbox() {
     let mut page = Page::new(PAGE, cors_everywhere);
     let mut csp = CspList::new(&page.client.origin);
