@@ -169,6 +169,8 @@ enum Alarm {
 #[derive(Debug, Default)]
 struct Group {
     unfinished: FxHashSet<FetchId>,
+    /// How many of them are held back.
+    held: usize,
     gone: Option<Instant>,
 }
 
@@ -198,8 +200,10 @@ impl Dispatcher {
             Event::Queued(queued) => self.queue(queued, now),
             Event::Finished { id } => self.forget(id),
             Event::Flush { group } => {
-                for id in self.members(group) {
-                    self.release(id);
+                if self.groups.get(&group).is_some_and(|group| group.held > 0) {
+                    for id in self.members(group) {
+                        self.release(id);
+                    }
                 }
             }
             Event::GroupTerminated { group } => self.terminate(group, now),
@@ -294,19 +298,30 @@ impl Dispatcher {
 
     fn queue(&mut self, queued: Queued, now: Instant) {
         let Queued { id, group, destination, may_wait, gone } = queued;
-        self.groups.entry(group).or_default().unfinished.insert(id);
+        let members = self.groups.entry(group).or_default();
+        members.unfinished.insert(id);
         let is_held = self.important_loads && may_wait && !gone && self.shutdown.is_none();
+        members.held += usize::from(is_held);
+        let was_gone = members.gone.is_some();
         let state = if is_held { State::Held } else { State::Waiting };
         let fetch = Fetch { group, destination, queued: now, state, alarm: None };
         self.fetches.insert(id, fetch);
-        if matches!(self.shutdown, Some(Shutdown::PastDeadline)) {
+        let is_too_late = match self.shutdown {
+            Some(Shutdown::PastDeadline) => true,
+            Some(Shutdown::Draining { .. }) => !destination.keepalive,
+            None => false,
+        };
+        if is_too_late {
             return self.cancel(id, AbandonReason::Shutdown.into());
+        }
+        if was_gone && !destination.keepalive {
+            return self.cancel(id, AbandonReason::Terminated.into());
         }
         if !is_held {
             self.wire.line_up(id, group, destination);
         }
         self.reset_alarm(id);
-        if gone {
+        if gone && !was_gone {
             // This one says so before the event does, which then changes nothing.
             self.terminate(group, now);
         }
@@ -317,6 +332,9 @@ impl Dispatcher {
         let Some(fetch) = self.fetches.get_mut(&id) else { return };
         if fetch.state == State::Held {
             fetch.state = State::Waiting;
+            if let Some(group) = self.groups.get_mut(&fetch.group) {
+                group.held -= 1;
+            }
             self.wire.line_up(id, fetch.group, fetch.destination);
             self.reset_alarm(id);
         }
@@ -391,6 +409,7 @@ impl Dispatcher {
         }
         if let Entry::Occupied(mut entry) = self.groups.entry(fetch.group) {
             entry.get_mut().unfinished.remove(&id);
+            entry.get_mut().held -= usize::from(fetch.state == State::Held);
             // A group that has gone says so with each fetch; one that lives is made again by its next.
             if entry.get().unfinished.is_empty() {
                 entry.remove();

@@ -181,8 +181,8 @@ impl Driver {
             }
             let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
             let timeout = self.dispatcher.next_timeout().into_iter().chain(deadline).min();
+            // Without an order: neither messages without end nor fetches without end stop the others.
             tokio::select! {
-                biased;
                 message = self.mailbox.recv(), if mailbox_is_open => {
                     match message {
                         Some(message) => self.receive(message),
@@ -231,6 +231,7 @@ impl Driver {
                 self.tell_dispatcher(dispatcher::Event::Abandon { id, reason });
             }
             Message::Flags(group) => {
+                group.look();
                 if group.is_urgent() {
                     self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
                 }
@@ -405,8 +406,8 @@ impl Driver {
     fn is_drained(&self) -> bool {
         let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
         let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let is_idle = self.dispatcher.is_idle() && self.futures.is_empty();
-        is_idle && (is_late || self.ledgers.are_empty())
+        let is_over = self.futures.is_empty() && self.ledgers.are_empty();
+        self.dispatcher.is_idle() && (is_late || is_over)
     }
 
     fn finish_shutdown(&mut self) {

@@ -254,6 +254,36 @@ fn what_is_held_back_goes_out_when_its_document_is_hidden_or_gone_and_at_shutdow
 }
 
 #[test]
+fn a_plain_fetch_that_comes_too_late_is_stopped() {
+    let stopped = |id, reason: AbandonReason| Action::Cancel(FetchId(id), reason.into());
+    let mut world = World::new(Scheduling::default());
+    // Two that reach the network side before it hears that their document has gone.
+    for id in 1..=2 {
+        let (group, destination) = (GroupId(1), to(1, id == 1));
+        let queued = Queued { id: FetchId(id), group, destination, may_wait: false, gone: true };
+        world.handle(Event::Queued(queued));
+    }
+    let terminated = stopped(2, AbandonReason::Terminated);
+    assert_eq!(world.actions(), [terminated, Action::Start(FetchId(1))]);
+    world.handle(Event::ShutDown { deadline: None });
+    world.queue_with(3, 2, 1, false);
+    world.queue(4, 2, 1);
+    let shut_down = stopped(3, AbandonReason::Shutdown);
+    assert_eq!(world.actions(), [shut_down, Action::Start(FetchId(4))]);
+}
+
+#[test]
+fn plain_fetches_leave_room_for_other_partitions() {
+    let mut world = World::new(Scheduling { per_partition: 2, ..limits(100, 100) });
+    (1..=20).for_each(|id| world.queue_with(id, 1, id % 10, false));
+    assert_eq!(world.started().len(), 8);
+    world.queue_with(21, 2, 30, false);
+    assert_eq!(world.started(), [21]);
+    world.finish(1);
+    assert_eq!(world.started().len(), 1);
+}
+
+#[test]
 fn nothing_starts_offline_and_what_waits_too_long_is_given_up() {
     let mut world = World::new(Scheduling::default());
     world.queue(1, 1, 1);

@@ -9,6 +9,10 @@ use rustc_hash::FxHashMap;
 
 use super::{FetchId, GroupId};
 
+/// How many times as many plain fetches a partition may have on the wire as keepalive fetches: their
+/// documents may leave responses unread.
+const PLAIN_SHARE: usize = 4;
+
 /// What is started when. What has to wait waits; nothing is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,7 +21,7 @@ pub struct Scheduling {
     /// and as many others. Default 6, as browsers have connections over HTTP/1.1; at least 1.
     pub per_destination: usize,
     /// How many keepalive fetches are on the wire from one network partition, so that no site can
-    /// take the wire from the others. Default 32; at least 1.
+    /// take the wire from the others, and four times as many others. Default 32; at least 1.
     pub per_partition: usize,
     /// How many keepalive fetches are on the wire altogether. Default 256; at least 1.
     pub overall: usize,
@@ -183,7 +187,8 @@ impl Wire {
             queue.lined_up = true;
             partition.ready.push_back(destination);
         }
-        let has_room = !destination.keepalive || partition.on_wire < self.limits.per_partition;
+        let share = if destination.keepalive { 1 } else { PLAIN_SHARE };
+        let has_room = partition.on_wire < self.limits.per_partition.saturating_mul(share);
         if has_room && !partition.ready.is_empty() && !partition.lined_up {
             partition.lined_up = true;
             self.ready.of(destination.keepalive).push_back(destination.partition);
