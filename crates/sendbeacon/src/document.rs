@@ -71,7 +71,8 @@ impl Document {
     /// number and URL bytes: [`KeepaliveLimits`](crate::KeepaliveLimits)), that the document is not
     /// fully active, or that the user agent shuts down.
     ///
-    /// Meant for the script thread: takes no lock, waits for nothing, copies the body once.
+    /// Meant for the script thread: takes no lock, waits for nothing, copies the body once. (In a content
+    /// process it is a write to its channel, which may wait 10 ms: see `remote`.)
     ///
     /// # Errors
     /// The `TypeError` to throw: a URL that does not parse or is not http(s), or a `ReadableStream`.

@@ -3,7 +3,10 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire},
+        atomic::{
+            AtomicBool, AtomicU8,
+            Ordering::{AcqRel, Acquire, Release},
+        },
     },
 };
 
@@ -38,6 +41,8 @@ pub struct FetchGroup {
 pub(crate) struct GroupState {
     pub(crate) id: GroupId,
     flags: AtomicU8,
+    /// Whether the network side was told of a change and has not looked at the flags since.
+    is_told: AtomicBool,
     /// Told after a flag has changed.
     changed: Notify,
 }
@@ -77,6 +82,11 @@ impl GroupState {
         self.flags.load(Acquire)
     }
 
+    /// To be called before the flags are looked at because of a message.
+    pub(crate) fn look(&self) {
+        self.is_told.store(false, Release);
+    }
+
     /// Whether nothing of the document may be held back.
     pub(crate) fn is_urgent(&self) -> bool {
         self.flags.load(Acquire) != 0
@@ -107,7 +117,12 @@ impl FetchGroup {
         network_side: NetworkSide,
         ids: Arc<FetchIds>,
     ) -> Self {
-        let state = Arc::new(GroupState { id, flags: AtomicU8::new(0), changed: Notify::new() });
+        let state = Arc::new(GroupState {
+            id,
+            flags: AtomicU8::new(0),
+            is_told: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
         Self { state, ledger, network_side, ids }
     }
 
@@ -130,7 +145,7 @@ impl FetchGroup {
         guard: impl Any + Send + Sync,
     ) -> PendingResponse {
         let id = self.ids.next();
-        let (responder, response) = Responder::new(id);
+        let (responder, response) = Responder::new(id, &self.network_side);
         if self.is_terminated() {
             responder.fail(AbandonReason::Terminated.into());
             return response;
@@ -216,12 +231,19 @@ impl FetchGroup {
     /// Sets a flag that lets nothing be held back any more, and what is goes out.
     pub(crate) fn set(&self, flag: Flag) {
         if !self.state.set(flag) {
-            self.network_side.send(Message::Flags(Arc::clone(&self.state)));
+            self.tell_flags();
         }
     }
 
     pub(crate) fn unset(&self, flag: Flag) {
         if self.state.unset(flag) {
+            self.tell_flags();
+        }
+    }
+
+    fn tell_flags(&self) {
+        // Once is enough until the network side has looked.
+        if !self.state.is_told.swap(true, AcqRel) {
             self.network_side.send(Message::Flags(Arc::clone(&self.state)));
         }
     }

@@ -16,7 +16,11 @@ use sendbeacon_fetch::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{FetchId, driver::Teller, fetch_group::Flag};
+use crate::{
+    FetchId,
+    driver::{NetworkSide, Teller},
+    fetch_group::Flag,
+};
 
 /// How much of a response body that nobody reads is drained to keep its connection, in bytes.
 const DRAIN_LIMIT: usize = 65_536;
@@ -39,6 +43,18 @@ pub struct PendingResponse {
     id: FetchId,
     receiver: oneshot::Receiver<Result<Response, NetworkError>>,
     cause: Cause,
+    /// Who is told that nobody waits any more, unless the responder is: another process.
+    #[cfg(feature = "remote")]
+    network_side: Option<NetworkSide>,
+}
+
+#[cfg(feature = "remote")]
+impl Drop for PendingResponse {
+    fn drop(&mut self) {
+        if let Some(NetworkSide::There(connection)) = self.network_side.take() {
+            connection.unwanted(self.id);
+        }
+    }
 }
 
 /// Why a fetch was given up, told before its future is dropped.
@@ -69,6 +85,10 @@ impl Future for PendingResponse {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = Pin::new(&mut self.receiver).poll(cx);
+        #[cfg(feature = "remote")]
+        if polled.is_ready() {
+            self.network_side = None;
+        }
         polled.map(|result| result.unwrap_or_else(|_| Err(self.cause.get())))
     }
 }
@@ -80,10 +100,17 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
-    pub(crate) fn new(id: FetchId) -> (Self, PendingResponse) {
+    #[cfg_attr(not(feature = "remote"), expect(unused_variables))]
+    pub(crate) fn new(id: FetchId, network_side: &NetworkSide) -> (Self, PendingResponse) {
         let (sender, receiver) = oneshot::channel();
         let cause = Cause::default();
-        let pending = PendingResponse { id, receiver, cause: cause.clone() };
+        let pending = PendingResponse {
+            id,
+            receiver,
+            cause: cause.clone(),
+            #[cfg(feature = "remote")]
+            network_side: Some(network_side.clone()),
+        };
         (Self { sender, cause }, pending)
     }
 

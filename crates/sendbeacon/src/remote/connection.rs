@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     io::{self, BufReader, Read, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -16,13 +16,15 @@ use sendbeacon_fetch::{
 };
 
 use super::{
-    ChannelError,
-    frame::{self, BeaconFrame, Cost, GroupFrame, RequestFrame, ToContent, ToNetwork, VERSION},
-    outbox::Outbox,
+    frame::{
+        self, BeaconFrame, Cost, GroupFrame, MAX_POLICIES, RequestFrame, ToContent, ToNetwork,
+        VERSION, sendable,
+    },
+    outbox::{INTERVAL, Outbox},
     responses::Incoming,
 };
 use crate::{
-    Document, FetchGroup,
+    Document, FetchGroup, FetchId,
     dispatcher::FetchIds,
     driver::{Message, NetworkSide, PlainFetch},
     fetch_group::{Flag, GroupState},
@@ -36,10 +38,14 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 /// A [`UserAgent`](crate::UserAgent) in another process: what a content process has in its place.
 ///
 /// Its documents and fetch groups are those of the real one, with these differences:
-/// * [`Document::send_beacon`] makes one system call, waits 10 ms at most for room in the channel, and
-///   answers `false` if there is none, or if the network process has gone or shuts down;
+/// * [`Document::send_beacon`] takes a lock and makes one system call, waits 10 ms at most for both and
+///   for room in the channel, and answers `false` if there is none, or if the network process has gone
+///   or shuts down; what else is told the network process may wait for that lock as long;
 /// * the bytes of a body are needed before it returns: a [`BlobSource`](crate::BlobSource) has to
 ///   answer [`Ready`](crate::host::Answer::Ready), or the answer is `false`;
+/// * a request may have 1 MiB with its body, 1,000 headers, and policies of 64 KiB, and all that are
+///   unfinished 64 MiB, plain `fetch()` included; a URL whose host the parser would not take again, as
+///   it makes labels longer than it reads, is refused;
 /// * [`FetchGroup::reserve_keepalive`] counts in this process only;
 /// * events go to the network process's sink.
 ///
@@ -52,9 +58,9 @@ pub struct RemoteUserAgent {
 impl RemoteUserAgent {
     /// Connects to a [`ContentProcess`](super::ContentProcess) through any byte channel.
     ///
-    /// A `writer` that has no room says [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut), at once or after 2 ms at most; what it has taken must not
-    /// be lost with this process. `reader` blocks, on a thread of its own.
+    /// A `writer` that has no room says [`WouldBlock`](io::ErrorKind::WouldBlock) at once; what it has
+    /// taken must not be lost with this process, and dropping it tells the other end. `reader` blocks,
+    /// on a thread of its own.
     ///
     /// # Errors
     /// If that thread cannot be started, or the channel takes nothing.
@@ -78,7 +84,8 @@ impl RemoteUserAgent {
     /// As that.
     #[cfg(unix)]
     pub fn over_unix_stream(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
-        stream.set_write_timeout(Some(Duration::from_millis(2)))?;
+        // For the reader. The writer does not wait in any case.
+        stream.set_nonblocking(false)?;
         Self::connect(stream.try_clone()?, UnixWriter(stream))
     }
 
@@ -105,18 +112,24 @@ impl RemoteUserAgent {
     }
 }
 
-/// Ends the stream with itself, though the reading thread still has it.
+/// Never waits, and ends the stream with itself, though the reading thread still has it.
 #[cfg(unix)]
 struct UnixWriter(std::os::unix::net::UnixStream);
 
 #[cfg(unix)]
 impl Write for UnixWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        use rustix::net::{SendFlags, send};
+        // An engine's process may not ignore SIGPIPE.
+        #[cfg(not(target_vendor = "apple"))]
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        #[cfg(target_vendor = "apple")]
+        let flags = SendFlags::DONTWAIT;
+        Ok(send(&self.0, bytes, flags)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 
@@ -160,6 +173,12 @@ struct InHand {
     incoming: Option<Incoming>,
 }
 
+impl InHand {
+    fn new(reservation: Option<Reservation>, incoming: Option<Incoming>) -> Self {
+        Self { cost: Cost::default(), _reservation: reservation, incoming }
+    }
+}
+
 impl Connection {
     fn open(writer: Box<dyn Write + Send>, ids: Arc<FetchIds>) -> io::Result<Arc<Self>> {
         let mut outbox = Outbox::new(writer);
@@ -181,22 +200,30 @@ impl Connection {
             Message::AbortFetch(id) => {
                 if let Some(incoming) = self.take_incoming(id.0) {
                     incoming.fail(AbandonReason::Aborted.into());
-                    self.tell(&ToNetwork::AbortFetch { id: id.0 });
+                }
+                // Its head may be on its way to it just now; the network process says so then.
+                if self.unfinished().fetches.contains_key(&id.0) {
+                    self.tell(ToNetwork::AbortFetch { id: id.0 });
                 }
                 true
             }
             Message::Flags(group) => {
-                let frame = ToNetwork::Flags { group: group.id.0, flags: group.flags() };
-                self.tell_if(&frame, |outgoing| outgoing.clients.contains_key(&group.id.0));
+                self.tell_if(|outgoing| {
+                    group.look();
+                    let frame = ToNetwork::Flags { group: group.id.0, flags: group.flags() };
+                    outgoing.clients.contains_key(&group.id.0).then_some(frame)
+                });
                 true
             }
             Message::GroupTerminated(group) => {
-                let frame = ToNetwork::Terminated { group: group.id.0 };
-                self.tell_if(&frame, |outgoing| outgoing.clients.remove(&group.id.0).is_some());
+                self.tell_if(|outgoing| {
+                    let known = outgoing.clients.remove(&group.id.0);
+                    known.map(|_| ToNetwork::Terminated { group: group.id.0 })
+                });
                 true
             }
             Message::Abort(group) => {
-                self.tell(&ToNetwork::Abort { group: group.id.0 });
+                self.tell(ToNetwork::Abort { group: group.id.0 });
                 true
             }
             // No shutdown waits here.
@@ -213,6 +240,7 @@ impl Connection {
 
     fn send_beacon(self: &Arc<Self>, beacon: Beacon, group: &GroupState) -> bool {
         let Beacon { url, data, client, reservation } = beacon;
+        let Some(url) = sendable(&url) else { return false };
         let data = match data {
             None => None,
             Some((body, content_type)) => {
@@ -220,8 +248,7 @@ impl Connection {
                 Some((bytes, content_type.map(|it| Bytes::copy_from_slice(it.as_bytes()))))
             }
         };
-        let cost = Cost::of(data.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64), &url);
-        let in_hand = InHand { cost, _reservation: Some(reservation), incoming: None };
+        let in_hand = InHand::new(Some(reservation), None);
         self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {
             ToNetwork::Beacon { id, group, beacon: BeaconFrame { url, data } }
         })
@@ -240,10 +267,12 @@ impl Connection {
                 Some(bytes)
             }
         };
-        let cost = Cost::of(body.as_ref().map_or(0, |bytes| bytes.len() as u64), request.url());
-        let frame = Box::new(RequestFrame::new(&request, body));
-        let incoming = Some(Incoming::Head(responder));
-        let in_hand = InHand { cost, _reservation: reservation, incoming };
+        let Some(frame) = RequestFrame::new(&request, body).map(Box::new) else {
+            let reason = "the network process would not take its URL or all of its headers";
+            responder.fail(NetworkError::Unsendable(reason.to_owned()));
+            return false;
+        };
+        let in_hand = InHand::new(reservation, Some(Incoming::Head(responder)));
         self.send_group_frame(id.0, in_hand, group, &request.client, |id, group| ToNetwork::Fetch {
             id,
             group,
@@ -260,46 +289,65 @@ impl Connection {
         client: &Arc<Client>,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
-        let deadline = Outbox::deadline();
-        // Before it is sent: its end may come at once.
-        if !self.take_in_hand(id, in_hand) {
-            return false;
-        }
-        let mut outgoing = self.outgoing();
-        let known = outgoing.clients.get(&group.id.0);
-        // Another thread may just have terminated the group, and said so.
-        let is_over = outgoing.is_closed || known.is_none() && group.is(Flag::Terminated);
-        let is_sent = !is_over && {
-            let is_known = known.is_some_and(|known| Arc::ptr_eq(known, client));
-            let client = (!is_known).then(|| Box::new(Client::clone(client)));
-            let group = GroupFrame { id: group.id.0, flags: group.flags(), client };
-            let frame = frame::encode(&frame(id, group));
-            frame.is_some_and(|frame| outgoing.outbox.send(frame, deadline))
-        };
-        if is_sent {
-            outgoing.clients.insert(group.id.0, Arc::clone(client));
-        }
-        self.settle(&mut outgoing);
-        drop(outgoing);
-        if !is_sent {
-            let in_hand = self.put_down(id);
-            if let Some(incoming) = in_hand.and_then(|in_hand| in_hand.incoming) {
-                incoming.fail(AbandonReason::Dropped.into());
-            }
+        let is_sent = self.try_to_send(id, in_hand, group, client, frame);
+        if !is_sent && let Some(incoming) = self.put_down(id).and_then(|in_hand| in_hand.incoming) {
+            let reason = "there is no room in the channel to the network process, or no process";
+            incoming.fail(NetworkError::Unsendable(reason.to_owned()));
         }
         is_sent
     }
 
-    /// Sends a frame that must not be lost.
-    pub(super) fn tell(self: &Arc<Self>, frame: &ToNetwork) {
-        self.tell_if(frame, |_| true);
+    fn try_to_send(
+        self: &Arc<Self>,
+        id: u64,
+        mut in_hand: InHand,
+        group: &GroupState,
+        client: &Arc<Client>,
+        frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
+    ) -> bool {
+        let deadline = Outbox::deadline();
+        let Some(mut outgoing) = self.outgoing_before(deadline) else {
+            self.unfinished().fetches.insert(id, in_hand);
+            return false;
+        };
+        let known = outgoing.clients.get(&group.id.0);
+        // Another thread may just have terminated the group, and said so.
+        let is_over = outgoing.is_closed || known.is_none() && group.is(Flag::Terminated);
+        let is_known = known.is_some_and(|known| Arc::ptr_eq(known, client));
+        let group_frame = GroupFrame {
+            id: group.id.0,
+            flags: group.flags(),
+            client: if is_known { None } else { payload_of(client) },
+        };
+        let frame = (!is_over && (is_known || group_frame.client.is_some()))
+            .then(|| frame::encode(&frame(id, group_frame)))
+            .flatten();
+        in_hand.cost =
+            frame.as_ref().map_or(Cost::default(), |frame| Cost::of(frame::payload_length(frame)));
+        // Before it is sent: its end may come at once.
+        let has_credit = self.take_in_hand(id, in_hand);
+        let is_sent =
+            has_credit && frame.is_some_and(|frame| outgoing.outbox.send(frame, deadline));
+        if is_sent {
+            outgoing.clients.insert(group.id.0, Arc::clone(client));
+        }
+        self.settle(&mut outgoing);
+        is_sent
     }
 
-    fn tell_if(self: &Arc<Self>, frame: &ToNetwork, condition: impl FnOnce(&mut Outgoing) -> bool) {
+    /// Nobody waits for the response any more.
+    pub(crate) fn unwanted(self: &Arc<Self>, id: FetchId) {
+        self.tell(ToNetwork::Unwanted { id: id.0 });
+    }
+
+    /// Sends a frame that must not be lost.
+    pub(super) fn tell(self: &Arc<Self>, frame: ToNetwork) {
+        self.tell_if(|_| Some(frame));
+    }
+
+    fn tell_if(self: &Arc<Self>, frame: impl FnOnce(&mut Outgoing) -> Option<ToNetwork>) {
         let mut outgoing = self.outgoing();
-        if condition(&mut outgoing)
-            && let Some(frame) = frame::encode(frame)
-        {
+        if let Some(frame) = frame(&mut outgoing).as_ref().and_then(frame::encode) {
             outgoing.outbox.send_surely(&frame, Instant::now());
             self.settle(&mut outgoing);
         }
@@ -328,13 +376,16 @@ impl Connection {
         outgoing.is_settling = thread.is_ok();
     }
 
-    fn take_in_hand(&self, id: u64, in_hand: InHand) -> bool {
+    /// Takes a fetch in hand in any case, and says whether there are credits for it.
+    fn take_in_hand(&self, id: u64, mut in_hand: InHand) -> bool {
         let mut unfinished = self.unfinished();
         let cost = unfinished.cost.plus(in_hand.cost).filter(|_| !unfinished.is_lost);
-        let Some(cost) = cost else { return false };
-        unfinished.cost = cost;
+        match cost {
+            Some(cost) => unfinished.cost = cost,
+            None => in_hand.cost = Cost::default(),
+        }
         unfinished.fetches.insert(id, in_hand);
-        true
+        cost.is_some()
     }
 
     fn put_down(&self, id: u64) -> Option<InHand> {
@@ -348,19 +399,20 @@ impl Connection {
         self.unfinished().fetches.get_mut(&id)?.incoming.take()
     }
 
-    fn receive(self: &Arc<Self>, frame: ToContent) -> Result<(), ChannelError> {
+    fn receive(self: &Arc<Self>, frame: ToContent) {
         match frame {
             ToContent::Close => {
-                self.tell_if(&ToNetwork::Closed, |outgoing| {
-                    !std::mem::replace(&mut outgoing.is_closed, true)
+                self.tell_if(|outgoing| {
+                    let was_closed = std::mem::replace(&mut outgoing.is_closed, true);
+                    (!was_closed).then_some(ToNetwork::Closed)
                 });
             }
             ToContent::Done { id } => drop(self.put_down(id)),
             ToContent::Response { id, response } => {
                 if let Some(incoming) = self.take_incoming(id) {
-                    let incoming = incoming.response(id, response, self)?;
+                    let incoming = incoming.response(id, response, self);
                     if let Some(in_hand) = self.unfinished().fetches.get_mut(&id) {
-                        in_hand.incoming = Some(incoming);
+                        in_hand.incoming = incoming;
                     }
                 }
             }
@@ -372,7 +424,6 @@ impl Connection {
                 }
             }
         }
-        Ok(())
     }
 
     fn pass(&self, id: u64, piece: Piece) {
@@ -396,6 +447,17 @@ impl Connection {
         }
     }
 
+    fn outgoing_before(&self, deadline: Instant) -> Option<MutexGuard<'_, Outgoing>> {
+        loop {
+            match self.outgoing.try_lock() {
+                Ok(outgoing) => return Some(outgoing),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+                Err(TryLockError::WouldBlock) => thread::sleep(INTERVAL),
+            }
+        }
+    }
+
     fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -416,12 +478,20 @@ fn receive(reader: &mut impl Read, connection: &Weak<Connection>) {
     loop {
         let frame = frame::read(reader);
         let Some(connection) = connection.upgrade() else { return };
-        let received = frame.and_then(|frame| frame.map(|it| connection.receive(it)).transpose());
-        // The network process is trusted; if it makes no sense, there is no channel any more.
-        if !matches!(received, Ok(Some(()))) {
-            return connection.lose();
+        match frame {
+            Ok(Some((frame, _))) => connection.receive(frame),
+            // The network process is trusted; if it makes no sense, there is no channel any more.
+            Ok(None) | Err(_) => return connection.lose(),
         }
     }
+}
+
+/// A settings object as it is sent, if the network process takes such a one.
+fn payload_of(client: &Client) -> Option<Bytes> {
+    sendable(&client.creation_url)?;
+    sendable(&client.api_base_url)?;
+    let is_small = client.csp_list.serialized_length() <= MAX_POLICIES;
+    is_small.then(|| postcard::to_stdvec(client).ok().map(Bytes::from)).flatten()
 }
 
 /// The bytes of a body that is there.

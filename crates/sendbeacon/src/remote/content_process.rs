@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     io::{self, BufReader, Read, Write},
+    ops::RangeInclusive,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{
@@ -13,9 +14,10 @@ use std::{
     thread,
 };
 
+use bytes::Bytes;
 use http::HeaderValue;
 use sendbeacon_fetch::{
-    AddressSpace, Body, Client, Ledger, Origin, PartitionKey, Referrer, Site,
+    AddressSpace, Body, Client, Ledger, Origin, PartitionKey, Site,
     beacon::{Beacon, url_length},
 };
 use thiserror::Error;
@@ -24,18 +26,25 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::AbortHandle,
 };
-use url::Url;
 
 use super::{
     frame::{
-        self, BeaconFrame, Cost, GroupFrame, RequestFrame, ToContent, ToNetwork, VERSION, WINDOW,
+        self, BeaconFrame, Cost, GroupFrame, MAX_POLICIES, RequestFrame, ToContent, ToNetwork,
+        VERSION, WINDOW, received,
     },
     responses::pass_on,
 };
-use crate::{FetchGroup, FetchId, driver::Message, user_agent::Groups};
+use crate::{
+    FetchGroup, FetchId,
+    driver::{Message, NetworkSide},
+    user_agent::Groups,
+};
 
 /// How many fetch groups a content process may have at once.
 const MAX_GROUPS: usize = 65_536;
+
+/// How many bytes of settings objects a content process may have there at once, as they came.
+const MAX_CLIENTS: usize = 16 << 20;
 
 /// How many parts of responses wait to be written to a content process.
 const MAX_PARTS: usize = 256;
@@ -48,7 +57,7 @@ pub struct Pin {
     /// The site of its documents' origins. An opaque origin, which is of no site, may do less and is
     /// let through.
     pub site: Site,
-    /// If given, the only origin.
+    /// If given, the only origin, and that of the referrer.
     pub origin: Option<Origin>,
     /// The network partition key of its documents.
     pub network_partition_key: PartitionKey,
@@ -56,6 +65,9 @@ pub struct Pin {
     pub address_space: Option<AddressSpace>,
     /// The embedder's identifier of the webview it belongs to, whatever its clients say.
     pub webview_id: u64,
+    /// The embedder's identifiers of its documents: an embedder that passes events on by them sets
+    /// this. Default: any.
+    pub document_ids: RangeInclusive<u64>,
 }
 
 impl Pin {
@@ -69,6 +81,7 @@ impl Pin {
             network_partition_key: client.network_partition_key.clone(),
             address_space: client.address_space,
             webview_id: client.webview_id,
+            document_ids: 0..=u64::MAX,
         }
     }
 
@@ -86,10 +99,19 @@ impl Pin {
             return Err(ChannelError::Pin("origin"));
         }
         // It is the source of `Referer`, which an opaque origin has not.
-        let is_foreign =
-            |url: &Url| url.has_host() && Site::of(&Origin::of(url, 0)) != Site::of(&client.origin);
-        if matches!(client.origin, Origin::Tuple { .. }) && is_foreign(&client.creation_url) {
+        let (origin, url) = (&client.origin, &client.creation_url);
+        let is_own = match self.origin {
+            Some(_) => origin.is_same_origin_with_url(url),
+            None => origin.is_same_site_with_url(url),
+        };
+        if matches!(origin, Origin::Tuple { .. }) && url.has_host() && !is_own {
             return Err(ChannelError::Pin("creation URL"));
+        }
+        if !self.document_ids.contains(&client.document_id) {
+            return Err(ChannelError::Pin("document identifier"));
+        }
+        if client.csp_list.serialized_length() > MAX_POLICIES {
+            return Err(ChannelError::Quota);
         }
         client.has_cross_site_ancestor |= self.site != self.network_partition_key.top_level_site;
         client.address_space = self.address_space;
@@ -121,9 +143,19 @@ pub enum ChannelError {
     /// credits of the channel.
     #[error("more unfinished fetches, or bytes in them, than there is room for")]
     Quota,
-    /// More than 65,536 fetch groups at once.
-    #[error("too many fetch groups")]
+    /// A request that no script can have made.
+    #[error("a request with a method or a referrer that no script can have given it")]
+    Request,
+    /// More than 65,536 fetch groups at once, or more than 16 MiB of settings objects.
+    #[error("too many fetch groups, or too much in their settings objects")]
     Groups,
+}
+
+impl ChannelError {
+    #[allow(clippy::needless_pass_by_value)] // for `map_err`
+    pub(super) fn malformed(reason: impl ToString) -> Self {
+        Self::Malformed(reason.to_string())
+    }
 }
 
 /// A content process as the network process sees it: see
@@ -148,6 +180,7 @@ impl ContentProcess {
             unfinished: Mutex::default(),
             parts: Arc::new(Semaphore::new(MAX_PARTS)),
             is_drained: AtomicBool::new(false),
+            network_side: groups.network_side.clone(),
         });
         groups.ledgers.watch(&channel);
         Self { groups, runtime, pin, channel, outgoing }
@@ -174,6 +207,7 @@ impl ContentProcess {
             pin,
             channel,
             groups: HashMap::new(),
+            client_bytes: 0,
             ending: Vec::new(),
             fetches: Arc::default(),
             is_closed: false,
@@ -191,6 +225,7 @@ impl ContentProcess {
     #[cfg(unix)]
     #[allow(clippy::needless_pass_by_value)] // its end is the channel's
     pub fn serve_unix(self, stream: std::os::unix::net::UnixStream) -> Result<(), ChannelError> {
+        stream.set_nonblocking(false)?;
         let writer = stream.try_clone()?;
         let result = self.serve(&stream, writer);
         // It unblocks a write to a process that reads nothing.
@@ -209,18 +244,19 @@ pub(crate) struct Channel {
     parts: Arc<Semaphore>,
     /// No beacon comes any more.
     is_drained: AtomicBool,
+    network_side: NetworkSide,
 }
 
 #[derive(Debug)]
 enum Outgoing {
-    Frame { frame: ToContent, credit: Cost, _room: Option<OwnedSemaphorePermit> },
+    Frame { bytes: Vec<u8>, credit: Cost, _room: Option<OwnedSemaphorePermit> },
     End,
 }
 
 impl Channel {
     /// Asks the process to accept nothing more.
     pub(crate) fn close(&self) {
-        self.tell(ToContent::Close);
+        self.tell(&ToContent::Close);
     }
 
     pub(crate) fn is_drained(&self) -> bool {
@@ -232,22 +268,33 @@ impl Channel {
     }
 
     /// Tells what comes at most a few times for each fetch.
-    pub(super) fn tell(&self, frame: ToContent) {
-        let frame = Outgoing::Frame { frame, credit: Cost::default(), _room: None };
-        // If nothing is written any more, nobody is there to be told.
-        let _ = self.outgoing.send(frame);
+    pub(super) fn tell(&self, frame: &ToContent) {
+        self.put(frame, Cost::default(), None);
     }
 
-    /// Tells a part of a response, when there is room.
-    pub(super) async fn tell_in_turn(&self, frame: ToContent) {
+    /// Tells a part of a response, when there is room, unless it is too large.
+    pub(super) async fn tell_in_turn(&self, frame: &ToContent) -> bool {
         // The semaphore is never closed.
         let room = Arc::clone(&self.parts).acquire_owned().await.ok();
-        let frame = Outgoing::Frame { frame, credit: Cost::default(), _room: room };
-        let _ = self.outgoing.send(frame);
+        self.put(frame, Cost::default(), room)
+    }
+
+    fn put(&self, frame: &ToContent, credit: Cost, room: Option<OwnedSemaphorePermit>) -> bool {
+        let Some(bytes) = frame::encode(frame) else { return false };
+        // If nothing is written any more, nobody is there to be told.
+        let _ = self.outgoing.send(Outgoing::Frame { bytes, credit, _room: room });
+        true
     }
 
     fn unfinished(&self) -> MutexGuard<'_, Cost> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A shutdown may wait for a channel that was never served.
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.network_side.send(Message::ReservationReleased);
     }
 }
 
@@ -257,22 +304,27 @@ pub(super) struct Lease {
     id: u64,
     cost: Cost,
     channel: Weak<Channel>,
+    /// The fetch is among them, if it is a `fetch()`.
+    fetches: Weak<Fetches>,
 }
 
 impl Lease {
-    fn take(channel: &Arc<Channel>, id: u64, cost: Cost) -> Result<Arc<Self>, ChannelError> {
-        let mut unfinished = channel.unfinished();
+    fn take(serving: &Serving, id: u64, payload_length: usize) -> Result<Arc<Self>, ChannelError> {
+        let cost = Cost::of(payload_length);
+        let mut unfinished = serving.channel.unfinished();
         *unfinished = unfinished.plus(cost).ok_or(ChannelError::Quota)?;
-        Ok(Arc::new(Self { id, cost, channel: Arc::downgrade(channel) }))
+        let channel = Arc::downgrade(&serving.channel);
+        Ok(Arc::new(Self { id, cost, channel, fetches: Arc::downgrade(&serving.fetches) }))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(fetches) = self.fetches.upgrade() {
+            fetches.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        }
         if let Some(channel) = self.channel.upgrade() {
-            let frame = ToContent::Done { id: self.id };
-            let frame = Outgoing::Frame { frame, credit: self.cost, _room: None };
-            let _ = channel.outgoing.send(frame);
+            channel.put(&ToContent::Done { id: self.id }, self.cost, None);
         }
     }
 }
@@ -283,15 +335,15 @@ fn write(
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
     channel: &Channel,
 ) {
-    while let Some(Outgoing::Frame { frame, credit, _room }) = outgoing.blocking_recv() {
-        // A head that is too large is no head; its end follows.
-        let Some(bytes) = frame::encode(&frame) else { continue };
+    while let Some(Outgoing::Frame { bytes, credit, _room }) = outgoing.blocking_recv() {
+        // Just before it is told, which may have it use them at once. Who reads nothing gets no more
+        // back than this.
+        let mut unfinished = channel.unfinished();
+        *unfinished = unfinished.minus(credit);
+        drop(unfinished);
         if writer.write_all(&bytes).and_then(|()| writer.flush()).is_err() {
             return;
         }
-        // Only now: who reads nothing gets nothing back.
-        let mut unfinished = channel.unfinished();
-        *unfinished = unfinished.minus(credit);
     }
 }
 
@@ -300,40 +352,53 @@ struct Serving {
     runtime: Handle,
     pin: Pin,
     channel: Arc<Channel>,
-    /// The fetch groups, and the settings object that each one's last fetch had.
-    groups: HashMap<u64, (FetchGroup, Arc<Client>)>,
+    groups: HashMap<u64, KnownGroup>,
+    /// The sum of theirs.
+    client_bytes: usize,
     /// Terminated groups that may still be aborted.
     ending: Vec<(u64, FetchGroup)>,
-    fetches: Arc<Mutex<HashMap<u64, Fetching>>>,
+    fetches: Arc<Fetches>,
     is_closed: bool,
 }
 
+struct KnownGroup {
+    group: FetchGroup,
+    /// The settings object that its last fetch had.
+    client: Arc<Client>,
+    /// How many bytes it came in.
+    client_bytes: usize,
+}
+
+type Fetches = Mutex<HashMap<u64, Fetching>>;
+
 /// A `fetch()` whose response is passed on.
+#[derive(Debug)]
 struct Fetching {
     id: FetchId,
     window: Arc<Semaphore>,
     task: AbortHandle,
+    is_aborted: bool,
 }
 
 impl Serving {
     fn run(mut self, reader: &mut impl Read) -> Result<(), ChannelError> {
         match frame::read(reader)? {
             None => return Ok(()),
-            Some(ToNetwork::Hello { version: VERSION }) => {}
-            Some(ToNetwork::Hello { version }) => return Err(ChannelError::Version(version)),
-            Some(_) => return Err(ChannelError::Malformed("the first".to_owned())),
+            Some((ToNetwork::Hello { version: VERSION }, _)) => {}
+            Some((ToNetwork::Hello { version }, _)) => return Err(ChannelError::Version(version)),
+            Some(_) => return Err(ChannelError::malformed("the first")),
         }
-        while let Some(frame) = frame::read(reader)? {
-            self.receive(frame)?;
+        while let Some((frame, length)) = frame::read(reader)? {
+            self.receive(frame, length)?;
         }
         Ok(())
     }
 
-    fn receive(&mut self, frame: ToNetwork) -> Result<(), ChannelError> {
+    fn receive(&mut self, frame: ToNetwork, length: usize) -> Result<(), ChannelError> {
         match frame {
-            ToNetwork::Hello { .. } => Err(ChannelError::Malformed("a second hello".to_owned())),
-            ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon),
-            ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request),
+            ToNetwork::Hello { .. } => Err(ChannelError::malformed("a second hello")),
+            ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, length),
+            ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request, length),
             ToNetwork::Taken { id } => {
                 if let Some(fetching) = self.fetches().get(&id) {
                     // One that says more than it took makes only its own line longer.
@@ -343,24 +408,28 @@ impl Serving {
                 Ok(())
             }
             ToNetwork::Unwanted { id } => {
-                let fetching = self.fetches().remove(&id);
-                // What it has of the response is dropped, which says it all.
-                fetching.inspect(|fetching| fetching.task.abort());
+                // What its task has of the response is dropped, which says it all.
+                self.fetches().get(&id).inspect(|fetching| fetching.task.abort());
                 Ok(())
             }
             ToNetwork::AbortFetch { id } => {
-                let id = self.fetches().get(&id).map(|fetching| fetching.id);
-                id.map(|id| self.all.network_side.send(Message::AbortFetch(id)));
+                let mut fetches = self.fetches();
+                let fetching = fetches.get_mut(&id).filter(|fetching| !fetching.is_aborted);
+                if let Some(fetching) = fetching {
+                    fetching.is_aborted = true;
+                    self.all.network_side.send(Message::AbortFetch(fetching.id));
+                }
                 Ok(())
             }
             ToNetwork::Flags { group, flags } => {
-                if let Some((group, _)) = self.groups.get(&group) {
+                if let Some(KnownGroup { group, .. }) = self.groups.get(&group) {
                     group.set_flags(flags);
                 }
                 Ok(())
             }
             ToNetwork::Terminated { group: id } => {
-                if let Some((group, _)) = self.groups.remove(&id) {
+                if let Some(KnownGroup { group, client_bytes, .. }) = self.groups.remove(&id) {
+                    self.client_bytes -= client_bytes;
                     group.terminate();
                     self.ending.retain(|(_, group)| group.inflight().requests > 0);
                     self.ending.push((id, group));
@@ -368,10 +437,11 @@ impl Serving {
                 Ok(())
             }
             ToNetwork::Abort { group: id } => {
-                let ending = self.ending.iter().find(|(ending, _)| *ending == id);
-                ending.inspect(|(_, group)| group.abort());
+                let ending = self.ending.iter().position(|(ending, _)| *ending == id);
+                ending.inspect(|&at| self.ending.swap_remove(at).1.abort());
                 Ok(())
             }
+            ToNetwork::Closed if self.is_closed => Err(ChannelError::malformed("a second close")),
             ToNetwork::Closed => {
                 self.is_closed = true;
                 self.drained();
@@ -386,25 +456,24 @@ impl Serving {
         id: u64,
         frame: GroupFrame,
         beacon: BeaconFrame,
+        length: usize,
     ) -> Result<(), ChannelError> {
+        let lease = Lease::take(self, id, length)?;
         let BeaconFrame { url, data } = beacon;
-        let channel = Arc::clone(&self.channel);
+        let url = received(&url)?;
         let (group, client) = self.group(frame)?;
         let url_length = url_length(&url);
         let data = match data {
             None => None,
             Some((bytes, content_type)) => {
                 let content_type = content_type.map(HeaderValue::from_maybe_shared);
-                let content_type = content_type
-                    .transpose()
-                    .map_err(|error| ChannelError::Malformed(error.to_string()))?;
+                let content_type = content_type.transpose().map_err(ChannelError::malformed)?;
                 Some((Body::from(bytes), content_type))
             }
         };
         let body_length = data.as_ref().map_or(0, |(body, _)| body.length());
         let reservation = group.reserve(body_length, url_length as u64);
         let reservation = reservation.ok_or(ChannelError::Quota)?;
-        let lease = Lease::take(&channel, id, Cost::of(body_length, &url))?;
         let reservation = reservation.with_guard(lease);
         // If the network side has gone, it was past its shutdown's deadline.
         group.pass(Beacon { url, data, client, reservation });
@@ -416,59 +485,58 @@ impl Serving {
         id: u64,
         frame: GroupFrame,
         request: RequestFrame,
+        length: usize,
     ) -> Result<(), ChannelError> {
-        let body_length = request.body.as_ref().map_or(0, |body| body.len() as u64);
-        let lease = Lease::take(&self.channel, id, Cost::of(body_length, &request.url))?;
+        let lease = Lease::take(self, id, length)?;
         let runtime = self.runtime.clone();
         let (fetches, channel) = (Arc::clone(&self.fetches), Arc::clone(&self.channel));
         let (group, client) = self.group(frame)?;
-        let request = request.into_request(client);
-        let request = request.map_err(|error| ChannelError::Malformed(error.to_string()))?;
-        if let Referrer::Url(url) = &request.referrer
-            && !request.client.origin.is_same_origin_with_url(url)
-        {
-            return Err(ChannelError::Pin("referrer"));
-        }
+        let request = request.into_request(client)?;
         let pending = group.fetch_guarded(request, Arc::clone(&lease));
         let window = Arc::new(Semaphore::new(WINDOW));
         let fetch_id = pending.id();
         let passing = pass_on(id, pending, Arc::clone(&window), channel, lease);
         // Held until it is listed, so that it is not gone before it is there.
-        let mut listed = self.fetches();
-        let task = runtime.spawn(async move {
-            passing.await;
-            fetches.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        });
-        listed.insert(id, Fetching { id: fetch_id, window, task: task.abort_handle() });
+        let mut listed = fetches.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = runtime.spawn(passing).abort_handle();
+        listed.insert(id, Fetching { id: fetch_id, window, task, is_aborted: false });
         Ok(())
     }
 
     /// The fetch group of a fetch, a new one if it is its first, and the settings object.
     fn group(&mut self, frame: GroupFrame) -> Result<(&FetchGroup, Arc<Client>), ChannelError> {
         if self.is_closed {
-            return Err(ChannelError::Malformed("a fetch after the last".to_owned()));
+            return Err(ChannelError::malformed("a fetch after the last"));
         }
         let GroupFrame { id, flags, client } = frame;
-        let client = client.map(|client| self.pin.hold(*client).map(Arc::new)).transpose()?;
+        let length = client.as_ref().map_or(0, Bytes::len);
+        let client = client.map(|bytes| frame::decode(&bytes).and_then(|it| self.pin.hold(it)));
+        let client = client.transpose()?.map(Arc::new);
         let count = self.groups.len();
-        let (group, known) = match (self.groups.entry(id), client) {
+        let known = match (self.groups.entry(id), client) {
             (Entry::Occupied(entry), None) => entry.into_mut(),
             (Entry::Occupied(entry), Some(client)) => {
-                let entry = entry.into_mut();
-                entry.1 = client;
-                entry
+                let known = entry.into_mut();
+                self.client_bytes = self.client_bytes - known.client_bytes + length;
+                (known.client, known.client_bytes) = (client, length);
+                known
             }
             (Entry::Vacant(_), None) => {
-                return Err(ChannelError::Malformed("a fetch group without a client".to_owned()));
+                return Err(ChannelError::malformed("a fetch group without a client"));
             }
             (Entry::Vacant(_), _) if count >= MAX_GROUPS => return Err(ChannelError::Groups),
             (Entry::Vacant(entry), Some(client)) => {
-                let ledger = Ledger::new(self.all.limits);
-                entry.insert((self.all.open(ledger), client))
+                let group = self.all.open(Ledger::new(self.all.limits));
+                self.client_bytes += length;
+                entry.insert(KnownGroup { group, client, client_bytes: length })
             }
         };
+        if self.client_bytes > MAX_CLIENTS {
+            return Err(ChannelError::Groups);
+        }
+        let KnownGroup { group, client, .. } = known;
         group.set_flags(flags);
-        Ok((group, Arc::clone(known)))
+        Ok((group, Arc::clone(client)))
     }
 
     fn drained(&self) {

@@ -4,7 +4,10 @@
 //! that decides: [`COMMITTED`], or [`VOID`] where the sender had to give up half-way. So a frame that
 //! was begun can be taken back, and what was not sent whole never was.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -23,9 +26,15 @@ pub(super) const VERSION: u32 = 1;
 /// The largest payload, in bytes: a full body, the longest URL and the policies of a document fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 
-/// How many fetches of a channel may be unfinished, and with how many bytes of body and URL. A
-/// content process that keeps to it is never refused by the network process.
+/// How many fetches of a channel may be unfinished, and how many bytes their frames may have. A content
+/// process that keeps to it is never refused by the network process.
 pub(super) const MAX_UNFINISHED: Cost = Cost { fetches: 16_384, bytes: 64 << 20 };
+
+/// How long the policies of a document may be, serialised, in bytes.
+pub(super) const MAX_POLICIES: usize = 64 << 10;
+
+/// How many headers a request or a response may have.
+pub(super) const MAX_HEADERS: usize = 1_000;
 
 /// How many pieces of a response are on their way to a content process that has not taken them yet.
 pub(super) const WINDOW: usize = 4;
@@ -43,8 +52,9 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    pub(super) fn of(body_length: u64, url: &Url) -> Self {
-        Self { fetches: 1, bytes: body_length.saturating_add(url.as_str().len() as u64) }
+    /// The cost of a fetch whose frame has a payload of this length.
+    pub(super) fn of(payload_length: usize) -> Self {
+        Self { fetches: 1, bytes: payload_length as u64 }
     }
 
     /// The sum, if it is within the limit.
@@ -92,13 +102,13 @@ pub(super) enum ToNetwork {
 pub(super) struct GroupFrame {
     pub(super) id: u64,
     pub(super) flags: u8,
-    /// The settings object, if it is not that of the group's fetch before.
-    pub(super) client: Option<Box<Client>>,
+    /// The settings object, if it is not that of the group's fetch before: a payload of its own.
+    pub(super) client: Option<Bytes>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BeaconFrame {
-    pub(super) url: Url,
+    pub(super) url: String,
     /// The body and its type.
     pub(super) data: Option<(Bytes, Option<Bytes>)>,
 }
@@ -128,7 +138,7 @@ pub(super) struct ResponseFrame {
     pub(super) type_: ResponseType,
     pub(super) status: u16,
     pub(super) headers: Headers,
-    pub(super) url_list: Vec<Url>,
+    pub(super) url_list: Vec<String>,
     pub(super) timing_allow_passed: bool,
 }
 
@@ -136,9 +146,8 @@ pub(super) struct ResponseFrame {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RequestFrame {
     method: String,
-    pub(super) url: Url,
+    url: String,
     headers: Headers,
-    unsafe_request: bool,
     pub(super) body: Option<Bytes>,
     pub(super) keepalive: bool,
     initiator_type: InitiatorType,
@@ -153,12 +162,15 @@ pub(super) struct RequestFrame {
 }
 
 impl RequestFrame {
-    pub(super) fn new(request: &Request, body: Option<Bytes>) -> Self {
-        Self {
+    /// `None` for a request that cannot be sent.
+    pub(super) fn new(request: &Request, body: Option<Bytes>) -> Option<Self> {
+        if let Referrer::Url(url) = &request.referrer {
+            sendable(url)?;
+        }
+        Some(Self {
             method: request.method.to_string(),
-            url: request.url().clone(),
-            headers: Headers::from(&request.headers),
-            unsafe_request: request.unsafe_request,
+            url: sendable(request.url())?,
+            headers: Headers::new(&request.headers)?,
             body,
             keepalive: request.keepalive,
             initiator_type: request.initiator_type,
@@ -170,17 +182,14 @@ impl RequestFrame {
             cache: request.cache,
             redirect: request.redirect,
             use_service_workers: request.use_service_workers,
-        }
+        })
     }
 
-    pub(super) fn into_request(
-        self,
-        client: std::sync::Arc<Client>,
-    ) -> Result<Request, http::Error> {
-        let mut request = Request::new(client, self.url);
-        request.method = Method::from_bytes(self.method.as_bytes())?;
-        request.headers = self.headers.try_into()?;
-        request.unsafe_request = self.unsafe_request;
+    pub(super) fn into_request(self, client: Arc<Client>) -> Result<Request, ChannelError> {
+        let mut request = Request::new(client, received(&self.url)?);
+        request.method =
+            Method::from_bytes(self.method.as_bytes()).map_err(ChannelError::malformed)?;
+        request.headers = self.headers.into_map()?;
         request.body = self.body.map(Into::into);
         request.keepalive = self.keepalive;
         request.initiator_type = self.initiator_type;
@@ -192,7 +201,7 @@ impl RequestFrame {
         request.cache = self.cache;
         request.redirect = self.redirect;
         request.use_service_workers = self.use_service_workers;
-        Ok(request)
+        if request.confine() { Ok(request) } else { Err(ChannelError::Request) }
     }
 }
 
@@ -200,24 +209,38 @@ impl RequestFrame {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Headers(Vec<(String, Bytes)>);
 
-impl From<&HeaderMap> for Headers {
-    fn from(headers: &HeaderMap) -> Self {
+impl Headers {
+    /// `None` if there are too many.
+    pub(super) fn new(headers: &HeaderMap) -> Option<Self> {
         let bytes = |value: &HeaderValue| Bytes::copy_from_slice(value.as_bytes());
-        Self(headers.iter().map(|(name, value)| (name.to_string(), bytes(value))).collect())
+        let list = || headers.iter().map(|(name, value)| (name.to_string(), bytes(value)));
+        (headers.len() <= MAX_HEADERS).then(|| Self(list().collect()))
     }
-}
 
-impl TryFrom<Headers> for HeaderMap {
-    type Error = http::Error;
-
-    fn try_from(headers: Headers) -> Result<Self, http::Error> {
-        let mut map = Self::new();
-        for (name, value) in headers.0 {
-            let value = HeaderValue::from_maybe_shared(value)?;
-            map.try_append(HeaderName::from_bytes(name.as_bytes())?, value)?;
+    pub(super) fn into_map(self) -> Result<HeaderMap, ChannelError> {
+        if self.0.len() > MAX_HEADERS {
+            return Err(ChannelError::malformed("too many headers"));
+        }
+        let mut map = HeaderMap::new();
+        for (name, value) in self.0 {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(ChannelError::malformed)?;
+            let value = HeaderValue::from_maybe_shared(value).map_err(ChannelError::malformed)?;
+            map.append(name, value);
         }
         Ok(map)
     }
+}
+
+/// A URL as it is sent, unless the other side could not parse it: the parser does not take all that it
+/// makes (a label that is too long once it is in Punycode).
+pub(super) fn sendable(url: &Url) -> Option<String> {
+    let is_stable = Url::parse(url.as_str()).as_ref() == Ok(url);
+    is_stable.then(|| url.as_str().to_owned())
+}
+
+/// A URL that was sent.
+pub(super) fn received(url: &str) -> Result<Url, ChannelError> {
+    Url::parse(url).map_err(ChannelError::malformed)
 }
 
 /// The bytes of a frame; `None` if its payload is too large.
@@ -233,9 +256,16 @@ pub(super) fn encode(frame: &impl Serialize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The next frame that counts. `None` where the channel ends, in the middle of a frame included: its
-/// sender was killed.
-pub(super) fn read<T: DeserializeOwned>(reader: &mut impl Read) -> Result<Option<T>, ChannelError> {
+/// How long the payload of an encoded frame is, in bytes.
+pub(super) fn payload_length(frame: &[u8]) -> usize {
+    frame.len() - 5
+}
+
+/// The next frame that counts, and the length of its payload. `None` where the channel ends, in the
+/// middle of a frame included: its sender was killed.
+pub(super) fn read<T: DeserializeOwned>(
+    reader: &mut impl Read,
+) -> Result<Option<(T, usize)>, ChannelError> {
     let mut frame = Vec::new();
     loop {
         let mut head = [0; 4];
@@ -256,16 +286,21 @@ pub(super) fn read<T: DeserializeOwned>(reader: &mut impl Read) -> Result<Option
         match frame.split_last() {
             Some((_, payload)) if payload.len() < length as usize => return Ok(None),
             Some((&COMMITTED, payload)) => {
-                return match postcard::take_from_bytes(payload) {
-                    Ok((frame, [])) => Ok(Some(frame)),
-                    Ok(_) => Err(ChannelError::Malformed("more than one payload".to_owned())),
-                    Err(error) => Err(ChannelError::Malformed(error.to_string())),
-                };
+                return decode(payload).map(|frame| Some((frame, payload.len())));
             }
             Some((&VOID, _)) => {}
-            Some(_) => return Err(ChannelError::Malformed("its last byte".to_owned())),
+            Some(_) => return Err(ChannelError::malformed("its last byte")),
             None => return Ok(None),
         }
+    }
+}
+
+/// What a payload says.
+pub(super) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ChannelError> {
+    match postcard::take_from_bytes(payload) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(ChannelError::malformed("more than one payload")),
+        Err(error) => Err(ChannelError::malformed(error)),
     }
 }
 
@@ -288,8 +323,8 @@ mod tests {
         let mut void = frame(1);
         *void.last_mut().unwrap() = VOID;
         let bytes = [void, frame(2)].concat();
-        let read: Option<ToContent> = read(&mut &*bytes).unwrap();
-        assert!(matches!(read, Some(ToContent::Done { id: 2 })));
+        let read = read(&mut &*bytes).unwrap();
+        assert!(matches!(read, Some((ToContent::Done { id: 2 }, _))));
     }
 
     #[test]
@@ -306,9 +341,27 @@ mod tests {
         assert!(matches!(error, ChannelError::TooLarge(u32::MAX)));
     }
 
+    #[test]
+    fn a_url_that_the_parser_does_not_take_again_is_not_sent() {
+        // Its own Punycode is longer than it accepts.
+        let label: String =
+            (0..1000_u32).map(|i| char::from_u32(0x4E00 + i * 7).unwrap()).collect();
+        let url = Url::parse(&format!("https://{label}/")).unwrap();
+        assert_eq!(sendable(&url), None);
+        assert_eq!(
+            sendable(&Url::parse("https://b\u{fc}cher.test/").unwrap()).unwrap(),
+            "https://xn--bcher-kva.test/"
+        );
+    }
+
     proptest! {
         #[test]
-        fn any_bytes_are_a_frame_an_end_or_an_error(bytes: Vec<u8>) {
+        fn any_bytes_are_a_frame_an_end_or_an_error(
+            length in 0..100_u32,
+            bytes: Vec<u8>,
+            last in 0..3_u8,
+        ) {
+            let bytes = [&length.to_le_bytes()[..], &bytes, &[last]].concat();
             let mut reader = &*bytes;
             while let Ok(Some(_)) = read::<ToNetwork>(&mut reader) {}
         }

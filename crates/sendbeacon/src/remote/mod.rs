@@ -43,6 +43,8 @@ mod content_process;
 mod frame;
 mod outbox;
 mod responses;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{connection::Connection, content_process::Channel};
 pub use self::{

@@ -8,23 +8,25 @@ use std::{
 
 use super::frame::VOID;
 
-/// How long a frame may wait for room. With one write that waits for its own limit of 2 ms it stays
-/// within 10 ms.
-const PATIENCE: Duration = Duration::from_millis(8);
+/// How long a frame may wait for room.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// How often it is looked whether there is room.
+pub(super) const INTERVAL: Duration = Duration::from_micros(100);
 
 /// How much may be owed, in bytes, before the channel counts as stuck for good.
 const MAX_OWED: usize = 1 << 20;
 
 pub(super) struct Outbox {
-    writer: Box<dyn Write + Send>,
+    /// Never waits. `None` once the channel is broken, so that the other side sees its end.
+    writer: Option<Box<dyn Write + Send>>,
     /// Begun or promised, and to be written before anything else.
     owed: Vec<u8>,
-    is_broken: bool,
 }
 
 impl Outbox {
     pub(super) fn new(writer: Box<dyn Write + Send>) -> Self {
-        Self { writer, owed: Vec::new(), is_broken: false }
+        Self { writer: Some(writer), owed: Vec::new() }
     }
 
     /// When a frame that is to be sent now has waited long enough.
@@ -35,14 +37,14 @@ impl Outbox {
     /// Sends a frame before `deadline`, or not at all. True when the kernel has every byte.
     pub(super) fn send(&mut self, mut frame: Vec<u8>, deadline: Instant) -> bool {
         self.settle(deadline);
-        if self.is_broken || !self.owed.is_empty() {
+        if self.is_broken() || !self.owed.is_empty() {
             return false;
         }
         let written = self.write(&frame, deadline);
         if written == frame.len() {
             return true;
         }
-        if written > 0 {
+        if written > 0 && !self.is_broken() {
             // The rest has to follow, but as part of nothing.
             if let Some(last) = frame.last_mut() {
                 *last = VOID;
@@ -55,7 +57,7 @@ impl Outbox {
 
     /// Sends a frame that must not be lost: what finds no room before `deadline` is owed.
     pub(super) fn send_surely(&mut self, frame: &[u8], deadline: Instant) {
-        if self.is_broken {
+        if self.is_broken() {
             return;
         }
         self.owed.extend_from_slice(frame);
@@ -69,7 +71,7 @@ impl Outbox {
     pub(super) fn settle(&mut self, deadline: Instant) {
         let owed = std::mem::take(&mut self.owed);
         let written = self.write(&owed, deadline);
-        if !self.is_broken {
+        if !self.is_broken() {
             self.owed = owed;
             self.owed.drain(..written);
         }
@@ -79,16 +81,22 @@ impl Outbox {
         !self.owed.is_empty()
     }
 
+    pub(super) fn is_broken(&self) -> bool {
+        self.writer.is_none()
+    }
+
     pub(super) fn break_off(&mut self) {
-        self.is_broken = true;
+        self.writer = None;
         self.owed = Vec::new();
     }
 
     /// Writes as much as there is room for, waiting for more until `deadline`.
     fn write(&mut self, bytes: &[u8], deadline: Instant) -> usize {
         let mut written = 0;
-        while written < bytes.len() && !self.is_broken {
-            match self.writer.write(&bytes[written..]) {
+        while written < bytes.len()
+            && let Some(writer) = &mut self.writer
+        {
+            match writer.write(&bytes[written..]) {
                 Ok(0) => self.break_off(),
                 Ok(length) => written += length,
                 Err(error) => match error.kind() {
@@ -97,8 +105,7 @@ impl Outbox {
                         if Instant::now() >= deadline {
                             break;
                         }
-                        // For a writer that does not wait by itself.
-                        thread::sleep(Duration::from_micros(100));
+                        thread::sleep(INTERVAL);
                     }
                     _ => self.break_off(),
                 },
@@ -133,7 +140,7 @@ mod tests {
             let written = self.0.lock().unwrap().1.clone();
             let mut reader = &*written;
             let mut ids = Vec::new();
-            while let Some(ToContent::Done { id }) = read(&mut reader).unwrap() {
+            while let Some((ToContent::Done { id }, _)) = read(&mut reader).unwrap() {
                 ids.push(id);
             }
             ids

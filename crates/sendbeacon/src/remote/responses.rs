@@ -15,10 +15,9 @@ use sendbeacon_fetch::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    ChannelError,
     connection::Connection,
     content_process::{Channel, Lease},
-    frame::{Headers, MAX_PIECE, ResponseFrame, ToContent, ToNetwork, WINDOW},
+    frame::{Headers, MAX_PIECE, ResponseFrame, ToContent, ToNetwork, WINDOW, received},
 };
 use crate::response::{Cause, ChannelBody, PendingResponse, Piece, Responder};
 
@@ -34,7 +33,7 @@ pub(super) async fn pass_on(
         Ok(response) => pass_on_response(id, response, &window, &channel).await,
         Err(_) => ToContent::Failed { id },
     };
-    channel.tell(end);
+    channel.tell(&end);
     // What the fetch took is given back behind its end.
     drop(lease);
 }
@@ -45,16 +44,23 @@ async fn pass_on_response(
     window: &Semaphore,
     channel: &Channel,
 ) -> ToContent {
+    // What a script may not see does not get into its process.
+    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    if is_opaque {
+        response.status = StatusCode::OK;
+        response.url_list.truncate(1);
+    }
+    let Some(headers) = Headers::new(&response.headers) else { return ToContent::Failed { id } };
     let head = ResponseFrame {
         type_: response.type_,
         status: response.status.as_u16(),
-        headers: Headers::from(&response.headers),
-        url_list: response.url_list.clone(),
+        headers,
+        url_list: response.url_list.iter().map(|url| url.as_str().to_owned()).collect(),
         timing_allow_passed: response.timing_allow_passed,
     };
-    channel.tell_in_turn(ToContent::Response { id, response: head }).await;
-    // A script that may not see a body gets none into its process.
-    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    if !channel.tell_in_turn(&ToContent::Response { id, response: head }).await {
+        return ToContent::Failed { id };
+    }
     while let Some(chunk) = response.chunk().await {
         let Ok(mut chunk) = chunk else { return ToContent::Failed { id } };
         while !is_opaque && !chunk.is_empty() {
@@ -63,7 +69,7 @@ async fn pass_on_response(
             if let Ok(permit) = window.acquire().await {
                 permit.forget();
             }
-            channel.tell_in_turn(ToContent::Piece { id, bytes }).await;
+            channel.tell_in_turn(&ToContent::Piece { id, bytes }).await;
         }
     }
     ToContent::End { id }
@@ -76,17 +82,21 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
-    /// The head has come: where its body goes.
+    /// The head has come: where its body goes, unless it makes no sense.
     pub(super) fn response(
         self,
         id: u64,
         frame: ResponseFrame,
         connection: &Arc<Connection>,
-    ) -> Result<Self, ChannelError> {
-        let Self::Head(responder) = self else {
-            return Err(ChannelError::Malformed("a second head".to_owned()));
+    ) -> Option<Self> {
+        let Self::Head(responder) = self else { return None };
+        let status = StatusCode::from_u16(frame.status).ok();
+        let urls = frame.url_list.iter().map(|url| received(url).ok());
+        let parsed = status.zip(frame.headers.into_map().ok()).zip(urls.collect());
+        let Some(((status, headers), url_list)) = parsed else {
+            responder.fail(NetworkError::OtherProcess);
+            return None;
         };
-        let malformed = |error: http::Error| ChannelError::Malformed(error.to_string());
         // The window, and the end.
         let (pieces, receiver) = mpsc::channel(WINDOW + 1);
         let cause = responder.cause.clone();
@@ -95,13 +105,13 @@ impl Incoming {
             Box::pin(RemoteBody { body, id, connection: Arc::clone(connection) });
         responder.succeed(Response {
             type_: frame.type_,
-            status: StatusCode::from_u16(frame.status).map_err(|error| malformed(error.into()))?,
-            headers: frame.headers.try_into().map_err(malformed)?,
-            url_list: frame.url_list,
+            status,
+            headers,
+            url_list,
             timing_allow_passed: frame.timing_allow_passed,
             body,
         });
-        Ok(Self::Body(pieces, cause))
+        Some(Self::Body(pieces, cause))
     }
 
     pub(super) fn piece(&self, piece: Piece) {
@@ -135,7 +145,7 @@ impl BodyStream for RemoteBody {
     ) -> Poll<Option<Result<Bytes, NetworkError>>> {
         let polled = Pin::new(&mut self.body).poll_chunk(cx);
         if let Poll::Ready(Some(Ok(_))) = polled {
-            self.connection.tell(&ToNetwork::Taken { id: self.id });
+            self.connection.tell(ToNetwork::Taken { id: self.id });
         }
         polled
     }
@@ -144,7 +154,7 @@ impl BodyStream for RemoteBody {
 impl Drop for RemoteBody {
     fn drop(&mut self) {
         if !self.body.is_over() {
-            self.connection.tell(&ToNetwork::Unwanted { id: self.id });
+            self.connection.tell(ToNetwork::Unwanted { id: self.id });
         }
     }
 }

@@ -51,10 +51,13 @@ fn write(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
     stream.write_all(&line)
 }
 
+/// The longest message, in bytes.
+const MAX_MESSAGE: u64 = 4 << 20;
+
 /// The next message; `None` at the end.
 fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
     let mut line = Vec::new();
-    let length = reader.read_until(b'\n', &mut line)?;
+    let length = reader.take(MAX_MESSAGE).read_until(b'\n', &mut line)?;
     if length == 0 { Ok(None) } else { Ok(Some(serde_json::from_slice(&line)?)) }
 }
 

@@ -2,11 +2,11 @@ use std::{
     io::{BufReader, Write},
     net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
-        mpsc::{self, Sender},
+        mpsc::{self, RecvTimeoutError, Sender},
     },
     thread,
     time::{Duration, Instant},
@@ -17,6 +17,9 @@ use url::Url;
 
 use super::{FromContent, ToContent, read, write};
 use crate::browser::{Browser, BrowserError, arrival::Arrival, print_console};
+
+/// How much longer than it should a process may take to end.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A tab whose documents each have a process of their own.
 #[derive(Default)]
@@ -63,7 +66,9 @@ impl Split {
     ) -> Result<Option<Arrival>, BrowserError> {
         let client = arrival.client.clone();
         let (mut child, channel, control) = start()?;
-        let process = browser.agent.content_process(Pin::of(&client));
+        let mut pin = Pin::of(&client);
+        pin.document_ids = client.document_id..=client.document_id;
+        let process = browser.agent.content_process(pin);
         let channel = thread::spawn(move || process.serve_unix(channel));
         let sender = write_from_a_thread(control.try_clone()?, arrival, limit);
         let for_violations = sender.clone();
@@ -73,12 +78,22 @@ impl Split {
         if self.close.load(SeqCst) {
             let _ = sender.send(ToContent::Close);
         }
+        // Whatever becomes of its own limit.
+        let (served, watched) = mpsc::channel::<()>();
+        let for_the_end = control.try_clone()?;
+        thread::spawn(move || {
+            let limit = limit.saturating_add(GRACE);
+            if watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                let _ = for_the_end.shutdown(Shutdown::Both);
+            }
+        });
         let next = serve(browser, &client, &control, &sender);
+        drop(served);
         browser.log.detach(client.document_id);
         *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // Now it cannot write any more, and has nothing to wait for.
         let _ = control.shutdown(Shutdown::Both);
-        let status = child.wait()?;
+        let status = wait(&mut child)?;
         if let Ok(Err(error)) = channel.join() {
             eprintln!("the channel of a content process was ended: {error}");
         }
@@ -112,6 +127,21 @@ fn write_from_a_thread(stream: UnixStream, arrival: Arrival, limit: Duration) ->
     sender
 }
 
+/// Waits for the process, which has nothing to wait for any more. One that hangs is killed.
+fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if start.elapsed() > GRACE {
+            child.kill()?;
+            return child.wait();
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Answers what a document asks of its browser, until it has gone.
 fn serve(
     browser: &Browser,
@@ -131,6 +161,9 @@ fn serve(
             }
             FromContent::SetCookie(cookie) => browser.cookies.set_document_cookie(client, &cookie),
             FromContent::Navigate { url, from } if next.is_none() => {
+                // It is the referrer, so not whatever the process says.
+                let is_own = client.origin.is_same_origin_with_url(&from);
+                let from = if is_own { from } else { client.creation_url.clone() };
                 // The old document sees its unload once the new one's response is there.
                 let fetched = browser.fetch_document(&url, Some(&from));
                 let arrival = fetched.map_err(BrowserError::from).and_then(|fetched| {

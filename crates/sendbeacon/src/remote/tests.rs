@@ -1,0 +1,281 @@
+//! What a content process might send that was taken over.
+
+use std::{
+    io::{Cursor, Read, empty, sink},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proptest::prelude::*;
+use sendbeacon_fetch::{Client, Mode, Origin, Request};
+use sendbeacon_testkit::network::{ScriptedNetwork, respond, respond_with_body};
+use url::{Host, Url};
+
+use super::{
+    ChannelError, Pin,
+    frame::{
+        BeaconFrame, GroupFrame, MAX_UNFINISHED, RequestFrame, ToContent, ToNetwork, VERSION,
+        encode, read,
+    },
+};
+use crate::{KeepaliveLimits, UserAgent, UserAgentBuilder};
+
+fn page() -> Client {
+    Client::new(Url::parse("https://a.test/").unwrap(), 1)
+}
+
+fn network() -> Arc<ScriptedNetwork> {
+    Arc::new(ScriptedNetwork::new(|request| match request.url.path() {
+        "/redirect" => respond(302, &[("location", "https://victim.test/?secret")]),
+        _ => respond_with_body(200, &[("x", "secret")], "secret"),
+    }))
+}
+
+fn agent(network: &Arc<ScriptedNetwork>) -> UserAgent {
+    let limits = KeepaliveLimits { requests: 60_000, ..KeepaliveLimits::default() };
+    UserAgentBuilder::new(Arc::clone(network) as _).keepalive_limits(limits).build().unwrap()
+}
+
+fn group(id: u64, client: &Client) -> GroupFrame {
+    let client = Some(postcard::to_stdvec(client).unwrap().into());
+    GroupFrame { id, flags: 0, client }
+}
+
+fn beacon(id: u64, group: GroupFrame) -> ToNetwork {
+    let data = Some((Bytes::from_static(b"x"), None));
+    ToNetwork::Beacon { id, group, beacon: BeaconFrame { url: "https://a.test/".into(), data } }
+}
+
+fn fetch(request: &Request) -> ToNetwork {
+    let request = Box::new(RequestFrame::new(request, None).unwrap());
+    ToNetwork::Fetch { id: 0, group: group(0, &page()), request }
+}
+
+/// What becomes of the channel of a process that says this and is gone, and what it has sent.
+fn serve(frames: &[ToNetwork]) -> (Result<(), ChannelError>, Vec<String>) {
+    let network = network();
+    let agent = agent(&network);
+    let hello = ToNetwork::Hello { version: VERSION };
+    let frames = std::iter::once(&hello).chain(frames);
+    let bytes: Vec<u8> = frames.flat_map(|frame| encode(frame).unwrap()).collect();
+    let result = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
+    assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
+    (result, network.sent().iter().map(|sent| format!("{} {}", sent.method, sent.url)).collect())
+}
+
+fn request(url: &str) -> Request {
+    Request::new(Arc::new(page()), Url::parse(url).unwrap())
+}
+
+#[test]
+fn a_no_cors_request_is_as_limited_as_script_could_make_it() {
+    let mut forged = request("https://bank.test/");
+    forged.mode = Mode::NoCors;
+    forged.method = Method::DELETE;
+    assert!(
+        matches!(serve(&[fetch(&forged)]), (Err(ChannelError::Request), sent) if sent.is_empty())
+    );
+
+    forged.method = Method::POST;
+    forged.headers.insert("x-csrf", HeaderValue::from_static("1"));
+    forged.headers.insert("content-type", HeaderValue::from_static("application/json"));
+    forged.headers.insert("accept", HeaderValue::from_static("text/x"));
+    let (client, frame) = (Arc::new(page()), RequestFrame::new(&forged, None).unwrap());
+    let confined = frame.into_request(client).unwrap();
+    assert_eq!(confined.headers.keys().collect::<Vec<_>>(), ["accept"]);
+}
+
+#[test]
+fn a_cors_request_is_preflighted_whatever_it_says() {
+    let mut forged = request("https://bank.test/");
+    forged.method = Method::DELETE;
+    forged.unsafe_request = false;
+    forged.keepalive = true;
+    let (result, sent) = serve(&[fetch(&forged)]);
+    result.unwrap();
+    assert_eq!(sent, ["OPTIONS https://bank.test/"]);
+}
+
+#[test]
+fn forbidden_methods_are_refused() {
+    for method in ["TRACE", "trace", "TRACK", "CONNECT"] {
+        let mut forged = request("https://a.test/");
+        forged.method = Method::from_bytes(method.as_bytes()).unwrap();
+        assert!(matches!(serve(&[fetch(&forged)]).0, Err(ChannelError::Request)), "{method}");
+    }
+}
+
+#[test]
+fn a_host_that_no_parser_makes_is_no_origin() {
+    let mut client = page();
+    let host = Host::Domain("bank.test/.a.test".to_owned());
+    client.origin = Origin::Tuple { scheme: "https".into(), host, port: Some(443) };
+    let (result, sent) = serve(&[beacon(0, group(0, &client))]);
+    assert!(matches!(result, Err(ChannelError::Malformed(_))), "{result:?}");
+    assert!(sent.is_empty());
+}
+
+#[test]
+fn a_document_of_a_webviews_own_scheme_may_send() {
+    let mut client = page();
+    client.creation_url = Url::parse("tauri://localhost/index.html").unwrap();
+    let host = Host::Domain("localhost".to_owned());
+    client.origin = Origin::Tuple { scheme: "tauri".into(), host, port: None };
+    let agent = agent(&network());
+    let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &client))];
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    agent.content_process(Pin::of(&client)).serve(&*bytes, sink()).unwrap();
+    // Not those of another host, though.
+    client.creation_url = Url::parse("tauri://elsewhere/index.html").unwrap();
+    let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &client))];
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    let result = agent.content_process(Pin::of(&client)).serve(&*bytes, sink());
+    assert!(matches!(result, Err(ChannelError::Pin("creation URL"))), "{result:?}");
+}
+
+#[test]
+fn more_headers_than_a_request_may_have_are_refused() {
+    let names = (0..1_000).map(|i| HeaderName::try_from(format!("x-{i}")).unwrap());
+    let mut many: HeaderMap = names.map(|name| (name, HeaderValue::from_static(""))).collect();
+    let mut forged = request("https://a.test/");
+    forged.headers = many.clone();
+    assert!(RequestFrame::new(&forged, None).is_some());
+    many.insert("one-more", HeaderValue::from_static(""));
+    forged.headers = many;
+    assert!(RequestFrame::new(&forged, None).is_none());
+}
+
+#[test]
+fn policies_without_end_are_refused() {
+    let mut client = page();
+    client.csp_list.push_meta(&format!("connect-src {}", "a ".repeat(40_000)));
+    assert!(matches!(serve(&[beacon(0, group(0, &client))]).0, Err(ChannelError::Quota)));
+}
+
+#[test]
+fn settings_objects_are_bounded_though_nothing_is_unfinished() {
+    let mut client = page();
+    // It has no say about beacons, so nobody looks at it.
+    client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
+    let frames: Vec<_> = (0..300).map(|id| beacon(id, group(id, &client))).collect();
+    assert!(matches!(serve(&frames).0, Err(ChannelError::Groups)));
+}
+
+#[test]
+fn more_fetches_than_there_are_credits_end_the_channel() {
+    let network = network();
+    let agent = agent(&network);
+    agent.set_online(false);
+    let mut bytes = encode(&ToNetwork::Hello { version: VERSION }).unwrap();
+    bytes.extend(encode(&beacon(0, group(0, &page()))).unwrap());
+    for id in 1..=MAX_UNFINISHED.fetches {
+        let known = GroupFrame { id: 0, flags: 0, client: None };
+        bytes.extend(encode(&beacon(id, known)).unwrap());
+    }
+    let process = agent.content_process(Pin::of(&page()));
+    assert!(matches!(process.serve(&*bytes, sink()), Err(ChannelError::Quota)));
+    assert_eq!(agent.shutdown_blocking(Duration::ZERO).lost.len() as u64, MAX_UNFINISHED.fetches);
+}
+
+#[test]
+fn nothing_follows_the_last() {
+    let closed = [ToNetwork::Closed, beacon(0, group(0, &page()))];
+    assert!(matches!(serve(&closed).0, Err(ChannelError::Malformed(_))));
+    assert!(matches!(
+        serve(&[ToNetwork::Closed, ToNetwork::Closed]).0,
+        Err(ChannelError::Malformed(_))
+    ));
+    let unknown = GroupFrame { id: 7, flags: 0, client: None };
+    assert!(matches!(serve(&[beacon(0, unknown)]).0, Err(ChannelError::Malformed(_))));
+}
+
+#[test]
+fn another_version_is_said_to_be_one() {
+    let agent = agent(&network());
+    let bytes = encode(&ToNetwork::Hello { version: VERSION + 1 }).unwrap();
+    let result = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
+    assert!(matches!(result, Err(ChannelError::Version(version)) if version == VERSION + 1));
+    let bytes = encode(&ToNetwork::Closed).unwrap();
+    let result = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
+    assert!(matches!(result, Err(ChannelError::Malformed(_))));
+}
+
+#[test]
+fn only_the_documents_that_are_its_own_are_named() {
+    let agent = agent(&network());
+    let mut pin = Pin::of(&page());
+    pin.document_ids = 5..=6;
+    let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &page()))];
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    let result = agent.content_process(pin).serve(&*bytes, sink());
+    assert!(matches!(result, Err(ChannelError::Pin("document identifier"))), "{result:?}");
+}
+
+/// Takes what is written to a content process.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Told {
+    fn frames(&self) -> Vec<ToContent> {
+        let mut reader = Cursor::new(self.0.lock().unwrap().clone());
+        std::iter::from_fn(|| read(&mut reader).unwrap()).map(|(frame, _)| frame).collect()
+    }
+}
+
+/// Gives no more until the other end was told that its fetch is done.
+struct Waiting(Told);
+
+impl Read for Waiting {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        let is_done = |frame: &ToContent| matches!(frame, ToContent::Done { .. });
+        while !self.0.frames().iter().any(is_done) {
+            std::thread::yield_now();
+        }
+        empty().read(&mut [])
+    }
+}
+
+#[test]
+fn a_response_that_is_opaque_says_nothing_of_where_it_came_from() {
+    let mut request = request("https://idp.test/redirect");
+    request.mode = Mode::NoCors;
+    let agent = agent(&network());
+    let frames = [ToNetwork::Hello { version: VERSION }, fetch(&request)];
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    let told = Told::default();
+    let reader = bytes.chain(Waiting(told.clone()));
+    agent.content_process(Pin::of(&page())).serve(reader, told.clone()).unwrap();
+    assert!(matches!(
+        told.frames()[..],
+        [ToContent::Response { .. }, ToContent::End { .. }, ToContent::Done { .. },]
+    ));
+    let text = String::from_utf8_lossy(&told.0.lock().unwrap()).into_owned();
+    assert!(text.contains("idp.test") && !text.contains("victim") && !text.contains("secret"));
+}
+
+proptest! {
+    #[test]
+    fn any_payload_behind_a_hello_ends_with_an_error_or_an_end(payloads: Vec<Vec<u8>>) {
+        let agent = agent(&network());
+        let mut bytes = encode(&ToNetwork::Hello { version: VERSION }).unwrap();
+        for payload in payloads {
+            bytes.extend(u32::try_from(payload.len()).unwrap().to_le_bytes());
+            bytes.extend(payload);
+            bytes.push(1);
+        }
+        let _ = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
+        prop_assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
+    }
+}
