@@ -2,161 +2,36 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    io::{self, BufReader, Read, Write},
-    ops::RangeInclusive,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{
-            AtomicBool,
-            Ordering::{Acquire, Release},
-        },
-    },
+    io::{BufReader, Read, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
 use bytes::Bytes;
 use http::HeaderValue;
 use sendbeacon_fetch::{
-    AddressSpace, Body, Client, Ledger, Origin, PartitionKey, Site,
+    Body, Client, Ledger,
     beacon::{Beacon, url_length},
 };
-use thiserror::Error;
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Semaphore, mpsc},
     task::AbortHandle,
 };
 
 use super::{
-    frame::{
-        self, BeaconFrame, Cost, GroupFrame, MAX_POLICIES, RequestFrame, ToContent, ToNetwork,
-        VERSION, WINDOW, received,
-    },
+    ChannelError, Pin,
+    channel::{Channel, Lease, Outgoing, write},
+    frame::{self, BeaconFrame, GroupFrame, RequestFrame, ToNetwork, VERSION, WINDOW, received},
     responses::pass_on,
 };
-use crate::{
-    FetchGroup, FetchId,
-    driver::{Message, NetworkSide},
-    user_agent::Groups,
-};
+use crate::{FetchGroup, FetchId, driver::Message, user_agent::Groups};
 
 /// How many fetch groups a content process may have at once.
 const MAX_GROUPS: usize = 65_536;
 
 /// How many bytes of settings objects a content process may have there at once, as they came.
 const MAX_CLIENTS: usize = 16 << 20;
-
-/// How many parts of responses wait to be written to a content process.
-const MAX_PARTS: usize = 256;
-
-/// What a content process may say of itself: what it runs documents for, which the engine knows
-/// better than the process does.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Pin {
-    /// The site of its documents' origins. An opaque origin, which is of no site, may do less and is
-    /// let through.
-    pub site: Site,
-    /// If given, the only origin, and that of the referrer.
-    pub origin: Option<Origin>,
-    /// The network partition key of its documents.
-    pub network_partition_key: PartitionKey,
-    /// The address space that its documents came from; `None` if that is not known.
-    pub address_space: Option<AddressSpace>,
-    /// The embedder's identifier of the webview it belongs to, whatever its clients say.
-    pub webview_id: u64,
-    /// The embedder's identifiers of its documents: an embedder that passes events on by them sets
-    /// this. Default: any.
-    pub document_ids: RangeInclusive<u64>,
-}
-
-impl Pin {
-    /// The pin for a process that may run documents like `client`'s: of its site, in its partition
-    /// and its webview.
-    #[must_use]
-    pub fn of(client: &Client) -> Self {
-        Self {
-            site: Site::of(&client.origin),
-            origin: None,
-            network_partition_key: client.network_partition_key.clone(),
-            address_space: client.address_space,
-            webview_id: client.webview_id,
-            document_ids: 0..=u64::MAX,
-        }
-    }
-
-    /// What is left of what a content process says of a document.
-    fn hold(&self, mut client: Client) -> Result<Client, ChannelError> {
-        if client.network_partition_key != self.network_partition_key {
-            return Err(ChannelError::Pin("network partition key"));
-        }
-        let is_pinned = match (&self.origin, &client.origin) {
-            (Some(origin), of_client) => origin == of_client,
-            (None, Origin::Opaque(_)) => true,
-            (None, origin @ Origin::Tuple { .. }) => Site::of(origin) == self.site,
-        };
-        if !is_pinned {
-            return Err(ChannelError::Pin("origin"));
-        }
-        // It is the source of `Referer`, which an opaque origin has not.
-        let (origin, url) = (&client.origin, &client.creation_url);
-        let is_own = match self.origin {
-            Some(_) => origin.is_same_origin_with_url(url),
-            None => origin.is_same_site_with_url(url),
-        };
-        if matches!(origin, Origin::Tuple { .. }) && url.has_host() && !is_own {
-            return Err(ChannelError::Pin("creation URL"));
-        }
-        if !self.document_ids.contains(&client.document_id) {
-            return Err(ChannelError::Pin("document identifier"));
-        }
-        if client.csp_list.serialized_length() > MAX_POLICIES {
-            return Err(ChannelError::Quota);
-        }
-        client.has_cross_site_ancestor |= self.site != self.network_partition_key.top_level_site;
-        client.address_space = self.address_space;
-        client.webview_id = self.webview_id;
-        Ok(client)
-    }
-}
-
-/// Why a channel ended before the content process did. Whatever it had sent before is not affected.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ChannelError {
-    /// It could not be read, or no thread could be started.
-    #[error("the channel failed: {0}")]
-    Io(#[from] io::Error),
-    /// The content process has another version of this library.
-    #[error("the content process speaks version {0}, and this one version {VERSION}")]
-    Version(u32),
-    /// A frame is larger than any there is.
-    #[error("a frame of {0} bytes")]
-    TooLarge(u32),
-    /// Bytes that are no frame, or a frame that cannot come now.
-    #[error("a malformed frame: {0}")]
-    Malformed(String),
-    /// A document that this content process does not run.
-    #[error("the {0} of a client is not the one pinned")]
-    Pin(&'static str),
-    /// More is unfinished than the content process may have, by the quota of a fetch group or the
-    /// credits of the channel.
-    #[error("more unfinished fetches, or bytes in them, than there is room for")]
-    Quota,
-    /// A request that no script can have made.
-    #[error("a request with a method or a referrer that no script can have given it")]
-    Request,
-    /// More than 65,536 fetch groups at once, or more than 16 MiB of settings objects.
-    #[error("too many fetch groups, or too much in their settings objects")]
-    Groups,
-}
-
-impl ChannelError {
-    #[allow(clippy::needless_pass_by_value)] // for `map_err`
-    pub(super) fn malformed(reason: impl ToString) -> Self {
-        Self::Malformed(reason.to_string())
-    }
-}
 
 /// A content process as the network process sees it: see
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
@@ -174,14 +49,7 @@ pub struct ContentProcess {
 
 impl ContentProcess {
     pub(crate) fn new(groups: Groups, runtime: Handle, pin: Pin) -> Self {
-        let (sender, outgoing) = mpsc::unbounded_channel();
-        let channel = Arc::new(Channel {
-            outgoing: sender,
-            unfinished: Mutex::default(),
-            parts: Arc::new(Semaphore::new(MAX_PARTS)),
-            is_drained: AtomicBool::new(false),
-            network_side: groups.network_side.clone(),
-        });
+        let (channel, outgoing) = Channel::new(groups.network_side.clone());
         groups.ledgers.watch(&channel);
         Self { groups, runtime, pin, channel, outgoing }
     }
@@ -234,119 +102,6 @@ impl ContentProcess {
     }
 }
 
-/// What is shared by whoever has something to tell a content process.
-#[derive(Debug)]
-pub(crate) struct Channel {
-    outgoing: mpsc::UnboundedSender<Outgoing>,
-    /// Credits in use, until the content process was told to have them back.
-    unfinished: Mutex<Cost>,
-    /// Room for parts of responses.
-    parts: Arc<Semaphore>,
-    /// No beacon comes any more.
-    is_drained: AtomicBool,
-    network_side: NetworkSide,
-}
-
-#[derive(Debug)]
-enum Outgoing {
-    Frame { bytes: Vec<u8>, credit: Cost, _room: Option<OwnedSemaphorePermit> },
-    End,
-}
-
-impl Channel {
-    /// Asks the process to accept nothing more.
-    pub(crate) fn close(&self) {
-        self.tell(&ToContent::Close);
-    }
-
-    pub(crate) fn is_drained(&self) -> bool {
-        self.is_drained.load(Acquire)
-    }
-
-    pub(crate) fn set_drained(&self) {
-        self.is_drained.store(true, Release);
-    }
-
-    /// Tells what comes at most a few times for each fetch.
-    pub(super) fn tell(&self, frame: &ToContent) {
-        self.put(frame, Cost::default(), None);
-    }
-
-    /// Tells a part of a response, when there is room, unless it is too large.
-    pub(super) async fn tell_in_turn(&self, frame: &ToContent) -> bool {
-        // The semaphore is never closed.
-        let room = Arc::clone(&self.parts).acquire_owned().await.ok();
-        self.put(frame, Cost::default(), room)
-    }
-
-    fn put(&self, frame: &ToContent, credit: Cost, room: Option<OwnedSemaphorePermit>) -> bool {
-        let Some(bytes) = frame::encode(frame) else { return false };
-        // If nothing is written any more, nobody is there to be told.
-        let _ = self.outgoing.send(Outgoing::Frame { bytes, credit, _room: room });
-        true
-    }
-
-    fn unfinished(&self) -> MutexGuard<'_, Cost> {
-        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A shutdown may wait for a channel that was never served.
-impl Drop for Channel {
-    fn drop(&mut self) {
-        self.network_side.send(Message::ReservationReleased);
-    }
-}
-
-/// The credits of one fetch. When it is dropped the content process gets them back.
-#[derive(Debug)]
-pub(super) struct Lease {
-    id: u64,
-    cost: Cost,
-    channel: Weak<Channel>,
-    /// The fetch is among them, if it is a `fetch()`.
-    fetches: Weak<Fetches>,
-}
-
-impl Lease {
-    fn take(serving: &Serving, id: u64, payload_length: usize) -> Result<Arc<Self>, ChannelError> {
-        let cost = Cost::of(payload_length);
-        let mut unfinished = serving.channel.unfinished();
-        *unfinished = unfinished.plus(cost).ok_or(ChannelError::Quota)?;
-        let channel = Arc::downgrade(&serving.channel);
-        Ok(Arc::new(Self { id, cost, channel, fetches: Arc::downgrade(&serving.fetches) }))
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(fetches) = self.fetches.upgrade() {
-            fetches.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-        }
-        if let Some(channel) = self.channel.upgrade() {
-            channel.put(&ToContent::Done { id: self.id }, self.cost, None);
-        }
-    }
-}
-
-/// Writes to the content process until the end.
-fn write(
-    mut writer: impl Write,
-    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    channel: &Channel,
-) {
-    while let Some(Outgoing::Frame { bytes, credit, _room }) = outgoing.blocking_recv() {
-        // Just before it is told, which may have it use them at once. Who reads nothing gets no more
-        // back than this.
-        let mut unfinished = channel.unfinished();
-        *unfinished = unfinished.minus(credit);
-        drop(unfinished);
-        if writer.write_all(&bytes).and_then(|()| writer.flush()).is_err() {
-            return;
-        }
-    }
-}
-
 struct Serving {
     all: Groups,
     runtime: Handle,
@@ -369,11 +124,11 @@ struct KnownGroup {
     client_bytes: usize,
 }
 
-type Fetches = Mutex<HashMap<u64, Fetching>>;
+pub(super) type Fetches = Mutex<HashMap<u64, Fetching>>;
 
 /// A `fetch()` whose response is passed on.
 #[derive(Debug)]
-struct Fetching {
+pub(super) struct Fetching {
     id: FetchId,
     window: Arc<Semaphore>,
     task: AbortHandle,
@@ -458,7 +213,7 @@ impl Serving {
         beacon: BeaconFrame,
         length: usize,
     ) -> Result<(), ChannelError> {
-        let lease = Lease::take(self, id, length)?;
+        let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
         let BeaconFrame { url, data } = beacon;
         let url = received(&url)?;
         let (group, client) = self.group(frame)?;
@@ -487,7 +242,7 @@ impl Serving {
         request: RequestFrame,
         length: usize,
     ) -> Result<(), ChannelError> {
-        let lease = Lease::take(self, id, length)?;
+        let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
         let runtime = self.runtime.clone();
         let (fetches, channel) = (Arc::clone(&self.fetches), Arc::clone(&self.channel));
         let (group, client) = self.group(frame)?;
@@ -557,6 +312,6 @@ impl Drop for Serving {
         }
         self.groups.clear();
         self.drained();
-        let _ = self.channel.outgoing.send(Outgoing::End);
+        self.channel.end();
     }
 }

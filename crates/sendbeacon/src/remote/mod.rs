@@ -38,16 +38,19 @@
 //! Why a fetch failed stays in the network process: a content process is told
 //! [`NetworkError::OtherProcess`](crate::NetworkError::OtherProcess).
 
+mod channel;
 mod connection;
 mod content_process;
+mod error;
 mod frame;
 mod outbox;
+mod pin;
 mod responses;
 #[cfg(test)]
 mod tests;
+mod user_agent;
 
-pub(crate) use self::{connection::Connection, content_process::Channel};
+pub(crate) use self::{channel::Channel, connection::Connection};
 pub use self::{
-    connection::RemoteUserAgent,
-    content_process::{ChannelError, ContentProcess, Pin},
+    content_process::ContentProcess, error::ChannelError, pin::Pin, user_agent::RemoteUserAgent,
 };

@@ -15,8 +15,8 @@ use sendbeacon_fetch::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
+    channel::{Channel, Lease},
     connection::Connection,
-    content_process::{Channel, Lease},
     frame::{Headers, MAX_PIECE, ResponseFrame, ToContent, ToNetwork, WINDOW, received},
 };
 use crate::response::{Cause, ChannelBody, PendingResponse, Piece, Responder};

@@ -1,0 +1,159 @@
+//! The network process's end of the channel: what is told, and the credits.
+
+use std::{
+    io::Write,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::{
+    ChannelError,
+    content_process::Fetches,
+    frame::{self, Cost, ToContent},
+};
+use crate::driver::{Message, NetworkSide};
+
+/// How many parts of responses wait to be written to a content process.
+const MAX_PARTS: usize = 256;
+
+/// What is shared by whoever has something to tell a content process.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    /// Credits in use, until the content process was told to have them back.
+    unfinished: Mutex<Cost>,
+    /// Room for parts of responses.
+    parts: Arc<Semaphore>,
+    /// No beacon comes any more.
+    is_drained: AtomicBool,
+    network_side: NetworkSide,
+}
+
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Frame { bytes: Vec<u8>, credit: Cost, _room: Option<OwnedSemaphorePermit> },
+    End,
+}
+
+impl Channel {
+    pub(super) fn new(network_side: NetworkSide) -> (Arc<Self>, mpsc::UnboundedReceiver<Outgoing>) {
+        let (sender, outgoing) = mpsc::unbounded_channel();
+        let channel = Arc::new(Self {
+            outgoing: sender,
+            unfinished: Mutex::default(),
+            parts: Arc::new(Semaphore::new(MAX_PARTS)),
+            is_drained: AtomicBool::new(false),
+            network_side,
+        });
+        (channel, outgoing)
+    }
+
+    /// Asks the process to accept nothing more.
+    pub(crate) fn close(&self) {
+        self.tell(&ToContent::Close);
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained.load(Acquire)
+    }
+
+    pub(crate) fn set_drained(&self) {
+        self.is_drained.store(true, Release);
+    }
+
+    /// Tells what comes at most a few times for each fetch.
+    pub(super) fn tell(&self, frame: &ToContent) {
+        self.put(frame, Cost::default(), None);
+    }
+
+    /// Tells a part of a response, when there is room, unless it is too large.
+    pub(super) async fn tell_in_turn(&self, frame: &ToContent) -> bool {
+        // The semaphore is never closed.
+        let room = Arc::clone(&self.parts).acquire_owned().await.ok();
+        self.put(frame, Cost::default(), room)
+    }
+
+    /// Nothing more is told.
+    pub(super) fn end(&self) {
+        let _ = self.outgoing.send(Outgoing::End);
+    }
+
+    fn put(&self, frame: &ToContent, credit: Cost, room: Option<OwnedSemaphorePermit>) -> bool {
+        let Some(bytes) = frame::encode(frame) else { return false };
+        // If nothing is written any more, nobody is there to be told.
+        let _ = self.outgoing.send(Outgoing::Frame { bytes, credit, _room: room });
+        true
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Cost> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A shutdown may wait for a channel that was never served.
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.network_side.send(Message::ReservationReleased);
+    }
+}
+
+/// The credits of one fetch. When it is dropped the content process gets them back.
+#[derive(Debug)]
+pub(super) struct Lease {
+    id: u64,
+    cost: Cost,
+    channel: Weak<Channel>,
+    /// The fetch is among them, if it is a `fetch()`.
+    fetches: Weak<Fetches>,
+}
+
+impl Lease {
+    pub(super) fn take(
+        channel: &Arc<Channel>,
+        fetches: &Arc<Fetches>,
+        id: u64,
+        payload_length: usize,
+    ) -> Result<Arc<Self>, ChannelError> {
+        let cost = Cost::of(payload_length);
+        let mut unfinished = channel.unfinished();
+        *unfinished = unfinished.plus(cost).ok_or(ChannelError::Quota)?;
+        let (channel, fetches) = (Arc::downgrade(channel), Arc::downgrade(fetches));
+        Ok(Arc::new(Self { id, cost, channel, fetches }))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(fetches) = self.fetches.upgrade() {
+            fetches.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        }
+        if let Some(channel) = self.channel.upgrade() {
+            channel.put(&ToContent::Done { id: self.id }, self.cost, None);
+        }
+    }
+}
+
+/// Writes to the content process until the end.
+pub(super) fn write(
+    mut writer: impl Write,
+    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    channel: &Channel,
+) {
+    while let Some(Outgoing::Frame { bytes, credit, _room }) = outgoing.blocking_recv() {
+        // Just before it is told, which may have it use them at once. Who reads nothing gets no more
+        // back than this.
+        let mut unfinished = channel.unfinished();
+        *unfinished = unfinished.minus(credit);
+        drop(unfinished);
+        if writer.write_all(&bytes).and_then(|()| writer.flush()).is_err() {
+            return;
+        }
+    }
+}
