@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use sendbeacon::{AbandonReason, Blob, Document, NetworkError, Outcome, ShutdownReport};
+use sendbeacon::{
+    AbandonReason, Blob, Client, Document, Event, EventSink, NetworkError, Outcome, ShutdownReport,
+    UserAgentBuilder,
+    host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
+};
 use sendbeacon_testkit::{
     network::{ScriptedNetwork, respond},
     server::{Behavior, RecordingServer},
@@ -264,4 +268,46 @@ async fn what_waits_for_its_preflight_its_redirect_or_its_answer_when_all_closes
         log,
         ["OPTIONS /json", "POST /answer", "POST /json", "POST /redirect", "POST /redirected"]
     );
+}
+
+/// Hangs as a name look-up may: in a call that nothing can end.
+struct Stuck(Arc<std::sync::Mutex<mpsc::Receiver<()>>>);
+
+impl Network for Stuck {
+    fn http_network_fetch(
+        &self,
+        _: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
+        let stuck = Arc::clone(&self.0);
+        Box::pin(async move {
+            let _ = spawn_blocking(move || stuck.lock().unwrap().recv()).await;
+            Err(NetworkError::Connect("it was let go".to_owned()))
+        })
+    }
+}
+
+/// Tells when the thread it is first called on has ended.
+struct ThreadEnd(std::sync::Mutex<Option<mpsc::Sender<()>>>);
+
+impl EventSink for ThreadEnd {
+    fn event(&self, _: Event) {
+        thread_local!(static END: std::cell::RefCell<Option<mpsc::Sender<()>>> = const { std::cell::RefCell::new(None) });
+        if let Some(sender) = self.0.lock().unwrap().take() {
+            END.set(Some(sender));
+        }
+    }
+}
+
+#[test]
+fn a_look_up_that_hangs_keeps_neither_the_caller_nor_the_thread() {
+    let (_let_go, receiver) = mpsc::channel();
+    let (sender, thread_end) = mpsc::channel();
+    let network = Arc::new(Stuck(Arc::new(receiver.into())));
+    let sink = Arc::new(ThreadEnd(Some(sender).into()));
+    let agent = UserAgentBuilder::new(network).event_sink(sink).build().unwrap();
+    let document = agent.document(Client::new("http://a.test/".parse().unwrap(), 1));
+    assert_eq!(document.send_beacon("/", None), Ok(true));
+    let report = agent.shutdown_blocking(Duration::from_millis(50));
+    assert_eq!(report.lost[0].1, Outcome::Failed(AbandonReason::Shutdown.into()));
+    assert_eq!(thread_end.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
 }
