@@ -41,8 +41,7 @@ enum Command {
         /// Close the page after this time, idle or not.
         #[arg(long, value_name = "SECONDS")]
         limit: Option<f64>,
-        /// Run each document in a process of its own, which may die without its beacons. Web storage
-        /// goes with it.
+        /// Run each document in a process of its own, which may die without its beacons.
         #[arg(long)]
         split: bool,
         /// Write an archive (HAR 1.2) of the page's beacons and fetches, cookies and all.

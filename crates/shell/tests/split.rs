@@ -80,15 +80,17 @@ async fn a_page_finds_its_browser_in_the_other_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_navigation_is_to_another_process() {
     let send = "<script>addEventListener('unload', () =>
-        navigator.sendBeacon('/left', location.pathname + ' ' + document.referrer))</script>";
-    let first = format!("{send}<script>onload = () => location = '/second'</script>");
+        navigator.sendBeacon('/left', location.pathname + sessionStorage.kept + document.referrer))</script>";
+    let first = format!(
+        "{send}<script>sessionStorage.kept = 1; onload = () => location = '/second'</script>"
+    );
     let server = site(&[("/first", &[], &first), ("/second", &[], send)]).await;
     let output = visit(server.url("/first")).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut bodies: Vec<_> =
         sent(&server).into_iter().map(|it| String::from_utf8(it.body).unwrap()).collect();
     bodies.sort();
-    assert_eq!(bodies, ["/first ".to_owned(), format!("/second {}", server.url("/first"))]);
+    assert_eq!(bodies, ["/first1".to_owned(), format!("/second1{}", server.url("/first"))]);
 }
 
 #[cfg(target_os = "linux")] // it finds the process by /proc

@@ -20,6 +20,13 @@ pub(super) struct Arrival {
     pub(super) body: Bytes,
 }
 
+/// What an origin has stored, in the profile and in a tab.
+#[derive(Clone, Default)]
+pub(super) struct Storage {
+    pub(super) local: StorageArea,
+    pub(super) session: StorageArea,
+}
+
 impl Arrival {
     pub(super) fn new(browser: &Browser, fetched: Fetched, referrer: &str) -> io::Result<Self> {
         let mut nonce = [0; 16];
@@ -42,8 +49,7 @@ impl Arrival {
         &self,
         event_loop: &Rc<EventLoop>,
         host: Rc<dyn PageHost>,
-        local_storage: StorageArea,
-        session_storage: StorageArea,
+        storage: Storage,
     ) -> Result<Page, PageError> {
         let environment = Environment {
             origin: self.client.origin.to_string(),
@@ -51,8 +57,8 @@ impl Arrival {
             cross_origin_isolated: self.cross_origin_isolated,
             referrer: self.referrer.clone(),
             user_agent: USER_AGENT.to_owned(),
-            local_storage,
-            session_storage,
+            local_storage: storage.local,
+            session_storage: storage.session,
             ..Environment::new(self.url.clone())
         };
         Page::load(event_loop, &self.body, self.charset.as_deref(), environment, host)

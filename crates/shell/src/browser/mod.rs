@@ -25,7 +25,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HyperNetwork};
+use sendbeacon::{MemoryCookieStore, Origin, ShutdownReport, UserAgent, net::HyperNetwork};
 use thiserror::Error;
 use tokio::{
     runtime::Runtime,
@@ -33,6 +33,7 @@ use tokio::{
 };
 use url::Url;
 
+use self::arrival::Storage;
 use self::har::Har;
 pub use self::{
     host::Call,
@@ -160,6 +161,11 @@ impl Browser {
     /// Opens a tab with the document at `url`: fetched, parsed, its scripts run, `load` fired.
     pub fn open(&self, url: &Url) -> Result<Tab, BrowserError> {
         Tab::open(self, url)
+    }
+
+    /// What `origin` has stored, in a tab with these areas.
+    fn storage(&self, origin: &Origin, session: &tab::Areas) -> Storage {
+        Storage { local: self.local_storage.of(origin), session: session.of(origin) }
     }
 
     fn fetch_document(

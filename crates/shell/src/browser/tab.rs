@@ -132,7 +132,7 @@ impl Tab {
 pub(super) struct Areas(RefCell<HashMap<Origin, StorageArea>>);
 
 impl Areas {
-    fn of(&self, origin: &Origin) -> StorageArea {
+    pub(super) fn of(&self, origin: &Origin) -> StorageArea {
         self.0.borrow_mut().entry(origin.clone()).or_default().clone()
     }
 }
@@ -146,7 +146,7 @@ fn enter(
     session_storage: &Areas,
 ) -> Result<(Page, Rc<Host>), BrowserError> {
     let client = arrival.client.clone();
-    let storage = (browser.local_storage.of(&client.origin), session_storage.of(&client.origin));
+    let storage = browser.storage(&client.origin, session_storage);
     let around = Here {
         cookies: Arc::clone(&browser.cookies),
         log: Arc::clone(&browser.log),
@@ -154,7 +154,7 @@ fn enter(
     };
     let document = browser.agent.document(client);
     let host = Host::new(document, browser.runtime.handle().clone(), Box::new(around));
-    let page = arrival.enter(event_loop, Rc::<Host>::clone(&host), storage.0, storage.1)?;
+    let page = arrival.enter(event_loop, Rc::<Host>::clone(&host), storage)?;
     Ok((page, host))
 }
 

@@ -56,6 +56,17 @@ impl Environment {
 pub struct StorageArea(Rc<RefCell<Vec<(String, String)>>>);
 
 impl StorageArea {
+    /// All there is.
+    #[must_use]
+    pub fn items(&self) -> Vec<(String, String)> {
+        self.0.borrow().clone()
+    }
+
+    /// Has these items from now on, and nothing else.
+    pub fn replace(&self, items: Vec<(String, String)>) {
+        *self.0.borrow_mut() = items;
+    }
+
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<String> {

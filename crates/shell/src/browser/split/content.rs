@@ -19,10 +19,13 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
-use super::{FromContent, ToContent, read, read_body, write};
+use super::{FromContent, Stored, ToContent, read, read_body, write};
 use crate::{
-    browser::host::{self, Host, Surroundings},
-    page::{EventLoop, PageError, RealmId, StorageArea, TaskQueue},
+    browser::{
+        arrival::Storage,
+        host::{self, Host, Surroundings},
+    },
+    page::{EventLoop, PageError, RealmId, TaskQueue},
 };
 
 /// Why a content process could not do its work.
@@ -51,7 +54,8 @@ pub fn run_content() -> Result<(), ContentError> {
     };
 
     let mut reader = BufReader::new(control.try_clone()?);
-    let Some(ToContent::Document { mut arrival, body_length, limit }) = read(&mut reader)? else {
+    let Some(ToContent::Document { mut arrival, stored, body_length, limit }) = read(&mut reader)?
+    else {
         return Err(io::Error::from(io::ErrorKind::InvalidData).into());
     };
     arrival.body = read_body(&mut reader, body_length)?.into();
@@ -60,7 +64,7 @@ pub fn run_content() -> Result<(), ContentError> {
     let (cookie_sender, cookies) = mpsc::channel();
     let navigating = Rc::new(Cell::new(false));
     let around = Around {
-        control,
+        control: control.try_clone()?,
         parent: Arc::clone(&parent),
         cookies,
         navigating: Rc::clone(&navigating),
@@ -72,8 +76,9 @@ pub fn run_content() -> Result<(), ContentError> {
     let event_loop = EventLoop::new()?;
     let document = agent.document(arrival.client.clone());
     let host = Host::new(document, runtime.handle().clone(), Box::new(around));
-    let (local, session) = (StorageArea::default(), StorageArea::default());
-    let mut page = arrival.enter(&event_loop, Rc::<Host>::clone(&host), local, session)?;
+    let storage = Storage::default();
+    stored.store(&storage);
+    let mut page = arrival.enter(&event_loop, Rc::<Host>::clone(&host), storage.clone())?;
     page.fire_load();
     // A day is for ever, for a page.
     let deadline = Instant::now() + limit.min(Duration::from_secs(86_400));
@@ -82,6 +87,8 @@ pub fn run_content() -> Result<(), ContentError> {
     });
     page.unload(false);
     host::end(&host.document());
+    // A parent that has gone has no use for it.
+    let _ = write(&control, &FromContent::Gone(Stored::of(&storage)));
     drop(signals);
     Ok(())
 }

@@ -20,14 +20,14 @@ pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Storage};
 use crate::page::Violation;
 
 /// To a content process.
 #[derive(Serialize, Deserialize)]
 enum ToContent {
     /// Its document, the first message. The bytes of the body come behind it.
-    Document { arrival: Box<Arrival>, body_length: usize, limit: Duration },
+    Document { arrival: Box<Arrival>, stored: Stored, body_length: usize, limit: Duration },
     /// What it asked for with [`FromContent::GetCookies`].
     Cookies(String),
     /// Something of its document violates a policy.
@@ -36,23 +36,53 @@ enum ToContent {
     Close,
 }
 
+/// What an origin has stored, in the profile and in the tab.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    local: Vec<(String, String)>,
+    session: Vec<(String, String)>,
+}
+
+impl Stored {
+    fn of(storage: &Storage) -> Self {
+        Self { local: storage.local.items(), session: storage.session.items() }
+    }
+
+    fn store(self, storage: &Storage) {
+        storage.local.replace(self.local);
+        storage.session.replace(self.session);
+    }
+}
+
 /// From a content process.
 #[derive(Serialize, Deserialize)]
 enum FromContent {
     GetCookies,
     SetCookie(String),
-    Console { level: String, message: String },
-    Navigate { url: Url, from: Url },
+    Console {
+        level: String,
+        message: String,
+    },
+    Navigate {
+        url: Url,
+        from: Url,
+    },
+    /// The document has gone, and this is what its origin has stored.
+    Gone(Stored),
+}
+
+fn serialize(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn write(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    stream.write_all(&line)
+    stream.write_all(&serialize(message)?)
 }
 
-/// The longest message, in bytes.
-const MAX_MESSAGE: u64 = 4 << 20;
+/// The longest message, in bytes. All that is stored is one.
+const MAX_MESSAGE: u64 = 64 << 20;
 
 /// The next message; `None` at the end.
 fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {

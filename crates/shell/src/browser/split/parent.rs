@@ -15,8 +15,13 @@ use std::{
 use sendbeacon::{Client, remote::Pin};
 use url::Url;
 
-use super::{FromContent, ToContent, read, write};
-use crate::browser::{Browser, BrowserError, arrival::Arrival, print_console};
+use super::{FromContent, Stored, ToContent, read, serialize, write};
+use crate::browser::{
+    Browser, BrowserError,
+    arrival::{Arrival, Storage},
+    print_console,
+    tab::Areas,
+};
 
 /// How much longer than it should a process may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -48,9 +53,11 @@ impl Split {
         let start = Instant::now();
         let fetched = browser.fetch_document(url, None)?;
         let mut arrival = Arrival::new(browser, fetched, "")?;
+        let session_storage = Areas::default();
         loop {
             let limit = limit.saturating_sub(start.elapsed());
-            match self.run_document(browser, arrival, limit)? {
+            let storage = browser.storage(&arrival.client.origin, &session_storage);
+            match self.run_document(browser, arrival, &storage, limit)? {
                 Some(next) if !self.close.load(SeqCst) => arrival = next,
                 _ => return Ok(()),
             }
@@ -62,6 +69,7 @@ impl Split {
         &self,
         browser: &Browser,
         arrival: Arrival,
+        storage: &Storage,
         limit: Duration,
     ) -> Result<Option<Arrival>, BrowserError> {
         let client = arrival.client.clone();
@@ -70,7 +78,7 @@ impl Split {
         pin.document_ids = client.document_id..=client.document_id;
         let process = browser.agent.content_process(pin);
         let channel = thread::spawn(move || process.serve_unix(channel));
-        let sender = write_from_a_thread(control.try_clone()?, arrival, limit);
+        let sender = write_from_a_thread(control.try_clone()?, arrival, storage, limit);
         let for_violations = sender.clone();
         let tell = move |violation| drop(for_violations.send(ToContent::Violation(violation)));
         browser.log.attach(client.document_id, Box::new(tell));
@@ -87,7 +95,7 @@ impl Split {
                 let _ = for_the_end.shutdown(Shutdown::Both);
             }
         });
-        let next = serve(browser, &client, &control, &sender);
+        let next = serve(browser, &client, storage, &control, &sender);
         drop(served);
         browser.log.detach(client.document_id);
         *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -115,12 +123,18 @@ fn start() -> std::io::Result<(Child, UnixStream, UnixStream)> {
 
 /// Sends the document, and then what the sender is given. If the process does not take it, it has
 /// ended, and its end says so.
-fn write_from_a_thread(stream: UnixStream, arrival: Arrival, limit: Duration) -> Sender<ToContent> {
+fn write_from_a_thread(
+    stream: UnixStream,
+    arrival: Arrival,
+    storage: &Storage,
+    limit: Duration,
+) -> Sender<ToContent> {
     let (sender, messages) = mpsc::channel();
+    let (body, body_length) = (arrival.body.clone(), arrival.body.len());
+    let (arrival, stored) = (Box::new(arrival), Stored::of(storage));
+    let document = serialize(&ToContent::Document { arrival, stored, body_length, limit });
     thread::spawn(move || {
-        let (body, body_length) = (arrival.body.clone(), arrival.body.len());
-        let document = ToContent::Document { arrival: Box::new(arrival), body_length, limit };
-        write(&stream, &document)?;
+        (&stream).write_all(&document?)?;
         (&stream).write_all(&body)?;
         messages.into_iter().try_for_each(|message| write(&stream, &message))
     });
@@ -146,6 +160,7 @@ fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
 fn serve(
     browser: &Browser,
     client: &Client,
+    storage: &Storage,
     control: &UnixStream,
     sender: &Sender<ToContent>,
 ) -> Result<Option<Arrival>, BrowserError> {
@@ -173,6 +188,7 @@ fn serve(
                 let _ = sender.send(ToContent::Close);
             }
             FromContent::Navigate { .. } => {}
+            FromContent::Gone(stored) => stored.store(storage),
         }
     }
     next.transpose()
