@@ -9,7 +9,9 @@ use std::{
 use sendbeacon_fetch::{
     AbandonReason, NetworkError,
     fetch::{Observation, Observer},
+    host::{NetworkRequest, NetworkResponse},
 };
+use url::Url;
 
 use crate::{
     Event, EventKind, EventSink, FetchInfo, FetchTiming, Outcome,
@@ -95,6 +97,16 @@ impl Teller {
         }));
     }
 
+    fn wants_wire_events(&self) -> bool {
+        #[cfg(feature = "tracing")]
+        if crate::trace::wants_wire_events() {
+            return true;
+        }
+        self.sink.as_ref().is_some_and(|sink| {
+            catch_unwind(AssertUnwindSafe(|| sink.wants_wire_events())).unwrap_or_default()
+        })
+    }
+
     fn tell_done(&self, outcome: Outcome) {
         let mut timing = self.timing().clone();
         timing.response_end = Instant::now();
@@ -105,12 +117,32 @@ impl Teller {
 impl Observer for Teller {
     fn observe(&self, observation: Observation) {
         let at = Instant::now();
-        self.timing().observe(&observation, at);
+        if matches!(observation, Observation::Redirected { .. }) {
+            self.timing().redirected(at);
+        }
         self.tell_at(at, EventKind::Observed(observation));
     }
 
-    fn is_listening(&self) -> bool {
-        self.sink.is_some() || cfg!(feature = "tracing")
+    fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
+        let at = Instant::now();
+        if !is_preflight {
+            self.timing().request_start = Some(at);
+        }
+        if self.wants_wire_events() {
+            let observation = Observation::request_sent(is_preflight, request);
+            self.tell_at(at, EventKind::Observed(observation));
+        }
+    }
+
+    fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
+        let at = Instant::now();
+        if !is_preflight {
+            self.timing().response_started(response, at);
+        }
+        if self.wants_wire_events() {
+            let observation = Observation::response_started(is_preflight, url, response);
+            self.tell_at(at, EventKind::Observed(observation));
+        }
     }
 
     fn document_is_gone(&self) -> bool {
