@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
-        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, IF_MATCH,
+        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH,
         IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, REFERER,
         USER_AGENT,
     },
 };
+use url::Position;
 
 use super::{FetchParams, http_network_fetch::http_network_fetch};
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// How many headers the steps below add to those of a beacon, so that the list need not grow.
-const USUAL_HEADERS: usize = 10;
+const USUAL_HEADERS: usize = 11;
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
@@ -128,6 +129,9 @@ async fn http_request_headers(
     // Step 8.2. NB: the Headers class filters what script sets. An engine's may not, so it is done
     // here, for all headers but those that a preflight itself has set.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + USUAL_HEADERS);
+    // Step 8.20's Host, here because it is to be before all others, and moving them is work.
+    let host = &request.current_url()[Position::BeforeHost..Position::AfterPort];
+    headers.extend(HeaderValue::from_str(host).ok().map(|value| (HOST, value)));
     for (name, value) in &request.headers {
         if request.is_preflight || !is_forbidden(name, value) {
             headers.append(name, value.clone());

@@ -400,7 +400,7 @@ fn forbidden_request_headers_of_script_are_not_sent() {
     page.fetch(request).unwrap();
     let sent = page.last();
     for (name, value) in [
-        ("host", None),
+        ("host", Some("a.test")),
         ("transfer-encoding", None),
         ("cookie", None),
         ("content-length", Some("0")),
