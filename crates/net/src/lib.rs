@@ -129,7 +129,7 @@ impl HyperNetwork {
         request: NetworkRequest,
         proxy: Option<Arc<Proxy>>,
     ) -> Result<NetworkResponse, NetworkError> {
-        let key = Arc::new(PoolKey::of(&request, proxy)?);
+        let key = Arc::new(self.pool.key(&request, proxy)?);
         let check = AccessCheck::of(&request, &*self.local_network_access);
         let needs_new = request.force_new_connection;
         let mut unsent = wire_request(request, key.is_to_proxy())?;
@@ -352,7 +352,7 @@ mod tests {
         let (client_end, server_end) = tokio::io::duplex(1024);
         let mut connection = Http1Connection::open(client_end, None).await.unwrap();
         connection.sender.ready().await.unwrap();
-        let key = Arc::new(PoolKey::of(&request, None).unwrap());
+        let key = Arc::new(network.pool.key(&request, None).unwrap());
         let Ok(Checkout::Room(room)) = network.pool.checkout(&key, false).await else {
             panic!("there is room");
         };
