@@ -169,11 +169,12 @@ impl Pool {
         }
         let network = state.network;
         let destination = state.destination(key);
-        destination.sweep(now, self.limits.http2_idle);
+        destination.sweep_next(now, self.limits.http2_idle);
         if destination.waiting.is_empty() {
             if !needs_new && let Some(lease) = self.reuse(key, network, destination) {
                 return Ok(Checkout::Open(lease));
             }
+            destination.sweep(now, self.limits.http2_idle);
             if destination.may_open(needs_new, self.limits.per_key) && state.has_room(&self.limits)
             {
                 return Ok(Checkout::Room(self.make_room(&mut state, key, needs_new)));
