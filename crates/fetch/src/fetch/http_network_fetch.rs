@@ -14,7 +14,7 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 ///
 /// The network is asked at once, so that the future has no room for the request that goes to it.
 pub(super) fn http_network_fetch<'a>(
-    params: FetchParams<'a>,
+    params: &'a FetchParams<'a>,
     request: &'a Request,
     network_request: NetworkRequest,
 ) -> impl Future<Output = Result<NetworkResponse, NetworkError>> + Send + 'a {

@@ -28,7 +28,7 @@ const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
 /// [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch).
 pub(super) async fn http_network_or_cache_fetch(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &Request,
 ) -> Result<NetworkResponse, NetworkError> {
     // Step 11.1: the cache has nothing.
@@ -121,7 +121,7 @@ fn embedder_policy_allows_credentials(request: &Request) -> bool {
 
 /// The header list of the httpRequest that step 8.2 clones, as steps 8.5 to 8.22 make it.
 async fn http_request_headers(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &Request,
     include_credentials: bool,
 ) -> HeaderMap {
@@ -203,8 +203,8 @@ fn append_cache_headers(request: &Request, headers: &mut HeaderMap) {
     const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
     const CONDITIONS: [HeaderName; 5] =
         [IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, IF_MATCH, IF_RANGE];
-    // Step 8.16.
-    let is_conditional = CONDITIONS.iter().any(|name| headers.contains_key(name));
+    // Step 8.16: of those in the list only the request's own are any of these.
+    let is_conditional = request.headers.keys().any(|name| CONDITIONS.contains(name));
     let cache = match request.cache {
         CacheMode::Default if is_conditional => CacheMode::NoStore,
         cache => cache,

@@ -206,7 +206,6 @@ impl Observation {
 }
 
 /// [Fetch params](https://fetch.spec.whatwg.org/#fetch-params), without the request.
-#[derive(Clone, Copy)]
 struct FetchParams<'a> {
     profile: &'a Profile,
     observer: &'a dyn Observer,
