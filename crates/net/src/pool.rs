@@ -6,11 +6,12 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use foldhash::quality::RandomState;
 // What is hashed is a hash with a secret.
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
@@ -117,7 +118,7 @@ impl Pool {
             network: 0,
             swept: Instant::now(),
         };
-        Self { limits, key_hasher: RandomState::new(), state: Mutex::new(state) }
+        Self { limits, key_hasher: RandomState::default(), state: Mutex::new(state) }
     }
 
     /// The key of a request that takes this way.

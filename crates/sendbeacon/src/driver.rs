@@ -4,7 +4,7 @@ mod record;
 
 use std::{
     any::Any,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use foldhash::quality::RandomState;
 use futures_util::{
     FutureExt, StreamExt,
     future::{AbortHandle, Abortable, Aborted, BoxFuture},
@@ -164,7 +165,7 @@ impl Driver {
             now: Instant::now(),
             is_busy: false,
             ids,
-            destination_hasher: RandomState::new(),
+            destination_hasher: RandomState::default(),
             queued: FxHashMap::default(),
             running: FxHashMap::default(),
             futures: FuturesUnordered::new(),
