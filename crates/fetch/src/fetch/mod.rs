@@ -144,7 +144,7 @@ pub enum Observation {
         method: Method,
         /// Its URL.
         url: Url,
-        /// Its headers, without those of HTTP/1.1 framing.
+        /// Its headers, `Host` included, without what is the connection's own.
         headers: HeaderMap,
         /// Its body, empty if it has none. A clone shares the bytes.
         body: Bytes,
