@@ -41,8 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let page = format!("http://{}/page", listener.local_addr()?).parse()?;
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     thread::spawn(move || hold(&listener, &sent));
-    let network = Arc::new(HyperNetwork::builder().build());
-    let bytes = bytes_of_each(network, page, &in_flight)?;
+    let network = HyperNetwork::builder();
+    let network = network.max_connections(2 * BEACONS).max_connections_per_key(2 * BEACONS);
+    let bytes = bytes_of_each(Arc::new(network.build()), page, &in_flight)?;
     println!(
         "on an HTTP/1.1 connection of its own: {bytes} bytes, {} beyond its body",
         bytes - SIZE

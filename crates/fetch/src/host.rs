@@ -57,8 +57,8 @@ pub trait Network: Send + Sync {
     /// Sends `request` and completes with the head of the final (not 1xx) response.
     ///
     /// The implementation
-    /// * writes the header list as it is, except for what is the connection's own (`Host` or
-    ///   `:authority`, `Connection`, `TE` and the like), and never follows redirects, stores cookies
+    /// * writes the header list as it is, except for what is the connection's own (`Connection`, `TE`
+    ///   and the like; `Host` is `:authority` on HTTP/2), and never follows redirects, stores cookies
     ///   or decodes content;
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
     /// * makes the [Local Network Access check](crate::local_network_access_check) for the client of
@@ -84,7 +84,8 @@ pub struct NetworkRequest {
     pub method: Method,
     /// Absolute `http` or `https` URL. Its fragment and credentials are not sent.
     pub url: Url,
-    /// Every header of the request except those that are the connection's own.
+    /// Every header of the request except those that are the connection's own; `Host` before all
+    /// others, if the request comes from a fetch.
     pub headers: HeaderMap,
     /// Body, whole; `Content-Length` is already among the headers.
     pub body: Bytes,

@@ -1,6 +1,9 @@
 //! Origins, sites and network partition keys.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use http::HeaderValue;
 use url::{Host, Url};
@@ -19,7 +22,7 @@ pub enum Origin {
     /// A tuple origin: scheme, host and port (the scheme's default filled in).
     Tuple {
         /// Scheme, lower case.
-        scheme: Box<str>,
+        scheme: Arc<str>,
         /// Host.
         host: Host,
         /// Port; `None` for a scheme that has none, such as a webview's own.
@@ -92,7 +95,7 @@ impl Origin {
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 enum SerializedOrigin {
-    Tuple { scheme: Box<str>, host: String, port: Option<u16> },
+    Tuple { scheme: Arc<str>, host: String, port: Option<u16> },
     Opaque(u128),
 }
 
@@ -157,9 +160,9 @@ pub enum Site {
     /// Scheme and registrable domain (or host, where there is none).
     Tuple {
         /// Scheme, lower case.
-        scheme: Box<str>,
+        scheme: Arc<str>,
         /// Registrable domain or host, serialised.
-        host: Box<str>,
+        host: Arc<str>,
     },
     /// The site of an opaque origin.
     Opaque(u128),

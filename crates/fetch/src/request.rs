@@ -6,7 +6,7 @@ use http::{
     HeaderMap, HeaderValue, Method,
     header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE},
 };
-use url::Url;
+use url::{Position, Url};
 
 use crate::{
     Body, Client, Origin,
@@ -304,8 +304,14 @@ impl Request {
         if self.redirect_taint() != RedirectTaint::SameOrigin {
             return HeaderValue::from_static("null");
         }
-        // Step 3.
-        self.origin.serialize()
+        // Step 3. NB: cut out of a URL of this origin where there is one, which writing it anew is slow
+        // beside.
+        let urls = [&self.client.creation_url, self.current_url()];
+        let has_credentials = |url: &Url| !url.username().is_empty() || url.password().is_some();
+        urls.into_iter()
+            .find(|url| self.origin.is_same_origin_with_url(url) && !has_credentials(url))
+            .and_then(|url| HeaderValue::from_str(&url[..Position::AfterPort]).ok())
+            .unwrap_or_else(|| self.origin.serialize())
     }
 }
 

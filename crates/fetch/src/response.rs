@@ -22,6 +22,8 @@ use crate::{
     request::{CredentialsMode, ResponseTainting},
 };
 
+const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
+
 /// A [filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response).
 pub struct Response {
     /// Type, which says what script may see.
@@ -84,7 +86,7 @@ impl Response {
         match type_ {
             ResponseType::Basic => {
                 headers.remove(http::header::SET_COOKIE);
-                headers.remove("set-cookie2");
+                headers.remove(SET_COOKIE2);
             }
             ResponseType::Cors => headers = cors_exposed(&headers, request.credentials),
             ResponseType::Opaque => headers.clear(),

@@ -35,6 +35,13 @@ struct Idle {
     reusable_for: Duration,
 }
 
+impl Idle {
+    fn is_good(&self, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.since);
+        !self.connection.sender.is_closed() && age < self.reusable_for
+    }
+}
+
 struct Shared {
     connection: Arc<Http2Connection>,
     /// Whether further requests may use it.
@@ -150,12 +157,18 @@ impl Destination {
 
     /// Closes what has been idle for too long, or was closed by the server.
     pub(crate) fn sweep(&mut self, now: Instant, http2_idle: Duration) {
-        let age = |since| now.saturating_duration_since(since);
-        self.idle.retain(|idle| {
-            !idle.connection.sender.is_closed() && age(idle.since) < idle.reusable_for
-        });
+        self.idle.retain(|idle| idle.is_good(now));
+        self.sweep_next(now, http2_idle);
+    }
+
+    /// The same of what the next request would be given, until that is good.
+    pub(crate) fn sweep_next(&mut self, now: Instant, http2_idle: Duration) {
+        while self.idle.back().is_some_and(|idle| !idle.is_good(now)) {
+            self.idle.pop_back();
+        }
         for http2 in &mut self.http2 {
-            let is_too_old = http2.streams == 0 && age(http2.idle_since) >= http2_idle;
+            let age = now.saturating_duration_since(http2.idle_since);
+            let is_too_old = http2.streams == 0 && age >= http2_idle;
             http2.is_current &= !is_too_old && !http2.connection.is_closed();
         }
         self.http2.retain(|http2| !http2.has_ended());

@@ -59,7 +59,8 @@ impl Http1Lease {
     /// Whether the connection takes a request: the end of a response reaches its reader a moment
     /// before hyper is ready for the next request.
     pub(crate) async fn is_ready(&mut self) -> bool {
-        matches!(timeout(READY_TIMEOUT, self.connection.sender.ready()).await, Ok(Ok(())))
+        let sender = &mut self.connection.sender;
+        sender.is_ready() || matches!(timeout(READY_TIMEOUT, sender.ready()).await, Ok(Ok(())))
     }
 
     /// Heeds the headers of the response that is being read from the connection.

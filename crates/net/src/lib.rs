@@ -26,8 +26,8 @@
 //!
 //! # Where it runs
 //!
-//! A fetch is to be polled within a tokio runtime that has I/O and time enabled; outside of one,
-//! tokio panics. Every connection is a task spawned on the runtime that polls the fetch which opens
+//! A fetch is to be begun and polled within a tokio runtime that has I/O and time enabled; outside of
+//! one, tokio panics. Every connection is a task spawned on the runtime that polls the fetch which opens
 //! it, and later fetches use that connection from wherever they are polled: let the runtime live as
 //! long as the network. Requests have no tasks. Host names are looked up (unless by a [`Resolver`] of
 //! the embedder's), and the platform's root certificates are read, on the runtime's blocking threads.
@@ -79,6 +79,7 @@ mod tunnel;
 use std::{error::Error, fmt, iter, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::future::{self, Either};
 use http::StatusCode;
 use hyper::body::Body as _;
 use sendbeacon_fetch::{
@@ -124,21 +125,40 @@ impl HyperNetwork {
         HyperNetworkBuilder::default()
     }
 
-    async fn fetch(
+    fn fetch(
         &self,
         request: NetworkRequest,
         proxy: Option<Arc<Proxy>>,
-    ) -> Result<NetworkResponse, NetworkError> {
-        let key = Arc::new(PoolKey::of(&request, proxy)?);
-        let check = AccessCheck::of(&request, &*self.local_network_access);
-        let needs_new = request.force_new_connection;
-        let mut unsent = wire_request(request, key.is_to_proxy())?;
+    ) -> impl Future<Output = Result<NetworkResponse, NetworkError>> + Send {
+        match self.wired(request, proxy) {
+            Ok(wired) => Either::Left(self.send(wired)),
+            Err(error) => Either::Right(future::ready(Err(error))),
+        }
+    }
+
+    /// The request, and what is to be known of it to send it: all that its future has to keep.
+    fn wired(
+        &self,
+        request: NetworkRequest,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Result<Wired<'_>, NetworkError> {
+        let key = Arc::new(self.pool.key(&request, proxy)?);
+        Ok(Wired {
+            check: AccessCheck::of(&request, &*self.local_network_access).map(Box::new),
+            needs_new: request.force_new_connection,
+            request: Box::new(wire_request(request, key.is_to_proxy())?),
+            key,
+        })
+    }
+
+    async fn send(&self, wired: Wired<'_>) -> Result<NetworkResponse, NetworkError> {
+        let Wired { key, check, needs_new, request: mut unsent } = wired;
         let mut room = None;
         let mut attempts = 0;
         loop {
             attempts += 1;
             let lease =
-                self.obtain_a_connection(&key, needs_new, room.take(), check.as_ref()).await?;
+                self.obtain_a_connection(&key, needs_new, room.take(), check.as_deref()).await?;
             let reason = match lease {
                 Lease::Http1(lease) => match self.fetch_over_http1(lease, unsent).await? {
                     Attempt::Answered(response) => return Ok(response),
@@ -206,9 +226,9 @@ impl HyperNetwork {
     async fn fetch_over_http1(
         &self,
         mut lease: Http1Lease,
-        request: WireRequest,
+        request: Box<WireRequest>,
     ) -> Result<Attempt, NetworkError> {
-        let answer = lease.connection.sender.try_send_request(request);
+        let answer = lease.connection.sender.try_send_request(*request);
         let response = match timeout(self.response_head_timeout, answer).await {
             Err(_) => return Err(self.response_head_timed_out()),
             Ok(Ok(response)) => response,
@@ -216,6 +236,7 @@ impl HyperNetwork {
                 return match error.take_message() {
                     // Not a byte of it was written.
                     Some(request) => {
+                        let request = Box::new(request);
                         let reason = protocol_error(error.error());
                         Ok(Attempt::Unsent(Box::new(Unsent { request, lease, reason })))
                     }
@@ -285,9 +306,17 @@ enum Attempt {
     Unsent(Box<Unsent>),
 }
 
+/// A request as it waits for its connection.
+struct Wired<'a> {
+    key: Arc<PoolKey>,
+    check: Option<Box<AccessCheck<'a>>>,
+    needs_new: bool,
+    request: Box<WireRequest>,
+}
+
 /// A request whose connection was dead already.
 struct Unsent {
-    request: WireRequest,
+    request: Box<WireRequest>,
     lease: Http1Lease,
     reason: NetworkError,
 }
@@ -297,7 +326,7 @@ impl Network for HyperNetwork {
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        Box::pin(self.fetch_on_any_route(request))
+        self.fetch_on_any_route(request)
     }
 
     fn network_changed(&self) {
@@ -352,7 +381,7 @@ mod tests {
         let (client_end, server_end) = tokio::io::duplex(1024);
         let mut connection = Http1Connection::open(client_end, None).await.unwrap();
         connection.sender.ready().await.unwrap();
-        let key = Arc::new(PoolKey::of(&request, None).unwrap());
+        let key = Arc::new(network.pool.key(&request, None).unwrap());
         let Ok(Checkout::Room(room)) = network.pool.checkout(&key, false).await else {
             panic!("there is room");
         };

@@ -5,12 +5,15 @@
 //! [lease](crate::lease), which tells the pool when it ends.
 
 use std::{
-    collections::HashMap,
     fmt,
+    hash::{BuildHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use foldhash::quality::RandomState;
+// What is hashed is a hash with a secret.
+use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     NetworkError,
     host::{ConnectionKey, NetworkRequest},
@@ -31,8 +34,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What two requests must share to share a connection: the standard's network partition key,
 /// credentials flag and origin, and the proxy.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PoolKey {
+    /// Of all the rest: a request looks its key up several times.
+    hash: u64,
     pub(crate) connection: ConnectionKey,
     pub(crate) tls: bool,
     pub(crate) host: Host,
@@ -41,26 +46,13 @@ pub(crate) struct PoolKey {
     pub(crate) proxy: Option<Arc<Proxy>>,
 }
 
-impl PoolKey {
-    pub(crate) fn of(
-        request: &NetworkRequest,
-        proxy: Option<Arc<Proxy>>,
-    ) -> Result<Self, NetworkError> {
-        let url = &request.url;
-        match (url.scheme(), url.host(), url.port_or_known_default()) {
-            (scheme @ ("http" | "https"), Some(host), Some(port)) => Ok(Self {
-                connection: request.connection.clone(),
-                tls: scheme == "https",
-                host: host.to_owned(),
-                port,
-                proxy,
-            }),
-            (scheme, ..) => Err(NetworkError::Unsendable(format!(
-                "its scheme is {scheme:?}, and only http and https have connections"
-            ))),
-        }
+impl Hash for PoolKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
     }
+}
 
+impl PoolKey {
     /// Whether the other end of the connection is a proxy that takes requests for any origin.
     pub(crate) fn is_to_proxy(&self) -> bool {
         let proxy = self.proxy.as_ref();
@@ -102,12 +94,13 @@ pub(crate) type Grant = Result<Checkout, NetworkError>;
 /// All connections, and who waits for one.
 pub(crate) struct Pool {
     pub(crate) limits: Limits,
+    key_hasher: RandomState,
     state: Mutex<State>,
 }
 
 struct State {
     /// Those with a connection or with somebody who waits.
-    destinations: HashMap<Arc<PoolKey>, Destination>,
+    destinations: FxHashMap<Arc<PoolKey>, Destination>,
     /// How many requests wait.
     waiting: usize,
     next_ticket: u64,
@@ -119,13 +112,33 @@ struct State {
 impl Pool {
     pub(crate) fn new(limits: Limits) -> Self {
         let state = State {
-            destinations: HashMap::new(),
+            destinations: FxHashMap::default(),
             waiting: 0,
             next_ticket: 0,
             network: 0,
             swept: Instant::now(),
         };
-        Self { limits, state: Mutex::new(state) }
+        Self { limits, key_hasher: RandomState::default(), state: Mutex::new(state) }
+    }
+
+    /// The key of a request that takes this way.
+    pub(crate) fn key(
+        &self,
+        request: &NetworkRequest,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Result<PoolKey, NetworkError> {
+        let NetworkRequest { url, connection, .. } = request;
+        match (url.scheme(), url.host(), url.port_or_known_default()) {
+            (scheme @ ("http" | "https"), Some(host), Some(port)) => {
+                let tls = scheme == "https";
+                let hash = self.key_hasher.hash_one((connection, tls, &host, port, &proxy));
+                let (connection, host) = (connection.clone(), host.to_owned());
+                Ok(PoolKey { hash, connection, tls, host, port, proxy })
+            }
+            (scheme, ..) => Err(NetworkError::Unsendable(format!(
+                "its scheme is {scheme:?}, and only http and https have connections"
+            ))),
+        }
     }
 
     /// [Obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain), or room to
@@ -157,11 +170,12 @@ impl Pool {
         }
         let network = state.network;
         let destination = state.destination(key);
-        destination.sweep(now, self.limits.http2_idle);
+        destination.sweep_next(now, self.limits.http2_idle);
         if destination.waiting.is_empty() {
             if !needs_new && let Some(lease) = self.reuse(key, network, destination) {
                 return Ok(Checkout::Open(lease));
             }
+            destination.sweep(now, self.limits.http2_idle);
             if destination.may_open(needs_new, self.limits.per_key) && state.has_room(&self.limits)
             {
                 return Ok(Checkout::Room(self.make_room(&mut state, key, needs_new)));

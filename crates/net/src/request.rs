@@ -19,21 +19,36 @@ pub(crate) fn wire_request(
     request: NetworkRequest,
     is_to_proxy: bool,
 ) -> Result<WireRequest, NetworkError> {
-    let NetworkRequest { method, url, headers: given, body, .. } = request;
-    let mut headers = HeaderMap::with_capacity(given.len() + 1);
-    headers.insert(HOST, host(&url)?);
-    let mut is_kept = true;
-    headers.extend(given.into_iter().filter(|(name, _)| {
-        // A header's further values come without its name.
-        is_kept = name.as_ref().map_or(is_kept, |name| !is_ours(name));
-        is_kept
-    }));
+    let NetworkRequest { method, url, mut headers, body, .. } = request;
+    if !is_as_it_goes(&headers, &url) {
+        headers = with_host_first(headers, host(&url)?);
+    }
 
     let mut wire = Request::new(RequestBody(body));
     *wire.method_mut() = method;
     *wire.uri_mut() = if is_to_proxy { absolute_target(&url) } else { target(&url) }?;
     *wire.headers_mut() = headers;
     Ok(wire)
+}
+
+/// Whether the list begins with the URL's host and has nothing else that is ours, as a fetch makes it.
+fn is_as_it_goes(headers: &HeaderMap, url: &Url) -> bool {
+    let mut headers = headers.iter();
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    headers.next().is_some_and(|(name, value)| *name == HOST && value == host)
+        && !headers.any(|(name, _)| is_ours(name))
+}
+
+fn with_host_first(given: HeaderMap, host: HeaderValue) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(given.len() + 1);
+    headers.insert(HOST, host);
+    let mut is_kept = true;
+    headers.extend(given.into_iter().filter(|(name, _)| {
+        // A header's further values come without its name.
+        is_kept = name.as_ref().map_or(is_kept, |name| !is_ours(name));
+        is_kept
+    }));
+    headers
 }
 
 /// Whether the header is ours, whatever the request says: Host is the URL's, and what concerns one

@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use http::{StatusCode, header::PROXY_AUTHORIZATION};
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
-    host::{NetworkRequest, NetworkResponse},
+    host::{Answer, BoxFuture, NetworkRequest, NetworkResponse},
 };
 
 use crate::{
@@ -14,25 +14,27 @@ use crate::{
 
 impl HyperNetwork {
     /// Sends the request on the first of its routes that there is a connection on.
-    pub(crate) async fn fetch_on_any_route(
+    pub(crate) fn fetch_on_any_route(
         &self,
         request: NetworkRequest,
-    ) -> Result<NetworkResponse, NetworkError> {
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
         let proxies = &self.connector.authorizations.proxies;
-        let routes = proxies.routes(&request.url, &request.connection.partition).get().await;
-        let routes = routes.map_err(|error| NetworkError::Proxy(error.to_string()))?;
-        if matches!(*routes, [] | [Route::Direct]) {
-            return self.fetch(request, None).await;
+        match proxies.routes(&request.url, &request.connection.partition) {
+            // Most go this way, and their futures have no room for the others.
+            Answer::Ready(Ok(routes)) if matches!(*routes, [] | [Route::Direct]) => {
+                Box::pin(self.fetch(request, None))
+            }
+            routes => Box::pin(self.fetch_on_one_of(routes, request)),
         }
-        // Few come this way: the others' futures need not have room for it.
-        Box::pin(self.fetch_on_one_of(routes, request)).await
     }
 
     async fn fetch_on_one_of(
         &self,
-        mut routes: Vec<Route>,
+        routes: Answer<io::Result<Vec<Route>>>,
         request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkError> {
+        let routes = routes.get().await;
+        let mut routes = routes.map_err(|error| NetworkError::Proxy(error.to_string()))?;
         let last = routes.pop().unwrap_or(Route::Direct);
         for route in routes {
             match self.fetch_on(route, request.clone()).await {

@@ -4,7 +4,7 @@ mod record;
 
 use std::{
     any::Any,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use foldhash::quality::RandomState;
 use futures_util::{
     FutureExt, StreamExt,
     future::{AbortHandle, Abortable, Aborted, BoxFuture},
@@ -101,6 +102,8 @@ pub(crate) struct Driver {
     sink: Option<Arc<dyn EventSink>>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
+    /// When this turn began. The clock is read once for all that is done in it.
+    now: Instant,
     /// What the sink was told last.
     is_busy: bool,
     ids: Arc<FetchIds>,
@@ -159,9 +162,10 @@ impl Driver {
             sink,
             ledgers,
             dispatcher,
+            now: Instant::now(),
             is_busy: false,
             ids,
-            destination_hasher: RandomState::new(),
+            destination_hasher: RandomState::default(),
             queued: FxHashMap::default(),
             running: FxHashMap::default(),
             futures: FuturesUnordered::new(),
@@ -184,6 +188,7 @@ impl Driver {
             // Without an order: neither messages without end nor fetches without end stop the others.
             tokio::select! {
                 message = self.mailbox.recv(), if mailbox_is_open => {
+                    self.now = Instant::now();
                     match message {
                         Some(message) => self.receive(message),
                         None => mailbox_is_open = false,
@@ -194,8 +199,13 @@ impl Driver {
                         self.receive(message);
                     }
                 }
-                Some(ended) = self.futures.next() => self.ended(ended),
-                () = sleep_until(timeout.unwrap_or_else(Instant::now).into()), if timeout.is_some() => {}
+                Some(ended) = self.futures.next() => {
+                    self.now = Instant::now();
+                    self.ended(ended);
+                }
+                () = sleep_until(timeout.unwrap_or(self.now).into()), if timeout.is_some() => {
+                    self.now = Instant::now();
+                }
             }
         }
     }
@@ -266,7 +276,7 @@ impl Driver {
     }
 
     fn tell_dispatcher(&mut self, event: dispatcher::Event) {
-        self.dispatcher.handle(event, Instant::now());
+        self.dispatcher.handle(event, self.now);
     }
 
     fn clear_site_data(&mut self, origin: &Origin) {
@@ -310,8 +320,8 @@ impl Driver {
             gone: group.is(Flag::Terminated),
         });
         let id = info.id;
-        let teller = Teller::new(info, group, self.sink.clone());
-        teller.tell(EventKind::Queued);
+        let teller = Teller::new(info, group, self.sink.clone(), self.now);
+        teller.tell_at(self.now, EventKind::Queued);
         let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
         let record = Record::new(teller, cause);
         self.queued.insert(id, Queued { work, responder, record });
@@ -331,7 +341,7 @@ impl Driver {
 
     /// Does what the dispatcher says.
     fn act(&mut self) {
-        while let Some(action) = self.dispatcher.poll(Instant::now()) {
+        while let Some(action) = self.dispatcher.poll(self.now) {
             match action {
                 Action::Start(id) => self.start(id),
                 Action::Cancel(id, error) => self.cancel(id, error),
@@ -341,7 +351,7 @@ impl Driver {
 
     fn start(&mut self, id: FetchId) {
         let Some(Queued { work, responder, record }) = self.queued.remove(&id) else { return };
-        record.teller.tell(EventKind::Started);
+        record.teller.tell_at(self.now, EventKind::Started);
         let (request, reservation) = match work {
             Work::Beacon(beacon) => {
                 let (request, reservation) = beacon.into_request();
@@ -349,7 +359,7 @@ impl Driver {
             }
             Work::Fetch(request, reservation) => (request, reservation),
         };
-        let (profile, teller) = (Arc::clone(&self.profile), record.teller.clone());
+        let (profile, teller) = (Arc::clone(&self.profile), Arc::clone(&record.teller));
         let fetch = run_fetch(profile, teller, request, responder);
         // NB: an async block in place of `map` would hold the fetch twice.
         let future = AssertUnwindSafe(fetch).catch_unwind().map(move |result| Ended { id, result });
@@ -389,7 +399,7 @@ impl Driver {
     }
 
     fn tell_done(&mut self, record: Record, outcome: Outcome) {
-        let info = record.done(outcome.clone());
+        let info = record.done(outcome.clone(), self.now);
         if let Some(ShutdownInProgress { report, .. }) = &mut self.shutdown
             && info.keepalive
         {
@@ -425,6 +435,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.mailbox.close();
+        self.now = Instant::now();
         let mut context = Context::from_waker(Waker::noop());
         // A sender that was let in before may still be writing; not for long.
         let mut patience = 1_000;

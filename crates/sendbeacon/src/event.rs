@@ -22,6 +22,13 @@ pub trait EventSink: Send + Sync {
     /// Takes one event.
     fn event(&self, event: Event);
 
+    /// Whether each [`RequestSent`](Observation::RequestSent) and
+    /// [`ResponseStarted`](Observation::ResponseStarted) is to be told, for which headers are copied.
+    /// Everything else is told all the same.
+    fn wants_wire_events(&self) -> bool {
+        true
+    }
+
     /// Whether there is anything unfinished, told when it changes: an app may hold a wake lock from
     /// `true` to `false`.
     fn work_outstanding(&self, _outstanding: bool) {}

@@ -128,22 +128,33 @@ impl Responder {
 /// Fetches `request` to the end of its response's body.
 pub(crate) async fn run_fetch(
     profile: Arc<Profile>,
-    teller: Teller,
+    teller: Arc<Teller>,
     request: Box<Request>,
     responder: Option<Responder>,
 ) -> Result<StatusCode, NetworkError> {
-    let Some(mut responder) = responder else {
-        let mut response = fetch(&profile, &teller, request).await?;
-        teller.timing().answered(&response);
-        drain(&mut response.body, &teller).await;
-        return Ok(response.status);
-    };
+    if let Some(responder) = responder {
+        // A beacon's future need not have room for it.
+        return Box::pin(run_for(responder, profile, teller, request)).await;
+    }
+    let mut response = fetch(&profile, &*teller, request).await?;
+    teller.timing().answered(&response);
+    drain(&mut response.body, &teller).await;
+    Ok(response.status)
+}
+
+/// Fetches `request` for somebody who waits for the response.
+async fn run_for(
+    mut responder: Responder,
+    profile: Arc<Profile>,
+    teller: Arc<Teller>,
+    request: Box<Request>,
+) -> Result<StatusCode, NetworkError> {
     let fetched = if request.keepalive {
-        fetch(&profile, &teller, request).await
+        fetch(&profile, &*teller, request).await
     } else {
         tokio::select! {
             biased;
-            fetched = fetch(&profile, &teller, request) => fetched,
+            fetched = fetch(&profile, &*teller, request) => fetched,
             () = responder.sender.closed() => return Err(AbandonReason::Unwanted.into()),
         }
     };

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use http::{StatusCode, Version, header::CONTENT_ENCODING};
-use sendbeacon_fetch::{Response, ResponseType, fetch::Observation};
+use sendbeacon_fetch::{Response, ResponseType, host::NetworkResponse};
 
 /// When what happened to a fetch and how much came back: its
 /// [timing info](https://fetch.spec.whatwg.org/#fetch-timing-info) and its response's
@@ -102,22 +102,18 @@ impl FetchTiming {
         }
     }
 
-    pub(crate) fn observe(&mut self, observation: &Observation, at: Instant) {
-        match observation {
-            Observation::RequestSent { is_preflight: false, .. } => self.request_start = Some(at),
-            Observation::ResponseStarted { is_preflight: false, version, headers, .. } => {
-                self.response_start = Some(at);
-                self.next_hop_protocol = version.map_or("", alpn_protocol_id);
-                self.decoded_body_size = (!headers.contains_key(CONTENT_ENCODING)).then_some(0);
-            }
-            // HTTP-redirect fetch, steps 16 and 17.
-            Observation::Redirected { .. } => {
-                self.redirect_end = Some(at);
-                self.fetch_start = at;
-                self.redirect_start.get_or_insert(self.start);
-            }
-            _ => {}
-        }
+    pub(crate) fn response_started(&mut self, response: &NetworkResponse, at: Instant) {
+        self.response_start = Some(at);
+        self.next_hop_protocol = response.version.map_or("", alpn_protocol_id);
+        let is_encoded = response.headers.contains_key(CONTENT_ENCODING);
+        self.decoded_body_size = (!is_encoded).then_some(0);
+    }
+
+    /// HTTP-redirect fetch, steps 16 and 17.
+    pub(crate) fn redirected(&mut self, at: Instant) {
+        self.redirect_end = Some(at);
+        self.fetch_start = at;
+        self.redirect_start.get_or_insert(self.start);
     }
 
     pub(crate) fn answered(&mut self, response: &Response) {

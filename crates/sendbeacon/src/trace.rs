@@ -39,6 +39,11 @@ pub(crate) fn event(event: &Event) {
     }
 }
 
+/// Whether anybody would see them.
+pub(crate) fn wants_wire_events() -> bool {
+    tracing::enabled!(target: "sendbeacon", tracing::Level::TRACE)
+}
+
 fn observed(fetch: u64, document: u64, observation: &Observation) {
     match observation {
         Observation::RequestSent { is_preflight, method, url, .. } => trace!(

@@ -423,7 +423,9 @@ fn spawn_thread(driver: Driver) -> io::Result<Handle> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new().name("sendbeacon".into()).spawn(move || {
-        runtime.block_on(driver.run());
+        // As a task like the connections': what is blocked on itself is only polled after the runtime has
+        // asked the kernel for news. A panic has been told, and there is nobody to hand it to.
+        let _ = runtime.block_on(runtime.spawn(driver.run()));
         // A name look-up that hangs must not keep the thread.
         runtime.shutdown_background();
     })?;

@@ -103,6 +103,10 @@ impl Sink {
 }
 
 impl EventSink for Sink {
+    fn wants_wire_events(&self) -> bool {
+        false
+    }
+
     fn event(&self, event: Event) {
         let EventKind::Done { outcome, .. } = event.kind else { return };
         self.tally.add(match outcome {

@@ -23,7 +23,7 @@ use crate::{
 
 /// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch).
 pub(super) async fn cors_preflight_fetch(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &Request,
 ) -> Result<(), PreflightFailure> {
     let headers = cors_unsafe_names(&request.headers);
@@ -69,7 +69,7 @@ fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request 
 
 /// Steps 7 and 8.
 fn check_preflight(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &Request,
     unsafe_names: &[HeaderName],
     status: StatusCode,

@@ -32,20 +32,25 @@ pub(crate) struct HttpResponse {
 
 /// [HTTP fetch](https://fetch.spec.whatwg.org/#http-fetch).
 pub(super) async fn http_fetch(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &mut Request,
     make_cors_preflight: bool,
 ) -> Result<Fetched, NetworkError> {
-    // Step 3.
-    let response = match handle_fetch(params, request).await? {
-        Some(response) => response,
-        // Step 4.
-        None => HttpResponse {
-            internal: from_network(params, request, make_cors_preflight).await?,
-            filtered: None,
-            url_list: Vec::new(),
-        },
-    };
+    // Step 3. NB: what it answers has its own return, so that the future has no room for it in step 4.
+    if let Some(response) = handle_fetch(params, request).await? {
+        return fetched(params, request, response);
+    }
+    // Step 4.
+    let internal = from_network(params, request, make_cors_preflight).await?;
+    fetched(params, request, HttpResponse { internal, filtered: None, url_list: Vec::new() })
+}
+
+/// Steps 5 and 6.
+fn fetched(
+    params: &FetchParams<'_>,
+    request: &mut Request,
+    response: HttpResponse,
+) -> Result<Fetched, NetworkError> {
     let HttpResponse { internal, filtered, url_list } = &response;
     let response_url = url_list.last().unwrap_or(request.current_url());
     // Step 5.
@@ -78,7 +83,7 @@ pub(super) async fn http_fetch(
 
 /// Steps 3.1 to 3.6: the service worker's response, if it has one.
 async fn handle_fetch(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &Request,
 ) -> Result<Option<HttpResponse>, NetworkError> {
     if !request.use_service_workers {
@@ -103,7 +108,7 @@ async fn handle_fetch(
 }
 
 async fn from_network(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &mut Request,
     make_cors_preflight: bool,
 ) -> Result<NetworkResponse, NetworkError> {
@@ -130,7 +135,7 @@ async fn from_network(
 }
 
 /// Step 4.1's conditions.
-fn needs_cors_preflight(params: FetchParams<'_>, request: &Request) -> bool {
+fn needs_cors_preflight(params: &FetchParams<'_>, request: &Request) -> bool {
     let cache = &params.profile.cors_preflight_cache;
     let now = params.profile.clock.now();
     let method_is_new = (!is_cors_safelisted_method(&request.method) || request.use_cors_preflight)

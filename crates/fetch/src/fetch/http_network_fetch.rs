@@ -14,35 +14,18 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 ///
 /// The network is asked at once, so that the future has no room for the request that goes to it.
 pub(super) fn http_network_fetch<'a>(
-    params: FetchParams<'a>,
+    params: &'a FetchParams<'a>,
     request: &'a Request,
     network_request: NetworkRequest,
 ) -> impl Future<Output = Result<NetworkResponse, NetworkError>> + Send + 'a {
     let url = request.current_url();
-    let is_listening = params.observer.is_listening();
-    if is_listening {
-        params.observer.observe(Observation::RequestSent {
-            is_preflight: request.is_preflight,
-            method: request.method.clone(),
-            url: url.clone(),
-            headers: network_request.headers.clone(),
-            body: network_request.body.clone(),
-        });
-    }
+    params.observer.request_sent(request.is_preflight, &network_request);
     let include_credentials = network_request.connection.credentials;
     // Steps 1 to 15.
     let response = params.profile.network.http_network_fetch(network_request);
     async move {
         let response = response.await?;
-        if is_listening {
-            params.observer.observe(Observation::ResponseStarted {
-                is_preflight: request.is_preflight,
-                url: url.clone(),
-                status: response.status,
-                version: response.version,
-                headers: response.headers.clone(),
-            });
-        }
+        params.observer.response_started(request.is_preflight, url, &response);
         // Step 17.
         if include_credentials && !request.client.cookies_disabled {
             let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();

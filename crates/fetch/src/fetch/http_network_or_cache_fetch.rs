@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
-        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, IF_MATCH,
+        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH,
         IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, REFERER,
         USER_AGENT,
     },
 };
+use url::Position;
 
 use super::{FetchParams, http_network_fetch::http_network_fetch};
 use crate::{
@@ -21,13 +22,13 @@ use crate::{
 };
 
 /// How many headers the steps below add to those of a beacon, so that the list need not grow.
-const USUAL_HEADERS: usize = 10;
+const USUAL_HEADERS: usize = 11;
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
 /// [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch).
 pub(super) async fn http_network_or_cache_fetch(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &Request,
 ) -> Result<NetworkResponse, NetworkError> {
     // Step 11.1: the cache has nothing.
@@ -120,7 +121,7 @@ fn embedder_policy_allows_credentials(request: &Request) -> bool {
 
 /// The header list of the httpRequest that step 8.2 clones, as steps 8.5 to 8.22 make it.
 async fn http_request_headers(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &Request,
     include_credentials: bool,
 ) -> HeaderMap {
@@ -128,6 +129,9 @@ async fn http_request_headers(
     // Step 8.2. NB: the Headers class filters what script sets. An engine's may not, so it is done
     // here, for all headers but those that a preflight itself has set.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + USUAL_HEADERS);
+    // Step 8.20's Host, here because it is to be before all others, and moving them is work.
+    let host = &request.current_url()[Position::BeforeHost..Position::AfterPort];
+    headers.extend(HeaderValue::from_str(host).ok().map(|value| (HOST, value)));
     for (name, value) in &request.headers {
         if request.is_preflight || !is_forbidden(name, value) {
             headers.append(name, value.clone());
@@ -199,8 +203,8 @@ fn append_cache_headers(request: &Request, headers: &mut HeaderMap) {
     const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
     const CONDITIONS: [HeaderName; 5] =
         [IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, IF_MATCH, IF_RANGE];
-    // Step 8.16.
-    let is_conditional = CONDITIONS.iter().any(|name| headers.contains_key(name));
+    // Step 8.16: of those in the list only the request's own are any of these.
+    let is_conditional = request.headers.keys().any(|name| CONDITIONS.contains(name));
     let cache = match request.cache {
         CacheMode::Default if is_conditional => CacheMode::NoStore,
         cache => cache,

@@ -28,7 +28,7 @@ pub(super) async fn main_fetch(
 ) -> Result<Response, NetworkError> {
     let mut preflighted = false;
     loop {
-        let fetched = main_fetch_once(params, &mut request, &mut preflighted).await;
+        let fetched = main_fetch_once(&params, &mut request, &mut preflighted).await;
         match fetched {
             Ok(Fetched::Redirected) => {}
             Ok(Fetched::Response(response)) => return Ok(handover(*request, response)),
@@ -46,7 +46,7 @@ pub(super) async fn main_fetch(
 
 /// Steps 1 to 12.
 async fn main_fetch_once(
-    params: FetchParams<'_>,
+    params: &FetchParams<'_>,
     request: &mut Request,
     preflighted: &mut bool,
 ) -> Result<Fetched, NetworkError> {
@@ -77,7 +77,7 @@ async fn main_fetch_once(
     }
     // Step 10.
     let profile = params.profile;
-    hsts::upgrade(&*profile.hsts, request.current_url_mut(), profile.clock.wall());
+    hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall());
     // Step 12.
     let is_http = matches!(request.current_url().scheme(), "http" | "https");
     let is_same_origin = request.origin.is_same_origin_with_url(request.current_url());
@@ -102,7 +102,7 @@ async fn main_fetch_once(
     http_fetch(params, request, make_cors_preflight).await
 }
 
-fn report_all(params: FetchParams<'_>, violations: Vec<CspViolation>) {
+fn report_all(params: &FetchParams<'_>, violations: Vec<CspViolation>) {
     for violation in violations {
         params.observer.observe(Observation::CspViolation(Box::new(violation)));
     }

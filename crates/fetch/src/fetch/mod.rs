@@ -29,7 +29,7 @@ use crate::{
     CspViolation, NetworkError, Request, Response,
     host::{
         AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
-        ServiceWorkers,
+        NetworkRequest, NetworkResponse, ServiceWorkers,
     },
     policy::hsts::MemoryHstsStore,
 };
@@ -101,10 +101,15 @@ pub trait Observer: Send + Sync {
     /// Takes what happened. Must not block.
     fn observe(&self, observation: Observation);
 
-    /// Whether what happens on the wire is of interest. If not, the headers that would tell of it are
-    /// not copied.
-    fn is_listening(&self) -> bool {
-        true
+    /// A request goes to the network. As it stands a copy of it is [observed](Self::observe); whoever
+    /// wants none does otherwise.
+    fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
+        self.observe(Observation::request_sent(is_preflight, request));
+    }
+
+    /// The head of the response to a request for `url` came, likewise.
+    fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
+        self.observe(Observation::response_started(is_preflight, url, response));
     }
 
     /// Whether the document that made the request has gone.
@@ -115,9 +120,9 @@ pub trait Observer: Send + Sync {
 impl Observer for () {
     fn observe(&self, _: Observation) {}
 
-    fn is_listening(&self) -> bool {
-        false
-    }
+    fn request_sent(&self, _: bool, _: &NetworkRequest) {}
+
+    fn response_started(&self, _: bool, _: &Url, _: &NetworkResponse) {}
 
     fn document_is_gone(&self) -> bool {
         false
@@ -139,7 +144,7 @@ pub enum Observation {
         method: Method,
         /// Its URL.
         url: Url,
-        /// Its headers, without those of HTTP/1.1 framing.
+        /// Its headers, `Host` included, without what is the connection's own.
         headers: HeaderMap,
         /// Its body, empty if it has none. A clone shares the bytes.
         body: Bytes,
@@ -174,8 +179,33 @@ pub enum Observation {
     },
 }
 
+impl Observation {
+    /// [`RequestSent`](Self::RequestSent), a copy of `request`.
+    #[must_use]
+    pub fn request_sent(is_preflight: bool, request: &NetworkRequest) -> Self {
+        Self::RequestSent {
+            is_preflight,
+            method: request.method.clone(),
+            url: request.url.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+        }
+    }
+
+    /// [`ResponseStarted`](Self::ResponseStarted), a copy of the head of `response` from `url`.
+    #[must_use]
+    pub fn response_started(is_preflight: bool, url: &Url, response: &NetworkResponse) -> Self {
+        Self::ResponseStarted {
+            is_preflight,
+            url: url.clone(),
+            status: response.status,
+            version: response.version,
+            headers: response.headers.clone(),
+        }
+    }
+}
+
 /// [Fetch params](https://fetch.spec.whatwg.org/#fetch-params), without the request.
-#[derive(Clone, Copy)]
 struct FetchParams<'a> {
     profile: &'a Profile,
     observer: &'a dyn Observer,

@@ -14,12 +14,18 @@ use crate::host::{HstsEntry, HstsStore};
 
 /// Sets the scheme to `https` if the host is a
 /// [known HSTS host](https://www.rfc-editor.org/rfc/rfc6797#section-8.2): main fetch, step 10.
-pub(crate) fn upgrade(store: &dyn HstsStore, current_url: &mut Url, now: SystemTime) {
+///
+/// Few have such a host, so the clock is read late.
+pub(crate) fn upgrade(
+    store: &dyn HstsStore,
+    current_url: &mut Url,
+    now: impl FnOnce() -> SystemTime,
+) {
     if current_url.scheme() != "http" {
         return;
     }
     let Some(Host::Domain(domain)) = current_url.host() else { return };
-    if !is_localhost(domain) && is_known(store, domain, now) {
+    if !is_localhost(domain) && is_known(store, domain, now()) {
         set_scheme_to_https(current_url);
     }
 }
@@ -187,7 +193,7 @@ mod tests {
 
     fn upgraded(store: &MemoryHstsStore, url: &str, now: SystemTime) -> String {
         let mut url = Url::parse(url).unwrap();
-        upgrade(store, &mut url, now);
+        upgrade(store, &mut url, || now);
         url.into()
     }
 

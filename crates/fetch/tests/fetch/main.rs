@@ -29,6 +29,7 @@ fn a_same_origin_string_has_exactly_these_headers() {
     assert_eq!(
         lines(&sent.headers),
         [
+            "host: a.test",
             "content-type: text/plain;charset=UTF-8",
             "accept: */*",
             "content-length: 6",
@@ -87,6 +88,7 @@ fn json_cross_origin_is_preflighted() {
     assert_eq!(
         lines(&preflight.headers),
         [
+            "host: b.test",
             "accept: */*",
             "access-control-request-method: POST",
             "access-control-request-headers: content-type",

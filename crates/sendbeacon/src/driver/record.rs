@@ -9,7 +9,9 @@ use std::{
 use sendbeacon_fetch::{
     AbandonReason, NetworkError,
     fetch::{Observation, Observer},
+    host::{NetworkRequest, NetworkResponse},
 };
+use url::Url;
 
 use crate::{
     Event, EventKind, EventSink, FetchInfo, FetchTiming, Outcome,
@@ -20,7 +22,7 @@ use crate::{
 /// A fetch that has not been told to be done. If it is dropped before, the driver was: its runtime
 /// has gone, and that is what it says.
 pub(super) struct Record {
-    pub(super) teller: Teller,
+    pub(super) teller: Arc<Teller>,
     /// Where whoever waits for the response learns why there is none.
     pub(super) cause: Cause,
     done: bool,
@@ -28,7 +30,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(teller: Teller, cause: Cause) -> Self {
-        Self { teller, cause, done: false }
+        Self { teller: Arc::new(teller), cause, done: false }
     }
 
     /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
@@ -39,9 +41,9 @@ impl Record {
         }
     }
 
-    pub(super) fn done(mut self, outcome: Outcome) -> Arc<FetchInfo> {
+    pub(super) fn done(mut self, outcome: Outcome, at: Instant) -> Arc<FetchInfo> {
         self.done = true;
-        self.teller.tell_done(outcome);
+        self.teller.tell_done(outcome, at);
         Arc::clone(&self.teller.info)
     }
 }
@@ -51,18 +53,17 @@ impl Drop for Record {
         if !self.done {
             self.cause.tell(AbandonReason::Dropped.into());
             let outcome = self.outcome_of(AbandonReason::Dropped.into());
-            self.teller.tell_done(outcome);
+            self.teller.tell_done(outcome, Instant::now());
         }
     }
 }
 
 /// Tells the event sink about one fetch.
-#[derive(Clone)]
 pub(crate) struct Teller {
     pub(crate) info: Arc<FetchInfo>,
     pub(crate) group: Arc<GroupState>,
     /// How far it has come.
-    timing: Arc<Mutex<FetchTiming>>,
+    timing: Mutex<FetchTiming>,
     sink: Option<Arc<dyn EventSink>>,
 }
 
@@ -71,8 +72,9 @@ impl Teller {
         info: FetchInfo,
         group: Arc<GroupState>,
         sink: Option<Arc<dyn EventSink>>,
+        start: Instant,
     ) -> Self {
-        let timing = Arc::new(Mutex::new(FetchTiming::new(Instant::now())));
+        let timing = Mutex::new(FetchTiming::new(start));
         Self { info: Arc::new(info), group, timing, sink }
     }
 
@@ -80,11 +82,7 @@ impl Teller {
         self.timing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn tell(&self, kind: EventKind) {
-        self.tell_at(Instant::now(), kind);
-    }
-
-    fn tell_at(&self, at: Instant, kind: EventKind) {
+    pub(super) fn tell_at(&self, at: Instant, kind: EventKind) {
         let event = Event { fetch: Arc::clone(&self.info), at, kind };
         let _ = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(feature = "tracing")]
@@ -95,22 +93,52 @@ impl Teller {
         }));
     }
 
-    fn tell_done(&self, outcome: Outcome) {
+    fn wants_wire_events(&self) -> bool {
+        #[cfg(feature = "tracing")]
+        if crate::trace::wants_wire_events() {
+            return true;
+        }
+        self.sink.as_ref().is_some_and(|sink| {
+            catch_unwind(AssertUnwindSafe(|| sink.wants_wire_events())).unwrap_or_default()
+        })
+    }
+
+    fn tell_done(&self, outcome: Outcome, at: Instant) {
         let mut timing = self.timing().clone();
-        timing.response_end = Instant::now();
-        self.tell_at(timing.response_end, EventKind::Done { outcome, timing });
+        timing.response_end = at;
+        self.tell_at(at, EventKind::Done { outcome, timing });
     }
 }
 
 impl Observer for Teller {
     fn observe(&self, observation: Observation) {
         let at = Instant::now();
-        self.timing().observe(&observation, at);
+        if matches!(observation, Observation::Redirected { .. }) {
+            self.timing().redirected(at);
+        }
         self.tell_at(at, EventKind::Observed(observation));
     }
 
-    fn is_listening(&self) -> bool {
-        self.sink.is_some() || cfg!(feature = "tracing")
+    fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
+        let at = Instant::now();
+        if !is_preflight {
+            self.timing().request_start = Some(at);
+        }
+        if self.wants_wire_events() {
+            let observation = Observation::request_sent(is_preflight, request);
+            self.tell_at(at, EventKind::Observed(observation));
+        }
+    }
+
+    fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
+        let at = Instant::now();
+        if !is_preflight {
+            self.timing().response_started(response, at);
+        }
+        if self.wants_wire_events() {
+            let observation = Observation::response_started(is_preflight, url, response);
+            self.tell_at(at, EventKind::Observed(observation));
+        }
     }
 
     fn document_is_gone(&self) -> bool {
