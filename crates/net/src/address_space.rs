@@ -45,7 +45,8 @@ impl Addresses {
     fn parse(text: &str) -> Result<Self, AddressesError> {
         let one = text.parse().ok().map(|address| Self::One(canonical(address)));
         let range = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        one.or(range.ok().map(Self::Range)).ok_or_else(|| AddressesError(text.to_owned()))
+        let range = range.ok().map(|range| Self::Range(canonical_range(range)));
+        one.or(range).ok_or_else(|| AddressesError(text.to_owned()))
     }
 
     fn contains(self, address: SocketAddr) -> bool {
@@ -59,6 +60,16 @@ impl Addresses {
 /// An IPv4-mapped address is the IPv4 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// And so is a range of them.
+fn canonical_range(range: IpNet) -> IpNet {
+    let mapped = match range {
+        IpNet::V6(range) => range.addr().to_ipv4_mapped().zip(range.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    // A prefix of an IPv4 address from that of an IPv6 address is one.
+    mapped.and_then(|(ip, prefix)| IpNet::new(ip.into(), prefix).ok()).unwrap_or(range)
 }
 
 /// The text is no address, range of addresses, or address with a port.
@@ -115,6 +126,8 @@ mod tests {
             ("2600::/16", AddressSpace::Local),
             ("2600:1::/32", AddressSpace::Loopback),
             ("[::ffff:9.9.9.9]:53", AddressSpace::Local),
+            ("::ffff:9.9.8.0/120", AddressSpace::Local),
+            ("::ffff:9.9.7.7", AddressSpace::Local),
         ]);
         for (address, space) in [
             ("127.0.0.1:80", AddressSpace::Local),
@@ -127,6 +140,9 @@ mod tests {
             ("[2600:1::1]:1", AddressSpace::Loopback),
             ("9.9.9.9:53", AddressSpace::Local),
             ("9.9.9.9:54", AddressSpace::Public),
+            ("9.9.8.8:1", AddressSpace::Local),
+            ("9.9.7.7:1", AddressSpace::Local),
+            ("9.9.7.8:1", AddressSpace::Public),
             ("10.0.0.1:1", AddressSpace::Local),
         ] {
             assert_eq!(spaces.of(address.parse().unwrap()), space, "{address}");

@@ -331,6 +331,7 @@ impl Network for HyperNetwork {
 
     fn network_changed(&self) {
         self.connector.names.forget();
+        self.connector.tls.forget();
         self.pool.network_changed();
     }
 }

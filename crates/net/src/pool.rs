@@ -318,12 +318,14 @@ impl Pool {
         self.serve(&mut state);
     }
 
-    fn leave(&self, key: &Arc<PoolKey>, ticket: u64) {
+    fn leave(self: &Arc<Self>, key: &Arc<PoolKey>, ticket: u64) {
         let mut state = self.lock();
         let waiting = &mut state.destination(key).waiting;
         if let Ok(at) = waiting.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
             waiting.remove(at);
             state.waiting -= 1;
+            // Those behind may have waited for nothing else.
+            self.serve(&mut state);
         }
     }
 

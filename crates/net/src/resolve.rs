@@ -44,6 +44,10 @@ impl Resolver for () {
     }
 }
 
+/// How many addresses of a host are tried: each costs a socket, and whoever runs its name server may
+/// give thousands.
+const MAX_ADDRESSES: usize = 16;
+
 /// Finds the addresses of hosts.
 pub(crate) struct Names {
     host_map: HashMap<Box<str>, IpAddr>,
@@ -83,7 +87,8 @@ impl Names {
         let addresses = self.cache.resolve(domain, partition).await.map_err(|reason| {
             NetworkError::Dns { host: domain.clone(), reason: reason.as_ref().to_owned() }
         })?;
-        Ok(interleaved(&addresses).into_iter().map(|ip| (ip, port).into()).collect())
+        let addresses = interleaved(&addresses).into_iter().take(MAX_ADDRESSES);
+        Ok(addresses.map(|ip| (ip, port).into()).collect())
     }
 
     /// Forgets what the resolver said.

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Host;
 
-use crate::{describe, pool::PoolKey};
+use crate::{describe, pool::PoolKey, proxy::Proxy};
 
 /// HTTP/2 in the ALPN extension.
 pub(crate) const HTTP2: &[u8] = b"h2";
@@ -37,7 +37,22 @@ pub(crate) struct Tls {
     /// What all partitions share; made for the first connection.
     base: OnceCell<ClientConfig>,
     /// The partition used last is at the back.
-    partitions: Mutex<VecDeque<(ConnectionKey, Arc<ClientConfig>)>>,
+    partitions: Mutex<VecDeque<(SessionKey, Arc<ClientConfig>)>>,
+}
+
+/// What two connections must share to share TLS sessions: all of the pool's key but the host, by which
+/// rustls keeps them apart.
+#[derive(Clone, PartialEq, Eq)]
+struct SessionKey {
+    connection: ConnectionKey,
+    port: u16,
+    proxy: Option<Arc<Proxy>>,
+}
+
+impl SessionKey {
+    fn of(key: &PoolKey) -> Self {
+        Self { connection: key.connection.clone(), port: key.port, proxy: key.proxy.clone() }
+    }
 }
 
 /// Whom to trust, and with what.
@@ -65,20 +80,25 @@ impl Tls {
         let base = self.base.get_or_try_init(|| client_config(self.settings.clone())).await;
         let base = base.map_err(failure)?;
         let name = server_name(&key.host).map_err(failure)?;
-        TlsConnector::from(self.partition(&key.connection, base))
+        TlsConnector::from(self.partition(SessionKey::of(key), base))
             .connect(name, stream)
             .await
             .map_err(|error| failure(describe(&error)))
     }
 
-    fn partition(&self, key: &ConnectionKey, base: &ClientConfig) -> Arc<ClientConfig> {
+    /// Forgets all sessions.
+    pub(crate) fn forget(&self) {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn partition(&self, key: SessionKey, base: &ClientConfig) -> Arc<ClientConfig> {
         // Whatever panicked, the queue still holds keys with their configurations.
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = partitions.iter().rposition(|(other, _)| other == key);
+        let known = partitions.iter().rposition(|(other, _)| *other == key);
         let (key, config) = known.and_then(|at| partitions.remove(at)).unwrap_or_else(|| {
             let mut config = base.clone();
             config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-            (key.clone(), Arc::new(config))
+            (key, Arc::new(config))
         });
         if partitions.len() >= MAX_PARTITIONS {
             partitions.pop_front();
@@ -184,34 +204,42 @@ mod tests {
         TlsSettings { provider, platform_roots: true, extra_roots: Vec::new() }
     }
 
-    fn key(site: u128, credentials: bool) -> ConnectionKey {
+    fn key(site: u128, credentials: bool) -> SessionKey {
         let partition = PartitionKey { top_level_site: Site::Opaque(site), second_key: None };
-        ConnectionKey { partition, credentials }
+        let connection = ConnectionKey { partition, credentials };
+        SessionKey { connection, port: 443, proxy: None }
     }
 
     #[tokio::test]
     async fn a_partition_keeps_its_sessions_and_shares_them_with_no_other() {
         let tls = Tls::new(settings());
         let base = client_config(settings()).await.unwrap();
-        let config = tls.partition(&key(1, true), &base);
-        assert!(Arc::ptr_eq(&config, &tls.partition(&key(1, true), &base)));
-        assert!(!Arc::ptr_eq(&config, &tls.partition(&key(1, false), &base)));
-        assert!(!Arc::ptr_eq(&config, &tls.partition(&key(2, true), &base)));
+        let config = tls.partition(key(1, true), &base);
+        assert!(Arc::ptr_eq(&config, &tls.partition(key(1, true), &base)));
+        assert!(!Arc::ptr_eq(&config, &tls.partition(key(1, false), &base)));
+        assert!(!Arc::ptr_eq(&config, &tls.partition(key(2, true), &base)));
+        let other_port = SessionKey { port: 8443, ..key(1, true) };
+        assert!(!Arc::ptr_eq(&config, &tls.partition(other_port, &base)));
+        let proxy = "http://proxy.test".parse().ok().map(Arc::new);
+        let through_a_proxy = SessionKey { proxy, ..key(1, true) };
+        assert!(!Arc::ptr_eq(&config, &tls.partition(through_a_proxy, &base)));
+        tls.forget();
+        assert!(!Arc::ptr_eq(&config, &tls.partition(key(1, true), &base)));
     }
 
     #[tokio::test]
     async fn the_partition_unused_for_longest_is_forgotten() {
         let tls = Tls::new(settings());
         let base = client_config(settings()).await.unwrap();
-        let first = tls.partition(&key(0, true), &base);
-        let second = tls.partition(&key(1, true), &base);
+        let first = tls.partition(key(0, true), &base);
+        let second = tls.partition(key(1, true), &base);
         for site in 2..=u128::try_from(MAX_PARTITIONS).unwrap() {
-            tls.partition(&key(0, true), &base);
-            tls.partition(&key(site, true), &base);
+            tls.partition(key(0, true), &base);
+            tls.partition(key(site, true), &base);
         }
         assert_eq!(tls.partitions.lock().unwrap().len(), MAX_PARTITIONS);
-        assert!(Arc::ptr_eq(&first, &tls.partition(&key(0, true), &base)));
-        assert!(!Arc::ptr_eq(&second, &tls.partition(&key(1, true), &base)));
+        assert!(Arc::ptr_eq(&first, &tls.partition(key(0, true), &base)));
+        assert!(!Arc::ptr_eq(&second, &tls.partition(key(1, true), &base)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     future::{Ready, ready},
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
@@ -59,8 +59,18 @@ impl Connector {
         let mut authentications = 0..MAX_AUTHENTICATIONS;
         loop {
             let sent = self.authorizations.get(proxy);
-            let creating = self.create_through(proxy, key, &addresses, sent.clone(), target);
-            match time.spend(creating).await? {
+            let connecting = connect_to_any(&addresses);
+            let connected = time.spend(async { Ok(connecting.await) }).await?;
+            let (tcp, _) =
+                connected.map_err(|error| NetworkError::Connect(format!("{proxy}: {error}")))?;
+            let creating = self.create_through(proxy, key, tcp, sent.clone(), target);
+            // From here on it is not that there is no connection: a proxy, or a server behind it, that
+            // keeps silent does not get the request another way.
+            let created = time.spend(creating).await.map_err(|error| match error {
+                NetworkError::Timeout { .. } => NetworkError::Proxy(format!("{proxy}: {error}")),
+                error => error,
+            });
+            match created? {
                 Created::Connection(connection) => return Ok(connection),
                 Created::Challenge(headers) => {
                     authentications.next().ok_or(NetworkError::ProxyAuthentication)?;
@@ -74,13 +84,10 @@ impl Connector {
         &self,
         proxy: &Proxy,
         key: &PoolKey,
-        addresses: &[SocketAddr],
+        tcp: TcpStream,
         authorization: Option<HeaderValue>,
         target: Option<AddressSpace>,
     ) -> Result<Created, NetworkError> {
-        let (tcp, _) = connect_to_any(addresses)
-            .await
-            .map_err(|error| NetworkError::Connect(format!("{proxy}: {error}")))?;
         let opened = match &proxy.protocol {
             ProxyProtocol::Http { .. } if !key.tls => self.open(key, tcp, target).await,
             ProxyProtocol::Http { .. } => match tunnel(proxy, authorization, tcp, key).await? {

@@ -50,9 +50,19 @@ impl AddressSpace {
     }
 
     fn of_v6(ip: Ipv6Addr) -> Self {
+        let embedded = |[high, low]: [u16; 2]| {
+            let ip = Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+            Self::of_v4(ip)
+        };
         match ip.segments() {
+            // NB: not in the table. A translator (NAT64) or a relay (6to4) takes them to the IPv4
+            // address they have in them.
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+                embedded([high, low])
+            }
             [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Self::Loopback,
             [0xfc00..=0xfdff | 0xfe80..=0xfeff, ..]
+            | [0x64, 0xff9b, 1, ..]
             | [0x2001, 0xdb8, ..]
             | [0x3fff, 0..=0xfff, ..] => Self::Local,
             // Step 3.
@@ -144,6 +154,12 @@ mod tests {
         assert_eq!(space("::ffff:127.0.0.1"), Loopback);
         assert_eq!(space("::ffff:192.168.0.1"), Local);
         assert_eq!(space("::ffff:8.8.8.8"), Public);
+        // What a translator or a relay takes to one is as well.
+        assert_eq!(space("64:ff9b::192.168.1.1"), Local);
+        assert_eq!(space("64:ff9b::8.8.8.8"), Public);
+        assert_eq!(space("64:ff9b:1::1"), Local);
+        assert_eq!(space("2002:7f00:1::1"), Loopback);
+        assert_eq!(space("2002:808:808::1"), Public);
         // The deprecated "IPv4-compatible" form is not one.
         assert_eq!(space("::7f00:1"), Public);
     }

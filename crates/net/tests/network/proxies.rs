@@ -1,5 +1,6 @@
 use std::{
     io,
+    net::Ipv4Addr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -232,6 +233,21 @@ async fn next_route_is_tried_when_a_proxy_cannot_be_reached() {
     let NetworkError::Connect(text) = &error else { panic!("{error:?}") };
     assert!(text.starts_with(&dead), "{text}");
     assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn silence_behind_a_proxy_does_not_get_the_request_past_it() {
+    let server = tls_server().await;
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    for scheme in ["http", "socks5"] {
+        let proxy = format!("{scheme}://{}", silent.local_addr().unwrap());
+        let network = trusting(&server, scripted(&[&proxy, "direct"], &[]));
+        let network = network.connect_timeout(Duration::from_millis(50)).build();
+        let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
+        assert!(matches!(error, NetworkError::Proxy(_)), "{error:?}");
+    }
+    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]

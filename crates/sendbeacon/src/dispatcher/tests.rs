@@ -140,7 +140,7 @@ fn the_lifetime_does_not_prolong_the_whole_fetch() {
 
 #[test]
 fn termination_stops_what_has_no_keepalive_flag_and_nothing_else() {
-    let mut world = World::new(limits(1, 2));
+    let mut world = World::new(limits(1, 4));
     world.queue_with(1, 1, 1, false);
     world.queue_with(2, 1, 1, false);
     world.queue(3, 1, 2);
@@ -281,6 +281,17 @@ fn plain_fetches_leave_room_for_other_partitions() {
     assert_eq!(world.started(), [21]);
     world.finish(1);
     assert_eq!(world.started().len(), 1);
+}
+
+#[test]
+fn plain_fetches_of_many_partitions_leave_half_of_the_wire() {
+    let mut world = World::new(limits(100, 8));
+    (1..=20).for_each(|id| world.queue_with(id, id, id * 10, false));
+    assert_eq!(world.started().len(), 4);
+    world.queue(21, 1, 10);
+    assert_eq!(world.started(), [21]);
+    world.finish(1);
+    assert_eq!(world.started(), [5]);
 }
 
 #[test]

@@ -23,7 +23,9 @@ pub struct Scheduling {
     /// How many keepalive fetches are on the wire from one network partition, so that no site can
     /// take the wire from the others, and four times as many others. Default 32; at least 1.
     pub per_partition: usize,
-    /// How many keepalive fetches are on the wire altogether. Default 256; at least 1.
+    /// How many keepalive fetches are on the wire altogether, and half as many others: a network has
+    /// no end of connections, and a plain fetch may keep one as long as its document likes. Default 256;
+    /// at least 1.
     pub overall: usize,
     /// How long a beacon lets important loads go first
     /// ([`UserAgent::important_loads`](crate::UserAgent::important_loads)). Default 2 seconds.
@@ -56,6 +58,8 @@ pub(crate) struct Wire {
     limits: Scheduling,
     /// How many keepalive fetches are on it.
     keepalive: usize,
+    /// And how many others.
+    plain: usize,
     destinations: FxHashMap<Destination, Queue>,
     partitions: FxHashMap<(u64, bool), Partition>,
     /// Partitions with something that is ready and room for it, in turn.
@@ -101,7 +105,7 @@ impl Wire {
         limits.per_partition = limits.per_partition.max(1);
         limits.overall = limits.overall.max(1);
         let (destinations, partitions) = (FxHashMap::default(), FxHashMap::default());
-        Self { limits, keepalive: 0, destinations, partitions, ready: Lines::default() }
+        Self { limits, keepalive: 0, plain: 0, destinations, partitions, ready: Lines::default() }
     }
 
     #[cfg(test)]
@@ -127,7 +131,8 @@ impl Wire {
     /// Takes the next fetch out of its line and puts it on the wire, if there is room for one. What
     /// is not `there` any more was cancelled, and is passed over.
     pub(super) fn take_next(&mut self, there: impl Fn(&FetchId) -> bool) -> Option<FetchId> {
-        let plain = self.take_next_of(false, &there);
+        let has_room = self.plain < (self.limits.overall / 2).max(1);
+        let plain = has_room.then(|| self.take_next_of(false, &there)).flatten();
         if plain.is_some() || self.keepalive >= self.limits.overall {
             return plain;
         }
@@ -170,8 +175,8 @@ impl Wire {
         let key = (destination.partition, destination.keepalive);
         let queue = self.destinations.get_mut(&destination).map(|queue| &mut queue.on_wire);
         let partition = self.partitions.get_mut(&key).map(|partition| &mut partition.on_wire);
-        let overall = destination.keepalive.then_some(&mut self.keepalive);
-        for on_wire in [queue, partition, overall].into_iter().flatten() {
+        let overall = if destination.keepalive { &mut self.keepalive } else { &mut self.plain };
+        for on_wire in [queue, partition, Some(overall)].into_iter().flatten() {
             *on_wire = on_wire.saturating_add_signed(change);
         }
     }
