@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{
             AtomicBool, AtomicU8,
-            Ordering::{AcqRel, Acquire, Release},
+            Ordering::{AcqRel, Acquire},
         },
     },
 };
@@ -84,7 +84,8 @@ impl GroupState {
 
     /// To be called before the flags are looked at because of a message.
     pub(crate) fn look(&self) {
-        self.is_told.store(false, Release);
+        // Not a mere store: what it takes back has to bring the flags along that were set before it.
+        self.is_told.swap(false, AcqRel);
     }
 
     /// Whether nothing of the document may be held back.
