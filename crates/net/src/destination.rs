@@ -1,15 +1,15 @@
 //! What the pool has for one key.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use sendbeacon_fetch::NetworkError;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{connection::Http1Connection, http2::Http2Connection, pool::Grant};
+
+/// How many requests may share an open connection past one that came earlier and waits for a connection
+/// of its own. Then they wait, too, until the connection is idle and can be closed for it.
+const MAX_OVERTAKEN: usize = 32;
 
 /// The connections of one key, and who waits for one.
 #[derive(Default)]
@@ -64,6 +64,8 @@ pub(crate) struct Waiter {
     pub(crate) ticket: u64,
     /// Whether only a connection of its own making will do.
     pub(crate) needs_new: bool,
+    /// How many who came later were served before it, being content with less.
+    pub(crate) overtaken: usize,
     pub(crate) grant: oneshot::Sender<Grant>,
 }
 
@@ -86,6 +88,28 @@ impl Destination {
     pub(crate) fn may_open(&self, needs_new: bool, limit: usize) -> bool {
         let has_room = self.open() < limit || self.longest_idle().is_some();
         has_room && (needs_new || !self.is_awaited && self.current().is_none())
+    }
+
+    /// Who of those that wait can be served: the first, or while that waits for a connection of its
+    /// own, the first that is content with an open one. `has_room` is for whether any key may open one.
+    pub(crate) fn next_to_serve(&self, has_room: bool, limit: usize) -> Option<usize> {
+        let Waiter { needs_new, overtaken, .. } = *self.waiting.front()?;
+        let has_connection = self.has_connection();
+        if !needs_new && has_connection || has_room && self.may_open(needs_new, limit) {
+            return Some(0);
+        }
+        let may_pass = needs_new && has_connection && overtaken < MAX_OVERTAKEN;
+        may_pass.then(|| self.waiting.iter().position(|waiter| !waiter.needs_new))?
+    }
+
+    /// Takes one of those that wait out of the queue.
+    pub(crate) fn take_waiter(&mut self, at: usize) -> Option<Waiter> {
+        if at > 0
+            && let Some(first) = self.waiting.front_mut()
+        {
+            first.overtaken += 1;
+        }
+        self.waiting.remove(at)
     }
 
     /// Lets requests wait for the connection that is going to be made, if it may do for all of them

@@ -8,7 +8,7 @@ use std::{
     fmt,
     hash::{BuildHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use foldhash::quality::RandomState;
@@ -18,7 +18,7 @@ use sendbeacon_fetch::{
     NetworkError,
     host::{ConnectionKey, NetworkRequest},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use url::Host;
 
 use crate::{
@@ -185,7 +185,12 @@ impl Pool {
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.waiting += 1;
-        state.destination(key).waiting.push_back(Waiter { ticket, needs_new, grant: sender });
+        let destination = state.destination(key);
+        destination.waiting.push_back(Waiter { ticket, needs_new, overtaken: 0, grant: sender });
+        // Whoever is in front may have no use for it.
+        if !needs_new && destination.has_connection() {
+            self.serve(&mut state);
+        }
         Err(Place { pool: self, key, ticket, grant })
     }
 
@@ -220,10 +225,10 @@ impl Pool {
     /// Gives what there is to those who wait for it.
     fn serve(self: &Arc<Self>, state: &mut State) {
         while state.waiting > 0 {
-            let Some(key) = state.next_to_serve(&self.limits) else { return };
+            let Some((key, at)) = state.next_to_serve(&self.limits) else { return };
             let network = state.network;
             let destination = state.destination(&key);
-            let Some(waiter) = destination.waiting.pop_front() else { return };
+            let Some(waiter) = destination.take_waiter(at) else { return };
             let lease =
                 if waiter.needs_new { None } else { self.reuse(&key, network, destination) };
             state.waiting -= 1;
@@ -358,16 +363,15 @@ impl State {
             || self.destinations.values().any(|destination| destination.longest_idle().is_some())
     }
 
-    /// The key of the request that waits longest of those that can be served.
-    fn next_to_serve(&self, limits: &Limits) -> Option<Arc<PoolKey>> {
+    /// The request that waits longest of those that can be served: its key, and its place among those
+    /// of the key.
+    fn next_to_serve(&self, limits: &Limits) -> Option<(Arc<PoolKey>, usize)> {
         let has_room = self.has_room(limits);
         let waiting = self.destinations.iter().filter_map(|(key, destination)| {
-            let Waiter { ticket, needs_new, .. } = destination.waiting.front()?;
-            let can_serve = !needs_new && destination.has_connection()
-                || has_room && destination.may_open(*needs_new, limits.per_key);
-            can_serve.then_some((ticket, key))
+            let at = destination.next_to_serve(has_room, limits.per_key)?;
+            Some((destination.waiting[at].ticket, key, at))
         });
-        waiting.min_by_key(|(ticket, _)| **ticket).map(|(_, key)| key.clone())
+        waiting.min_by_key(|(ticket, ..)| *ticket).map(|(_, key, at)| (key.clone(), at))
     }
 
     fn close_longest_idle(&mut self) {
