@@ -123,7 +123,8 @@ impl HyperNetworkBuilder {
     }
 
     /// Whoever permits a client whose address space is known to reach a less public one. Nobody
-    /// unless set. How long they take to answer is no part of the connect timeout.
+    /// unless set. How long they take to answer is no part of the connect timeout, and no connection,
+    /// nor room for one, is held meanwhile.
     #[must_use]
     pub fn local_network_access(mut self, permission: Arc<dyn LocalNetworkAccess>) -> Self {
         self.local_network_access = permission;

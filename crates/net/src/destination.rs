@@ -28,11 +28,12 @@ pub(crate) struct Destination {
     pub(crate) waiting: VecDeque<Waiter>,
 }
 
-struct Idle {
-    connection: Http1Connection,
-    since: Instant,
+/// An HTTP/1.1 connection that nobody uses.
+pub(crate) struct Idle {
+    pub(crate) connection: Http1Connection,
+    pub(crate) since: Instant,
     /// How long after `since` it may be reused.
-    reusable_for: Duration,
+    pub(crate) reusable_for: Duration,
 }
 
 impl Idle {
@@ -167,10 +168,10 @@ impl Destination {
     }
 
     /// The HTTP/1.1 connection that was used last, to be used again.
-    pub(crate) fn take_idle(&mut self) -> Option<Http1Connection> {
+    pub(crate) fn take_idle(&mut self) -> Option<Idle> {
         let idle = self.idle.pop_back()?;
         self.busy += 1;
-        Some(idle.connection)
+        Some(idle)
     }
 
     pub(crate) fn add_idle(&mut self, connection: Http1Connection, reusable_for: Duration) {

@@ -183,7 +183,7 @@ impl HyperNetwork {
     }
 
     /// [Obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain), in the room
-    /// that the request has already, if any.
+    /// that the request has already, if any. It holds neither while somebody is asked for permission.
     async fn obtain_a_connection(
         &self,
         key: &Arc<PoolKey>,
@@ -196,29 +196,42 @@ impl HyperNetwork {
                 Some(room) => Checkout::Room(room),
                 None => self.pool.checkout(key, needs_new).await?,
             };
-            match checkout {
+            let refusal = match checkout {
                 Checkout::Open(Lease::Http1(mut lease)) => {
-                    if lease.is_ready().await {
-                        let checked = may_reach(check, lease.connection.address_space).await;
-                        if let Err(refusal) = checked {
-                            lease.give_back();
-                            return Err(refusal);
-                        }
-                        return Ok(Lease::Http1(lease));
+                    if !lease.is_ready().await {
+                        room = Some(lease.into_room(&self.pool));
+                        continue;
                     }
-                    room = Some(lease.into_room(&self.pool));
+                    match may_reach(check, lease.connection.address_space).await {
+                        Ok(()) => return Ok(Lease::Http1(lease)),
+                        Err(refusal) => {
+                            lease.give_back_unused();
+                            refusal
+                        }
+                    }
                 }
                 Checkout::Open(Lease::Http2(lease)) => {
-                    if lease.connection.is_ready().await {
-                        may_reach(check, lease.connection.address_space).await?;
-                        return Ok(Lease::Http2(lease));
+                    if !lease.connection.is_ready().await {
+                        lease.retire();
+                        continue;
                     }
-                    lease.retire();
+                    match may_reach(check, lease.connection.address_space).await {
+                        Ok(()) => return Ok(Lease::Http2(lease)),
+                        Err(refusal) => refusal,
+                    }
                 }
                 Checkout::Room(room) => {
                     // Boxed: few requests make a connection, and all would have to have room for it.
-                    return room.fill(Box::pin(self.connector.connect(key, check)).await);
+                    let made = Box::pin(self.connector.connect(key, check)).await;
+                    match room.fill(made) {
+                        Err(refusal @ NetworkError::LocalNetworkAccess { .. }) => refusal,
+                        made => return made,
+                    }
                 }
+            };
+            match check {
+                Some(check) if check.asked().await => {}
+                _ => return Err(refusal),
             }
         }
     }

@@ -204,8 +204,8 @@ impl Pool {
         if let Some(connection) = destination.share_http2() {
             return Some(Lease::Http2(Http2Lease::new(self, key, connection)));
         }
-        let connection = destination.take_idle()?;
-        Some(Lease::Http1(Http1Lease::new(self, key, network, connection)))
+        let idle = destination.take_idle()?;
+        Some(Lease::Http1(Http1Lease::again(self, key, network, idle)))
     }
 
     /// Room that [`State::has_room`] has found to be there.
