@@ -162,7 +162,9 @@ impl HyperNetworkBuilder {
     /// The same for an HTTP/2 connection. 60 seconds unless set.
     ///
     /// A server that closes one says first which requests it has not processed, and those are sent
-    /// again.
+    /// again. One that has vanished says nothing: after 10 seconds idle a connection is used again only
+    /// once the server has acknowledged a PING, and is closed if that takes more than 5 seconds. No
+    /// request is written before, as it could not be sent again.
     #[must_use]
     pub fn http2_idle_timeout(mut self, timeout: Duration) -> Self {
         self.http2_idle_timeout = timeout;

@@ -43,10 +43,16 @@ impl Idle {
     }
 }
 
+/// For how long an HTTP/2 connection may have been idle and still be used without asking whether there
+/// is anybody: as long as in Chromium, which sends the request with the PING, though, and loses it.
+const DOUBTED_AFTER: Duration = Duration::from_secs(10);
+
 struct Shared {
     connection: Arc<Http2Connection>,
     /// Whether further requests may use it.
     is_current: bool,
+    /// Whether a request is asking if the server is there. The others wait for it.
+    is_doubted: bool,
     /// How many requests use it.
     streams: usize,
     /// When the last of them ended.
@@ -56,6 +62,10 @@ struct Shared {
 impl Shared {
     fn has_ended(&self) -> bool {
         self.streams == 0 && !self.is_current
+    }
+
+    fn has_stream(&self) -> bool {
+        !self.is_doubted && self.streams < self.connection.max_streams()
     }
 }
 
@@ -81,8 +91,7 @@ impl Destination {
 
     /// Whether a request can be given a connection at once.
     pub(crate) fn has_connection(&self) -> bool {
-        !self.idle.is_empty()
-            || self.current().is_some_and(|http2| http2.streams < http2.connection.max_streams())
+        !self.idle.is_empty() || self.current().is_some_and(Shared::has_stream)
     }
 
     /// Whether a request may make a connection, as far as this key is concerned.
@@ -121,14 +130,24 @@ impl Destination {
         begins
     }
 
-    /// Another share in the HTTP/2 connection, if there is one that takes another request.
-    pub(crate) fn share_http2(&mut self) -> Option<Arc<Http2Connection>> {
+    /// Another share in the HTTP/2 connection, if there is one that takes another request, and whether
+    /// it is doubtful that anybody is there.
+    pub(crate) fn share_http2(&mut self, now: Instant) -> Option<(Arc<Http2Connection>, bool)> {
         let current = self.http2.iter_mut().find(|http2| http2.is_current)?;
-        if current.streams >= current.connection.max_streams() {
+        if !current.has_stream() {
             return None;
         }
+        let idle = now.saturating_duration_since(current.idle_since);
+        current.is_doubted = current.streams == 0 && idle >= DOUBTED_AFTER;
         current.streams += 1;
-        Some(current.connection.clone())
+        Some((current.connection.clone(), current.is_doubted))
+    }
+
+    /// Somebody is there, and takes requests.
+    pub(crate) fn trust_http2(&mut self, connection: &Arc<Http2Connection>) {
+        if let Some(http2) = self.shared(connection) {
+            http2.is_doubted = false;
+        }
     }
 
     /// Adds a connection that one request uses. It is the current one unless it comes too late to
@@ -143,14 +162,17 @@ impl Destination {
         if is_current {
             self.retire_http2(|_| true);
         }
-        self.http2.push(Shared { connection, is_current, streams: 1, idle_since: Instant::now() });
+        let (is_doubted, idle_since) = (false, Instant::now());
+        self.http2.push(Shared { connection, is_current, is_doubted, streams: 1, idle_since });
     }
 
     pub(crate) fn end_stream(&mut self, connection: &Arc<Http2Connection>) {
-        let ended = |http2: &&mut Shared| Arc::ptr_eq(&http2.connection, connection);
-        if let Some(http2) = self.http2.iter_mut().find(ended) {
+        if let Some(http2) = self.shared(connection) {
             http2.streams -= 1;
-            http2.idle_since = Instant::now();
+            // Who gave up asking leaves the question to the next.
+            if !std::mem::take(&mut http2.is_doubted) {
+                http2.idle_since = Instant::now();
+            }
         }
         self.http2.retain(|http2| !http2.has_ended());
     }
@@ -227,6 +249,10 @@ impl Destination {
             let _ = waiter.grant.send(Err(reason.clone()));
         }
         count
+    }
+
+    fn shared(&mut self, connection: &Arc<Http2Connection>) -> Option<&mut Shared> {
+        self.http2.iter_mut().find(|http2| Arc::ptr_eq(&http2.connection, connection))
     }
 
     fn current(&self) -> Option<&Shared> {

@@ -1,9 +1,16 @@
 //! HTTP/2, by `h2` itself. hyper's client would spawn a task for every request, and hides whether a
 //! server said that it did not process one.
 
+use std::{
+    future::poll_fn,
+    sync::{Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
 use bytes::Bytes;
 use h2::{
-    Reason,
+    Ping, PingPong, Reason,
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Response;
@@ -11,6 +18,7 @@ use sendbeacon_fetch::{AddressSpace, NetworkError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
+    time::timeout,
 };
 
 use crate::{
@@ -29,10 +37,15 @@ const MAX_HEADERS: usize = 100;
 /// streams at 64 KiB each. A body that is not read must not hold up the other streams.
 const CONNECTION_WINDOW: u32 = 128 * 65_535;
 
+/// How long a server may take to acknowledge a PING on a connection that was idle.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// An open HTTP/2 connection, shared by its requests. Dropping it closes it, whatever is still under
 /// way.
 pub(crate) struct Http2Connection {
     sender: SendRequest<Bytes>,
+    /// Used by one request at a time: the pool gives a doubtful connection to nobody else.
+    pings: Mutex<Option<PingPong>>,
     /// Where its other end is, if that is known.
     pub(crate) address_space: Option<AddressSpace>,
     /// The task that owns the socket.
@@ -55,19 +68,20 @@ impl Http2Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, connection) = client::Builder::new()
+        let (sender, mut connection) = client::Builder::new()
             .enable_push(false)
             .max_header_list_size(MAX_RESPONSE_HEAD)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake(stream)
             .await
             .map_err(|error| protocol_error(&error))?;
+        let pings = Mutex::new(connection.ping_pong());
         let task = tokio::spawn(async move {
             // An error reaches whoever waits for a response; on an idle connection it is nobody's.
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
-        Ok(Self { sender, address_space, task })
+        Ok(Self { sender, pings, address_space, task })
     }
 
     /// Whether its socket is closed.
@@ -84,6 +98,24 @@ impl Http2Connection {
     /// Whether it takes another request: it is open, and no GOAWAY has come.
     pub(crate) async fn is_ready(&self) -> bool {
         self.sender.clone().ready().await.is_ok()
+    }
+
+    /// Whether the server still answers: it acknowledges a PING.
+    pub(crate) async fn answers(&self) -> bool {
+        let mut is_sent = false;
+        let answer = poll_fn(|cx| {
+            let mut pings = self.pings.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(pings) = &mut *pings else { return Poll::Ready(false) };
+            if !is_sent {
+                is_sent = true;
+                // An answer to somebody who has given up waiting says nothing of now.
+                let _ = pings.poll_pong(cx);
+                // It fails while that answer is still to come, which will do.
+                let _ = pings.send_ping(Ping::opaque());
+            }
+            pings.poll_pong(cx).map(|answer| answer.is_ok())
+        });
+        timeout(PING_TIMEOUT, answer).await.unwrap_or(false)
     }
 
     /// Gives the whole request to the connection's task.

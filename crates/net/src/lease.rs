@@ -116,6 +116,8 @@ pub(crate) struct Http2Lease {
     pool: Weak<Pool>,
     key: Arc<PoolKey>,
     pub(crate) connection: Arc<Http2Connection>,
+    /// Whether the server is to be asked first if it is there.
+    is_doubted: bool,
 }
 
 impl Http2Lease {
@@ -123,8 +125,22 @@ impl Http2Lease {
         pool: &Arc<Pool>,
         key: &Arc<PoolKey>,
         connection: Arc<Http2Connection>,
+        is_doubted: bool,
     ) -> Self {
-        Self { pool: Arc::downgrade(pool), key: key.clone(), connection }
+        Self { pool: Arc::downgrade(pool), key: key.clone(), connection, is_doubted }
+    }
+
+    /// Whether the connection takes a request, and somebody is there to answer it.
+    pub(crate) async fn is_ready(&self) -> bool {
+        if self.is_doubted {
+            if !self.connection.answers().await {
+                return false;
+            }
+            if let Some(pool) = self.pool.upgrade() {
+                pool.trust(&self.key, &self.connection);
+            }
+        }
+        self.connection.is_ready().await
     }
 
     /// Lets no further request use the connection.

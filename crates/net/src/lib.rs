@@ -211,7 +211,7 @@ impl HyperNetwork {
                     }
                 }
                 Checkout::Open(Lease::Http2(lease)) => {
-                    if !lease.connection.is_ready().await {
+                    if !lease.is_ready().await {
                         lease.retire();
                         continue;
                     }

@@ -172,7 +172,7 @@ impl Pool {
         let destination = state.destination(key);
         destination.sweep_next(now, self.limits.http2_idle);
         if destination.waiting.is_empty() {
-            if !needs_new && let Some(lease) = self.reuse(key, network, destination) {
+            if !needs_new && let Some(lease) = self.reuse(key, network, destination, now) {
                 return Ok(Checkout::Open(lease));
             }
             destination.sweep(now, self.limits.http2_idle);
@@ -200,9 +200,10 @@ impl Pool {
         key: &Arc<PoolKey>,
         network: u64,
         destination: &mut Destination,
+        now: Instant,
     ) -> Option<Lease> {
-        if let Some(connection) = destination.share_http2() {
-            return Some(Lease::Http2(Http2Lease::new(self, key, connection)));
+        if let Some((connection, is_doubted)) = destination.share_http2(now) {
+            return Some(Lease::Http2(Http2Lease::new(self, key, connection, is_doubted)));
         }
         let idle = destination.take_idle()?;
         Some(Lease::Http1(Http1Lease::again(self, key, network, idle)))
@@ -224,13 +225,17 @@ impl Pool {
 
     /// Gives what there is to those who wait for it.
     fn serve(self: &Arc<Self>, state: &mut State) {
+        if state.waiting == 0 {
+            return;
+        }
+        let now = Instant::now();
         while state.waiting > 0 {
             let Some((key, at)) = state.next_to_serve(&self.limits) else { return };
             let network = state.network;
             let destination = state.destination(&key);
             let Some(waiter) = destination.take_waiter(at) else { return };
-            let lease =
-                if waiter.needs_new { None } else { self.reuse(&key, network, destination) };
+            let may_reuse = !waiter.needs_new;
+            let lease = may_reuse.then(|| self.reuse(&key, network, destination, now)).flatten();
             state.waiting -= 1;
             let checkout = match lease {
                 Some(lease) => Checkout::Open(lease),
@@ -267,7 +272,7 @@ impl Pool {
                 destination.busy -= 1;
                 let connection = Arc::new(connection);
                 destination.add_http2(connection.clone(), is_same_network, room.needs_new);
-                Lease::Http2(Http2Lease::new(self, &room.key, connection))
+                Lease::Http2(Http2Lease::new(self, &room.key, connection, false))
             }
         };
         self.serve(&mut state);
@@ -313,6 +318,13 @@ impl Pool {
     ) {
         let mut state = self.lock();
         state.destination(key).end_stream(connection);
+        self.serve(&mut state);
+    }
+
+    /// The server was asked, and is there.
+    pub(crate) fn trust(self: &Arc<Self>, key: &Arc<PoolKey>, connection: &Arc<Http2Connection>) {
+        let mut state = self.lock();
+        state.destination(key).trust_http2(connection);
         self.serve(&mut state);
     }
 

@@ -16,8 +16,8 @@ use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use crate::{
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PING,
-        PUSH_PROMISE, REFUSED_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, goaway, response,
-        rst_stream, setting,
+        PUSH_PROMISE, REFUSED_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, goaway, no_content,
+        response, rst_stream, setting,
     },
     support::{post, send, trusting},
 };
@@ -38,11 +38,6 @@ async fn answer_to(
 
 fn assert_protocol<T: std::fmt::Debug>(answer: &Result<T, NetworkError>, what: &str) {
     assert!(matches!(answer, Err(NetworkError::Protocol(_))), "{what}: {answer:?}");
-}
-
-/// A whole answer.
-fn no_content(stream: u32) -> Vec<u8> {
-    response(stream, END_STREAM, &[(":status", "204")])
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ pub enum Behavior {
     Frames(Vec<u8>),
     /// The same, and closes the connection.
     FramesThenClose(Vec<u8>),
+    /// The same, and then neither reads nor writes anything, for any request. The connection stays open.
+    FramesThenFreeze(Vec<u8>),
     /// Closes the connection without an answer.
     Close,
     /// Resets the connection (TCP RST) without an answer.

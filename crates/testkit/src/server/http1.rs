@@ -51,7 +51,7 @@ where
             }
             Behavior::Reset => return Ok(End::Reset),
             Behavior::Hang => return drain(stream).await,
-            Behavior::Frames(_) | Behavior::FramesThenClose(_) => {
+            Behavior::Frames(_) | Behavior::FramesThenClose(_) | Behavior::FramesThenFreeze(_) => {
                 return Err(io::Error::other("frames on HTTP/1.1"));
             }
         };
