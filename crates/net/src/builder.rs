@@ -139,8 +139,13 @@ impl HyperNetworkBuilder {
         self
     }
 
-    /// How long a server may take from when it is given a request to when the head of its response
+    /// How long a server may be silent: from when it is given a request to when the head of its response
     /// is there. 120 seconds unless set.
+    ///
+    /// A body of more than 64 KiB is written in parts, and a shorter one where an HTTP/2 connection has
+    /// not taken what it was given before. Whenever a part is taken the time begins again, so that there
+    /// is no limit on an upload as long as it goes on. An HTTP/2 server that has answered may take 30
+    /// seconds more for the rest, and then its stream is reset.
     #[must_use]
     pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
         self.response_head_timeout = timeout;

@@ -134,7 +134,7 @@ async fn tunnel(
     key: &PoolKey,
 ) -> Result<Result<TokioIo<Upgraded>, HeaderMap>, NetworkError> {
     let failure = |reason| NetworkError::Proxy(format!("{proxy}: {reason}"));
-    let mut request = Request::new(RequestBody(Bytes::new()));
+    let mut request = Request::new(RequestBody::new(Bytes::new()));
     *request.method_mut() = Method::CONNECT;
     *request.uri_mut() = authority(key)?;
     let host = HeaderValue::try_from(key.to_string());

@@ -49,8 +49,10 @@ pub(crate) fn post(url: &str, body: &'static str) -> NetworkRequest {
     }
 }
 
-/// Lets time pass, for those who wait for it and for those who look at it later.
+/// Lets time pass, for those who wait for it and for those who look at it later. A task that was just
+/// begun has its turn first.
 pub(crate) async fn pass(time: Duration) {
+    tokio::task::yield_now().await;
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();

@@ -28,6 +28,19 @@ where
                 gate.notified().await;
                 answer
             }
+            Behavior::ReadInTurns(gate, turn, answer) => {
+                let length = request.header("content-length").and_then(|it| it.parse().ok());
+                let mut left: usize = length.unwrap_or(0);
+                while left > 0 {
+                    gate.notified().await;
+                    let part = request::read_exactly(stream, &mut buffer, turn.min(left)).await?;
+                    left -= part.len();
+                    server.log.send_modify(|log| log.requests[request.index].body.extend(part));
+                }
+                stream.write_all(&answer).await?;
+                stream.flush().await?;
+                continue;
+            }
             Behavior::RespondThenClose(answer) => {
                 stream.write_all(&answer).await?;
                 stream.shutdown().await?;

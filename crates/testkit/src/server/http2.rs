@@ -72,6 +72,21 @@ async fn answer(
             gate.notified().await;
             (answer, None)
         }
+        Behavior::ReadInTurns(gate, turn, answer) => {
+            let mut owed = 0;
+            while !body.is_end_stream() {
+                if owed == 0 {
+                    gate.notified().await;
+                    owed = turn;
+                }
+                let Some(part) = body.data().await.transpose()? else { break };
+                body.flow_control().release_capacity(part.len())?;
+                owed = owed.saturating_sub(part.len());
+                server.log.send_modify(|log| log.requests[recorded.index].body.extend(part));
+            }
+            send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
+            return Ok(None);
+        }
         Behavior::RespondForever(answer, more) => (answer, Some(Bytes::from(more))),
         Behavior::Hang => {
             poll_fn(|cx| respond.poll_reset(cx)).await?;
@@ -91,8 +106,11 @@ async fn answer(
             return std::future::pending().await;
         }
         Behavior::RespondAndReadNoMore(answer) => {
-            send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
-            return std::future::pending().await;
+            let mut stream = send(&mut respond, &answer)?;
+            stream.send_data(Bytes::new(), true)?;
+            poll_fn(|cx| stream.poll_reset(cx)).await?;
+            server.log.send_modify(|log| log.reset_streams += 1);
+            return Ok(None);
         }
         Behavior::RespondThenClose(answer) => {
             send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
