@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -28,6 +28,8 @@ pub enum Behavior {
     FramesThenClose(Vec<u8>),
     /// The same, and then neither reads nor writes anything, for any request. The connection stays open.
     FramesThenFreeze(Vec<u8>),
+    /// Of a proxy: answers 200, and passes all that follows to this address and back.
+    Tunnel(SocketAddr),
     /// Closes the connection without an answer.
     Close,
     /// Resets the connection (TCP RST) without an answer.

@@ -1,7 +1,8 @@
 use std::io;
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
     time::sleep,
 };
 
@@ -57,6 +58,11 @@ where
                 stream.write_all(&answer).await?;
                 stream.flush().await?;
                 return std::future::pending().await;
+            }
+            Behavior::Tunnel(to) => {
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+                copy_bidirectional(stream, &mut TcpStream::connect(to).await?).await?;
+                return Ok(End::Closed);
             }
             Behavior::Close => {
                 stream.shutdown().await?;

@@ -117,7 +117,7 @@ async fn answer(
             script.run(Vec::new(), Then::Close).await;
             return std::future::pending().await;
         }
-        Behavior::Close => return Ok(Some(End::Closed)),
+        Behavior::Close | Behavior::Tunnel(_) => return Ok(Some(End::Closed)),
         Behavior::Reset => return Ok(Some(End::Reset)),
     };
     let mut stream = send(&mut respond, &answer)?;
