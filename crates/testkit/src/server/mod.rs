@@ -94,13 +94,15 @@ struct Options {
 }
 
 impl Options {
-    fn listen(self) -> io::Result<TcpListener> {
-        let socket = TcpSocket::new_v4()?;
-        if self.answers_early {
-            // What the server does not read is to stay with the client.
-            socket.set_recv_buffer_size(64 * 1024)?;
+    async fn listen(self) -> io::Result<TcpListener> {
+        let addr = (Ipv4Addr::LOCALHOST, 0);
+        if !self.answers_early {
+            return TcpListener::bind(addr).await;
         }
-        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        // What the server does not read is to stay with the client.
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(64 * 1024)?;
+        socket.bind(addr.into())?;
         socket.listen(1024)
     }
 }
@@ -160,7 +162,7 @@ impl Setup {
         handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
     ) -> RecordingServer {
         let Self { authority, options } = self;
-        let listener = options.listen().expect("a free port");
+        let listener = options.listen().await.expect("a free port");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let log = Arc::new(watch::Sender::new(Log::default()));
         let acceptor = authority.as_ref().map(|authority| authority.acceptor.clone());
