@@ -209,11 +209,12 @@ async fn requests_beyond_a_limit_that_is_not_known_yet_are_sent_again() {
 #[tokio::test]
 async fn connection_idle_for_too_long_is_closed_and_not_reused() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).http2_idle_timeout(Duration::ZERO).build();
-    for _ in 0..2 {
+    let network = trusting(&server).http2_idle_timeout(Duration::from_secs(60)).build();
+    for (seconds, connections) in [(0, 1), (59, 1), (60, 2)] {
+        pass(Duration::from_secs(seconds)).await;
         send(&network, post(&server.url("/"), "x")).await.unwrap();
+        assert_eq!(server.connections(), connections);
     }
-    assert_eq!(server.connections(), 2);
     server.wait_for_closed(1).await;
 }
 

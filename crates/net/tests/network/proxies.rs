@@ -12,11 +12,11 @@ use sendbeacon_fetch::{
 };
 use sendbeacon_net::{HyperNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use url::Url;
 
 use crate::{
-    support::{builder, connection_key, post, send},
+    support::{after, builder, connection_key, post, send},
     tunnels::TunnelProxy,
 };
 
@@ -239,13 +239,16 @@ async fn next_route_is_tried_when_a_proxy_cannot_be_reached() {
 async fn silence_behind_a_proxy_does_not_get_the_request_past_it() {
     let server = tls_server().await;
     // It takes connections, and says nothing.
-    let silent = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     for scheme in ["http", "socks5"] {
         let proxy = format!("{scheme}://{}", silent.local_addr().unwrap());
         let network = trusting(&server, scripted(&[&proxy, "direct"], &[]));
-        let network = network.connect_timeout(Duration::from_millis(50)).build();
-        let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-        assert!(matches!(error, NetworkError::Proxy(_)), "{error:?}");
+        let limit = Duration::from_secs(30);
+        let network = network.connect_timeout(limit).build();
+        let mut accepted = None;
+        let accept = async { accepted = silent.accept().await.ok() };
+        let answer = after(limit, accept, send(&network, post(&server.url("/"), "x"))).await;
+        assert!(matches!(answer, Err(NetworkError::Proxy(_))), "{answer:?}");
     }
     assert_eq!(server.connections(), 0);
 }

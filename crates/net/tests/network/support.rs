@@ -58,6 +58,19 @@ pub(crate) async fn pass(time: Duration) {
     tokio::time::resume();
 }
 
+/// What becomes of something when so much time passes after it has come so far.
+pub(crate) async fn after<T>(
+    time: Duration,
+    so_far: impl Future,
+    something: impl Future<Output = T>,
+) -> T {
+    let passing = async {
+        so_far.await;
+        pass(time).await;
+    };
+    tokio::join!(something, passing).0
+}
+
 /// Sends a request and reads the response to its end.
 pub(crate) async fn send(
     network: &HyperNetwork,
