@@ -52,7 +52,7 @@ impl Connector {
         time.spend(self.create_a_connection(key, &addresses)).await
     }
 
-    /// The addresses that pass the check, at least one.
+    /// The addresses that pass the check, at least one. An error if somebody has to be asked first.
     ///
     /// NB: the text makes the check when the connection is there. By then a page could tell from
     /// the time it took whether there is anybody.
@@ -72,7 +72,7 @@ impl Connector {
             }
         }
         match refusal {
-            Some(error) if addresses.is_empty() => Err(error),
+            Some(error) if addresses.is_empty() || check.must_ask() => Err(error),
             _ => Ok(addresses),
         }
     }
