@@ -15,6 +15,10 @@ use crate::{
     protocol_error,
 };
 
+/// How much of a request's body hyper takes at a time, in bytes: it copies that behind what is still
+/// unwritten, and takes no more while its buffer is full.
+const PIECE: usize = 16 * 1024;
+
 /// A request body, whole.
 pub(crate) struct RequestBody(pub(crate) Bytes);
 
@@ -26,8 +30,9 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = std::mem::take(&mut self.0);
-        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+        let length = self.0.len().min(PIECE);
+        let piece = self.0.split_to(length);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
