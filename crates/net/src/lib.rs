@@ -78,7 +78,6 @@ mod tunnel;
 
 use std::{error::Error, fmt, iter, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::future::{self, Either};
 use http::StatusCode;
 use hyper::body::Body as _;
@@ -252,7 +251,7 @@ impl HyperNetwork {
         let body: ResponseBody = if incoming.is_end_stream() {
             // Nobody need read an empty body for its connection to be of use again.
             lease.give_back();
-            Box::pin(None::<Bytes>)
+            Box::pin(())
         } else {
             Box::pin(Http1Body::new(incoming, lease))
         };
@@ -275,7 +274,7 @@ impl HyperNetwork {
         };
         let (head, stream) = http2::checked(answer)?.into_parts();
         let body: ResponseBody = if stream.is_end_stream() {
-            Box::pin(None::<Bytes>)
+            Box::pin(())
         } else {
             Box::pin(Http2Body::new(stream, lease))
         };
@@ -354,6 +353,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http::{HeaderMap, Method};
     use sendbeacon_fetch::{PartitionKey, Site, host::ConnectionKey};
     use sendbeacon_testkit::server::{Behavior, RecordingServer};
