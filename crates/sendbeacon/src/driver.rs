@@ -343,7 +343,7 @@ impl Driver {
         let id = info.id;
         let teller = Teller::new(info, group, self.sink.clone(), self.now);
         teller.tell_at(self.now, EventKind::Queued);
-        let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
+        let cause = responder.as_ref().map(|it| it.cause.clone());
         let record = Record::new(teller, cause);
         self.queued.insert(id, Queued { work, responder, record });
         self.tell_dispatcher(event);
@@ -397,7 +397,7 @@ impl Driver {
             }
             self.tell_done(queued.record, Outcome::Failed(error));
         } else if let Some(running) = self.running.remove(&id) {
-            running.record.cause.tell(error.clone());
+            running.record.tell_cause(error.clone());
             // Polled once more it sees the abort, and is dropped.
             running.abort.abort();
             let outcome = running.record.outcome_of(error);
