@@ -7,6 +7,7 @@ use sendbeacon_fetch::{
     BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
     beacon::send_beacon,
     fetch::{Observation, fetch},
+    hyperlink_auditing::hyperlink_auditing,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
@@ -42,6 +43,8 @@ enum Action {
         init: FetchInit,
         data: Option<Data>,
     },
+    /// Follows a hyperlink.
+    Ping(Hyperlink),
     /// Fetches the beacon that was held as the n-th.
     Finish(usize),
     /// Lets seconds pass.
@@ -52,6 +55,14 @@ enum Action {
     Navigate(PageSetup),
     /// The user agent shuts down.
     CloseLedger,
+}
+
+/// The attributes of a hyperlink.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hyperlink {
+    ping: String,
+    href: String,
 }
 
 /// Whatever is not there is not checked.
@@ -73,6 +84,7 @@ struct Expected {
 struct Fields {
     beacon: Option<String>,
     fetch: Option<FetchInit>,
+    follow: Option<Hyperlink>,
     finish: Option<usize>,
     advance: Option<u64>,
     page: Option<PageSetup>,
@@ -123,6 +135,7 @@ impl TryFrom<Fields> for Step {
             return Err("data is for calls".to_owned());
         }
         let actions = [
+            fields.follow.map(Action::Ping),
             fields.finish.map(Action::Finish),
             fields.advance.map(Action::Advance),
             fields.page.map(Action::Page),
@@ -182,6 +195,11 @@ impl Step {
                 Ok(request) => return Some(fetched(page, request)),
                 Err(failure) => failures.push(failure),
             },
+            Action::Ping(Hyperlink { ping, href }) => {
+                let pings = hyperlink_auditing(&page.client, &page.ledger, ping, href, None);
+                let fetched = pings.into_iter().map(|ping| fetched(page, ping.into_request().0));
+                return fetched.last();
+            }
             Action::Finish(at) => match page.held.get_mut(*at).and_then(Option::take) {
                 Some((request, _reservation)) => return Some(fetched(page, request)),
                 None => failures.push(format!("there is no beacon {at} that is held")),

@@ -17,6 +17,7 @@ mod error;
 pub mod fetch;
 mod headers;
 pub mod host;
+pub mod hyperlink_auditing;
 mod keepalive;
 mod origin;
 mod policy;

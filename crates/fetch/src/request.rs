@@ -143,6 +143,8 @@ pub enum InitiatorType {
     Beacon,
     /// `fetch`
     Fetch,
+    /// `ping`
+    Ping,
 }
 
 impl InitiatorType {
@@ -152,6 +154,7 @@ impl InitiatorType {
         match self {
             Self::Beacon => "beacon",
             Self::Fetch => "fetch",
+            Self::Ping => "ping",
         }
     }
 }

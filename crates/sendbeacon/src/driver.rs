@@ -22,7 +22,7 @@ use http::StatusCode;
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
-    fetch::Profile,
+    fetch::Profile, hyperlink_auditing::Ping,
 };
 use tokio::{sync::mpsc, time::sleep_until};
 
@@ -42,6 +42,7 @@ const BURST: usize = 1024;
 /// What the rest of the library tells the network side.
 pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
+    Ping(Box<Ping>, Arc<GroupState>),
     Fetch(Box<PlainFetch>, Arc<GroupState>),
     AbortFetch(FetchId),
     /// What the group's flags say has changed.
@@ -85,7 +86,7 @@ impl NetworkSide {
     }
 }
 
-/// A fetch that is no beacon.
+/// A fetch whose response somebody waits for.
 pub(crate) struct PlainFetch {
     pub(crate) id: FetchId,
     pub(crate) request: Request,
@@ -223,18 +224,13 @@ impl Driver {
                 };
                 self.queue(info, Work::Beacon(beacon), None, group);
             }
+            Message::Ping(ping, group) => {
+                let (request, reservation) = ping.into_request();
+                self.queue_request(self.ids.next(), request, Some(reservation), None, group);
+            }
             Message::Fetch(fetch, group) => {
                 let PlainFetch { id, request, reservation, responder } = *fetch;
-                let info = FetchInfo {
-                    id,
-                    client: Arc::clone(&request.client),
-                    url: request.url().clone(),
-                    initiator_type: request.initiator_type,
-                    keepalive: request.keepalive,
-                    body_length: request.body.as_ref().map_or(0, Body::length),
-                };
-                let work = Work::Fetch(Box::new(request), reservation);
-                self.queue(info, work, Some(responder), group);
+                self.queue_request(id, request, reservation, Some(responder), group);
             }
             Message::AbortFetch(id) => {
                 let reason = AbandonReason::Aborted;
@@ -305,6 +301,25 @@ impl Driver {
         let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
     }
 
+    fn queue_request(
+        &mut self,
+        id: FetchId,
+        request: Request,
+        reservation: Option<Reservation>,
+        responder: Option<Responder>,
+        group: Arc<GroupState>,
+    ) {
+        let info = FetchInfo {
+            id,
+            client: Arc::clone(&request.client),
+            url: request.url().clone(),
+            initiator_type: request.initiator_type,
+            keepalive: request.keepalive,
+            body_length: request.body.as_ref().map_or(0, Body::length),
+        };
+        self.queue(info, Work::Fetch(Box::new(request), reservation), responder, group);
+    }
+
     fn queue(
         &mut self,
         info: FetchInfo,
@@ -316,7 +331,7 @@ impl Driver {
             id: info.id,
             group: group.id,
             destination: self.destination(&info),
-            may_wait: info.initiator_type == InitiatorType::Beacon && !group.is_urgent(),
+            may_wait: info.initiator_type != InitiatorType::Fetch && !group.is_urgent(),
             gone: group.is(Flag::Terminated),
         });
         let id = info.id;

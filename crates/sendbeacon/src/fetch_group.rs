@@ -13,9 +13,12 @@ use std::{
 use sendbeacon_fetch::{
     AbandonReason, Body, Inflight, Ledger, NetworkError, Request, Reservation, TypeError,
     beacon::{Beacon, send_beacon},
+    hyperlink_auditing::{Ping, hyperlink_auditing},
 };
 use tokio::sync::Notify;
-use url::Position;
+#[cfg(feature = "remote")]
+use url::Url;
+use url::{EncodingOverride, Position};
 
 use crate::{
     BodyInit, Client, FetchId,
@@ -266,6 +269,27 @@ impl FetchGroup {
         Ok(self.pass(beacon))
     }
 
+    pub(crate) fn ping(
+        &self,
+        client: &Arc<Client>,
+        ping: &str,
+        href: &str,
+        encoding: EncodingOverride<'_>,
+    ) {
+        if !self.is_fully_active() {
+            return;
+        }
+        for ping in hyperlink_auditing(client, &self.ledger, ping, href, encoding) {
+            self.pass_ping(ping);
+        }
+    }
+
+    /// Passes an admitted ping on.
+    pub(crate) fn pass_ping(&self, ping: Ping) {
+        // If the network side has gone, so has whoever would have sent it.
+        self.network_side.send(Message::Ping(Box::new(ping), Arc::clone(&self.state)));
+    }
+
     /// Passes an admitted beacon on.
     pub(crate) fn pass(&self, beacon: Beacon) -> bool {
         self.network_side.send(Message::Beacon(beacon, Arc::clone(&self.state)))
@@ -275,6 +299,12 @@ impl FetchGroup {
     #[cfg(feature = "remote")]
     pub(crate) fn reserve(&self, body_bytes: u64, url_bytes: u64) -> Option<Reservation> {
         self.ledger.reserve(body_bytes, url_bytes)
+    }
+
+    /// The same for a ping.
+    #[cfg(feature = "remote")]
+    pub(crate) fn reserve_ping(&self, url: &Url, target_url: &Url) -> Option<Reservation> {
+        sendbeacon_fetch::hyperlink_auditing::reserve(&self.ledger, url, target_url)
     }
 
     /// Sets the flags of a document's state, as another process says they are.

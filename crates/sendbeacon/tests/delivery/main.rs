@@ -6,6 +6,7 @@ mod events;
 mod fetching;
 mod lifecycle;
 mod misbehaviour;
+mod pings;
 #[cfg(all(unix, feature = "remote"))]
 mod remote;
 mod shutdown;
