@@ -8,9 +8,10 @@ use crate::{Failure, cookies::CookieCase, page::PageCase};
 
 /// What a case may follow: folders of the web platform tests, observations of browsers, sections of
 /// standards that neither has a test of, and decisions of our own.
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     "beacon/",
     "content-security-policy/",
+    "csp#",
     "cookies/",
     "draft-ietf-httpbis-layered-cookies#",
     "fetch/",

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
-    beacon::send_beacon,
-    fetch::{Observation, fetch},
-    hyperlink_auditing::hyperlink_auditing,
+    BodyInit, NetworkError, Request, Reservation, Response, ResponseType, beacon::send_beacon,
+    fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
@@ -75,6 +73,8 @@ struct Expected {
     /// The response's own, with its fragment.
     response_url: Option<String>,
     violations: Option<Vec<ExpectedViolation>>,
+    /// The requests that report them.
+    reports: Option<Vec<ExpectedRequest>>,
     /// The names of the headers that script may read.
     exposed: Option<Vec<String>>,
 }
@@ -99,6 +99,7 @@ struct Fields {
     outcome: Option<String>,
     response_url: Option<String>,
     violations: Option<Vec<ExpectedViolation>>,
+    reports: Option<Vec<ExpectedRequest>>,
     exposed: Option<Vec<String>>,
 }
 
@@ -124,6 +125,7 @@ impl TryFrom<Fields> for Step {
             outcome: fields.outcome,
             response_url: fields.response_url,
             violations: fields.violations,
+            reports: fields.reports,
             exposed: fields.exposed,
         };
         let Fields { data, hold, .. } = fields;
@@ -166,6 +168,7 @@ impl Step {
             || expected.outcome.is_some()
             || expected.response_url.is_some()
             || expected.violations.is_some()
+            || expected.reports.is_some()
             || expected.exposed.is_some()
     }
 
@@ -262,13 +265,20 @@ impl Step {
         if let Some(outcome) = &expected.outcome {
             check_outcome(outcome, result, failures);
         }
-        let violation = |observation| match observation {
-            Observation::CspViolation(violation) => Some(*violation),
-            _ => None,
-        };
-        let seen: Vec<_> = page.observations.take().into_iter().filter_map(violation).collect();
+        let seen = page.observations.take_violations();
         if let Some(violations) = &expected.violations {
             check_violations(violations, &seen, failures);
+        }
+        if let Some(reports) = &expected.reports {
+            let before = page.network.sent().len();
+            for request in seen.iter().flat_map(|seen| report_violation(seen, &page.client)) {
+                // Nobody reads what is answered.
+                let _ = fetched(page, request);
+            }
+            check_requests(reports, &page.network.sent()[before..], failures);
+            if !page.observations.take_violations().is_empty() {
+                failures.push("a report violated a policy".to_owned());
+            }
         }
         let response = result.and_then(|result| result.as_ref().ok());
         if let Some(url) = &expected.response_url {

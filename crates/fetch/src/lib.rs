@@ -35,6 +35,7 @@ pub use self::{
     origin::{Origin, PartitionKey, Site},
     policy::{
         csp::{CspDisposition, CspList, CspViolation},
+        csp_report::report_violation,
         hsts::MemoryHstsStore,
         local_network_access::{AddressSpace, local_network_access_check},
         referrer::ReferrerPolicy,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use url::EncodingOverride;
 
-use crate::{BodyInit, Client, FetchGroup, TypeError, fetch_group::Flag};
+use crate::{BodyInit, Client, CspViolation, FetchGroup, TypeError, fetch_group::Flag};
 
 /// A document that can send beacons: its settings object, its fetch group and its place in its
 /// lifecycle.
@@ -94,6 +94,16 @@ impl Document {
     /// Meant for the script thread, as [`send_beacon`](Self::send_beacon) is.
     pub fn ping(&self, ping: &str, href: &str, encoding: EncodingOverride<'_>) {
         self.group.ping(&self.client, ping, href, encoding);
+    }
+
+    /// Reports a [violation](https://w3c.github.io/webappsec-csp/#violation) that the engine has found (an
+    /// inline script, say) to the endpoints of its policy's `report-uri`, unless that has a `report-to`.
+    /// Violations by requests of this library are reported without being asked.
+    ///
+    /// At most 64 reports of a document, with 64 KiB of bodies, are unfinished; what is beyond that is not
+    /// reported. Does not block; any thread.
+    pub fn report_violation(&self, violation: &CspViolation) {
+        self.group.report(&self.client, violation);
     }
 
     /// The settings object that the next call uses.

@@ -44,6 +44,8 @@ pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
     Ping(Box<Ping>, Arc<GroupState>),
     Fetch(Box<PlainFetch>, Arc<GroupState>),
+    /// A violation is to be reported.
+    Report(Box<Request>, Reservation, Arc<GroupState>),
     AbortFetch(FetchId),
     /// What the group's flags say has changed.
     Flags(Arc<GroupState>),
@@ -100,6 +102,7 @@ pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
 pub(crate) struct Driver {
     mailbox: mpsc::UnboundedReceiver<Message>,
     profile: Arc<Profile>,
+    reports_violations: bool,
     sink: Option<Arc<dyn EventSink>>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
@@ -152,6 +155,7 @@ impl Driver {
     pub(crate) fn new(
         mailbox: mpsc::UnboundedReceiver<Message>,
         profile: Arc<Profile>,
+        reports_violations: bool,
         sink: Option<Arc<dyn EventSink>>,
         ledgers: Arc<Ledgers>,
         ids: Arc<FetchIds>,
@@ -160,6 +164,7 @@ impl Driver {
         Self {
             mailbox,
             profile,
+            reports_violations,
             sink,
             ledgers,
             dispatcher,
@@ -231,6 +236,11 @@ impl Driver {
             Message::Fetch(fetch, group) => {
                 let PlainFetch { id, request, reservation, responder } = *fetch;
                 self.queue_request(id, request, reservation, Some(responder), group);
+            }
+            Message::Report(request, reservation, group) => {
+                if self.reports_violations {
+                    self.queue_request(self.ids.next(), *request, Some(reservation), None, group);
+                }
             }
             Message::AbortFetch(id) => {
                 let reason = AbandonReason::Aborted;
@@ -431,7 +441,9 @@ impl Driver {
     fn is_drained(&self) -> bool {
         let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
         let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let is_over = self.futures.is_empty() && self.ledgers.are_empty();
+        // A fetch that has just ended may have had a violation to report.
+        let is_over =
+            self.futures.is_empty() && self.ledgers.are_empty() && self.mailbox.is_empty();
         self.dispatcher.is_idle() && (is_late || is_over)
     }
 

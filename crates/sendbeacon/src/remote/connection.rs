@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sendbeacon_fetch::{
-    AbandonReason, Body, Client, NetworkError, Reservation, beacon::Beacon,
+    AbandonReason, Body, Client, CspViolation, NetworkError, Reservation, beacon::Beacon,
     hyperlink_auditing::Ping,
 };
 
@@ -123,8 +123,9 @@ impl Connection {
             }
             // No shutdown waits here.
             Message::ReservationReleased => true,
-            // A user agent says these, and that is in the other process.
-            Message::ChannelDrained(_)
+            // These are said only in the other process, by the user agent most of them.
+            Message::Report(..)
+            | Message::ChannelDrained(_)
             | Message::ClearSiteData(_)
             | Message::ImportantLoads(_)
             | Message::Online(_)
@@ -158,6 +159,19 @@ impl Connection {
         self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {
             ToNetwork::Ping { id, group, ping: PingFrame { url, target_url } }
         })
+    }
+
+    pub(crate) fn send_violation(
+        self: &Arc<Self>,
+        violation: &CspViolation,
+        client: &Arc<Client>,
+        group: &GroupState,
+    ) {
+        let in_hand = InHand::new(None, None);
+        let violation = Box::new(violation.clone());
+        self.send_group_frame(self.ids.next().0, in_hand, group, client, |id, group| {
+            ToNetwork::Violation { id, group, violation }
+        });
     }
 
     fn send_fetch(self: &Arc<Self>, fetch: PlainFetch, group: &GroupState) -> bool {

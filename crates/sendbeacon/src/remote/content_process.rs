@@ -158,6 +158,12 @@ impl Serving {
             ToNetwork::Hello { .. } => Err(ChannelError::malformed("a second hello")),
             ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, length),
             ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, length),
+            ToNetwork::Violation { id, group, violation } => {
+                let _lease = Lease::take(&self.channel, &self.fetches, id, length)?;
+                let (group, client) = self.group(group)?;
+                group.report(&client, &violation);
+                Ok(())
+            }
             ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request, length),
             ToNetwork::Taken { id } => {
                 if let Some(fetching) = self.fetches().get(&id) {

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon_fetch::{
-    CacheMode, Client, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer,
+    CacheMode, Client, CredentialsMode, CspViolation, InitiatorType, Mode, RedirectMode, Referrer,
     ReferrerPolicy, Request, ResponseType,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -81,6 +81,8 @@ pub(super) enum ToNetwork {
     Beacon { id: u64, group: GroupFrame, beacon: BeaconFrame },
     /// A hyperlink was followed.
     Ping { id: u64, group: GroupFrame, ping: PingFrame },
+    /// The engine has found a violation of a Content Security Policy.
+    Violation { id: u64, group: GroupFrame, violation: Box<CspViolation> },
     /// A `fetch()` was called.
     Fetch { id: u64, group: GroupFrame, request: Box<RequestFrame> },
     /// One piece of a response was taken.

@@ -9,6 +9,7 @@ mod misbehaviour;
 mod pings;
 #[cfg(all(unix, feature = "remote"))]
 mod remote;
+mod reports;
 mod shutdown;
 
 use std::sync::Arc;
