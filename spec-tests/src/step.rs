@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
-    beacon::send_beacon,
-    fetch::{Observation, fetch},
+    BodyInit, NetworkError, Request, Reservation, Response, ResponseType, beacon::send_beacon,
+    fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
@@ -42,6 +41,8 @@ enum Action {
         init: FetchInit,
         data: Option<Data>,
     },
+    /// Follows a hyperlink.
+    Ping(Hyperlink),
     /// Fetches the beacon that was held as the n-th.
     Finish(usize),
     /// Lets seconds pass.
@@ -54,6 +55,14 @@ enum Action {
     CloseLedger,
 }
 
+/// The attributes of a hyperlink.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hyperlink {
+    ping: String,
+    href: String,
+}
+
 /// Whatever is not there is not checked.
 struct Expected {
     returns: Option<Returns>,
@@ -64,6 +73,8 @@ struct Expected {
     /// The response's own, with its fragment.
     response_url: Option<String>,
     violations: Option<Vec<ExpectedViolation>>,
+    /// The requests that report them.
+    reports: Option<Vec<ExpectedRequest>>,
     /// The names of the headers that script may read.
     exposed: Option<Vec<String>>,
 }
@@ -73,6 +84,7 @@ struct Expected {
 struct Fields {
     beacon: Option<String>,
     fetch: Option<FetchInit>,
+    follow: Option<Hyperlink>,
     finish: Option<usize>,
     advance: Option<u64>,
     page: Option<PageSetup>,
@@ -87,6 +99,7 @@ struct Fields {
     outcome: Option<String>,
     response_url: Option<String>,
     violations: Option<Vec<ExpectedViolation>>,
+    reports: Option<Vec<ExpectedRequest>>,
     exposed: Option<Vec<String>>,
 }
 
@@ -112,6 +125,7 @@ impl TryFrom<Fields> for Step {
             outcome: fields.outcome,
             response_url: fields.response_url,
             violations: fields.violations,
+            reports: fields.reports,
             exposed: fields.exposed,
         };
         let Fields { data, hold, .. } = fields;
@@ -123,6 +137,7 @@ impl TryFrom<Fields> for Step {
             return Err("data is for calls".to_owned());
         }
         let actions = [
+            fields.follow.map(Action::Ping),
             fields.finish.map(Action::Finish),
             fields.advance.map(Action::Advance),
             fields.page.map(Action::Page),
@@ -153,6 +168,7 @@ impl Step {
             || expected.outcome.is_some()
             || expected.response_url.is_some()
             || expected.violations.is_some()
+            || expected.reports.is_some()
             || expected.exposed.is_some()
     }
 
@@ -182,6 +198,11 @@ impl Step {
                 Ok(request) => return Some(fetched(page, request)),
                 Err(failure) => failures.push(failure),
             },
+            Action::Ping(Hyperlink { ping, href }) => {
+                let pings = hyperlink_auditing(&page.client, &page.ledger, ping, href, None);
+                let fetched = pings.into_iter().map(|ping| fetched(page, ping.into_request().0));
+                return fetched.last();
+            }
             Action::Finish(at) => match page.held.get_mut(*at).and_then(Option::take) {
                 Some((request, _reservation)) => return Some(fetched(page, request)),
                 None => failures.push(format!("there is no beacon {at} that is held")),
@@ -244,13 +265,20 @@ impl Step {
         if let Some(outcome) = &expected.outcome {
             check_outcome(outcome, result, failures);
         }
-        let violation = |observation| match observation {
-            Observation::CspViolation(violation) => Some(*violation),
-            _ => None,
-        };
-        let seen: Vec<_> = page.observations.take().into_iter().filter_map(violation).collect();
+        let seen = page.observations.take_violations();
         if let Some(violations) = &expected.violations {
             check_violations(violations, &seen, failures);
+        }
+        if let Some(reports) = &expected.reports {
+            let before = page.network.sent().len();
+            for request in seen.iter().flat_map(|seen| report_violation(seen, &page.client)) {
+                // Nobody reads what is answered.
+                let _ = fetched(page, request);
+            }
+            check_requests(reports, &page.network.sent()[before..], failures);
+            if !page.observations.take_violations().is_empty() {
+                failures.push("a report violated a policy".to_owned());
+            }
         }
         let response = result.and_then(|result| result.as_ref().ok());
         if let Some(url) = &expected.response_url {

@@ -186,3 +186,19 @@ async fn a_signal_closes_the_window_and_what_is_pending_is_delivered() {
 fn the_demo_delivers_everything_that_was_accepted() {
     demo::run(Duration::from_millis(50)).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn violations_are_reported() {
+    let html = "<script>navigator.sendBeacon('x#f', 'y')</script>";
+    let policy = "connect-src 'none'; report-uri /report";
+    let server =
+        RecordingServer::start(site(html, &[("Content-Security-Policy-Report-Only", policy)]))
+            .await;
+    let requests = visit(&server).await;
+    assert_eq!(targets(&requests), ["/dir/x", "/report", "/report"]);
+    let report = requests.iter().find(|request| request.target == "/report").unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report.body).unwrap();
+    assert_eq!(report["csp-report"]["blocked-uri"], server.url("/dir/x"));
+    assert_eq!(report["csp-report"]["document-uri"], server.url("/dir/page"));
+    assert_eq!(report["csp-report"]["status-code"], 200);
+}

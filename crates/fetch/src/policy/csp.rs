@@ -4,11 +4,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use content_security_policy::{
-    Destination, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
+    CheckResult, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
 };
 use url::{Position, Url};
 
-use crate::{Origin, Request};
+use super::csp_report::strip_url_for_use_in_reports;
+use crate::{Origin, Request, request::Destination};
 
 /// A [CSP list](https://w3c.github.io/webappsec-csp/#csp-list): policies and the self-origin that
 /// their `'self'` means.
@@ -176,14 +177,24 @@ impl HeldPolicy {
     /// [Create a violation object for request](https://w3c.github.io/webappsec-csp/#create-violation-for-request),
     /// and policy.
     fn violation(&self, request: &Request) -> CspViolation {
+        // That of a request with an empty destination; a report has none, and violates nothing.
+        let directive = "connect-src";
+        self.violation_of(directive, strip_url_for_use_in_reports(request.url().clone()))
+    }
+
+    fn violation_of(&self, effective_directive: &str, blocked_uri: String) -> CspViolation {
+        let first = |value: &[String]| value.first().cloned().unwrap_or_default();
         CspViolation {
-            blocked_url: request.url().clone(),
-            // Of a request with an empty destination, which is all there are here.
-            effective_directive: "connect-src".to_owned(),
+            blocked_uri,
+            effective_directive: effective_directive.to_owned(),
             original_policy: self.serialized.clone(),
             disposition: self.disposition,
             report_uri: self.directive("report-uri").unwrap_or_default().to_vec(),
-            report_to: self.directive("report-to").and_then(|value| value.first().cloned()),
+            report_to: self.directive("report-to").map(first),
+            sample: String::new(),
+            source_file: None,
+            line_number: 0,
+            column_number: 0,
         }
     }
 }
@@ -222,14 +233,16 @@ impl Default for CspList {
     }
 }
 
-/// A [violation](https://w3c.github.io/webappsec-csp/#violation) by a request, for the engine to
-/// [report](https://w3c.github.io/webappsec-csp/#report-violation).
+/// A [violation](https://w3c.github.io/webappsec-csp/#violation): by a request, for the engine to fire an
+/// event of, or by what else the engine looks at, for the library to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct CspViolation {
-    /// Resource: the request's URL, the one before any redirect.
-    pub blocked_url: Url,
-    /// Effective directive: `connect-src`.
+    /// Resource, as [`blockedURI`](https://w3c.github.io/webappsec-csp/#obtain-violation-blocked-uri) says it:
+    /// a URL, before any redirect and stripped for use in reports, or a keyword such as `inline`.
+    pub blocked_uri: String,
+    /// Effective directive: `connect-src`, if it is by a request.
     pub effective_directive: String,
     /// The policy, serialised.
     pub original_policy: String,
@@ -239,6 +252,30 @@ pub struct CspViolation {
     pub report_uri: Vec<String>,
     /// The policy's `report-to` directive.
     pub report_to: Option<String>,
+    /// Sample. Default: empty.
+    pub sample: String,
+    /// Source file. Default: none.
+    pub source_file: Option<Url>,
+    /// Line number in the source file.
+    pub line_number: u32,
+    /// Column number in the source file.
+    pub column_number: u32,
+}
+
+impl CspViolation {
+    /// A violation that the engine found by itself. `policy` is serialised, `blocked_uri` an `http` or
+    /// `https` URL stripped for use in reports, the scheme of any other URL, or a keyword.
+    #[must_use]
+    pub fn new(
+        policy: &str,
+        disposition: CspDisposition,
+        effective_directive: &str,
+        blocked_uri: &str,
+    ) -> Self {
+        let matched = Policy::parse(policy, PolicySource::Header, disposition.into());
+        let held = HeldPolicy { serialized: policy.to_owned(), disposition, matched };
+        held.violation_of(effective_directive, blocked_uri.to_owned())
+    }
 }
 
 /// [Report Content Security Policy violations for request](https://w3c.github.io/webappsec-csp/#report-for-request):
@@ -268,11 +305,34 @@ pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
     violations
 }
 
+/// [Should response to request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-response):
+/// the violations of all policies; it is blocked if there are any of an enforced one.
+pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<CspViolation> {
+    let list = &request.client.csp_list;
+    if list.policies.is_empty() || request.destination == Destination::Report {
+        return Vec::new();
+    }
+    let described = csp_request(request, list);
+    let response = content_security_policy::Response {
+        url: response_url.clone(),
+        redirect_count: described.redirect_count,
+    };
+    let is_blocked = |held: &HeldPolicy| {
+        held.matched.directive_set.iter().any(|directive| {
+            let result = directive.post_request_check(&described, &response, &held.matched);
+            result == CheckResult::Blocked
+        })
+    };
+    // Step 3.
+    let violated = list.policies.iter().filter(|held| is_blocked(held));
+    violated.map(|held| held.violation(request)).collect()
+}
+
 fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolation> {
     let list = &request.client.csp_list;
     let mut of_disposition =
         list.policies.iter().filter(|held| held.disposition == disposition).peekable();
-    if of_disposition.peek().is_none() {
+    if of_disposition.peek().is_none() || request.destination == Destination::Report {
         return Vec::new();
     }
     let described = csp_request(request, list);
@@ -297,7 +357,7 @@ fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Re
             Origin::Opaque(_) => url::Origin::new_opaque(),
         },
         redirect_count: request.redirect_count.into(),
-        destination: Destination::None,
+        destination: content_security_policy::Destination::None,
         initiator: Initiator::None,
         nonce: String::new(),
         integrity_metadata: String::new(),

@@ -182,6 +182,11 @@ impl PageHost for Host {
         }
     }
 
+    fn ping(&self, ping: &str, href: &str) {
+        // Every document is UTF-8 here.
+        self.document.borrow().ping(ping, href, None);
+    }
+
     fn attached(&self, queue: TaskQueue, realm: RealmId) {
         self.around.attached(self.of_response.document_id, queue, realm);
     }

@@ -77,7 +77,7 @@ impl Log {
 
     fn fire_violation(&self, document_id: u64, violation: CspViolation) {
         let violation = Violation {
-            blocked_uri: stripped(violation.blocked_url),
+            blocked_uri: violation.blocked_uri,
             effective_directive: violation.effective_directive,
             original_policy: violation.original_policy,
             disposition: match violation.disposition {
@@ -107,15 +107,6 @@ impl EventSink for Log {
             _ => {}
         }
     }
-}
-
-/// [Strip URL for use in reports](https://w3c.github.io/webappsec-csp/#strip-url-for-use-in-reports)
-pub(super) fn stripped(mut url: Url) -> String {
-    url.set_fragment(None);
-    // They fail where there can be none.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

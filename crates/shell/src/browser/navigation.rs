@@ -5,7 +5,7 @@ use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
         LOCATION, REFERER, SET_COOKIE,
@@ -28,6 +28,7 @@ const MAX_DOCUMENT: usize = 16 << 20;
 /// A document as it came.
 pub(super) struct Fetched {
     pub(super) url: Url,
+    pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
@@ -105,7 +106,8 @@ pub(super) async fn fetch_document(
         // NB: no browser leaves credentials in a document's URL. They fail where there can be none.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        return Ok(Fetched { url, headers: response.headers, body: body.freeze() });
+        let (status, headers) = (response.status, response.headers);
+        return Ok(Fetched { url, status, headers, body: body.freeze() });
     }
     Err(NavigationError::Redirect(url.into()))
 }
@@ -180,6 +182,7 @@ impl Fetched {
     /// random bits.
     pub(super) fn client(&self, nonce: u128) -> Client {
         let mut client = Client::new(self.url.clone(), nonce);
+        client.document_status = self.status.as_u16();
         if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
             client.referrer_policy = policy;
         }
