@@ -74,6 +74,7 @@ mod request;
 mod resolve;
 mod route;
 mod tls;
+mod tls_close;
 mod tunnel;
 
 use std::{error::Error, fmt, iter, sync::Arc, time::Duration};

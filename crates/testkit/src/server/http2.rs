@@ -90,7 +90,7 @@ async fn answer(
             send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
             return std::future::pending().await;
         }
-        Behavior::RespondThenClose(answer) => {
+        Behavior::RespondThenClose(answer) | Behavior::RespondThenHangUp(answer) => {
             send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
             script.run(Vec::new(), true).await;
             return std::future::pending().await;
