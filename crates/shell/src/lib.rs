@@ -10,3 +10,4 @@ pub mod collector;
 pub mod demo;
 pub mod page;
 mod server;
+pub mod wpt;
