@@ -75,6 +75,7 @@ mod request;
 mod resolve;
 mod route;
 mod tls;
+mod tls_close;
 mod tunnel;
 
 use std::{
