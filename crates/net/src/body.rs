@@ -17,24 +17,25 @@ use crate::{
     protocol_error,
 };
 
-/// How much of a request body HTTP/1.1 is given at a time, in bytes: all of a keepalive request's.
-const MAX_PART: usize = 64 * 1024;
+/// How much of a request's body hyper takes at a time, in bytes: it copies that behind what is still
+/// unwritten, and takes no more while its buffer is full.
+const PIECE: usize = 16 * 1024;
 
 /// A request body, whole.
 pub(crate) struct RequestBody {
     pub(crate) bytes: Bytes,
-    /// Kept of those that are sent in parts.
+    /// Kept of those that are sent in pieces.
     pub(crate) progress: Option<Progress>,
 }
 
 impl RequestBody {
     pub(crate) fn new(bytes: Bytes) -> Self {
-        let progress = (bytes.len() > MAX_PART).then(Progress::new);
+        let progress = (bytes.len() > PIECE).then(Progress::new);
         Self { bytes, progress }
     }
 }
 
-/// When a server last took a part of a request body.
+/// When a server last took a piece of a request body.
 #[derive(Clone)]
 pub(crate) struct Progress(Arc<Mutex<Instant>>);
 
@@ -60,11 +61,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let length = self.bytes.len().min(MAX_PART);
-        let part = self.bytes.split_to(length);
-        // hyper asks for a part when it has room for it, as what came before was written.
+        let length = self.bytes.len().min(PIECE);
+        let piece = self.bytes.split_to(length);
+        // hyper asks for a piece when it has room for it, as what came before was written.
         self.progress.as_ref().inspect(|progress| progress.taken_now());
-        Poll::Ready((!part.is_empty()).then(|| Ok(Frame::data(part))))
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::{
     proxy::ProxyAuthorizations,
     resolve::Names,
     tls::{HTTP2, Tls},
+    tls_close::AnyClose,
 };
 
 /// How long an address may take before the next is tried beside it: the "Connection Attempt Delay"
@@ -106,7 +107,7 @@ impl Connector {
         if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
             Http2Connection::open(tls, address_space).await.map(Connection::Http2)
         } else {
-            Http1Connection::open(tls, address_space).await.map(Connection::Http1)
+            Http1Connection::open(AnyClose(tls), address_space).await.map(Connection::Http1)
         }
     }
 }

@@ -75,6 +75,7 @@ mod request;
 mod resolve;
 mod route;
 mod tls;
+mod tls_close;
 mod tunnel;
 
 use std::{
@@ -87,7 +88,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::{
     FutureExt,
     future::{self, Either},
@@ -277,7 +277,7 @@ impl HyperNetwork {
         let body: ResponseBody = if incoming.is_end_stream() {
             // Nobody need read an empty body for its connection to be of use again.
             lease.give_back();
-            Box::pin(None::<Bytes>)
+            Box::pin(())
         } else {
             Box::pin(Http1Body::new(incoming, lease))
         };
@@ -306,7 +306,7 @@ impl HyperNetwork {
         let (head, stream) = http2::checked(answer)?.into_parts();
         let body: ResponseBody = if stream.is_end_stream() {
             Upload::finish(upload, lease);
-            Box::pin(None::<Bytes>)
+            Box::pin(())
         } else {
             Box::pin(Http2Body::new(stream, upload, lease))
         };
@@ -402,6 +402,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http::{HeaderMap, Method};
     use sendbeacon_fetch::{PartitionKey, Site, host::ConnectionKey};
     use sendbeacon_testkit::server::{Behavior, RecordingServer};

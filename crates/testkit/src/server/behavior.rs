@@ -17,6 +17,8 @@ pub enum Behavior {
     ReadInTurns(Arc<Notify>, usize, Vec<u8>),
     /// Answers and closes the connection at once.
     RespondThenClose(Vec<u8>),
+    /// The same, without saying so where that could be said: no `close_notify` of TLS.
+    RespondThenHangUp(Vec<u8>),
     /// Answers with the first bytes, and then goes on with the second again and again.
     RespondForever(Vec<u8>, Vec<u8>),
     /// Answers, and reads nothing more, of the request's body alone on HTTP/2. The connection stays open.

@@ -47,6 +47,11 @@ where
                 stream.shutdown().await?;
                 return drain(stream).await;
             }
+            Behavior::RespondThenHangUp(answer) => {
+                stream.write_all(&answer).await?;
+                stream.flush().await?;
+                return Ok(End::Closed);
+            }
             Behavior::RespondForever(answer, more) => {
                 stream.write_all(&answer).await?;
                 loop {

@@ -112,7 +112,7 @@ async fn answer(
             server.log.send_modify(|log| log.reset_streams += 1);
             return Ok(None);
         }
-        Behavior::RespondThenClose(answer) => {
+        Behavior::RespondThenClose(answer) | Behavior::RespondThenHangUp(answer) => {
             send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
             script.run(Vec::new(), Then::Close).await;
             return std::future::pending().await;
