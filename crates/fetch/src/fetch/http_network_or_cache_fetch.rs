@@ -18,6 +18,7 @@ use crate::{
         forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
     },
     host::{ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse},
+    policy::secure_contexts::is_potentially_trustworthy,
     request::{CacheMode, CredentialsMode, Mode, RedirectTaint, Referrer, ResponseTainting},
 };
 
@@ -169,10 +170,11 @@ async fn http_request_headers(
     if headers.contains_key(RANGE) {
         headers.append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    // Step 8.20. NB: a `fetch()` gets no Accept-Encoding, as its response is not decoded here.
+    // Step 8.20.
+    if !request.is_preflight && !profile.extra_headers.contains_key(ACCEPT_ENCODING) {
+        headers.extend(accept_encoding(request).map(|value| (ACCEPT_ENCODING, value)));
+    }
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
-        let accept_encoding = profile.beacon_accept_encoding.clone();
-        headers.extend(accept_encoding.map(|value| (ACCEPT_ENCODING, value)));
         headers.extend(profile.beacon_priority.clone().map(|value| (PRIORITY, value)));
     }
     for (name, value) in &profile.extra_headers {
@@ -196,6 +198,18 @@ async fn http_request_headers(
     }
     // Step 8.22: proxies are the network's.
     headers
+}
+
+/// The codings that can be undone, or need not be as nobody reads the response.
+fn accept_encoding(request: &Request) -> Option<HeaderValue> {
+    let is_read = request.initiator_type == InitiatorType::Fetch;
+    if is_read && !cfg!(feature = "content-codings") || request.headers.contains_key(RANGE) {
+        return None;
+    }
+    // NB: on a connection that others can read, browsers do not ask for what old proxies do not know.
+    let is_private = is_potentially_trustworthy(request.current_url());
+    let value = if is_private { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
+    Some(HeaderValue::from_static(value))
 }
 
 /// Steps 8.16 to 8.18.

@@ -56,7 +56,8 @@ async fn a_blocked_beacon_is_reported_though_its_document_is_gone() {
              sec-fetch-dest: report\r\n\
              sec-fetch-mode: no-cors\r\n\
              sec-fetch-site: same-origin\r\n\
-             user-agent: sendbeacon/0.1.0"
+             user-agent: sendbeacon/0.1.0\r\n\
+             accept-encoding: gzip, deflate, br, zstd"
         )
     );
     assert_eq!(
