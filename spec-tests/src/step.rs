@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    BodyInit, NetworkError, Request, Reservation, Response, ResponseType, beacon::send_beacon,
-    fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
+    Body, BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
+    beacon::send_beacon, fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
-use url::Url;
+use url::{Position, Url};
 
 use crate::{
     Failure,
@@ -20,7 +20,7 @@ use crate::{
     value::Data,
 };
 
-/// A beacon that was admitted and has not been fetched: its room is taken.
+/// A beacon or another keepalive request that was admitted and has not been fetched: its room is taken.
 pub(crate) type Held = Option<(Request, Reservation)>;
 
 /// One thing that happens, and what must be seen of it.
@@ -40,10 +40,11 @@ enum Action {
     Fetch {
         init: FetchInit,
         data: Option<Data>,
+        hold: bool,
     },
     /// Follows a hyperlink.
     Ping(Hyperlink),
-    /// Fetches the beacon that was held as the n-th.
+    /// Fetches what was held as the n-th.
     Finish(usize),
     /// Lets seconds pass.
     Advance(u64),
@@ -130,8 +131,9 @@ impl TryFrom<Fields> for Step {
         };
         let Fields { data, hold, .. } = fields;
         let is_beacon = fields.beacon.is_some();
-        if (hold || expected.returns.is_some()) && !is_beacon {
-            return Err("hold and returns are for beacons".to_owned());
+        let is_keepalive = is_beacon || fields.fetch.as_ref().is_some_and(|init| init.keepalive);
+        if hold && !is_keepalive || expected.returns.is_some() && !is_beacon {
+            return Err("hold is for keepalive requests, returns for beacons".to_owned());
         }
         if data.is_some() && !is_beacon && fields.fetch.is_none() {
             return Err("data is for calls".to_owned());
@@ -146,7 +148,7 @@ impl TryFrom<Fields> for Step {
         ];
         let call = match (fields.beacon, fields.fetch) {
             (Some(url), None) => Some(Action::Beacon { url, data, hold }),
-            (None, Some(init)) => Some(Action::Fetch { init, data }),
+            (None, Some(init)) => Some(Action::Fetch { init, data, hold }),
             (None, None) => None,
             (Some(_), Some(_)) => return Err("a step is one call".to_owned()),
         };
@@ -194,8 +196,18 @@ impl Step {
                 let (request, _reservation) = admitted;
                 return Some(fetched(page, request));
             }
-            Action::Fetch { init, data } => match init.request(page, data.as_ref()) {
-                Ok(request) => return Some(fetched(page, request)),
+            Action::Fetch { init, data, hold } => match init.request(page, data.as_ref()) {
+                Ok(request) if !request.keepalive => return Some(fetched(page, request)),
+                Ok(request) => {
+                    let Some(reservation) = reserve(page, &request) else {
+                        return Some(Err(NetworkError::KeepaliveQuota));
+                    };
+                    if *hold {
+                        page.held.push(Some((request, reservation)));
+                        return None;
+                    }
+                    return Some(fetched(page, request));
+                }
                 Err(failure) => failures.push(failure),
             },
             Action::Ping(Hyperlink { ping, href }) => {
@@ -205,7 +217,7 @@ impl Step {
             }
             Action::Finish(at) => match page.held.get_mut(*at).and_then(Option::take) {
                 Some((request, _reservation)) => return Some(fetched(page, request)),
-                None => failures.push(format!("there is no beacon {at} that is held")),
+                None => failures.push(format!("there is nothing {at} that is held")),
             },
             Action::Advance(seconds) => page.clock.advance(Duration::from_secs(*seconds)),
             Action::Page(setup) => page.change(setup),
@@ -296,6 +308,12 @@ impl Step {
             }
         }
     }
+}
+
+/// Room for a keepalive `fetch()`, which a fetch group takes.
+fn reserve(page: &Page, request: &Request) -> Option<Reservation> {
+    let url_length = request.url()[..Position::AfterQuery].len() as u64;
+    page.ledger.reserve(request.body.as_ref().map_or(0, Body::length), url_length)
 }
 
 fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use foldhash::quality::RandomState;
@@ -24,7 +24,10 @@ use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
     fetch::Profile, hyperlink_auditing::Ping,
 };
-use tokio::{sync::mpsc, time::sleep_until};
+use tokio::{
+    sync::mpsc,
+    time::{self, sleep_until},
+};
 
 use self::record::Record;
 pub(crate) use self::record::Teller;
@@ -38,6 +41,10 @@ use crate::{
 
 /// How many messages are received in one turn, before what they ask for is begun.
 const BURST: usize = 1024;
+
+/// How long a shutdown waits for content processes to say that they accept nothing more. One that is
+/// frozen does not say it; what it had accepted before is in its channel, and is read by then.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the rest of the library tells the network side.
 pub(crate) enum Message {
@@ -143,12 +150,26 @@ struct Ended {
     result: Result<Result<StatusCode, NetworkError>, Box<dyn Any + Send>>,
 }
 
-#[derive(Default)]
 struct ShutdownInProgress {
+    /// When content processes that have not said that they have heard of it are not waited for any longer.
+    heard_by: time::Instant,
     /// When not even what is reserved elsewhere is waited for any longer.
     deadline: Option<Instant>,
     replies: Vec<Reply>,
     report: ShutdownReport,
+}
+
+impl ShutdownInProgress {
+    fn new() -> Self {
+        let heard_by = time::Instant::now() + HEARD_WITHIN;
+        Self { heard_by, deadline: None, replies: Vec::new(), report: ShutdownReport::default() }
+    }
+
+    /// When to look again whether it has drained.
+    fn next_timeout(&self) -> Option<Instant> {
+        let is_ahead = self.heard_by > time::Instant::now();
+        is_ahead.then(|| self.heard_by.into_std()).into_iter().chain(self.deadline).min()
+    }
 }
 
 impl Driver {
@@ -189,8 +210,8 @@ impl Driver {
             if is_over && self.is_drained() {
                 return self.finish_shutdown();
             }
-            let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
-            let timeout = self.dispatcher.next_timeout().into_iter().chain(deadline).min();
+            let shutdown = self.shutdown.as_ref().and_then(ShutdownInProgress::next_timeout);
+            let timeout = self.dispatcher.next_timeout().into_iter().chain(shutdown).min();
             // Without an order: neither messages without end nor fetches without end stop the others.
             tokio::select! {
                 message = self.mailbox.recv(), if mailbox_is_open => {
@@ -273,7 +294,7 @@ impl Driver {
             #[cfg(feature = "remote")]
             Message::ChannelDrained(channel) => channel.set_drained(),
             Message::ShutDown { deadline, reply } => {
-                let shutdown = self.shutdown.get_or_insert_default();
+                let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
                 shutdown.replies.extend(reply);
                 shutdown.deadline = shutdown.deadline.into_iter().chain(deadline).min();
                 self.tell_dispatcher(dispatcher::Event::ShutDown { deadline });
@@ -347,7 +368,7 @@ impl Driver {
         let id = info.id;
         let teller = Teller::new(info, group, self.sink.clone(), self.now);
         teller.tell_at(self.now, EventKind::Queued);
-        let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
+        let cause = responder.as_ref().map(|it| it.cause.clone());
         let record = Record::new(teller, cause);
         self.queued.insert(id, Queued { work, responder, record });
         self.tell_dispatcher(event);
@@ -401,7 +422,7 @@ impl Driver {
             }
             self.tell_done(queued.record, Outcome::Failed(error));
         } else if let Some(running) = self.running.remove(&id) {
-            running.record.cause.tell(error.clone());
+            running.record.tell_cause(error.clone());
             // Polled once more it sees the abort, and is dropped.
             running.abort.abort();
             let outcome = running.record.outcome_of(error);
@@ -441,9 +462,11 @@ impl Driver {
     fn is_drained(&self) -> bool {
         let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
         let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let heard_by = self.shutdown.as_ref().map(|shutdown| shutdown.heard_by);
+        let is_heard = heard_by.is_some_and(|heard_by| heard_by <= time::Instant::now());
         // A fetch that has just ended may have had a violation to report.
         let is_over =
-            self.futures.is_empty() && self.ledgers.are_empty() && self.mailbox.is_empty();
+            self.futures.is_empty() && self.ledgers.are_empty(is_heard) && self.mailbox.is_empty();
         self.dispatcher.is_idle() && (is_late || is_over)
     }
 

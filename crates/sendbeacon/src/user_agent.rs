@@ -230,13 +230,18 @@ impl Ledgers {
         inner.channels.push(Arc::downgrade(channel));
     }
 
-    /// Whether no group has anything reserved, and nothing comes from elsewhere.
-    pub(crate) fn are_empty(&self) -> bool {
+    /// Whether no group has anything reserved, and nothing comes from elsewhere, or `is_heard`: whoever
+    /// is there has had time to say so.
+    pub(crate) fn are_empty(&self, is_heard: bool) -> bool {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         #[cfg(feature = "remote")]
-        if !inner.channels.iter().filter_map(Weak::upgrade).all(|channel| channel.is_drained()) {
+        if !is_heard
+            && !inner.channels.iter().filter_map(Weak::upgrade).all(|channel| channel.is_drained())
+        {
             return false;
         }
+        #[cfg(not(feature = "remote"))]
+        let _ = is_heard;
         inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight().requests == 0)
     }
 }

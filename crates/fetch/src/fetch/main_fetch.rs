@@ -142,7 +142,7 @@ fn handover(request: Request, mut response: HttpResponse) -> Response {
     // Step 22.
     let status = response.internal.status;
     if request.method == Method::HEAD || is_null_body_status(status) {
-        response.internal.body = Box::pin(None);
+        response.internal.body = Box::pin(());
     }
     // HTTP fetch, step 6.3: a manual redirect.
     if is_redirect_status(status) && request.redirect == RedirectMode::Manual {

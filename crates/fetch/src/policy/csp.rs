@@ -1,10 +1,12 @@
 //! [Content Security Policy](https://w3c.github.io/webappsec-csp/#fetch-integration), by the crate
 //! `content-security-policy`, which implements the standard's algorithms under their names.
 
+use std::sync::{Mutex, PoisonError};
+
 use content_security_policy::{
     CheckResult, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
 };
-use url::Url;
+use url::{Position, Url};
 
 use super::csp_report::strip_url_for_use_in_reports;
 use crate::{Origin, Request, request::Destination};
@@ -20,6 +22,7 @@ use crate::{Origin, Request, request::Destination};
 pub struct CspList {
     policies: Vec<HeldPolicy>,
     self_origin: Origin,
+    last_allowed: LastAllowed,
 }
 
 /// A [`CspList`] to send: its policies as text.
@@ -33,7 +36,7 @@ struct SerializedCspList {
 #[cfg(feature = "serde")]
 impl From<CspList> for SerializedCspList {
     fn from(list: CspList) -> Self {
-        let CspList { policies, self_origin } = list;
+        let CspList { policies, self_origin, .. } = list;
         let policies = policies.into_iter().map(|held| (held.serialized, held.disposition));
         Self { policies: policies.collect(), self_origin }
     }
@@ -51,6 +54,33 @@ impl From<SerializedCspList> for CspList {
             );
         }
         made
+    }
+}
+
+/// What violated no enforced policy last: up to its path, which is all of a URL that source expressions look at, and
+/// whether it was redirected to. Pages send to one collector again and again, and to match takes longer than all else
+/// that is asked of a request.
+#[derive(Debug, Default)]
+struct LastAllowed(Mutex<(String, bool)>);
+
+impl LastAllowed {
+    fn is(&self, url: &str, is_redirected: bool) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.0 == url && last.1 == is_redirected
+    }
+
+    fn set(&self, url: &str, is_redirected: bool) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.0.clear();
+        last.0.push_str(url);
+        last.1 = is_redirected;
+    }
+}
+
+/// A list is cloned to be changed.
+impl Clone for LastAllowed {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 
@@ -86,7 +116,8 @@ impl CspList {
     /// where a sandbox makes the document's own origin opaque.
     #[must_use]
     pub fn new(self_origin: &Origin) -> Self {
-        Self { policies: Vec::new(), self_origin: self_origin.clone() }
+        let (policies, last_allowed) = Default::default();
+        Self { policies, self_origin: self_origin.clone(), last_allowed }
     }
 
     /// Adds the policies of a header's value, which are separated by commas.
@@ -117,6 +148,7 @@ impl CspList {
         {
             add_secure_self(&mut policy, &format!("https://{host}"));
         }
+        self.last_allowed = LastAllowed::default();
         self.policies.push(HeldPolicy { serialized, disposition, matched: policy });
     }
 
@@ -256,8 +288,21 @@ pub(crate) fn report_only_violations(request: &Request) -> Vec<CspViolation> {
 /// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request):
 /// the violations of enforced policies; it is blocked if there are any.
 pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
+    let list = &request.client.csp_list;
+    if list.policies.is_empty() {
+        return Vec::new();
+    }
+    let (url, is_redirected) =
+        (&request.current_url()[..Position::AfterPath], request.redirect_count > 0);
+    if list.last_allowed.is(url, is_redirected) {
+        return Vec::new();
+    }
     // Steps 1 to 4.
-    violations(request, CspDisposition::Enforce)
+    let violations = violations(request, CspDisposition::Enforce);
+    if violations.is_empty() {
+        list.last_allowed.set(url, is_redirected);
+    }
+    violations
 }
 
 /// [Should response to request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-response):
@@ -317,5 +362,43 @@ fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Re
         nonce: String::new(),
         integrity_metadata: String::new(),
         parser_metadata: ParserMetadata::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn what_was_allowed_before_says_nothing_of_another_path_redirect_or_policy() {
+        let mut client = Client::new(Url::parse("https://a.test/").unwrap(), 1);
+        let policy = "connect-src https://b.test/ok";
+        client.csp_list.push_header(policy, CspDisposition::Enforce);
+        let is_allowed = |client: &Client, url: &str, redirect_count| {
+            // Shared, not cloned: what the first request leaves the second finds.
+            let client = Arc::new(client.clone());
+            let ask = |url: &str, redirect_count| {
+                let mut request = Request::new(Arc::clone(&client), Url::parse(url).unwrap());
+                request.redirect_count = redirect_count;
+                enforced_violations(&request).is_empty()
+            };
+            assert!(ask("https://b.test/ok?1", 0) && ask("https://b.test/ok?2", 0));
+            ask(url, redirect_count)
+        };
+        assert!(!is_allowed(&client, "https://b.test/other", 0));
+        assert!(is_allowed(&client, "https://b.test/other", 1));
+        assert!(!is_allowed(&client, "https://c.test/ok", 0));
+
+        let client = Arc::new(client);
+        let request = |client: &Arc<Client>| {
+            Request::new(Arc::clone(client), Url::parse("https://b.test/ok").unwrap())
+        };
+        assert!(enforced_violations(&request(&client)).is_empty());
+        let mut stricter = Arc::unwrap_or_clone(client);
+        stricter.csp_list.push_header("connect-src 'none'", CspDisposition::Enforce);
+        assert!(!enforced_violations(&request(&Arc::new(stricter))).is_empty());
     }
 }

@@ -40,8 +40,9 @@ const MAX_CLIENTS: usize = 16 << 20;
 /// A content process as the network process sees it: see
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
 ///
-/// A shutdown of the user agent waits, up to its deadline, until the process has heard of it and
-/// accepts nothing more, or is gone.
+/// A shutdown of the user agent waits, 2 seconds at most, until the process has heard of it and accepts
+/// nothing more, or is gone. What a process that is frozen all the while had written before is still
+/// delivered; what it writes once it is thawed is not, though its script was told that it would be.
 #[derive(Debug)]
 pub struct ContentProcess {
     groups: Groups,
