@@ -119,6 +119,9 @@ impl Teller {
 impl Observer for Teller {
     fn observe(&self, observation: Observation) {
         let at = Instant::now();
+        if let Observation::CspViolation(violation) = &observation {
+            self.group.report(&self.info.client, violation);
+        }
         if matches!(observation, Observation::Redirected { .. }) {
             self.timing().redirected(at);
         }
