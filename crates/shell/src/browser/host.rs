@@ -14,8 +14,7 @@ use url::Url;
 
 use super::scripts::Script;
 use crate::page::{
-    BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
-    RealmId, TaskQueue,
+    BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, PageHost, RealmId, TaskQueue,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -124,7 +123,7 @@ impl Host {
         made.referrer_policy = request.referrer_policy.parse().ok();
         made.headers = headers(&request.headers)?;
         if let Some(body) = &request.body {
-            with_library_body(body, |body| {
+            body.with_library_body(|body| {
                 let extracted = sendbeacon::extract(body).map_err(text)?;
                 if let Some(content_type) = &extracted.content_type
                     && !made.headers.contains_key(CONTENT_TYPE)
@@ -157,7 +156,7 @@ impl PageHost for Host {
         let document = self.document.borrow();
         let result = match &data {
             None => document.send_beacon(url, None),
-            Some(body) => with_library_body(body, |body| document.send_beacon(url, Some(body))),
+            Some(body) => body.with_library_body(|body| document.send_beacon(url, Some(body))),
         };
         let result = result.map_err(text);
         let (at, url) = (Instant::now(), url.to_owned());
@@ -230,39 +229,6 @@ impl PageHost for Host {
     }
 }
 
-/// The body in the library's terms, which borrow from the page's.
-fn with_library_body<T>(body: &BodyInit, use_it: impl FnOnce(sendbeacon::BodyInit<'_>) -> T) -> T {
-    match body {
-        BodyInit::Text(text) => use_it(text.as_str().into()),
-        BodyInit::Bytes(bytes) => use_it((&**bytes).into()),
-        BodyInit::Blob(blob) => use_it((&library_blob(blob)).into()),
-        BodyInit::FormData(entries) => {
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|entry| sendbeacon::FormDataEntry {
-                    name: entry.name.clone(),
-                    value: match &entry.value {
-                        FormDataValue::String(value) => {
-                            sendbeacon::FormDataValue::String(value.clone())
-                        }
-                        FormDataValue::File { blob, filename } => sendbeacon::FormDataValue::File {
-                            blob: library_blob(blob),
-                            filename: filename.clone(),
-                        },
-                    },
-                })
-                .collect();
-            use_it(sendbeacon::BodyInit::FormData(&entries))
-        }
-        BodyInit::UrlSearchParams(list) => use_it(sendbeacon::BodyInit::UrlSearchParams(list)),
-        BodyInit::ReadableStream => use_it(sendbeacon::BodyInit::ReadableStream),
-    }
-}
-
-fn library_blob(blob: &crate::page::Blob) -> sendbeacon::Blob {
-    sendbeacon::Blob::new(blob.bytes.clone(), &blob.type_)
-}
-
 fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in list {
@@ -281,6 +247,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         body.extend_from_slice(&chunk?);
     }
     let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let has_url = response.type_ != ResponseType::Opaque;
     let mut url = response.url_list.last().cloned();
     if let Some(url) = &mut url {
         url.set_fragment(None);
@@ -298,7 +265,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
             .iter()
             .map(|(name, value)| (name.to_string(), isomorphic(value)))
             .collect(),
-        url: if is_opaque { String::new() } else { url.map(Into::into).unwrap_or_default() },
+        url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
         type_: match response.type_ {
             ResponseType::Basic => "basic",
             ResponseType::Cors => "cors",

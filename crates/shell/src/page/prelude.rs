@@ -38,6 +38,7 @@ const FILES: &[(&str, &str)] = files![
     "crypto",
     "readable_stream",
     "headers",
+    "multipart",
     "body",
     "request",
     "response",
