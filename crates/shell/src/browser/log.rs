@@ -1,6 +1,7 @@
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
+    ops::RangeInclusive,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -38,14 +39,14 @@ impl fmt::Display for Finished {
 }
 
 /// Tells a document of a violation, without blocking.
-pub(super) type OnViolation = Box<dyn Fn(Violation) + Send>;
+pub(super) type OnViolation = Box<dyn Fn(u64, Violation) + Send>;
 
 /// The event sink: it remembers how keepalive fetches ended, tells pages what concerns them, and keeps
 /// an archive if somebody wants one.
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
-    /// Who tells a document, by its identifier, of its violations.
-    documents: Mutex<HashMap<u64, OnViolation>>,
+    /// Who tells documents of their violations, by the first of their identifiers.
+    documents: Mutex<BTreeMap<u64, (u64, OnViolation)>>,
     har: Option<Har>,
 }
 
@@ -65,14 +66,15 @@ impl Log {
         lock(&self.finished).clone()
     }
 
-    /// From now on the document's violations go there.
-    pub(super) fn attach(&self, document_id: u64, on_violation: OnViolation) {
-        lock(&self.documents).insert(document_id, on_violation);
+    /// From now on the violations of the documents with these identifiers go there.
+    pub(super) fn attach(&self, document_ids: RangeInclusive<u64>, on_violation: OnViolation) {
+        let (first, last) = document_ids.into_inner();
+        lock(&self.documents).insert(first, (last, on_violation));
     }
 
-    /// The document has gone.
-    pub(super) fn detach(&self, document_id: u64) {
-        lock(&self.documents).remove(&document_id);
+    /// The documents have gone.
+    pub(super) fn detach(&self, first_document_id: u64) {
+        lock(&self.documents).remove(&first_document_id);
     }
 
     fn fire_violation(&self, document_id: u64, violation: CspViolation) {
@@ -85,8 +87,11 @@ impl Log {
                 CspDisposition::Report => "report".to_owned(),
             },
         };
-        if let Some(tell) = lock(&self.documents).get(&document_id) {
-            tell(violation);
+        let documents = lock(&self.documents);
+        if let Some((_, (last, tell))) = documents.range(..=document_id).next_back()
+            && document_id <= *last
+        {
+            tell(document_id, violation);
         }
     }
 }

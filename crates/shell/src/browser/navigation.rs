@@ -4,16 +4,16 @@
 use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
+use data_url::mime::Mime;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
         LOCATION, REFERER, SET_COOKIE,
     },
 };
 use sendbeacon::{
-    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PartitionKey,
-    ReferrerPolicy, Site,
+    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, ReferrerPolicy, Site,
     host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
@@ -21,15 +21,17 @@ use thiserror::Error;
 use url::{Position, Url};
 
 use super::{ACCEPT_LANGUAGE, USER_AGENT};
+use crate::page::{FetchedDocument, Navigation, SandboxFlags, nest};
 
 /// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
 
 /// A document as it came.
-pub(super) struct Fetched {
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+struct Fetched {
+    url: Url,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 /// Why a document could not be fetched.
@@ -50,19 +52,31 @@ pub enum NavigationError {
     /// A redirect to nowhere, or the 21st.
     #[error("{0}: the redirect cannot be followed")]
     Redirect(String),
+    /// There is nothing to show: a 204, say.
+    #[error("{0}: there is no document")]
+    NoDocument(String),
     /// More than 16 MiB.
     #[error("{0}: the document is too large")]
     TooLarge(String),
 }
 
-/// Fetches `url` for a top-level navigation, following redirects.
+/// Fetches the document of a navigation, following redirects. There is none where there is nothing to show.
 pub(super) async fn fetch_document(
     network: &dyn Network,
     cookies: &dyn CookieStore,
-    url: &Url,
-    referrer: Option<&Url>,
+    navigation: &Navigation,
+) -> Result<Option<FetchedDocument>, NavigationError> {
+    let fetched = fetch(network, cookies, navigation).await?;
+    let has_document = fetched.has_document();
+    Ok(has_document.then(|| fetched.into_document(navigation)))
+}
+
+async fn fetch(
+    network: &dyn Network,
+    cookies: &dyn CookieStore,
+    navigation: &Navigation,
 ) -> Result<Fetched, NavigationError> {
-    let mut url = url.clone();
+    let mut url = navigation.url.clone();
     for _ in 0..=20 {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NavigationError::Scheme(url.into()));
@@ -71,16 +85,19 @@ pub(super) async fn fetch_document(
             let (url, error) = (url.to_string(), Box::new(error));
             NavigationError::Network { url, error }
         };
-        let client = Client::new(url.clone(), 0);
-        let same_site = same_site(&client, referrer);
+        let client = reserved_client(navigation, &url, 0);
+        let same_site = same_site(navigation, &client);
         let context = CookieContext { url: &url, client: &client, same_site };
-        let mut request = request(&url, referrer);
+        let mut request = request(navigation, &url, &client);
         request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
         // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
-        let context = CookieContext { same_site: SameSiteMode::StrictOrLess, ..context };
-        cookies.store(context, set_cookie).get().await;
+        let same_site = match navigation.container {
+            None => SameSiteMode::StrictOrLess,
+            Some(_) => same_site,
+        };
+        cookies.store(CookieContext { same_site, ..context }, set_cookie).get().await;
         if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
             && let Some(location) = response.headers.get(LOCATION)
         {
@@ -105,19 +122,34 @@ pub(super) async fn fetch_document(
         // NB: no browser leaves credentials in a document's URL. They fail where there can be none.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        return Ok(Fetched { url, headers: response.headers, body: body.freeze() });
+        let (status, headers) = (response.status, response.headers);
+        return Ok(Fetched { url, status, headers, body: body.freeze() });
     }
     Err(NavigationError::Redirect(url.into()))
 }
 
-/// The same-site mode of a top-level navigation with GET.
-fn same_site(client: &Client, referrer: Option<&Url>) -> SameSiteMode {
-    let is_same_site = referrer.is_none_or(|url| client.origin.is_same_site_with_url(url));
-    if is_same_site { SameSiteMode::StrictOrLess } else { SameSiteMode::LaxOrLess }
+/// The settings object that the document will have, so far as its URL and its place make it.
+fn reserved_client(navigation: &Navigation, url: &Url, nonce: u128) -> Client {
+    let mut client = Client::new(url.clone(), nonce);
+    if let Some(container) = &navigation.container {
+        nest(&mut client, container);
+    }
+    client
 }
 
-fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
-    let origin = Origin::of(url, 0);
+/// The same-site mode of a navigation with GET.
+fn same_site(navigation: &Navigation, client: &Client) -> SameSiteMode {
+    let source = navigation.source.as_ref().map(|source| &source.origin);
+    let is_same_site = source.is_none_or(|source| Site::of(source) == Site::of(&client.origin));
+    match (is_same_site, &navigation.container) {
+        (true, None) => SameSiteMode::StrictOrLess,
+        (true, Some(_)) if !client.has_cross_site_ancestor => SameSiteMode::StrictOrLess,
+        (_, None) => SameSiteMode::LaxOrLess,
+        (_, Some(_)) => SameSiteMode::UnsetOrLess,
+    }
+}
+
+fn request(navigation: &Navigation, url: &Url, client: &Client) -> NetworkRequest {
     let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: &'static str| {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -126,19 +158,19 @@ fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
     set("accept-language", ACCEPT_LANGUAGE);
     set("upgrade-insecure-requests", "1");
     if is_potentially_trustworthy(url) {
-        set("sec-fetch-dest", "document");
+        set("sec-fetch-dest", if navigation.container.is_some() { "iframe" } else { "document" });
         set("sec-fetch-mode", "navigate");
-        set("sec-fetch-site", relation(&origin, referrer));
+        set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
     }
     set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-    headers.extend(referrer.and_then(|from| referer(from, url)).map(|value| (REFERER, value)));
+    headers.extend(referer(navigation, url).map(|value| (REFERER, value)));
     NetworkRequest {
         method: Method::GET,
         url: url.clone(),
         headers,
         body: Bytes::new(),
         connection: ConnectionKey {
-            partition: PartitionKey { top_level_site: Site::of(&origin), second_key: None },
+            partition: client.network_partition_key.clone(),
             credentials: true,
         },
         client: None,
@@ -147,17 +179,25 @@ fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
 }
 
 /// `Sec-Fetch-Site` of a navigation to `origin`.
-fn relation(origin: &Origin, referrer: Option<&Url>) -> &'static str {
-    match referrer {
+fn relation(origin: &Origin, source: Option<&Client>) -> &'static str {
+    match source {
         None => "none",
-        Some(url) if origin.is_same_origin_with_url(url) => "same-origin",
-        Some(url) if origin.is_same_site_with_url(url) => "same-site",
+        Some(source) if source.origin == *origin => "same-origin",
+        Some(source) if Site::of(&source.origin) == Site::of(origin) => "same-site",
         Some(_) => "cross-site",
     }
 }
 
-/// `Referer` by the default policy, strict-origin-when-cross-origin, whatever the document's own is.
-fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
+/// `Referer` by the default policy, strict-origin-when-cross-origin, or none where the element or the
+/// document says so.
+fn referer(navigation: &Navigation, to: &Url) -> Option<HeaderValue> {
+    let source = navigation.source.as_ref()?;
+    let policy = navigation.referrer_policy.unwrap_or(source.referrer_policy);
+    let from = &source.creation_url;
+    let has_none = matches!(source.origin, Origin::Opaque(_)) || !from.has_host();
+    if policy == ReferrerPolicy::NoReferrer || has_none {
+        return None;
+    }
     let value = if Origin::of(to, 0).is_same_origin_with_url(from) {
         from[..Position::AfterQuery].to_owned()
     } else if is_potentially_trustworthy(from) && !is_potentially_trustworthy(to) {
@@ -168,23 +208,56 @@ fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
     HeaderValue::try_from(value).ok()
 }
 
+/// `document.referrer`: what `Referer` says.
+fn referrer(navigation: &Navigation, to: &Url) -> String {
+    let referer = referer(navigation, to);
+    referer.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
 impl Fetched {
-    /// The charset of the `Content-Type`.
-    pub(super) fn charset(&self) -> Option<String> {
-        let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let mime: data_url::mime::Mime = value.parse().ok()?;
-        mime.get_parameter("charset").map(ToOwned::to_owned)
+    /// Whether there is something to show.
+    fn has_document(&self) -> bool {
+        !matches!(self.status.as_u16(), 204 | 205)
     }
 
-    /// The document's settings object, as its URL and its response's headers make it. `nonce` is 128
-    /// random bits.
-    pub(super) fn client(&self, nonce: u128) -> Client {
-        let mut client = Client::new(self.url.clone(), nonce);
+    fn into_document(self, navigation: &Navigation) -> FetchedDocument {
+        let type_ = self.type_();
+        let client = self.client(navigation);
+        let directives = client.csp_list.enforced_directives("sandbox");
+        let sandbox = directives.fold(SandboxFlags::default(), |flags, tokens| {
+            flags.union(SandboxFlags::parse(tokens.iter().map(String::as_str)))
+        });
+        FetchedDocument {
+            sandbox,
+            cross_origin_isolated: self.is_cross_origin_isolated(),
+            referrer: referrer(navigation, &self.url),
+            charset: type_.as_ref().and_then(|it| it.get_parameter("charset")).map(Into::into),
+            type_: type_.map_or_else(
+                || "text/html".to_owned(),
+                |it| format!("{}/{}", it.type_, it.subtype),
+            ),
+            client,
+            url: self.url,
+            body: self.body,
+        }
+    }
+
+    fn type_(&self) -> Option<Mime> {
+        self.headers.get(CONTENT_TYPE)?.to_str().ok()?.parse().ok()
+    }
+
+    /// The document's settings object, as its URL, its place and its response's headers make it.
+    fn client(&self, navigation: &Navigation) -> Client {
+        let mut nonce = [0; 16];
+        // Without randomness opaque origins may be guessed, which here nobody gains by.
+        let _ = getrandom::fill(&mut nonce);
+        let nonce = u128::from_ne_bytes(nonce);
+        let mut client = reserved_client(navigation, &self.url, nonce);
         if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
             client.referrer_policy = policy;
         }
         client.csp_list = self.csp_list(&client.origin);
-        client.upgrade_insecure_requests =
+        client.upgrade_insecure_requests |=
             client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
         if is_potentially_trustworthy(&self.url) {
             client.embedder_policy = self.embedder_policy();
@@ -197,7 +270,7 @@ impl Fetched {
     }
 
     /// [`crossOriginIsolated`](https://html.spec.whatwg.org/multipage/webappapis.html#dom-crossoriginisolated)
-    pub(super) fn is_cross_origin_isolated(&self) -> bool {
+    fn is_cross_origin_isolated(&self) -> bool {
         let opener_policy = self.header("cross-origin-opener-policy");
         is_potentially_trustworthy(&self.url)
             && opener_policy.as_deref() == Some("same-origin")
