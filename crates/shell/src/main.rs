@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use sendbeacon_shell::{
+    bench,
     browser::{Browser, Options, Split, run_content},
     collector, demo, wpt,
 };
@@ -88,6 +89,16 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "wptreport.json")]
         report: PathBuf,
     },
+    /// Time the calls of a page's script, and print their median, 90th and 99th percentile.
+    Bench {
+        /// Another browser, by the command that opens a page in it, to be compared with: `{url}` in it stands
+        /// for the page.
+        #[arg(long, value_name = "COMMAND")]
+        browser: Option<String>,
+        /// How many calls one by one, and how many in bursts.
+        #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+        calls: usize,
+    },
     /// See a page's beacons reach a real server after the page is gone.
     Demo {
         /// How long the servers hold their answers back.
@@ -116,6 +127,9 @@ fn main() -> ExitCode {
             let hold = Duration::from_millis(hold);
             collector::run(listen, hold, output.as_deref()).map_err(Into::into)
         }
+        Command::Bench { browser, calls } => bench::run(browser.as_deref(), calls)
+            .map(|table| println!("{table}"))
+            .map_err(Into::into),
         Command::Demo { hold } => demo::run(Duration::from_millis(hold)).map_err(Into::into),
     };
     match result {
@@ -145,9 +159,9 @@ fn open(
     } else {
         let mut tab = browser.open(url)?;
         browser.on_signal(signals, tab.closer());
-        let ran = tab.run(&browser, limit).map(drop);
+        tab.run(limit);
         tab.unload();
-        ran
+        Ok(())
     };
     // Whatever became of the page, what it has sent is delivered.
     browser.shut_down(drain);

@@ -294,9 +294,7 @@ fn form_data_is_a_body_that_can_be_read() {
              const copy = await response.clone().formData(), file = copy.get('f'), text = await response.text();
              return [type.startsWith('multipart/form-data; boundary='), [...copy.keys()], copy.get('a\"\\r\\n'),
                file.name, file.type, await file.text(), text.includes(type.split('boundary=')[1])];"),
-        concat!(
-            r#"[true,["a\"\r\n","f"],"é\r\n1","n\"","a/b","x",true]"#
-        )
+        r#"[true,["a\"\r\n","f"],"é\r\n1","n\"","a/b","x",true]"#
     );
     assert_eq!(
         run("const of = (body, type) => new Response(body, { headers: { 'content-type': type } }).formData()

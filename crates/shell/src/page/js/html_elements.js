@@ -15,7 +15,8 @@ const INTERFACES = {
   HTMLLinkElement: [["link"], ["rel", "type", "media", "referrerPolicy"], ["href"]],
   HTMLScriptElement: [["script"], ["type", "referrerPolicy"], ["src"], ["async", "defer", "noModule"]],
   HTMLAnchorElement: [["a"], ["target", "rel", "ping", "referrerPolicy", "download"], ["href"]],
-  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy"], ["src"]],
+  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy", "sandbox", "width", "height", "loading"],
+    ["src"], ["allowFullscreen"]],
   HTMLImageElement: [["img"], ["alt", "referrerPolicy"], ["src"]],
   HTMLDivElement: [["div"]],
   HTMLSpanElement: [["span"]],
@@ -79,13 +80,13 @@ Object.defineProperty(HTMLAnchorElement.prototype, "toString", {
 
 // A body's handlers for the events of the window are the window's.
 internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_TO_WINDOW,
-  () => globalThis);
+  () => internal.global);
 
 // https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2, from the link or what is in it
 internal.activate = (target) => {
   const link = target.closest("a[href]");
   const url = link && native.resolveUrl(link.getAttribute("href"));
-  if (url && link.isConnected) internal.navigate(url);
+  if (url && link.isConnected) native.navigate(native.navigable("self"), url, false);
 };
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";
