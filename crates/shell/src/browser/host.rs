@@ -3,7 +3,6 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
-use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
     CacheMode, Client, CredentialsMode, Document, DocumentLifecycle, FetchId, Mode, Origin,
@@ -228,9 +227,6 @@ impl PageHost for Host {
     }
 
     fn load_script(&self, url: &Url) -> Result<Script, String> {
-        if url.scheme() == "data" {
-            return script_of_data_url(url);
-        }
         self.around.load_script(self.document.borrow().client(), url)
     }
 
@@ -295,12 +291,6 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })
-}
-
-fn script_of_data_url(url: &Url) -> Result<Script, String> {
-    let data = DataUrl::process(url.as_str()).map_err(|error| format!("{error:?}"))?;
-    let (bytes, _) = data.decode_to_vec().map_err(|error| format!("{error:?}"))?;
-    Ok((bytes, data.mime_type().get_parameter("charset").map(ToOwned::to_owned)))
 }
 
 #[allow(clippy::needless_pass_by_value)] // for `map_err`

@@ -25,6 +25,7 @@ use super::{
     prelude::{self, Agent},
     realm::Realm,
     timers::{TimerId, Timers},
+    workers::{self, Workers},
 };
 
 /// What all scripts of an event loop may hold together.
@@ -97,9 +98,10 @@ impl Shared {
 
 /// One thread's event loop.
 pub struct EventLoop {
-    /// The documents that are shown. Dropped before the runtime whose objects they are, as are the two
+    /// The documents that are shown. Dropped before the runtime whose objects they are, as are the three
     /// below.
     navigables: Navigables,
+    workers: Workers,
     agent: Agent,
     contexts: Contexts,
     /// The context of `agent`.
@@ -143,6 +145,7 @@ impl EventLoop {
         let agent = agent_context.with(|ctx| prelude::create_agent(&ctx))?;
         let event_loop = Rc::new(Self {
             navigables: Navigables::default(),
+            workers: Workers::default(),
             agent,
             contexts,
             agent_context,
@@ -211,6 +214,7 @@ impl EventLoop {
     fn turn(&self, now: Instant) -> bool {
         // A realm is one great cycle, and holds its host.
         if self.has_garbage.take() {
+            self.workers.let_go();
             self.forget_navigables();
             self.runtime.run_gc();
         }
@@ -296,6 +300,11 @@ impl EventLoop {
         &self.navigables
     }
 
+    /// The workers whose scripts run on this event loop.
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
     /// A context for a realm of this event loop.
     pub(super) fn new_context(&self) -> Option<NewContext> {
         self.contexts.take()
@@ -327,6 +336,9 @@ impl EventLoop {
         self.realms.borrow_mut().remove(&id);
         self.shared.timers.borrow_mut().clear_realm(id);
         self.has_garbage.set(true);
+        for worker in self.workers.take_of(id) {
+            workers::stop_realm(self, &worker);
+        }
     }
 
     fn realm_of(&self, context: ContextId) -> Option<Rc<Realm>> {

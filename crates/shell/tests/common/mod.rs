@@ -58,6 +58,10 @@ impl PageHost for Recorder {
         self.infos.borrow_mut().push(info.clone());
     }
 
+    fn create_host(&self, _: &mut Environment, _: bool) -> Rc<dyn PageHost> {
+        Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
+    }
+
     fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
         let scripts = self.scripts.borrow();
         let script = scripts.get(url.as_str()).cloned();

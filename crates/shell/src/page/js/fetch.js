@@ -7,6 +7,7 @@ const { slot: headersSlot } = internal.headers;
 const { pack, isUnusable } = internal.body;
 const { onAbort } = internal.abort;
 const { slot: blobSlot, bytesOf } = internal.blob;
+const { toBase64 } = internal.bufferSource;
 const running = new Map();
 
 globals({
@@ -44,6 +45,12 @@ function fetchLocally({ method, url }) {
   return { status: 200, statusText: "OK", headers, url: url.split("#", 1)[0], type: "basic", redirected: false,
     body: method === "HEAD" ? new Uint8Array(0) : bytes };
 }
+
+// The text of a script at a blob URL.
+internal.blobText = (url) => {
+  const { bytes } = blobAt(url) ?? {};
+  return bytes && native.decodeUtf8(toBase64(bytes), false);
+};
 
 // https://w3c.github.io/FileAPI/#blob-url-resolve
 function blobAt(url) {

@@ -23,6 +23,7 @@ pub(super) use self::{
     iframe::{attribute_changed, connected, removed},
     load::{parse, the_end},
     navigate::NavigateParams,
+    settings::opaque_origin,
     unload::{fire_before_unload, unload_a_document_and_its_descendants},
 };
 pub use self::{sandbox::SandboxFlags, settings::nest};
