@@ -3,19 +3,18 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
-use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    CacheMode, Client, CredentialsMode, Document, DocumentLifecycle, FetchId, Mode, RedirectMode,
-    Referrer, Request, Response, ResponseType, VisibilityState,
+    CacheMode, Client, CredentialsMode, Document, DocumentLifecycle, FetchId, Mode, Origin,
+    RedirectMode, Referrer, Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::scripts::Script;
+use super::{USER_AGENT, scripts::Script};
 use crate::page::{
-    BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
-    RealmId, TaskQueue,
+    BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
+    Lifecycle, Navigation, PageHost, RealmId, StorageArea, TaskQueue,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -43,8 +42,20 @@ pub(super) trait Surroundings {
     /// A script for the document, which waits for it.
     fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String>;
 
-    /// The document wants to go to another URL.
-    fn navigate(&self, client: &Client, url: &Url);
+    /// Fetches the document of a navigation, and calls `done` on whatever thread.
+    fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
+
+    /// The library's document for a settings object, and an identifier for both.
+    fn create_document(&self, client: &mut Client) -> Document;
+
+    /// What an origin has stored.
+    fn storage(&self, origin: &Origin) -> Storage;
+
+    /// What is around the documents of another tab, opened by a script of this one.
+    fn open_tab(&self) -> Rc<dyn Surroundings>;
+
+    /// A `sendBeacon()` call of one of its documents.
+    fn called(&self, _call: Call) {}
 
     /// What happens to the document's requests is told there from now on.
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId);
@@ -53,38 +64,43 @@ pub(super) trait Surroundings {
     fn detached(&self, document_id: u64);
 }
 
+/// What an origin has stored, in the profile and in a tab.
+#[derive(Clone, Default)]
+pub(super) struct Storage {
+    pub(super) local: StorageArea,
+    pub(super) session: StorageArea,
+}
+
 /// The host of one document.
 pub(super) struct Host {
     document: RefCell<Document>,
     /// The client as the response made it, without what elements of the document add.
     of_response: Client,
     runtime: Handle,
-    around: Box<dyn Surroundings>,
+    around: Rc<dyn Surroundings>,
     /// The library's name of each of the page's fetches.
     fetches: RefCell<HashMap<u64, FetchId>>,
-    pub(super) calls: RefCell<Vec<Call>>,
 }
 
 impl Host {
+    /// A host for the document of `environment`, which it completes.
     pub(super) fn new(
-        document: Document,
         runtime: Handle,
-        around: Box<dyn Surroundings>,
+        around: Rc<dyn Surroundings>,
+        environment: &mut Environment,
     ) -> Rc<Self> {
-        let of_response = Client::clone(document.client());
+        let document = around.create_document(&mut environment.client);
+        let storage = around.storage(&environment.client.origin);
+        environment.local_storage = storage.local;
+        environment.session_storage = storage.session;
+        USER_AGENT.clone_into(&mut environment.user_agent);
         Rc::new(Self {
             document: RefCell::new(document),
-            of_response,
+            of_response: environment.client.clone(),
             runtime,
             around,
             fetches: RefCell::default(),
-            calls: RefCell::default(),
         })
-    }
-
-    /// The library's document.
-    pub(super) fn document(&self) -> std::cell::Ref<'_, Document> {
-        self.document.borrow()
     }
 
     /// The library's request, which the page's describes.
@@ -124,7 +140,7 @@ impl Host {
         made.referrer_policy = request.referrer_policy.parse().ok();
         made.headers = headers(&request.headers)?;
         if let Some(body) = &request.body {
-            with_library_body(body, |body| {
+            body.with_library_body(|body| {
                 let extracted = sendbeacon::extract(body).map_err(text)?;
                 if let Some(content_type) = &extracted.content_type
                     && !made.headers.contains_key(CONTENT_TYPE)
@@ -145,23 +161,16 @@ impl Drop for Host {
     }
 }
 
-/// What the end of a document is to the library, its handlers having run.
-pub(super) fn end(document: &Document) {
-    document.visibility_change(VisibilityState::Hidden);
-    document.pagehide(false);
-    document.unload();
-}
-
 impl PageHost for Host {
     fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String> {
         let document = self.document.borrow();
         let result = match &data {
             None => document.send_beacon(url, None),
-            Some(body) => with_library_body(body, |body| document.send_beacon(url, Some(body))),
+            Some(body) => body.with_library_body(|body| document.send_beacon(url, Some(body))),
         };
         let result = result.map_err(text);
         let (at, url) = (Instant::now(), url.to_owned());
-        self.calls.borrow_mut().push(Call { at, url, result: result.clone() });
+        self.around.called(Call { at, url, result: result.clone() });
         result
     }
 
@@ -200,14 +209,29 @@ impl PageHost for Host {
         self.around.console(level, message);
     }
 
-    fn navigate(&self, url: &Url) {
-        self.around.navigate(self.document.borrow().client(), url);
+    fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {
+        self.around.fetch_document(navigation, done);
+    }
+
+    fn create_host(&self, environment: &mut Environment, in_new_tab: bool) -> Rc<dyn PageHost> {
+        let around = if in_new_tab { self.around.open_tab() } else { Rc::clone(&self.around) };
+        Self::new(self.runtime.clone(), around, environment)
+    }
+
+    fn lifecycle(&self, step: Lifecycle) {
+        let document = self.document.borrow();
+        match step {
+            Lifecycle::Visible => document.visibility_change(VisibilityState::Visible),
+            Lifecycle::Hidden => document.visibility_change(VisibilityState::Hidden),
+            Lifecycle::PageHide { persisted } => document.pagehide(persisted),
+            Lifecycle::PageShow { persisted } => document.pageshow(persisted),
+            Lifecycle::Freeze => document.freeze(),
+            Lifecycle::Resume => document.resume(),
+            Lifecycle::Unload => document.unload(),
+        }
     }
 
     fn load_script(&self, url: &Url) -> Result<Script, String> {
-        if url.scheme() == "data" {
-            return script_of_data_url(url);
-        }
         self.around.load_script(self.document.borrow().client(), url)
     }
 
@@ -220,52 +244,9 @@ impl PageHost for Host {
     }
 
     fn document_changed(&self, info: &DocumentInfo) {
-        let mut client = self.of_response.clone();
-        client.creation_url.clone_from(&info.url);
-        client.api_base_url.clone_from(&info.base_url);
-        if let Some(policy) = info.referrer_policy.as_ref().and_then(|it| it.parse().ok()) {
-            client.referrer_policy = policy;
-        }
-        for policy in &info.content_security_policies {
-            client.csp_list.push_meta(policy);
-        }
-        client.upgrade_insecure_requests |=
-            client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
+        let client = info.client(self.of_response.clone());
         self.document.borrow_mut().set_client(client);
     }
-}
-
-/// The body in the library's terms, which borrow from the page's.
-fn with_library_body<T>(body: &BodyInit, use_it: impl FnOnce(sendbeacon::BodyInit<'_>) -> T) -> T {
-    match body {
-        BodyInit::Text(text) => use_it(text.as_str().into()),
-        BodyInit::Bytes(bytes) => use_it((&**bytes).into()),
-        BodyInit::Blob(blob) => use_it((&library_blob(blob)).into()),
-        BodyInit::FormData(entries) => {
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|entry| sendbeacon::FormDataEntry {
-                    name: entry.name.clone(),
-                    value: match &entry.value {
-                        FormDataValue::String(value) => {
-                            sendbeacon::FormDataValue::String(value.clone())
-                        }
-                        FormDataValue::File { blob, filename } => sendbeacon::FormDataValue::File {
-                            blob: library_blob(blob),
-                            filename: filename.clone(),
-                        },
-                    },
-                })
-                .collect();
-            use_it(sendbeacon::BodyInit::FormData(&entries))
-        }
-        BodyInit::UrlSearchParams(list) => use_it(sendbeacon::BodyInit::UrlSearchParams(list)),
-        BodyInit::ReadableStream => use_it(sendbeacon::BodyInit::ReadableStream),
-    }
-}
-
-fn library_blob(blob: &crate::page::Blob) -> sendbeacon::Blob {
-    sendbeacon::Blob::new(blob.bytes.clone(), &blob.type_)
 }
 
 fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
@@ -286,6 +267,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         body.extend_from_slice(&chunk?);
     }
     let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let has_url = response.type_ != ResponseType::Opaque;
     let mut url = response.url_list.last().cloned();
     if let Some(url) = &mut url {
         url.set_fragment(None);
@@ -303,7 +285,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
             .iter()
             .map(|(name, value)| (name.to_string(), isomorphic(value)))
             .collect(),
-        url: if is_opaque { String::new() } else { url.map(Into::into).unwrap_or_default() },
+        url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
         type_: match response.type_ {
             ResponseType::Basic => "basic",
             ResponseType::Cors => "cors",
@@ -314,12 +296,6 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })
-}
-
-fn script_of_data_url(url: &Url) -> Result<Script, String> {
-    let data = DataUrl::process(url.as_str()).map_err(|error| format!("{error:?}"))?;
-    let (bytes, _) = data.decode_to_vec().map_err(|error| format!("{error:?}"))?;
-    Ok((bytes, data.mime_type().get_parameter("charset").map(ToOwned::to_owned)))
 }
 
 #[allow(clippy::needless_pass_by_value)] // for `map_err`

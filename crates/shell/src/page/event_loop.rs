@@ -3,7 +3,7 @@
 //! timers, microtasks.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     rc::{Rc, Weak},
     sync::{
@@ -14,15 +14,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rquickjs::{Context, Runtime, context::intrinsic};
+use rquickjs::{Context, Ctx, Function, Runtime};
 
 use super::{
     PageError,
     budget::{Budget, TASK_BUDGET},
+    contexts::{Contexts, NewContext},
     exceptions::{ContextId, Rejections, describe},
+    navigable::Navigables,
     prelude::{self, Agent},
     realm::Realm,
     timers::{TimerId, Timers},
+    workers::{self, Workers},
 };
 
 /// What all scripts of an event loop may hold together.
@@ -81,12 +84,28 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) rejections: Rejections,
     pub(super) fetches: Cell<usize>,
+    /// How many algorithms run that a script has called, so that no microtask may run.
+    pub(super) nested: Cell<usize>,
+    event_loop: OnceCell<Weak<EventLoop>>,
+}
+
+impl Shared {
+    /// The event loop, unless it is going.
+    pub(super) fn event_loop(&self) -> Option<Rc<EventLoop>> {
+        self.event_loop.get()?.upgrade()
+    }
 }
 
 /// One thread's event loop.
 pub struct EventLoop {
-    /// Dropped before the runtime whose object it is.
+    /// The documents that are shown. Dropped before the runtime whose objects they are, as are the three
+    /// below.
+    navigables: Navigables,
+    workers: Workers,
     agent: Agent,
+    contexts: Contexts,
+    /// The context of `agent`.
+    agent_context: Context,
     realms: RefCell<HashMap<RealmId, Weak<Realm>>>,
     last_realm: Cell<u64>,
     /// Whether a realm has gone whose objects wait for the garbage collector.
@@ -106,6 +125,8 @@ impl EventLoop {
             budget: Budget::new(TASK_BUDGET),
             rejections: Rejections::default(),
             fetches: Cell::new(0),
+            nested: Cell::new(0),
+            event_loop: OnceCell::new(),
         });
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(MEMORY_LIMIT);
@@ -118,16 +139,26 @@ impl EventLoop {
                 tracker.rejections.track(&ctx, &promise, &reason, is_handled);
             },
         )));
-        let agent = new_context(&runtime)?.with(|ctx| prelude::create_agent(&ctx))?;
-        Ok(Rc::new(Self {
+        let contexts = Contexts::default();
+        contexts.fill(&runtime)?;
+        let agent_context = contexts.take().ok_or(PageError::TooManyRealms)?.into_context();
+        let agent = agent_context.with(|ctx| prelude::create_agent(&ctx))?;
+        let event_loop = Rc::new(Self {
+            navigables: Navigables::default(),
+            workers: Workers::default(),
             agent,
+            contexts,
+            agent_context,
             realms: RefCell::default(),
             last_realm: Cell::new(0),
             has_garbage: Cell::new(false),
             incoming,
             shared,
             runtime,
-        }))
+        });
+        // It is set here and nowhere else.
+        let _ = event_loop.shared.event_loop.set(Rc::downgrade(&event_loop));
+        Ok(event_loop)
     }
 
     /// The handle by which other threads post tasks.
@@ -183,8 +214,12 @@ impl EventLoop {
     fn turn(&self, now: Instant) -> bool {
         // A realm is one great cycle, and holds its host.
         if self.has_garbage.take() {
+            self.workers.let_go();
+            self.forget_navigables();
             self.runtime.run_gc();
         }
+        // What is not there is not given.
+        let _ = self.contexts.fill(&self.runtime);
         let task = self.incoming.try_recv().ok();
         let mut ran = task.is_some();
         if let Some(task) = task {
@@ -201,6 +236,16 @@ impl EventLoop {
             ran = true;
         }
         ran
+    }
+
+    /// Lets go of the `WindowProxy` objects that no navigable has any more.
+    fn forget_navigables(&self) {
+        let gone = self.navigables.take_gone();
+        // Without memory they stay.
+        let _ = self.agent_context.with(|ctx| {
+            let forget: Function = self.agent.clone().restore(&ctx)?.get("forgetNavigable")?;
+            gone.iter().try_for_each(|id| forget.call::<_, ()>((id.0,)))
+        });
     }
 
     fn run_task(&self, task: Task) {
@@ -250,9 +295,26 @@ impl EventLoop {
         &self.shared
     }
 
+    /// The navigables whose documents run on this event loop.
+    pub(super) fn navigables(&self) -> &Navigables {
+        &self.navigables
+    }
+
+    /// The workers whose scripts run on this event loop.
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
     /// A context for a realm of this event loop.
-    pub(super) fn new_context(&self) -> rquickjs::Result<Context> {
-        new_context(&self.runtime)
+    pub(super) fn new_context(&self) -> Option<NewContext> {
+        self.contexts.take()
+    }
+
+    /// Runs `steps` in no realm, within the budget of a task. Not to be called while a script is
+    /// running.
+    pub(super) fn enter<T>(&self, steps: impl FnOnce(&Ctx<'_>) -> T) -> T {
+        self.shared.budget.start();
+        self.agent_context.with(|ctx| steps(&ctx))
     }
 
     /// The object by which the realms' preludes share internal slots.
@@ -274,6 +336,9 @@ impl EventLoop {
         self.realms.borrow_mut().remove(&id);
         self.shared.timers.borrow_mut().clear_realm(id);
         self.has_garbage.set(true);
+        for worker in self.workers.take_of(id) {
+            workers::stop_realm(self, &worker);
+        }
     }
 
     fn realm_of(&self, context: ContextId) -> Option<Rc<Realm>> {
@@ -281,13 +346,7 @@ impl EventLoop {
         realms.values().filter_map(Weak::upgrade).find(|realm| realm.context_id() == context)
     }
 
-    fn realm(&self, id: RealmId) -> Option<Rc<Realm>> {
+    pub(super) fn realm(&self, id: RealmId) -> Option<Rc<Realm>> {
         self.realms.borrow().get(&id).and_then(Weak::upgrade)
     }
-}
-
-/// `Context::full` gives only the first context of a runtime a `DOMException`, so this names what it
-/// adds, but for `atob` and `btoa`, which the prelude makes.
-fn new_context(runtime: &Runtime) -> rquickjs::Result<Context> {
-    Context::custom::<intrinsic::All>(runtime)
 }

@@ -35,4 +35,6 @@ const slots = { __proto__: null };
 
 return {
   slot(name) { return slots[name] ??= createSlot(); },
+  // https://w3c.github.io/FileAPI/#blob-url-store
+  blobUrls: new Map(),
 };

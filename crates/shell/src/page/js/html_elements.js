@@ -15,7 +15,8 @@ const INTERFACES = {
   HTMLLinkElement: [["link"], ["rel", "type", "media", "referrerPolicy"], ["href"]],
   HTMLScriptElement: [["script"], ["type", "referrerPolicy"], ["src"], ["async", "defer", "noModule"]],
   HTMLAnchorElement: [["a"], ["target", "rel", "ping", "referrerPolicy", "download"], ["href"]],
-  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy"], ["src"]],
+  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy", "sandbox", "width", "height", "loading"],
+    ["src"], ["allowFullscreen"]],
   HTMLImageElement: [["img"], ["alt", "referrerPolicy"], ["src"]],
   HTMLDivElement: [["div"]],
   HTMLSpanElement: [["span"]],
@@ -79,7 +80,7 @@ Object.defineProperty(HTMLAnchorElement.prototype, "toString", {
 
 // A body's handlers for the events of the window are the window's.
 internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_TO_WINDOW,
-  () => globalThis);
+  () => internal.global);
 
 // https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2, from the link or what is in it
 internal.activate = (target) => {
@@ -89,7 +90,7 @@ internal.activate = (target) => {
   if (!url || !link.isConnected) return;
   const ping = link.getAttribute("ping");
   if (ping !== null) native.ping(ping, href);
-  internal.navigate(url);
+  native.navigate(native.navigable("self"), url, false);
 };
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";

@@ -1,7 +1,7 @@
 // Location and History.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html
 
-const { DOMString, USVString, expose, fail, illegalConstructor } = internal.webidl;
+const { DOMString, USVString, expose, fail, illegalConstructor, required } = internal.webidl;
 const { fire } = internal.eventTarget;
 const slot = agent.slot("Location");
 const historySlot = agent.slot("History");
@@ -10,41 +10,59 @@ class Location {
   constructor() { illegalConstructor(); }
 
   get href() { return native.documentUrl(); }
-  set href(value) { assign(value); }
   get origin() { return native.urlComponent(native.documentUrl(), "origin"); }
-  assign(url) { assign(url); }
-  replace(url) { assign(url); }
-  reload() { native.navigate(native.documentUrl()); }
   toString() { return native.documentUrl(); }
-}
-
-for (const name of ["protocol", "host", "hostname", "port", "pathname", "search", "hash"]) {
-  Object.defineProperty(Location.prototype, name, {
-    configurable: true,
-    get() { return native.urlComponent(native.documentUrl(), name); },
-    set(value) { navigate(native.setUrlComponent(native.documentUrl(), name, USVString(value))); },
-  });
 }
 expose(Location, slot);
 
-function assign(value) {
-  const url = native.resolveUrl(USVString(value));
-  if (url === undefined) fail("SyntaxError", `'${value}' is not a valid URL.`);
-  navigate(url);
-}
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#location-object-navigate: relative to, and on
+// behalf of, the document of whoever calls.
+internal.setLocation = (caller, value, replace = false) => {
+  const source = agent.realms.has(caller) ? agent.realms.get(caller).internal : internal;
+  const target = native.navigable("self");
+  if (target !== undefined) source.navigate(target, USVString(value), replace);
+};
 
-// https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate
-function navigate(url) {
-  const oldURL = native.documentUrl();
-  const withoutFragment = (it) => native.setUrlComponent(it, "hash", "");
-  // https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-fragid
-  if (url.includes("#") && withoutFragment(url) === withoutFragment(oldURL)) {
-    native.setDocumentUrl(url);
-    internal.startTimer(() => fire(globalThis, "hashchange"), 0);
-    return;
-  }
-  native.navigate(url);
+// What changes the location knows its caller.
+function setter(name, steps) {
+  const { get } = Object.getOwnPropertyDescriptor(Location.prototype, name);
+  const target = { [name](_value) {} }[name];
+  const set = agent.callerAware(target, (caller, _self, [value]) => steps(caller, value));
+  Object.defineProperty(Location.prototype, name, { get, set, enumerable: true, configurable: true });
 }
+function method(name, length, steps) {
+  const target = { [name]() {} }[name];
+  Object.defineProperty(target, "length", { value: length, configurable: true });
+  const value = agent.callerAware(target, (caller, _self, args) => {
+    required(args.length, length, `execute '${name}' on 'Location'`);
+    steps(caller, ...args);
+  });
+  Object.defineProperty(Location.prototype, name,
+    { value, writable: true, enumerable: true, configurable: true });
+}
+for (const name of ["protocol", "host", "hostname", "port", "pathname", "search", "hash"]) {
+  const get = { [name]() { return native.urlComponent(native.documentUrl(), name); } }[name];
+  Object.defineProperty(Location.prototype, name, { get, configurable: true });
+  setter(name, (caller, value) => internal.setLocation(caller,
+    native.setUrlComponent(native.documentUrl(), name, USVString(value))));
+}
+setter("href", (caller, value) => internal.setLocation(caller, value));
+method("assign", 1, (caller, url) => internal.setLocation(caller, url));
+method("replace", 1, (caller, url) => internal.setLocation(caller, url, true));
+method("reload", 0, () => native.reload());
+
+// Has this document's navigable, or another, go to `url`, relative to this document.
+internal.navigate = (target, url, replace) => {
+  const parsed = native.resolveUrl(url);
+  if (parsed === undefined) fail("SyntaxError", `'${url}' is not a valid URL.`);
+  native.navigate(target, parsed, replace);
+};
+
+// https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-fragid
+internal.hooks.navigateToFragment = (oldURL, newURL) => {
+  internal.startTimer(() => fire(internal.global, "hashchange",
+    { Interface: internal.interfaces.HashChangeEvent, oldURL, newURL }), 0);
+};
 
 class History {
   constructor() { illegalConstructor(); }
@@ -85,6 +103,6 @@ function canHaveUrlRewritten(target) {
   return /^https?:/.test(current) || (same("pathname") && same("search"));
 }
 
-internal.location = slot.set(Object.create(Location.prototype), {});
+const location = slot.set(Object.create(Location.prototype), {});
+internal.location = slot.set(agent.locationProxy(internal.global, location), {});
 internal.history = historySlot.set(Object.create(History.prototype), { length: 1, state: null });
-internal.navigate = navigate;

@@ -99,13 +99,14 @@ function illegalConstructor() {
   throw new TypeError("Illegal constructor");
 }
 
-// An operation's `this`: null and undefined are the global object.
+// An operation's `this`: null and undefined are the global object, and a WindowProxy is its window.
 function receiver(self, slot) {
-  const object = self ?? global;
+  const object = agent.unwrap(self ?? global);
   if (slot && !slot.has(object)) throw new TypeError("Illegal invocation");
   return object;
 }
 
+const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 const AsyncFunction = (async () => {}).constructor;
 
 // https://webidl.spec.whatwg.org/#dfn-create-operation-function
@@ -178,9 +179,20 @@ function constants(Interface, values) {
 // Called after `expose`, since their form is their own.
 function pairIterable(Interface, slot, pairsOf) {
   const { prototype, name } = Interface;
-  function* iterate(object, pick) {
-    for (let i = 0; i < pairsOf(object).length; i++) yield pick(pairsOf(object)[i]);
-  }
+  // https://webidl.spec.whatwg.org/#es-default-iterator-object
+  const iteratorPrototype = Object.create(IteratorPrototype);
+  const iteratorSlot = agent.slot(`${name} Iterator`);
+  defineProperty(iteratorPrototype, "next", {
+    value: operation(`${name} Iterator`, "next", function () {
+      const state = iteratorSlot.get(this);
+      const pair = pairsOf(state.object)[state.index++];
+      return { value: pair && state.pick(pair), done: pair === undefined };
+    }, iteratorSlot),
+    writable: true, configurable: true, enumerable: true,
+  });
+  tag(iteratorPrototype, `${name} Iterator`);
+  const iterate = (object, pick) =>
+    iteratorSlot.set(Object.create(iteratorPrototype), { object, pick, index: 0 });
   const members = {
     entries() { return iterate(this, ([key, value]) => [key, value]); },
     keys() { return iterate(this, ([key]) => key); },
@@ -199,6 +211,18 @@ function pairIterable(Interface, slot, pairsOf) {
   }
   defineProperty(prototype, Symbol.iterator,
     { value: prototype.entries, writable: true, configurable: true });
+}
+
+// Gives `target` more members, in their Web IDL form.
+function attributes(target, slot, members) {
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(members))) {
+    if (descriptor.get || descriptor.set) {
+      defineProperty(target, name, attribute(name, descriptor, slot));
+    } else {
+      const value = operation(target[Symbol.toStringTag], name, descriptor.value, slot);
+      defineProperty(target, name, { value, writable: true, configurable: true, enumerable: true });
+    }
+  }
 }
 
 // Puts an object's members on the global object, in their Web IDL form.
@@ -220,5 +244,7 @@ const fail = (name, message) => { throw new DOMException(message, name); };
 internal.webidl = {
   DOMString, USVString, ByteString, unsignedLong, long, clampedLongLong, double, enumeration,
   dictionary, sequence, record, callback, required, illegalConstructor, expose, tag, constants,
-  pairIterable, globals, fail, DOMException,
+  pairIterable, attributes, globals, fail, DOMException,
 };
+// The window, where `globalThis` is the WindowProxy when a page's scripts run.
+internal.global = global;
