@@ -301,6 +301,11 @@ impl EventLoop {
         self.contexts.take()
     }
 
+    /// Whether a realm can be made before the running script has ended.
+    pub(super) fn has_new_context(&self) -> bool {
+        !self.contexts.is_empty()
+    }
+
     /// Runs `steps` in no realm, within the budget of a task. Not to be called while a script is
     /// running.
     pub(super) fn enter<T>(&self, steps: impl FnOnce(&Ctx<'_>) -> T) -> T {

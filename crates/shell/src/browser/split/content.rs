@@ -239,10 +239,10 @@ impl Surroundings for Around {
         Storage { local, session: self.session_storage.of(origin) }
     }
 
-    fn open_tab(&self) -> Rc<dyn Surroundings> {
+    fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings> {
         Rc::new(Self {
             process: Rc::clone(&self.process),
-            session_storage: self.session_storage.copy(),
+            session_storage: self.session_storage.copy_if(copies_session),
             is_first_tab: false,
         })
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use rquickjs::{Ctx, Function, Object};
-use sendbeacon::Origin;
+use sendbeacon::{Origin, Site};
 use url::Url;
 
 use crate::page::{realm::evaluate, window::Window};
@@ -63,6 +63,11 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
     let client = &environment.client;
     object.set("origin", client.origin.to_string())?;
     object.set("originKey", origin_key(&client.origin))?;
+    let site = match &client.network_partition_key.top_level_site {
+        Site::Tuple { scheme, host } => format!("{scheme}://{host}"),
+        Site::Opaque(nonce) => format!("{nonce:x}"),
+    };
+    object.set("storageKey", format!("{} {site}", origin_key(&client.origin)))?;
     object.set("isSecureContext", client.is_secure_context)?;
     object.set("scripting", !environment.sandbox.scripts)?;
     object.set("crossOriginIsolated", environment.cross_origin_isolated)?;

@@ -55,7 +55,9 @@ hooks.unload = (persisted) => {
     firePageTransition("pagehide", persisted);
     setVisibility("hidden");
   }
-  if (!persisted) fire(window, "unload", {}, fromHostForDocument());
+  if (persisted) return;
+  fire(window, "unload", {}, fromHostForDocument());
+  internal.closeChannels();
 };
 
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document

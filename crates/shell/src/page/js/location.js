@@ -55,7 +55,9 @@ method("reload", 0, () => native.reload());
 internal.navigate = (target, url, replace) => {
   const parsed = native.resolveUrl(url);
   if (parsed === undefined) fail("SyntaxError", `'${url}' is not a valid URL.`);
-  native.navigate(target, parsed, replace);
+  if (!native.navigate(target, parsed, replace)) {
+    fail("SecurityError", "The document is sandboxed: it may not navigate that.");
+  }
 };
 
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-fragid

@@ -12,7 +12,7 @@ use super::{
     settings::{inherit, opaque_origin},
 };
 use crate::page::{
-    Environment, EventLoop, PageError, PageHost,
+    Environment, EventLoop, PageError, PageHost, TabOf,
     dom::{Dom, NodeId},
     realm::Realm,
     window::Stage,
@@ -73,7 +73,7 @@ pub(super) fn create_child_navigable(
         Navigable::new(id, Some(parent_navigable.id), Some(place), name, Rc::clone(&realm));
     let navigable = navigables.add(navigable);
     parent.window().frames.borrow_mut().insert(container, id);
-    make_initial(ctx, &realm, id, client, flags, parent, false);
+    make_initial(ctx, &realm, id, client, flags, parent, TabOf::Other);
     Some(navigable)
 }
 
@@ -85,7 +85,7 @@ pub(super) fn make_initial(
     mut client: Client,
     flags: SandboxFlags,
     creator: &Rc<Realm>,
-    in_new_tab: bool,
+    tab: TabOf,
 ) {
     if flags.origin {
         client.origin = opaque_origin();
@@ -99,7 +99,7 @@ pub(super) fn make_initial(
         ..Environment::of(client)
     };
     let mut environment = Environment { url: about_blank(), ..environment };
-    let host = creator.host().create_host(&mut environment, in_new_tab);
+    let host = creator.host().create_host(&mut environment, tab);
     realm.window().is_initial.set(true);
     activate(ctx, realm, id, environment, host);
     fill(&mut realm.window().document.dom_mut());

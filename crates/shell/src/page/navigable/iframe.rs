@@ -8,6 +8,7 @@ use url::{Position, Url};
 use super::{
     Navigable,
     create::{about_blank, create_child_navigable},
+    load::complete_if_possible,
     navigate::NavigateParams,
     unload::destroy_child_navigable,
 };
@@ -15,10 +16,26 @@ use crate::page::{dom::NodeId, realm::Realm, window::Stage};
 
 /// The [post-connection steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#the-iframe-element:html-element-post-connection-steps)
 /// of the `iframe` elements that have come into the document since the last call.
+///
+/// NB: a script can make no more realms than are in stock; the frames beyond that come when it has ended.
 pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
-    for element in realm.window().document.take_connected_frames() {
+    let document = &realm.window().document;
+    let elements = document.take_connected_frames();
+    for (at, &element) in elements.iter().enumerate() {
+        if !realm.event_loop().has_new_context() {
+            document.put_connected_frames_back(&elements[at..]);
+            realm.window().shared().queue.post(realm.id(), |realm| {
+                let Some(realm) = realm.event_loop().realm(realm.id()) else { return };
+                realm.run(|ctx, _| {
+                    connected(ctx, &realm);
+                    Ok(())
+                });
+                complete_if_possible(&realm);
+            });
+            return;
+        }
         // The steps of one before may have taken it out again.
-        if !realm.window().document.dom().is_connected(element)
+        if !document.dom().is_connected(element)
             || realm.window().frames.borrow().contains_key(&element)
         {
             continue;

@@ -4,6 +4,7 @@
 //! What may be called by a script takes the running JavaScript context, `ctx`. All else is a task of its
 //! own.
 
+mod auxiliary;
 mod create;
 mod iframe;
 mod load;
@@ -19,11 +20,15 @@ use std::{
 };
 
 pub(super) use self::{
+    auxiliary::{
+        OpenParams, definitely_close_a_top_level_traversable, is_allowed_by_sandboxing_to_navigate,
+        open,
+    },
     create::create_top_level_traversable,
     iframe::{attribute_changed, connected, removed},
     load::{parse, the_end},
     navigate::NavigateParams,
-    unload::{fire_before_unload, unload_a_document_and_its_descendants},
+    unload::fire_before_unload,
 };
 pub use self::{sandbox::SandboxFlags, settings::nest};
 use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
@@ -52,6 +57,13 @@ pub(super) struct Navigable {
     ongoing: Cell<Option<u64>>,
     /// Whether it delays the `load` event of the document it is in.
     delays_load: Cell<bool>,
+    /// The [browsing context group](https://html.spec.whatwg.org/multipage/document-sequences.html#browsing-context-group),
+    /// by the number of its first top-level traversable.
+    group: u32,
+    /// The [opener](https://html.spec.whatwg.org/multipage/document-sequences.html#opener-browsing-context)
+    pub(super) opener: Cell<Option<NavigableId>>,
+    /// [Is closing](https://html.spec.whatwg.org/multipage/document-sequences.html#is-closing)
+    pub(super) is_closing: Cell<bool>,
 }
 
 /// The element a navigable is in.
@@ -77,6 +89,9 @@ impl Navigable {
             active: RefCell::new(active),
             ongoing: Cell::new(None),
             delays_load: Cell::new(false),
+            group: id.0,
+            opener: Cell::new(None),
+            is_closing: Cell::new(false),
         }
     }
 
@@ -128,6 +143,13 @@ impl Navigables {
     /// The [top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-top)
     pub(super) fn top(&self, navigable: &Rc<Navigable>) -> Rc<Navigable> {
         self.inclusive_ancestors(navigable).last().unwrap_or_else(|| Rc::clone(navigable))
+    }
+
+    /// All [top-level traversables](https://html.spec.whatwg.org/multipage/document-sequences.html#top-level-traversable),
+    /// the oldest first.
+    pub(super) fn top_levels(&self) -> Vec<Rc<Navigable>> {
+        let all = self.all.borrow();
+        all.values().filter(|navigable| navigable.parent.is_none()).cloned().collect()
     }
 
     /// The [document-tree child navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#document-tree-child-navigables)

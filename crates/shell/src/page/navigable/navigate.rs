@@ -16,7 +16,7 @@ use super::{
     unload::{fire_before_unload, unload_a_document_and_its_descendants},
 };
 use crate::page::{
-    DocumentDone, Environment, FetchedDocument, Navigation, RealmId, TaskQueue, parser,
+    DocumentDone, Environment, FetchedDocument, Navigation, RealmId, TabOf, TaskQueue, parser,
     realm::Realm, window::Window,
 };
 
@@ -98,7 +98,7 @@ impl Navigable {
     }
 
     /// Runs `steps` in a task of the active document.
-    fn post(&self, realm: &Realm, steps: impl FnOnce(&Rc<Self>) + Send + 'static) {
+    pub(super) fn post(&self, realm: &Realm, steps: impl FnOnce(&Rc<Self>) + Send + 'static) {
         let id = self.id;
         realm.window().shared().queue.post(realm.id(), move |realm| {
             if let Some(navigable) = realm.event_loop().navigables().get(id) {
@@ -250,7 +250,7 @@ impl Navigable {
         }
         let is_same_origin = old.window().client().origin == environment.client.origin;
         let reuses_window = old.window().is_initial.take() && is_same_origin;
-        let host = old.window().host().create_host(&mut environment, false);
+        let host = old.window().host().create_host(&mut environment, TabOf::Other);
         let made = event_loop.enter(|ctx| {
             unload_a_document_and_its_descendants(ctx, &old, reuses_window);
             // A handler may have taken the frame out.
