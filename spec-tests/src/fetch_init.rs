@@ -20,6 +20,8 @@ pub(crate) struct FetchInit {
     headers: Vec<(String, String)>,
     referrer: Option<String>,
     referrer_policy: Option<String>,
+    #[serde(default)]
+    pub(crate) keepalive: bool,
 }
 
 impl FetchInit {
@@ -29,6 +31,7 @@ impl FetchInit {
         let url = page.client.api_base_url.join(&self.url).map_err(|error| text(&error))?;
         let mut request = Request::new(page.client.clone(), url);
         request.unsafe_request = true;
+        request.keepalive = self.keepalive;
         if let Some(method) = &self.method {
             request.method = Method::from_bytes(method.as_bytes()).map_err(|error| text(&error))?;
         }

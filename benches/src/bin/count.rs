@@ -1,7 +1,9 @@
 //! Does one thing N times, so that callgrind can count what it costs however busy the machine is, and prints the
 //! allocations of each: `count WHAT N`. `benches/count.sh` runs it for every WHAT and prints instructions.
 
-use std::{alloc::System, error::Error, hint::black_box, mem::ManuallyDrop, sync::Arc};
+use std::{
+    alloc::System, error::Error, hint::black_box, mem::ManuallyDrop, sync::Arc, time::Instant,
+};
 
 use benches::{COLLECTOR, client, document, three_fields, user_agent};
 use clap::{Parser, ValueEnum};
@@ -54,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (small, kib) = ("x".repeat(64), "x".repeat(1 << 10));
     let (form, blob) = (three_fields(&small), Blob::new(kib.clone(), "application/json"));
     let pairs = [("site".to_owned(), small.clone()), ("event".to_owned(), small.clone())];
+    let begin = Instant::now();
     let allocations = match what {
         What::Floor => floor(&kib, n),
         What::Empty => calls(None, n)?,
@@ -69,7 +72,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Whole100Queued => whole(10_000, 100, &kib, n)?,
         What::Whole10kQueued => whole(10_000, 10_000, &kib, n)?,
     };
-    println!("{} allocations", (allocations + n / 2) / n);
+    let each = begin.elapsed() / u32::try_from(n)?;
+    println!("{} allocations, {each:.2?} with what is done once", (allocations + n / 2) / n);
     Ok(())
 }
 

@@ -11,3 +11,4 @@ pub mod collector;
 pub mod demo;
 pub mod page;
 mod server;
+pub mod wpt;

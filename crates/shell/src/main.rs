@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -12,7 +13,7 @@ use clap::{Parser, Subcommand};
 use sendbeacon_shell::{
     bench,
     browser::{Browser, Options, Split, run_content},
-    collector, demo,
+    collector, demo, wpt,
 };
 use url::Url;
 
@@ -74,6 +75,30 @@ enum Command {
         #[arg(long, value_name = "COUNT", default_value_t = 1000)]
         calls: usize,
     },
+    /// Run web platform tests: see spec-tests/wpt/README.md.
+    Wpt {
+        /// The pages of the tests.
+        #[arg(required = true)]
+        urls: Vec<Url>,
+        /// A file of PEM certificates to trust beside the platform's.
+        #[arg(long, value_name = "FILE")]
+        cacert: Option<PathBuf>,
+        /// The address of a host, beside those of the tests' server, which are on this machine.
+        #[arg(long, value_name = "HOST=IP", value_parser = host_map)]
+        host_map: Vec<(String, IpAddr)>,
+        /// How long a page may take.
+        #[arg(long, value_name = "SECONDS", default_value_t = 70.0)]
+        timeout: f64,
+        /// How many pages to run at a time.
+        #[arg(long, short, default_value = "2")]
+        jobs: NonZeroUsize,
+        /// What is known to fail, and why.
+        #[arg(long, value_name = "FILE")]
+        expectations: Option<PathBuf>,
+        /// Where the results go.
+        #[arg(long, value_name = "FILE", default_value = "wptreport.json")]
+        report: PathBuf,
+    },
     /// See a page's beacons reach a real server after the page is gone.
     Demo {
         /// How long the servers hold their answers back.
@@ -87,6 +112,15 @@ fn main() -> ExitCode {
         Command::Open { url, cacert, host_map, drain, limit, split, har } => {
             let options = Options { ca_certificates: cacert, host_map, har };
             open(&url, &options, drain, limit, split)
+        }
+        Command::Wpt { urls, cacert, host_map, timeout, jobs, expectations, report } => {
+            let host_map = wpt::hosts().into_iter().chain(host_map).collect();
+            let options = Options { ca_certificates: cacert, host_map, har: None };
+            Duration::try_from_secs_f64(timeout).map_err(Into::into).and_then(|timeout| {
+                let report = Some(report);
+                let run = wpt::Run { urls, options, timeout, jobs, expectations, report };
+                if run.run()? { Ok(()) } else { Err("not everything is as expected".into()) }
+            })
         }
         Command::Content => run_content().map_err(Into::into),
         Command::Collect { listen, hold, output } => {

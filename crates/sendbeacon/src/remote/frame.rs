@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon_fetch::{
-    CacheMode, Client, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer,
+    CacheMode, Client, CredentialsMode, CspViolation, InitiatorType, Mode, RedirectMode, Referrer,
     ReferrerPolicy, Request, ResponseType,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -21,7 +21,7 @@ use url::Url;
 use super::ChannelError;
 
 /// Said first, and changed with every change of what is in this file.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The largest payload, in bytes: a full body, the longest URL and the policies of a document fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
@@ -79,6 +79,10 @@ pub(super) enum ToNetwork {
     Hello { version: u32 },
     /// A beacon was accepted.
     Beacon { id: u64, group: GroupFrame, beacon: BeaconFrame },
+    /// A hyperlink was followed.
+    Ping { id: u64, group: GroupFrame, ping: PingFrame },
+    /// The engine has found a violation of a Content Security Policy.
+    Violation { id: u64, group: GroupFrame, violation: Box<CspViolation> },
     /// A `fetch()` was called.
     Fetch { id: u64, group: GroupFrame, request: Box<RequestFrame> },
     /// One piece of a response was taken.
@@ -111,6 +115,12 @@ pub(super) struct BeaconFrame {
     pub(super) url: String,
     /// The body and its type.
     pub(super) data: Option<(Bytes, Option<Bytes>)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PingFrame {
+    pub(super) url: String,
+    pub(super) target_url: String,
 }
 
 /// To a content process.

@@ -1,5 +1,5 @@
-//! Fetching a document. Navigation is the engine's, not the library's, so it goes straight to the
-//! network.
+//! Fetching a document, and its scripts. These are the engine's, not the library's, so they go straight to
+//! the network.
 
 use std::future::poll_fn;
 
@@ -9,7 +9,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
-        LOCATION, REFERER, SET_COOKIE,
+        LOCATION, REFERER, SET_COOKIE, UPGRADE_INSECURE_REQUESTS,
     },
 };
 use sendbeacon::{
@@ -26,12 +26,12 @@ use crate::page::{FetchedDocument, Navigation, SandboxFlags, nest};
 /// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
 
-/// A document as it came.
-struct Fetched {
+/// A document or a script as it came.
+pub(super) struct Fetched {
     url: Url,
-    status: StatusCode,
+    pub(super) status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
 /// Why a document could not be fetched.
@@ -66,17 +66,53 @@ pub(super) async fn fetch_document(
     cookies: &dyn CookieStore,
     navigation: &Navigation,
 ) -> Result<Option<FetchedDocument>, NavigationError> {
-    let fetched = fetch(network, cookies, navigation).await?;
+    let steps = |url: &Url| {
+        let client = reserved_client(navigation, url, 0);
+        let request = request(navigation, url, &client);
+        (same_site(navigation, &client), request, client)
+    };
+    let fetched = fetch(network, cookies, &navigation.url, steps).await?;
     let has_document = fetched.has_document();
     Ok(has_document.then(|| fetched.into_document(navigation)))
 }
 
+/// Fetches a [classic script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-script)
+/// for `client`, following redirects.
+pub(super) async fn fetch_script(
+    network: &dyn Network,
+    cookies: &dyn CookieStore,
+    client: &Client,
+    url: &Url,
+) -> Result<Fetched, NavigationError> {
+    let steps = |url: &Url| {
+        let is_same_site = client.origin.is_same_site_with_url(url);
+        let same_site =
+            if is_same_site { SameSiteMode::StrictOrLess } else { SameSiteMode::UnsetOrLess };
+        let navigation =
+            Navigation { source: Some(client.clone()), ..Navigation::of_user(url.clone()) };
+        let mut request = request(&navigation, url, client);
+        let mut set = |name: &'static str, value: &'static str| {
+            request.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        };
+        set("accept", "*/*");
+        if is_potentially_trustworthy(url) {
+            set("sec-fetch-dest", "script");
+            set("sec-fetch-mode", "no-cors");
+        }
+        request.headers.remove(UPGRADE_INSECURE_REQUESTS);
+        (same_site, request, client.clone())
+    };
+    fetch(network, cookies, url, steps).await
+}
+
+/// Fetches `url`, following redirects. `steps` make the request of each.
 async fn fetch(
     network: &dyn Network,
     cookies: &dyn CookieStore,
-    navigation: &Navigation,
+    url: &Url,
+    steps: impl Fn(&Url) -> (SameSiteMode, NetworkRequest, Client),
 ) -> Result<Fetched, NavigationError> {
-    let mut url = navigation.url.clone();
+    let mut url = url.clone();
     for _ in 0..=20 {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NavigationError::Scheme(url.into()));
@@ -85,17 +121,15 @@ async fn fetch(
             let (url, error) = (url.to_string(), Box::new(error));
             NavigationError::Network { url, error }
         };
-        let client = reserved_client(navigation, &url, 0);
-        let same_site = same_site(navigation, &client);
+        let (same_site, mut request, client) = steps(&url);
         let context = CookieContext { url: &url, client: &client, same_site };
-        let mut request = request(navigation, &url, &client);
         request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
         // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
-        let same_site = match navigation.container {
-            None => SameSiteMode::StrictOrLess,
-            Some(_) => same_site,
+        let same_site = match same_site {
+            SameSiteMode::LaxOrLess => SameSiteMode::StrictOrLess,
+            other => other,
         };
         cookies.store(CookieContext { same_site, ..context }, set_cookie).get().await;
         if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
@@ -231,7 +265,7 @@ impl Fetched {
             sandbox,
             cross_origin_isolated: self.is_cross_origin_isolated(),
             referrer: referrer(navigation, &self.url),
-            charset: type_.as_ref().and_then(|it| it.get_parameter("charset")).map(Into::into),
+            charset: self.charset(),
             type_: type_.map_or_else(
                 || "text/html".to_owned(),
                 |it| format!("{}/{}", it.type_, it.subtype),
@@ -240,6 +274,11 @@ impl Fetched {
             url: self.url,
             body: self.body,
         }
+    }
+
+    /// The charset of the `Content-Type`.
+    pub(super) fn charset(&self) -> Option<String> {
+        self.type_()?.get_parameter("charset").map(ToOwned::to_owned)
     }
 
     fn type_(&self) -> Option<Mime> {
@@ -253,6 +292,8 @@ impl Fetched {
         let _ = getrandom::fill(&mut nonce);
         let nonce = u128::from_ne_bytes(nonce);
         let mut client = reserved_client(navigation, &self.url, nonce);
+        client.document_status = self.status.as_u16();
+        client.document_referrer = Url::parse(&referrer(navigation, &self.url)).ok();
         if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
             client.referrer_policy = policy;
         }

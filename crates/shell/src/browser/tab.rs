@@ -14,10 +14,12 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::{
-    Browser, BrowserError, Log,
+    Browser, BrowserError, Console, Log,
     arrival::open_page,
     host::{Call, Storage, Surroundings},
+    log::News,
     navigation::{NavigationError, fetch_document},
+    scripts::{Script, Scripts},
 };
 use crate::page::{DocumentDone, EventLoop, Navigation, Page, RealmId, StorageArea, TaskQueue};
 
@@ -131,6 +133,8 @@ impl Areas {
 
 /// The browser around the documents of a tab in this process.
 struct Here {
+    scripts: Rc<Scripts>,
+    console: Console,
     agent: Arc<UserAgent>,
     network: Arc<HyperNetwork>,
     cookies: Arc<MemoryCookieStore>,
@@ -145,6 +149,8 @@ struct Here {
 impl Here {
     fn new(browser: &Browser) -> Self {
         Self {
+            scripts: Rc::new(Scripts::of(browser)),
+            console: Arc::clone(&browser.console),
             agent: Arc::clone(&browser.agent),
             network: Arc::clone(&browser.network),
             cookies: Arc::clone(&browser.cookies),
@@ -168,7 +174,11 @@ impl Surroundings for Here {
     }
 
     fn console(&self, level: &str, message: &str) {
-        super::print_console(level, message);
+        (self.console)(level, message);
+    }
+
+    fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String> {
+        self.scripts.load(client, url)
     }
 
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {
@@ -191,6 +201,8 @@ impl Surroundings for Here {
 
     fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings> {
         Rc::new(Self {
+            scripts: Rc::clone(&self.scripts),
+            console: Arc::clone(&self.console),
             agent: Arc::clone(&self.agent),
             network: Arc::clone(&self.network),
             cookies: Arc::clone(&self.cookies),
@@ -208,7 +220,7 @@ impl Surroundings for Here {
     }
 
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {
-        let tell = move |_, violation| queue.post(realm, |realm| realm.fire_violation(violation));
+        let tell = move |_, news: News| queue.post(realm, |realm| news.tell(realm));
         self.log.attach(document_id..=document_id, Box::new(tell));
     }
 

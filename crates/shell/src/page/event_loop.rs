@@ -95,6 +95,13 @@ impl Shared {
     }
 }
 
+#[derive(Default)]
+struct Frozen {
+    tasks: Vec<Task>,
+    /// The timers, and what is left of each.
+    timers: Vec<(TimerId, Duration)>,
+}
+
 /// One thread's event loop.
 pub struct EventLoop {
     /// The documents that are shown. Dropped before the runtime whose objects they are, as are the two
@@ -106,6 +113,8 @@ pub struct EventLoop {
     agent_context: Context,
     realms: RefCell<HashMap<RealmId, Weak<Realm>>>,
     last_realm: Cell<u64>,
+    /// What waits for realms whose tasks do not run for now.
+    frozen: RefCell<HashMap<RealmId, Frozen>>,
     /// Whether a realm has gone whose objects wait for the garbage collector.
     has_garbage: Cell<bool>,
     incoming: Receiver<Task>,
@@ -148,6 +157,7 @@ impl EventLoop {
             agent_context,
             realms: RefCell::default(),
             last_realm: Cell::new(0),
+            frozen: RefCell::default(),
             has_garbage: Cell::new(false),
             incoming,
             shared,
@@ -249,6 +259,10 @@ impl EventLoop {
         if task.ends_fetch {
             self.shared.fetches.set(self.shared.fetches.get().saturating_sub(1));
         }
+        if let Some(frozen) = self.frozen.borrow_mut().get_mut(&task.realm) {
+            frozen.tasks.push(task);
+            return;
+        }
         if let Some(realm) = self.realm(task.realm) {
             (task.steps)(&realm);
         }
@@ -330,8 +344,26 @@ impl EventLoop {
     /// From now on no task and no timer of the realm runs.
     pub(super) fn remove_realm(&self, id: RealmId) {
         self.realms.borrow_mut().remove(&id);
+        self.frozen.borrow_mut().remove(&id);
         self.shared.timers.borrow_mut().clear_realm(id);
         self.has_garbage.set(true);
+    }
+
+    /// The realm's tasks and timers wait until it is thawed.
+    pub(super) fn freeze(&self, id: RealmId) {
+        let timers = self.shared.timers.borrow_mut().take_realm(id, Instant::now());
+        self.frozen.borrow_mut().insert(id, Frozen { tasks: Vec::new(), timers });
+    }
+
+    pub(super) fn thaw(&self, id: RealmId) {
+        let Some(Frozen { tasks, timers }) = self.frozen.borrow_mut().remove(&id) else { return };
+        for task in tasks {
+            self.shared.queue.send(Task { ends_fetch: false, ..task });
+        }
+        let now = Instant::now();
+        for (timer, left) in timers {
+            self.shared.timers.borrow_mut().start(id, Some(timer), now + left);
+        }
     }
 
     fn realm_of(&self, context: ContextId) -> Option<Rc<Realm>> {

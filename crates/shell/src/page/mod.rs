@@ -13,6 +13,7 @@ mod navigable;
 mod parser;
 mod prelude;
 mod realm;
+mod resource_timing;
 mod script;
 mod timers;
 mod window;
@@ -30,6 +31,7 @@ pub use self::{
     },
     navigable::{SandboxFlags, nest},
     realm::Realm,
+    resource_timing::ResourceTiming,
 };
 
 /// Why there is no page.

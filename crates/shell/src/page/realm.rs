@@ -11,7 +11,8 @@ use rquickjs::{
 };
 
 use super::{
-    EventLoop, PageError, RealmId, Violation,
+    EventLoop, PageError, RealmId, ResourceTiming, Violation,
+    bindings::performance::Seen,
     exceptions::{ContextId, describe},
     prelude,
     window::Window,
@@ -61,6 +62,11 @@ impl Realm {
         self.call("fireViolation", arguments);
     }
 
+    /// Puts an entry into the page's performance timeline. Not to be called while a script is running.
+    pub fn add_resource_timing(&self, timing: ResourceTiming) {
+        self.call("addResourceTiming", (Seen(timing, self.window.time_origin.at),));
+    }
+
     /// Names this realm to [`TaskQueue::post`](super::TaskQueue::post).
     #[must_use]
     pub fn id(&self) -> RealmId {
@@ -106,6 +112,16 @@ impl Realm {
             let hook: Function = hooks.get(hook)?;
             hook.call::<_, rquickjs::Value>(arguments).map(drop)
         });
+    }
+
+    /// Whether nothing in the document minds that it is kept while another is shown.
+    pub(super) fn is_salvageable(&self) -> bool {
+        let mut answer = false;
+        self.run(|_, hooks| {
+            answer = hooks.get::<_, Function>("isSalvageable")?.call(())?;
+            Ok(())
+        });
+        answer
     }
 
     /// Calls a hook of the prelude from within a script of any realm, or an algorithm that one has called.

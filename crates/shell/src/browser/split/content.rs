@@ -19,12 +19,14 @@ use std::{
 use sendbeacon::{Client, Document, Origin, remote::RemoteUserAgent};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
 
 use super::{FromContent, Stored, ToContent, read, read_body, write};
 use crate::{
     browser::{
         arrival::open_page,
         host::{Storage, Surroundings},
+        scripts::Script,
         tab::Areas,
     },
     page::{
@@ -68,9 +70,10 @@ pub fn run_content() -> Result<(), ContentError> {
 
     let parent = Arc::new(Parent::default());
     let (cookie_sender, cookies) = mpsc::channel();
+    let (script_sender, scripts) = mpsc::channel();
     thread::spawn({
         let parent = Arc::clone(&parent);
-        move || parent.listen(&mut reader, &cookie_sender)
+        move || parent.listen(&mut reader, &cookie_sender, &script_sender)
     });
     let storage = Storage::default();
     stored.store(&storage);
@@ -80,6 +83,7 @@ pub fn run_content() -> Result<(), ContentError> {
             control: control.try_clone()?,
             parent: Arc::clone(&parent),
             cookies,
+            scripts,
             document_ids: RefCell::new(document_ids),
             origin: document.client.origin.clone(),
             local_storage: storage.local.clone(),
@@ -123,7 +127,12 @@ impl Parent {
         self.is_closing.load(SeqCst)
     }
 
-    fn listen(&self, reader: &mut BufReader<UnixStream>, cookies: &mpsc::Sender<String>) {
+    fn listen(
+        &self,
+        reader: &mut BufReader<UnixStream>,
+        cookies: &mpsc::Sender<String>,
+        scripts: &mpsc::Sender<Result<Script, String>>,
+    ) {
         while let Ok(Some(message)) = read(reader) {
             match message {
                 ToContent::Cookies(answer) => {
@@ -139,9 +148,12 @@ impl Parent {
                         }));
                     }
                 }
-                ToContent::Violation { document_id, violation } => {
+                ToContent::Script(answer) => {
+                    let _ = scripts.send(answer);
+                }
+                ToContent::News { document_id, news } => {
                     if let Some((queue, realm)) = self.state().documents.get(&document_id) {
-                        queue.post(*realm, |realm| realm.fire_violation(violation));
+                        queue.post(*realm, |realm| news.tell(realm));
                     }
                 }
                 ToContent::Close | ToContent::Document { .. } => break,
@@ -166,6 +178,7 @@ struct Process {
     control: UnixStream,
     parent: Arc<Parent>,
     cookies: mpsc::Receiver<String>,
+    scripts: mpsc::Receiver<Result<Script, String>>,
     /// The identifiers that are left.
     document_ids: RefCell<RangeInclusive<u64>>,
     /// That of the first document.
@@ -205,6 +218,12 @@ impl Surroundings for Around {
     fn console(&self, level: &str, message: &str) {
         let (level, message) = (level.to_owned(), message.to_owned());
         self.process.say(&FromContent::Console { level, message });
+    }
+
+    fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String> {
+        self.process.say(&FromContent::LoadScript(Box::new(client.clone()), url.clone()));
+        let answer = self.process.scripts.recv();
+        answer.unwrap_or_else(|_| Err("the parent process has gone".into()))
     }
 
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {

@@ -18,13 +18,14 @@ use std::{
 use bytes::Bytes;
 use sendbeacon::Client;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::Url;
 
 pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
-use super::host::Storage;
-use crate::page::{FetchedDocument, Navigation, Violation};
+use super::{host::Storage, log::News, scripts::Script};
+use crate::page::{FetchedDocument, Navigation};
 
 /// To a content process.
 #[derive(Serialize, Deserialize)]
@@ -47,8 +48,10 @@ enum ToContent {
     },
     /// What it asked for with [`FromContent::GetCookies`].
     Cookies(String),
-    /// Something of one of its documents violates a policy.
-    Violation { document_id: u64, violation: Violation },
+    /// What it asked for with [`FromContent::LoadScript`].
+    Script(Result<Script, String>),
+    /// Something that concerns one of its documents.
+    News { document_id: u64, news: News },
     /// Unload, and go.
     Close,
 }
@@ -76,6 +79,7 @@ impl Stored {
 enum FromContent {
     GetCookies(Box<Client>),
     SetCookie(Box<Client>, String),
+    LoadScript(Box<Client>, Url),
     Console {
         level: String,
         message: String,
@@ -107,8 +111,13 @@ const MAX_MESSAGE: u64 = 64 << 20;
 /// The next message; `None` at the end.
 fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
     let mut line = Vec::new();
-    let length = reader.take(MAX_MESSAGE).read_until(b'\n', &mut line)?;
-    if length == 0 { Ok(None) } else { Ok(Some(serde_json::from_slice(&line)?)) }
+    match reader.take(MAX_MESSAGE).read_until(b'\n', &mut line) {
+        Ok(0) => Ok(None),
+        Ok(_) => Ok(Some(serde_json::from_slice(&line)?)),
+        // The end of a process that had something left to read.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_body(reader: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {

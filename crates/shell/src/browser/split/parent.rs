@@ -22,7 +22,7 @@ use crate::{
         Browser, BrowserError,
         host::Storage,
         navigation::{self, NavigationError},
-        print_console,
+        scripts::Scripts,
         tab::Areas,
     },
     page::{FetchedDocument, Navigation},
@@ -102,9 +102,9 @@ impl Split {
                 limit,
             },
         );
-        let for_violations = sender.clone();
-        let tell = move |document_id, violation| {
-            drop(for_violations.send(ToContent::Violation { document_id, violation }));
+        let for_news = sender.clone();
+        let tell = move |document_id, news| {
+            drop(for_news.send(ToContent::News { document_id, news }));
         };
         browser.log.attach(document_ids, Box::new(tell));
         *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
@@ -192,11 +192,15 @@ fn serve(
     let mut next = None;
     while let Some(message) = read(&mut reader)? {
         match message {
-            FromContent::Console { level, message } => print_console(&level, &message),
+            FromContent::Console { level, message } => (browser.console)(&level, &message),
             FromContent::GetCookies(said) => {
                 // It may be gone by now; the next read says so.
                 let cookies = browser.cookies.document_cookie(&hold(client, *said));
                 let _ = sender.send(ToContent::Cookies(cookies));
+            }
+            FromContent::LoadScript(said, url) => {
+                let script = Scripts::of(browser).load(&hold(client, *said), &url);
+                let _ = sender.send(ToContent::Script(script));
             }
             FromContent::SetCookie(said, cookie) => {
                 browser.cookies.set_document_cookie(&hold(client, *said), &cookie);

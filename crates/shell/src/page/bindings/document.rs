@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use rquickjs::{Ctx, Function, Object};
 use sendbeacon::{Origin, Site};
-use url::Url;
 
 use crate::page::{realm::evaluate, window::Window};
 
@@ -34,12 +33,9 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     )?;
     let this = Rc::clone(window);
     native.set(
-        "setDocumentUrl",
-        Function::new(ctx.clone(), move |url: String| {
-            if let Ok(url) = Url::parse(&url) {
-                this.document.set_url(url);
-                this.settle();
-            }
+        "ping",
+        Function::new(ctx.clone(), move |ping: String, href: String| {
+            this.host().ping(&ping, &href);
         })?,
     )?;
     let this = Rc::clone(window);

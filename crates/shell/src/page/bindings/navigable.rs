@@ -9,7 +9,8 @@ use super::nested;
 use crate::page::{
     dom::NodeId,
     navigable::{
-        NavigableId, NavigateParams, OpenParams, is_allowed_by_sandboxing_to_navigate, open,
+        HistoryHandling, NavigableId, NavigateParams, OpenParams,
+        is_allowed_by_sandboxing_to_navigate, open,
     },
     window::Window,
 };
@@ -105,7 +106,8 @@ fn navigate(ctx: &Ctx<'_>, window: &Window, id: NavigableId, url: &str, replace:
     if !is_allowed_by_sandboxing_to_navigate(window, &current, &target) {
         return false;
     }
-    let params = NavigateParams { replace, ..NavigateParams::new(url) };
+    let history = if replace { HistoryHandling::Replace } else { HistoryHandling::Push };
+    let params = NavigateParams { history, ..NavigateParams::new(url) };
     nested(window, || target.navigate(ctx, window, params));
     true
 }

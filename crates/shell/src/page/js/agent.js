@@ -41,4 +41,6 @@ const slots = { __proto__: null };
 return {
   slot(name) { return slots[name] ??= createSlot(); },
   broadcastChannels: new Set(),
+  // The states of session history entries, serialized, by the number of the entry.
+  historyStates: new Map(),
 };

@@ -87,6 +87,8 @@ internal.activate = (clicked) => {
   const link = clicked.closest("a[href]");
   const url = link && native.resolveUrl(link.getAttribute("href"));
   if (!url || !link.isConnected) return;
+  const ping = link.getAttribute("ping");
+  if (ping !== null) native.ping(ping, link.getAttribute("href"));
   // https://html.spec.whatwg.org/multipage/semantics.html#get-an-element's-target
   const target = link.getAttribute("target") ??
     internal.document.querySelector("base[target]")?.getAttribute("target") ?? "";

@@ -158,10 +158,11 @@ const realm = { internal, originKey: "", proxy: undefined };
 agent.realms.set(window, realm);
 
 // The window has a document, which the navigable of this number shows.
+internal.hooks.activate = (id) => { realm.proxy = internal.windowProxy = agent.activate(id, window); };
 internal.hooks.initialize = (id) => {
   const { crossOriginIsolated, originKey } = native.environment();
   realm.originKey = originKey;
-  realm.proxy = internal.windowProxy = agent.activate(id, window);
+  internal.hooks.activate(id);
   Object.defineProperty(window, "globalThis",
     { value: realm.proxy, writable: true, enumerable: false, configurable: true });
   internal.createDocument();

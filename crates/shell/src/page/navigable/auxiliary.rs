@@ -8,7 +8,7 @@ use sendbeacon::{Client, PartitionKey, ReferrerPolicy, Site};
 use url::Url;
 
 use super::{
-    MAX_NAVIGABLES, Navigable, NavigateParams, SandboxFlags,
+    HistoryHandling, MAX_NAVIGABLES, Navigable, NavigateParams, SandboxFlags,
     create::{about_blank, make_initial},
     iframe::is_about_blank,
     settings::{inherit, opaque_origin},
@@ -55,8 +55,8 @@ pub(in crate::page) fn open(
     if is_about_blank(&url) {
         new.active().window().document.set_url(url);
     } else {
-        let replace = true;
-        let params = NavigateParams { replace, referrer_policy, ..NavigateParams::new(url) };
+        let history = HistoryHandling::Replace;
+        let params = NavigateParams { history, referrer_policy, ..NavigateParams::new(url) };
         new.navigate(ctx, source.window(), params);
     }
     Some(new)
@@ -126,7 +126,7 @@ fn create_auxiliary(
     let navigable = Navigable::new(id, None, None, name, Rc::clone(&realm));
     navigable.opener.set((!noopener).then_some(current.id));
     let navigable = navigables.add(Navigable { group, ..navigable });
-    make_initial(ctx, &realm, id, client, flags, source, tab);
+    make_initial(ctx, &navigable, client, flags, source, tab);
     Some(navigable)
 }
 
@@ -169,5 +169,6 @@ pub(in crate::page) fn definitely_close_a_top_level_traversable(navigable: &Rc<N
     let event_loop = realm.event_loop();
     event_loop.enter(|ctx| unload_a_document_and_its_descendants(ctx, &realm, false));
     event_loop.microtask_checkpoint();
+    navigable.discard_history();
     event_loop.navigables().remove(navigable.id);
 }

@@ -6,7 +6,7 @@ use rquickjs::Ctx;
 use url::{Position, Url};
 
 use super::{
-    Navigable,
+    HistoryHandling, Navigable,
     create::{about_blank, create_child_navigable},
     load::complete_if_possible,
     navigate::NavigateParams,
@@ -169,10 +169,11 @@ fn navigate_an_iframe_or_frame(
     params: NavigateParams,
 ) {
     // Steps 1 and 2.
-    let replace = navigable.active().window().stage.get() != Stage::Complete;
+    let is_complete = navigable.active().window().stage.get() == Stage::Complete;
+    let history = if is_complete { HistoryHandling::Push } else { HistoryHandling::Replace };
     // Steps 4 and 5.
     navigable.delays_load.set(true);
-    navigable.navigate(ctx, realm.window(), NavigateParams { replace, ..params });
+    navigable.navigate(ctx, realm.window(), NavigateParams { history, ..params });
 }
 
 /// [The iframe load event steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#iframe-load-event-steps)
