@@ -207,3 +207,15 @@ async fn a_page_does_not_frame_itself_without_end() {
     visit(&site, "/page").await;
     assert_eq!(site.report(), "31");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_may_make_more_frames_than_there_is_room_for_at_once() {
+    let page = report(
+        "for (let i = 0; i < 50; i++) document.body.append(document.createElement('iframe'));",
+        "load",
+        "[frames.length, new Set(Array.from(frames)).size, !!frames[49].document.body]",
+    );
+    let site = Site::new().page("/page", &page).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "[50,50,true]");
+}

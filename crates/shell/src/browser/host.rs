@@ -14,7 +14,7 @@ use url::Url;
 use super::{USER_AGENT, scripts::Script};
 use crate::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
-    Lifecycle, Navigation, PageHost, RealmId, StorageArea, TaskQueue,
+    Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -51,8 +51,9 @@ pub(super) trait Surroundings {
     /// What an origin has stored.
     fn storage(&self, origin: &Origin) -> Storage;
 
-    /// What is around the documents of another tab, opened by a script of this one.
-    fn open_tab(&self) -> Rc<dyn Surroundings>;
+    /// What is around the documents of another tab, opened by a script of this one. Unless it is to have
+    /// nothing to do with this one it begins with a copy of the session storage.
+    fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings>;
 
     /// A `sendBeacon()` call of one of its documents.
     fn called(&self, _call: Call) {}
@@ -213,8 +214,12 @@ impl PageHost for Host {
         self.around.fetch_document(navigation, done);
     }
 
-    fn create_host(&self, environment: &mut Environment, in_new_tab: bool) -> Rc<dyn PageHost> {
-        let around = if in_new_tab { self.around.open_tab() } else { Rc::clone(&self.around) };
+    fn create_host(&self, environment: &mut Environment, tab: TabOf) -> Rc<dyn PageHost> {
+        let around = match tab {
+            TabOf::Other => Rc::clone(&self.around),
+            TabOf::Opened => self.around.open_tab(true),
+            TabOf::Nobody => self.around.open_tab(false),
+        };
         Self::new(self.runtime.clone(), around, environment)
     }
 

@@ -61,14 +61,14 @@ impl News {
     }
 }
 
-/// Tells the document with an identifier, without blocking.
+/// Tells a document, without blocking.
 pub(super) type OnNews = Box<dyn Fn(u64, News) + Send>;
 
 /// The event sink: it remembers how keepalive fetches ended, tells pages what concerns them, and keeps
 /// an archive if somebody wants one.
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
-    /// Who tells documents what concerns them, by the first of their identifiers.
+    /// Who tells documents what concerns them, by the first of their identifiers, and the last.
     documents: Mutex<BTreeMap<u64, (u64, OnNews)>>,
     har: Option<Har>,
 }

@@ -294,9 +294,9 @@ impl Fetched {
         }
     }
 
-    /// The charset of its type.
+    /// The charset of the `Content-Type`.
     pub(super) fn charset(&self) -> Option<String> {
-        self.type_()?.get_parameter("charset").map(Into::into)
+        self.type_()?.get_parameter("charset").map(ToOwned::to_owned)
     }
 
     fn type_(&self) -> Option<Mime> {

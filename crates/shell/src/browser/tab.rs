@@ -119,9 +119,12 @@ impl Areas {
         self.0.borrow_mut().insert(origin, area);
     }
 
-    /// The same items in areas of their own.
+    /// The same items in areas of their own, or none.
     /// <https://html.spec.whatwg.org/multipage/webstorage.html#legacy-clone-a-browsing-context's-storage-shed>
-    pub(super) fn copy(&self) -> Self {
+    pub(super) fn copy_if(&self, is_copied: bool) -> Self {
+        if !is_copied {
+            return Self::default();
+        }
         let areas = self.0.borrow();
         let copy = areas.iter().map(|(origin, area)| (origin.clone(), area.copy()));
         Self(RefCell::new(copy.collect()))
@@ -196,7 +199,7 @@ impl Surroundings for Here {
         Storage { local: self.local_storage.of(origin), session: self.session_storage.of(origin) }
     }
 
-    fn open_tab(&self) -> Rc<dyn Surroundings> {
+    fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings> {
         Rc::new(Self {
             agent: Arc::clone(&self.agent),
             network: Arc::clone(&self.network),
@@ -206,7 +209,7 @@ impl Surroundings for Here {
             scripts: Rc::clone(&self.scripts),
             runtime: self.runtime.clone(),
             local_storage: Rc::clone(&self.local_storage),
-            session_storage: self.session_storage.copy(),
+            session_storage: self.session_storage.copy_if(copies_session),
             last_document: Rc::clone(&self.last_document),
             calls: Rc::clone(&self.calls),
         })

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use rquickjs::{Context, Ctx, Function, Persistent, Runtime, context::intrinsic, function::OnceFn};
 
 /// How many realms one script can make.
-const STOCK: usize = 32;
+const STOCK: usize = 16;
 
 /// Contexts that no realm is in yet.
 #[derive(Default)]
@@ -26,6 +26,10 @@ impl Contexts {
             stock.push(NewContext::new(runtime)?);
         }
         Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 
     /// Takes one out, if there is one.

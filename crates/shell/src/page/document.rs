@@ -159,6 +159,15 @@ impl Document {
         self.changed.take()
     }
 
+    /// These `iframe` elements wait still.
+    pub(super) fn put_connected_frames_back(&self, frames: &[NodeId]) {
+        self.connected_frames.borrow_mut().splice(..0, frames.iter().copied());
+    }
+
+    pub(super) fn has_connected_frames(&self) -> bool {
+        !self.connected_frames.borrow().is_empty()
+    }
+
     /// The `iframe` elements that have become connected since the last call.
     pub(super) fn take_connected_frames(&self) -> Vec<NodeId> {
         self.connected_frames.take()

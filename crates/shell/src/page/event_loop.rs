@@ -96,6 +96,13 @@ impl Shared {
     }
 }
 
+#[derive(Default)]
+struct Frozen {
+    tasks: Vec<Task>,
+    /// The timers, and what is left of each.
+    timers: Vec<(TimerId, Duration)>,
+}
+
 /// One thread's event loop.
 pub struct EventLoop {
     /// The documents that are shown. Dropped before the runtime whose objects they are, as are the three
@@ -108,6 +115,8 @@ pub struct EventLoop {
     agent_context: Context,
     realms: RefCell<HashMap<RealmId, Weak<Realm>>>,
     last_realm: Cell<u64>,
+    /// What waits for realms whose tasks do not run for now.
+    frozen: RefCell<HashMap<RealmId, Frozen>>,
     /// Whether a realm has gone whose objects wait for the garbage collector.
     has_garbage: Cell<bool>,
     incoming: Receiver<Task>,
@@ -151,6 +160,7 @@ impl EventLoop {
             agent_context,
             realms: RefCell::default(),
             last_realm: Cell::new(0),
+            frozen: RefCell::default(),
             has_garbage: Cell::new(false),
             incoming,
             shared,
@@ -253,6 +263,10 @@ impl EventLoop {
         if task.ends_fetch {
             self.shared.fetches.set(self.shared.fetches.get().saturating_sub(1));
         }
+        if let Some(frozen) = self.frozen.borrow_mut().get_mut(&task.realm) {
+            frozen.tasks.push(task);
+            return;
+        }
         if let Some(realm) = self.realm(task.realm) {
             (task.steps)(&realm);
         }
@@ -310,6 +324,11 @@ impl EventLoop {
         self.contexts.take()
     }
 
+    /// Whether a realm can be made before the running script has ended.
+    pub(super) fn has_new_context(&self) -> bool {
+        !self.contexts.is_empty()
+    }
+
     /// Runs `steps` in no realm, within the budget of a task. Not to be called while a script is
     /// running.
     pub(super) fn enter<T>(&self, steps: impl FnOnce(&Ctx<'_>) -> T) -> T {
@@ -334,10 +353,28 @@ impl EventLoop {
     /// From now on no task and no timer of the realm runs.
     pub(super) fn remove_realm(&self, id: RealmId) {
         self.realms.borrow_mut().remove(&id);
+        self.frozen.borrow_mut().remove(&id);
         self.shared.timers.borrow_mut().clear_realm(id);
         self.has_garbage.set(true);
         for worker in self.workers.take_of(id) {
             workers::stop_realm(self, &worker);
+        }
+    }
+
+    /// The realm's tasks and timers wait until it is thawed.
+    pub(super) fn freeze(&self, id: RealmId) {
+        let timers = self.shared.timers.borrow_mut().take_realm(id, Instant::now());
+        self.frozen.borrow_mut().insert(id, Frozen { tasks: Vec::new(), timers });
+    }
+
+    pub(super) fn thaw(&self, id: RealmId) {
+        let Some(Frozen { tasks, timers }) = self.frozen.borrow_mut().remove(&id) else { return };
+        for task in tasks {
+            self.shared.queue.send(Task { ends_fetch: false, ..task });
+        }
+        let now = Instant::now();
+        for (timer, left) in timers {
+            self.shared.timers.borrow_mut().start(id, Some(timer), now + left);
         }
     }
 

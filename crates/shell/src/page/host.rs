@@ -45,9 +45,9 @@ pub trait PageHost {
         done(Err("this shell loads no documents".into()));
     }
 
-    /// The host of another document, that comes in the place of this one, in a frame of it or (`in_new_tab`)
-    /// in a window it opens. It may still change its `environment`.
-    fn create_host(&self, _environment: &mut Environment, _in_new_tab: bool) -> Rc<dyn PageHost> {
+    /// The host of another document, that comes in the place of this one, in a frame of it or in a window
+    /// it opens. It may still change its `environment`.
+    fn create_host(&self, _environment: &mut Environment, _tab: TabOf) -> Rc<dyn PageHost> {
         Rc::new(NoHost)
     }
 
@@ -88,6 +88,17 @@ pub struct Violation {
     pub original_policy: String,
     /// `disposition`: `"enforce"` or `"report"`
     pub disposition: String,
+}
+
+/// The tab of a document that comes of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TabOf {
+    /// That of the other.
+    Other,
+    /// A new one, opened by the other: it begins with a copy of its session storage.
+    Opened,
+    /// A new one that has nothing to do with the other (`noopener`).
+    Nobody,
 }
 
 /// A step of a document's life, as [`DocumentLifecycle`](sendbeacon::DocumentLifecycle) tells it to the

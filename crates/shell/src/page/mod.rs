@@ -21,14 +21,14 @@ mod workers;
 
 use std::rc::Rc;
 
-use self::navigable::Navigable;
+use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
 pub use self::{
     document::DocumentInfo,
     environment::{Environment, StorageArea},
     event_loop::{EventLoop, RealmId, TaskQueue},
     host::{
         Blob, BodyInit, DocumentDone, FetchDone, FetchRequest, FetchResponse, FetchedDocument,
-        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, Violation,
+        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, TabOf, Violation,
     },
     navigable::{SandboxFlags, nest},
     realm::Realm,
@@ -140,18 +140,19 @@ impl Page {
     /// [Unloads](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document) the
     /// documents: `beforeunload`, and for each document, those of frames first, `pagehide`,
     /// `visibilitychange` if it was visible, and `unload`. After that, none of its tasks and timers runs.
+    ///
+    /// The windows that its scripts have opened go after it.
     pub fn unload(&self) {
-        self.before_unload();
-        let realm = self.realm();
-        self.event_loop.enter(|ctx| {
-            navigable::unload_a_document_and_its_descendants(ctx, &realm, false);
-        });
-        self.event_loop.microtask_checkpoint();
+        for navigable in self.event_loop.navigables().top_levels() {
+            definitely_close_a_top_level_traversable(&navigable);
+        }
     }
 }
 
 impl Drop for Page {
     fn drop(&mut self) {
-        self.event_loop.navigables().discard(&self.navigable);
+        for navigable in self.event_loop.navigables().top_levels() {
+            self.event_loop.navigables().discard(&navigable);
+        }
     }
 }

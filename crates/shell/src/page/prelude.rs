@@ -44,6 +44,8 @@ const FILES: &[(&str, &str)] = files![
     "response",
     "fetch",
     "structured_clone",
+    "message_port",
+    "broadcast_channel",
     "performance",
     "worker",
 ];

@@ -141,6 +141,16 @@ impl Realm {
         });
     }
 
+    /// Whether nothing in the document minds that it is kept while another is shown.
+    pub(super) fn is_salvageable(&self) -> bool {
+        let mut answer = false;
+        self.run(|_, hooks| {
+            answer = hooks.get::<_, Function>("isSalvageable")?.call(())?;
+            Ok(())
+        });
+        answer
+    }
+
     /// Calls a hook of the prelude from within a script of any realm, or an algorithm that one has called.
     pub(super) fn call_in<'js, A>(&self, ctx: &Ctx<'js>, hook: &str, arguments: A)
     where

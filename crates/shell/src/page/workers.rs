@@ -7,7 +7,7 @@ use sendbeacon::{CspList, ReferrerPolicy};
 use url::Url;
 
 use super::{
-    Environment, EventLoop, PageError, RealmId, host::Lifecycle, navigable::opaque_origin,
+    Environment, EventLoop, PageError, RealmId, TabOf, host::Lifecycle, navigable::opaque_origin,
     parser::decode, realm::Realm, window::Window,
 };
 
@@ -119,7 +119,7 @@ fn make(
     if workers.running.borrow().len() >= MAX_WORKERS {
         return Err(PageError::TooManyRealms);
     }
-    let host = window.host().create_host(&mut environment, false);
+    let host = window.host().create_host(&mut environment, TabOf::Other);
     let worker = event_loop.enter(|ctx| Realm::new_worker(event_loop, ctx))?;
     worker.window().initialize(environment, host);
     workers.running.borrow_mut().insert((owner, id), Rc::clone(&worker));

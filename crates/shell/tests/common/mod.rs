@@ -11,7 +11,7 @@ use std::{
 
 use sendbeacon_shell::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest,
-    FetchResponse, Navigation, Page, PageHost,
+    FetchResponse, Navigation, Page, PageHost, TabOf,
 };
 use url::Url;
 
@@ -63,7 +63,7 @@ impl PageHost for Recorder {
         self.infos.borrow_mut().push(info.clone());
     }
 
-    fn create_host(&self, _: &mut Environment, _: bool) -> Rc<dyn PageHost> {
+    fn create_host(&self, _: &mut Environment, _: TabOf) -> Rc<dyn PageHost> {
         Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
     }
 

@@ -222,8 +222,8 @@ impl Surroundings for Around {
 
     fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String> {
         self.process.say(&FromContent::LoadScript(Box::new(client.clone()), url.clone()));
-        let script = self.process.scripts.recv();
-        script.unwrap_or_else(|_| Err("the parent process has gone".into()))
+        let answer = self.process.scripts.recv();
+        answer.unwrap_or_else(|_| Err("the parent process has gone".into()))
     }
 
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {
@@ -258,10 +258,10 @@ impl Surroundings for Around {
         Storage { local, session: self.session_storage.of(origin) }
     }
 
-    fn open_tab(&self) -> Rc<dyn Surroundings> {
+    fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings> {
         Rc::new(Self {
             process: Rc::clone(&self.process),
-            session_storage: self.session_storage.copy(),
+            session_storage: self.session_storage.copy_if(copies_session),
             is_first_tab: false,
         })
     }

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use rquickjs::{Ctx, Function, Object};
-use sendbeacon::Origin;
-use url::Url;
+use sendbeacon::{Origin, Site};
 
 use crate::page::{realm::evaluate, window::Window};
 
@@ -30,16 +29,6 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         "resolveUrl",
         Function::new(ctx.clone(), move |url: String| {
             this.document.parse_url(&url).ok().map(String::from)
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "setDocumentUrl",
-        Function::new(ctx.clone(), move |url: String| {
-            if let Ok(url) = Url::parse(&url) {
-                this.document.set_url(url);
-                this.settle();
-            }
         })?,
     )?;
     let this = Rc::clone(window);
@@ -70,6 +59,11 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
     let client = &environment.client;
     object.set("origin", client.origin.to_string())?;
     object.set("originKey", origin_key(&client.origin))?;
+    let site = match &client.network_partition_key.top_level_site {
+        Site::Tuple { scheme, host } => format!("{scheme}://{host}"),
+        Site::Opaque(nonce) => format!("{nonce:x}"),
+    };
+    object.set("storageKey", format!("{} {site}", origin_key(&client.origin)))?;
     object.set("isSecureContext", client.is_secure_context)?;
     object.set("scripting", !environment.sandbox.scripts)?;
     object.set("crossOriginIsolated", environment.cross_origin_isolated)?;

@@ -13,6 +13,7 @@ mod crypto;
 mod document;
 mod encoding;
 mod fetch;
+mod history;
 mod navigable;
 pub(super) mod performance;
 mod storage;
@@ -40,6 +41,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     document::install(&native, window)?;
     encoding::install(&native)?;
     fetch::install(&native, window)?;
+    history::install(&native, window)?;
     navigable::install(&native, window)?;
     performance::install(&native, window)?;
     storage::install(&native, window)?;

@@ -8,7 +8,10 @@ use url::Url;
 use super::nested;
 use crate::page::{
     dom::NodeId,
-    navigable::{NavigableId, NavigateParams},
+    navigable::{
+        HistoryHandling, NavigableId, NavigateParams, OpenParams,
+        is_allowed_by_sandboxing_to_navigate, open,
+    },
     window::Window,
 };
 
@@ -51,13 +54,68 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     native.set(
         "navigate",
         Function::new(ctx.clone(), move |ctx: Ctx<'js>, id: u32, url: String, replace: bool| {
-            let target = this.event_loop().and_then(|it| it.navigables().get(NavigableId(id)));
-            if let (Some(target), Ok(url)) = (target, Url::parse(&url)) {
-                let params = NavigateParams { replace, ..NavigateParams::new(url) };
-                nested(&this, || target.navigate(&ctx, &this, params));
+            navigate(&ctx, &this, NavigableId(id), &url, replace)
+        })?,
+    )?;
+    let this = Rc::clone(window);
+    native.set(
+        "open",
+        Function::new(
+            ctx.clone(),
+            move |ctx: Ctx<'js>,
+                  url: Option<String>,
+                  name: String,
+                  noopener: bool,
+                  no_referrer: bool| {
+                let url = url.and_then(|url| Url::parse(&url).ok());
+                let source = this.event_loop()?.realm(this.id)?;
+                let params = OpenParams { url, name, noopener, no_referrer };
+                nested(&this, || Some(open(&ctx, &source, params)?.id.0))
+            },
+        )?,
+    )?;
+    let this = Rc::clone(window);
+    native.set(
+        "close",
+        Function::new(ctx.clone(), move || {
+            if let Some(navigable) = this.navigable() {
+                navigable.close();
+            }
+        })?,
+    )?;
+    let this = Rc::clone(window);
+    native.set("isClosing", Function::new(ctx.clone(), move || is_closing(&this))?)?;
+    let this = Rc::clone(window);
+    native.set(
+        "disownOpener",
+        Function::new(ctx.clone(), move || {
+            if let Some(navigable) = this.navigable() {
+                navigable.opener.set(None);
             }
         })?,
     )
+}
+
+/// Whether it is allowed to.
+fn navigate(ctx: &Ctx<'_>, window: &Window, id: NavigableId, url: &str, replace: bool) -> bool {
+    let target = window.event_loop().and_then(|it| it.navigables().get(id));
+    let (Some(target), Some(current), Ok(url)) = (target, window.navigable(), Url::parse(url))
+    else {
+        return true;
+    };
+    if !is_allowed_by_sandboxing_to_navigate(window, &current, &target) {
+        return false;
+    }
+    let history = if replace { HistoryHandling::Replace } else { HistoryHandling::Push };
+    let params = NavigateParams { history, ..NavigateParams::new(url) };
+    nested(window, || target.navigate(ctx, window, params));
+    true
+}
+
+/// <https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-closed>
+fn is_closing(window: &Window) -> bool {
+    let own = window.navigable().zip(window.event_loop());
+    own.is_none_or(|(own, event_loop)| event_loop.navigables().top(&own).is_closing.get())
 }
 
 fn navigable(window: &Window, relation: &str) -> Option<u32> {
@@ -67,6 +125,7 @@ fn navigable(window: &Window, relation: &str) -> Option<u32> {
     let found = match relation {
         "parent" => navigables.parent(&own).unwrap_or(own),
         "top" => navigables.top(&own),
+        "opener" => navigables.get(own.opener.get()?)?,
         _ => own,
     };
     Some(found.id.0)

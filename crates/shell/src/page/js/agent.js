@@ -23,11 +23,16 @@ function createSlot() {
     static get(object) {
       return object.#value;
     }
+
+    static replace(object, value) {
+      object.#value = value;
+    }
   }
   return {
     has: Slot.has,
     get: Slot.get,
     set(object, value) { new Slot(object, value); return object; },
+    replace: Slot.replace,
   };
 }
 
@@ -37,4 +42,7 @@ return {
   slot(name) { return slots[name] ??= createSlot(); },
   // https://w3c.github.io/FileAPI/#blob-url-store
   blobUrls: new Map(),
+  broadcastChannels: new Set(),
+  // The states of session history entries, serialized, by the number of the entry.
+  historyStates: new Map(),
 };

@@ -76,7 +76,7 @@ class Document extends Node {
   createEvent(name) {
     const interfaces = { event: "Event", events: "Event", htmlevents: "Event", customevent: "CustomEvent",
       messageevent: "MessageEvent", mouseevent: "MouseEvent", uievent: "UIEvent" };
-    const Interface = globalThis[interfaces[DOMString(name).toLowerCase()]];
+    const Interface = internal.global[interfaces[DOMString(name).toLowerCase()]];
     if (Interface === undefined) fail("NotSupportedError", `There is no event of type '${name}'.`);
     return new Interface("");
   }

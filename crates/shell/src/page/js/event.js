@@ -112,6 +112,10 @@ derive("MessageEvent", {
   data: any(), origin: { ...string, convert: internal.webidl.USVString }, lastEventId: string,
   source: any(), ports: { convert: (it) => Object.freeze([...it]), value: Object.freeze([]) },
 });
+const nullableString = { convert: (it) => (it === null ? null : DOMString(it)), value: null };
+derive("StorageEvent", { key: nullableString, oldValue: nullableString, newValue: nullableString,
+  url: string, storageArea: any() });
+derive("PopStateEvent", { state: any() });
 derive("HashChangeEvent", { oldURL: string, newURL: string });
 derive("SecurityPolicyViolationEvent", {
   documentURI: string, referrer: string, blockedURI: string, violatedDirective: string,

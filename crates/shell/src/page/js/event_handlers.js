@@ -49,6 +49,12 @@ function set(target, type, value, content) {
 
 const get = (target, type) => slot.get(target).handlers.get(type)?.value ?? null;
 
+// [LegacyTreatNonObjectAsNull]
+function setHandler(target, type, value) {
+  const isObject = typeof value === "function" || (typeof value === "object" && value !== null);
+  set(target, type, isObject ? value : null);
+}
+
 // Gives `target` the IDL attributes; `of` finds the object whose handlers they are.
 function handlerAttributes(target, types, of = (self) => self) {
   for (const type of types) {
@@ -60,11 +66,7 @@ function handlerAttributes(target, types, of = (self) => self) {
         internal.activateContentHandler(owner, type);
         return get(owner, type);
       },
-      // [LegacyTreatNonObjectAsNull]
-      set(value) {
-        const isObject = typeof value === "function" || (typeof value === "object" && value !== null);
-        set(of(agent.unwrap(this ?? global)), type, isObject ? value : null);
-      },
+      set(value) { setHandler(of(agent.unwrap(this ?? global)), type, value); },
     });
   }
 }
@@ -93,4 +95,4 @@ internal.activateContentHandler = (target, type) => {
   }
 };
 
-internal.handlers = { attributes: handlerAttributes, GLOBAL, WINDOW, DOCUMENT, BODY_TO_WINDOW };
+internal.handlers = { attributes: handlerAttributes, get, set: setHandler, GLOBAL, WINDOW, DOCUMENT, BODY_TO_WINDOW };

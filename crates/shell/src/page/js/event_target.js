@@ -159,11 +159,11 @@ globals({
 });
 
 // What pages may replace, as it was.
-const { Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, SecurityPolicyViolationEvent,
-  BeforeUnloadEvent, MouseEvent } = globalThis;
+const { Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent } = globalThis;
 internal.interfaces = {
-  Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, SecurityPolicyViolationEvent,
-  BeforeUnloadEvent, MouseEvent,
+  Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent,
 };
 internal.hooks.reportException = reportException;
 internal.eventTarget = { slot, createState, dispatch, fire, fireEvent, reportException };

@@ -83,14 +83,21 @@ internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_T
   () => internal.global);
 
 // https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2, from the link or what is in it
-internal.activate = (target) => {
-  const link = target.closest("a[href]");
-  const href = link?.getAttribute("href");
-  const url = link && native.resolveUrl(href);
+internal.activate = (clicked) => {
+  const link = clicked.closest("a[href]");
+  const url = link && native.resolveUrl(link.getAttribute("href"));
   if (!url || !link.isConnected) return;
   const ping = link.getAttribute("ping");
-  if (ping !== null) native.ping(ping, href);
-  native.navigate(native.navigable("self"), url, false);
+  if (ping !== null) native.ping(ping, link.getAttribute("href"));
+  // https://html.spec.whatwg.org/multipage/semantics.html#get-an-element's-target
+  const target = link.getAttribute("target") ??
+    internal.document.querySelector("base[target]")?.getAttribute("target") ?? "";
+  const rel = (link.getAttribute("rel") ?? "").toLowerCase().split(/\s+/);
+  // https://html.spec.whatwg.org/multipage/links.html#get-an-element's-noopener
+  const noreferrer = rel.includes("noreferrer");
+  const isBlank = target.toLowerCase() === "_blank";
+  const noopener = noreferrer || rel.includes("noopener") || (isBlank && !rel.includes("opener"));
+  native.open(url, target, noopener, noreferrer);
 };
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";

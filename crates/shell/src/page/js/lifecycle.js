@@ -1,7 +1,7 @@
 // The document lifecycle, step by step as the browser tells it.
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html
 
-const { fire, fireEvent } = internal.eventTarget;
+const { slot: targetSlot, fire, fireEvent } = internal.eventTarget;
 const { BeforeUnloadEvent, PageTransitionEvent, SecurityPolicyViolationEvent } =
   internal.interfaces;
 const { documentState: state, hooks, global: window } = internal;
@@ -55,7 +55,17 @@ hooks.unload = (persisted) => {
     firePageTransition("pagehide", persisted);
     setVisibility("hidden");
   }
-  if (!persisted) fire(window, "unload", {}, fromHostForDocument());
+  if (persisted) return;
+  fire(window, "unload", {}, fromHostForDocument());
+  internal.closeChannels();
+};
+
+// https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable: no listener
+// hears of an end that may not come.
+hooks.isSalvageable = () => {
+  const types = ["unload", "beforeunload"];
+  types.forEach((type) => internal.activateContentHandler(window, type));
+  return !targetSlot.get(window).listeners.some(({ type }) => types.includes(type));
 };
 
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document

@@ -1,7 +1,8 @@
 // Location and History.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html
 
-const { DOMString, USVString, expose, fail, illegalConstructor, required } = internal.webidl;
+const { DOMString, USVString, expose, fail, illegalConstructor, long, required } =
+  internal.webidl;
 const { fire } = internal.eventTarget;
 const slot = agent.slot("Location");
 const historySlot = agent.slot("History");
@@ -55,7 +56,9 @@ method("reload", 0, () => native.reload());
 internal.navigate = (target, url, replace) => {
   const parsed = native.resolveUrl(url);
   if (parsed === undefined) fail("SyntaxError", `'${url}' is not a valid URL.`);
-  native.navigate(target, parsed, replace);
+  if (!native.navigate(target, parsed, replace)) {
+    fail("SecurityError", "The document is sandboxed: it may not navigate that.");
+  }
 };
 
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-fragid
@@ -66,34 +69,60 @@ internal.hooks.navigateToFragment = (oldURL, newURL) => {
 
 class History {
   constructor() { illegalConstructor(); }
-  get length() { return historySlot.get(this).length; }
-  get state() { return historySlot.get(this).state; }
+  get length() { return native.historyLength(); }
+  get state() { return currentState(); }
   get scrollRestoration() { return "auto"; }
   set scrollRestoration(_) {}
-  pushState(data, _unused, url = null) {
-    update(this, data, url);
-    historySlot.get(this).length++;
-  }
-  replaceState(data, _unused, url = null) { update(this, data, url); }
-  // TODO(spec): no traversal; there is one document and no journey.
-  go() {}
-  back() {}
-  forward() {}
+  pushState(data, _unused, url = null) { update(data, url, false); }
+  replaceState(data, _unused, url = null) { update(data, url, true); }
+  go(delta = 0) { go(long(delta)); }
+  back() { go(-1); }
+  forward() { go(1); }
 }
 expose(History, historySlot);
 
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#delta-traverse
+function go(delta) {
+  if (delta === 0) native.reload();
+  else native.traverse(delta);
+}
+
+// The state of the current entry: an object of this realm, the same each time.
+let current = { entry: undefined, state: null };
+function currentState() {
+  const entry = native.historyEntry();
+  if (entry !== current.entry) {
+    const serialized = agent.historyStates.get(entry);
+    current = { entry, state: serialized ? internal.deserialize(serialized).data : null };
+  }
+  return current.state;
+}
+
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#shared-history-push/replace-state-steps
-function update(history, data, url) {
-  const state = internal.structuredClone(data, []);
+function update(data, url, replace) {
+  const serialized = internal.serialize(data, []);
+  let target = native.documentUrl();
   if (url !== null && url !== undefined) {
-    const target = native.resolveUrl(USVString(url));
+    target = native.resolveUrl(USVString(url));
     if (target === undefined || !canHaveUrlRewritten(target)) {
       fail("SecurityError", `A history state object with URL '${DOMString(url)}' cannot be created.`);
     }
-    native.setDocumentUrl(target);
   }
-  historySlot.get(history).state = state;
+  const previous = native.historyEntry();
+  const entry = native.updateHistory(target, replace);
+  if (entry === undefined) fail("SecurityError", "The document is not fully active.");
+  if (replace) agent.historyStates.delete(previous);
+  agent.historyStates.set(entry, serialized);
 }
+
+// https://html.spec.whatwg.org/multipage/browsing-the-web.html#update-document-for-history-step-application
+internal.hooks.restoreState = (oldURL, newURL) => {
+  fire(internal.global, "popstate",
+    { Interface: internal.interfaces.PopStateEvent, state: currentState() }, { fromHost: true });
+  if (native.urlComponent(oldURL, "hash") === native.urlComponent(newURL, "hash")) return;
+  fire(internal.global, "hashchange",
+    { Interface: internal.interfaces.HashChangeEvent, oldURL, newURL }, { fromHost: true });
+};
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#can-have-its-url-rewritten
 function canHaveUrlRewritten(target) {
@@ -105,4 +134,4 @@ function canHaveUrlRewritten(target) {
 
 const location = slot.set(Object.create(Location.prototype), {});
 internal.location = slot.set(agent.locationProxy(internal.global, location), {});
-internal.history = historySlot.set(Object.create(History.prototype), { length: 1, state: null });
+internal.history = historySlot.set(Object.create(History.prototype), {});

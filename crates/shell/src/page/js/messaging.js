@@ -23,10 +23,10 @@ internal.sendMessage = (target, args) => {
   const { origin } = native.environment();
   const { internal: there } = agent.realms.get(target);
   // What cannot be cloned is this realm's exception, and the copy the other's object.
-  const { data, ports } = there.receive(internal.structuredCloneWithPorts(message, transfer));
+  const serialized = internal.serialize(message, transfer);
   there.startTask(() => {
     if (targetOrigin !== "*" && targetOrigin !== there.origin()) return;
-    there.fireMessage({ data, origin, source: internal.windowProxy, ports });
+    there.fireMessage({ origin, source: internal.windowProxy, ...there.deserialize(serialized) });
   });
 };
 
@@ -43,18 +43,3 @@ internal.origin = () => native.environment().origin;
 internal.startTask = (steps) => internal.startTimer(steps, 0);
 internal.fireMessage = (init) =>
   fire(window, "message", { Interface: internal.interfaces.MessageEvent, ...init });
-
-// What a message brings: clones of this realm's, and its ports.
-internal.receive = ({ data, ports }) => ({ data: internal.structuredClone(data, []), ports });
-internal.structuredCloneWithPorts = (message, transfer) =>
-  ({ data: internal.structuredClone(message, transfer), ports: [] });
-
-Object.defineProperty(window, "postMessage", {
-  value: agent.callerAware(function postMessage(_message) {},
-    (caller, self, args) => internal.targetOf(self).postMessage(caller, args)),
-  writable: true, enumerable: true, configurable: true,
-});
-internal.targetOf = (self) => {
-  const target = agent.unwrap(self ?? window);
-  return agent.realms.has(target) ? agent.realms.get(target).internal : internal;
-};

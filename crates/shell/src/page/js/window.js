@@ -1,7 +1,7 @@
 // Window
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-window-object
 
-const { USVString, callback, expose, globals, illegalConstructor } = internal.webidl;
+const { DOMString, USVString, callback, expose, fail, globals, illegalConstructor } = internal.webidl;
 const { slot: targetSlot, createState } = internal.eventTarget;
 const slot = agent.slot("Window");
 const window = internal.global;
@@ -39,8 +39,7 @@ globals({
   get history() { return internal.history; },
   get isSecureContext() { return native.environment().isSecureContext; },
   get crossOriginIsolated() { return native.environment().crossOriginIsolated; },
-  get closed() { return native.navigable("self") === undefined; },
-  get opener() { return null; },
+  get closed() { return native.isClosing(); },
   get frameElement() { return frameElement(); },
   stop() {},
   requestAnimationFrame(steps) {
@@ -50,6 +49,62 @@ globals({
   cancelAnimationFrame(handle) { clearTimeout(handle); },
 });
 
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-opener
+Object.defineProperty(window, "opener", {
+  get: () => related("opener"),
+  set(value) {
+    if (value === null) {
+      native.disownOpener();
+      return;
+    }
+    Object.defineProperty(window, "opener",
+      { value, writable: true, enumerable: true, configurable: true });
+  },
+  enumerable: true, configurable: true,
+});
+
+// Operations that know their caller, the global object of the incumbent settings object.
+function operation(name, length, steps) {
+  const target = Object.defineProperty({ [name]() {} }[name], "length", { value: length });
+  const value = agent.callerAware(target, (caller, self, args) => {
+    const target = agent.unwrap(self ?? window);
+    const there = agent.realms.has(target) ? agent.realms.get(target).internal : internal;
+    return steps(there, caller, args);
+  });
+  Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
+}
+operation("close", 0, (there) => there.crossOriginOperations.close());
+operation("focus", 0, () => {});
+operation("blur", 0, () => {});
+operation("open", 0, (there, caller, args) => internalOf(caller).open(...args));
+operation("postMessage", 1, (there, caller, args) => there.postMessage(caller, args));
+
+// That of the caller, or of this window if it is none.
+const internalOf = (caller) => (agent.realms.has(caller) ? agent.realms.get(caller).internal : internal);
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps
+internal.open = (url = "", target = "_blank", features = "") => {
+  const wanted = tokenize(DOMString(features));
+  const isSet = (name) => wanted.has(name) && !["0", "no", "false"].includes(wanted.get(name));
+  const text = USVString(url);
+  const parsed = text === "" ? undefined : native.resolveUrl(text);
+  if (text !== "" && parsed === undefined) fail("SyntaxError", `'${text}' is not a valid URL.`);
+  const noreferrer = isSet("noreferrer");
+  const noopener = noreferrer || isSet("noopener");
+  // NB: by the standard an empty name is `_self`; to all browsers it is `_blank` here.
+  const opened = native.open(parsed, DOMString(target) || "_blank", noopener, noreferrer);
+  return opened === undefined || noopener ? null : agent.windowProxy(opened);
+};
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#concept-window-open-features-tokenize
+function tokenize(features) {
+  const pairs = features.toLowerCase().split(/[\s,]+/).filter((pair) => pair !== "");
+  return new Map(pairs.map((pair) => {
+    const [name, value = ""] = pair.split("=");
+    return [name, value];
+  }));
+}
+
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-frameelement
 function frameElement() {
   const node = native.frameElement();
@@ -58,6 +113,11 @@ function frameElement() {
   if (!agent.isSameOrigin(window, container)) return null;
   return agent.realms.get(container).internal.node.wrap(node);
 }
+
+internal.top = () => native.navigable("top");
+internal.sharesTab = (other) => internal.top() === other.top();
+
+internal.elementById = (id) => internal.document.getElementById(id) ?? undefined;
 
 // The document-tree child navigables.
 internal.childWindows = () =>
@@ -84,7 +144,7 @@ Object.defineProperty(window, "name", {
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects: what others may call.
 internal.crossOriginOperations = {
-  close() {},
+  close() { native.close(); },
   focus() {},
   blur() {},
   postMessage(caller, args) { internal.postMessage(caller, args); },
@@ -98,10 +158,11 @@ const realm = { internal, originKey: "", proxy: undefined };
 agent.realms.set(window, realm);
 
 // The window has a document, which the navigable of this number shows.
+internal.hooks.activate = (id) => { realm.proxy = internal.windowProxy = agent.activate(id, window); };
 internal.hooks.initialize = (id) => {
   const { crossOriginIsolated, originKey } = native.environment();
   realm.originKey = originKey;
-  realm.proxy = internal.windowProxy = agent.activate(id, window);
+  internal.hooks.activate(id);
   Object.defineProperty(window, "globalThis",
     { value: realm.proxy, writable: true, enumerable: false, configurable: true });
   internal.createDocument();

@@ -120,7 +120,15 @@ const windowHandler = {
   indices() { return children(this.window).map((_, index) => `${index}`); },
   indexed(key) { return isIndex(key) ? children(this.window)[key]?.proxy : undefined; },
   named(key) { return children(this.window).find((it) => it.name === key && key !== "")?.proxy; },
-  ownGet(key) { return this.indexed(key) ?? Reflect.get(this.window, key); },
+  // https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object
+  // TODO(spec): by `window.name` only: the engine would take any undeclared variable for a property of a
+  // Proxy among the global object's prototypes.
+  ownGet(key) {
+    const child = this.indexed(key);
+    if (child !== undefined) return child;
+    if (Reflect.has(this.window, key) || typeof key === "symbol") return Reflect.get(this.window, key);
+    return this.named(key) ?? internalOf(this.window).elementById(key);
+  },
   ownSet(caller, key, value) {
     if (isIndex(key)) return false;
     if (key === "location") internalOf(this.window).setLocation(caller, value);
@@ -215,3 +223,13 @@ agent.callerAware = (target, run) => new Proxy(target, {
   apply,
   steps: { apply: (caller, _target, self, args) => run(caller, self, args) },
 });
+
+// Tells the other documents of an origin, in the same tab for session storage, of a change.
+agent.broadcastStorage = (source, name, change) => {
+  const event = { ...change, url: source.document.URL };
+  for (const { window } of navigables.values()) {
+    const { internal } = realms.get(window);
+    if (internal === source || !isSameOrigin(source.global, window)) continue;
+    if (name === "localStorage" || internal.sharesTab(source)) internal.fireStorage(name, event);
+  }
+};

@@ -8,11 +8,11 @@ use sendbeacon::Client;
 use url::Url;
 
 use super::{
-    Container, MAX_DEPTH, MAX_NAVIGABLES, Navigable, NavigableId, SandboxFlags,
+    Container, HistoryHandling, MAX_DEPTH, MAX_NAVIGABLES, Navigable, NavigableId, SandboxFlags,
     settings::{inherit, opaque_origin},
 };
 use crate::page::{
-    Environment, EventLoop, PageError, PageHost,
+    Environment, EventLoop, PageError, PageHost, TabOf,
     dom::{Dom, NodeId},
     realm::Realm,
     window::Stage,
@@ -31,7 +31,9 @@ pub(in crate::page) fn create_top_level_traversable(
         let id = navigables.next_id();
         let navigable = Navigable::new(id, None, None, String::new(), Rc::clone(&realm));
         let navigable = navigables.add(navigable);
+        let url = environment.url.clone();
         activate(ctx, &realm, id, environment, host);
+        navigable.enter_history(HistoryHandling::Replace, url, None, realm.id().0);
         Ok(navigable)
     })
 }
@@ -73,19 +75,18 @@ pub(super) fn create_child_navigable(
         Navigable::new(id, Some(parent_navigable.id), Some(place), name, Rc::clone(&realm));
     let navigable = navigables.add(navigable);
     parent.window().frames.borrow_mut().insert(container, id);
-    make_initial(ctx, &realm, id, client, flags, parent, false);
+    make_initial(ctx, &navigable, client, flags, parent, TabOf::Other);
     Some(navigable)
 }
 
 /// Puts the initial `about:blank` document into a navigable, completely loaded.
 pub(super) fn make_initial(
     ctx: &Ctx<'_>,
-    realm: &Rc<Realm>,
-    id: NavigableId,
+    navigable: &Rc<Navigable>,
     mut client: Client,
     flags: SandboxFlags,
     creator: &Rc<Realm>,
-    in_new_tab: bool,
+    tab: TabOf,
 ) {
     if flags.origin {
         client.origin = opaque_origin();
@@ -99,9 +100,11 @@ pub(super) fn make_initial(
         ..Environment::of(client)
     };
     let mut environment = Environment { url: about_blank(), ..environment };
-    let host = creator.host().create_host(&mut environment, in_new_tab);
+    let host = creator.host().create_host(&mut environment, tab);
+    let realm = navigable.active();
     realm.window().is_initial.set(true);
-    activate(ctx, realm, id, environment, host);
+    activate(ctx, &realm, navigable.id, environment, host);
+    navigable.enter_history(HistoryHandling::Replace, about_blank(), None, realm.id().0);
     fill(&mut realm.window().document.dom_mut());
     realm.window().settle();
     realm.window().stage.set(Stage::Complete);

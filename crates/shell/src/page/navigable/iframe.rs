@@ -6,8 +6,9 @@ use rquickjs::Ctx;
 use url::{Position, Url};
 
 use super::{
-    Navigable,
+    HistoryHandling, Navigable,
     create::{about_blank, create_child_navigable},
+    load::complete_if_possible,
     navigate::NavigateParams,
     unload::destroy_child_navigable,
 };
@@ -15,10 +16,26 @@ use crate::page::{dom::NodeId, realm::Realm, window::Stage};
 
 /// The [post-connection steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#the-iframe-element:html-element-post-connection-steps)
 /// of the `iframe` elements that have come into the document since the last call.
+///
+/// NB: a script can make no more realms than are in stock; the frames beyond that come when it has ended.
 pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
-    for element in realm.window().document.take_connected_frames() {
+    let document = &realm.window().document;
+    let elements = document.take_connected_frames();
+    for (at, &element) in elements.iter().enumerate() {
+        if !realm.event_loop().has_new_context() {
+            document.put_connected_frames_back(&elements[at..]);
+            realm.window().shared().queue.post(realm.id(), |realm| {
+                let Some(realm) = realm.event_loop().realm(realm.id()) else { return };
+                realm.run(|ctx, _| {
+                    connected(ctx, &realm);
+                    Ok(())
+                });
+                complete_if_possible(&realm);
+            });
+            return;
+        }
         // The steps of one before may have taken it out again.
-        if !realm.window().document.dom().is_connected(element)
+        if !document.dom().is_connected(element)
             || realm.window().frames.borrow().contains_key(&element)
         {
             continue;
@@ -152,10 +169,11 @@ fn navigate_an_iframe_or_frame(
     params: NavigateParams,
 ) {
     // Steps 1 and 2.
-    let replace = navigable.active().window().stage.get() != Stage::Complete;
+    let is_complete = navigable.active().window().stage.get() == Stage::Complete;
+    let history = if is_complete { HistoryHandling::Push } else { HistoryHandling::Replace };
     // Steps 4 and 5.
     navigable.delays_load.set(true);
-    navigable.navigate(ctx, realm.window(), NavigateParams { replace, ..params });
+    navigable.navigate(ctx, realm.window(), NavigateParams { history, ..params });
 }
 
 /// [The iframe load event steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#iframe-load-event-steps)

@@ -31,7 +31,8 @@ pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
     let window = realm.window();
     let event_loop = realm.event_loop();
     let delays = |child: &Rc<Navigable>| child.delays_load.get();
-    let is_delayed = event_loop.navigables().children(realm).iter().any(delays);
+    let is_delayed = window.document.has_connected_frames()
+        || event_loop.navigables().children(realm).iter().any(delays);
     if window.stage.get() != Stage::Loading || is_delayed || window.navigable.get().is_none() {
         return;
     }

@@ -4,7 +4,9 @@
 //! What may be called by a script takes the running JavaScript context, `ctx`. All else is a task of its
 //! own.
 
+mod auxiliary;
 mod create;
+mod history;
 mod iframe;
 mod load;
 mod navigate;
@@ -18,13 +20,19 @@ use std::{
     rc::Rc,
 };
 
+use self::history::{Entry, History};
 pub(super) use self::{
+    auxiliary::{
+        OpenParams, definitely_close_a_top_level_traversable, is_allowed_by_sandboxing_to_navigate,
+        open,
+    },
     create::create_top_level_traversable,
+    history::{EntryId, HistoryHandling},
     iframe::{attribute_changed, connected, removed},
     load::{parse, the_end},
     navigate::NavigateParams,
     settings::opaque_origin,
-    unload::{fire_before_unload, unload_a_document_and_its_descendants},
+    unload::fire_before_unload,
 };
 pub use self::{sandbox::SandboxFlags, settings::nest};
 use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
@@ -50,9 +58,27 @@ pub(super) struct Navigable {
     /// The realm of the [active document](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-document).
     active: RefCell<Rc<Realm>>,
     /// The [ongoing navigation](https://html.spec.whatwg.org/multipage/browsing-the-web.html#ongoing-navigation)
-    ongoing: Cell<Option<u64>>,
+    ongoing: Cell<Option<Ongoing>>,
+    /// The [current session history entry](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-current-history-entry)
+    entry: RefCell<Rc<Entry>>,
+    /// That of a top-level traversable.
+    history: RefCell<History>,
     /// Whether it delays the `load` event of the document it is in.
     delays_load: Cell<bool>,
+    /// The [browsing context group](https://html.spec.whatwg.org/multipage/document-sequences.html#browsing-context-group),
+    /// by the number of its first top-level traversable.
+    group: u32,
+    /// The [opener](https://html.spec.whatwg.org/multipage/document-sequences.html#opener-browsing-context)
+    pub(super) opener: Cell<Option<NavigableId>>,
+    /// [Is closing](https://html.spec.whatwg.org/multipage/document-sequences.html#is-closing)
+    pub(super) is_closing: Cell<bool>,
+}
+
+/// A navigation that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ongoing {
+    id: u64,
+    history: HistoryHandling,
 }
 
 /// The element a navigable is in.
@@ -77,8 +103,22 @@ impl Navigable {
             name: RefCell::new(name),
             active: RefCell::new(active),
             ongoing: Cell::new(None),
+            entry: RefCell::new(Entry::new(create::about_blank())),
+            history: RefCell::default(),
             delays_load: Cell::new(false),
+            group: id.0,
+            opener: Cell::new(None),
+            is_closing: Cell::new(false),
         }
+    }
+
+    fn set_active(&self, realm: Rc<Realm>) {
+        self.active.replace(realm);
+    }
+
+    /// Whether its ongoing navigation is this one.
+    fn is_ongoing(&self, navigation: u64) -> bool {
+        self.ongoing.get().is_some_and(|ongoing| ongoing.id == navigation)
     }
 
     /// The realm of the active document.
@@ -99,6 +139,7 @@ pub(super) struct Navigables {
     all: RefCell<BTreeMap<NavigableId, Rc<Navigable>>>,
     last_id: Cell<u32>,
     last_navigation: Cell<u64>,
+    last_entry: Cell<EntryId>,
     /// Those that have gone, and whose `WindowProxy` nobody has let go yet.
     gone: RefCell<Vec<NavigableId>>,
 }
@@ -131,6 +172,13 @@ impl Navigables {
         self.inclusive_ancestors(navigable).last().unwrap_or_else(|| Rc::clone(navigable))
     }
 
+    /// All [top-level traversables](https://html.spec.whatwg.org/multipage/document-sequences.html#top-level-traversable),
+    /// the oldest first.
+    pub(super) fn top_levels(&self) -> Vec<Rc<Navigable>> {
+        let all = self.all.borrow();
+        all.values().filter(|navigable| navigable.parent.is_none()).cloned().collect()
+    }
+
     /// The [document-tree child navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#document-tree-child-navigables)
     /// of a document, in tree order.
     pub(super) fn children(&self, realm: &Realm) -> Vec<Rc<Navigable>> {
@@ -155,6 +203,11 @@ impl Navigables {
     fn next_id(&self) -> NavigableId {
         self.last_id.set(self.last_id.get() + 1);
         NavigableId(self.last_id.get())
+    }
+
+    fn next_entry(&self) -> EntryId {
+        self.last_entry.set(self.last_entry.get().wrapping_add(1));
+        self.last_entry.get()
     }
 
     fn next_navigation(&self) -> u64 {

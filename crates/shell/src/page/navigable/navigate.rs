@@ -9,15 +9,17 @@ use sendbeacon::{Client, ReferrerPolicy};
 use url::{Position, Url};
 
 use super::{
-    Navigable, SandboxFlags,
+    HistoryHandling, Navigable, Ongoing, SandboxFlags,
     create::{activate, container_sandbox},
     load,
     settings::{inherit, inherit_policies, nest, opaque_origin},
-    unload::{fire_before_unload, unload_a_document_and_its_descendants},
+    unload::fire_before_unload,
 };
 use crate::page::{
-    DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, RealmId, ResourceTiming,
-    TaskQueue, parser, realm::Realm, window::Window,
+    DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, PageError, RealmId,
+    ResourceTiming, TabOf, TaskQueue, parser,
+    realm::Realm,
+    window::{Stage, Window},
 };
 
 /// The parameters of [navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate)
@@ -26,15 +28,14 @@ pub(in crate::page) struct NavigateParams {
     pub(in crate::page) url: Url,
     /// The source of a `srcdoc` document.
     pub(in crate::page) document_resource: Option<String>,
-    /// The history handling: whether the current entry is replaced.
-    #[expect(dead_code, reason = "there is no session history yet")]
-    pub(in crate::page) replace: bool,
+    pub(in crate::page) history: HistoryHandling,
     pub(in crate::page) referrer_policy: Option<ReferrerPolicy>,
 }
 
 impl NavigateParams {
     pub(in crate::page) fn new(url: Url) -> Self {
-        Self { url, document_resource: None, replace: false, referrer_policy: None }
+        let history = HistoryHandling::Push;
+        Self { url, document_resource: None, history, referrer_policy: None }
     }
 }
 
@@ -56,49 +57,58 @@ impl Navigable {
             && url[..Position::AfterQuery] == current[..Position::AfterQuery];
         if is_fragment {
             self.delays_load.set(false);
-            realm.window().document.set_url(url.clone());
-            realm.window().settle();
+            let replace = params.history == HistoryHandling::Replace;
+            self.update_url_and_history(realm.window(), url, replace);
             realm.call_in(ctx, "navigateToFragment", (current.as_str(), url.as_str()));
             return;
         }
+        self.navigate_across_documents(source, params);
+    }
+
+    /// The steps from 16 on, where the document is not to stay.
+    pub(super) fn navigate_across_documents(
+        self: &Rc<Self>,
+        source: &Window,
+        params: NavigateParams,
+    ) {
+        let realm = self.active();
+        let NavigateParams { url, document_resource, history, referrer_policy } = params;
+        // Steps 8 and 9.
+        let window = realm.window();
+        let is_replaced = window.is_initial.get()
+            || window.stage.get() != Stage::Complete
+            || window.document.url() == url;
+        let history = match history {
+            HistoryHandling::Push if is_replaced => HistoryHandling::Replace,
+            other => other,
+        };
         // Step 16 to 18.
         let event_loop = realm.event_loop();
-        let navigation = event_loop.navigables().next_navigation();
-        self.ongoing.set(Some(navigation));
+        let id = event_loop.navigables().next_navigation();
+        self.ongoing.set(Some(Ongoing { id, history }));
+        let client = source.client();
         // Step 20: a task of its own.
         if url.scheme() == "javascript" {
-            let url = url.clone();
-            let source = source.client().origin;
             self.post(&realm, move |navigable| {
-                if navigable.ongoing.get() == Some(navigation) {
-                    navigable.ongoing.set(None);
-                    navigable.navigate_to_a_javascript_url(&url, &source);
+                if navigable.is_ongoing(id) {
+                    navigable.navigate_to_a_javascript_url(&url, &client.origin);
                 }
             });
             return;
         }
         // Steps 22 and 23.
-        let client = source.client();
         let source_url = source.document.url();
-        let NavigateParams { url, document_resource, referrer_policy, .. } = params;
         self.post(&realm, move |navigable| {
-            if navigable.ongoing.get() != Some(navigation) {
+            if !navigable.is_ongoing(id) {
                 return;
             }
             fire_before_unload(navigable);
-            navigable.populate(
-                navigation,
-                url,
-                document_resource,
-                client,
-                &source_url,
-                referrer_policy,
-            );
+            navigable.populate(id, url, document_resource, client, &source_url, referrer_policy);
         });
     }
 
     /// Runs `steps` in a task of the active document.
-    fn post(&self, realm: &Realm, steps: impl FnOnce(&Rc<Self>) + Send + 'static) {
+    pub(super) fn post(&self, realm: &Realm, steps: impl FnOnce(&Rc<Self>) + Send + 'static) {
         let id = self.id;
         realm.window().shared().queue.post(realm.id(), move |realm| {
             if let Some(navigable) = realm.event_loop().navigables().get(id) {
@@ -248,7 +258,7 @@ impl Navigable {
     /// [Load a document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#loading-a-document) and
     /// show it: the old one is unloaded, the new one parsed.
     fn load(self: &Rc<Self>, fetched: FetchedDocument, about_base_url: Option<Url>) {
-        self.ongoing.set(None);
+        let history = self.ongoing.take().map_or(HistoryHandling::Replace, |it| it.history);
         let old = self.active();
         let event_loop = old.event_loop();
         let container = self.container_realm(&event_loop);
@@ -269,34 +279,39 @@ impl Navigable {
         }
         let is_same_origin = old.window().client().origin == environment.client.origin;
         let reuses_window = old.window().is_initial.take() && is_same_origin;
-        let host = old.window().host().create_host(&mut environment, false);
+        let host = old.window().host().create_host(&mut environment, TabOf::Other);
+        self.leave(&old, reuses_window);
+        // A handler may have taken the frame out.
+        if event_loop.navigables().get(self.id).is_none() {
+            return;
+        }
         let made = event_loop.enter(|ctx| {
-            unload_a_document_and_its_descendants(ctx, &old, reuses_window);
-            // A handler may have taken the frame out.
-            event_loop.navigables().get(self.id)?;
-            let realm =
-                if reuses_window { Ok(Rc::clone(&old)) } else { Realm::new(&event_loop, ctx) };
-            let realm = realm.inspect_err(|error| old.console_error(&error.to_string())).ok()?;
-            self.active.replace(Rc::clone(&realm));
+            let realm = if reuses_window { Rc::clone(&old) } else { Realm::new(&event_loop, ctx)? };
+            self.set_active(Rc::clone(&realm));
             activate(ctx, &realm, self.id, environment, host);
-            Some(realm)
+            Ok::<_, PageError>(realm)
         });
-        event_loop.microtask_checkpoint();
+        let realm = match made {
+            Ok(realm) => realm,
+            Err(error) => return old.console_error(&error.to_string()),
+        };
         drop(old);
-        let Some(realm) = made else { return };
         let text = parser::decode(&fetched.body, fetched.charset.as_deref());
         let html = match &*fetched.type_ {
             "text/html" | "application/xhtml+xml" => text,
             // https://html.spec.whatwg.org/multipage/document-lifecycle.html#read-text
             _ => format!("<pre>{}</pre>", text.replace('&', "&amp;").replace('<', "&lt;")),
         };
+        let url = realm.window().document.url();
+        let resource = (url.as_str() == "about:srcdoc").then(|| html.clone());
+        self.enter_history(history, url, resource, realm.id().0);
         let deferred = load::parse(&realm, &html);
         load::the_end(&realm, deferred);
     }
 
     /// [Navigate to a javascript: URL](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-to-a-javascript:-url)
     fn navigate_to_a_javascript_url(self: &Rc<Self>, url: &Url, source: &sendbeacon::Origin) {
-        let realm = self.active();
+        let (realm, ongoing) = (self.active(), self.ongoing.get());
         let window = realm.window();
         let mut result = None;
         if window.client().origin == *source && !window.environment().sandbox.scripts {
@@ -305,7 +320,7 @@ impl Navigable {
             result = realm.evaluate_to_string(&script, url.as_str());
         }
         // The script may have navigated, or taken the frame out.
-        let is_here = window.navigable.get() == Some(self.id) && self.ongoing.get().is_none();
+        let is_here = window.navigable.get() == Some(self.id) && self.ongoing.get() == ongoing;
         match result {
             Some(html) if is_here => {
                 let environment = window.environment().clone();
@@ -341,7 +356,7 @@ impl NavigationEnd {
         let (id, navigation) = (self.id, self.navigation);
         queue.post_fetch_end(self.realm, move |realm| {
             let navigable = realm.event_loop().navigables().get(id);
-            if let Some(it) = navigable.filter(|it| it.ongoing.get() == Some(navigation)) {
+            if let Some(it) = navigable.filter(|it| it.is_ongoing(navigation)) {
                 it.fetched(result);
             }
         });

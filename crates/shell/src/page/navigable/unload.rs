@@ -31,19 +31,21 @@ pub(in crate::page) fn unload_a_document_and_its_descendants(
         remove(realm, &child);
     }
     // Step 6.
-    unload_a_document(ctx, realm);
+    unload_a_document(ctx, realm, false);
     if !keeps_window {
         destroy_a_document(realm);
     }
 }
 
 /// [Unload a document](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document)
-fn unload_a_document(ctx: &Ctx<'_>, realm: &Realm) {
-    realm.call_in(ctx, "unload", (false,));
+pub(super) fn unload_a_document(ctx: &Ctx<'_>, realm: &Realm, persisted: bool) {
+    realm.call_in(ctx, "unload", (persisted,));
     let host = realm.window().host();
     host.lifecycle(Lifecycle::Hidden);
-    host.lifecycle(Lifecycle::PageHide { persisted: false });
-    host.lifecycle(Lifecycle::Unload);
+    host.lifecycle(Lifecycle::PageHide { persisted });
+    if !persisted {
+        host.lifecycle(Lifecycle::Unload);
+    }
 }
 
 /// [Destroy a document](https://html.spec.whatwg.org/multipage/document-lifecycle.html#destroy-a-document)
