@@ -72,7 +72,10 @@ async fn a_document_that_listens_to_unload_is_fetched_again() {
                if (sessionStorage.back) done(); else setTimeout(() => { location = 'two'; }, 1);
              };",
         ),
-        ("/two", "onload = () => setTimeout(() => { sessionStorage.back = 1; history.go(-1); }, 1);"),
+        (
+            "/two",
+            "onload = () => setTimeout(() => { sessionStorage.back = 1; history.go(-1); }, 1);",
+        ),
     ])
     .await;
     assert_eq!(log, r#"["shown",false,"unload","shown",false]"#);
@@ -100,10 +103,7 @@ async fn entries_of_one_document_have_states() {
          });",
     )])
     .await;
-    assert_eq!(
-        log,
-        r#"[3,null,{"n":1},true,"?1","hash",{"n":0},true,"",null,true,"?1#x"]"#
-    );
+    assert_eq!(log, r#"[3,null,{"n":1},true,"?1","hash",{"n":0},true,"",null,true,"?1#x"]"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,6 +120,11 @@ impl Navigable {
         self.ongoing.get().is_some_and(|ongoing| ongoing.id == navigation)
     }
 
+    /// From now on it delays the `load` event of the document it is in, until its own has been fired.
+    pub(super) fn delay_load(&self) {
+        self.delays_load.set(true);
+    }
+
     /// The realm of the active document.
     pub(super) fn active(&self) -> Rc<Realm> {
         Rc::clone(&self.active.borrow())
