@@ -36,8 +36,9 @@ pub(super) use self::{
 pub use self::{sandbox::SandboxFlags, settings::nest};
 use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
 
-/// How many navigables may be at once: each has a realm.
-pub(super) const MAX_NAVIGABLES: usize = 1_000;
+/// How many navigables may be at once: each has a realm, which takes a megabyte of what all scripts may
+/// hold together.
+pub(super) const MAX_NAVIGABLES: usize = 200;
 /// How deep frames may be in each other.
 pub(super) const MAX_DEPTH: usize = 32;
 
