@@ -246,3 +246,24 @@ async fn a_document_is_written_while_it_loads_and_when_it_has() {
     );
     assert_eq!(site.beacons(), ["/dir/written", "/report"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elements_and_frames_are_names_of_the_window() {
+    let page = report(
+        "attempt(() => log.push(window.para, typeof para));
+         document.body.innerHTML = '<p id=para>x</p><p id=name>y</p><iframe name=inner></iframe>';
+         log.push(para.textContent, window.para === para, name, inner === frames[0],
+           attempt(() => nothing), Object.keys(window).includes('para'));
+         para = 1;
+         document.body.firstChild.id = 'other';
+         log.push(para, other.textContent);",
+        "load",
+        "log",
+    );
+    let site = Site::new().page("/page", &page).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(
+        site.report(),
+        r#"[null,"undefined","x",true,"",true,"ReferenceError",false,1,"x"]"#
+    );
+}
