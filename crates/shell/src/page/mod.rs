@@ -18,6 +18,7 @@ mod resource_timing;
 mod script;
 mod timers;
 mod window;
+mod workers;
 
 use std::rc::Rc;
 
