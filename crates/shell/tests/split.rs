@@ -134,3 +134,30 @@ async fn a_signal_closes_the_document_politely() {
     let targets: Vec<_> = sent(&server).into_iter().map(|it| it.target).collect();
     assert_eq!(targets, ["/ready", "/hidden"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_run_in_the_process_of_their_page() {
+    let page = "<iframe src=/frame></iframe><script>
+        document.cookie = 'mine=1';
+        const other = document.createElement('iframe');
+        other.src = location.href.replace('127.0.0.1', 'localhost').replace('page', 'frame');
+        document.body.append(other);
+        addEventListener('load', () => {
+            console.log(frames[0].document.cookie, frames[0].loaded, other.contentDocument === null);
+            window.open('/frame').opener.done = true;
+        });
+    </script>";
+    let frame = "<script>
+        var loaded = true;
+        addEventListener('pagehide', () => navigator.sendBeacon(parent === window ? '/window' : '/frame'));
+    </script>";
+    let server = site(&[("/page", &[], page), ("/frame", &[], frame)]).await;
+    let output = visit(server.url("/page")).await;
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("console.log: mine=1 true true"), "{stdout}");
+    assert!(stdout.contains("a process has the documents of one site"), "{stdout}");
+    let mut sent: Vec<_> = sent(&server).iter().map(|it| it.target.clone()).collect();
+    sent.sort_unstable();
+    assert_eq!(sent, ["/frame", "/window"]);
+}

@@ -9,6 +9,7 @@ mod environment;
 mod event_loop;
 mod exceptions;
 mod host;
+mod markup;
 mod navigable;
 mod parser;
 mod prelude;

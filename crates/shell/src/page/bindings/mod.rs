@@ -14,6 +14,7 @@ mod document;
 mod encoding;
 mod fetch;
 mod history;
+mod markup;
 mod navigable;
 pub(super) mod performance;
 mod storage;
@@ -42,6 +43,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     encoding::install(&native)?;
     fetch::install(&native, window)?;
     history::install(&native, window)?;
+    markup::install(&native, window)?;
     navigable::install(&native, window)?;
     performance::install(&native, window)?;
     storage::install(&native, window)?;

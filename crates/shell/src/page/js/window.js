@@ -117,7 +117,26 @@ function frameElement() {
 internal.top = () => native.navigable("top");
 internal.sharesTab = (other) => internal.top() === other.top();
 
-internal.elementById = (id) => internal.document.getElementById(id) ?? undefined;
+// The named properties object, a prototype of the window's.
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object
+// NB: its properties come with the elements, since the engine takes any undeclared variable for a property
+// of a Proxy among the prototypes of the global object. Those of elements that have gone stay, undefined.
+const named = Object.create(EventTarget.prototype);
+internal.webidl.tag(named, "WindowProperties");
+Object.setPrototypeOf(Window.prototype, named);
+internal.hooks.nameElements = (names) => {
+  for (const name of names) {
+    if (name in window) continue;
+    Object.defineProperty(named, name, {
+      configurable: true,
+      get: () => internal.childWindows().find((it) => it.name === name)?.proxy ??
+        internal.document.getElementById(name) ?? undefined,
+      set(value) {
+        Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
+      },
+    });
+  }
+};
 
 // The document-tree child navigables.
 internal.childWindows = () =>

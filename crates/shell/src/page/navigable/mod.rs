@@ -37,8 +37,9 @@ pub(super) use self::{
 pub use self::{sandbox::SandboxFlags, settings::nest};
 use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
 
-/// How many navigables may be at once: each has a realm.
-pub(super) const MAX_NAVIGABLES: usize = 1_000;
+/// How many navigables may be at once: each has a realm, which takes a megabyte of what all scripts may
+/// hold together.
+pub(super) const MAX_NAVIGABLES: usize = 200;
 /// How deep frames may be in each other.
 pub(super) const MAX_DEPTH: usize = 32;
 
@@ -119,6 +120,11 @@ impl Navigable {
     /// Whether its ongoing navigation is this one.
     fn is_ongoing(&self, navigation: u64) -> bool {
         self.ongoing.get().is_some_and(|ongoing| ongoing.id == navigation)
+    }
+
+    /// From now on it delays the `load` event of the document it is in, until its own has been fired.
+    pub(super) fn delay_load(&self) {
+        self.delays_load.set(true);
     }
 
     /// The realm of the active document.
