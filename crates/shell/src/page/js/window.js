@@ -1,7 +1,7 @@
 // Window
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-window-object
 
-const { DOMString, USVString, callback, expose, fail, globals, illegalConstructor } = internal.webidl;
+const { DOMString, USVString, callback, expose, fail, globals, illegalConstructor, replaceable } = internal.webidl;
 const { slot: targetSlot, createState } = internal.eventTarget;
 const slot = agent.slot("Window");
 const window = internal.global;
@@ -142,18 +142,12 @@ internal.hooks.nameElements = (names) => {
 internal.childWindows = () =>
   native.childNavigables().map(([id, name]) => ({ name, proxy: agent.windowProxy(id) }));
 
-// [Replaceable]: an assignment puts a plain property in the place.
 for (const [name, get] of Object.entries({
   self: () => internal.windowProxy, frames: () => internal.windowProxy,
   parent: () => related("parent"), length: () => native.childNavigables().length,
   origin: () => native.environment().origin,
 })) {
-  Object.defineProperty(window, name, {
-    get, enumerable: true, configurable: true,
-    set(value) {
-      Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
-    },
-  });
+  replaceable(name, get);
 }
 Object.defineProperty(window, "name", {
   get: () => native.targetName() ?? "",
