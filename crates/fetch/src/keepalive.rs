@@ -50,6 +50,13 @@ impl Ledger {
         is_entered.then(|| Reservation { ledger: Arc::clone(self), entry, guard: None })
     }
 
+    /// Reserves room for what was accepted already, whether there is any or not. Beyond what the account
+    /// can count, nothing more is counted.
+    pub fn reserve_accepted(self: &Arc<Self>, body_bytes: u64, url_bytes: u64) -> Reservation {
+        let entry = self.account.enter_anyway(Inflight { body_bytes, requests: 1, url_bytes });
+        Reservation { ledger: Arc::clone(self), entry, guard: None }
+    }
+
     /// Refuses every reservation from now on. Those that stand are not touched.
     pub fn close(&self) {
         self.account.close();
@@ -94,6 +101,23 @@ impl Account {
         entered.is_ok()
     }
 
+    /// Enters as much of it as there is space to write down, and says how much that was.
+    fn enter_anyway(&self, entry: Inflight) -> Inflight {
+        let mut account = self.load();
+        loop {
+            let now = Inflight::unpack(account);
+            let entered = Inflight {
+                body_bytes: entry.body_bytes.min(BODY_BYTES_MAX - now.body_bytes),
+                requests: entry.requests.min(REQUESTS_MAX - now.requests),
+                url_bytes: entry.url_bytes.min(URL_BYTES_MAX - now.url_bytes),
+            };
+            match self.0.compare_exchange(account, account + entered.pack(), AcqRel, Acquire) {
+                Ok(_) => return entered,
+                Err(changed) => account = changed,
+            }
+        }
+    }
+
     fn leave(&self, entry: Inflight) {
         self.0.fetch_sub(entry.pack(), AcqRel);
     }
@@ -108,8 +132,9 @@ impl Account {
 }
 
 fn fits(reserved: u64, more: u64, limit: u32, max: u64) -> bool {
-    // `reserved` is at most `max`, so only `more` could overflow the sum.
-    more <= max && reserved + more <= u64::from(limit).min(max)
+    // `reserved` is at most `max`, so only `more` could overflow the sum. It may be over the limit, by what
+    // was accepted elsewhere; who wants nothing of it does not care.
+    more == 0 || more <= max && reserved + more <= u64::from(limit).min(max)
 }
 
 /// Sums over the unfinished keepalive requests of a fetch group.
@@ -209,6 +234,23 @@ mod tests {
         assert!(ledger.reserve(0, 0).is_none());
         drop(held);
         assert_eq!(ledger.inflight(), Inflight::default());
+    }
+
+    #[test]
+    fn what_was_accepted_is_counted_beyond_every_limit_and_no_further_than_it_can_be() {
+        let ledger = Ledger::new(KeepaliveLimits::default());
+        let full = ledger.reserve(65_536, 0).unwrap();
+        let over = ledger.reserve_accepted(70_000, 10);
+        assert_eq!(ledger.inflight().body_bytes, 135_536);
+        assert!(ledger.reserve(0, 0).is_some() && ledger.reserve(1, 0).is_none());
+        ledger.close();
+        let absurd = [(); 2].map(|()| ledger.reserve_accepted(u64::MAX, u64::MAX));
+        assert_eq!(ledger.inflight().body_bytes, BODY_BYTES_MAX);
+        assert_eq!(ledger.inflight().requests, 4);
+        assert!(ledger.is_closed());
+        drop((full, over, absurd));
+        assert_eq!(ledger.inflight(), Inflight::default());
+        assert!(ledger.is_closed());
     }
 
     proptest! {
