@@ -22,7 +22,7 @@ use http::StatusCode;
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
-    fetch::Profile,
+    deferred::DeferredQueue, fetch::Profile,
 };
 use tokio::{sync::mpsc, time::sleep_until};
 
@@ -30,6 +30,7 @@ use self::record::Record;
 pub(crate) use self::record::Teller;
 use crate::{
     EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
+    deferred_fetch::Deferred,
     dispatcher::{self, Action, Destination, Dispatcher, FetchIds},
     fetch_group::{Flag, GroupState},
     response::{Responder, run_fetch},
@@ -44,6 +45,8 @@ pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
     Fetch(Box<PlainFetch>, Arc<GroupState>),
     AbortFetch(FetchId),
+    Defer(Box<Deferred>, Arc<GroupState>),
+    AbortDeferred(FetchId),
     /// What the group's flags say has changed.
     Flags(Arc<GroupState>),
     GroupTerminated(Arc<GroupState>),
@@ -102,6 +105,8 @@ pub(crate) struct Driver {
     sink: Option<Arc<dyn EventSink>>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
+    /// What `fetchLater()` has deferred, and the group that it is of.
+    deferred: DeferredQueue<(Deferred, Arc<GroupState>)>,
     /// When this turn began. The clock is read once for all that is done in it.
     now: Instant,
     /// What the sink was told last.
@@ -162,6 +167,7 @@ impl Driver {
             sink,
             ledgers,
             dispatcher,
+            deferred: DeferredQueue::default(),
             now: Instant::now(),
             is_busy: false,
             ids,
@@ -184,7 +190,8 @@ impl Driver {
                 return self.finish_shutdown();
             }
             let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
-            let timeout = self.dispatcher.next_timeout().into_iter().chain(deadline).min();
+            let timeouts = [self.dispatcher.next_timeout(), self.deferred.next_timeout(), deadline];
+            let timeout = timeouts.into_iter().flatten().min();
             // Without an order: neither messages without end nor fetches without end stop the others.
             tokio::select! {
                 message = self.mailbox.recv(), if mailbox_is_open => {
@@ -225,28 +232,29 @@ impl Driver {
             }
             Message::Fetch(fetch, group) => {
                 let PlainFetch { id, request, reservation, responder } = *fetch;
-                let info = FetchInfo {
-                    id,
-                    client: Arc::clone(&request.client),
-                    url: request.url().clone(),
-                    initiator_type: request.initiator_type,
-                    keepalive: request.keepalive,
-                    body_length: request.body.as_ref().map_or(0, Body::length),
-                };
+                let info = info_of(id, &request);
                 let work = Work::Fetch(Box::new(request), reservation);
                 self.queue(info, work, Some(responder), group);
             }
+            Message::Defer(deferred, group) => self.defer(*deferred, group),
+            Message::AbortDeferred(id) => drop(self.deferred.remove(id.0)),
             Message::AbortFetch(id) => {
                 let reason = AbandonReason::Aborted;
                 self.tell_dispatcher(dispatcher::Event::Abandon { id, reason });
             }
             Message::Flags(group) => {
                 group.look();
+                // Those whose document was not fully active for a moment were processed in that.
+                self.deferred.process_deferred_fetches(group.id.0, |(it, _)| it.record.is_sent());
+                if group.is(Flag::Frozen) {
+                    self.deferred.scripts_stop(group.id.0);
+                }
                 if group.is_urgent() {
                     self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
                 }
             }
             Message::GroupTerminated(group) => {
+                self.deferred.process_deferred_fetches(group.id.0, |_| true);
                 self.tell_dispatcher(dispatcher::Event::GroupTerminated { group: group.id });
             }
             Message::Abort(group) => {
@@ -271,6 +279,7 @@ impl Driver {
                 shutdown.replies.extend(reply);
                 shutdown.deadline = shutdown.deadline.into_iter().chain(deadline).min();
                 self.tell_dispatcher(dispatcher::Event::ShutDown { deadline });
+                self.deferred.process_all();
             }
         }
     }
@@ -279,7 +288,32 @@ impl Driver {
         self.dispatcher.handle(event, self.now);
     }
 
+    fn defer(&mut self, mut deferred: Deferred, group: Arc<GroupState>) {
+        drop(deferred.hand_over.take());
+        let (id, group_id, after) = (deferred.id.0, group.id.0, deferred.activate_after);
+        let is_over = self.shutdown.is_some() || !group.is_fully_active();
+        self.deferred.add(id, group_id, after, (deferred, group), self.now);
+        if is_over {
+            self.deferred.process_deferred_fetches(group_id, |(it, _)| it.id.0 == id);
+        }
+    }
+
+    /// Fetches the deferred whose time has come.
+    fn process_deferred_fetches(&mut self) {
+        while let Some((deferred, group)) = self.deferred.poll(self.now, |(it, _)| it.has_room()) {
+            let id = deferred.id;
+            if let Some((request, reservation)) = deferred.process() {
+                let info = info_of(id, &request);
+                self.queue(info, Work::Fetch(request, Some(reservation)), None, group);
+            }
+        }
+    }
+
     fn clear_site_data(&mut self, origin: &Origin) {
+        let is_of_origin = |(it, _): &(Deferred, _)| it.request.client.origin == *origin;
+        for (deferred, _) in self.deferred.remove_where(is_of_origin) {
+            deferred.record.abort();
+        }
         let queued = self.queued.values().map(|queued| &queued.record);
         let records = queued.chain(self.running.values().map(|running| &running.record));
         let is_of_origin = |info: &&Arc<FetchInfo>| info.client.origin == *origin;
@@ -341,6 +375,7 @@ impl Driver {
 
     /// Does what the dispatcher says.
     fn act(&mut self) {
+        self.process_deferred_fetches();
         while let Some(action) = self.dispatcher.poll(self.now) {
             match action {
                 Action::Start(id) => self.start(id),
@@ -430,6 +465,17 @@ impl Driver {
     }
 }
 
+fn info_of(id: FetchId, request: &Request) -> FetchInfo {
+    FetchInfo {
+        id,
+        client: Arc::clone(&request.client),
+        url: request.url().clone(),
+        initiator_type: request.initiator_type,
+        keepalive: request.keepalive,
+        body_length: request.body.as_ref().map_or(0, Body::length),
+    }
+}
+
 /// What the mailbox still holds when the runtime goes away is told to be dropped, as what is queued
 /// and running is.
 impl Drop for Driver {
@@ -449,6 +495,8 @@ impl Drop for Driver {
                 }
             }
         }
+        self.deferred.process_all();
+        self.process_deferred_fetches();
         self.queued.clear();
         self.running.clear();
         if self.is_busy {

@@ -49,9 +49,11 @@ impl<T> DeferredQueue<T> {
     }
 
     /// The fetch group was terminated, or its document is not fully active any more: everything of it is
-    /// due.
-    pub fn process_deferred_fetches(&mut self, group: u64) {
-        self.due.extend(self.groups.get(&group).into_iter().flatten());
+    /// due that was there then, as `was_there` knows.
+    pub fn process_deferred_fetches(&mut self, group: u64, was_there: impl Fn(&T) -> bool) {
+        let ids = self.groups.get(&group).into_iter().flatten();
+        let is_due = |id: &&u64| self.waiting.get(id).is_some_and(|it| was_there(&it.fetch));
+        self.due.extend(ids.filter(is_due));
     }
 
     /// The group's scripts will not run for a while: what waits for its time need not any longer.
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(queue.next_timeout(), Some(start));
         assert_eq!(poll(&mut queue, start), [3]);
         assert_eq!(queue.next_timeout(), Some(at(500)));
-        queue.process_deferred_fetches(1);
+        queue.process_deferred_fetches(1, |_| true);
         assert_eq!(poll(&mut queue, at(499)), [1, 2]);
         assert_eq!(poll(&mut queue, at(500)), [4]);
         assert_eq!(queue.next_timeout(), None);
@@ -178,7 +180,7 @@ mod tests {
         }
         assert_eq!(queue.poll(now, |_| false), None);
         assert_eq!(queue.poll(now, |&mut id| id == 2), Some(2));
-        queue.process_deferred_fetches(3);
+        queue.process_deferred_fetches(3, |_| true);
         assert_eq!(queue.poll(now, |_| false), Some(3));
         assert_eq!(queue.poll(now, |_| false), None);
         assert_eq!(queue.remove_where(|_| true), [1]);

@@ -204,10 +204,10 @@ impl DeferredFetching {
         }))
     }
 
-    /// A limit on what another process has admitted by its own: that of a top-level document which
-    /// shares with none.
+    /// That of a settings object about which nothing is known, in another process say: at most what a
+    /// top-level document has.
     #[must_use]
-    pub fn at_most() -> Self {
+    pub fn unshared() -> Self {
         Self::under(ControlDocument::new(Grant::TopLevel(TOP_LEVEL_QUOTA)))
     }
 

@@ -7,6 +7,7 @@
 use std::{
     io::{self, Read},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use url::Url;
 use super::ChannelError;
 
 /// Said first, and changed with every change of what is in this file.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The largest payload, in bytes: a full body, the longest URL and the policies of a document fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
@@ -81,6 +82,15 @@ pub(super) enum ToNetwork {
     Beacon { id: u64, group: GroupFrame, beacon: BeaconFrame },
     /// A `fetch()` was called.
     Fetch { id: u64, group: GroupFrame, request: Box<RequestFrame> },
+    /// `fetchLater()` was called.
+    Defer {
+        id: u64,
+        group: GroupFrame,
+        request: Box<RequestFrame>,
+        activate_after: Option<Duration>,
+    },
+    /// A deferred fetch is aborted, if it was not sent.
+    AbortDeferred { id: u64 },
     /// One piece of a response was taken.
     Taken { id: u64 },
     /// Nobody reads the response any more.
@@ -120,6 +130,8 @@ pub(super) enum ToContent {
     Close,
     /// The fetch is over: what it took is given back.
     Done { id: u64 },
+    /// The deferred fetch was sent.
+    Activated { id: u64 },
     /// The head of a response.
     Response { id: u64, response: ResponseFrame },
     /// A piece of its body, at most [`MAX_PIECE`] bytes.

@@ -2,6 +2,7 @@
 
 mod back_forward_cache;
 mod browser;
+mod deferred;
 mod events;
 mod fetching;
 mod lifecycle;
