@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Map, Value};
 
-use crate::{Failure, cookies::CookieCase, page::PageCase};
+use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 
 /// What a case may follow: folders of the web platform tests, observations of browsers, documents of
 /// the IETF, and decisions of our own.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "beacon/",
     "content-security-policy/",
     "cookies/",
@@ -17,6 +17,7 @@ const SOURCES: [&str; 16] = [
     "html/",
     "mimesniff/",
     "mixed-content/",
+    "permissions-policy/",
     "oracle:",
     "referrer-policy/",
     "rfc6797#",
@@ -39,6 +40,7 @@ pub struct Case {
 enum Kind {
     Page(Box<PageCase>),
     Cookies(CookieCase),
+    Later(Box<LaterCase>),
 }
 
 impl Case {
@@ -57,6 +59,8 @@ impl Case {
         text("note");
         let kind = if fields.contains_key("cookies") {
             CookieCase::parse(fields).map(Kind::Cookies)
+        } else if fields.contains_key("later") {
+            LaterCase::parse(fields).map(Box::new).map(Kind::Later)
         } else {
             PageCase::parse(fields).map(Box::new).map(Kind::Page)
         };
@@ -90,6 +94,7 @@ impl Case {
         let outcome = catch_unwind(AssertUnwindSafe(|| match &self.kind {
             Kind::Page(case) => case.run(&mut failures),
             Kind::Cookies(case) => case.run(&mut failures),
+            Kind::Later(case) => case.run(&mut failures),
         }));
         if outcome.is_err() {
             failures.push("panicked".to_owned());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 use sendbeacon::{MemoryCookieStore, ThirdPartyCookies};
 use sendbeacon_fetch::{
-    Client, Ledger,
+    Client, CspViolation, Ledger,
     fetch::{Observation, Observer, Profile},
     host::{Answer, CookieContext, CookieStore, SameSiteMode},
 };
@@ -117,7 +117,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn new(setup: &PageSetup, servers: Vec<Rule>, third_party_cookies: bool) -> Self {
+    pub(crate) fn new(setup: &PageSetup, servers: Vec<Rule>, third_party_cookies: bool) -> Self {
         let network = Arc::new(ScriptedNetwork::new(script(servers)));
         let clock = Arc::new(VirtualClock::default());
         let mut profile = Profile::new(
@@ -173,9 +173,14 @@ impl Page {
 pub(crate) struct Observations(Mutex<Vec<Observation>>);
 
 impl Observations {
-    /// What was observed since it was asked last.
-    pub(crate) fn take(&self) -> Vec<Observation> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The violations that were observed since it was asked last.
+    pub(crate) fn take_violations(&self) -> Vec<CspViolation> {
+        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let violation = |observation| match observation {
+            Observation::CspViolation(violation) => Some(*violation),
+            _ => None,
+        };
+        all.into_iter().filter_map(violation).collect()
     }
 }
 

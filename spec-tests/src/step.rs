@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
-    beacon::send_beacon,
-    fetch::{Observation, fetch},
+    BodyInit, NetworkError, Request, Reservation, Response, ResponseType, beacon::send_beacon,
+    fetch::fetch,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
@@ -178,7 +177,7 @@ impl Step {
                 let (request, _reservation) = admitted;
                 return Some(fetched(page, request));
             }
-            Action::Fetch { init, data } => match init.request(page, data.as_ref()) {
+            Action::Fetch { init, data } => match init.request(&page.client, data.as_ref()) {
                 Ok(request) => return Some(fetched(page, request)),
                 Err(failure) => failures.push(failure),
             },
@@ -244,11 +243,7 @@ impl Step {
         if let Some(outcome) = &expected.outcome {
             check_outcome(outcome, result, failures);
         }
-        let violation = |observation| match observation {
-            Observation::CspViolation(violation) => Some(*violation),
-            _ => None,
-        };
-        let seen: Vec<_> = page.observations.take().into_iter().filter_map(violation).collect();
+        let seen = page.observations.take_violations();
         if let Some(violations) = &expected.violations {
             check_violations(violations, &seen, failures);
         }
@@ -270,7 +265,7 @@ impl Step {
     }
 }
 
-fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {
+pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {
     complete(fetch(&page.profile, &page.observations, Box::new(request)))
 }
 

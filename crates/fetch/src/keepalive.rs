@@ -57,6 +57,17 @@ impl Ledger {
         Reservation { ledger: Arc::clone(self), entry, guard: None }
     }
 
+    /// Takes note of what is on its way to where it waits, so that it is not overlooked when the ledger is
+    /// [closed](Self::close): a byte, beyond every limit. `None` if it is closed.
+    #[must_use]
+    pub fn hand_over(self: &Arc<Self>) -> Option<Reservation> {
+        let byte = Inflight { url_bytes: 1, ..Inflight::default() };
+        let entry = self.account.enter_anyway(byte);
+        let reservation = Reservation { ledger: Arc::clone(self), entry, guard: None };
+        // Looked at after it was entered: whoever closes sees the one, or this the other.
+        (!self.is_closed()).then_some(reservation)
+    }
+
     /// Refuses every reservation from now on. Those that stand are not touched.
     pub fn close(&self) {
         self.account.close();
@@ -241,12 +252,16 @@ mod tests {
         let ledger = Ledger::new(KeepaliveLimits::default());
         let full = ledger.reserve(65_536, 0).unwrap();
         let over = ledger.reserve_accepted(70_000, 10);
+        let on_its_way = ledger.hand_over().unwrap();
+        assert_eq!(ledger.inflight().url_bytes, 11);
+        drop(on_its_way);
         assert_eq!(ledger.inflight().body_bytes, 135_536);
         assert!(ledger.reserve(0, 0).is_some() && ledger.reserve(1, 0).is_none());
         ledger.close();
         let absurd = [(); 2].map(|()| ledger.reserve_accepted(u64::MAX, u64::MAX));
         assert_eq!(ledger.inflight().body_bytes, BODY_BYTES_MAX);
         assert_eq!(ledger.inflight().requests, 4);
+        assert!(ledger.hand_over().is_none());
         assert!(ledger.is_closed());
         drop((full, over, absurd));
         assert_eq!(ledger.inflight(), Inflight::default());
@@ -316,6 +331,23 @@ mod interleavings {
             other.join().unwrap();
             let left = if entered { 10 } else { 5 };
             assert_eq!(Inflight::unpack(account.load()).body_bytes, left);
+        });
+    }
+
+    #[test]
+    fn what_is_handed_over_is_seen_by_who_closes_or_sees_that() {
+        loom::model(|| {
+            let account = Arc::new(Account::default());
+            let other = {
+                let account = Arc::clone(&account);
+                thread::spawn(move || {
+                    account.enter_anyway(ENTRY);
+                    account.load() & CLOSED != 0
+                })
+            };
+            account.close();
+            let is_seen = Inflight::unpack(account.load()).requests == 1;
+            assert!(other.join().unwrap() || is_seen);
         });
     }
 

@@ -283,7 +283,7 @@ impl FetchGroup {
         let queued = fetch_later(&self.deferred, self.state.is_fully_active(), request, init)?;
         let mut deferred = Deferred::new(self.ids.next(), queued, Arc::clone(&self.ledger));
         // So that a shutdown which has not heard of it waits for it.
-        deferred.hand_over = self.ledger.reserve(0, 0);
+        deferred.hand_over = self.ledger.hand_over();
         let may_be_sent = deferred.hand_over.is_some();
         self.defer(deferred, may_be_sent)
     }

@@ -1,4 +1,4 @@
-//! `navigator.sendBeacon` and keepalive `fetch()` for Rust browser engines and webviews.
+//! `navigator.sendBeacon`, keepalive `fetch()` and `fetchLater()` for Rust browser engines and webviews.
 //!
 //! A [`UserAgent`] is one profile of a browser. It makes a [`Document`] for each of the engine's
 //! documents, with a [`Client`], the document's settings object as data.

@@ -9,7 +9,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
-    KeepaliveLimits, Ledger, Origin,
+    Inflight, KeepaliveLimits, Ledger, Origin,
     deferred::{DeferredFetching, NavigableContainer},
     fetch::Profile,
     host::{
@@ -253,7 +253,7 @@ impl Ledgers {
         if !inner.channels.iter().filter_map(Weak::upgrade).all(|channel| channel.is_drained()) {
             return false;
         }
-        inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight().requests == 0)
+        inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight() == Inflight::default())
     }
 }
 
