@@ -4,12 +4,12 @@
 
 use std::hint::black_box;
 
-use benches::{COLLECTOR, document, user_agent};
+use benches::{COLLECTOR, document, three_fields, user_agent};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use sendbeacon::{Blob, BodyInit, FormDataEntry, FormDataValue};
+use sendbeacon::{Blob, BodyInit};
 
 fn admission(c: &mut Criterion) {
-    let agent = user_agent();
+    let agent = user_agent().build().expect("a thread can be started");
     let agent_document = || document(&agent);
     let document = agent_document();
     let base = document.client().api_base_url.clone();
@@ -41,11 +41,7 @@ fn admission(c: &mut Criterion) {
     accepted("1 KiB buffer", Some(kib.as_bytes().into()));
     let blob = Blob::new(kib.clone(), "application/json");
     accepted("1 KiB Blob", Some((&blob).into()));
-    let field = |value: &str| FormDataEntry {
-        name: "field".into(),
-        value: FormDataValue::String(value.into()),
-    };
-    let form = [field(&small), field(&small), field(&small)];
+    let form = three_fields(&small);
     accepted("FormData of three fields", Some(BodyInit::FormData(&form)));
     let search = [("site".to_owned(), small.clone()), ("event".to_owned(), small.clone())];
     accepted("URLSearchParams of two pairs", Some(BodyInit::UrlSearchParams(&search)));

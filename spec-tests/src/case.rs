@@ -6,14 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 
-/// What a case may follow: folders of the web platform tests, observations of browsers, documents of
-/// the IETF, and decisions of our own.
-const SOURCES: [&str; 17] = [
+/// What a case may follow: folders of the web platform tests, observations of browsers, sections of
+/// standards that neither has a test of, and decisions of our own.
+const SOURCES: [&str; 19] = [
     "beacon/",
     "content-security-policy/",
+    "csp#",
     "cookies/",
     "draft-ietf-httpbis-layered-cookies#",
     "fetch/",
+    "html#",
     "html/",
     "mimesniff/",
     "mixed-content/",

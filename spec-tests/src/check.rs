@@ -182,7 +182,7 @@ pub(crate) fn check_violations(
         let seen: Vec<_> = seen
             .iter()
             .map(|seen| {
-                format!("{:?} {} {}", seen.disposition, seen.blocked_url, seen.original_policy)
+                format!("{:?} {} {}", seen.disposition, seen.blocked_uri, seen.original_policy)
             })
             .collect();
         failures.push(format!("{} violations were expected, not {seen:#?}", expected.len()));
@@ -195,7 +195,7 @@ impl ExpectedViolation {
             CspDisposition::Enforce => Disposition::Enforce,
             CspDisposition::Report => Disposition::Report,
         };
-        seen.blocked_url.as_str() == self.blocked
+        seen.blocked_uri == self.blocked
             && seen.effective_directive == self.directive
             && disposition == self.disposition
             && self.policy.as_ref().is_none_or(|policy| *policy == seen.original_policy)

@@ -22,6 +22,8 @@ pub(crate) struct FetchInit {
     headers: Vec<(String, String)>,
     referrer: Option<String>,
     referrer_policy: Option<String>,
+    #[serde(default)]
+    pub(crate) keepalive: bool,
 }
 
 impl FetchInit {
@@ -35,6 +37,7 @@ impl FetchInit {
         let url = client.api_base_url.join(&self.url).map_err(|error| text(&error))?;
         let mut request = Request::new(Arc::clone(client), url);
         request.unsafe_request = true;
+        request.keepalive = self.keepalive;
         if let Some(method) = &self.method {
             request.method = Method::from_bytes(method.as_bytes()).map_err(|error| text(&error))?;
         }

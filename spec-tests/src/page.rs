@@ -173,14 +173,14 @@ impl Page {
 pub(crate) struct Observations(Mutex<Vec<Observation>>);
 
 impl Observations {
-    /// The violations that were observed since it was asked last.
+    /// The violations since it was asked last.
     pub(crate) fn take_violations(&self) -> Vec<CspViolation> {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let observed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let violation = |observation| match observation {
             Observation::CspViolation(violation) => Some(*violation),
             _ => None,
         };
-        all.into_iter().filter_map(violation).collect()
+        observed.into_iter().filter_map(violation).collect()
     }
 }
 

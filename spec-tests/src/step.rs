@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    BodyInit, NetworkError, Request, Reservation, Response, ResponseType, beacon::send_beacon,
-    fetch::fetch,
+    Body, BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
+    beacon::send_beacon, fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
-use url::Url;
+use url::{Position, Url};
 
 use crate::{
     Failure,
@@ -20,7 +20,7 @@ use crate::{
     value::Data,
 };
 
-/// A beacon that was admitted and has not been fetched: its room is taken.
+/// A beacon or another keepalive request that was admitted and has not been fetched: its room is taken.
 pub(crate) type Held = Option<(Request, Reservation)>;
 
 /// One thing that happens, and what must be seen of it.
@@ -40,8 +40,11 @@ enum Action {
     Fetch {
         init: FetchInit,
         data: Option<Data>,
+        hold: bool,
     },
-    /// Fetches the beacon that was held as the n-th.
+    /// Follows a hyperlink.
+    Ping(Hyperlink),
+    /// Fetches what was held as the n-th.
     Finish(usize),
     /// Lets seconds pass.
     Advance(u64),
@@ -51,6 +54,14 @@ enum Action {
     Navigate(PageSetup),
     /// The user agent shuts down.
     CloseLedger,
+}
+
+/// The attributes of a hyperlink.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hyperlink {
+    ping: String,
+    href: String,
 }
 
 /// Whatever is not there is not checked.
@@ -63,6 +74,8 @@ struct Expected {
     /// The response's own, with its fragment.
     response_url: Option<String>,
     violations: Option<Vec<ExpectedViolation>>,
+    /// The requests that report them.
+    reports: Option<Vec<ExpectedRequest>>,
     /// The names of the headers that script may read.
     exposed: Option<Vec<String>>,
 }
@@ -72,6 +85,7 @@ struct Expected {
 struct Fields {
     beacon: Option<String>,
     fetch: Option<FetchInit>,
+    follow: Option<Hyperlink>,
     finish: Option<usize>,
     advance: Option<u64>,
     page: Option<PageSetup>,
@@ -86,6 +100,7 @@ struct Fields {
     outcome: Option<String>,
     response_url: Option<String>,
     violations: Option<Vec<ExpectedViolation>>,
+    reports: Option<Vec<ExpectedRequest>>,
     exposed: Option<Vec<String>>,
 }
 
@@ -111,17 +126,20 @@ impl TryFrom<Fields> for Step {
             outcome: fields.outcome,
             response_url: fields.response_url,
             violations: fields.violations,
+            reports: fields.reports,
             exposed: fields.exposed,
         };
         let Fields { data, hold, .. } = fields;
         let is_beacon = fields.beacon.is_some();
-        if (hold || expected.returns.is_some()) && !is_beacon {
-            return Err("hold and returns are for beacons".to_owned());
+        let is_keepalive = is_beacon || fields.fetch.as_ref().is_some_and(|init| init.keepalive);
+        if hold && !is_keepalive || expected.returns.is_some() && !is_beacon {
+            return Err("hold is for keepalive requests, returns for beacons".to_owned());
         }
         if data.is_some() && !is_beacon && fields.fetch.is_none() {
             return Err("data is for calls".to_owned());
         }
         let actions = [
+            fields.follow.map(Action::Ping),
             fields.finish.map(Action::Finish),
             fields.advance.map(Action::Advance),
             fields.page.map(Action::Page),
@@ -130,7 +148,7 @@ impl TryFrom<Fields> for Step {
         ];
         let call = match (fields.beacon, fields.fetch) {
             (Some(url), None) => Some(Action::Beacon { url, data, hold }),
-            (None, Some(init)) => Some(Action::Fetch { init, data }),
+            (None, Some(init)) => Some(Action::Fetch { init, data, hold }),
             (None, None) => None,
             (Some(_), Some(_)) => return Err("a step is one call".to_owned()),
         };
@@ -152,6 +170,7 @@ impl Step {
             || expected.outcome.is_some()
             || expected.response_url.is_some()
             || expected.violations.is_some()
+            || expected.reports.is_some()
             || expected.exposed.is_some()
     }
 
@@ -177,13 +196,28 @@ impl Step {
                 let (request, _reservation) = admitted;
                 return Some(fetched(page, request));
             }
-            Action::Fetch { init, data } => match init.request(&page.client, data.as_ref()) {
-                Ok(request) => return Some(fetched(page, request)),
+            Action::Fetch { init, data, hold } => match init.request(&page.client, data.as_ref()) {
+                Ok(request) if !request.keepalive => return Some(fetched(page, request)),
+                Ok(request) => {
+                    let Some(reservation) = reserve(page, &request) else {
+                        return Some(Err(NetworkError::KeepaliveQuota));
+                    };
+                    if *hold {
+                        page.held.push(Some((request, reservation)));
+                        return None;
+                    }
+                    return Some(fetched(page, request));
+                }
                 Err(failure) => failures.push(failure),
             },
+            Action::Ping(Hyperlink { ping, href }) => {
+                let pings = hyperlink_auditing(&page.client, &page.ledger, ping, href, None);
+                let fetched = pings.into_iter().map(|ping| fetched(page, ping.into_request().0));
+                return fetched.last();
+            }
             Action::Finish(at) => match page.held.get_mut(*at).and_then(Option::take) {
                 Some((request, _reservation)) => return Some(fetched(page, request)),
-                None => failures.push(format!("there is no beacon {at} that is held")),
+                None => failures.push(format!("there is nothing {at} that is held")),
             },
             Action::Advance(seconds) => page.clock.advance(Duration::from_secs(*seconds)),
             Action::Page(setup) => page.change(setup),
@@ -247,6 +281,17 @@ impl Step {
         if let Some(violations) = &expected.violations {
             check_violations(violations, &seen, failures);
         }
+        if let Some(reports) = &expected.reports {
+            let before = page.network.sent().len();
+            for request in seen.iter().flat_map(|seen| report_violation(seen, &page.client)) {
+                // Nobody reads what is answered.
+                let _ = fetched(page, request);
+            }
+            check_requests(reports, &page.network.sent()[before..], failures);
+            if !page.observations.take_violations().is_empty() {
+                failures.push("a report violated a policy".to_owned());
+            }
+        }
         let response = result.and_then(|result| result.as_ref().ok());
         if let Some(url) = &expected.response_url {
             let seen = response.and_then(|response| response.url_list.last()).map(Url::as_str);
@@ -263,6 +308,12 @@ impl Step {
             }
         }
     }
+}
+
+/// Room for a keepalive `fetch()`, which a fetch group takes.
+fn reserve(page: &Page, request: &Request) -> Option<Reservation> {
+    let url_length = request.url()[..Position::AfterQuery].len() as u64;
+    page.ledger.reserve(request.body.as_ref().map_or(0, Body::length), url_length)
 }
 
 pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Document, NetworkError, Scheduling, UserAgent,
+    Client, Document, Event, EventKind, EventSink, NetworkError, Scheduling, UserAgent,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
     net::HyperNetwork,
 };
@@ -32,6 +32,7 @@ const SIZE: usize = 1_024;
 const OF_EACH_DOCUMENT: usize = 50;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    at_rest()?;
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     let silent = Arc::new(Silent(sent));
     let bytes = bytes_of_each(silent, "http://127.0.0.1:9999/page".parse()?, &in_flight)?;
@@ -49,6 +50,46 @@ fn main() -> Result<(), Box<dyn Error>> {
         bytes - SIZE
     );
     Ok(())
+}
+
+/// A document that does nothing, and a beacon that waits for a network.
+fn at_rest() -> Result<(), Box<dyn Error>> {
+    let (sender, queued) = sync_channel(2 * BEACONS);
+    let agent = UserAgent::builder().event_sink(Arc::new(Queued(sender))).build()?;
+    agent.set_online(false);
+    let client = Client::new("https://www.example.com/an-article".parse()?, 1);
+    let region = Region::new(GLOBAL);
+    let groups: Vec<_> = (0..BEACONS).map(|_| agent.fetch_group()).collect();
+    let bytes = held(&region) / BEACONS;
+    drop(groups);
+    println!("an idle document: {bytes} bytes beyond its client");
+
+    let documents: Vec<_> =
+        (0..2 * BEACONS / OF_EACH_DOCUMENT).map(|_| agent.document(client.clone())).collect();
+    let (first, second) = documents.split_at(documents.len() / 2);
+    send(first, &queued)?;
+    let region = Region::new(GLOBAL);
+    send(second, &queued)?;
+    let bytes = held(&region) / BEACONS;
+    println!("a queued beacon of {SIZE} bytes: {bytes} bytes, {} beyond its body", bytes - SIZE);
+    Ok(())
+}
+
+/// Tells of each beacon that has reached the network side.
+struct Queued(SyncSender<()>);
+
+impl EventSink for Queued {
+    fn event(&self, event: Event) {
+        if let EventKind::Queued = event.kind {
+            // Whoever counts has room for all.
+            let _ = self.0.send(());
+        }
+    }
+}
+
+fn held(region: &Region<'_, System>) -> usize {
+    let change = region.change();
+    change.bytes_allocated - change.bytes_deallocated
 }
 
 fn bytes_of_each(
@@ -70,13 +111,13 @@ fn bytes_of_each(
     send(first, in_flight)?;
     let region = Region::new(GLOBAL);
     send(second, in_flight)?;
-    let change = region.change();
+    let bytes = held(&region);
     drop((agent, documents));
-    Ok((change.bytes_allocated - change.bytes_deallocated) / BEACONS)
+    Ok(bytes / BEACONS)
 }
 
-/// Sends from each document what it may, until all of it is in flight.
-fn send(documents: &[Document], in_flight: &Receiver<()>) -> Result<(), Box<dyn Error>> {
+/// Sends from each document what it may, until all of it is there.
+fn send(documents: &[Document], there: &Receiver<()>) -> Result<(), Box<dyn Error>> {
     let body = [b'x'; SIZE];
     for document in documents {
         for _ in 0..OF_EACH_DOCUMENT {
@@ -85,7 +126,7 @@ fn send(documents: &[Document], in_flight: &Receiver<()>) -> Result<(), Box<dyn 
             }
         }
     }
-    in_flight.iter().take(BEACONS).for_each(drop);
+    there.iter().take(BEACONS).for_each(drop);
     Ok(())
 }
 

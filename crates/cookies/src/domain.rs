@@ -1,7 +1,5 @@
 //! Hosts, domains and sites.
 
-use std::borrow::Cow;
-
 use url::Host;
 
 /// [Domain matching](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-domain-matching).
@@ -20,10 +18,10 @@ pub(crate) fn is_public_suffix(host: &Host<&str>) -> bool {
 }
 
 /// By what a jar keeps the cookies of a host: its registrable domain, or itself if it has none.
-pub(crate) fn site<'a>(host: &Host<&'a str>) -> Cow<'a, str> {
+pub(crate) fn site(host: &Host<&str>) -> Host {
     match host {
-        Host::Domain(domain) => psl::domain_str(domain).unwrap_or(domain).into(),
-        Host::Ipv4(_) | Host::Ipv6(_) => host.to_string().into(),
+        Host::Domain(domain) => Host::Domain(psl::domain_str(domain).unwrap_or(domain).to_owned()),
+        Host::Ipv4(_) | Host::Ipv6(_) => host.to_owned(),
     }
 }
 
@@ -75,9 +73,10 @@ mod tests {
 
     #[test]
     fn the_site_is_the_registrable_domain_or_the_host_itself() {
-        assert_eq!(site(&Host::Domain("a.b.example.co.uk")), "example.co.uk");
-        assert_eq!(site(&Host::Domain("github.io")), "github.io");
-        assert_eq!(site(&Host::Domain("localhost")), "localhost");
-        assert_eq!(site(&Host::Ipv4([127, 0, 0, 1].into())), "127.0.0.1");
+        let site = |host: &str| site(&borrowed(&Host::parse(host).unwrap())).to_string();
+        assert_eq!(site("a.b.example.co.uk"), "example.co.uk");
+        for host in ["github.io", "localhost", "127.0.0.1", "[::1]"] {
+            assert_eq!(site(host), host);
+        }
     }
 }

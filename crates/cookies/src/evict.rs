@@ -2,12 +2,19 @@
 
 use std::time::SystemTime;
 
+use url::Host;
+
 use crate::{Cookie, CookieJar, jar::Sites};
 
 impl CookieJar {
     /// [Garbage collect cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-garbage-collect-cookies).
     // NB: a list of what was removed is of use to a cookie change event only; there is none here.
-    pub(crate) fn garbage_collect(&mut self, site: &str, partition: Option<&str>, now: SystemTime) {
+    pub(crate) fn garbage_collect(
+        &mut self,
+        site: &Host,
+        partition: Option<&str>,
+        now: SystemTime,
+    ) {
         // Step 1.
         self.remove_expired_cookies(now);
         // Step 2.

@@ -3,10 +3,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use url::Host;
+
 use crate::{ClearContext, Cookie, domain::site};
 
 /// The cookies of one partition by [site].
-pub(crate) type Sites = BTreeMap<Box<str>, Vec<Cookie>>;
+pub(crate) type Sites = BTreeMap<Host, Vec<Cookie>>;
 
 /// A jar of cookies, kept in memory: the cookies of one profile.
 ///
@@ -32,10 +34,10 @@ impl CookieJar {
         let site = site(&context.host);
         let mut removed = Vec::new();
         if context.unpartitioned_allowed {
-            removed.extend(self.unpartitioned.remove(&*site));
+            removed.extend(self.unpartitioned.remove(&site));
         }
         if let Some(sites) = context.partition.and_then(|key| self.partitioned.get_mut(key)) {
-            removed.extend(sites.remove(&*site));
+            removed.extend(sites.remove(&site));
         }
         self.forget_empty();
         removed.iter().map(Vec::len).sum()

@@ -24,7 +24,7 @@ impl CookieJar {
         let mut cookies: Vec<&mut Cookie> = [unpartitioned, partitioned]
             .into_iter()
             .flatten()
-            .filter_map(|sites| sites.get_mut(&*site))
+            .filter_map(|sites| sites.get_mut(&site))
             .flatten()
             .filter(|cookie| !cookie.is_expired(now) && is_for(cookie, context))
             .collect();

@@ -97,7 +97,7 @@ impl CookieJar {
             None => &mut self.unpartitioned,
             Some(key) => self.partitioned.entry(Arc::clone(key)).or_default(),
         };
-        let old_cookie = sites.get(&*site).and_then(|cookies| {
+        let old_cookie = sites.get(&site).and_then(|cookies| {
             cookies.iter().position(|cookie| {
                 *cookie.name == *parsed.name
                     && cookie.host == host
@@ -122,7 +122,7 @@ impl CookieJar {
             sequence: self.next_sequence,
         };
         self.next_sequence += 1;
-        insert(sites, &site, cookie, old_cookie, context)
+        insert(sites, site, cookie, old_cookie, context)
     }
 
     /// The one copy of a cookie partition key that the jar has, or its first.
@@ -146,7 +146,7 @@ impl CookieJar {
         [Some(&self.unpartitioned), partitioned]
             .into_iter()
             .flatten()
-            .filter_map(|sites| sites.get(&*site))
+            .filter_map(|sites| sites.get(&site))
             .flatten()
             .any(|existing| {
                 let existing_host = borrowed(&existing.host);
@@ -232,12 +232,12 @@ fn partition_of<'a>(
 /// Steps 18 and 19 of store a cookie.
 fn insert(
     sites: &mut Sites,
-    site: &str,
+    site: Host,
     mut cookie: Cookie,
     old_cookie: Option<usize>,
     context: &StoreContext<'_>,
 ) -> Result<(), Rejected> {
-    let cookies = sites.entry(site.into()).or_default();
+    let cookies = sites.entry(site).or_default();
     let Some(old_cookie) = old_cookie.and_then(|index| cookies.get_mut(index)) else {
         // Step 19.
         cookies.push(cookie);

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The longest URL, without its fragment, that `http::Uri` can carry to the wire, in bytes.
-const MAX_URL_LENGTH: usize = 65_534;
+pub(crate) const MAX_URL_LENGTH: usize = 65_534;
 
 /// An admitted beacon: what the call leaves behind when it has returned true.
 #[derive(Debug)]

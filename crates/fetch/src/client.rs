@@ -76,6 +76,11 @@ pub struct Client {
     /// `Accept-Language` of this environment; `None` for the user agent's default.
     #[cfg_attr(feature = "serde", serde(with = "header_value"))]
     pub accept_language: Option<HeaderValue>,
+    /// The document's [referrer](https://html.spec.whatwg.org/multipage/dom.html#the-document's-referrer), for
+    /// reports of violations. Default: none.
+    pub document_referrer: Option<Url>,
+    /// Status of the response that the document came with, for reports of violations. Default: 200.
+    pub document_status: u16,
     /// The embedder's own identifier of the document, given back in events.
     pub document_id: u64,
     /// The embedder's own identifier of the webview the document is in, given back in events.
@@ -112,6 +117,8 @@ impl Client {
             origin,
             user_agent: None,
             accept_language: None,
+            document_referrer: None,
+            document_status: 200,
             document_id: 0,
             webview_id: 0,
         }

@@ -63,7 +63,7 @@ pub enum NetworkError {
     /// The response of a service worker cannot answer this request.
     #[error("the service worker's response is an error or of a type this request cannot have")]
     ServiceWorker,
-    /// A proxy asks for authentication (407), and nobody can be prompted.
+    /// A 407: a proxy asks for authentication, or a server as if it were one, and nobody can be prompted.
     #[error("the proxy asks for authentication")]
     ProxyAuthentication,
     /// There is no way through a proxy: it refused, or nobody could say which one to use.

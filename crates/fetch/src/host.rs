@@ -150,6 +150,16 @@ pub trait BodyStream: Send {
     ) -> Poll<Option<Result<Bytes, NetworkError>>>;
 }
 
+/// A body of no bytes, which a box need not allocate for.
+impl BodyStream for () {
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        Poll::Ready(None)
+    }
+}
+
 /// A body that is all there, or none.
 impl BodyStream for Option<Bytes> {
     fn poll_chunk(

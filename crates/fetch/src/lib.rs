@@ -18,6 +18,7 @@ mod error;
 pub mod fetch;
 mod headers;
 pub mod host;
+pub mod hyperlink_auditing;
 mod keepalive;
 mod origin;
 mod policy;
@@ -35,6 +36,7 @@ pub use self::{
     origin::{Origin, PartitionKey, Site},
     policy::{
         csp::{CspDisposition, CspList, CspViolation},
+        csp_report::report_violation,
         hsts::MemoryHstsStore,
         local_network_access::{AddressSpace, local_network_access_check},
         permissions_policy::{ContainerPolicy, PermissionsPolicy, PolicyFeature},

@@ -16,7 +16,8 @@ use crate::{
     policy::referrer::ReferrerPolicy,
 };
 
-/// A [request](https://fetch.spec.whatwg.org/#concept-request) with an empty destination.
+/// A [request](https://fetch.spec.whatwg.org/#concept-request) with an empty destination; that of a report,
+/// which only the library makes, is "report".
 ///
 /// Its client is never null, so what the standard sets to "client" is filled in from the start.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Request {
     pub redirect: RedirectMode,
     /// Service-workers mode "all": a service worker may answer it. False is "none".
     pub use_service_workers: bool,
+    /// Destination.
+    pub(crate) destination: Destination,
     /// Whether it is the preflight of another request.
     pub(crate) is_preflight: bool,
     /// URL list; never empty.
@@ -143,6 +146,10 @@ pub enum InitiatorType {
     Beacon,
     /// `fetch`
     Fetch,
+    /// `ping`
+    Ping,
+    /// None: a report of a violation. Resource Timing does not list it.
+    Other,
 }
 
 impl InitiatorType {
@@ -152,8 +159,19 @@ impl InitiatorType {
         match self {
             Self::Beacon => "beacon",
             Self::Fetch => "fetch",
+            Self::Ping => "ping",
+            Self::Other => "other",
         }
     }
+}
+
+/// A request's [destination](https://fetch.spec.whatwg.org/#concept-request-destination).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// The empty string.
+    Empty,
+    /// `report`
+    Report,
 }
 
 /// A request's [response tainting](https://fetch.spec.whatwg.org/#concept-request-response-tainting).
@@ -195,6 +213,7 @@ impl Request {
             credentials: CredentialsMode::SameOrigin,
             cache: CacheMode::Default,
             redirect: RedirectMode::Follow,
+            destination: Destination::Empty,
             is_preflight: false,
             use_service_workers: true,
             url_list: vec![url],

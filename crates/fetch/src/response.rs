@@ -92,7 +92,7 @@ impl Response {
             ResponseType::Opaque => headers.clear(),
             ResponseType::OpaqueRedirect => {
                 headers.clear();
-                body = Box::pin(None);
+                body = Box::pin(());
             }
         }
         let url_list = if url_list.is_empty() { request.url_list } else { url_list };

@@ -1,12 +1,12 @@
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use ipnet::IpNet;
 use sendbeacon_fetch::{
     AddressSpace, Client, NetworkError,
-    host::{LocalNetworkAccess, NetworkRequest},
+    host::{Answer, BoxFuture, LocalNetworkAccess, NetworkRequest},
     local_network_access_check,
 };
 use thiserror::Error;
@@ -80,10 +80,13 @@ fn canonical_range(range: IpNet) -> IpNet {
 pub struct AddressesError(String);
 
 /// The Local Network Access check of one request, for whichever connection it gets.
+///
+/// A check waits for nobody, so that neither a connection nor room for one is held while a user makes
+/// up their mind: what has to be asked for is a refusal until it was [asked](Self::asked).
 pub(crate) struct AccessCheck<'a> {
     client: Arc<Client>,
     url: Url,
-    permission: &'a dyn LocalNetworkAccess,
+    permission: Permission<'a>,
 }
 
 impl<'a> AccessCheck<'a> {
@@ -93,11 +96,63 @@ impl<'a> AccessCheck<'a> {
         permission: &'a dyn LocalNetworkAccess,
     ) -> Option<Self> {
         let client = request.client.clone().filter(|client| client.address_space.is_some())?;
+        let permission = Permission { embedder: permission, state: Mutex::default() };
         Some(Self { client, url: request.url.clone(), permission })
     }
 
     pub(crate) async fn check(&self, target: AddressSpace) -> Result<(), NetworkError> {
-        local_network_access_check(&self.client, &self.url, target, self.permission).await
+        local_network_access_check(&self.client, &self.url, target, &self.permission).await
+    }
+
+    /// Whether somebody is to be asked before a refusal is one.
+    pub(crate) fn must_ask(&self) -> bool {
+        self.permission.state().question.is_some()
+    }
+
+    /// Waits for the answer to what a check had to ask for. False if there was nothing to ask.
+    pub(crate) async fn asked(&self) -> bool {
+        let question = self.permission.state().question.take();
+        let Some((target, question)) = question else { return false };
+        let is_permitted = question.await;
+        self.permission.state().answers.push((target, is_permitted));
+        true
+    }
+}
+
+/// The embedder, asked once for each address space.
+struct Permission<'a> {
+    embedder: &'a dyn LocalNetworkAccess,
+    state: Mutex<Questions>,
+}
+
+#[derive(Default)]
+struct Questions {
+    answers: Vec<(AddressSpace, bool)>,
+    /// What the embedder has yet to answer.
+    question: Option<(AddressSpace, BoxFuture<'static, bool>)>,
+}
+
+impl Permission<'_> {
+    fn state(&self) -> MutexGuard<'_, Questions> {
+        // Nothing in here panics half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LocalNetworkAccess for Permission<'_> {
+    fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool> {
+        let mut state = self.state();
+        if let Some((_, answer)) = state.answers.iter().find(|(space, _)| *space == target) {
+            return Answer::Ready(*answer);
+        }
+        // One question at a time; another has its turn.
+        if state.question.is_none() {
+            match self.embedder.permits(client, url, target) {
+                Answer::Ready(answer) => return Answer::Ready(answer),
+                Answer::Later(question) => state.question = Some((target, question)),
+            }
+        }
+        Answer::Ready(false)
     }
 }
 

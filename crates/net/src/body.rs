@@ -1,6 +1,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -8,15 +9,49 @@ use bytes::Bytes;
 use h2::RecvStream;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use sendbeacon_fetch::{NetworkError, host::BodyStream};
+use tokio::time::Instant;
 
 use crate::{
-    http2,
+    http2::{self, Upload},
     lease::{Http1Lease, Http2Lease},
     protocol_error,
 };
 
+/// How much of a request's body hyper takes at a time, in bytes: it copies that behind what is still
+/// unwritten, and takes no more while its buffer is full.
+const PIECE: usize = 16 * 1024;
+
 /// A request body, whole.
-pub(crate) struct RequestBody(pub(crate) Bytes);
+pub(crate) struct RequestBody {
+    pub(crate) bytes: Bytes,
+    /// Kept of those that are sent in pieces.
+    pub(crate) progress: Option<Progress>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        let progress = (bytes.len() > PIECE).then(Progress::new);
+        Self { bytes, progress }
+    }
+}
+
+/// When a server last took a piece of a request body.
+#[derive(Clone)]
+pub(crate) struct Progress(Arc<Mutex<Instant>>);
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(crate) fn taken_now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn last_taken(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Body for RequestBody {
     type Data = Bytes;
@@ -26,16 +61,19 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = std::mem::take(&mut self.0);
-        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+        let length = self.bytes.len().min(PIECE);
+        let piece = self.bytes.split_to(length);
+        // hyper asks for a piece when it has room for it, as what came before was written.
+        self.progress.as_ref().inspect(|progress| progress.taken_now());
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.len() as u64)
+        SizeHint::with_exact(self.bytes.len() as u64)
     }
 }
 
@@ -86,13 +124,15 @@ impl BodyStream for Http1Body {
 /// A response body on HTTP/2. Dropped before its end, it resets its stream and nothing else.
 pub(crate) struct Http2Body {
     stream: RecvStream,
+    /// What is left of the request, which is sent while the response is read.
+    upload: Option<Upload>,
     /// `None` once the body is over.
     lease: Option<Http2Lease>,
 }
 
 impl Http2Body {
-    pub(crate) fn new(stream: RecvStream, lease: Http2Lease) -> Self {
-        Self { stream, lease: Some(lease) }
+    pub(crate) fn new(stream: RecvStream, upload: Option<Upload>, lease: Http2Lease) -> Self {
+        Self { stream, upload, lease: Some(lease) }
     }
 }
 
@@ -104,14 +144,17 @@ impl BodyStream for Http2Body {
         if self.lease.is_none() {
             return Poll::Ready(None);
         }
+        let _ = Upload::poll_send(&mut self.upload, cx);
         // Trailers are not asked for: Fetch has no use for them.
         let chunk = ready!(self.stream.poll_data(cx)).map(|chunk| {
             let chunk = chunk?;
             self.stream.flow_control().release_capacity(chunk.len())?;
             Ok(chunk)
         });
-        if !matches!(chunk, Some(Ok(_))) {
-            self.lease = None;
+        if !matches!(chunk, Some(Ok(_)))
+            && let Some(lease) = self.lease.take()
+        {
+            Upload::finish(self.upload.take(), lease);
         }
         Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| http2::protocol_error(&error))))
     }

@@ -123,7 +123,8 @@ impl HyperNetworkBuilder {
     }
 
     /// Whoever permits a client whose address space is known to reach a less public one. Nobody
-    /// unless set. How long they take to answer is no part of the connect timeout.
+    /// unless set. How long they take to answer is no part of the connect timeout, and no connection,
+    /// nor room for one, is held meanwhile.
     #[must_use]
     pub fn local_network_access(mut self, permission: Arc<dyn LocalNetworkAccess>) -> Self {
         self.local_network_access = permission;
@@ -138,8 +139,13 @@ impl HyperNetworkBuilder {
         self
     }
 
-    /// How long a server may take from when it is given a request to when the head of its response
+    /// How long a server may be silent: from when it is given a request to when the head of its response
     /// is there. 120 seconds unless set.
+    ///
+    /// A body of more than 64 KiB is written in parts, and a shorter one where an HTTP/2 connection has
+    /// not taken what it was given before. Whenever a part is taken the time begins again, so that there
+    /// is no limit on an upload as long as it goes on. An HTTP/2 server that has answered may take 30
+    /// seconds more for the rest, and then its stream is reset.
     #[must_use]
     pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
         self.response_head_timeout = timeout;
@@ -161,7 +167,9 @@ impl HyperNetworkBuilder {
     /// The same for an HTTP/2 connection. 60 seconds unless set.
     ///
     /// A server that closes one says first which requests it has not processed, and those are sent
-    /// again.
+    /// again. One that has vanished says nothing: after 10 seconds idle a connection is used again only
+    /// once the server has acknowledged a PING, and is closed if that takes more than 5 seconds. No
+    /// request is written before, as it could not be sent again.
     #[must_use]
     pub fn http2_idle_timeout(mut self, timeout: Duration) -> Self {
         self.http2_idle_timeout = timeout;

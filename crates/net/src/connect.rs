@@ -16,6 +16,7 @@ use crate::{
     proxy::ProxyAuthorizations,
     resolve::Names,
     tls::{HTTP2, Tls},
+    tls_close::AnyClose,
 };
 
 /// How long an address may take before the next is tried beside it: the "Connection Attempt Delay"
@@ -52,7 +53,7 @@ impl Connector {
         time.spend(self.create_a_connection(key, &addresses)).await
     }
 
-    /// The addresses that pass the check, at least one.
+    /// The addresses that pass the check, at least one. An error if somebody has to be asked first.
     ///
     /// NB: the text makes the check when the connection is there. By then a page could tell from
     /// the time it took whether there is anybody.
@@ -72,7 +73,7 @@ impl Connector {
             }
         }
         match refusal {
-            Some(error) if addresses.is_empty() => Err(error),
+            Some(error) if addresses.is_empty() || check.must_ask() => Err(error),
             _ => Ok(addresses),
         }
     }
@@ -106,7 +107,7 @@ impl Connector {
         if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
             Http2Connection::open(tls, address_space).await.map(Connection::Http2)
         } else {
-            Http1Connection::open(tls, address_space).await.map(Connection::Http1)
+            Http1Connection::open(AnyClose(tls), address_space).await.map(Connection::Http1)
         }
     }
 }

@@ -46,6 +46,8 @@ impl Http1Connection {
         let (sender, connection) = http1::Builder::new()
             .max_header_size(MAX_RESPONSE_HEAD)
             .max_buf_size(MAX_BUFFER)
+            // Head and body as one buffer: for the kernel a list of two is more work than the copy.
+            .writev(false)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| protocol_error(&error))?;

@@ -1,15 +1,15 @@
 //! What the pool has for one key.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use sendbeacon_fetch::NetworkError;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{connection::Http1Connection, http2::Http2Connection, pool::Grant};
+
+/// How many requests may share an open connection past one that came earlier and waits for a connection
+/// of its own. Then they wait, too, until the connection is idle and can be closed for it.
+const MAX_OVERTAKEN: usize = 32;
 
 /// The connections of one key, and who waits for one.
 #[derive(Default)]
@@ -28,11 +28,12 @@ pub(crate) struct Destination {
     pub(crate) waiting: VecDeque<Waiter>,
 }
 
-struct Idle {
-    connection: Http1Connection,
-    since: Instant,
+/// An HTTP/1.1 connection that nobody uses.
+pub(crate) struct Idle {
+    pub(crate) connection: Http1Connection,
+    pub(crate) since: Instant,
     /// How long after `since` it may be reused.
-    reusable_for: Duration,
+    pub(crate) reusable_for: Duration,
 }
 
 impl Idle {
@@ -42,10 +43,16 @@ impl Idle {
     }
 }
 
+/// For how long an HTTP/2 connection may have been idle and still be used without asking whether there
+/// is anybody: as long as in Chromium, which sends the request with the PING, though, and loses it.
+const DOUBTED_AFTER: Duration = Duration::from_secs(10);
+
 struct Shared {
     connection: Arc<Http2Connection>,
     /// Whether further requests may use it.
     is_current: bool,
+    /// Whether a request is asking if the server is there. The others wait for it.
+    is_doubted: bool,
     /// How many requests use it.
     streams: usize,
     /// When the last of them ended.
@@ -56,6 +63,10 @@ impl Shared {
     fn has_ended(&self) -> bool {
         self.streams == 0 && !self.is_current
     }
+
+    fn has_stream(&self) -> bool {
+        !self.is_doubted && self.streams < self.connection.max_streams()
+    }
 }
 
 /// A request that waits.
@@ -64,6 +75,8 @@ pub(crate) struct Waiter {
     pub(crate) ticket: u64,
     /// Whether only a connection of its own making will do.
     pub(crate) needs_new: bool,
+    /// How many who came later were served before it, being content with less.
+    pub(crate) overtaken: usize,
     pub(crate) grant: oneshot::Sender<Grant>,
 }
 
@@ -78,14 +91,35 @@ impl Destination {
 
     /// Whether a request can be given a connection at once.
     pub(crate) fn has_connection(&self) -> bool {
-        !self.idle.is_empty()
-            || self.current().is_some_and(|http2| http2.streams < http2.connection.max_streams())
+        !self.idle.is_empty() || self.current().is_some_and(Shared::has_stream)
     }
 
     /// Whether a request may make a connection, as far as this key is concerned.
     pub(crate) fn may_open(&self, needs_new: bool, limit: usize) -> bool {
         let has_room = self.open() < limit || self.longest_idle().is_some();
         has_room && (needs_new || !self.is_awaited && self.current().is_none())
+    }
+
+    /// Who of those that wait can be served: the first, or while that waits for a connection of its
+    /// own, the first that is content with an open one. `has_room` is for whether any key may open one.
+    pub(crate) fn next_to_serve(&self, has_room: bool, limit: usize) -> Option<usize> {
+        let Waiter { needs_new, overtaken, .. } = *self.waiting.front()?;
+        let has_connection = self.has_connection();
+        if !needs_new && has_connection || has_room && self.may_open(needs_new, limit) {
+            return Some(0);
+        }
+        let may_pass = needs_new && has_connection && overtaken < MAX_OVERTAKEN;
+        may_pass.then(|| self.waiting.iter().position(|waiter| !waiter.needs_new))?
+    }
+
+    /// Takes one of those that wait out of the queue.
+    pub(crate) fn take_waiter(&mut self, at: usize) -> Option<Waiter> {
+        if at > 0
+            && let Some(first) = self.waiting.front_mut()
+        {
+            first.overtaken += 1;
+        }
+        self.waiting.remove(at)
     }
 
     /// Lets requests wait for the connection that is going to be made, if it may do for all of them
@@ -96,14 +130,24 @@ impl Destination {
         begins
     }
 
-    /// Another share in the HTTP/2 connection, if there is one that takes another request.
-    pub(crate) fn share_http2(&mut self) -> Option<Arc<Http2Connection>> {
+    /// Another share in the HTTP/2 connection, if there is one that takes another request, and whether
+    /// it is doubtful that anybody is there.
+    pub(crate) fn share_http2(&mut self, now: Instant) -> Option<(Arc<Http2Connection>, bool)> {
         let current = self.http2.iter_mut().find(|http2| http2.is_current)?;
-        if current.streams >= current.connection.max_streams() {
+        if !current.has_stream() {
             return None;
         }
+        let idle = now.saturating_duration_since(current.idle_since);
+        current.is_doubted = current.streams == 0 && idle >= DOUBTED_AFTER;
         current.streams += 1;
-        Some(current.connection.clone())
+        Some((current.connection.clone(), current.is_doubted))
+    }
+
+    /// Somebody is there, and takes requests.
+    pub(crate) fn trust_http2(&mut self, connection: &Arc<Http2Connection>) {
+        if let Some(http2) = self.shared(connection) {
+            http2.is_doubted = false;
+        }
     }
 
     /// Adds a connection that one request uses. It is the current one unless it comes too late to
@@ -118,14 +162,17 @@ impl Destination {
         if is_current {
             self.retire_http2(|_| true);
         }
-        self.http2.push(Shared { connection, is_current, streams: 1, idle_since: Instant::now() });
+        let (is_doubted, idle_since) = (false, Instant::now());
+        self.http2.push(Shared { connection, is_current, is_doubted, streams: 1, idle_since });
     }
 
     pub(crate) fn end_stream(&mut self, connection: &Arc<Http2Connection>) {
-        let ended = |http2: &&mut Shared| Arc::ptr_eq(&http2.connection, connection);
-        if let Some(http2) = self.http2.iter_mut().find(ended) {
+        if let Some(http2) = self.shared(connection) {
             http2.streams -= 1;
-            http2.idle_since = Instant::now();
+            // Who gave up asking leaves the question to the next.
+            if !std::mem::take(&mut http2.is_doubted) {
+                http2.idle_since = Instant::now();
+            }
         }
         self.http2.retain(|http2| !http2.has_ended());
     }
@@ -143,10 +190,10 @@ impl Destination {
     }
 
     /// The HTTP/1.1 connection that was used last, to be used again.
-    pub(crate) fn take_idle(&mut self) -> Option<Http1Connection> {
+    pub(crate) fn take_idle(&mut self) -> Option<Idle> {
         let idle = self.idle.pop_back()?;
         self.busy += 1;
-        Some(idle.connection)
+        Some(idle)
     }
 
     pub(crate) fn add_idle(&mut self, connection: Http1Connection, reusable_for: Duration) {
@@ -202,6 +249,10 @@ impl Destination {
             let _ = waiter.grant.send(Err(reason.clone()));
         }
         count
+    }
+
+    fn shared(&mut self, connection: &Arc<Http2Connection>) -> Option<&mut Shared> {
+        self.http2.iter_mut().find(|http2| Arc::ptr_eq(&http2.connection, connection))
     }
 
     fn current(&self) -> Option<&Shared> {

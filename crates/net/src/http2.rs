@@ -1,9 +1,19 @@
 //! HTTP/2, by `h2` itself. hyper's client would spawn a task for every request, and hides whether a
 //! server said that it did not process one.
 
-use bytes::Bytes;
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
 use h2::{
-    Reason,
+    Ping, PingPong, Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Response;
@@ -11,10 +21,13 @@ use sendbeacon_fetch::{AddressSpace, NetworkError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
+    time::timeout,
 };
 
 use crate::{
+    body::Progress,
     describe,
+    lease::Http2Lease,
     request::{WireRequest, http2_request},
 };
 
@@ -25,14 +38,36 @@ const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
 /// The most headers of a response: hyper's limit for HTTP/1.1.
 const MAX_HEADERS: usize = 100;
 
-/// How many bytes of responses a server may have under way that nobody has read yet: those of 128
-/// streams at 64 KiB each. A body that is not read must not hold up the other streams.
+/// How many requests may be under way on a connection, if the server allows as many. Each may have a
+/// body that the server does not take.
+const MAX_STREAMS: usize = 128;
+
+/// How many bytes of responses a server may have under way that nobody has read yet: those of
+/// [`MAX_STREAMS`] at 64 KiB each. A body that is not read must not hold up the other streams.
 const CONNECTION_WINDOW: u32 = 128 * 65_535;
+
+/// How many bytes of bodies a connection is given at once, whether the server has a window for them or
+/// not: at least the body of a keepalive request. What is beyond waits for a window.
+const MAX_AT_ONCE: usize = 64 * 1024;
+
+/// How many bytes of bodies a connection may hold and take another request. A server has opened its
+/// windows wide, and reads nothing.
+const MAX_UNWRITTEN: usize = 8 << 20;
+
+/// How long a server may take for the rest of a request whose response is over.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a server may take to acknowledge a PING on a connection that was idle.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open HTTP/2 connection, shared by its requests. Dropping it closes it, whatever is still under
 /// way.
 pub(crate) struct Http2Connection {
-    sender: SendRequest<Bytes>,
+    sender: SendRequest<Part>,
+    /// How many bytes of request bodies `h2` has that are not written yet.
+    unwritten: Arc<AtomicUsize>,
+    /// Used by one request at a time: the pool gives a doubtful connection to nobody else.
+    pings: Mutex<Option<PingPong>>,
     /// Where its other end is, if that is known.
     pub(crate) address_space: Option<AddressSpace>,
     /// The task that owns the socket.
@@ -55,19 +90,20 @@ impl Http2Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, connection) = client::Builder::new()
+        let (sender, mut connection) = client::Builder::new()
             .enable_push(false)
             .max_header_list_size(MAX_RESPONSE_HEAD)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake(stream)
             .await
             .map_err(|error| protocol_error(&error))?;
+        let pings = Mutex::new(connection.ping_pong());
         let task = tokio::spawn(async move {
             // An error reaches whoever waits for a response; on an idle connection it is nobody's.
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
-        Ok(Self { sender, address_space, task })
+        Ok(Self { sender, unwritten: Arc::default(), pings, address_space, task })
     }
 
     /// Whether its socket is closed.
@@ -75,19 +111,42 @@ impl Http2Connection {
         self.task.is_finished()
     }
 
-    /// How many requests the server lets be under way at a time; at least one, so that there is one
-    /// to see that it allows none.
+    /// How many requests may be under way at a time; at least one, so that there is one to see that
+    /// the server allows none.
     pub(crate) fn max_streams(&self) -> usize {
-        self.sender.current_max_send_streams().max(1)
+        self.sender.current_max_send_streams().clamp(1, MAX_STREAMS)
     }
 
-    /// Whether it takes another request: it is open, and no GOAWAY has come.
+    /// Whether it takes another request: it is open, no GOAWAY has come, and what was given to it before
+    /// is not stuck in it.
     pub(crate) async fn is_ready(&self) -> bool {
-        self.sender.clone().ready().await.is_ok()
+        self.unwritten.load(Relaxed) <= MAX_UNWRITTEN && self.sender.clone().ready().await.is_ok()
     }
 
-    /// Gives the whole request to the connection's task.
-    pub(crate) fn send(&self, request: &WireRequest) -> Result<ResponseFuture, Failure> {
+    /// Whether the server still answers: it acknowledges a PING.
+    pub(crate) async fn answers(&self) -> bool {
+        let mut is_sent = false;
+        let answer = poll_fn(|cx| {
+            let mut pings = self.pings.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(pings) = &mut *pings else { return Poll::Ready(false) };
+            if !is_sent {
+                is_sent = true;
+                // An answer to somebody who has given up waiting says nothing of now.
+                let _ = pings.poll_pong(cx);
+                // It fails while that answer is still to come, which will do.
+                let _ = pings.send_ping(Ping::opaque());
+            }
+            pings.poll_pong(cx).map(|answer| answer.is_ok())
+        });
+        timeout(PING_TIMEOUT, answer).await.unwrap_or(false)
+    }
+
+    /// Gives the request to the connection's task, with its body if not much of others is there already:
+    /// what the server has no window for `h2` holds for as long as the connection is open.
+    pub(crate) fn send(
+        &self,
+        request: &WireRequest,
+    ) -> Result<(ResponseFuture, Option<Upload>), Failure> {
         let (head, body) = http2_request(request).map_err(Failure::Final)?;
         let (answer, mut stream) = self
             .sender
@@ -101,11 +160,64 @@ impl Http2Connection {
                     Failure::Final(protocol_error(&error))
                 }
             })?;
-        if !body.is_empty() {
-            // It fails where the stream is over already, and then the answer says how.
-            let _: Result<(), h2::Error> = stream.send_data(body, true);
+        if body.is_empty() {
+            return Ok((answer, None));
         }
-        Ok(answer)
+        if body.len().saturating_add(self.unwritten.load(Relaxed)) > MAX_AT_ONCE {
+            stream.reserve_capacity(body.len());
+            let unwritten = self.unwritten.clone();
+            return Ok((
+                answer,
+                Some(Upload { stream, body, unwritten, progress: Progress::new() }),
+            ));
+        }
+        // It fails where the stream is over already, and then the answer says how.
+        let _: Result<(), h2::Error> = stream.send_data(Part::new(body, &self.unwritten), true);
+        Ok((answer, None))
+    }
+}
+
+/// The rest of a request's body, which the server has yet to open its window for. Dropped before the
+/// response is over, it resets the stream.
+pub(crate) struct Upload {
+    stream: SendStream<Part>,
+    body: Bytes,
+    unwritten: Arc<AtomicUsize>,
+    pub(crate) progress: Progress,
+}
+
+impl Upload {
+    /// Sends what there is a window for. `None` is left once that is all, or the stream is over.
+    pub(crate) fn poll_send(upload: &mut Option<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(Self { stream, body, unwritten, progress }) = upload {
+            let capacity = ready!(stream.poll_capacity(cx));
+            let is_open = capacity.is_some_and(|capacity| {
+                let part = body.split_to(capacity.unwrap_or(0).min(body.len()));
+                progress.taken_now();
+                // It fails where the stream is over, and then the answer says how.
+                stream.send_data(Part::new(part, unwritten), body.is_empty()).is_ok()
+            });
+            if body.is_empty() || !is_open {
+                *upload = None;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends the rest behind a response that is over, and resets the stream if the server does not take
+    /// it for long. The stream is in use until then.
+    pub(crate) fn finish(mut upload: Option<Self>, lease: Http2Lease) {
+        if upload.is_none() {
+            return;
+        }
+        tokio::spawn(async move {
+            let sent = poll_fn(|cx| Self::poll_send(&mut upload, cx));
+            let _ = timeout(FINISH_TIMEOUT, sent).await;
+            if let Some(Self { stream, .. }) = &mut upload {
+                stream.send_reset(Reason::CANCEL);
+            }
+            drop((upload, lease));
+        });
     }
 }
 
@@ -113,6 +225,41 @@ impl Drop for Http2Connection {
     fn drop(&mut self) {
         // Without this a server that reads nothing would keep it open.
         self.task.abort();
+    }
+}
+
+/// A part of a request's body, which counts until it is written or its stream is over.
+struct Part {
+    bytes: Bytes,
+    length: usize,
+    unwritten: Arc<AtomicUsize>,
+}
+
+impl Part {
+    fn new(bytes: Bytes, unwritten: &Arc<AtomicUsize>) -> Self {
+        let length = bytes.len();
+        unwritten.fetch_add(length, Relaxed);
+        Self { bytes, length, unwritten: unwritten.clone() }
+    }
+}
+
+impl Buf for Part {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.unwritten.fetch_sub(self.length, Relaxed);
     }
 }
 

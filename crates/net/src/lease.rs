@@ -8,10 +8,11 @@ use std::{
 
 use http::{HeaderMap, HeaderName};
 use sendbeacon_fetch::NetworkError;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     connection::{Connection, Http1Connection},
+    destination::Idle,
     http2::Http2Connection,
     pool::{Pool, PoolKey},
 };
@@ -31,6 +32,8 @@ pub(crate) struct Http1Lease {
     pub(crate) connection: Http1Connection,
     /// How long the connection may be idle.
     reusable_for: Duration,
+    /// Until when it may be reused if nothing is sent on it now.
+    good_until: Option<Instant>,
     in_use: Http1InUse,
 }
 
@@ -53,7 +56,13 @@ impl Http1Lease {
     ) -> Self {
         let in_use =
             Http1InUse { pool: Arc::downgrade(pool), key: key.clone(), network, idle: None };
-        Self { connection, reusable_for: pool.limits.http1_idle, in_use }
+        Self { connection, reusable_for: pool.limits.http1_idle, good_until: None, in_use }
+    }
+
+    /// Use of a connection that was idle.
+    pub(crate) fn again(pool: &Arc<Pool>, key: &Arc<PoolKey>, network: u64, idle: Idle) -> Self {
+        let good_until = idle.since.checked_add(idle.reusable_for);
+        Self { good_until, ..Self::new(pool, key, network, idle.connection) }
     }
 
     /// Whether the connection takes a request: the end of a response reaches its reader a moment
@@ -72,8 +81,17 @@ impl Http1Lease {
 
     /// To be called when the response was read to its end.
     pub(crate) fn give_back(self) {
-        let Self { connection, reusable_for, mut in_use } = self;
+        let Self { connection, reusable_for, mut in_use, .. } = self;
         in_use.idle = Some((connection, reusable_for));
+    }
+
+    /// To be called when nothing was sent: the connection is as stale as it was.
+    pub(crate) fn give_back_unused(mut self) {
+        if let Some(good_until) = self.good_until {
+            let left = good_until.saturating_duration_since(Instant::now());
+            self.reusable_for = self.reusable_for.min(left);
+        }
+        self.give_back();
     }
 
     /// Closes the connection to make another in its place.
@@ -98,6 +116,8 @@ pub(crate) struct Http2Lease {
     pool: Weak<Pool>,
     key: Arc<PoolKey>,
     pub(crate) connection: Arc<Http2Connection>,
+    /// Whether the server is to be asked first if it is there.
+    is_doubted: bool,
 }
 
 impl Http2Lease {
@@ -105,8 +125,22 @@ impl Http2Lease {
         pool: &Arc<Pool>,
         key: &Arc<PoolKey>,
         connection: Arc<Http2Connection>,
+        is_doubted: bool,
     ) -> Self {
-        Self { pool: Arc::downgrade(pool), key: key.clone(), connection }
+        Self { pool: Arc::downgrade(pool), key: key.clone(), connection, is_doubted }
+    }
+
+    /// Whether the connection takes a request, and somebody is there to answer it.
+    pub(crate) async fn is_ready(&self) -> bool {
+        if self.is_doubted {
+            if !self.connection.answers().await {
+                return false;
+            }
+            if let Some(pool) = self.pool.upgrade() {
+                pool.trust(&self.key, &self.connection);
+            }
+        }
+        self.connection.is_ready().await
     }
 
     /// Lets no further request use the connection.

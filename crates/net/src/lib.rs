@@ -29,7 +29,8 @@
 //! A fetch is to be begun and polled within a tokio runtime that has I/O and time enabled; outside of
 //! one, tokio panics. Every connection is a task spawned on the runtime that polls the fetch which opens
 //! it, and later fetches use that connection from wherever they are polled: let the runtime live as
-//! long as the network. Requests have no tasks. Host names are looked up (unless by a [`Resolver`] of
+//! long as the network. Requests have no tasks, unless an HTTP/2 server answers before it has taken the
+//! whole body. Host names are looked up (unless by a [`Resolver`] of
 //! the embedder's), and the platform's root certificates are read, on the runtime's blocking threads.
 //! Idle connections need no timer: the pool looks at their age when it is next used.
 //!
@@ -74,12 +75,23 @@ mod request;
 mod resolve;
 mod route;
 mod tls;
+mod tls_close;
 mod tunnel;
 
-use std::{error::Error, fmt, iter, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    future::poll_fn,
+    iter,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-use bytes::Bytes;
-use futures_util::future::{self, Either};
+use futures_util::{
+    FutureExt,
+    future::{self, Either},
+};
 use http::StatusCode;
 use hyper::body::Body as _;
 use sendbeacon_fetch::{
@@ -90,9 +102,9 @@ use tokio::time::timeout;
 
 use self::{
     address_space::AccessCheck,
-    body::{Http1Body, Http2Body},
+    body::{Http1Body, Http2Body, Progress},
     connect::Connector,
-    http2::Failure,
+    http2::{Failure, Upload},
     lease::{Http1Lease, Http2Lease, Lease, Room},
     pool::{Checkout, Pool, PoolKey},
     request::{WireRequest, wire_request},
@@ -183,7 +195,7 @@ impl HyperNetwork {
     }
 
     /// [Obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain), in the room
-    /// that the request has already, if any.
+    /// that the request has already, if any. It holds neither while somebody is asked for permission.
     async fn obtain_a_connection(
         &self,
         key: &Arc<PoolKey>,
@@ -196,29 +208,42 @@ impl HyperNetwork {
                 Some(room) => Checkout::Room(room),
                 None => self.pool.checkout(key, needs_new).await?,
             };
-            match checkout {
+            let refusal = match checkout {
                 Checkout::Open(Lease::Http1(mut lease)) => {
-                    if lease.is_ready().await {
-                        let checked = may_reach(check, lease.connection.address_space).await;
-                        if let Err(refusal) = checked {
-                            lease.give_back();
-                            return Err(refusal);
-                        }
-                        return Ok(Lease::Http1(lease));
+                    if !lease.is_ready().await {
+                        room = Some(lease.into_room(&self.pool));
+                        continue;
                     }
-                    room = Some(lease.into_room(&self.pool));
+                    match may_reach(check, lease.connection.address_space).await {
+                        Ok(()) => return Ok(Lease::Http1(lease)),
+                        Err(refusal) => {
+                            lease.give_back_unused();
+                            refusal
+                        }
+                    }
                 }
                 Checkout::Open(Lease::Http2(lease)) => {
-                    if lease.connection.is_ready().await {
-                        may_reach(check, lease.connection.address_space).await?;
-                        return Ok(Lease::Http2(lease));
+                    if !lease.is_ready().await {
+                        lease.retire();
+                        continue;
                     }
-                    lease.retire();
+                    match may_reach(check, lease.connection.address_space).await {
+                        Ok(()) => return Ok(Lease::Http2(lease)),
+                        Err(refusal) => refusal,
+                    }
                 }
                 Checkout::Room(room) => {
                     // Boxed: few requests make a connection, and all would have to have room for it.
-                    return room.fill(Box::pin(self.connector.connect(key, check)).await);
+                    let made = Box::pin(self.connector.connect(key, check)).await;
+                    match room.fill(made) {
+                        Err(refusal @ NetworkError::LocalNetworkAccess { .. }) => refusal,
+                        made => return made,
+                    }
                 }
+            };
+            match check {
+                Some(check) if check.asked().await => {}
+                _ => return Err(refusal),
             }
         }
     }
@@ -228,11 +253,11 @@ impl HyperNetwork {
         mut lease: Http1Lease,
         request: Box<WireRequest>,
     ) -> Result<Attempt, NetworkError> {
-        let answer = lease.connection.sender.try_send_request(*request);
-        let response = match timeout(self.response_head_timeout, answer).await {
-            Err(_) => return Err(self.response_head_timed_out()),
-            Ok(Ok(response)) => response,
-            Ok(Err(mut error)) => {
+        let progress = request.body().progress.clone();
+        let answer = pin!(lease.connection.sender.try_send_request(*request));
+        let response = match self.in_time(answer, progress).await? {
+            Ok(response) => response,
+            Err(mut error) => {
                 return match error.take_message() {
                     // Not a byte of it was written.
                     Some(request) => {
@@ -252,7 +277,7 @@ impl HyperNetwork {
         let body: ResponseBody = if incoming.is_end_stream() {
             // Nobody need read an empty body for its connection to be of use again.
             lease.give_back();
-            Box::pin(None::<Bytes>)
+            Box::pin(())
         } else {
             Box::pin(Http1Body::new(incoming, lease))
         };
@@ -266,26 +291,47 @@ impl HyperNetwork {
         lease: Http2Lease,
         request: &WireRequest,
     ) -> Result<NetworkResponse, Failure> {
-        let answer = lease.connection.send(request)?;
-        let Ok(answer) = timeout(self.response_head_timeout, answer).await else {
+        let (mut answer, mut upload) = lease.connection.send(request)?;
+        let progress = upload.as_ref().map(|upload| upload.progress.clone());
+        let answer = pin!(poll_fn(|cx| {
+            let _ = Upload::poll_send(&mut upload, cx);
+            answer.poll_unpin(cx)
+        }));
+        let answer = self.in_time(answer, progress).await.map_err(|late| {
             // Perhaps it is only this request that takes so long. Perhaps the connection is dead,
             // and others need not find out, too.
             lease.retire();
-            return Err(Failure::Final(self.response_head_timed_out()));
-        };
+            Failure::Final(late)
+        })?;
         let (head, stream) = http2::checked(answer)?.into_parts();
         let body: ResponseBody = if stream.is_end_stream() {
-            Box::pin(None::<Bytes>)
+            Upload::finish(upload, lease);
+            Box::pin(())
         } else {
-            Box::pin(Http2Body::new(stream, lease))
+            Box::pin(Http2Body::new(stream, upload, lease))
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
         Ok(response)
     }
 
-    fn response_head_timed_out(&self) -> NetworkError {
-        NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: self.response_head_timeout }
+    /// The answer, if it comes in time after the server has last taken a part of the request; `progress`
+    /// says when that was, unless the request is written at once.
+    async fn in_time<T>(
+        &self,
+        mut answer: Pin<&mut impl Future<Output = T>>,
+        progress: Option<Progress>,
+    ) -> Result<T, NetworkError> {
+        let after = self.response_head_timeout;
+        let mut left = after;
+        while !left.is_zero() {
+            if let Ok(answer) = timeout(left, answer.as_mut()).await {
+                return Ok(answer);
+            }
+            let silent = progress.as_ref().map_or(after, |it| it.last_taken().elapsed());
+            left = after.saturating_sub(silent);
+        }
+        Err(NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after })
     }
 }
 
@@ -354,6 +400,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http::{HeaderMap, Method};
     use sendbeacon_fetch::{PartitionKey, Site, host::ConnectionKey};
     use sendbeacon_testkit::server::{Behavior, RecordingServer};

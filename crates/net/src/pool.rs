@@ -8,7 +8,7 @@ use std::{
     fmt,
     hash::{BuildHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use foldhash::quality::RandomState;
@@ -18,7 +18,7 @@ use sendbeacon_fetch::{
     NetworkError,
     host::{ConnectionKey, NetworkRequest},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use url::Host;
 
 use crate::{
@@ -172,7 +172,7 @@ impl Pool {
         let destination = state.destination(key);
         destination.sweep_next(now, self.limits.http2_idle);
         if destination.waiting.is_empty() {
-            if !needs_new && let Some(lease) = self.reuse(key, network, destination) {
+            if !needs_new && let Some(lease) = self.reuse(key, network, destination, now) {
                 return Ok(Checkout::Open(lease));
             }
             destination.sweep(now, self.limits.http2_idle);
@@ -185,7 +185,12 @@ impl Pool {
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.waiting += 1;
-        state.destination(key).waiting.push_back(Waiter { ticket, needs_new, grant: sender });
+        let destination = state.destination(key);
+        destination.waiting.push_back(Waiter { ticket, needs_new, overtaken: 0, grant: sender });
+        // Whoever is in front may have no use for it.
+        if !needs_new && destination.has_connection() {
+            self.serve(&mut state);
+        }
         Err(Place { pool: self, key, ticket, grant })
     }
 
@@ -195,12 +200,13 @@ impl Pool {
         key: &Arc<PoolKey>,
         network: u64,
         destination: &mut Destination,
+        now: Instant,
     ) -> Option<Lease> {
-        if let Some(connection) = destination.share_http2() {
-            return Some(Lease::Http2(Http2Lease::new(self, key, connection)));
+        if let Some((connection, is_doubted)) = destination.share_http2(now) {
+            return Some(Lease::Http2(Http2Lease::new(self, key, connection, is_doubted)));
         }
-        let connection = destination.take_idle()?;
-        Some(Lease::Http1(Http1Lease::new(self, key, network, connection)))
+        let idle = destination.take_idle()?;
+        Some(Lease::Http1(Http1Lease::again(self, key, network, idle)))
     }
 
     /// Room that [`State::has_room`] has found to be there.
@@ -219,13 +225,17 @@ impl Pool {
 
     /// Gives what there is to those who wait for it.
     fn serve(self: &Arc<Self>, state: &mut State) {
+        if state.waiting == 0 {
+            return;
+        }
+        let now = Instant::now();
         while state.waiting > 0 {
-            let Some(key) = state.next_to_serve(&self.limits) else { return };
+            let Some((key, at)) = state.next_to_serve(&self.limits) else { return };
             let network = state.network;
             let destination = state.destination(&key);
-            let Some(waiter) = destination.waiting.pop_front() else { return };
-            let lease =
-                if waiter.needs_new { None } else { self.reuse(&key, network, destination) };
+            let Some(waiter) = destination.take_waiter(at) else { return };
+            let may_reuse = !waiter.needs_new;
+            let lease = may_reuse.then(|| self.reuse(&key, network, destination, now)).flatten();
             state.waiting -= 1;
             let checkout = match lease {
                 Some(lease) => Checkout::Open(lease),
@@ -262,7 +272,7 @@ impl Pool {
                 destination.busy -= 1;
                 let connection = Arc::new(connection);
                 destination.add_http2(connection.clone(), is_same_network, room.needs_new);
-                Lease::Http2(Http2Lease::new(self, &room.key, connection))
+                Lease::Http2(Http2Lease::new(self, &room.key, connection, false))
             }
         };
         self.serve(&mut state);
@@ -308,6 +318,13 @@ impl Pool {
     ) {
         let mut state = self.lock();
         state.destination(key).end_stream(connection);
+        self.serve(&mut state);
+    }
+
+    /// The server was asked, and is there.
+    pub(crate) fn trust(self: &Arc<Self>, key: &Arc<PoolKey>, connection: &Arc<Http2Connection>) {
+        let mut state = self.lock();
+        state.destination(key).trust_http2(connection);
         self.serve(&mut state);
     }
 
@@ -358,16 +375,15 @@ impl State {
             || self.destinations.values().any(|destination| destination.longest_idle().is_some())
     }
 
-    /// The key of the request that waits longest of those that can be served.
-    fn next_to_serve(&self, limits: &Limits) -> Option<Arc<PoolKey>> {
+    /// The request that waits longest of those that can be served: its key, and its place among those
+    /// of the key.
+    fn next_to_serve(&self, limits: &Limits) -> Option<(Arc<PoolKey>, usize)> {
         let has_room = self.has_room(limits);
         let waiting = self.destinations.iter().filter_map(|(key, destination)| {
-            let Waiter { ticket, needs_new, .. } = destination.waiting.front()?;
-            let can_serve = !needs_new && destination.has_connection()
-                || has_room && destination.may_open(*needs_new, limits.per_key);
-            can_serve.then_some((ticket, key))
+            let at = destination.next_to_serve(has_room, limits.per_key)?;
+            Some((destination.waiting[at].ticket, key, at))
         });
-        waiting.min_by_key(|(ticket, _)| **ticket).map(|(_, key)| key.clone())
+        waiting.min_by_key(|(ticket, ..)| *ticket).map(|(_, key, at)| (key.clone(), at))
     }
 
     fn close_longest_idle(&mut self) {

@@ -63,15 +63,17 @@ pub enum Route {
     Proxy(Proxy),
 }
 
-/// A proxy: `http://host:port`, for http URLs as such and for https URLs by CONNECT, or
-/// `socks5://host:port`, which also resolves the names. Both may have `user:password@`, percent-encoded.
+/// A proxy: `http://host:port`, for http URLs as such and for https URLs by CONNECT, `https://host:port`,
+/// which is the same over TLS, or `socks5://host:port`, which also resolves the names. All may have
+/// `user:password@`, percent-encoded. SOCKS5 has 255 bytes for each of them, and hyper-util's has 249 for
+/// both and the name of the server; a request for which that is not enough fails.
 ///
 /// ```
 /// use sendbeacon_net::Proxy;
 ///
 /// let proxy: Proxy = "http://user:secret@proxy.example:3128".parse()?;
 /// assert_eq!(proxy.to_string(), "http://proxy.example:3128");
-/// assert!("https://proxy.example".parse::<Proxy>().is_err());
+/// assert!("ftp://proxy.example".parse::<Proxy>().is_err());
 /// # Ok::<(), sendbeacon_net::ProxyError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -81,10 +83,14 @@ pub struct Proxy {
     pub(crate) port: u16,
 }
 
+/// How many bytes a user and a password of SOCKS5 may have: their lengths are one byte each
+/// ([RFC 1929](https://www.rfc-editor.org/rfc/rfc1929#section-2)), and hyper-util does not look.
+const MAX_SOCKS5_CREDENTIAL: usize = 255;
+
 /// How one speaks to a proxy, and who one is to it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum ProxyProtocol {
-    Http { authorization: Option<HeaderValue> },
+    Http { is_over_tls: bool, authorization: Option<HeaderValue> },
     Socks5 { user_and_password: Option<(String, String)> },
 }
 
@@ -92,12 +98,21 @@ impl Proxy {
     fn of(intercept: &Intercept) -> Result<Self, ProxyError> {
         let uri = intercept.uri();
         let (protocol, default_port) = match uri.scheme_str() {
-            Some("http") => {
-                (ProxyProtocol::Http { authorization: intercept.basic_auth().cloned() }, 80)
+            Some(scheme @ ("http" | "https")) => {
+                let is_over_tls = scheme == "https";
+                let authorization = intercept.basic_auth().cloned();
+                let default_port = if is_over_tls { 443 } else { 80 };
+                (ProxyProtocol::Http { is_over_tls, authorization }, default_port)
             }
             Some("socks5" | "socks5h") => {
                 let owned = |(user, password): (&str, &str)| (user.to_owned(), password.to_owned());
                 let user_and_password = intercept.raw_auth().map(owned);
+                let fits = user_and_password.as_ref().is_none_or(|(user, password)| {
+                    user.len().max(password.len()) <= MAX_SOCKS5_CREDENTIAL
+                });
+                if !fits {
+                    return Err(ProxyError(()));
+                }
                 (ProxyProtocol::Socks5 { user_and_password }, 1080)
             }
             _ => return Err(ProxyError(())),
@@ -122,7 +137,8 @@ impl FromStr for Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.protocol {
-            ProxyProtocol::Http { .. } => "http",
+            ProxyProtocol::Http { is_over_tls: false, .. } => "http",
+            ProxyProtocol::Http { is_over_tls: true, .. } => "https",
             ProxyProtocol::Socks5 { .. } => "socks5",
         };
         write!(f, "{scheme}://{}:{}", self.host, self.port)
@@ -138,7 +154,10 @@ impl fmt::Debug for Proxy {
 
 /// The text is no proxy. It is not repeated here, as it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("not a proxy that can be used: give http://host:port or socks5://host:port")]
+#[error(
+    "not a proxy that can be used: give http://host:port, https://host:port or socks5://host:port, \
+     the last with a user and a password of 255 bytes at most"
+)]
 pub struct ProxyError(());
 
 /// One proxy for http URLs and one for https URLs, and the hosts that need none.
@@ -213,7 +232,7 @@ impl ProxyAuthorizations {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let value = known.iter().find(|(other, _)| **other == *proxy).map(|(_, value)| value);
         match &proxy.protocol {
-            ProxyProtocol::Http { authorization } => value.or(authorization.as_ref()).cloned(),
+            ProxyProtocol::Http { authorization, .. } => value.or(authorization.as_ref()).cloned(),
             ProxyProtocol::Socks5 { .. } => None,
         }
     }
@@ -268,7 +287,7 @@ mod tests {
             ("http://user:secret@[::1]:1/path", Some("http://[::1]:1")),
             ("socks5://user@p.test", Some("socks5://p.test:1080")),
             ("socks5h://10.0.0.1:9050", Some("socks5://10.0.0.1:9050")),
-            ("https://p.test", None),
+            ("https://p.test", Some("https://p.test:443")),
             ("socks4://p.test", None),
             ("ftp://p.test", None),
             ("http://", None),
@@ -277,6 +296,16 @@ mod tests {
         ] {
             let parsed = text.parse::<Proxy>().map(|proxy| proxy.to_string());
             assert_eq!(parsed.ok().as_deref(), proxy, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_that_socks5_has_no_room_for_are_none() {
+        for (user, password, fits) in [(255, 255, true), (256, 0, false), (0, 256, false)] {
+            let credentials = format!("{}:{}", "u".repeat(user), "p".repeat(password));
+            let socks5 = format!("socks5://{credentials}@p.test").parse::<Proxy>();
+            assert_eq!(socks5.is_ok(), fits, "{user} and {password} bytes");
+            assert!(format!("http://{credentials}@p.test").parse::<Proxy>().is_ok());
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn wire_request(
         headers = with_host_first(headers, host(&url)?);
     }
 
-    let mut wire = Request::new(RequestBody(body));
+    let mut wire = Request::new(RequestBody::new(body));
     *wire.method_mut() = method;
     *wire.uri_mut() = if is_to_proxy { absolute_target(&url) } else { target(&url) }?;
     *wire.headers_mut() = headers;
@@ -91,7 +91,7 @@ pub(crate) fn http2_request(wire: &WireRequest) -> Result<(Request<()>, Bytes), 
     *request.method_mut() = wire.method().clone();
     *request.uri_mut() = Uri::from_parts(uri).map_err(|error| unsendable(error.into()))?;
     *request.headers_mut() = headers;
-    Ok((request, wire.body().0.clone()))
+    Ok((request, wire.body().bytes.clone()))
 }
 
 /// Path and query: neither the fragment nor the credentials are part of either.

@@ -24,6 +24,9 @@ use crate::{describe, pool::PoolKey, proxy::Proxy};
 /// HTTP/2 in the ALPN extension.
 pub(crate) const HTTP2: &[u8] = b"h2";
 
+/// And HTTP/1.1.
+const HTTP1: &[u8] = b"http/1.1";
+
 /// How many partitions' TLS sessions are remembered.
 const MAX_PARTITIONS: usize = 64;
 
@@ -47,11 +50,14 @@ struct SessionKey {
     connection: ConnectionKey,
     port: u16,
     proxy: Option<Arc<Proxy>>,
+    /// Whether the other end is the proxy itself, with which HTTP/1.1 is spoken.
+    is_to_proxy: bool,
 }
 
 impl SessionKey {
     fn of(key: &PoolKey) -> Self {
-        Self { connection: key.connection.clone(), port: key.port, proxy: key.proxy.clone() }
+        let (connection, proxy) = (key.connection.clone(), key.proxy.clone());
+        Self { connection, port: key.port, proxy, is_to_proxy: false }
     }
 }
 
@@ -68,6 +74,7 @@ impl Tls {
         Self { settings, base: OnceCell::new(), partitions: Mutex::default() }
     }
 
+    /// A handshake with the server of `key`.
     pub(crate) async fn handshake<S>(
         &self,
         key: &PoolKey,
@@ -76,14 +83,38 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let failure = |reason| NetworkError::Tls(format!("{key}: {reason}"));
-        let base = self.base.get_or_try_init(|| client_config(self.settings.clone())).await;
-        let base = base.map_err(failure)?;
-        let name = server_name(&key.host).map_err(failure)?;
-        TlsConnector::from(self.partition(SessionKey::of(key), base))
-            .connect(name, stream)
-            .await
-            .map_err(|error| failure(describe(&error)))
+        let done = self.handshake_with(&key.host, SessionKey::of(key), stream).await;
+        done.map_err(|reason| NetworkError::Tls(format!("{key}: {reason}")))
+    }
+
+    /// A handshake with the proxy on the way there.
+    pub(crate) async fn handshake_with_proxy<S>(
+        &self,
+        proxy: &Arc<Proxy>,
+        key: &PoolKey,
+        stream: S,
+    ) -> Result<TlsStream<S>, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let session = SessionKey { port: proxy.port, is_to_proxy: true, ..SessionKey::of(key) };
+        let done = self.handshake_with(&proxy.host, session, stream).await;
+        done.map_err(|reason| NetworkError::Proxy(format!("{proxy}: {reason}")))
+    }
+
+    async fn handshake_with<S>(
+        &self,
+        host: &Host,
+        session: SessionKey,
+        stream: S,
+    ) -> Result<TlsStream<S>, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let base = self.base.get_or_try_init(|| client_config(self.settings.clone())).await?;
+        let name = server_name(host)?;
+        let connector = TlsConnector::from(self.partition(session, base));
+        connector.connect(name, stream).await.map_err(|error| describe(&error))
     }
 
     /// Forgets all sessions.
@@ -98,6 +129,9 @@ impl Tls {
         let (key, config) = known.and_then(|at| partitions.remove(at)).unwrap_or_else(|| {
             let mut config = base.clone();
             config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+            if key.is_to_proxy {
+                config.alpn_protocols = vec![HTTP1.to_vec()];
+            }
             (key, Arc::new(config))
         });
         if partitions.len() >= MAX_PARTITIONS {
@@ -119,7 +153,7 @@ async fn client_config(settings: TlsSettings) -> Result<ClientConfig, String> {
             .dangerous() // The name of every way to set a verifier. This one verifies.
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         config.resumption = Resumption::disabled();
         Ok::<_, rustls::Error>(config)
     });
@@ -207,7 +241,7 @@ mod tests {
     fn key(site: u128, credentials: bool) -> SessionKey {
         let partition = PartitionKey { top_level_site: Site::Opaque(site), second_key: None };
         let connection = ConnectionKey { partition, credentials };
-        SessionKey { connection, port: 443, proxy: None }
+        SessionKey { connection, port: 443, proxy: None, is_to_proxy: false }
     }
 
     #[tokio::test]
@@ -223,6 +257,8 @@ mod tests {
         let proxy = "http://proxy.test".parse().ok().map(Arc::new);
         let through_a_proxy = SessionKey { proxy, ..key(1, true) };
         assert!(!Arc::ptr_eq(&config, &tls.partition(through_a_proxy, &base)));
+        let to_a_proxy = SessionKey { is_to_proxy: true, ..key(1, true) };
+        assert!(!Arc::ptr_eq(&config, &tls.partition(to_a_proxy, &base)));
         tls.forget();
         assert!(!Arc::ptr_eq(&config, &tls.partition(key(1, true), &base)));
     }

@@ -21,7 +21,10 @@ use hyper::{
 };
 use hyper_util::{client::legacy::connect::proxy::SocksV5, rt::TokioIo};
 use sendbeacon_fetch::{AddressSpace, NetworkError};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tower_service::Service;
 use url::Host;
 
@@ -29,7 +32,7 @@ use crate::{
     address_space::AccessCheck,
     body::RequestBody,
     connect::{Connector, TimeLeft, connect_to_any},
-    connection::{Connection, MAX_BUFFER},
+    connection::{Connection, Http1Connection, MAX_BUFFER},
     describe,
     pool::PoolKey,
     proxy::{Proxy, ProxyProtocol},
@@ -82,24 +85,47 @@ impl Connector {
 
     async fn create_through(
         &self,
-        proxy: &Proxy,
+        proxy: &Arc<Proxy>,
         key: &PoolKey,
         tcp: TcpStream,
         authorization: Option<HeaderValue>,
         target: Option<AddressSpace>,
     ) -> Result<Created, NetworkError> {
-        let opened = match &proxy.protocol {
-            ProxyProtocol::Http { .. } if !key.tls => self.open(key, tcp, target).await,
-            ProxyProtocol::Http { .. } => match tunnel(proxy, authorization, tcp, key).await? {
-                Ok(stream) => self.open(key, stream, target).await,
-                Err(challenge) => return Ok(Created::Challenge(challenge)),
-            },
+        match &proxy.protocol {
+            ProxyProtocol::Http { is_over_tls: false, .. } => {
+                self.create_through_http(proxy, key, tcp, authorization, target).await
+            }
+            ProxyProtocol::Http { is_over_tls: true, .. } => {
+                let tls = self.tls.handshake_with_proxy(proxy, key, tcp).await?;
+                self.create_through_http(proxy, key, tls, authorization, target).await
+            }
             ProxyProtocol::Socks5 { user_and_password } => {
                 let stream = socks5(proxy, user_and_password.clone(), tcp, key).await?;
-                self.open(key, stream, target).await
+                self.open(key, stream, target).await.map(Created::Connection)
             }
+        }
+    }
+
+    async fn create_through_http<S>(
+        &self,
+        proxy: &Proxy,
+        key: &PoolKey,
+        stream: S,
+        authorization: Option<HeaderValue>,
+        target: Option<AddressSpace>,
+    ) -> Result<Created, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let connection = if key.tls {
+            match tunnel(proxy, authorization, stream, key).await? {
+                Ok(stream) => self.open(key, stream, target).await?,
+                Err(challenge) => return Ok(Created::Challenge(challenge)),
+            }
+        } else {
+            Connection::Http1(Http1Connection::open(stream, target).await?)
         };
-        opened.map(Created::Connection)
+        Ok(Created::Connection(connection))
     }
 
     /// The address space of the server, if its host says so. To which address of a name a proxy
@@ -122,19 +148,22 @@ enum Created {
     Challenge(HeaderMap),
 }
 
-/// Asks the HTTP proxy behind `tcp` for a tunnel to the server of `key`
+/// Asks the HTTP proxy behind `stream` for a tunnel to the server of `key`
 /// ([CONNECT](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6)); the headers of a 407 where it
 /// wants to know who asks.
 ///
 /// NB: not by hyper-util's `Tunnel`, which keeps the challenges of a 407 to itself.
-async fn tunnel(
+async fn tunnel<S>(
     proxy: &Proxy,
     authorization: Option<HeaderValue>,
-    tcp: TcpStream,
+    stream: S,
     key: &PoolKey,
-) -> Result<Result<TokioIo<Upgraded>, HeaderMap>, NetworkError> {
+) -> Result<Result<TokioIo<Upgraded>, HeaderMap>, NetworkError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let failure = |reason| NetworkError::Proxy(format!("{proxy}: {reason}"));
-    let mut request = Request::new(RequestBody(Bytes::new()));
+    let mut request = Request::new(RequestBody::new(Bytes::new()));
     *request.method_mut() = Method::CONNECT;
     *request.uri_mut() = authority(key)?;
     let host = HeaderValue::try_from(key.to_string());
@@ -143,7 +172,7 @@ async fn tunnel(
 
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_BUFFER)
-        .handshake(TokioIo::new(tcp))
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failure(describe(&error)))?;
     let asking = pin!(async {

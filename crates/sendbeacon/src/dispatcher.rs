@@ -101,7 +101,7 @@ pub(crate) struct Queued {
     pub(crate) id: FetchId,
     pub(crate) group: GroupId,
     pub(crate) destination: Destination,
-    /// May it be held back? Not if it is no beacon, or its document is hidden or frozen.
+    /// May it be held back? Not if script waits for it, or its document is hidden or frozen.
     pub(crate) may_wait: bool,
     /// Has its document gone meanwhile?
     pub(crate) gone: bool,

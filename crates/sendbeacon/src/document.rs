@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use url::EncodingOverride;
+
 use crate::{
-    BodyInit, Client, DeferredFetch, DeferredRequestInit, FetchGroup, FetchLaterError,
-    NavigableContainer, Request, TypeError, fetch_group::Flag,
+    BodyInit, Client, CspViolation, DeferredFetch, DeferredRequestInit, FetchGroup,
+    FetchLaterError, NavigableContainer, Request, TypeError, fetch_group::Flag,
 };
 
 /// A document that can send beacons: its settings object, its fetch group and its place in its
@@ -111,6 +113,30 @@ impl Document {
     #[must_use]
     pub fn navigable_container(&self) -> NavigableContainer {
         self.group.deferred().container(&self.client.origin)
+    }
+
+    /// [Audits a hyperlink](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing) of this
+    /// document that the user follows: sends a `POST` to each http(s) URL of the `ping` attribute.
+    ///
+    /// `ping` and `href` are the values of the attributes. `encoding` encodes the query of a URL in the
+    /// document's [encoding](https://dom.spec.whatwg.org/#concept-document-encoding); `None` if that is
+    /// UTF-8. A ping outlives its document, and shares the quota of the document's beacons: those that
+    /// find no room are not sent. Call before the navigation begins, and not at all if the user wants
+    /// no pings.
+    ///
+    /// Meant for the script thread, as [`send_beacon`](Self::send_beacon) is.
+    pub fn ping(&self, ping: &str, href: &str, encoding: EncodingOverride<'_>) {
+        self.group.ping(&self.client, ping, href, encoding);
+    }
+
+    /// Reports a [violation](https://w3c.github.io/webappsec-csp/#violation) that the engine has found (an
+    /// inline script, say) to the endpoints of its policy's `report-uri`, unless that has a `report-to`.
+    /// Violations by requests of this library are reported without being asked.
+    ///
+    /// At most 64 reports of a document, with 64 KiB of bodies, are unfinished; what is beyond that is not
+    /// reported. Does not block; any thread.
+    pub fn report_violation(&self, violation: &CspViolation) {
+        self.group.report(&self.client, violation);
     }
 
     /// The settings object that the next call uses.

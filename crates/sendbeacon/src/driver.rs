@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use foldhash::quality::RandomState;
@@ -22,9 +22,12 @@ use http::StatusCode;
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
-    deferred::DeferredQueue, fetch::Profile,
+    deferred::DeferredQueue, fetch::Profile, hyperlink_auditing::Ping,
 };
-use tokio::{sync::mpsc, time::sleep_until};
+use tokio::{
+    sync::mpsc,
+    time::{self, sleep_until},
+};
 
 use self::record::Record;
 pub(crate) use self::record::Teller;
@@ -40,10 +43,17 @@ use crate::{
 /// How many messages are received in one turn, before what they ask for is begun.
 const BURST: usize = 1024;
 
+/// How long a shutdown waits for content processes to say that they accept nothing more. One that is
+/// frozen does not say it; what it had accepted before is in its channel, and is read by then.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+
 /// What the rest of the library tells the network side.
 pub(crate) enum Message {
     Beacon(Beacon, Arc<GroupState>),
+    Ping(Box<Ping>, Arc<GroupState>),
     Fetch(Box<PlainFetch>, Arc<GroupState>),
+    /// A violation is to be reported.
+    Report(Box<Request>, Reservation, Arc<GroupState>),
     AbortFetch(FetchId),
     Defer(Box<Deferred>, Arc<GroupState>),
     AbortDeferred(FetchId),
@@ -88,7 +98,7 @@ impl NetworkSide {
     }
 }
 
-/// A fetch that is no beacon.
+/// A fetch whose response somebody waits for.
 pub(crate) struct PlainFetch {
     pub(crate) id: FetchId,
     pub(crate) request: Request,
@@ -102,6 +112,7 @@ pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
 pub(crate) struct Driver {
     mailbox: mpsc::UnboundedReceiver<Message>,
     profile: Arc<Profile>,
+    reports_violations: bool,
     sink: Option<Arc<dyn EventSink>>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
@@ -144,18 +155,33 @@ struct Ended {
     result: Result<Result<StatusCode, NetworkError>, Box<dyn Any + Send>>,
 }
 
-#[derive(Default)]
 struct ShutdownInProgress {
+    /// When content processes that have not said that they have heard of it are not waited for any longer.
+    heard_by: time::Instant,
     /// When not even what is reserved elsewhere is waited for any longer.
     deadline: Option<Instant>,
     replies: Vec<Reply>,
     report: ShutdownReport,
 }
 
+impl ShutdownInProgress {
+    fn new() -> Self {
+        let heard_by = time::Instant::now() + HEARD_WITHIN;
+        Self { heard_by, deadline: None, replies: Vec::new(), report: ShutdownReport::default() }
+    }
+
+    /// When to look again whether it has drained.
+    fn next_timeout(&self) -> Option<Instant> {
+        let is_ahead = self.heard_by > time::Instant::now();
+        is_ahead.then(|| self.heard_by.into_std()).into_iter().chain(self.deadline).min()
+    }
+}
+
 impl Driver {
     pub(crate) fn new(
         mailbox: mpsc::UnboundedReceiver<Message>,
         profile: Arc<Profile>,
+        reports_violations: bool,
         sink: Option<Arc<dyn EventSink>>,
         ledgers: Arc<Ledgers>,
         ids: Arc<FetchIds>,
@@ -164,6 +190,7 @@ impl Driver {
         Self {
             mailbox,
             profile,
+            reports_violations,
             sink,
             ledgers,
             dispatcher,
@@ -189,8 +216,8 @@ impl Driver {
             if is_over && self.is_drained() {
                 return self.finish_shutdown();
             }
-            let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
-            let timeouts = [self.dispatcher.next_timeout(), self.deferred.next_timeout(), deadline];
+            let shutdown = self.shutdown.as_ref().and_then(ShutdownInProgress::next_timeout);
+            let timeouts = [self.dispatcher.next_timeout(), self.deferred.next_timeout(), shutdown];
             let timeout = timeouts.into_iter().flatten().min();
             // Without an order: neither messages without end nor fetches without end stop the others.
             tokio::select! {
@@ -230,11 +257,18 @@ impl Driver {
                 };
                 self.queue(info, Work::Beacon(beacon), None, group);
             }
+            Message::Ping(ping, group) => {
+                let (request, reservation) = ping.into_request();
+                self.queue_request(self.ids.next(), request, Some(reservation), None, group);
+            }
             Message::Fetch(fetch, group) => {
                 let PlainFetch { id, request, reservation, responder } = *fetch;
-                let info = info_of(id, &request);
-                let work = Work::Fetch(Box::new(request), reservation);
-                self.queue(info, work, Some(responder), group);
+                self.queue_request(id, request, reservation, Some(responder), group);
+            }
+            Message::Report(request, reservation, group) => {
+                if self.reports_violations {
+                    self.queue_request(self.ids.next(), *request, Some(reservation), None, group);
+                }
             }
             Message::Defer(deferred, group) => self.defer(*deferred, group),
             Message::AbortDeferred(id) => drop(self.deferred.remove(id.0)),
@@ -275,7 +309,7 @@ impl Driver {
             #[cfg(feature = "remote")]
             Message::ChannelDrained(channel) => channel.set_drained(),
             Message::ShutDown { deadline, reply } => {
-                let shutdown = self.shutdown.get_or_insert_default();
+                let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
                 shutdown.replies.extend(reply);
                 shutdown.deadline = shutdown.deadline.into_iter().chain(deadline).min();
                 self.tell_dispatcher(dispatcher::Event::ShutDown { deadline });
@@ -303,8 +337,7 @@ impl Driver {
         while let Some((deferred, group)) = self.deferred.poll(self.now, |(it, _)| it.has_room()) {
             let id = deferred.id;
             if let Some((request, reservation)) = deferred.process() {
-                let info = info_of(id, &request);
-                self.queue(info, Work::Fetch(request, Some(reservation)), None, group);
+                self.queue_request(id, *request, Some(reservation), None, group);
             }
         }
     }
@@ -339,6 +372,25 @@ impl Driver {
         let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
     }
 
+    fn queue_request(
+        &mut self,
+        id: FetchId,
+        request: Request,
+        reservation: Option<Reservation>,
+        responder: Option<Responder>,
+        group: Arc<GroupState>,
+    ) {
+        let info = FetchInfo {
+            id,
+            client: Arc::clone(&request.client),
+            url: request.url().clone(),
+            initiator_type: request.initiator_type,
+            keepalive: request.keepalive,
+            body_length: request.body.as_ref().map_or(0, Body::length),
+        };
+        self.queue(info, Work::Fetch(Box::new(request), reservation), responder, group);
+    }
+
     fn queue(
         &mut self,
         info: FetchInfo,
@@ -350,13 +402,13 @@ impl Driver {
             id: info.id,
             group: group.id,
             destination: self.destination(&info),
-            may_wait: info.initiator_type == InitiatorType::Beacon && !group.is_urgent(),
+            may_wait: info.initiator_type != InitiatorType::Fetch && !group.is_urgent(),
             gone: group.is(Flag::Terminated),
         });
         let id = info.id;
         let teller = Teller::new(info, group, self.sink.clone(), self.now);
         teller.tell_at(self.now, EventKind::Queued);
-        let cause = responder.as_ref().map(|it| it.cause.clone()).unwrap_or_default();
+        let cause = responder.as_ref().map(|it| it.cause.clone());
         let record = Record::new(teller, cause);
         self.queued.insert(id, Queued { work, responder, record });
         self.tell_dispatcher(event);
@@ -411,7 +463,7 @@ impl Driver {
             }
             self.tell_done(queued.record, Outcome::Failed(error));
         } else if let Some(running) = self.running.remove(&id) {
-            running.record.cause.tell(error.clone());
+            running.record.tell_cause(error.clone());
             // Polled once more it sees the abort, and is dropped.
             running.abort.abort();
             let outcome = running.record.outcome_of(error);
@@ -451,7 +503,11 @@ impl Driver {
     fn is_drained(&self) -> bool {
         let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
         let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let is_over = self.futures.is_empty() && self.ledgers.are_empty();
+        let heard_by = self.shutdown.as_ref().map(|shutdown| shutdown.heard_by);
+        let is_heard = heard_by.is_some_and(|heard_by| heard_by <= time::Instant::now());
+        // A fetch that has just ended may have had a violation to report.
+        let is_over =
+            self.futures.is_empty() && self.ledgers.are_empty(is_heard) && self.mailbox.is_empty();
         self.dispatcher.is_idle() && (is_late || is_over)
     }
 
@@ -462,17 +518,6 @@ impl Driver {
                 reply(report.clone());
             }
         }
-    }
-}
-
-fn info_of(id: FetchId, request: &Request) -> FetchInfo {
-    FetchInfo {
-        id,
-        client: Arc::clone(&request.client),
-        url: request.url().clone(),
-        initiator_type: request.initiator_type,
-        keepalive: request.keepalive,
-        body_length: request.body.as_ref().map_or(0, Body::length),
     }
 }
 

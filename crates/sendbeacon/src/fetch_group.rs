@@ -11,12 +11,17 @@ use std::{
 };
 
 use sendbeacon_fetch::{
-    AbandonReason, Body, Inflight, Ledger, NetworkError, Request, Reservation, TypeError,
+    AbandonReason, Body, CspViolation, Inflight, KeepaliveLimits, Ledger, NetworkError, Request,
+    Reservation, TypeError,
     beacon::{Beacon, send_beacon},
     deferred::{DeferredFetching, DeferredRequestInit, FetchLaterError, fetch_later},
+    hyperlink_auditing::{Ping, hyperlink_auditing},
+    report_violation,
 };
 use tokio::sync::Notify;
-use url::Position;
+#[cfg(feature = "remote")]
+use url::Url;
+use url::{EncodingOverride, Position};
 
 use crate::{
     BodyInit, Client, DeferredFetch, FetchId,
@@ -36,7 +41,6 @@ pub struct FetchGroup {
     state: Arc<GroupState>,
     ledger: Arc<Ledger>,
     deferred: DeferredFetching,
-    network_side: NetworkSide,
     ids: Arc<FetchIds>,
 }
 
@@ -48,7 +52,15 @@ pub(crate) struct GroupState {
     is_told: AtomicBool,
     /// Told after a flag has changed.
     changed: Notify,
+    network_side: NetworkSide,
+    /// Room for reports of violations. They are made on the network side, after script was told what fits,
+    /// so they have a ledger of their own.
+    reports: Arc<Ledger>,
 }
+
+/// How much of its reports a group may have unfinished. What is beyond it is not reported.
+const REPORT_LIMITS: KeepaliveLimits =
+    KeepaliveLimits { body_bytes: 65_536, requests: 64, url_bytes: 65_536 };
 
 /// Why a document's beacons must not be held back, or no more be made.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +74,17 @@ pub(crate) enum Flag {
 }
 
 impl GroupState {
+    fn new(id: GroupId, network_side: NetworkSide) -> Self {
+        Self {
+            id,
+            flags: AtomicU8::new(0),
+            is_told: AtomicBool::new(false),
+            changed: Notify::new(),
+            network_side,
+            reports: Ledger::new(REPORT_LIMITS),
+        }
+    }
+
     /// Sets the flag, and says whether it was set before.
     pub(crate) fn set(&self, flag: Flag) -> bool {
         let was_set = self.flags.fetch_or(flag as u8, AcqRel) & flag as u8 != 0;
@@ -105,6 +128,20 @@ impl GroupState {
         !self.is(Flag::Cached) && !self.is(Flag::Terminated)
     }
 
+    /// Reports a violation, if its policy says where to.
+    pub(crate) fn report(self: &Arc<Self>, client: &Arc<Client>, violation: &CspViolation) {
+        #[cfg(feature = "remote")]
+        if let NetworkSide::There(connection) = &self.network_side {
+            return connection.send_violation(violation, client, self);
+        }
+        for request in report_violation(violation, client) {
+            let Some(reservation) = reserve(&self.reports, &request) else { return };
+            // If the network side has gone, nobody is there to report to.
+            let report = Message::Report(Box::new(request), reservation, Arc::clone(self));
+            self.network_side.send(report);
+        }
+    }
+
     /// Waits until its flags are such.
     pub(crate) async fn until(&self, condition: impl Fn(&Self) -> bool) {
         loop {
@@ -126,13 +163,7 @@ impl FetchGroup {
         network_side: NetworkSide,
         ids: Arc<FetchIds>,
     ) -> Self {
-        let state = Arc::new(GroupState {
-            id,
-            flags: AtomicU8::new(0),
-            is_told: AtomicBool::new(false),
-            changed: Notify::new(),
-        });
-        Self { state, ledger, deferred, network_side, ids }
+        Self { state: Arc::new(GroupState::new(id, network_side)), ledger, deferred, ids }
     }
 
     /// Fetches `request`, whose client belongs to this group.
@@ -154,7 +185,7 @@ impl FetchGroup {
         guard: impl Any + Send + Sync,
     ) -> PendingResponse {
         let id = self.ids.next();
-        let (responder, response) = Responder::new(id, &self.network_side);
+        let (responder, response) = Responder::new(id, &self.state.network_side);
         if self.is_terminated() {
             responder.fail(AbandonReason::Terminated.into());
             return response;
@@ -164,9 +195,7 @@ impl FetchGroup {
             return response;
         }
         let reservation = if request.keepalive {
-            let body_length = request.body.as_ref().map_or(0, Body::length);
-            let url_length = request.url()[..Position::AfterQuery].len() as u64;
-            let Some(reservation) = self.ledger.reserve(body_length, url_length) else {
+            let Some(reservation) = reserve(&self.ledger, &request) else {
                 responder.fail(NetworkError::KeepaliveQuota);
                 return response;
             };
@@ -177,7 +206,7 @@ impl FetchGroup {
         let group = Arc::clone(&self.state);
         // If the network side has gone, the response says so.
         let fetch = PlainFetch { id, request, reservation, responder };
-        self.network_side.send(Message::Fetch(Box::new(fetch), group));
+        self.state.network_side.send(Message::Fetch(Box::new(fetch), group));
         response
     }
 
@@ -196,7 +225,7 @@ impl FetchGroup {
             return None;
         }
         let reservation = self.ledger.reserve(body_bytes, url_bytes)?;
-        let network_side = self.network_side.clone();
+        let network_side = self.state.network_side.clone();
         Some(KeepaliveReservation { reservation: Some(reservation), network_side })
     }
 
@@ -204,7 +233,7 @@ impl FetchGroup {
     /// is over.
     pub fn abort_fetch(&self, id: FetchId) {
         // If the network side has gone, so has the fetch.
-        self.network_side.send(Message::AbortFetch(id));
+        self.state.network_side.send(Message::AbortFetch(id));
     }
 
     /// What the group's keepalive ledger holds at this moment.
@@ -219,7 +248,7 @@ impl FetchGroup {
         if !self.state.set(Flag::Terminated) {
             self.deferred.process_deferred_fetches();
             // If the network side has gone there is nothing left to terminate.
-            self.network_side.send(Message::GroupTerminated(Arc::clone(&self.state)));
+            self.state.network_side.send(Message::GroupTerminated(Arc::clone(&self.state)));
         }
     }
 
@@ -228,7 +257,7 @@ impl FetchGroup {
     pub fn abort(&self) {
         self.deferred.abort();
         self.terminate();
-        self.network_side.send(Message::Abort(Arc::clone(&self.state)));
+        self.state.network_side.send(Message::Abort(Arc::clone(&self.state)));
     }
 
     pub(crate) fn is_terminated(&self) -> bool {
@@ -254,7 +283,7 @@ impl FetchGroup {
     fn tell_flags(&self) {
         // Once is enough until the network side has looked.
         if !self.state.is_told.swap(true, AcqRel) {
-            self.network_side.send(Message::Flags(Arc::clone(&self.state)));
+            self.state.network_side.send(Message::Flags(Arc::clone(&self.state)));
         }
     }
 
@@ -311,26 +340,57 @@ impl FetchGroup {
     ) -> Result<DeferredFetch, FetchLaterError> {
         let (id, record) = (deferred.id, Arc::clone(&deferred.record));
         let message = Message::Defer(Box::new(deferred), Arc::clone(&self.state));
-        if !may_be_sent || !self.network_side.send(message) {
+        if !may_be_sent || !self.state.network_side.send(message) {
             record.abort();
             return Err(FetchLaterError::Unavailable);
         }
-        Ok(DeferredFetch::new(id, record, self.network_side.clone()))
+        Ok(DeferredFetch::new(id, record, self.state.network_side.clone()))
     }
 
     pub(crate) fn deferred(&self) -> &DeferredFetching {
         &self.deferred
     }
 
+    pub(crate) fn ping(
+        &self,
+        client: &Arc<Client>,
+        ping: &str,
+        href: &str,
+        encoding: EncodingOverride<'_>,
+    ) {
+        if !self.state.is_fully_active() {
+            return;
+        }
+        for ping in hyperlink_auditing(client, &self.ledger, ping, href, encoding) {
+            self.pass_ping(ping);
+        }
+    }
+
+    pub(crate) fn report(&self, client: &Arc<Client>, violation: &CspViolation) {
+        self.state.report(client, violation);
+    }
+
+    /// Passes an admitted ping on.
+    pub(crate) fn pass_ping(&self, ping: Ping) {
+        // If the network side has gone, so has whoever would have sent it.
+        self.state.network_side.send(Message::Ping(Box::new(ping), Arc::clone(&self.state)));
+    }
+
     /// Passes an admitted beacon on.
     pub(crate) fn pass(&self, beacon: Beacon) -> bool {
-        self.network_side.send(Message::Beacon(beacon, Arc::clone(&self.state)))
+        self.state.network_side.send(Message::Beacon(beacon, Arc::clone(&self.state)))
     }
 
     /// The [`ledger`](Ledger)'s room, for what another process has admitted.
     #[cfg(feature = "remote")]
     pub(crate) fn reserve(&self, body_bytes: u64, url_bytes: u64) -> Option<Reservation> {
         self.ledger.reserve(body_bytes, url_bytes)
+    }
+
+    /// The same for a ping.
+    #[cfg(feature = "remote")]
+    pub(crate) fn reserve_ping(&self, url: &Url, target_url: &Url) -> Option<Reservation> {
+        sendbeacon_fetch::hyperlink_auditing::reserve(&self.ledger, url, target_url)
     }
 
     /// Sets the flags of a document's state, as another process says they are.
@@ -344,6 +404,12 @@ impl FetchGroup {
             }
         }
     }
+}
+
+fn reserve(ledger: &Arc<Ledger>, request: &Request) -> Option<Reservation> {
+    let body_length = request.body.as_ref().map_or(0, Body::length);
+    let url_length = request.url()[..Position::AfterQuery].len() as u64;
+    ledger.reserve(body_length, url_length)
 }
 
 /// Room for a keepalive request that is sent elsewhere: see [`FetchGroup::reserve_keepalive`].

@@ -246,13 +246,18 @@ impl Ledgers {
         inner.channels.push(Arc::downgrade(channel));
     }
 
-    /// Whether no group has anything reserved, and nothing comes from elsewhere.
-    pub(crate) fn are_empty(&self) -> bool {
+    /// Whether no group has anything reserved, and nothing comes from elsewhere, or `is_heard`: whoever
+    /// is there has had time to say so.
+    pub(crate) fn are_empty(&self, is_heard: bool) -> bool {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         #[cfg(feature = "remote")]
-        if !inner.channels.iter().filter_map(Weak::upgrade).all(|channel| channel.is_drained()) {
+        if !is_heard
+            && !inner.channels.iter().filter_map(Weak::upgrade).all(|channel| channel.is_drained())
+        {
             return false;
         }
+        #[cfg(not(feature = "remote"))]
+        let _ = is_heard;
         inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight() == Inflight::default())
     }
 }
@@ -261,6 +266,7 @@ impl Ledgers {
 #[must_use]
 pub struct UserAgentBuilder {
     profile: Profile,
+    reports_violations: bool,
     sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
@@ -275,6 +281,7 @@ impl UserAgentBuilder {
         let user_agent = HeaderValue::from_static(user_agent);
         Self {
             profile: Profile::new(network, Arc::new(SystemClock), user_agent),
+            reports_violations: true,
             sink: None,
             runtime: None,
             limits: KeepaliveLimits::default(),
@@ -370,6 +377,13 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Whether violations of a Content Security Policy are reported to the endpoints of its `report-uri`. An
+    /// engine that reports them itself, from their events, says no. Default: they are.
+    pub fn report_violations(mut self, report: bool) -> Self {
+        self.reports_violations = report;
+        self
+    }
+
     /// How much each fetch group may have unfinished.
     pub fn keepalive_limits(mut self, limits: KeepaliveLimits) -> Self {
         self.limits = limits;
@@ -398,6 +412,7 @@ impl UserAgentBuilder {
         let driver = Driver::new(
             receiver,
             Arc::new(self.profile),
+            self.reports_violations,
             self.sink,
             Arc::clone(&groups.ledgers),
             Arc::clone(&groups.ids),

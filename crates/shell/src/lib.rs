@@ -5,8 +5,10 @@
 //! parser, a tree of nodes, one JavaScript realm for a document, the event loop, the document
 //! lifecycle, and the Web APIs on the way to `navigator.sendBeacon` and `fetch()`.
 
+pub mod bench;
 pub mod browser;
 pub mod collector;
 pub mod demo;
 pub mod page;
 mod server;
+pub mod wpt;

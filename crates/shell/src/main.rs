@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -10,8 +11,9 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use sendbeacon_shell::{
+    bench,
     browser::{Browser, Options, Split, run_content},
-    collector, demo,
+    collector, demo, wpt,
 };
 use url::Url;
 
@@ -63,6 +65,40 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Time the calls of a page's script, and print their median, 90th and 99th percentile.
+    Bench {
+        /// Another browser, by the command that opens a page in it, to be compared with: `{url}` in it stands
+        /// for the page.
+        #[arg(long, value_name = "COMMAND")]
+        browser: Option<String>,
+        /// How many calls one by one, and how many in bursts.
+        #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+        calls: usize,
+    },
+    /// Run web platform tests: see spec-tests/wpt/README.md.
+    Wpt {
+        /// The pages of the tests.
+        #[arg(required = true)]
+        urls: Vec<Url>,
+        /// A file of PEM certificates to trust beside the platform's.
+        #[arg(long, value_name = "FILE")]
+        cacert: Option<PathBuf>,
+        /// The address of a host, beside those of the tests' server, which are on this machine.
+        #[arg(long, value_name = "HOST=IP", value_parser = host_map)]
+        host_map: Vec<(String, IpAddr)>,
+        /// How long a page may take.
+        #[arg(long, value_name = "SECONDS", default_value_t = 70.0)]
+        timeout: f64,
+        /// How many pages to run at a time.
+        #[arg(long, short, default_value = "2")]
+        jobs: NonZeroUsize,
+        /// What is known to fail, and why.
+        #[arg(long, value_name = "FILE")]
+        expectations: Option<PathBuf>,
+        /// Where the results go.
+        #[arg(long, value_name = "FILE", default_value = "wptreport.json")]
+        report: PathBuf,
+    },
     /// See a page's beacons reach a real server after the page is gone.
     Demo {
         /// How long the servers hold their answers back.
@@ -77,11 +113,23 @@ fn main() -> ExitCode {
             let options = Options { ca_certificates: cacert, host_map, har };
             open(&url, &options, drain, limit, split)
         }
+        Command::Wpt { urls, cacert, host_map, timeout, jobs, expectations, report } => {
+            let host_map = wpt::hosts().into_iter().chain(host_map).collect();
+            let options = Options { ca_certificates: cacert, host_map, har: None };
+            Duration::try_from_secs_f64(timeout).map_err(Into::into).and_then(|timeout| {
+                let report = Some(report);
+                let run = wpt::Run { urls, options, timeout, jobs, expectations, report };
+                if run.run()? { Ok(()) } else { Err("not everything is as expected".into()) }
+            })
+        }
         Command::Content => run_content().map_err(Into::into),
         Command::Collect { listen, hold, output } => {
             let hold = Duration::from_millis(hold);
             collector::run(listen, hold, output.as_deref()).map_err(Into::into)
         }
+        Command::Bench { browser, calls } => bench::run(browser.as_deref(), calls)
+            .map(|table| println!("{table}"))
+            .map_err(Into::into),
         Command::Demo { hold } => demo::run(Duration::from_millis(hold)).map_err(Into::into),
     };
     match result {

@@ -186,3 +186,50 @@ async fn a_signal_closes_the_window_and_what_is_pending_is_delivered() {
 fn the_demo_delivers_everything_that_was_accepted() {
     demo::run(Duration::from_millis(50)).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn violations_are_reported() {
+    let html = "<script>navigator.sendBeacon('x#f', 'y')</script>";
+    let policy = "connect-src 'none'; report-uri /report";
+    let server =
+        RecordingServer::start(site(html, &[("Content-Security-Policy-Report-Only", policy)]))
+            .await;
+    let requests = visit(&server).await;
+    assert_eq!(targets(&requests), ["/dir/x", "/report", "/report"]);
+    let report = requests.iter().find(|request| request.target == "/report").unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report.body).unwrap();
+    assert_eq!(report["csp-report"]["blocked-uri"], server.url("/dir/x"));
+    assert_eq!(report["csp-report"]["document-uri"], server.url("/dir/page"));
+    assert_eq!(report["csp-report"]["status-code"], 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fetch_has_one_entry_on_the_timeline() {
+    let html = "<script src=x.js></script><script>
+        const names = () => performance.getEntriesByType('resource').map(it =>
+            [it.initiatorType, it.name.split('/').pop(), it.responseStatus, it.nextHopProtocol, it.duration > 0,
+             it.responseEnd >= it.requestStart].join());
+        new PerformanceObserver(list => {
+            if (names().length === 4) navigator.sendBeacon('seen', names().sort().join(' '));
+        }).observe({ type: 'resource' });
+        navigator.sendBeacon('beacon', 'x');
+        fetch('fetched', { method: 'POST' });
+        fetch('dropped', { method: 'DELETE' }).catch(() => {});
+        const given_up = new AbortController();
+        fetch('aborted', { method: 'POST', signal: given_up.signal }).catch(() => {});
+        given_up.abort();
+    </script>";
+    let page = site(html, &[]);
+    let server = RecordingServer::start(move |request| match &*request.method {
+        "DELETE" => Behavior::Close,
+        _ if request.target.ends_with("x.js") => Behavior::with_body(200, &[], b"var x = 1;"),
+        _ => page(request),
+    })
+    .await;
+    let seen = visit(&server).await.into_iter().find(|request| request.target.ends_with("seen"));
+    assert_eq!(
+        String::from_utf8_lossy(&seen.unwrap().body),
+        "beacon,beacon,204,http/1.1,true,true fetch,dropped,0,,true,true \
+         fetch,fetched,204,http/1.1,true,true script,x.js,0,,true,true"
+    );
+}

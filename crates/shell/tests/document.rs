@@ -167,3 +167,14 @@ fn documents_are_decoded_as_their_charset_says() {
         assert_eq!(text.as_deref(), Some("\"é\""));
     }
 }
+
+#[test]
+fn a_link_with_a_ping_is_audited_before_it_is_followed() {
+    let html = "<a id=a href=to ping='/1 /2'>x</a><a id=b href='http://[' ping=/3></a>
+        <a id=c ping=/4></a><a id=d href=plain></a><a id=e href=no ping=/5></a>
+        <script>document.getElementById('e').onclick = () => false;
+        for (const id of 'abcde') document.getElementById(id).click()</script>";
+    let host = Fixture::html(html).host;
+    assert_eq!(*host.pings.borrow(), [("/1 /2".to_owned(), "to".to_owned())]);
+    assert_eq!(*host.navigations.borrow(), ["https://a.test/dir/to", "https://a.test/dir/plain"]);
+}

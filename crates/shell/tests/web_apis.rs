@@ -237,3 +237,51 @@ fn the_console_formats() {
     );
     assert!(console[7].starts_with("warn: AbortError: m"), "{}", console[7]);
 }
+
+#[test]
+fn marks_and_measures_are_on_the_timeline() {
+    assert_eq!(
+        run("performance.mark('a', { startTime: 1, detail: { x: [1] } }); performance.mark('b', { startTime: 4 });
+             const m = performance.measure('m', 'a', 'b'), r = [m.startTime, m.duration, m.entryType];
+             performance.measure('n', { start: 2, duration: 3 });
+             r.push(performance.getEntries().map(it => it.name), performance.getEntriesByName('a')[0].detail.x,
+               performance.getEntriesByName('a', 'measure').length, m instanceof PerformanceEntry,
+               JSON.stringify(performance.getEntriesByName('a')[0]));
+             performance.clearMarks('a'); performance.clearMeasures();
+             r.push(performance.getEntries().map(it => it.name)); return r;"),
+        concat!(
+            r#"[1,3,"measure",["a","m","n","b"],[1],0,true,"#,
+            r#""{\"detail\":{\"x\":[1]},\"name\":\"a\",\"entryType\":\"mark\",\"startTime\":1,\"duration\":0}",["b"]]"#
+        )
+    );
+    assert_eq!(
+        errors("() => performance.measure('x', 'nothing'), () => new PerformanceMark('m', { startTime: -1 }),
+                () => new PerformanceEntry(), () => PerformanceMark('m'), () => new PerformanceObserver()"),
+        r#"["SyntaxError","TypeError","TypeError","TypeError","TypeError"]"#
+    );
+}
+
+#[test]
+fn observers_get_what_comes_and_what_has_been() {
+    assert_eq!(
+        run("performance.mark('before'); const got = [];
+             const look = name => new Promise(resolve => { const o = new PerformanceObserver((list, self) => {
+               got.push(name, ...list.getEntries().map(it => it.name), self === o); o.disconnect(); resolve(); });
+               o.observe({ type: 'mark', buffered: name === 'old' }); });
+             const both = Promise.all([look('old'), look('new')]); performance.mark('after'); await both;
+             performance.mark('later'); return got;"),
+        r#"["old","before","after",true,"new","after",true]"#
+    );
+}
+
+#[test]
+fn the_clock_begins_with_the_realm_and_runs_on() {
+    assert_eq!(
+        run(
+            "const early = performance.now(); await new Promise(resolve => setTimeout(resolve, 2));
+             return [early > 0, performance.now() - early >= 2,
+               Math.abs(performance.timeOrigin + performance.now() - Date.now()) < 2000]"
+        ),
+        "[true,true,true]"
+    );
+}

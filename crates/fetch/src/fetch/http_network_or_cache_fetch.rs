@@ -131,7 +131,7 @@ async fn http_request_headers(
     let mut headers = HeaderMap::with_capacity(request.headers.len() + USUAL_HEADERS);
     // Step 8.20's Host, here because it is to be before all others, and moving them is work.
     let host = &request.current_url()[Position::BeforeHost..Position::AfterPort];
-    headers.extend(HeaderValue::from_str(host).ok().map(|value| (HOST, value)));
+    append_if_any(&mut headers, HOST, HeaderValue::from_str(host).ok());
     for (name, value) in &request.headers {
         if request.is_preflight || !is_forbidden(name, value) {
             headers.append(name, value.clone());
@@ -171,9 +171,8 @@ async fn http_request_headers(
     }
     // Step 8.20. NB: a `fetch()` gets no Accept-Encoding, as its response is not decoded here.
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
-        let accept_encoding = profile.beacon_accept_encoding.clone();
-        headers.extend(accept_encoding.map(|value| (ACCEPT_ENCODING, value)));
-        headers.extend(profile.beacon_priority.clone().map(|value| (PRIORITY, value)));
+        append_if_any(&mut headers, ACCEPT_ENCODING, profile.beacon_accept_encoding.clone());
+        append_if_any(&mut headers, PRIORITY, profile.beacon_priority.clone());
     }
     for (name, value) in &profile.extra_headers {
         if !headers.contains_key(name) {
@@ -185,17 +184,23 @@ async fn http_request_headers(
         // Step 8.21.1.
         if !request.client.cookies_disabled {
             let cookies = profile.cookies.retrieve(request.cookie_context()).get().await;
-            headers.extend(cookies.map(|value| (COOKIE, value)));
+            append_if_any(&mut headers, COOKIE, cookies);
         }
         // Step 8.21.2. The URL's own credentials are for an authentication fetch, which is none here.
         if !headers.contains_key(AUTHORIZATION) {
             let entries = &profile.authentication_entries;
             let entry = entries.authorization(request.current_url(), &request.client);
-            headers.extend(entry.get().await.map(|value| (AUTHORIZATION, value)));
+            append_if_any(&mut headers, AUTHORIZATION, entry.get().await);
         }
     }
     // Step 8.22: proxies are the network's.
     headers
+}
+
+fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        headers.append(name, value);
+    }
 }
 
 /// Steps 8.16 to 8.18.

@@ -11,10 +11,10 @@ use crate::{
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     policy::{
         bad_port,
-        csp::{self, CspViolation},
+        csp::{self, CspDisposition, CspViolation},
         hsts, mixed_content, referrer, upgrade_insecure_requests,
     },
-    request::{Mode, RedirectMode, Referrer, ResponseTainting},
+    request::{Destination, Mode, RedirectMode, Referrer, ResponseTainting},
     response::is_redirect_status,
 };
 
@@ -31,7 +31,10 @@ pub(super) async fn main_fetch(
         let fetched = main_fetch_once(&params, &mut request, &mut preflighted).await;
         match fetched {
             Ok(Fetched::Redirected) => {}
-            Ok(Fetched::Response(response)) => return Ok(handover(*request, response)),
+            Ok(Fetched::Response(response)) => {
+                check_response(&params, &request, &response)?;
+                return Ok(handover(*request, response));
+            }
             Err(error) => {
                 // Step 12 of every run that preflighted: one that a later run's network error
                 // passes through clears, too.
@@ -87,7 +90,9 @@ async fn main_fetch_once(
         } else if request.mode == Mode::SameOrigin {
             return Err(NetworkError::Mode("\"same-origin\", and the URL is of another origin"));
         } else if request.mode == Mode::NoCors {
-            if request.redirect != RedirectMode::Follow {
+            // NB: by the text no report would reach another origin, as none follows redirects.
+            let may_refuse_redirects = request.destination == Destination::Report;
+            if request.redirect != RedirectMode::Follow && !may_refuse_redirects {
                 return Err(NetworkError::Mode("\"no-cors\", and redirects are not followed"));
             }
             (ResponseTainting::Opaque, false)
@@ -114,14 +119,30 @@ fn has_unsafe_parts(request: &Request) -> bool {
             || !cors_unsafe_names(&request.headers).is_empty())
 }
 
+/// Whether the response may be had: a service worker may have taken it from where its request could not
+/// have gone.
+fn check_response(
+    params: &FetchParams<'_>,
+    request: &Request,
+    response: &HttpResponse,
+) -> Result<(), NetworkError> {
+    // Step 20, the part of Content Security Policy. The others concern scripts, styles and frames.
+    let url = response.url_list.last().unwrap_or(request.current_url());
+    let violations = csp::response_violations(request, url);
+    let enforced = violations.iter().find(|it| it.disposition == CspDisposition::Enforce);
+    let policy = enforced.map(|violation| violation.original_policy.clone());
+    report_all(params, violations);
+    policy.map_or(Ok(()), |policy| Err(NetworkError::Csp { policy }))
+}
+
 /// Steps 14 to 22, and what of
 /// [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) is not the caller's.
 fn handover(request: Request, mut response: HttpResponse) -> Response {
-    // Steps 20 and 21 block scripts, styles and ranges, which a request without destination has not.
+    // Step 21 blocks ranges that were not asked for, which nothing here remembers.
     // Step 22.
     let status = response.internal.status;
     if request.method == Method::HEAD || is_null_body_status(status) {
-        response.internal.body = Box::pin(None);
+        response.internal.body = Box::pin(());
     }
     // HTTP fetch, step 6.3: a manual redirect.
     if is_redirect_status(status) && request.redirect == RedirectMode::Manual {

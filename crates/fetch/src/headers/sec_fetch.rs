@@ -2,7 +2,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Request, policy::secure_contexts::is_potentially_trustworthy, request::Mode};
+use crate::{
+    Request,
+    policy::secure_contexts::is_potentially_trustworthy,
+    request::{Destination, Mode},
+};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -16,8 +20,12 @@ pub(crate) fn append_fetch_metadata(request: &Request, headers: &mut HeaderMap) 
     if !is_potentially_trustworthy(request.current_url()) {
         return;
     }
-    // Step 2: the destination of all our requests is the empty string.
-    headers.insert(SEC_FETCH_DEST, HeaderValue::from_static("empty"));
+    // Step 2.
+    let destination = match request.destination {
+        Destination::Empty => "empty",
+        Destination::Report => "report",
+    };
+    headers.insert(SEC_FETCH_DEST, HeaderValue::from_static(destination));
     // Step 3.
     let mode = match request.mode {
         Mode::Cors => "cors",

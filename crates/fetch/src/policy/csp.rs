@@ -1,12 +1,15 @@
 //! [Content Security Policy](https://w3c.github.io/webappsec-csp/#fetch-integration), by the crate
 //! `content-security-policy`, which implements the standard's algorithms under their names.
 
-use content_security_policy::{
-    Destination, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
-};
-use url::Url;
+use std::sync::{Mutex, PoisonError};
 
-use crate::{Origin, Request};
+use content_security_policy::{
+    CheckResult, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
+};
+use url::{Position, Url};
+
+use super::csp_report::strip_url_for_use_in_reports;
+use crate::{Origin, Request, request::Destination};
 
 /// A [CSP list](https://w3c.github.io/webappsec-csp/#csp-list): policies and the self-origin that
 /// their `'self'` means.
@@ -19,6 +22,7 @@ use crate::{Origin, Request};
 pub struct CspList {
     policies: Vec<HeldPolicy>,
     self_origin: Origin,
+    last_allowed: LastAllowed,
 }
 
 /// A [`CspList`] to send: its policies as text.
@@ -32,7 +36,7 @@ struct SerializedCspList {
 #[cfg(feature = "serde")]
 impl From<CspList> for SerializedCspList {
     fn from(list: CspList) -> Self {
-        let CspList { policies, self_origin } = list;
+        let CspList { policies, self_origin, .. } = list;
         let policies = policies.into_iter().map(|held| (held.serialized, held.disposition));
         Self { policies: policies.collect(), self_origin }
     }
@@ -50,6 +54,33 @@ impl From<SerializedCspList> for CspList {
             );
         }
         made
+    }
+}
+
+/// What violated no enforced policy last: up to its path, which is all of a URL that source expressions look at, and
+/// whether it was redirected to. Pages send to one collector again and again, and to match takes longer than all else
+/// that is asked of a request.
+#[derive(Debug, Default)]
+struct LastAllowed(Mutex<(String, bool)>);
+
+impl LastAllowed {
+    fn is(&self, url: &str, is_redirected: bool) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.0 == url && last.1 == is_redirected
+    }
+
+    fn set(&self, url: &str, is_redirected: bool) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.0.clear();
+        last.0.push_str(url);
+        last.1 = is_redirected;
+    }
+}
+
+/// A list is cloned to be changed.
+impl Clone for LastAllowed {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 
@@ -85,7 +116,8 @@ impl CspList {
     /// where a sandbox makes the document's own origin opaque.
     #[must_use]
     pub fn new(self_origin: &Origin) -> Self {
-        Self { policies: Vec::new(), self_origin: self_origin.clone() }
+        let (policies, last_allowed) = Default::default();
+        Self { policies, self_origin: self_origin.clone(), last_allowed }
     }
 
     /// Adds the policies of a header's value, which are separated by commas.
@@ -116,6 +148,7 @@ impl CspList {
         {
             add_secure_self(&mut policy, &format!("https://{host}"));
         }
+        self.last_allowed = LastAllowed::default();
         self.policies.push(HeldPolicy { serialized, disposition, matched: policy });
     }
 
@@ -144,14 +177,24 @@ impl HeldPolicy {
     /// [Create a violation object for request](https://w3c.github.io/webappsec-csp/#create-violation-for-request),
     /// and policy.
     fn violation(&self, request: &Request) -> CspViolation {
+        // That of a request with an empty destination; a report has none, and violates nothing.
+        let directive = "connect-src";
+        self.violation_of(directive, strip_url_for_use_in_reports(request.url().clone()))
+    }
+
+    fn violation_of(&self, effective_directive: &str, blocked_uri: String) -> CspViolation {
+        let first = |value: &[String]| value.first().cloned().unwrap_or_default();
         CspViolation {
-            blocked_url: request.url().clone(),
-            // Of a request with an empty destination, which is all there are here.
-            effective_directive: "connect-src".to_owned(),
+            blocked_uri,
+            effective_directive: effective_directive.to_owned(),
             original_policy: self.serialized.clone(),
             disposition: self.disposition,
             report_uri: self.directive("report-uri").unwrap_or_default().to_vec(),
-            report_to: self.directive("report-to").and_then(|value| value.first().cloned()),
+            report_to: self.directive("report-to").map(first),
+            sample: String::new(),
+            source_file: None,
+            line_number: 0,
+            column_number: 0,
         }
     }
 }
@@ -190,14 +233,16 @@ impl Default for CspList {
     }
 }
 
-/// A [violation](https://w3c.github.io/webappsec-csp/#violation) by a request, for the engine to
-/// [report](https://w3c.github.io/webappsec-csp/#report-violation).
+/// A [violation](https://w3c.github.io/webappsec-csp/#violation): by a request, for the engine to fire an
+/// event of, or by what else the engine looks at, for the library to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct CspViolation {
-    /// Resource: the request's URL, the one before any redirect.
-    pub blocked_url: Url,
-    /// Effective directive: `connect-src`.
+    /// Resource, as [`blockedURI`](https://w3c.github.io/webappsec-csp/#obtain-violation-blocked-uri) says it:
+    /// a URL, before any redirect and stripped for use in reports, or a keyword such as `inline`.
+    pub blocked_uri: String,
+    /// Effective directive: `connect-src`, if it is by a request.
     pub effective_directive: String,
     /// The policy, serialised.
     pub original_policy: String,
@@ -207,6 +252,30 @@ pub struct CspViolation {
     pub report_uri: Vec<String>,
     /// The policy's `report-to` directive.
     pub report_to: Option<String>,
+    /// Sample. Default: empty.
+    pub sample: String,
+    /// Source file. Default: none.
+    pub source_file: Option<Url>,
+    /// Line number in the source file.
+    pub line_number: u32,
+    /// Column number in the source file.
+    pub column_number: u32,
+}
+
+impl CspViolation {
+    /// A violation that the engine found by itself. `policy` is serialised, `blocked_uri` an `http` or
+    /// `https` URL stripped for use in reports, the scheme of any other URL, or a keyword.
+    #[must_use]
+    pub fn new(
+        policy: &str,
+        disposition: CspDisposition,
+        effective_directive: &str,
+        blocked_uri: &str,
+    ) -> Self {
+        let matched = Policy::parse(policy, PolicySource::Header, disposition.into());
+        let held = HeldPolicy { serialized: policy.to_owned(), disposition, matched };
+        held.violation_of(effective_directive, blocked_uri.to_owned())
+    }
 }
 
 /// [Report Content Security Policy violations for request](https://w3c.github.io/webappsec-csp/#report-for-request):
@@ -219,15 +288,51 @@ pub(crate) fn report_only_violations(request: &Request) -> Vec<CspViolation> {
 /// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request):
 /// the violations of enforced policies; it is blocked if there are any.
 pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
+    let list = &request.client.csp_list;
+    if list.policies.is_empty() {
+        return Vec::new();
+    }
+    let (url, is_redirected) =
+        (&request.current_url()[..Position::AfterPath], request.redirect_count > 0);
+    if list.last_allowed.is(url, is_redirected) {
+        return Vec::new();
+    }
     // Steps 1 to 4.
-    violations(request, CspDisposition::Enforce)
+    let violations = violations(request, CspDisposition::Enforce);
+    if violations.is_empty() {
+        list.last_allowed.set(url, is_redirected);
+    }
+    violations
+}
+
+/// [Should response to request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-response):
+/// the violations of all policies; it is blocked if there are any of an enforced one.
+pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<CspViolation> {
+    let list = &request.client.csp_list;
+    if list.policies.is_empty() || request.destination == Destination::Report {
+        return Vec::new();
+    }
+    let described = csp_request(request, list);
+    let response = content_security_policy::Response {
+        url: response_url.clone(),
+        redirect_count: described.redirect_count,
+    };
+    let is_blocked = |held: &HeldPolicy| {
+        held.matched.directive_set.iter().any(|directive| {
+            let result = directive.post_request_check(&described, &response, &held.matched);
+            result == CheckResult::Blocked
+        })
+    };
+    // Step 3.
+    let violated = list.policies.iter().filter(|held| is_blocked(held));
+    violated.map(|held| held.violation(request)).collect()
 }
 
 fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolation> {
     let list = &request.client.csp_list;
     let mut of_disposition =
         list.policies.iter().filter(|held| held.disposition == disposition).peekable();
-    if of_disposition.peek().is_none() {
+    if of_disposition.peek().is_none() || request.destination == Destination::Report {
         return Vec::new();
     }
     let described = csp_request(request, list);
@@ -278,10 +383,48 @@ fn described(
         current_url,
         origin,
         redirect_count,
-        destination: Destination::None,
+        destination: content_security_policy::Destination::None,
         initiator: Initiator::None,
         nonce: String::new(),
         integrity_metadata: String::new(),
         parser_metadata: ParserMetadata::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn what_was_allowed_before_says_nothing_of_another_path_redirect_or_policy() {
+        let mut client = Client::new(Url::parse("https://a.test/").unwrap(), 1);
+        let policy = "connect-src https://b.test/ok";
+        client.csp_list.push_header(policy, CspDisposition::Enforce);
+        let is_allowed = |client: &Client, url: &str, redirect_count| {
+            // Shared, not cloned: what the first request leaves the second finds.
+            let client = Arc::new(client.clone());
+            let ask = |url: &str, redirect_count| {
+                let mut request = Request::new(Arc::clone(&client), Url::parse(url).unwrap());
+                request.redirect_count = redirect_count;
+                enforced_violations(&request).is_empty()
+            };
+            assert!(ask("https://b.test/ok?1", 0) && ask("https://b.test/ok?2", 0));
+            ask(url, redirect_count)
+        };
+        assert!(!is_allowed(&client, "https://b.test/other", 0));
+        assert!(is_allowed(&client, "https://b.test/other", 1));
+        assert!(!is_allowed(&client, "https://c.test/ok", 0));
+
+        let client = Arc::new(client);
+        let request = |client: &Arc<Client>| {
+            Request::new(Arc::clone(client), Url::parse("https://b.test/ok").unwrap())
+        };
+        assert!(enforced_violations(&request(&client)).is_empty());
+        let mut stricter = Arc::unwrap_or_clone(client);
+        stricter.csp_list.push_header("connect-src 'none'", CspDisposition::Enforce);
+        assert!(!enforced_violations(&request(&Arc::new(stricter))).is_empty());
     }
 }

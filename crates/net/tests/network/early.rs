@@ -1,12 +1,16 @@
 //! A server that answers while the request's body is still being written.
 
+use std::{sync::Arc, time::Duration};
+
+use futures_util::poll;
 use http::HeaderValue;
-use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
+use sendbeacon_fetch::{NetworkError, TimeoutKind, host::NetworkRequest};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use tokio::sync::Notify;
 
 use crate::{
     frames::{DATA, END_STREAM, NO_ERROR, frame, response, rst_stream},
-    support::{builder, post, send, trusting},
+    support::{builder, pass, post, send, trusting},
 };
 
 /// More than all buffers on the way hold.
@@ -102,6 +106,8 @@ async fn connection_goes_on_where_an_http2_server_reads_no_more_of_a_body() {
         assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
         assert_eq!((server.requests().len(), server.connections()), (sent, 1));
     }
+    pass(Duration::from_secs(30)).await;
+    server.wait_for_reset_streams(2).await;
 }
 
 #[tokio::test]
@@ -118,4 +124,78 @@ async fn answer_that_resets_the_rest_of_the_body_is_an_answer() {
         .await;
     assert_eq!(send(&trusting(&server).build(), post_of(&server, MEDIUM)).await, Ok(early()));
     assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn stream_whose_body_the_server_does_not_take_is_in_use_until_it_is_reset() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .answers_early()
+        .start(|request| match request.index {
+            0 => Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")),
+            _ => Behavior::status(204),
+        })
+        .await;
+    let network = trusting(&server).max_connections(1).build();
+    assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
+    // It would have an idle connection closed.
+    let other = post(&format!("https://b.test:{}/", server.port()), "");
+    let mut other = Box::pin(send(&network, other));
+    assert!(poll!(&mut other).is_pending());
+    pass(Duration::from_secs(29)).await;
+    assert_eq!(send(&network, post(&server.url("/"), "")).await, Ok((204, vec![])));
+    assert_eq!(server.requests()[1].connection, 0);
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(other.await, Ok((204, vec![])));
+    assert_eq!((server.requests().len(), server.connections()), (3, 2));
+}
+
+/// A server that reads so many bytes of a request's body each time the gate opens.
+async fn reads_in_turns(protocols: &[&str], turn: usize) -> (RecordingServer, Arc<Notify>) {
+    let gate = Arc::new(Notify::new());
+    let setup = RecordingServer::setup().answers_early();
+    let setup = if protocols.is_empty() { setup } else { setup.tls(protocols) };
+    let server = setup.start({
+        let gate = gate.clone();
+        move |_| Behavior::ReadInTurns(gate.clone(), turn, Behavior::response(200, &[], b"late"))
+    });
+    (server.await, gate)
+}
+
+#[tokio::test]
+async fn upload_may_take_as_long_as_it_goes_on() {
+    for (protocols, length, turn) in [(&[][..], LARGE, LARGE / 4), (&["h2"], MEDIUM, MEDIUM / 4)] {
+        let (server, gate) = reads_in_turns(protocols, turn).await;
+        let network = if protocols.is_empty() { builder() } else { trusting(&server) };
+        let network = network.response_head_timeout(Duration::from_secs(60)).build();
+        let (answer, ()) = tokio::join!(send(&network, post_of(&server, length)), async {
+            for turns in 0..4 {
+                server.wait_for_body(0, turns * turn).await;
+                pass(Duration::from_secs(40)).await;
+                gate.notify_one();
+            }
+        });
+        assert_eq!(answer, Ok((200, b"late".to_vec())), "{protocols:?}");
+    }
+}
+
+#[tokio::test]
+async fn upload_of_which_the_server_takes_no_more_is_a_timeout() {
+    for (protocols, length, turn) in [(&[][..], LARGE, LARGE / 4), (&["h2"], MEDIUM, MEDIUM / 4)] {
+        let (server, gate) = reads_in_turns(protocols, turn).await;
+        let after = Duration::from_secs(60);
+        let network = if protocols.is_empty() { builder() } else { trusting(&server) };
+        let network = network.response_head_timeout(after).build();
+        let (answer, ()) = tokio::join!(send(&network, post_of(&server, length)), async {
+            gate.notify_one();
+            server.wait_for_body(0, turn).await;
+            // What is in the buffers on the way is taken, too, before it is silent.
+            for _ in 0..3 {
+                pass(after).await;
+            }
+        });
+        let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after };
+        assert_eq!(answer, Err(expected), "{protocols:?}");
+        assert_eq!(server.requests().len(), 1);
+    }
 }

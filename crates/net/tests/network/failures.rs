@@ -1,10 +1,10 @@
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use sendbeacon_fetch::{NetworkError, TimeoutKind, host::Network};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
-use crate::support::{builder, post, read, send};
+use crate::support::{after, builder, post, read, send};
 
 /// Sends a request to a server that behaves so, and returns the error; the server must have seen
 /// the request exactly once.
@@ -157,10 +157,12 @@ async fn endless_interim_responses_are_a_timeout() {
         Behavior::RespondForever(Vec::new(), hints)
     })
     .await;
-    let after = Duration::from_millis(50);
-    let network = builder().response_head_timeout(after).build();
-    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-    assert_eq!(error, NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
+    let limit = Duration::from_secs(120);
+    let network = builder().response_head_timeout(limit).build();
+    let sending = send(&network, post(&server.url("/"), "x"));
+    let answer = after(limit, server.wait_for(1), sending).await;
+    let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
+    assert_eq!(answer, Err(expected));
     server.wait_for_closed(1).await;
     assert_eq!(server.requests().len(), 1);
 }
@@ -209,12 +211,15 @@ async fn refused_connection_is_a_connect_error_that_names_the_server() {
 #[tokio::test]
 async fn server_that_takes_too_long_to_connect_to_is_a_timeout() {
     // It accepts, and never says a word of TLS.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", silent.local_addr().unwrap());
-    let after = Duration::from_millis(1);
-    let network = builder().connect_timeout(after).build();
-    let error = send(&network, post(&url, "x")).await.unwrap_err();
-    assert_eq!(error, NetworkError::Timeout { kind: TimeoutKind::Connect, after });
+    let limit = Duration::from_secs(30);
+    let network = builder().connect_timeout(limit).build();
+    let mut accepted = None;
+    let accept = async { accepted = silent.accept().await.ok() };
+    let answer = after(limit, accept, send(&network, post(&url, "x"))).await;
+    let expected = NetworkError::Timeout { kind: TimeoutKind::Connect, after: limit };
+    assert_eq!(answer, Err(expected));
 }
 
 #[tokio::test]
@@ -226,9 +231,11 @@ async fn scheme_without_connections_cannot_be_sent() {
 #[tokio::test]
 async fn server_that_does_not_answer_in_time_is_a_timeout_and_loses_its_connection() {
     let server = RecordingServer::start(|_| Behavior::Hang).await;
-    let after = Duration::from_millis(50);
-    let network = builder().response_head_timeout(after).build();
-    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-    assert_eq!(error, NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
+    let limit = Duration::from_secs(120);
+    let network = builder().response_head_timeout(limit).build();
+    let sending = send(&network, post(&server.url("/"), "x"));
+    let answer = after(limit, server.wait_for(1), sending).await;
+    let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
+    assert_eq!(answer, Err(expected));
     server.wait_for_closed(1).await;
 }

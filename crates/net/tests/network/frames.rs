@@ -27,6 +27,11 @@ pub(crate) fn response(stream: u32, flags: u8, headers: &[(&str, &str)]) -> Vec<
     frame(HEADERS, flags | END_HEADERS, stream, &block(headers))
 }
 
+/// A whole answer.
+pub(crate) fn no_content(stream: u32) -> Vec<u8> {
+    response(stream, END_STREAM, &[(":status", "204")])
+}
+
 pub(crate) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {

@@ -1,6 +1,7 @@
 //! An HTTP/2 server that sends frames it should not.
 
 use std::{
+    cell::Cell,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -16,10 +17,10 @@ use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use crate::{
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PING,
-        PUSH_PROMISE, REFUSED_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, goaway, response,
-        rst_stream, setting,
+        PUSH_PROMISE, REFUSED_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, goaway, no_content,
+        response, rst_stream, setting,
     },
-    support::{post, send, trusting},
+    support::{after, pass, post, send, trusting},
 };
 
 /// What comes of a request that is answered with these frames; the server must have seen it exactly
@@ -38,11 +39,6 @@ async fn answer_to(
 
 fn assert_protocol<T: std::fmt::Debug>(answer: &Result<T, NetworkError>, what: &str) {
     assert!(matches!(answer, Err(NetworkError::Protocol(_))), "{what}: {answer:?}");
-}
-
-/// A whole answer.
-fn no_content(stream: u32) -> Vec<u8> {
-    response(stream, END_STREAM, &[(":status", "204")])
 }
 
 #[tokio::test]
@@ -265,15 +261,16 @@ async fn flood_in_place_of_an_answer_is_a_timeout() {
                 Behavior::RespondAndReadNoMore([setting(4, 65_535), flood.repeat(5000)].concat())
             })
             .await;
-        let after = Duration::from_millis(50);
-        let network = trusting(&server).response_head_timeout(after).build();
-        let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-        let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after };
-        assert_eq!(error, expected, "{what}");
-        assert_eq!((server.requests().len(), server.connections()), (1, 1));
+        let limit = Duration::from_secs(120);
+        let network = trusting(&server).response_head_timeout(limit).build();
+        let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
         // Whatever is wrong with the connection, it is not used again.
-        send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-        assert_eq!(server.connections(), 2);
+        for sent in 1..=2 {
+            let sending = send(&network, post(&server.url("/"), "x"));
+            let answer = after(limit, server.wait_for(sent), sending).await;
+            assert_eq!(answer, Err(expected.clone()), "{what}");
+            assert_eq!((server.requests().len(), server.connections()), (sent, sent));
+        }
     }
 }
 
@@ -296,12 +293,25 @@ async fn flood_of_empty_data_does_not_go_on_forever() {
 async fn server_that_allows_no_streams_is_a_timeout() {
     let server =
         RecordingServer::setup().tls(&["h2"]).max_streams(0).start(|_| Behavior::status(204)).await;
-    let after = Duration::from_millis(50);
-    let network = trusting(&server).response_head_timeout(after).build();
+    let limit = Duration::from_secs(120);
+    let network = trusting(&server).response_head_timeout(limit).connect_timeout(Duration::MAX);
+    let network = network.build();
     // The first may get through before the settings are there; the server refuses it then.
     for _ in 0..2 {
-        let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-        let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after };
+        // Nothing says from outside that a request waits for its stream.
+        let is_over = Cell::new(false);
+        let sending = async {
+            let answer = send(&network, post(&server.url("/"), "x")).await;
+            is_over.set(true);
+            answer.unwrap_err()
+        };
+        let passing = async {
+            while !is_over.get() {
+                pass(limit).await;
+            }
+        };
+        let (error, ()) = tokio::join!(sending, passing);
+        let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
         assert!(error == expected || matches!(error, NetworkError::Protocol(_)), "{error:?}");
     }
     assert_eq!(server.requests(), []);
@@ -331,10 +341,12 @@ async fn server_that_chooses_http2_and_does_not_speak_it_is_a_protocol_error() {
 #[tokio::test]
 async fn server_that_chooses_http2_and_is_silent_is_a_timeout() {
     let server = RecordingServer::setup().tls(&["h2"]).deaf().start(|_| Behavior::Hang).await;
-    let after = Duration::from_millis(50);
-    let network = trusting(&server).response_head_timeout(after).build();
-    let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-    assert_eq!(error, NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
+    let limit = Duration::from_secs(120);
+    let network = trusting(&server).response_head_timeout(limit).build();
+    let sending = send(&network, post(&server.url("/"), "x"));
+    let answer = after(limit, server.wait_for(1), sending).await;
+    let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
+    assert_eq!(answer, Err(expected));
     server.wait_for_closed(1).await;
 }
 

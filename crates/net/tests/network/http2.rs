@@ -1,12 +1,15 @@
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{future::join_all, poll};
 use http::{HeaderValue, Method};
-use sendbeacon_fetch::host::Network;
+use sendbeacon_fetch::{NetworkError, host::Network};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::sync::Notify;
 
-use crate::support::{connection_key, post, read, send, trusting};
+use crate::{
+    frames::no_content,
+    support::{connection_key, pass, post, read, send, trusting},
+};
 
 #[tokio::test]
 async fn request_has_an_authority_and_no_headers_of_a_connection() {
@@ -206,11 +209,12 @@ async fn requests_beyond_a_limit_that_is_not_known_yet_are_sent_again() {
 #[tokio::test]
 async fn connection_idle_for_too_long_is_closed_and_not_reused() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).http2_idle_timeout(Duration::ZERO).build();
-    for _ in 0..2 {
+    let network = trusting(&server).http2_idle_timeout(Duration::from_secs(60)).build();
+    for (seconds, connections) in [(0, 1), (59, 1), (60, 2)] {
+        pass(Duration::from_secs(seconds)).await;
         send(&network, post(&server.url("/"), "x")).await.unwrap();
+        assert_eq!(server.connections(), connections);
     }
-    assert_eq!(server.connections(), 2);
     server.wait_for_closed(1).await;
 }
 
@@ -318,4 +322,60 @@ async fn connection_of_its_own_replaces_the_shared_one() {
     let used: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
     assert_eq!(used, [0, 1, 1]);
     server.wait_for_closed(1).await;
+}
+
+/// Of a server that answers the first request and is then there for nobody.
+async fn freezes() -> RecordingServer {
+    RecordingServer::start_http2(|request| match request.index {
+        0 => Behavior::FramesThenFreeze(no_content(request.stream)),
+        _ => Behavior::status(204),
+    })
+    .await
+}
+
+const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
+
+#[tokio::test]
+async fn connection_that_was_idle_is_used_again_where_the_server_is_still_there() {
+    let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
+    let network = trusting(&server).build();
+    for _ in 0..3 {
+        let both = || send(&network, post(&server.url("/"), "x"));
+        assert_eq!(tokio::join!(both(), both()), (OK, OK));
+        pass(Duration::from_secs(10)).await;
+    }
+    assert_eq!((server.requests().len(), server.connections()), (6, 1));
+}
+
+#[tokio::test]
+async fn request_is_not_written_to_a_server_that_has_gone_while_the_connection_was_idle() {
+    let server = freezes().await;
+    let network = trusting(&server).build();
+    assert_eq!(send(&network, post(&server.url("/1"), "x")).await, OK);
+    pass(Duration::from_secs(10)).await;
+    let mut second = Box::pin(send(&network, post(&server.url("/2"), "x")));
+    let mut third = Box::pin(send(&network, post(&server.url("/3"), "x")));
+    assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
+    pass(Duration::from_secs(5)).await;
+    // Both are sent, on one connection.
+    assert_eq!(tokio::join!(second, third), (OK, OK));
+    assert_eq!((server.requests().len(), server.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn request_given_up_while_the_server_is_asked_leaves_the_question_to_the_next() {
+    let server = freezes().await;
+    let network = trusting(&server).build();
+    assert_eq!(send(&network, post(&server.url("/1"), "x")).await, OK);
+    pass(Duration::from_secs(10)).await;
+    let mut second = Box::pin(send(&network, post(&server.url("/2"), "x")));
+    let mut third = Box::pin(send(&network, post(&server.url("/3"), "x")));
+    assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
+    drop(second);
+    assert!(poll!(&mut third).is_pending());
+    pass(Duration::from_secs(5)).await;
+    assert_eq!(third.await, OK);
+    let targets: Vec<_> = server.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets, ["/1", "/3"]);
+    assert_eq!(server.connections(), 2);
 }

@@ -113,6 +113,34 @@ async fn limits_hold_for_http2_connections_too() {
 }
 
 #[tokio::test]
+async fn requests_that_need_no_connection_of_their_own_pass_one_that_does_and_do_not_starve_it() {
+    const PASSING: usize = 32;
+    let gate = Arc::new(Notify::new());
+    let server = RecordingServer::start_http2(gated(&gate)).await;
+    let network = trusting(&server).max_connections_per_key(1).build();
+    let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
+    tokio::select! {
+        answer = &mut first => panic!("{answer:?}"),
+        _ = server.wait_for(1) => {}
+    }
+    let mut own = post(&server.url("/own"), "x");
+    own.force_new_connection = true;
+    let mut own = Box::pin(send(&network, own));
+    assert!(poll!(&mut own).is_pending());
+    for _ in 0..PASSING {
+        assert_eq!(send(&network, post(&server.url("/pass"), "x")).await, OK);
+        assert!(poll!(&mut own).is_pending());
+    }
+    let mut last = Box::pin(send(&network, post(&server.url("/last"), "x")));
+    assert!(poll!(&mut last).is_pending());
+    gate.notify_one();
+    let (first, own, last) = tokio::join!(first, own, last);
+    assert_eq!([first, own, last], [OK; 3]);
+    assert_eq!(targets(&server)[1 + PASSING..], ["/own", "/last"]);
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
 async fn request_dropped_while_it_waits_gives_up_its_place() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;

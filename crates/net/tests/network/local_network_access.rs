@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::poll;
 use sendbeacon_fetch::{
     AddressSpace::{self, Local, Loopback, Public},
     Client, NetworkError,
@@ -15,7 +16,7 @@ use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::support::{Everything, builder, post, send, trusting};
+use crate::support::{Everything, builder, pass, post, send, trusting};
 
 /// A request of `page`, which came from an address in `space`.
 fn request_of(page: &str, space: Option<AddressSpace>, url: &str) -> NetworkRequest {
@@ -128,6 +129,52 @@ async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
     assert_eq!(server.connections(), 1);
     let asked = ("https://page.test".to_owned(), server.url("/"), Loopback);
     assert_eq!(*permission.asked.lock().unwrap(), [asked.clone(), asked]);
+}
+
+#[tokio::test]
+async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let permission = Permission::new(true);
+    let network = builder()
+        .max_connections(1)
+        .idle_timeout(Duration::from_secs(2))
+        .local_network_access(permission.clone())
+        .build();
+    let asking = || send(&network, request_of(PAGE, Some(Public), &server.url("/asking")));
+    let other = async || {
+        let request = request_of(PAGE, Some(Loopback), &server.url("/other"));
+        assert_eq!(send(&network, request).await, Ok((204, vec![])));
+    };
+    // The first makes a connection, the second is given an open one.
+    for connections in 1..=2 {
+        let mut first = Box::pin(asking());
+        while permission.asked.lock().unwrap().len() < connections {
+            assert!(poll!(&mut first).is_pending());
+            tokio::task::yield_now().await;
+        }
+        other().await;
+        assert_eq!(server.connections(), connections);
+        // What was idle all the while is not what it gets in the end.
+        pass(Duration::from_secs(2)).await;
+        permission.gate.notify_one();
+        assert_eq!(first.await, Ok((204, vec![])));
+        assert_eq!(server.connections(), connections + 1);
+    }
+    assert_eq!(permission.asked.lock().unwrap().len(), 2, "once each");
+}
+
+#[tokio::test]
+async fn connection_given_back_unused_is_as_old_as_before() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let network = builder().idle_timeout(Duration::from_secs(2)).build();
+    let request_in = |space| request_of(PAGE, Some(space), &server.url("/"));
+    send(&network, request_in(Loopback)).await.unwrap();
+    for _ in 0..2 {
+        pass(Duration::from_secs(1)).await;
+        send(&network, request_in(Public)).await.unwrap_err();
+    }
+    send(&network, request_in(Loopback)).await.unwrap();
+    assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]

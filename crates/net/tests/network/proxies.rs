@@ -12,11 +12,11 @@ use sendbeacon_fetch::{
 };
 use sendbeacon_net::{HyperNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use url::Url;
 
 use crate::{
-    support::{builder, connection_key, post, send},
+    support::{after, builder, connection_key, post, send},
     tunnels::TunnelProxy,
 };
 
@@ -239,13 +239,16 @@ async fn next_route_is_tried_when_a_proxy_cannot_be_reached() {
 async fn silence_behind_a_proxy_does_not_get_the_request_past_it() {
     let server = tls_server().await;
     // It takes connections, and says nothing.
-    let silent = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     for scheme in ["http", "socks5"] {
         let proxy = format!("{scheme}://{}", silent.local_addr().unwrap());
         let network = trusting(&server, scripted(&[&proxy, "direct"], &[]));
-        let network = network.connect_timeout(Duration::from_millis(50)).build();
-        let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-        assert!(matches!(error, NetworkError::Proxy(_)), "{error:?}");
+        let limit = Duration::from_secs(30);
+        let network = network.connect_timeout(limit).build();
+        let mut accepted = None;
+        let accept = async { accepted = silent.accept().await.ok() };
+        let answer = after(limit, accept, send(&network, post(&server.url("/"), "x"))).await;
+        assert!(matches!(answer, Err(NetworkError::Proxy(_))), "{answer:?}");
     }
     assert_eq!(server.connections(), 0);
 }
@@ -360,6 +363,97 @@ async fn tunnel_that_nobody_can_authenticate_for_is_a_proxy_authentication_error
 }
 
 #[tokio::test]
+async fn proxy_is_reached_over_tls_with_http1_and_sessions_of_its_partition() {
+    let proxy = RecordingServer::setup().tls(&["h2", "http/1.1"]).start(wants("Basic good")).await;
+    let url = format!("https://{}", proxy.addr());
+    let network = trusting(&proxy, scripted(&[&url], &["Basic good"]));
+    let network = network.idle_timeout(Duration::ZERO).build();
+    for partition in [0, 0, 1] {
+        let mut request = post("http://nowhere.invalid/path", "hello");
+        request.connection = connection_key(partition, true);
+        assert_eq!(send(&network, request).await, OK);
+    }
+    let request = &proxy.requests()[1];
+    assert_eq!((&*request.version, &*request.target), ("HTTP/1.1", "http://nowhere.invalid/path"));
+    assert_eq!(request.header("proxy-authorization"), Some("Basic good"));
+    // The first was asked who it is, and the last is of another partition.
+    assert_eq!((proxy.connections(), proxy.resumed()), (4, vec![1, 2]));
+}
+
+#[tokio::test]
+async fn https_goes_through_a_tunnel_over_tls_too() {
+    for protocols in [&["h2"][..], &["http/1.1"]] {
+        let server = RecordingServer::setup().tls(protocols).start(|_| Behavior::status(204)).await;
+        let to = server.addr();
+        let proxy = RecordingServer::start_tls(move |_| Behavior::Tunnel(to)).await;
+        let proxies = scripted(&[&format!("https://{}", proxy.addr())], &[]);
+        let network = trusting(&server, proxies);
+        let network = network.add_root_certificates_pem(proxy.ca_pem().as_bytes()).unwrap().build();
+        for _ in 0..2 {
+            assert_eq!(send(&network, post("https://a.test/x", "hello")).await, OK);
+        }
+        let asked: Vec<_> = proxy.requests().into_iter().map(|it| (it.method, it.target)).collect();
+        assert_eq!(asked, [("CONNECT".to_owned(), "a.test:443".to_owned())]);
+        assert_eq!((server.requests().len(), server.connections()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn proxy_that_is_not_who_it_says_is_a_proxy_error_and_the_next_route_is_not_tried() {
+    let proxy = tls_server().await;
+    let url = format!("https://{}", proxy.addr());
+    let network = through(&[&url, "direct"]).build();
+    for target in ["http://a.test/", "https://a.test/"] {
+        let error = send(&network, post(target, "x")).await.unwrap_err();
+        let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
+        assert!(text.starts_with(&url), "{text}");
+    }
+    assert_eq!(proxy.requests(), []);
+}
+
+#[tokio::test]
+async fn name_and_credentials_that_socks5_has_no_room_for_are_a_proxy_error() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let proxy = TunnelProxy::socks5(server.addr(), 0).await;
+    for (user, password, name, fits) in
+        [(0, 0, 252, true), (0, 0, 256, false), (200, 29, 20, true), (200, 200, 20, false)]
+    {
+        let credentials = format!("://{}:{}@", "u".repeat(user), "p".repeat(password));
+        let with_user = proxy.url("socks5").replace("://", &credentials);
+        let url = if user > 0 { with_user } else { proxy.url("socks5") };
+        let name = "a".repeat(name);
+        let answer = send(&through(&[&url]).build(), post(&format!("http://{name}/"), "x")).await;
+        if fits {
+            assert_eq!(answer, OK);
+            assert!(proxy.asked().pop().unwrap().ends_with(&format!("{name}:80")));
+        } else {
+            assert!(matches!(answer, Err(NetworkError::Proxy(_))), "{answer:?}");
+        }
+    }
+    assert_eq!((server.requests().len(), proxy.asked().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn server_behind_a_tunnel_that_answers_407_is_not_the_proxy() {
+    let server = RecordingServer::start_tls(|_| {
+        Behavior::with_headers(407, &[("Proxy-Authenticate", "Basic realm=\"server\"")])
+    })
+    .await;
+    let http = TunnelProxy::http(server.addr(), |_| ESTABLISHED).await;
+    let socks5 = TunnelProxy::socks5(server.addr(), 0).await;
+    for proxy in [http.url("http"), socks5.url("socks5")] {
+        let proxies = scripted(&[&proxy], &["Basic good"]);
+        let network = trusting(&server, proxies.clone()).build();
+        let answer = send(&network, post("https://a.test/", "x")).await;
+        assert_eq!(answer, Ok((407, vec![])), "it is Fetch that makes an error of it");
+        assert_eq!(*proxies.challenges.lock().unwrap(), [""; 0]);
+    }
+    let told = |request: &RecordedRequest| request.header("proxy-authorization").is_some();
+    assert!(!server.requests().iter().any(told));
+    assert_eq!((server.requests().len(), http.asked().len()), (2, 1));
+}
+
+#[tokio::test]
 async fn rules_have_a_proxy_for_each_scheme_and_hosts_that_need_none() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
@@ -387,7 +481,7 @@ async fn rules_have_a_proxy_for_each_scheme_and_hosts_that_need_none() {
 async fn proxy_that_cannot_be_used_is_an_error_and_not_a_direct_connection() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let url = format!("http://a.test:{}/", server.port());
-    for proxy in ["https://p.test", "socks4://p.test"] {
+    for proxy in ["socks4://p.test", &format!("socks5://{}@p.test", "u".repeat(256))] {
         let network = builder().proxies(Arc::new(ProxyRules::new(proxy, "", ""))).build();
         let error = send(&network, post(&url, "x")).await.unwrap_err();
         assert!(matches!(error, NetworkError::Proxy(_)), "{error:?}");

@@ -5,7 +5,7 @@ use sendbeacon_net::HyperNetwork;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
-use crate::support::{builder, connection_key, post, read, send};
+use crate::support::{builder, connection_key, pass, post, read, send};
 
 /// Sends the requests one after another and says on which connections they came.
 async fn connections_of(
@@ -30,7 +30,7 @@ async fn connection_is_reused_for_the_same_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connection_is_reused_however_threads_interleave() {
     let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"body")).await;
-    let network = builder().idle_timeout(Duration::MAX).build();
+    let network = builder().build();
     for _ in 0..500 {
         send(&network, post(&server.url("/"), "x")).await.unwrap();
     }
@@ -72,19 +72,26 @@ async fn connection_is_not_shared_between_origins() {
 #[tokio::test]
 async fn connection_idle_for_too_long_is_closed_and_not_reused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().idle_timeout(Duration::ZERO).build();
-    let requests = [(); 2].map(|()| post(&server.url("/"), "x"));
-    assert_eq!(connections_of(&server, &network, requests).await, [0, 1]);
+    let network = HyperNetwork::builder().build();
+    for (seconds, connections) in [(0, 1), (1, 1), (2, 2)] {
+        pass(Duration::from_secs(seconds)).await;
+        send(&network, post(&server.url("/"), "x")).await.unwrap();
+        assert_eq!(server.connections(), connections);
+    }
     server.wait_for_closed(1).await;
 }
 
 #[tokio::test]
 async fn server_can_shorten_the_idle_timeout() {
     let server =
-        RecordingServer::start(|_| Behavior::with_headers(204, &[("keep-alive", "timeout=0")]))
+        RecordingServer::start(|_| Behavior::with_headers(204, &[("keep-alive", "timeout=5")]))
             .await;
-    let requests = [(); 2].map(|()| post(&server.url("/"), "x"));
-    assert_eq!(connections_of(&server, &builder().build(), requests).await, [0, 1]);
+    let network = builder().build();
+    for (seconds, connections) in [(0, 1), (4, 1), (5, 2)] {
+        pass(Duration::from_secs(seconds)).await;
+        send(&network, post(&server.url("/"), "x")).await.unwrap();
+        assert_eq!(server.connections(), connections);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ use std::{
     future::poll_fn,
     io,
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,9 +15,12 @@ use sendbeacon_net::{HyperNetwork, HyperNetworkBuilder, Resolved, Resolver};
 use sendbeacon_testkit::server::RecordingServer;
 use url::Url;
 
-/// `a.test` and `b.test` are this machine, as the certificate of the recording server has it.
+/// `a.test` and `b.test` are this machine, as the certificate of the recording server has it. No test
+/// takes so long that an idle connection is too old, unless it lets time pass.
 pub(crate) fn builder() -> HyperNetworkBuilder {
     HyperNetwork::builder()
+        .idle_timeout(Duration::from_secs(3600))
+        .http2_idle_timeout(Duration::from_secs(3600))
         .host_map("a.test", Ipv4Addr::LOCALHOST.into())
         .host_map("B.test", Ipv4Addr::LOCALHOST.into())
 }
@@ -43,6 +47,28 @@ pub(crate) fn post(url: &str, body: &'static str) -> NetworkRequest {
         client: None,
         force_new_connection: false,
     }
+}
+
+/// Lets time pass, for those who wait for it and for those who look at it later. A task that was just
+/// begun has its turn first.
+pub(crate) async fn pass(time: Duration) {
+    tokio::task::yield_now().await;
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// What becomes of something when so much time passes after it has come so far.
+pub(crate) async fn after<T>(
+    time: Duration,
+    so_far: impl Future,
+    something: impl Future<Output = T>,
+) -> T {
+    let passing = async {
+        so_far.await;
+        pass(time).await;
+    };
+    tokio::join!(something, passing).0
 }
 
 /// Sends a request and reads the response to its end.

@@ -163,3 +163,22 @@ async fn alert_after_the_handshake_is_a_protocol_error_and_nothing_is_sent_again
     assert!(text.contains("CertificateRequired"), "{text}");
     assert_eq!(server.connections(), 1);
 }
+
+#[tokio::test]
+async fn end_without_close_notify_is_the_end_unless_the_answer_says_how_long_it_is() {
+    let ends = |head: &str| {
+        let answer = Behavior::RespondThenHangUp(format!("HTTP/1.1 200 Fine\r\n{head}").into());
+        async move {
+            let server = RecordingServer::start_tls(move |_| answer.clone()).await;
+            send(&trusting(&server).build(), post(&server.url("/"), "x")).await
+        }
+    };
+    assert_eq!(ends("\r\nall").await, Ok((200, b"all".to_vec())));
+    assert_eq!(ends("Content-Length: 3\r\n\r\nall").await, Ok((200, b"all".to_vec())));
+    for cut_off in
+        ["Content-Length: 4\r\n\r\nall", "Transfer-Encoding: chunked\r\n\r\n3\r\nall\r\n"]
+    {
+        let answer = ends(cut_off).await;
+        assert!(matches!(answer, Err(NetworkError::Protocol(_))), "{cut_off:?}: {answer:?}");
+    }
+}

@@ -23,14 +23,20 @@ use crate::{
 /// has gone, and that is what it says.
 pub(super) struct Record {
     pub(super) teller: Arc<Teller>,
-    /// Where whoever waits for the response learns why there is none.
-    pub(super) cause: Cause,
+    /// Where whoever waits for the response, if anybody does, learns why there is none.
+    cause: Option<Cause>,
     done: bool,
 }
 
 impl Record {
-    pub(super) fn new(teller: Teller, cause: Cause) -> Self {
+    pub(super) fn new(teller: Teller, cause: Option<Cause>) -> Self {
         Self { teller: Arc::new(teller), cause, done: false }
+    }
+
+    pub(super) fn tell_cause(&self, error: NetworkError) {
+        if let Some(cause) = &self.cause {
+            cause.tell(error);
+        }
     }
 
     /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
@@ -51,7 +57,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.done {
-            self.cause.tell(AbandonReason::Dropped.into());
+            self.tell_cause(AbandonReason::Dropped.into());
             let outcome = self.outcome_of(AbandonReason::Dropped.into());
             self.teller.tell_done(outcome, Instant::now());
         }
@@ -113,6 +119,9 @@ impl Teller {
 impl Observer for Teller {
     fn observe(&self, observation: Observation) {
         let at = Instant::now();
+        if let Observation::CspViolation(violation) = &observation {
+            self.group.report(&self.info.client, violation);
+        }
         if matches!(observation, Observation::Redirected { .. }) {
             self.timing().redirected(at);
         }

@@ -12,14 +12,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sendbeacon_fetch::{
-    AbandonReason, Body, Client, Ledger, NetworkError, Reservation, beacon::Beacon,
-    deferred::DeferredFetchRecord,
+    AbandonReason, Body, Client, CspViolation, Ledger, NetworkError, Reservation, beacon::Beacon,
+    deferred::DeferredFetchRecord, hyperlink_auditing::Ping,
 };
 
 use super::{
     frame::{
-        self, BeaconFrame, Cost, GroupFrame, MAX_POLICIES, RequestFrame, ToContent, ToNetwork,
-        VERSION, sendable,
+        self, BeaconFrame, Cost, GroupFrame, MAX_POLICIES, PingFrame, RequestFrame, ToContent,
+        ToNetwork, VERSION, sendable,
     },
     outbox::{INTERVAL, Outbox},
     responses::Incoming,
@@ -108,6 +108,7 @@ impl Connection {
     pub(crate) fn send(self: &Arc<Self>, message: Message) -> bool {
         match message {
             Message::Beacon(beacon, group) => self.send_beacon(beacon, &group),
+            Message::Ping(ping, group) => self.send_ping(*ping, &group),
             Message::Fetch(fetch, group) => self.send_fetch(*fetch, &group),
             Message::AbortFetch(id) => {
                 if let Some(incoming) = self.take_incoming(id.0) {
@@ -145,8 +146,9 @@ impl Connection {
             }
             // No shutdown waits here.
             Message::ReservationReleased => true,
-            // A user agent says these, and that is in the other process.
-            Message::ChannelDrained(_)
+            // These are said only in the other process, by the user agent most of them.
+            Message::Report(..)
+            | Message::ChannelDrained(_)
             | Message::ClearSiteData(_)
             | Message::ImportantLoads(_)
             | Message::Online(_)
@@ -169,6 +171,30 @@ impl Connection {
         self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {
             ToNetwork::Beacon { id, group, beacon: BeaconFrame { url, data } }
         })
+    }
+
+    fn send_ping(self: &Arc<Self>, ping: Ping, group: &GroupState) -> bool {
+        let Ping { url, target_url, client, reservation } = ping;
+        let (Some(url), Some(target_url)) = (sendable(&url), sendable(&target_url)) else {
+            return false;
+        };
+        let in_hand = InHand::new(Some(reservation), None);
+        self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {
+            ToNetwork::Ping { id, group, ping: PingFrame { url, target_url } }
+        })
+    }
+
+    pub(crate) fn send_violation(
+        self: &Arc<Self>,
+        violation: &CspViolation,
+        client: &Arc<Client>,
+        group: &GroupState,
+    ) {
+        let in_hand = InHand::new(None, None);
+        let violation = Box::new(violation.clone());
+        self.send_group_frame(self.ids.next().0, in_hand, group, client, |id, group| {
+            ToNetwork::Violation { id, group, violation }
+        });
     }
 
     fn send_fetch(self: &Arc<Self>, fetch: PlainFetch, group: &GroupState) -> bool {

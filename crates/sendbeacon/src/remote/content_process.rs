@@ -14,6 +14,7 @@ use sendbeacon_fetch::{
     Body, Client, Ledger,
     beacon::{Beacon, url_length},
     deferred::DeferredFetching,
+    hyperlink_auditing::Ping,
 };
 use tokio::{
     runtime::Handle,
@@ -24,7 +25,10 @@ use tokio::{
 use super::{
     ChannelError, Pin,
     channel::{Channel, Lease, Outgoing, write},
-    frame::{self, BeaconFrame, GroupFrame, RequestFrame, ToNetwork, VERSION, WINDOW, received},
+    frame::{
+        self, BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, VERSION, WINDOW,
+        received,
+    },
     responses::pass_on,
 };
 use crate::{
@@ -41,8 +45,9 @@ const MAX_CLIENTS: usize = 16 << 20;
 /// A content process as the network process sees it: see
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
 ///
-/// A shutdown of the user agent waits, up to its deadline, until the process has heard of it and
-/// accepts nothing more, or is gone.
+/// A shutdown of the user agent waits, 2 seconds at most, until the process has heard of it and accepts
+/// nothing more, or is gone. What a process that is frozen all the while had written before is still
+/// delivered; what it writes once it is thawed is not, though its script was told that it would be.
 #[derive(Debug)]
 pub struct ContentProcess {
     groups: Groups,
@@ -164,6 +169,13 @@ impl Serving {
         match frame {
             ToNetwork::Hello { .. } => Err(ChannelError::malformed("a second hello")),
             ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, length),
+            ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, length),
+            ToNetwork::Violation { id, group, violation } => {
+                let _lease = Lease::take(&self.channel, &self.fetches, id, length)?;
+                let (KnownGroup { group, .. }, client) = self.group(group)?;
+                group.report(&client, &violation);
+                Ok(())
+            }
             ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request, length),
             ToNetwork::Defer { id, group, request, activate_after } => {
                 self.defer(id, group, *request, activate_after, length)
@@ -250,6 +262,23 @@ impl Serving {
         let reservation = reservation.with_guard(lease);
         // If the network side has gone, it was past its shutdown's deadline.
         group.pass(Beacon { url, data, client, reservation });
+        Ok(())
+    }
+
+    /// Admits a ping once more, by the same rules.
+    fn ping(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        ping: &PingFrame,
+        length: usize,
+    ) -> Result<(), ChannelError> {
+        let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
+        let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
+        let (KnownGroup { group, .. }, client) = self.group(frame)?;
+        let reservation = group.reserve_ping(&url, &target_url).ok_or(ChannelError::Quota)?;
+        let reservation = reservation.with_guard(lease);
+        group.pass_ping(Ping { url, target_url, client, reservation });
         Ok(())
     }
 

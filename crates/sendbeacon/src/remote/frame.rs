@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon_fetch::{
-    CacheMode, Client, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer,
+    CacheMode, Client, CredentialsMode, CspViolation, InitiatorType, Mode, RedirectMode, Referrer,
     ReferrerPolicy, Request, ResponseType,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -80,6 +80,10 @@ pub(super) enum ToNetwork {
     Hello { version: u32 },
     /// A beacon was accepted.
     Beacon { id: u64, group: GroupFrame, beacon: BeaconFrame },
+    /// A hyperlink was followed.
+    Ping { id: u64, group: GroupFrame, ping: PingFrame },
+    /// The engine has found a violation of a Content Security Policy.
+    Violation { id: u64, group: GroupFrame, violation: Box<CspViolation> },
     /// A `fetch()` was called.
     Fetch { id: u64, group: GroupFrame, request: Box<RequestFrame> },
     /// `fetchLater()` was called.
@@ -121,6 +125,12 @@ pub(super) struct BeaconFrame {
     pub(super) url: String,
     /// The body and its type.
     pub(super) data: Option<(Bytes, Option<Bytes>)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PingFrame {
+    pub(super) url: String,
+    pub(super) target_url: String,
 }
 
 /// To a content process.

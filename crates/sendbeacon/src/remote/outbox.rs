@@ -119,7 +119,10 @@ impl Outbox {
 mod tests {
     use std::{
         io,
-        sync::{Arc, Mutex},
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
     };
 
     use super::{
@@ -180,6 +183,33 @@ mod tests {
         }
         assert!(narrow.ids().iter().all(|&id| id == 2));
         assert_eq!(narrow.ids().len(), frame(1).len());
+    }
+
+    /// Never has room, and counts how often it was tried.
+    struct Full(Arc<AtomicUsize>);
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            self.0.fetch_add(1, Relaxed);
+            Err(ErrorKind::WouldBlock.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_frame_that_finds_no_room_is_refused_once_it_has_waited() {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let mut outbox = Outbox::new(Box::new(Full(Arc::clone(&tries))));
+        assert!(!outbox.send(frame(1), Instant::now()));
+        assert_eq!(tries.swap(0, Relaxed), 1);
+        // A pause lies between each two.
+        assert!(!outbox.send(frame(1), Outbox::deadline()));
+        let most = PATIENCE.as_micros() / INTERVAL.as_micros() + 1;
+        assert!((1..=most).contains(&(tries.load(Relaxed) as u128)));
+        assert!(!outbox.owes());
     }
 
     #[test]

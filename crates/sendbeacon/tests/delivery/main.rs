@@ -7,8 +7,10 @@ mod events;
 mod fetching;
 mod lifecycle;
 mod misbehaviour;
+mod pings;
 #[cfg(all(unix, feature = "remote"))]
 mod remote;
+mod reports;
 mod shutdown;
 
 use std::sync::Arc;

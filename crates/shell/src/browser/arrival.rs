@@ -32,6 +32,7 @@ impl Arrival {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(io::Error::other)?;
         let mut client = fetched.client(u128::from_ne_bytes(nonce));
+        client.document_referrer = Url::parse(referrer).ok();
         client.document_id = browser.next_document.get();
         browser.next_document.set(client.document_id + 1);
         Ok(Self {

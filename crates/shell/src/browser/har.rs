@@ -18,7 +18,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
-use super::log::{lock, stripped};
+use super::log::lock;
 
 /// The event sink that keeps an entry of each request on the wire: each hop of a redirect, and each
 /// preflight.
@@ -229,9 +229,13 @@ struct Pair {
 const UNKNOWN: i8 = -1;
 
 impl Request {
-    fn new(method: String, url: Url, headers: &HeaderMap, body: &[u8]) -> Self {
+    fn new(method: String, mut url: Url, headers: &HeaderMap, body: &[u8]) -> Self {
         let pair =
             |(name, value): (_, _)| Pair { name: String::from(name), value: String::from(value) };
+        url.set_fragment(None);
+        // They fail where there can be none.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
         Self {
             method,
             http_version: String::new(),
@@ -241,7 +245,7 @@ impl Request {
             post_data: (!body.is_empty()).then(|| PostData::new(headers, body)),
             headers_size: UNKNOWN,
             body_size: body.len(),
-            url: stripped(url),
+            url: url.into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
+use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
     CacheMode, Client, CredentialsMode, Document, DocumentLifecycle, FetchId, Mode, RedirectMode,
@@ -11,6 +12,7 @@ use sendbeacon::{
 use tokio::runtime::Handle;
 use url::Url;
 
+use super::scripts::Script;
 use crate::page::{
     BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
     RealmId, TaskQueue,
@@ -37,6 +39,9 @@ pub(super) trait Surroundings {
 
     /// A line for the console.
     fn console(&self, level: &str, message: &str);
+
+    /// A script for the document, which waits for it.
+    fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String>;
 
     /// The document wants to go to another URL.
     fn navigate(&self, client: &Client, url: &Url);
@@ -182,6 +187,11 @@ impl PageHost for Host {
         }
     }
 
+    fn ping(&self, ping: &str, href: &str) {
+        // Every document is UTF-8 here.
+        self.document.borrow().ping(ping, href, None);
+    }
+
     fn attached(&self, queue: TaskQueue, realm: RealmId) {
         self.around.attached(self.of_response.document_id, queue, realm);
     }
@@ -192,6 +202,13 @@ impl PageHost for Host {
 
     fn navigate(&self, url: &Url) {
         self.around.navigate(self.document.borrow().client(), url);
+    }
+
+    fn load_script(&self, url: &Url) -> Result<Script, String> {
+        if url.scheme() == "data" {
+            return script_of_data_url(url);
+        }
+        self.around.load_script(self.document.borrow().client(), url)
     }
 
     fn cookies(&self) -> String {
@@ -297,6 +314,12 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })
+}
+
+fn script_of_data_url(url: &Url) -> Result<Script, String> {
+    let data = DataUrl::process(url.as_str()).map_err(|error| format!("{error:?}"))?;
+    let (bytes, _) = data.decode_to_vec().map_err(|error| format!("{error:?}"))?;
+    Ok((bytes, data.mime_type().get_parameter("charset").map(ToOwned::to_owned)))
 }
 
 #[allow(clippy::needless_pass_by_value)] // for `map_err`

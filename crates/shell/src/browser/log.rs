@@ -5,11 +5,15 @@ use std::{
     time::Instant,
 };
 
-use sendbeacon::{CspDisposition, CspViolation, Event, EventKind, EventSink, Observation, Outcome};
+use sendbeacon::{
+    CspDisposition, CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming,
+    NetworkError, Observation, Outcome,
+};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::har::Har;
-use crate::page::Violation;
+use crate::page::{Realm, ResourceTiming, Violation};
 
 /// A keepalive fetch that is over.
 #[derive(Clone, Debug)]
@@ -37,15 +41,34 @@ impl fmt::Display for Finished {
     }
 }
 
-/// Tells a document of a violation, without blocking.
-pub(super) type OnViolation = Box<dyn Fn(Violation) + Send>;
+/// What concerns a document.
+#[derive(Serialize, Deserialize)]
+pub(super) enum News {
+    /// A request of it violates a policy.
+    Violation(Violation),
+    /// A fetch of it is over.
+    Timing(Box<ResourceTiming>),
+}
+
+impl News {
+    /// Tells a page.
+    pub(super) fn tell(self, realm: &Realm) {
+        match self {
+            Self::Violation(violation) => realm.fire_violation(violation),
+            Self::Timing(timing) => realm.add_resource_timing(*timing),
+        }
+    }
+}
+
+/// Tells a document, without blocking.
+pub(super) type OnNews = Box<dyn Fn(News) + Send>;
 
 /// The event sink: it remembers how keepalive fetches ended, tells pages what concerns them, and keeps
 /// an archive if somebody wants one.
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
-    /// Who tells a document, by its identifier, of its violations.
-    documents: Mutex<HashMap<u64, OnViolation>>,
+    /// Who tells a document, by its identifier, what concerns it.
+    documents: Mutex<HashMap<u64, OnNews>>,
     har: Option<Har>,
 }
 
@@ -65,9 +88,9 @@ impl Log {
         lock(&self.finished).clone()
     }
 
-    /// From now on the document's violations go there.
-    pub(super) fn attach(&self, document_id: u64, on_violation: OnViolation) {
-        lock(&self.documents).insert(document_id, on_violation);
+    /// From now on what concerns the document goes there.
+    pub(super) fn attach(&self, document_id: u64, on_news: OnNews) {
+        lock(&self.documents).insert(document_id, on_news);
     }
 
     /// The document has gone.
@@ -75,9 +98,15 @@ impl Log {
         lock(&self.documents).remove(&document_id);
     }
 
+    fn tell(&self, document_id: u64, news: News) {
+        if let Some(tell) = lock(&self.documents).get(&document_id) {
+            tell(news);
+        }
+    }
+
     fn fire_violation(&self, document_id: u64, violation: CspViolation) {
         let violation = Violation {
-            blocked_uri: stripped(violation.blocked_url),
+            blocked_uri: violation.blocked_uri,
             effective_directive: violation.effective_directive,
             original_policy: violation.original_policy,
             disposition: match violation.disposition {
@@ -85,9 +114,34 @@ impl Log {
                 CspDisposition::Report => "report".to_owned(),
             },
         };
-        if let Some(tell) = lock(&self.documents).get(&document_id) {
-            tell(violation);
+        self.tell(document_id, News::Violation(violation));
+    }
+
+    /// [Mark resource timing](https://w3c.github.io/resource-timing/#dfn-mark-resource-timing), unless the
+    /// fetch was given up: then its response is never handed over.
+    fn mark_resource_timing(&self, fetch: &FetchInfo, outcome: &Outcome, timing: &FetchTiming) {
+        if matches!(outcome, Outcome::Failed(NetworkError::Abandoned(_))) {
+            return;
         }
+        let seen = timing.for_script();
+        let after = |at: Instant| at.saturating_duration_since(seen.start);
+        let timing = ResourceTiming {
+            name: fetch.url.to_string(),
+            initiator_type: fetch.initiator_type.as_str().to_owned(),
+            start: seen.start,
+            redirect_start: seen.redirect_start.map(after),
+            redirect_end: seen.redirect_end.map(after),
+            fetch_start: after(seen.fetch_start),
+            request_start: seen.request_start.map(after),
+            response_start: seen.response_start.map(after),
+            response_end: after(seen.response_end),
+            response_status: seen.response_status.map_or(0, |status| status.as_u16()),
+            transfer_size: seen.transfer_size(),
+            encoded_body_size: seen.encoded_body_size,
+            decoded_body_size: seen.decoded_body_size.unwrap_or(seen.encoded_body_size),
+            next_hop_protocol: seen.next_hop_protocol.to_owned(),
+        };
+        self.tell(fetch.client.document_id, News::Timing(Box::new(timing)));
     }
 }
 
@@ -97,7 +151,11 @@ impl EventSink for Log {
             har.event(event.clone());
         }
         match event.kind {
-            EventKind::Done { outcome, .. } if event.fetch.keepalive => {
+            EventKind::Done { outcome, timing, .. } => {
+                self.mark_resource_timing(&event.fetch, &outcome, &timing);
+                if !event.fetch.keepalive {
+                    return;
+                }
                 let (url, body_length) = (event.fetch.url.clone(), event.fetch.body_length);
                 lock(&self.finished).push(Finished { url, body_length, outcome, at: event.at });
             }
@@ -107,15 +165,6 @@ impl EventSink for Log {
             _ => {}
         }
     }
-}
-
-/// [Strip URL for use in reports](https://w3c.github.io/webappsec-csp/#strip-url-for-use-in-reports)
-pub(super) fn stripped(mut url: Url) -> String {
-    url.set_fragment(None);
-    // They fail where there can be none.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

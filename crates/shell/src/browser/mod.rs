@@ -9,6 +9,7 @@ mod har;
 mod host;
 mod log;
 mod navigation;
+mod scripts;
 mod split;
 mod tab;
 
@@ -62,10 +63,16 @@ pub struct Browser {
     local_storage: tab::Areas,
     next_document: Cell<u64>,
     log: Arc<Log>,
+    console: Console,
+    /// The path of a script, and what stands in for it.
+    stand_in: Option<(String, String)>,
     har_file: Option<File>,
     /// Drives the network side. Dropped last.
     runtime: Runtime,
 }
+
+/// Takes the level and the text of a line for the console.
+type Console = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// The signals that close a window: see [`Browser::listen_for_signals`].
 pub struct Signals {
@@ -153,9 +160,25 @@ impl Browser {
             local_storage: tab::Areas::default(),
             next_document: Cell::default(),
             log,
+            console: Arc::new(print_console),
+            stand_in: None,
             har_file,
             runtime,
         })
+    }
+
+    /// What pages say to the console goes there, not to stdout.
+    #[must_use]
+    pub fn with_console(mut self, console: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
+        self.console = Arc::new(console);
+        self
+    }
+
+    /// Has `source` stand in for the scripts at `path`, wherever they are from.
+    #[must_use]
+    pub fn with_script(mut self, path: &str, source: String) -> Self {
+        self.stand_in = Some((path.to_owned(), source));
+        self
     }
 
     /// Opens a tab with the document at `url`: fetched, parsed, its scripts run, `load` fired.

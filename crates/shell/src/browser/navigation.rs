@@ -1,14 +1,14 @@
-//! Fetching a document. Navigation is the engine's, not the library's, so it goes straight to the
-//! network.
+//! Fetching a document, and its scripts. These are the engine's, not the library's, so they go straight to
+//! the network.
 
 use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
-        LOCATION, REFERER, SET_COOKIE,
+        LOCATION, REFERER, SET_COOKIE, UPGRADE_INSECURE_REQUESTS,
     },
 };
 use sendbeacon::{
@@ -25,9 +25,10 @@ use super::{ACCEPT_LANGUAGE, USER_AGENT};
 /// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
 
-/// A document as it came.
+/// A document or a script as it came.
 pub(super) struct Fetched {
     pub(super) url: Url,
+    pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
@@ -62,6 +63,49 @@ pub(super) async fn fetch_document(
     url: &Url,
     referrer: Option<&Url>,
 ) -> Result<Fetched, NavigationError> {
+    let steps = |url: &Url| {
+        let client = Client::new(url.clone(), 0);
+        let same_site = same_site(&client, referrer);
+        (client, same_site, request(url, referrer))
+    };
+    fetch(network, cookies, url, steps).await
+}
+
+/// Fetches a [classic script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-script)
+/// for `client`, following redirects.
+pub(super) async fn fetch_script(
+    network: &dyn Network,
+    cookies: &dyn CookieStore,
+    client: &Client,
+    url: &Url,
+) -> Result<Fetched, NavigationError> {
+    let steps = |url: &Url| {
+        let is_same_site = client.origin.is_same_site_with_url(url);
+        let same_site =
+            if is_same_site { SameSiteMode::StrictOrLess } else { SameSiteMode::UnsetOrLess };
+        let mut request = request(url, Some(&client.creation_url));
+        let mut set = |name: &'static str, value: &'static str| {
+            request.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        };
+        set("accept", "*/*");
+        if is_potentially_trustworthy(url) {
+            set("sec-fetch-dest", "script");
+            set("sec-fetch-mode", "no-cors");
+        }
+        request.headers.remove(UPGRADE_INSECURE_REQUESTS);
+        request.connection.partition = client.network_partition_key.clone();
+        (client.clone(), same_site, request)
+    };
+    fetch(network, cookies, url, steps).await
+}
+
+/// Fetches `url`, following redirects. `steps` make the request of each.
+async fn fetch(
+    network: &dyn Network,
+    cookies: &dyn CookieStore,
+    url: &Url,
+    steps: impl Fn(&Url) -> (Client, SameSiteMode, NetworkRequest),
+) -> Result<Fetched, NavigationError> {
     let mut url = url.clone();
     for _ in 0..=20 {
         if !matches!(url.scheme(), "http" | "https") {
@@ -71,10 +115,8 @@ pub(super) async fn fetch_document(
             let (url, error) = (url.to_string(), Box::new(error));
             NavigationError::Network { url, error }
         };
-        let client = Client::new(url.clone(), 0);
-        let same_site = same_site(&client, referrer);
+        let (client, same_site, mut request) = steps(&url);
         let context = CookieContext { url: &url, client: &client, same_site };
-        let mut request = request(&url, referrer);
         request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
@@ -105,7 +147,8 @@ pub(super) async fn fetch_document(
         // NB: no browser leaves credentials in a document's URL. They fail where there can be none.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        return Ok(Fetched { url, headers: response.headers, body: body.freeze() });
+        let (status, headers) = (response.status, response.headers);
+        return Ok(Fetched { url, status, headers, body: body.freeze() });
     }
     Err(NavigationError::Redirect(url.into()))
 }
@@ -180,6 +223,7 @@ impl Fetched {
     /// random bits.
     pub(super) fn client(&self, nonce: u128) -> Client {
         let mut client = Client::new(self.url.clone(), nonce);
+        client.document_status = self.status.as_u16();
         if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
             client.referrer_policy = policy;
         }

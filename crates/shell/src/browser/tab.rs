@@ -13,9 +13,11 @@ use sendbeacon::{Client, DocumentLifecycle, MemoryCookieStore, Origin, Visibilit
 use url::Url;
 
 use super::{
-    Browser, BrowserError, Log,
+    Browser, BrowserError, Console, Log,
     arrival::Arrival,
     host::{self, Call, Host, Surroundings},
+    log::News,
+    scripts::{Script, Scripts},
 };
 use crate::page::{EventLoop, Page, RealmId, StorageArea, TaskQueue};
 
@@ -50,9 +52,7 @@ impl Tab {
         let event_loop = EventLoop::new()?;
         let (navigation, session_storage) = (Navigation::default(), Areas::default());
         let arrival = Arrival::new(browser, browser.fetch_document(url, None)?, "")?;
-        let (mut page, host) =
-            enter(browser, &event_loop, &arrival, &navigation, &session_storage)?;
-        page.fire_load();
+        let (page, host) = enter(browser, &event_loop, &arrival, &navigation, &session_storage)?;
         Ok(Self { event_loop, page, host, navigation, session_storage, close: Arc::default() })
     }
 
@@ -122,7 +122,6 @@ impl Tab {
         let storage = &self.session_storage;
         (self.page, self.host) =
             enter(browser, &self.event_loop, &arrival, &self.navigation, storage)?;
-        self.page.fire_load();
         Ok(())
     }
 }
@@ -137,7 +136,7 @@ impl Areas {
     }
 }
 
-/// Makes a page of a document that has come.
+/// Makes a page of a document that has come, and completes loading it.
 fn enter(
     browser: &Browser,
     event_loop: &Rc<EventLoop>,
@@ -148,21 +147,26 @@ fn enter(
     let client = arrival.client.clone();
     let storage = browser.storage(&client.origin, session_storage);
     let around = Here {
+        scripts: Scripts::of(browser),
         cookies: Arc::clone(&browser.cookies),
         log: Arc::clone(&browser.log),
         navigation: Rc::clone(navigation),
+        console: Arc::clone(&browser.console),
     };
     let document = browser.agent.document(client);
     let host = Host::new(document, browser.runtime.handle().clone(), Box::new(around));
-    let page = arrival.enter(event_loop, Rc::<Host>::clone(&host), storage)?;
+    let mut page = arrival.enter(event_loop, Rc::<Host>::clone(&host), storage)?;
+    page.fire_load();
     Ok((page, host))
 }
 
 /// The browser around a document in this process.
 struct Here {
+    scripts: Scripts,
     cookies: Arc<MemoryCookieStore>,
     log: Arc<Log>,
     navigation: Navigation,
+    console: Console,
 }
 
 impl Surroundings for Here {
@@ -175,7 +179,11 @@ impl Surroundings for Here {
     }
 
     fn console(&self, level: &str, message: &str) {
-        super::print_console(level, message);
+        (self.console)(level, message);
+    }
+
+    fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String> {
+        self.scripts.load(client, url)
     }
 
     fn navigate(&self, _: &Client, url: &Url) {
@@ -183,7 +191,7 @@ impl Surroundings for Here {
     }
 
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {
-        let tell = move |violation| queue.post(realm, |realm| realm.fire_violation(violation));
+        let tell = move |news: News| queue.post(realm, |realm| news.tell(realm));
         self.log.attach(document_id, Box::new(tell));
     }
 

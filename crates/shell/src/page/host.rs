@@ -28,6 +28,10 @@ pub trait PageHost {
     /// [`FetchRequest::id`]. Its promise is rejected already; calling `done` does nothing any more.
     fn abort_fetch(&self, _id: u64) {}
 
+    /// [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing) of a link
+    /// that is followed, by the values of its attributes.
+    fn ping(&self, _ping: &str, _href: &str) {}
+
     /// A line for the console.
     fn console(&self, level: &str, message: &str);
 

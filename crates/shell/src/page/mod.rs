@@ -11,6 +11,7 @@ mod host;
 mod parser;
 mod prelude;
 mod realm;
+mod resource_timing;
 mod script;
 mod timers;
 mod window;
@@ -26,6 +27,7 @@ pub use self::{
         PageHost, Violation,
     },
     realm::Realm,
+    resource_timing::ResourceTiming,
 };
 
 /// Why there is no page.

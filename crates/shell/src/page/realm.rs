@@ -8,7 +8,8 @@ use rquickjs::{
 };
 
 use super::{
-    Environment, EventLoop, PageError, PageHost, RealmId, Violation,
+    Environment, EventLoop, PageError, PageHost, RealmId, ResourceTiming, Violation,
+    bindings::performance::Seen,
     exceptions::{ContextId, describe},
     prelude,
     window::Window,
@@ -52,6 +53,11 @@ impl Realm {
             violation;
         let arguments = (blocked_uri, effective_directive, original_policy, disposition);
         self.call("fireViolation", arguments);
+    }
+
+    /// Puts an entry into the page's performance timeline. Not to be called while a script is running.
+    pub fn add_resource_timing(&self, timing: ResourceTiming) {
+        self.call("addResourceTiming", (Seen(timing, self.window.time_origin.at),));
     }
 
     /// Names this realm to [`TaskQueue::post`](super::TaskQueue::post).

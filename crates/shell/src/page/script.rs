@@ -64,7 +64,7 @@ impl Window {
             Ok(url) if !src.is_empty() => url,
             _ => return Prepared::Failed(format!("script src {src:?} is no URL")),
         };
-        match self.host().load_script(&url) {
+        match self.load_script(&url) {
             Ok((bytes, charset)) => Prepared::Ready(ClassicScript {
                 source: decode(&bytes, charset.as_deref()),
                 name: url.into(),

@@ -3,13 +3,14 @@
 use std::{
     cell::{Cell, Ref, RefCell},
     rc::Rc,
+    time::{Instant, SystemTime},
 };
 
 use url::Url;
 
 use super::{
-    BodyInit, Environment, FetchDone, FetchRequest, PageHost, RealmId, document::Document,
-    event_loop::Shared,
+    BodyInit, Environment, FetchDone, FetchRequest, PageHost, RealmId, ResourceTiming,
+    document::Document, event_loop::Shared,
 };
 
 /// What the native functions of a realm work on. Holds no JavaScript value, so that they may hold
@@ -17,6 +18,7 @@ use super::{
 pub(super) struct Window {
     pub(super) id: RealmId,
     pub(super) document: Document,
+    pub(super) time_origin: TimeOrigin,
     shared: Rc<Shared>,
     host: RefCell<Rc<dyn PageHost>>,
     environment: RefCell<Environment>,
@@ -31,6 +33,7 @@ impl Window {
         Self {
             id,
             document: Document::new(url.clone()),
+            time_origin: TimeOrigin::now(),
             shared,
             host: RefCell::new(Rc::new(NoHost)),
             environment: RefCell::new(Environment::new(url)),
@@ -58,6 +61,15 @@ impl Window {
         Rc::clone(&self.host.borrow())
     }
 
+    /// Fetches a script, and puts that into the timeline.
+    pub(super) fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
+        let start = Instant::now();
+        let loaded = self.host().load_script(url);
+        let timing = ResourceTiming::opaque(url.to_string(), "script", start);
+        self.shared.queue.post(self.id, |realm| realm.add_resource_timing(timing));
+        loaded
+    }
+
     pub(super) fn next_fetch_id(&self) -> u64 {
         self.last_fetch.set(self.last_fetch.get() + 1);
         self.last_fetch.get()
@@ -72,6 +84,20 @@ impl Window {
 
     pub(super) fn notify_host(&self) {
         self.host().document_changed(&self.document.info());
+    }
+}
+
+/// The [time origin](https://w3c.github.io/hr-time/#dfn-get-time-origin-timestamp) of a realm.
+pub(super) struct TimeOrigin {
+    pub(super) at: Instant,
+    pub(super) unix_milliseconds: f64,
+}
+
+impl TimeOrigin {
+    fn now() -> Self {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let unix_milliseconds = since_epoch.unwrap_or_default().as_secs_f64() * 1000.0;
+        Self { at: Instant::now(), unix_milliseconds }
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Recorder {
     pub(crate) answers: RefCell<VecDeque<Result<bool, String>>>,
     pub(crate) fetches: RefCell<Vec<(FetchRequest, Option<FetchDone>)>>,
     pub(crate) aborted: RefCell<Vec<u64>>,
+    pub(crate) pings: RefCell<Vec<(String, String)>>,
     pub(crate) console: RefCell<Vec<String>>,
     pub(crate) navigations: RefCell<Vec<String>>,
     pub(crate) infos: RefCell<Vec<DocumentInfo>>,
@@ -43,6 +44,10 @@ impl PageHost for Recorder {
 
     fn abort_fetch(&self, id: u64) {
         self.aborted.borrow_mut().push(id);
+    }
+
+    fn ping(&self, ping: &str, href: &str) {
+        self.pings.borrow_mut().push((ping.to_owned(), href.to_owned()));
     }
 
     fn console(&self, level: &str, message: &str) {

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -12,17 +12,26 @@ pub enum Behavior {
     RespondAfter(Duration, Vec<u8>),
     /// The same, once the test says so with [`Notify::notify_one`], before or after the request.
     RespondWhen(Arc<Notify>, Vec<u8>),
+    /// Of a server that [answers early](super::Setup::answers_early): reads that many bytes of the body,
+    /// or what is left of them, each time the test says so, and answers when it has all.
+    ReadInTurns(Arc<Notify>, usize, Vec<u8>),
     /// Answers and closes the connection at once.
     RespondThenClose(Vec<u8>),
+    /// The same, without saying so where that could be said: no `close_notify` of TLS.
+    RespondThenHangUp(Vec<u8>),
     /// Answers with the first bytes, and then goes on with the second again and again.
     RespondForever(Vec<u8>, Vec<u8>),
-    /// Answers, and reads nothing more. The connection stays open.
+    /// Answers, and reads nothing more, of the request's body alone on HTTP/2. The connection stays open.
     RespondAndReadNoMore(Vec<u8>),
     /// HTTP/2: writes these bytes between two frames, whatever they are, and nothing else for the
     /// request.
     Frames(Vec<u8>),
     /// The same, and closes the connection.
     FramesThenClose(Vec<u8>),
+    /// The same, and then neither reads nor writes anything, for any request. The connection stays open.
+    FramesThenFreeze(Vec<u8>),
+    /// Of a proxy: answers 200, and passes all that follows to this address and back.
+    Tunnel(SocketAddr),
     /// Closes the connection without an answer.
     Close,
     /// Resets the connection (TCP RST) without an answer.

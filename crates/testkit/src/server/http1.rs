@@ -1,7 +1,8 @@
 use std::io;
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
     time::sleep,
 };
 
@@ -28,10 +29,28 @@ where
                 gate.notified().await;
                 answer
             }
+            Behavior::ReadInTurns(gate, turn, answer) => {
+                let length = request.header("content-length").and_then(|it| it.parse().ok());
+                let mut left: usize = length.unwrap_or(0);
+                while left > 0 {
+                    gate.notified().await;
+                    let part = request::read_exactly(stream, &mut buffer, turn.min(left)).await?;
+                    left -= part.len();
+                    server.log.send_modify(|log| log.requests[request.index].body.extend(part));
+                }
+                stream.write_all(&answer).await?;
+                stream.flush().await?;
+                continue;
+            }
             Behavior::RespondThenClose(answer) => {
                 stream.write_all(&answer).await?;
                 stream.shutdown().await?;
                 return drain(stream).await;
+            }
+            Behavior::RespondThenHangUp(answer) => {
+                stream.write_all(&answer).await?;
+                stream.flush().await?;
+                return Ok(End::Closed);
             }
             Behavior::RespondForever(answer, more) => {
                 stream.write_all(&answer).await?;
@@ -45,13 +64,18 @@ where
                 stream.flush().await?;
                 return std::future::pending().await;
             }
+            Behavior::Tunnel(to) => {
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+                copy_bidirectional(stream, &mut TcpStream::connect(to).await?).await?;
+                return Ok(End::Closed);
+            }
             Behavior::Close => {
                 stream.shutdown().await?;
                 return drain(stream).await;
             }
             Behavior::Reset => return Ok(End::Reset),
             Behavior::Hang => return drain(stream).await,
-            Behavior::Frames(_) | Behavior::FramesThenClose(_) => {
+            Behavior::Frames(_) | Behavior::FramesThenClose(_) | Behavior::FramesThenFreeze(_) => {
                 return Err(io::Error::other("frames on HTTP/1.1"));
             }
         };

@@ -72,6 +72,21 @@ async fn answer(
             gate.notified().await;
             (answer, None)
         }
+        Behavior::ReadInTurns(gate, turn, answer) => {
+            let mut owed = 0;
+            while !body.is_end_stream() {
+                if owed == 0 {
+                    gate.notified().await;
+                    owed = turn;
+                }
+                let Some(part) = body.data().await.transpose()? else { break };
+                body.flow_control().release_capacity(part.len())?;
+                owed = owed.saturating_sub(part.len());
+                server.log.send_modify(|log| log.requests[recorded.index].body.extend(part));
+            }
+            send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
+            return Ok(None);
+        }
         Behavior::RespondForever(answer, more) => (answer, Some(Bytes::from(more))),
         Behavior::Hang => {
             poll_fn(|cx| respond.poll_reset(cx)).await?;
@@ -79,23 +94,30 @@ async fn answer(
             return Ok(None);
         }
         Behavior::Frames(frames) => {
-            script.run(frames, false).await;
+            script.run(frames, Then::GoOn).await;
+            return std::future::pending().await;
+        }
+        Behavior::FramesThenFreeze(frames) => {
+            script.run(frames, Then::Freeze).await;
             return std::future::pending().await;
         }
         Behavior::FramesThenClose(frames) => {
-            script.run(frames, true).await;
+            script.run(frames, Then::Close).await;
             return std::future::pending().await;
         }
         Behavior::RespondAndReadNoMore(answer) => {
+            let mut stream = send(&mut respond, &answer)?;
+            stream.send_data(Bytes::new(), true)?;
+            poll_fn(|cx| stream.poll_reset(cx)).await?;
+            server.log.send_modify(|log| log.reset_streams += 1);
+            return Ok(None);
+        }
+        Behavior::RespondThenClose(answer) | Behavior::RespondThenHangUp(answer) => {
             send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
+            script.run(Vec::new(), Then::Close).await;
             return std::future::pending().await;
         }
-        Behavior::RespondThenClose(answer) => {
-            send(&mut respond, &answer)?.send_data(Bytes::new(), true)?;
-            script.run(Vec::new(), true).await;
-            return std::future::pending().await;
-        }
-        Behavior::Close => return Ok(Some(End::Closed)),
+        Behavior::Close | Behavior::Tunnel(_) => return Ok(Some(End::Closed)),
         Behavior::Reset => return Ok(Some(End::Reset)),
     };
     let mut stream = send(&mut respond, &answer)?;
@@ -184,15 +206,24 @@ struct Script(Arc<Mutex<Scripted>>);
 #[derive(Debug, Default)]
 struct Scripted {
     bytes: VecDeque<u8>,
-    closes: bool,
+    then: Then,
+}
+
+/// What the connection does once the script is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Then {
+    #[default]
+    GoOn,
+    Close,
+    Freeze,
 }
 
 impl Script {
-    async fn run(&self, bytes: Vec<u8>, closes: bool) {
+    async fn run(&self, bytes: Vec<u8>, then: Then) {
         {
             let mut scripted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             scripted.bytes.extend(bytes);
-            scripted.closes = closes;
+            scripted.then = then;
         }
         // So that the connection is polled, and flushed, once more.
         tokio::task::yield_now().await;
@@ -206,15 +237,15 @@ struct Tap<'a, S> {
 }
 
 impl<S: AsyncWrite + Unpin> Tap<'_, S> {
-    /// Writes the script, and says whether that was all there will be.
-    fn poll_script(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Writes the script, and says what comes then.
+    fn poll_script(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Then>> {
         let mut scripted = self.script.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !scripted.bytes.is_empty() {
             let (bytes, _) = scripted.bytes.as_slices();
             let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
             scripted.bytes.drain(..written);
         }
-        Poll::Ready(Ok(scripted.closes))
+        Poll::Ready(Ok(scripted.then))
     }
 }
 
@@ -224,6 +255,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<'_, S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let scripted = self.script.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if scripted.then == Then::Freeze {
+            return Poll::Pending;
+        }
+        drop(scripted);
         Pin::new(&mut *self.stream).poll_read(cx, buffer)
     }
 }
@@ -235,14 +271,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<'_, S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         // What was begun is finished first.
-        ready!(self.poll_script(cx))?;
+        if ready!(self.poll_script(cx))? == Then::Freeze {
+            return Poll::Pending;
+        }
         Pin::new(&mut *self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let closes = ready!(self.poll_script(cx))?;
+        let then = ready!(self.poll_script(cx))?;
         ready!(Pin::new(&mut *self.stream).poll_flush(cx))?;
-        if closes { Pin::new(&mut *self.stream).poll_shutdown(cx) } else { Poll::Ready(Ok(())) }
+        if then == Then::Close {
+            Pin::new(&mut *self.stream).poll_shutdown(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

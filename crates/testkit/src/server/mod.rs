@@ -41,7 +41,7 @@ use std::{
 
 use rustls::HandshakeKind;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
     time::timeout,
@@ -91,6 +91,20 @@ struct Options {
     is_deaf: bool,
     answers_early: bool,
     max_streams: Option<u32>,
+}
+
+impl Options {
+    async fn listen(self) -> io::Result<TcpListener> {
+        let addr = (Ipv4Addr::LOCALHOST, 0);
+        if !self.answers_early {
+            return TcpListener::bind(addr).await;
+        }
+        // What the server does not read is to stay with the client.
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(64 * 1024)?;
+        socket.bind(addr.into())?;
+        socket.listen(1024)
+    }
 }
 
 impl Setup {
@@ -148,7 +162,7 @@ impl Setup {
         handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
     ) -> RecordingServer {
         let Self { authority, options } = self;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let listener = options.listen().await.expect("a free port");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let log = Arc::new(watch::Sender::new(Log::default()));
         let acceptor = authority.as_ref().map(|authority| authority.acceptor.clone());
@@ -291,7 +305,8 @@ impl RecordingServer {
         self.until(is_there, &format!("{length} bytes of body")).await;
     }
 
-    /// Waits until the client has reset `n` HTTP/2 streams that were to hang, or to go on forever.
+    /// Waits until the client has reset `n` HTTP/2 streams that were to hang, to go on forever, or not to
+    /// be read on.
     ///
     /// # Panics
     ///

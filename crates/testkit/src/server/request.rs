@@ -138,7 +138,12 @@ where
     }
 }
 
-async fn read_exactly<S>(stream: &mut S, buffer: &mut Vec<u8>, length: usize) -> io::Result<Vec<u8>>
+/// So many bytes, no more and no less.
+pub(super) async fn read_exactly<S>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    length: usize,
+) -> io::Result<Vec<u8>>
 where
     S: AsyncRead + Unpin,
 {

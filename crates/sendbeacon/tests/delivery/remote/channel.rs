@@ -2,6 +2,7 @@
 
 use std::{io::Write, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use sendbeacon::{
     Blob, BlobSource, CspDisposition, DocumentLifecycle, NetworkError, Outcome, Scheduling,
     TypeError, VisibilityState,
@@ -9,7 +10,11 @@ use sendbeacon::{
     remote::{ChannelError, Pin, RemoteUserAgent},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
-use tokio::sync::Notify;
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{self, timeout},
+};
 
 use super::{Content, PLENTY, client, page_of, serve, wait_for_quota};
 use crate::browser::{Browser, delivered};
@@ -174,6 +179,32 @@ async fn shutdown_waits_for_no_hung_content_process_longer_than_it_may() {
     serve(&browser, ours, Pin::of(&client("https://a.test/")));
     let report = browser.agent.shutdown(Duration::from_millis(50)).await;
     assert!(report.delivered.is_empty() && report.lost.is_empty());
+}
+
+#[tokio::test]
+async fn shutdown_waits_two_seconds_for_a_content_process_that_is_frozen() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::with(|builder| builder.runtime(Handle::current()));
+    let page = page_of(&server);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    // It writes, and then reads nothing of what comes.
+    let (_silent, unread) = UnixStream::pair().unwrap();
+    let agent = RemoteUserAgent::connect(unread, theirs).unwrap();
+    let document = agent.document(page.clone());
+    assert_eq!(document.send_beacon("/written", None), Ok(true));
+    let report = browser.agent.shutdown(Duration::from_secs(3600));
+    serve(&browser, ours, Pin::of(&page));
+    server.wait_for(1).await;
+    browser.events.wait_for(1).await;
+    let mut report = Box::pin(timeout(Duration::from_secs(20), report));
+    assert!((&mut report).now_or_never().is_none());
+    time::pause();
+    time::advance(Duration::from_secs(2)).await;
+    time::resume();
+    let report = report.await.unwrap();
+    assert!(report.completed);
+    assert_eq!((report.delivered.len(), report.lost.len()), (1, 0));
 }
 
 #[tokio::test]

@@ -24,12 +24,12 @@ fn client(url: &str) -> Client {
 }
 
 /// A content process, in this one.
-struct Content {
-    agent: RemoteUserAgent,
+pub(crate) struct Content {
+    pub(crate) agent: RemoteUserAgent,
 }
 
 impl Content {
-    fn start(browser: &Browser, page: &Client) -> Self {
+    pub(crate) fn start(browser: &Browser, page: &Client) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         serve(browser, ours, Pin::of(page));
         Self { agent: RemoteUserAgent::over_unix_stream(theirs).unwrap() }
@@ -64,7 +64,7 @@ async fn wait_until(condition: impl Fn() -> bool) {
 }
 
 /// A page of the server, as a client.
-fn page_of(server: &RecordingServer) -> Client {
+pub(crate) fn page_of(server: &RecordingServer) -> Client {
     client(&server.url("/d/page"))
 }
 

@@ -24,6 +24,7 @@ use crate::{
     browser::{
         arrival::Storage,
         host::{self, Host, Surroundings},
+        scripts::Script,
     },
     page::{EventLoop, PageError, RealmId, TaskQueue},
 };
@@ -62,16 +63,18 @@ pub fn run_content() -> Result<(), ContentError> {
 
     let parent = Arc::new(Parent::default());
     let (cookie_sender, cookies) = mpsc::channel();
+    let (script_sender, scripts) = mpsc::channel();
     let navigating = Rc::new(Cell::new(false));
     let around = Around {
         control: control.try_clone()?,
         parent: Arc::clone(&parent),
         cookies,
+        scripts,
         navigating: Rc::clone(&navigating),
     };
     thread::spawn({
         let parent = Arc::clone(&parent);
-        move || parent.listen(&mut reader, &cookie_sender)
+        move || parent.listen(&mut reader, &cookie_sender, &script_sender)
     });
     let event_loop = EventLoop::new()?;
     let document = agent.document(arrival.client.clone());
@@ -106,16 +109,24 @@ impl Parent {
         self.is_closing.load(SeqCst)
     }
 
-    fn listen(&self, reader: &mut BufReader<UnixStream>, cookies: &mpsc::Sender<String>) {
+    fn listen(
+        &self,
+        reader: &mut BufReader<UnixStream>,
+        cookies: &mpsc::Sender<String>,
+        scripts: &mpsc::Sender<Result<Script, String>>,
+    ) {
         loop {
             match read(reader) {
                 Ok(Some(ToContent::Cookies(answer))) => {
                     // Whoever asked has waited.
                     let _ = cookies.send(answer);
                 }
-                Ok(Some(ToContent::Violation(violation))) => {
+                Ok(Some(ToContent::Script(answer))) => {
+                    let _ = scripts.send(answer);
+                }
+                Ok(Some(ToContent::News(news))) => {
                     if let Some((queue, realm)) = self.document() {
-                        queue.post(realm, |realm| realm.fire_violation(violation));
+                        queue.post(realm, |realm| news.tell(realm));
                     }
                 }
                 // A parent that has gone closes, too.
@@ -141,6 +152,7 @@ struct Around {
     control: UnixStream,
     parent: Arc<Parent>,
     cookies: mpsc::Receiver<String>,
+    scripts: mpsc::Receiver<Result<Script, String>>,
     navigating: Rc<Cell<bool>>,
 }
 
@@ -164,6 +176,11 @@ impl Surroundings for Around {
     fn console(&self, level: &str, message: &str) {
         let (level, message) = (level.to_owned(), message.to_owned());
         self.say(&FromContent::Console { level, message });
+    }
+
+    fn load_script(&self, _: &Client, url: &Url) -> Result<Script, String> {
+        self.say(&FromContent::LoadScript(url.clone()));
+        self.scripts.recv().unwrap_or_else(|_| Err("the parent process has gone".into()))
     }
 
     fn navigate(&self, client: &Client, url: &Url) {

@@ -20,8 +20,11 @@ pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
-use super::arrival::{Arrival, Storage};
-use crate::page::Violation;
+use super::{
+    arrival::{Arrival, Storage},
+    log::News,
+    scripts::Script,
+};
 
 /// To a content process.
 #[derive(Serialize, Deserialize)]
@@ -30,8 +33,10 @@ enum ToContent {
     Document { arrival: Box<Arrival>, stored: Stored, body_length: usize, limit: Duration },
     /// What it asked for with [`FromContent::GetCookies`].
     Cookies(String),
-    /// Something of its document violates a policy.
-    Violation(Violation),
+    /// What it asked for with [`FromContent::LoadScript`].
+    Script(Result<Script, String>),
+    /// Something that concerns its document.
+    News(News),
     /// Unload, and go.
     Close,
 }
@@ -58,6 +63,7 @@ impl Stored {
 #[derive(Serialize, Deserialize)]
 enum FromContent {
     GetCookies,
+    LoadScript(Url),
     SetCookie(String),
     Console {
         level: String,
@@ -87,8 +93,13 @@ const MAX_MESSAGE: u64 = 64 << 20;
 /// The next message; `None` at the end.
 fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
     let mut line = Vec::new();
-    let length = reader.take(MAX_MESSAGE).read_until(b'\n', &mut line)?;
-    if length == 0 { Ok(None) } else { Ok(Some(serde_json::from_slice(&line)?)) }
+    match reader.take(MAX_MESSAGE).read_until(b'\n', &mut line) {
+        Ok(0) => Ok(None),
+        Ok(_) => Ok(Some(serde_json::from_slice(&line)?)),
+        // The end of a process that had something left to read.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_body(reader: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {

@@ -19,7 +19,7 @@ use super::{FromContent, Stored, ToContent, read, serialize, write};
 use crate::browser::{
     Browser, BrowserError,
     arrival::{Arrival, Storage},
-    print_console,
+    scripts::Scripts,
     tab::Areas,
 };
 
@@ -79,8 +79,8 @@ impl Split {
         let process = browser.agent.content_process(pin);
         let channel = thread::spawn(move || process.serve_unix(channel));
         let sender = write_from_a_thread(control.try_clone()?, arrival, storage, limit);
-        let for_violations = sender.clone();
-        let tell = move |violation| drop(for_violations.send(ToContent::Violation(violation)));
+        let for_news = sender.clone();
+        let tell = move |news| drop(for_news.send(ToContent::News(news)));
         browser.log.attach(client.document_id, Box::new(tell));
         *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
         if self.close.load(SeqCst) {
@@ -168,11 +168,14 @@ fn serve(
     let mut next = None;
     while let Some(message) = read(&mut reader)? {
         match message {
-            FromContent::Console { level, message } => print_console(&level, &message),
+            FromContent::Console { level, message } => (browser.console)(&level, &message),
             FromContent::GetCookies => {
                 // It may be gone by now; the next read says so.
                 let cookies = browser.cookies.document_cookie(client);
                 let _ = sender.send(ToContent::Cookies(cookies));
+            }
+            FromContent::LoadScript(url) => {
+                let _ = sender.send(ToContent::Script(Scripts::of(browser).load(client, &url)));
             }
             FromContent::SetCookie(cookie) => browser.cookies.set_document_cookie(client, &cookie),
             FromContent::Navigate { url, from } if next.is_none() => {

@@ -51,6 +51,13 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         })?,
     )?;
     let this = Rc::clone(window);
+    native.set(
+        "ping",
+        Function::new(ctx.clone(), move |ping: String, href: String| {
+            this.host().ping(&ping, &href);
+        })?,
+    )?;
+    let this = Rc::clone(window);
     native.set("cookies", Function::new(ctx.clone(), move || this.host().cookies())?)?;
     let this = Rc::clone(window);
     native.set(

@@ -13,6 +13,7 @@ mod crypto;
 mod document;
 mod encoding;
 mod fetch;
+pub(super) mod performance;
 mod storage;
 mod timers;
 mod tree;
@@ -34,6 +35,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     document::install(&native, window)?;
     encoding::install(&native)?;
     fetch::install(&native, window)?;
+    performance::install(&native, window)?;
     storage::install(&native, window)?;
     timers::install(&native, window)?;
     tree::install(&native, window)?;

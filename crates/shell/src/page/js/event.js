@@ -25,7 +25,7 @@ class Event {
       dispatching: false,
       initialized: true,
       isTrusted: false,
-      timeStamp: performance.now(),
+      timeStamp: native.now(),
     });
   }
 

@@ -84,8 +84,12 @@ internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_T
 // https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2, from the link or what is in it
 internal.activate = (target) => {
   const link = target.closest("a[href]");
-  const url = link && native.resolveUrl(link.getAttribute("href"));
-  if (url && link.isConnected) internal.navigate(url);
+  const href = link?.getAttribute("href");
+  const url = link && native.resolveUrl(href);
+  if (!url || !link.isConnected) return;
+  const ping = link.getAttribute("ping");
+  if (ping !== null) native.ping(ping, href);
+  internal.navigate(url);
 };
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";

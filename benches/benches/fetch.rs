@@ -1,0 +1,75 @@
+//! The whole fetch of a beacon of 1 KiB over a network that answers at once, with every policy: a Content Security
+//! Policy, three cookies in the jar, HSTS, referrer and Fetch metadata.
+
+#![allow(missing_docs)] // criterion's macros
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use benches::{COLLECTOR, Instantly, client};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http::HeaderValue;
+use sendbeacon::{Blob, BodyInit, KeepaliveLimits, MemoryCookieStore, host::Clock};
+use sendbeacon_fetch::{
+    Ledger,
+    beacon::{Beacon, send_beacon},
+    fetch::{Profile, fetch},
+};
+use sendbeacon_testkit::{network::complete, random::Zeros};
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+fn whole_fetch(c: &mut Criterion) {
+    let client = Arc::new(client());
+    let cookies = MemoryCookieStore::default();
+    for cookie in ["session=0123456789abcdef; Secure; HttpOnly", "theme=dark", "seen=1; Path=/api"]
+    {
+        cookies.set_document_cookie(&client, cookie);
+    }
+    let user_agent = HeaderValue::from_static("bench/1");
+    let mut profile = Profile::new(Arc::new(Instantly), Arc::new(SystemClock), user_agent);
+    profile.cookies = Arc::new(cookies);
+
+    let json = Blob::new("x".repeat(1 << 10), "application/json");
+    let text = "x".repeat(1 << 10);
+    let ledger = Ledger::new(KeepaliveLimits::default());
+    let beacon = |url: &str, body: BodyInit<'_>| -> Beacon {
+        let beacon = send_beacon(&client, &ledger, &Zeros, url, Some(body)).expect("no TypeError");
+        beacon.expect("there is room")
+    };
+    let mut group = c.benchmark_group("fetch");
+    let across = "https://collect.example.net/api/v1/collect?site=42";
+    for (name, url, body) in [
+        ("same-origin", COLLECTOR, BodyInit::from(&*text)),
+        ("cross-origin", across, BodyInit::from(&*text)),
+        ("cross-origin, its preflight remembered", across, BodyInit::from(&json)),
+        ("redirected once", "/redirect", BodyInit::from(&*text)),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || beacon(url, body.clone()),
+                |beacon| {
+                    let (request, _reservation) = beacon.into_request();
+                    complete(fetch(&profile, &(), Box::new(request))).expect("it is delivered")
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, whole_fetch);
+criterion_main!(benches);

@@ -1,0 +1,47 @@
+//! To reserve in a ledger and to give back, from one thread and from several that share it.
+
+#![allow(missing_docs)] // criterion's macros
+
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+    time::{Duration, Instant},
+};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use sendbeacon_fetch::{KeepaliveLimits, Ledger};
+
+fn ledger(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ledger");
+    for threads in [1, 2, 8] {
+        group.bench_function(format!("{threads} threads"), |b| {
+            b.iter_custom(|iterations| time_of_each(threads, iterations));
+        });
+    }
+    group.finish();
+}
+
+/// The time that passes while each thread does it so often.
+fn time_of_each(threads: usize, iterations: u64) -> Duration {
+    let ledger = Ledger::new(KeepaliveLimits::default());
+    let barrier = Arc::new(Barrier::new(threads + 1));
+    let work = || {
+        let (ledger, barrier) = (Arc::clone(&ledger), Arc::clone(&barrier));
+        thread::spawn(move || {
+            barrier.wait();
+            for _ in 0..iterations {
+                drop(ledger.reserve(1_024, 64).expect("there is room for all"));
+            }
+        })
+    };
+    let workers: Vec<_> = (0..threads).map(|_| work()).collect();
+    barrier.wait();
+    let begin = Instant::now();
+    for worker in workers {
+        worker.join().expect("no thread panics");
+    }
+    begin.elapsed()
+}
+
+criterion_group!(benches, ledger);
+criterion_main!(benches);

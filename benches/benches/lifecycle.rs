@@ -1,0 +1,34 @@
+//! What it costs the script thread to make a document and to unload it, with others and their beacons around.
+
+#![allow(missing_docs)] // criterion's macros
+
+use benches::{COLLECTOR, document, user_agent};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use sendbeacon::{Document, DocumentLifecycle};
+
+fn lifecycle(c: &mut Criterion) {
+    let agent = user_agent().build().expect("a thread can be started");
+    let mut group = c.benchmark_group("lifecycle");
+    for count in [1, 100, 10_000] {
+        group.throughput(Throughput::Elements(count));
+        group.bench_function(format!("unload of {count} documents"), |b| {
+            b.iter_batched(
+                || (0..count).map(|_| sent(document(&agent))).collect::<Vec<_>>(),
+                |documents| documents.iter().for_each(DocumentLifecycle::unload),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("a new document", |b| b.iter(|| document(&agent)));
+    group.finish();
+}
+
+/// The document, with a beacon on its way.
+fn sent(document: Document) -> Document {
+    assert_eq!(document.send_beacon(COLLECTOR, None), Ok(true));
+    document
+}
+
+criterion_group!(benches, lifecycle);
+criterion_main!(benches);

@@ -1,0 +1,173 @@
+//! Does one thing N times, so that callgrind can count what it costs however busy the machine is, and prints the
+//! allocations of each: `count WHAT N`. `benches/count.sh` runs it for every WHAT and prints instructions.
+
+use std::{
+    alloc::System, error::Error, hint::black_box, mem::ManuallyDrop, sync::Arc, time::Instant,
+};
+
+use benches::{COLLECTOR, client, document, three_fields, user_agent};
+use clap::{Parser, ValueEnum};
+use sendbeacon::{
+    Blob, BodyInit, Event, EventKind, EventSink, MemoryCookieStore, Outcome, UserAgent,
+};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::{
+    runtime::Builder,
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+};
+
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// How many beacons of 1 KiB a document may have unfinished.
+const OF_EACH_DOCUMENT: usize = 64;
+
+#[derive(Parser)]
+struct Arguments {
+    what: What,
+    n: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// To join the URL and to copy 1 KiB.
+    Floor,
+    /// A call that is accepted; the network side does not run.
+    Empty,
+    String64,
+    String1k,
+    Blob1k,
+    FormData,
+    UrlSearchParams,
+    /// A call that is refused, as 1 KiB does not fit.
+    Refused,
+    TypeError,
+    /// The whole of a beacon of 1 KiB, from the call to its outcome, from one document.
+    Whole,
+    /// The same from 100,000 documents in turn.
+    Whole100kDocuments,
+    /// The same with so many queued at a time.
+    Whole100Queued,
+    Whole10kQueued,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Arguments { what, n } = Arguments::parse();
+    let (small, kib) = ("x".repeat(64), "x".repeat(1 << 10));
+    let (form, blob) = (three_fields(&small), Blob::new(kib.clone(), "application/json"));
+    let pairs = [("site".to_owned(), small.clone()), ("event".to_owned(), small.clone())];
+    let begin = Instant::now();
+    let allocations = match what {
+        What::Floor => floor(&kib, n),
+        What::Empty => calls(None, n)?,
+        What::String64 => calls(Some(&(&*small).into()), n)?,
+        What::String1k => calls(Some(&(&*kib).into()), n)?,
+        What::Blob1k => calls(Some(&(&blob).into()), n)?,
+        What::FormData => calls(Some(&BodyInit::FormData(&form)), n)?,
+        What::UrlSearchParams => calls(Some(&BodyInit::UrlSearchParams(&pairs)), n)?,
+        What::Refused => refusals(&kib, n)?,
+        What::TypeError => type_errors(n)?,
+        What::Whole => whole(1, 1, &kib, n)?,
+        What::Whole100kDocuments => whole(100_000, 1, &kib, n)?,
+        What::Whole100Queued => whole(10_000, 100, &kib, n)?,
+        What::Whole10kQueued => whole(10_000, 10_000, &kib, n)?,
+    };
+    let each = begin.elapsed() / u32::try_from(n)?;
+    println!("{} allocations, {each:.2?} with what is done once", (allocations + n / 2) / n);
+    Ok(())
+}
+
+fn floor(body: &str, n: usize) -> usize {
+    let base = client().api_base_url;
+    let region = Region::new(GLOBAL);
+    for _ in 0..n {
+        let joined = base.join(black_box(COLLECTOR));
+        black_box((joined, bytes::Bytes::copy_from_slice(body.as_bytes()))).1.len();
+    }
+    region.change().allocations
+}
+
+/// A user agent on a runtime that nobody drives. Its end would count, and so it has none.
+fn resting() -> Result<ManuallyDrop<UserAgent>, Box<dyn Error>> {
+    let runtime = ManuallyDrop::new(Builder::new_current_thread().enable_all().build()?);
+    Ok(ManuallyDrop::new(user_agent().runtime(runtime.handle().clone()).build()?))
+}
+
+fn calls(body: Option<&BodyInit<'_>>, n: usize) -> Result<usize, Box<dyn Error>> {
+    let agent = resting()?;
+    let documents: Vec<_> = (0..n.div_ceil(OF_EACH_DOCUMENT)).map(|_| document(&agent)).collect();
+    let region = Region::new(GLOBAL);
+    for call in 0..n {
+        let answer =
+            documents[call / OF_EACH_DOCUMENT].send_beacon(black_box(COLLECTOR), body.cloned());
+        assert_eq!(answer, Ok(true));
+    }
+    Ok(region.change().allocations)
+}
+
+fn refusals(body: &str, n: usize) -> Result<usize, Box<dyn Error>> {
+    let agent = resting()?;
+    let document = document(&agent);
+    document.send_beacon(COLLECTOR, Some("x".repeat(65_000).as_str().into()))?;
+    let region = Region::new(GLOBAL);
+    for _ in 0..n {
+        assert_eq!(document.send_beacon(black_box(COLLECTOR), Some(body.into())), Ok(false));
+    }
+    Ok(region.change().allocations)
+}
+
+fn type_errors(n: usize) -> Result<usize, Box<dyn Error>> {
+    let agent = resting()?;
+    let document = document(&agent);
+    let region = Region::new(GLOBAL);
+    for _ in 0..n {
+        assert!(document.send_beacon(black_box("data:,x"), None).is_err());
+    }
+    Ok(region.change().allocations)
+}
+
+/// From `documents` in turn, so many `queued` at a time.
+fn whole(documents: usize, queued: usize, body: &str, n: usize) -> Result<usize, Box<dyn Error>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (done, mut outcomes) = unbounded_channel();
+    let cookies = MemoryCookieStore::default();
+    for cookie in ["session=0123456789abcdef; Secure; HttpOnly", "theme=dark", "seen=1; Path=/api"]
+    {
+        cookies.set_document_cookie(&client(), cookie);
+    }
+    let agent = user_agent()
+        .runtime(runtime.handle().clone())
+        .event_sink(Arc::new(Counting(done)))
+        .cookies(Arc::new(cookies))
+        .build()?;
+    let documents: Vec<_> = (0..documents).map(|_| document(&agent)).collect();
+    let mut next = documents.iter().cycle();
+    let region = Region::new(GLOBAL);
+    for _ in 0..n / queued {
+        for document in next.by_ref().take(queued) {
+            assert_eq!(document.send_beacon(black_box(COLLECTOR), Some(body.into())), Ok(true));
+        }
+        runtime.block_on(async {
+            for _ in 0..queued {
+                assert_eq!(outcomes.recv().await, Some(true));
+            }
+        });
+    }
+    Ok(region.change().allocations)
+}
+
+/// Tells of each outcome whether the beacon was delivered.
+struct Counting(UnboundedSender<bool>);
+
+impl EventSink for Counting {
+    fn event(&self, event: Event) {
+        if let EventKind::Done { outcome, .. } = event.kind {
+            // Whoever counts is there until the end.
+            let _ = self.0.send(matches!(outcome, Outcome::Delivered { .. }));
+        }
+    }
+
+    fn wants_wire_events(&self) -> bool {
+        false
+    }
+}

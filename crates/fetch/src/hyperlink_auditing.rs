@@ -1,0 +1,169 @@
+//! [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use url::{EncodingOverride, Url};
+
+use crate::{
+    Client, InitiatorType, Ledger, Request, Reservation,
+    beacon::{MAX_URL_LENGTH, url_length},
+    origin::same_origin,
+    request::{CredentialsMode, Mode, Referrer},
+};
+
+const PING_FROM: HeaderName = HeaderName::from_static("ping-from");
+const PING_TO: HeaderName = HeaderName::from_static("ping-to");
+const BODY: &[u8] = b"PING";
+
+/// An admitted ping: one URL of a followed hyperlink's `ping` attribute.
+#[derive(Debug)]
+pub struct Ping {
+    /// Ping URL.
+    pub url: Url,
+    /// Target URL: where the hyperlink leads.
+    pub target_url: Url,
+    /// The settings object of the element's node document.
+    pub client: Arc<Client>,
+    /// Its room in the ledger.
+    pub reservation: Reservation,
+}
+
+/// [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing), up to the
+/// requests.
+///
+/// `ping` and `href` are the values of the attributes; `encoding` encodes the query of a URL in the
+/// document's encoding, `None` if that is UTF-8. There is no ping at all if `href` does not parse, and
+/// none for a URL that does not parse, is not http(s) or finds no room in `ledger`.
+///
+/// Runs on the script thread; takes no lock and does not block.
+#[must_use]
+pub fn hyperlink_auditing(
+    client: &Arc<Client>,
+    ledger: &Arc<Ledger>,
+    ping: &str,
+    href: &str,
+    encoding: EncodingOverride<'_>,
+) -> Vec<Ping> {
+    let base = Url::options().base_url(Some(&client.api_base_url)).encoding_override(encoding);
+    let Ok(target_url) = base.parse(href) else { return Vec::new() };
+    ping.split_ascii_whitespace()
+        .filter_map(|token| base.parse(token).ok())
+        // Step 1. Step 2's option is the embedder's: it need not call.
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .filter_map(|url| {
+            let reservation = reserve(ledger, &url, &target_url)?;
+            // Step 3.
+            let (target_url, client) = (target_url.clone(), Arc::clone(client));
+            Some(Ping { url, target_url, client, reservation })
+        })
+        .collect()
+}
+
+/// Room for one ping. Its target goes with it, so it counts as a URL does.
+pub fn reserve(ledger: &Arc<Ledger>, url: &Url, target_url: &Url) -> Option<Reservation> {
+    let (url_length, target_length) = (url_length(url), target_url.as_str().len());
+    let fits = url_length.max(target_length) <= MAX_URL_LENGTH;
+    let url_bytes = (url_length + target_length) as u64;
+    fits.then(|| ledger.reserve(BODY.len() as u64, url_bytes)).flatten()
+}
+
+impl Ping {
+    /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done.
+    pub fn into_request(self) -> (Request, Reservation) {
+        let Self { url, target_url, client, reservation } = self;
+        // NB: the creation URL of a `srcdoc` document is that of an ancestor.
+        let document_url = client.creation_url.clone();
+        // Step 4. NB: the use-URL-credentials flag says whom to ask after a 401, and nobody is asked here.
+        let mut request = Request::new(client, url);
+        request.method = Method::POST;
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/ping"));
+        request.body = Some(Bytes::from_static(BODY).into());
+        request.mode = Mode::NoCors;
+        request.unsafe_request = false;
+        request.credentials = CredentialsMode::Include;
+        request.referrer = Referrer::NoReferrer;
+        request.initiator_type = InitiatorType::Ping;
+        // NB: the text does not set it, and so would stop the ping where the hyperlink is followed. All
+        // three browsers let it go on.
+        request.keepalive = true;
+        // Step 5.
+        let tells_from =
+            same_origin(&document_url, request.url()) || document_url.scheme() != "https";
+        let from = tells_from.then_some((PING_FROM, document_url));
+        for (name, url) in from.into_iter().chain([(PING_TO, target_url)]) {
+            // A serialised URL is ASCII without controls, so always a header value.
+            request.headers.extend(HeaderValue::from_str(url.as_str()).ok().map(|it| (name, it)));
+        }
+        // Step 6 is the caller's.
+        (request, reservation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::KeepaliveLimits;
+
+    fn client() -> Arc<Client> {
+        Arc::new(Client::new(Url::parse("https://a.test/d/page?q#f").unwrap(), 0))
+    }
+
+    fn urls(pings: &[Ping]) -> Vec<&str> {
+        pings.iter().map(|ping| ping.url.as_str()).collect()
+    }
+
+    #[test]
+    fn each_http_url_of_the_attribute_is_pinged_and_the_others_are_passed_over() {
+        let ledger = Ledger::new(KeepaliveLimits::default());
+        let ping = "  x\t//b.test/?y \n ftp://c.test/ http://[ \u{c} data:, HTTP://c.test x ";
+        let pings = hyperlink_auditing(&client(), &ledger, ping, "../to", None);
+        let expected =
+            ["https://a.test/d/x", "https://b.test/?y", "http://c.test/", "https://a.test/d/x"];
+        assert_eq!(urls(&pings), expected);
+        assert!(pings.iter().all(|ping| ping.target_url.as_str() == "https://a.test/to"));
+    }
+
+    #[test]
+    fn only_ascii_whitespace_separates_urls() {
+        let ledger = Ledger::new(KeepaliveLimits::default());
+        let pings = hyperlink_auditing(&client(), &ledger, "/a\u{a0}/b", "/", None);
+        assert_eq!(urls(&pings), ["https://a.test/a%C2%A0/b"]);
+    }
+
+    #[test]
+    fn a_hyperlink_to_nowhere_is_not_audited() {
+        let ledger = Ledger::new(KeepaliveLimits::default());
+        assert!(hyperlink_auditing(&client(), &ledger, "/x", "http://[", None).is_empty());
+        assert_eq!(hyperlink_auditing(&client(), &ledger, "/x", "javascript:0", None).len(), 1);
+    }
+
+    #[test]
+    fn the_documents_encoding_is_that_of_queries() {
+        fn latin1(text: &str) -> Cow<'_, [u8]> {
+            text.chars().filter_map(|c| u8::try_from(c).ok()).collect::<Vec<_>>().into()
+        }
+        let ledger = Ledger::new(KeepaliveLimits::default());
+        let pings =
+            hyperlink_auditing(&client(), &ledger, "/\u{e9}?\u{e9}", "?\u{e9}", Some(&latin1));
+        assert_eq!(urls(&pings), ["https://a.test/%C3%A9?%E9"]);
+        assert_eq!(pings[0].target_url.as_str(), "https://a.test/d/page?%E9");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_not_sent() {
+        let ledger = Ledger::new(KeepaliveLimits { body_bytes: 8, ..KeepaliveLimits::default() });
+        let pings = hyperlink_auditing(&client(), &ledger, "/1 /2 /3", "/", None);
+        assert_eq!(urls(&pings), ["https://a.test/1", "https://a.test/2"]);
+        assert_eq!(ledger.inflight().body_bytes, 8);
+        drop(pings);
+        let long = format!("javascript:{}", "x".repeat(MAX_URL_LENGTH));
+        assert!(hyperlink_auditing(&client(), &ledger, "/1", &long, None).is_empty());
+        let long = "x".repeat(MAX_URL_LENGTH);
+        assert!(hyperlink_auditing(&client(), &ledger, &long, "/", None).is_empty());
+        assert_eq!(ledger.inflight().requests, 0);
+    }
+}

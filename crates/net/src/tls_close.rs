@@ -1,0 +1,58 @@
+//! TLS connections whose server closes them without saying so.
+
+use std::{
+    io::{self, ErrorKind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream of TLS whose end is its end, with a `close_notify` before it or not.
+///
+/// Many servers send none, and no browser minds: an answer that says its length is known to be cut off
+/// without it, and one that does not is taken for whole.
+pub(crate) struct AnyClose<S>(pub(crate) S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for AnyClose<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = ready!(Pin::new(&mut self.0).poll_read(cx, buffer));
+        // NB: rustls says this where there was no close_notify, and of nothing else.
+        let is_end = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnexpectedEof);
+        Poll::Ready(if is_end { Ok(()) } else { read })
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for AnyClose<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

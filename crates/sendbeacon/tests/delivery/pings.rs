@@ -1,0 +1,106 @@
+//! Hyperlink auditing, and the document that the hyperlink leads away from.
+
+use std::sync::Arc;
+
+use sendbeacon::{DocumentLifecycle, Inflight, NetworkError, Outcome, Request};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use tokio::sync::Notify;
+
+use crate::{
+    browser::{Browser, delivered},
+    log,
+};
+
+#[tokio::test]
+async fn a_ping_outlives_its_document_and_gives_its_quota_back() {
+    let answer = Arc::new(Notify::new());
+    let server = RecordingServer::start({
+        let answer = Arc::clone(&answer);
+        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/d/page?q#f"));
+    document.ping("/ping", "https://b.test/to", None);
+    document.unload();
+    let request = &server.wait_for(1).await[0];
+    let port = server.port();
+    assert_eq!(
+        String::from_utf8_lossy(&request.head).trim_end(),
+        format!(
+            "POST /ping HTTP/1.1\r\n\
+             host: 127.0.0.1:{port}\r\n\
+             content-type: text/ping\r\n\
+             ping-from: http://127.0.0.1:{port}/d/page?q#f\r\n\
+             ping-to: https://b.test/to\r\n\
+             accept: */*\r\n\
+             content-length: 4\r\n\
+             origin: http://127.0.0.1:{port}\r\n\
+             sec-fetch-dest: empty\r\n\
+             sec-fetch-mode: no-cors\r\n\
+             sec-fetch-site: same-origin\r\n\
+             user-agent: sendbeacon/0.1.0"
+        )
+    );
+    assert_eq!(request.body, b"PING");
+    let inflight = document.fetch_group().inflight();
+    assert_eq!((inflight.requests, inflight.body_bytes), (1, 4));
+    answer.notify_one();
+    assert_eq!(browser.events.wait_for(1).await, [("/ping".into(), delivered(204))]);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_fully_active_pings_nobody() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    document.pagehide(true);
+    document.ping("/cached", "/to", None);
+    document.pageshow(true);
+    document.ping("/back", "/to", None);
+    document.unload();
+    document.ping("/gone", "/to", None);
+    assert_eq!(browser.events.wait_for(1).await, [("/back".into(), delivered(204))]);
+    browser.agent.shutdown(std::time::Duration::from_secs(20)).await;
+    assert_eq!(log(&server.requests()), ["POST /back"]);
+}
+
+#[tokio::test]
+async fn pings_beyond_the_quota_are_not_sent() {
+    let server = RecordingServer::start(|_| Behavior::Hang).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    let most = "x".repeat(65_536 - 4);
+    assert_eq!(document.send_beacon("/b", Some((&*most).into())), Ok(true));
+    document.ping("/1 /2", "/to", None);
+    let inflight = document.fetch_group().inflight();
+    assert_eq!((inflight.requests, inflight.body_bytes), (2, 65_536));
+    // It is the same ledger as a fetch's.
+    let url = url::Url::parse(&server.url("/f")).unwrap();
+    let mut request = Request::new(Arc::clone(document.client()), url);
+    request.keepalive = true;
+    request.body = Some(bytes::Bytes::from_static(b"x").into());
+    let refused = document.fetch_group().fetch(request).await;
+    assert_eq!(refused.unwrap_err(), NetworkError::KeepaliveQuota);
+}
+
+#[cfg(all(unix, feature = "remote"))]
+#[tokio::test]
+async fn a_ping_from_a_content_process_is_made_by_the_network_process() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let page = crate::remote::page_of(&server);
+    let content = crate::remote::Content::start(&browser, &page);
+    let document = content.agent.document(page);
+    document.ping("ping //[ data:,", "to", None);
+    drop(document);
+    let outcomes = browser.events.wait_for(1).await;
+    assert!(matches!(outcomes[..], [(_, Outcome::Delivered { .. })]), "{outcomes:?}");
+    let request = &server.requests()[0];
+    assert_eq!(request.target, "/d/ping");
+    assert_eq!(request.body, b"PING");
+    assert_eq!(request.header("content-type"), Some("text/ping"));
+    assert_eq!(request.header("ping-from"), Some(&*server.url("/d/page")));
+    assert_eq!(request.header("ping-to"), Some(&*server.url("/d/to")));
+}

@@ -1,0 +1,205 @@
+//! Reports of Content Security Policy violations, to the endpoints of `report-uri`.
+
+use std::time::Duration;
+
+use sendbeacon::{
+    Client, CspDisposition, CspViolation, DocumentLifecycle, Inflight, NetworkError, Outcome,
+    RedirectFailure,
+};
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use serde_json::{Value, json};
+
+use crate::{
+    browser::{Browser, delivered},
+    log,
+};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A page of the server with this policy.
+fn page(server: &RecordingServer, policy: &str, disposition: CspDisposition) -> Client {
+    let mut client = Client::new(server.url("/d/page?q#f").parse().unwrap(), 1);
+    client.csp_list.push_header(policy, disposition);
+    client
+}
+
+fn body(request: &RecordedRequest) -> Value {
+    let mut body: Value = serde_json::from_slice(&request.body).unwrap();
+    body["csp-report"].take()
+}
+
+#[tokio::test]
+async fn a_blocked_beacon_is_reported_though_its_document_is_gone() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let policy = "connect-src 'none'; report-uri report?x";
+    let document = browser.agent.document(page(&server, policy, CspDisposition::Enforce));
+    assert_eq!(document.send_beacon("/b?secret#f", None), Ok(true));
+    document.unload();
+    // The drain waits for what the beacon leaves behind.
+    let report = browser.agent.shutdown(LONG).await;
+    assert_eq!((report.delivered.len(), report.lost.len()), (1, 1));
+    let requests = server.requests();
+    assert_eq!(log(&requests), ["POST /d/report?x"]);
+    let port = server.port();
+    let length = requests[0].body.len();
+    assert_eq!(
+        String::from_utf8_lossy(&requests[0].head).trim_end(),
+        format!(
+            "POST /d/report?x HTTP/1.1\r\n\
+             host: 127.0.0.1:{port}\r\n\
+             content-type: application/csp-report\r\n\
+             accept: */*\r\n\
+             content-length: {length}\r\n\
+             referer: http://127.0.0.1:{port}/d/page?q\r\n\
+             origin: http://127.0.0.1:{port}\r\n\
+             sec-fetch-dest: report\r\n\
+             sec-fetch-mode: no-cors\r\n\
+             sec-fetch-site: same-origin\r\n\
+             user-agent: sendbeacon/0.1.0"
+        )
+    );
+    assert_eq!(
+        body(&requests[0]),
+        json!({
+            "document-uri": server.url("/d/page?q"),
+            "referrer": "",
+            "blocked-uri": server.url("/b?secret"),
+            "effective-directive": "connect-src",
+            "violated-directive": "connect-src",
+            "original-policy": policy,
+            "disposition": "enforce",
+            "status-code": 200,
+            "script-sample": "",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_policy_that_only_reports_is_asked_before_the_request_and_after_the_response() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let policy = "default-src 'none'; report-uri /r";
+    let document = browser.agent.document(page(&server, policy, CspDisposition::Report));
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    browser.events.wait_for(3).await;
+    let mut log = log(&server.requests());
+    log.sort_unstable();
+    assert_eq!(log, ["POST /b", "POST /r", "POST /r"]);
+}
+
+#[tokio::test]
+async fn a_report_to_another_origin_has_no_credentials_and_follows_no_redirect() {
+    let site = RecordingServer::start(|_| Behavior::status(404)).await;
+    let collector = RecordingServer::start(|request| match &*request.target {
+        "/moved" => Behavior::with_headers(307, &[("Location", "/elsewhere")]),
+        _ => Behavior::with_headers(204, &[("Set-Cookie", "a=1")]),
+    })
+    .await;
+    let jar = std::sync::Arc::new(sendbeacon::MemoryCookieStore::new(
+        sendbeacon::ThirdPartyCookies::Allow,
+    ));
+    let browser = Browser::with(|builder| builder.cookies(jar));
+    let endpoints = format!("{} {}", collector.url("/r"), collector.url("/moved"));
+    let policy = format!("connect-src 'none'; report-uri {endpoints}");
+    let document = browser.agent.document(page(&site, &policy, CspDisposition::Enforce));
+    for sent in [3, 6] {
+        assert_eq!(document.send_beacon("/b", None), Ok(true));
+        browser.events.wait_for(sent).await;
+    }
+    let outcomes = browser.events.outcomes();
+    let forbidden = Outcome::Failed(NetworkError::Redirect(RedirectFailure::Forbidden));
+    assert_eq!(
+        outcomes.iter().filter(|it| **it == ("/moved".into(), forbidden.clone())).count(),
+        2
+    );
+    assert_eq!(outcomes.iter().filter(|it| **it == ("/r".into(), delivered(204))).count(), 2);
+    for request in collector.requests() {
+        assert!(matches!(&*request.target, "/r" | "/moved"), "{}", request.target);
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.header("cookie"), None);
+        assert_eq!(request.header("sec-fetch-site"), Some("same-site"));
+    }
+}
+
+#[tokio::test]
+async fn a_report_takes_nothing_of_the_documents_quota_and_a_flood_is_cut_off() {
+    let server = RecordingServer::start(|_| Behavior::Hang).await;
+    let browser = Browser::new();
+    let policy = "connect-src 'none'; report-uri /r";
+    let document = browser.agent.document(page(&server, policy, CspDisposition::Enforce));
+    for n in 0..1_000 {
+        assert_eq!(document.send_beacon(&format!("/{n}"), None), Ok(true));
+    }
+    browser.events.wait_for(1_000).await;
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
+    let report = browser.agent.shutdown(Duration::ZERO).await;
+    let reports = report.lost.iter().filter(|(info, _)| info.url.path() == "/r");
+    assert_eq!(reports.count(), 64);
+}
+
+#[tokio::test]
+async fn an_engine_that_reports_itself_says_so() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::with(|builder| builder.report_violations(false));
+    let policy = "connect-src 'none'; report-uri /r";
+    let document = browser.agent.document(page(&server, policy, CspDisposition::Enforce));
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    browser.agent.shutdown(LONG).await;
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn report_to_replaces_report_uri() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let policy = "connect-src 'none'; report-uri /r; report-to group";
+    let document = browser.agent.document(page(&server, policy, CspDisposition::Enforce));
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    browser.agent.shutdown(LONG).await;
+    assert!(server.requests().is_empty());
+}
+
+fn inline_script() -> CspViolation {
+    let policy = "script-src 'self' 'report-sample'; report-uri /r";
+    let disposition = CspDisposition::Enforce;
+    let mut violation = CspViolation::new(policy, disposition, "script-src-elem", "inline");
+    violation.sample = "alert(1)".into();
+    violation.source_file = Some("https://a.test/x.html#f".parse().unwrap());
+    violation.line_number = 7;
+    violation
+}
+
+fn assert_is_of_inline_script(request: &RecordedRequest) {
+    assert_eq!(request.target, "/r");
+    let body = body(request);
+    assert_eq!(body["blocked-uri"], "inline");
+    assert_eq!(body["effective-directive"], "script-src-elem");
+    assert_eq!(body["script-sample"], "alert(1)");
+    assert_eq!(body["source-file"], "https://a.test/x.html");
+    assert_eq!((&body["line-number"], &body["column-number"]), (&json!(7), &json!(0)));
+}
+
+#[tokio::test]
+async fn what_the_engine_finds_is_reported_the_same_way() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    document.report_violation(&inline_script());
+    assert_is_of_inline_script(&server.wait_for(1).await[0]);
+}
+
+#[cfg(all(unix, feature = "remote"))]
+#[tokio::test]
+async fn the_network_process_reports_what_a_content_process_finds_and_sends() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let browser = Browser::new();
+    let page = page(&server, "connect-src 'none'; report-uri /r", CspDisposition::Enforce);
+    let content = crate::remote::Content::start(&browser, &page);
+    let document = content.agent.document(page);
+    document.report_violation(&inline_script());
+    assert_is_of_inline_script(&server.wait_for(1).await[0]);
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    let requests = server.wait_for(2).await;
+    assert_eq!(body(&requests[1])["blocked-uri"], server.url("/b"));
+}

@@ -1,0 +1,44 @@
+//! Scripts for documents, which wait for them.
+
+use std::sync::Arc;
+
+use sendbeacon::{Client, MemoryCookieStore, net::HyperNetwork};
+use tokio::runtime::Handle;
+use url::Url;
+
+use super::{Browser, navigation::fetch_script};
+
+/// The bytes of a script, and their charset.
+pub(super) type Script = (Vec<u8>, Option<String>);
+
+/// Where a document gets scripts.
+pub(super) struct Scripts {
+    network: Arc<HyperNetwork>,
+    cookies: Arc<MemoryCookieStore>,
+    runtime: Handle,
+    stand_in: Option<(String, String)>,
+}
+
+impl Scripts {
+    pub(super) fn of(browser: &Browser) -> Self {
+        Self {
+            network: Arc::clone(&browser.network),
+            cookies: Arc::clone(&browser.cookies),
+            runtime: browser.runtime.handle().clone(),
+            stand_in: browser.stand_in.clone(),
+        }
+    }
+
+    pub(super) fn load(&self, client: &Client, url: &Url) -> Result<Script, String> {
+        if let Some((_, source)) = self.stand_in.as_ref().filter(|(path, _)| url.path() == path) {
+            return Ok((source.clone().into_bytes(), None));
+        }
+        let script = fetch_script(&*self.network, &*self.cookies, client, url);
+        let script = self.runtime.block_on(script).map_err(|error| error.to_string())?;
+        if script.status.is_success() {
+            Ok((script.body.to_vec(), script.charset()))
+        } else {
+            Err(format!("the answer is {}", script.status))
+        }
+    }
+}

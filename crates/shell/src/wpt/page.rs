@@ -1,0 +1,146 @@
+//! One page with tests.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use url::{Position, Url};
+
+use super::report::{Status, Subtest, TestResult};
+use crate::browser::{Browser, BrowserError, Options, Stopped};
+
+/// How long beacons may take when the results are there.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Between a line of the console that gives results and those.
+const MARK: &str = "sendbeacon-shell wpt: ";
+
+/// The script in which `testharness.js` leaves it to whoever runs tests to take the results.
+const HOOK: &str = "/resources/testharnessreport.js";
+
+/// What stands in for it. Frames and other windows may load it too.
+const REPORT: &str = "if (self.parent === self && !self.opener) {
+  setup({ output: false });
+  const { log } = console, { stringify } = JSON;
+  add_completion_callback((tests, { status, message }) => log(MARK + stringify({
+    status, message,
+    tests: tests.map(({ name, status, message }) => ({ name, status, message })),
+  })));
+}";
+
+/// What [`REPORT`] says.
+#[derive(Deserialize)]
+struct Results {
+    status: u8,
+    message: Option<String>,
+    tests: Vec<Test>,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    name: String,
+    status: u8,
+    message: Option<String>,
+}
+
+/// Opens the page and waits for its results.
+pub(super) fn run(url: &Url, options: &Options, timeout: Duration) -> TestResult {
+    let start = Instant::now();
+    let errors = Arc::default();
+    let (status, message, tests) = match open(url, options, timeout, &errors) {
+        Ok(results) => (harness_status(results.status), results.message, results.tests),
+        Err(Failure::Timeout) => (Status::Timeout, last(&errors), Vec::new()),
+        Err(Failure::Error(reason)) => (Status::Error, Some(reason), Vec::new()),
+    };
+    let subtests = tests
+        .into_iter()
+        .map(|test| Subtest {
+            name: test.name,
+            status: subtest_status(test.status),
+            message: test.message,
+        })
+        .collect();
+    let duration = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    TestResult { test: url[Position::BeforePath..].to_owned(), status, message, subtests, duration }
+}
+
+/// Why a page gave no results.
+enum Failure {
+    Timeout,
+    Error(String),
+}
+
+impl From<BrowserError> for Failure {
+    fn from(error: BrowserError) -> Self {
+        Self::Error(error.to_string())
+    }
+}
+
+type Errors = Arc<Mutex<Option<String>>>;
+
+fn open(
+    url: &Url,
+    options: &Options,
+    timeout: Duration,
+    errors: &Errors,
+) -> Result<Results, Failure> {
+    let (sender, results) = mpsc::channel();
+    let close: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>> = Arc::default();
+    let (closer, last_error) = (Arc::clone(&close), Arc::clone(errors));
+    let browser = Browser::new(options)?
+        .with_script(HOOK, REPORT.replace("MARK", &format!("{MARK:?}")))
+        .with_console(move |level, line| {
+            if let Some(json) = line.strip_prefix(MARK) {
+                // Nobody waits for a second one.
+                let _ = sender.send(json.to_owned());
+                closer.get().inspect(|close| close());
+            } else if level == "error" {
+                let line = Some(line.to_owned());
+                *last_error.lock().unwrap_or_else(PoisonError::into_inner) = line;
+            }
+        });
+    let deadline = Instant::now() + timeout;
+    let mut tab = browser.open(url)?;
+    // It was empty.
+    let _ = close.set(Box::new(tab.closer()));
+    let mut given = results.try_recv();
+    if given.is_err() {
+        let stopped = tab.run(&browser, deadline.saturating_duration_since(Instant::now()))?;
+        given = results.try_recv();
+        if stopped == Stopped::Idle && given.is_err() {
+            let why = last(errors).map_or(String::new(), |error| format!(": {error}"));
+            return Err(Failure::Error(format!("the page came to rest without results{why}")));
+        }
+    }
+    tab.unload();
+    browser.shut_down(DRAIN);
+    let json = given.map_err(|_| Failure::Timeout)?;
+    serde_json::from_str(&json).map_err(|error| Failure::Error(error.to_string()))
+}
+
+fn last(errors: &Errors) -> Option<String> {
+    errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// `TestsStatus`
+fn harness_status(number: u8) -> Status {
+    match number {
+        0 => Status::Ok,
+        2 => Status::Timeout,
+        3 => Status::PreconditionFailed,
+        _ => Status::Error,
+    }
+}
+
+/// `Test`'s statuses
+fn subtest_status(number: u8) -> Status {
+    match number {
+        0 => Status::Pass,
+        2 => Status::Timeout,
+        3 => Status::NotRun,
+        4 => Status::PreconditionFailed,
+        _ => Status::Fail,
+    }
+}
