@@ -6,8 +6,9 @@ use bytes::BytesMut;
 use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    CacheMode, Client, CredentialsMode, Document, DocumentLifecycle, FetchId, Mode, RedirectMode,
-    Referrer, Request, Response, ResponseType, VisibilityState,
+    CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
+    DocumentLifecycle, FetchId, FetchLaterError, Mode, RedirectMode, Referrer, Request, Response,
+    ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
@@ -15,7 +16,7 @@ use url::Url;
 use super::scripts::Script;
 use crate::page::{
     BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
-    RealmId, TaskQueue,
+    RealmId, TaskQueue, Thrown,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -62,6 +63,8 @@ pub(super) struct Host {
     around: Box<dyn Surroundings>,
     /// The library's name of each of the page's fetches.
     fetches: RefCell<HashMap<u64, FetchId>>,
+    /// What the page has deferred, until it has heard what becomes of it.
+    deferred: RefCell<HashMap<u64, DeferredFetch>>,
     pub(super) calls: RefCell<Vec<Call>>,
 }
 
@@ -78,6 +81,7 @@ impl Host {
             runtime,
             around,
             fetches: RefCell::default(),
+            deferred: RefCell::default(),
             calls: RefCell::default(),
         })
     }
@@ -184,6 +188,41 @@ impl PageHost for Host {
     fn abort_fetch(&self, id: u64) {
         if let Some(id) = self.fetches.borrow_mut().remove(&id) {
             self.document.borrow().fetch_group().abort_fetch(id);
+        }
+    }
+
+    fn fetch_later(
+        &self,
+        mut request: FetchRequest,
+        activate_after: Option<f64>,
+    ) -> Result<(), Thrown> {
+        let body = request.body.take_if(|body| *body == BodyInit::ReadableStream);
+        let has_stream_body = body.is_some();
+        let made = self.request(&request).map_err(|message| Thrown {
+            name: "TypeError",
+            message,
+            quota: None,
+        })?;
+        let init = DeferredRequestInit { activate_after, has_stream_body, ..Default::default() };
+        let deferred = self.document.borrow().fetch_later(made, init).map_err(|error| Thrown {
+            name: error.exception_name(),
+            message: error.to_string(),
+            quota: match error {
+                FetchLaterError::QuotaExceeded { quota, requested } => Some((quota, requested)),
+                _ => None,
+            },
+        })?;
+        self.deferred.borrow_mut().insert(request.id, deferred);
+        Ok(())
+    }
+
+    fn is_activated(&self, id: u64) -> bool {
+        self.deferred.borrow().get(&id).is_some_and(DeferredFetch::is_activated)
+    }
+
+    fn abort_deferred(&self, id: u64) {
+        if let Some(deferred) = self.deferred.borrow().get(&id) {
+            deferred.abort();
         }
     }
 

@@ -13,7 +13,7 @@ use http::{
 };
 use sendbeacon::{
     Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PartitionKey,
-    ReferrerPolicy, Site,
+    PermissionsPolicy, ReferrerPolicy, Site,
     host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
@@ -237,6 +237,7 @@ impl Fetched {
         if !client.csp_list.enforced_directives("sandbox").all(keeps_origin) {
             client.origin = Origin::Opaque(nonce);
         }
+        client.permissions_policy = PermissionsPolicy::top_level(&client.origin, &self.headers);
         client
     }
 

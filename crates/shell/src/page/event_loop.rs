@@ -81,6 +81,8 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) rejections: Rejections,
     pub(super) fetches: Cell<usize>,
+    /// How many tasks and timers have run, the running one included.
+    pub(super) tasks: Cell<u32>,
 }
 
 /// One thread's event loop.
@@ -106,6 +108,7 @@ impl EventLoop {
             budget: Budget::new(TASK_BUDGET),
             rejections: Rejections::default(),
             fetches: Cell::new(0),
+            tasks: Cell::new(0),
         });
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(MEMORY_LIMIT);
@@ -208,12 +211,18 @@ impl EventLoop {
         if task.ends_fetch {
             self.shared.fetches.set(self.shared.fetches.get().saturating_sub(1));
         }
+        self.count_task();
         if let Some(realm) = self.realm(task.realm) {
             (task.steps)(&realm);
         }
     }
 
+    fn count_task(&self) {
+        self.shared.tasks.set(self.shared.tasks.get().wrapping_add(1));
+    }
+
     fn run_timer(&self, realm: RealmId, id: TimerId) {
+        self.count_task();
         if let Some(realm) = self.realm(realm) {
             realm.call("fireTimer", (id,));
         }

@@ -28,6 +28,21 @@ pub trait PageHost {
     /// [`FetchRequest::id`]. Its promise is rejected already; calling `done` does nothing any more.
     fn abort_fetch(&self, _id: u64) {}
 
+    /// [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) after `new Request()`;
+    /// `activate_after` is in milliseconds.
+    fn fetch_later(&self, _: FetchRequest, _activate_after: Option<f64>) -> Result<(), Thrown> {
+        let message = "this shell defers nothing".to_owned();
+        Err(Thrown { name: "TypeError", message, quota: None })
+    }
+
+    /// Whether the deferred fetch with this [`FetchRequest::id`] was sent.
+    fn is_activated(&self, _id: u64) -> bool {
+        false
+    }
+
+    /// The page has aborted the deferred fetch with this [`FetchRequest::id`].
+    fn abort_deferred(&self, _id: u64) {}
+
     /// [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing) of a link
     /// that is followed, by the values of its attributes.
     fn ping(&self, _ping: &str, _href: &str) {}
@@ -72,6 +87,17 @@ pub struct Violation {
     pub original_policy: String,
     /// `disposition`: `"enforce"` or `"report"`
     pub disposition: String,
+}
+
+/// An exception to throw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thrown {
+    /// `"TypeError"`, `"RangeError"` or `"QuotaExceededError"`.
+    pub name: &'static str,
+    /// The message.
+    pub message: String,
+    /// Of the last: how much there is, and how much was requested, in bytes.
+    pub quota: Option<(u64, u64)>,
 }
 
 /// How a fetch ends: a response, or what is wrong.

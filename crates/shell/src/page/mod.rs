@@ -24,7 +24,7 @@ pub use self::{
     event_loop::{EventLoop, RealmId, TaskQueue},
     host::{
         Blob, BodyInit, FetchDone, FetchRequest, FetchResponse, FormDataEntry, FormDataValue,
-        PageHost, Violation,
+        PageHost, Thrown, Violation,
     },
     realm::Realm,
     resource_timing::ResourceTiming,

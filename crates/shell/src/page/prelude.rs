@@ -52,6 +52,7 @@ const FILES: &[(&str, &str)] = files![
     "location",
     "navigator",
     "window",
+    "fetch_later",
     "lifecycle",
 ];
 

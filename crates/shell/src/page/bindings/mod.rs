@@ -13,6 +13,7 @@ mod crypto;
 mod document;
 mod encoding;
 mod fetch;
+mod fetch_later;
 pub(super) mod performance;
 mod storage;
 mod timers;
@@ -35,6 +36,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     document::install(&native, window)?;
     encoding::install(&native)?;
     fetch::install(&native, window)?;
+    fetch_later::install(&native, window)?;
     performance::install(&native, window)?;
     storage::install(&native, window)?;
     timers::install(&native, window)?;

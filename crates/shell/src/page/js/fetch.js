@@ -14,11 +14,7 @@ globals({
     const { signal } = request;
     if (signal.aborted) throw signal.reason;
     if (isUnusable(request.body)) throw new TypeError("The body has already been used.");
-    const id = native.fetch({
-      ...request,
-      headers: headersSlot.get(request.headers).list,
-      body: request.body === null ? null : pack(request.body.converted),
-    });
+    const id = native.fetch(packed(request));
     const outcome = Promise.withResolvers();
     running.set(id, outcome);
     onAbort(signal, () => {
@@ -29,6 +25,13 @@ globals({
     return outcome.promise;
   },
 });
+
+function packed(request) {
+  const { list } = headersSlot.get(request.headers);
+  return { ...request, headers: list, body: request.body === null ? null : pack(request.body.converted) };
+}
+
+internal.fetch = { packed };
 
 function end(id, settle) {
   const outcome = running.get(id);
