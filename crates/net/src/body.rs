@@ -125,13 +125,13 @@ impl BodyStream for Http1Body {
 pub(crate) struct Http2Body {
     stream: RecvStream,
     /// What is left of the request, which is sent while the response is read.
-    upload: Option<Upload>,
+    upload: Option<Box<Upload>>,
     /// `None` once the body is over.
     lease: Option<Http2Lease>,
 }
 
 impl Http2Body {
-    pub(crate) fn new(stream: RecvStream, upload: Option<Upload>, lease: Http2Lease) -> Self {
+    pub(crate) fn new(stream: RecvStream, upload: Option<Box<Upload>>, lease: Http2Lease) -> Self {
         Self { stream, upload, lease: Some(lease) }
     }
 }

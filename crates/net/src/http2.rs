@@ -146,7 +146,7 @@ impl Http2Connection {
     pub(crate) fn send(
         &self,
         request: &WireRequest,
-    ) -> Result<(ResponseFuture, Option<Upload>), Failure> {
+    ) -> Result<(ResponseFuture, Option<Box<Upload>>), Failure> {
         let (head, body) = http2_request(request).map_err(Failure::Final)?;
         let (answer, mut stream) = self
             .sender
@@ -165,11 +165,8 @@ impl Http2Connection {
         }
         if body.len().saturating_add(self.unwritten.load(Relaxed)) > MAX_AT_ONCE {
             stream.reserve_capacity(body.len());
-            let unwritten = self.unwritten.clone();
-            return Ok((
-                answer,
-                Some(Upload { stream, body, unwritten, progress: Progress::new() }),
-            ));
+            let (unwritten, progress) = (self.unwritten.clone(), Progress::new());
+            return Ok((answer, Some(Box::new(Upload { stream, body, unwritten, progress }))));
         }
         // It fails where the stream is over already, and then the answer says how.
         let _: Result<(), h2::Error> = stream.send_data(Part::new(body, &self.unwritten), true);
@@ -188,15 +185,15 @@ pub(crate) struct Upload {
 
 impl Upload {
     /// Sends what there is a window for. `None` is left once that is all, or the stream is over.
-    pub(crate) fn poll_send(upload: &mut Option<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(Self { stream, body, unwritten, progress }) = upload {
-            let capacity = ready!(stream.poll_capacity(cx));
-            let is_open = capacity.is_some_and(|capacity| {
-                let part = body.split_to(capacity.unwrap_or(0).min(body.len()));
+    pub(crate) fn poll_send(upload: &mut Option<Box<Self>>, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(Self { stream, body, unwritten, progress }) = upload.as_deref_mut() {
+            let mut is_open = false;
+            if let Some(Ok(capacity)) = ready!(stream.poll_capacity(cx)) {
+                let part = body.split_to(capacity.min(body.len()));
                 progress.taken_now();
                 // It fails where the stream is over, and then the answer says how.
-                stream.send_data(Part::new(part, unwritten), body.is_empty()).is_ok()
-            });
+                is_open = stream.send_data(Part::new(part, unwritten), body.is_empty()).is_ok();
+            }
             if body.is_empty() || !is_open {
                 *upload = None;
             }
@@ -206,15 +203,15 @@ impl Upload {
 
     /// Sends the rest behind a response that is over, and resets the stream if the server does not take
     /// it for long. The stream is in use until then.
-    pub(crate) fn finish(mut upload: Option<Self>, lease: Http2Lease) {
+    pub(crate) fn finish(mut upload: Option<Box<Self>>, lease: Http2Lease) {
         if upload.is_none() {
             return;
         }
         tokio::spawn(async move {
             let sent = poll_fn(|cx| Self::poll_send(&mut upload, cx));
             let _ = timeout(FINISH_TIMEOUT, sent).await;
-            if let Some(Self { stream, .. }) = &mut upload {
-                stream.send_reset(Reason::CANCEL);
+            if let Some(upload) = &mut upload {
+                upload.stream.send_reset(Reason::CANCEL);
             }
             drop((upload, lease));
         });

@@ -30,10 +30,8 @@ pub(crate) enum Lease {
 /// Use of an HTTP/1.1 connection. Dropped, it closes the connection.
 pub(crate) struct Http1Lease {
     pub(crate) connection: Http1Connection,
-    /// How long the connection may be idle.
+    /// How long the connection may be idle; until it is used, what is left of that.
     reusable_for: Duration,
-    /// Until when it may be reused if nothing is sent on it now.
-    good_until: Option<Instant>,
     in_use: Http1InUse,
 }
 
@@ -56,13 +54,20 @@ impl Http1Lease {
     ) -> Self {
         let in_use =
             Http1InUse { pool: Arc::downgrade(pool), key: key.clone(), network, idle: None };
-        Self { connection, reusable_for: pool.limits.http1_idle, good_until: None, in_use }
+        Self { connection, reusable_for: pool.limits.http1_idle, in_use }
     }
 
     /// Use of a connection that was idle.
-    pub(crate) fn again(pool: &Arc<Pool>, key: &Arc<PoolKey>, network: u64, idle: Idle) -> Self {
-        let good_until = idle.since.checked_add(idle.reusable_for);
-        Self { good_until, ..Self::new(pool, key, network, idle.connection) }
+    pub(crate) fn again(
+        pool: &Arc<Pool>,
+        key: &Arc<PoolKey>,
+        network: u64,
+        idle: Idle,
+        now: Instant,
+    ) -> Self {
+        let age = now.saturating_duration_since(idle.since);
+        let reusable_for = idle.reusable_for.saturating_sub(age);
+        Self { reusable_for, ..Self::new(pool, key, network, idle.connection) }
     }
 
     /// Whether the connection takes a request: the end of a response reaches its reader a moment
@@ -72,26 +77,16 @@ impl Http1Lease {
         sender.is_ready() || matches!(timeout(READY_TIMEOUT, sender.ready()).await, Ok(Ok(())))
     }
 
-    /// Heeds the headers of the response that is being read from the connection.
-    pub(crate) fn heed(&mut self, headers: &HeaderMap) {
-        if let Some(timeout) = keep_alive_timeout(headers) {
-            self.reusable_for = self.reusable_for.min(timeout);
-        }
+    /// Heeds the headers of the response that is being read from the connection. It may be idle for
+    /// `limit` anew.
+    pub(crate) fn heed(&mut self, headers: &HeaderMap, limit: Duration) {
+        self.reusable_for = keep_alive_timeout(headers).map_or(limit, |timeout| timeout.min(limit));
     }
 
-    /// To be called when the response was read to its end.
+    /// To be called when the response was read to its end, or nothing was sent.
     pub(crate) fn give_back(self) {
-        let Self { connection, reusable_for, mut in_use, .. } = self;
+        let Self { connection, reusable_for, mut in_use } = self;
         in_use.idle = Some((connection, reusable_for));
-    }
-
-    /// To be called when nothing was sent: the connection is as stale as it was.
-    pub(crate) fn give_back_unused(mut self) {
-        if let Some(good_until) = self.good_until {
-            let left = good_until.saturating_duration_since(Instant::now());
-            self.reusable_for = self.reusable_for.min(left);
-        }
-        self.give_back();
     }
 
     /// Closes the connection to make another in its place.

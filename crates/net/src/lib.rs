@@ -217,7 +217,7 @@ impl HyperNetwork {
                     match may_reach(check, lease.connection.address_space).await {
                         Ok(()) => return Ok(Lease::Http1(lease)),
                         Err(refusal) => {
-                            lease.give_back_unused();
+                            lease.give_back();
                             refusal
                         }
                     }
@@ -273,7 +273,7 @@ impl HyperNetwork {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".to_owned()));
         }
-        lease.heed(&head.headers);
+        lease.heed(&head.headers, self.pool.limits.http1_idle);
         let body: ResponseBody = if incoming.is_end_stream() {
             // Nobody need read an empty body for its connection to be of use again.
             lease.give_back();
@@ -322,16 +322,18 @@ impl HyperNetwork {
         mut answer: Pin<&mut impl Future<Output = T>>,
         progress: Option<Progress>,
     ) -> Result<T, NetworkError> {
-        let after = self.response_head_timeout;
-        let mut left = after;
-        while !left.is_zero() {
+        let mut left = self.response_head_timeout;
+        loop {
             if let Ok(answer) = timeout(left, answer.as_mut()).await {
                 return Ok(answer);
             }
+            let after = self.response_head_timeout;
             let silent = progress.as_ref().map_or(after, |it| it.last_taken().elapsed());
+            if silent >= after {
+                return Err(NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
+            }
             left = after.saturating_sub(silent);
         }
-        Err(NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after })
     }
 }
 

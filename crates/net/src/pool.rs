@@ -206,7 +206,7 @@ impl Pool {
             return Some(Lease::Http2(Http2Lease::new(self, key, connection, is_doubted)));
         }
         let idle = destination.take_idle()?;
-        Some(Lease::Http1(Http1Lease::again(self, key, network, idle)))
+        Some(Lease::Http1(Http1Lease::again(self, key, network, idle, now)))
     }
 
     /// Room that [`State::has_room`] has found to be there.

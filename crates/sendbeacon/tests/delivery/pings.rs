@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sendbeacon::{DocumentLifecycle, Inflight, NetworkError, Outcome, Request};
+use sendbeacon::{DocumentLifecycle, Inflight, NetworkError, Request};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
@@ -96,7 +96,7 @@ async fn a_ping_from_a_content_process_is_made_by_the_network_process() {
     document.ping("ping //[ data:,", "to", None);
     drop(document);
     let outcomes = browser.events.wait_for(1).await;
-    assert!(matches!(outcomes[..], [(_, Outcome::Delivered { .. })]), "{outcomes:?}");
+    assert!(matches!(outcomes[..], [(_, sendbeacon::Outcome::Delivered { .. })]), "{outcomes:?}");
     let request = &server.requests()[0];
     assert_eq!(request.target, "/d/ping");
     assert_eq!(request.body, b"PING");
