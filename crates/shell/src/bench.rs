@@ -74,7 +74,7 @@ pub fn run(browser: Option<&str>, calls: usize) -> Result<String, BenchError> {
         None => {
             let browser = Browser::new(&Options::default())?;
             let mut tab = browser.open(&Url::parse(&url).map_err(io::Error::other)?)?;
-            tab.run(&browser, PATIENCE)?;
+            tab.run(PATIENCE);
             tab.unload();
             browser.shut_down(PATIENCE);
             reports.recv_timeout(Duration::ZERO)

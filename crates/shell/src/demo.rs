@@ -59,7 +59,7 @@ pub fn run(hold: Duration) -> Result<(), DemoError> {
     let mut timeline = Timeline::new();
     let mut tab = browser.open(&servers.site)?;
     timeline.note("page", "loaded".to_owned());
-    tab.run(&browser, hold)?;
+    tab.run(hold);
     tab.evaluate("document.querySelector('#buy').click()");
     timeline.note("page", "clicked".to_owned());
     tab.hide();

@@ -159,9 +159,9 @@ fn open(
     } else {
         let mut tab = browser.open(url)?;
         browser.on_signal(signals, tab.closer());
-        let ran = tab.run(&browser, limit).map(drop);
+        tab.run(limit);
         tab.unload();
-        ran
+        Ok(())
     };
     // Whatever became of the page, what it has sent is delivered.
     browser.shut_down(drain);

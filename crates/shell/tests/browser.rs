@@ -35,7 +35,7 @@ async fn visit(server: &RecordingServer) -> Vec<RecordedRequest> {
     spawn_blocking(move || {
         let browser = Browser::new(&Options::default()).unwrap();
         let mut tab = browser.open(&url).unwrap();
-        assert_eq!(tab.run(&browser, LONG).unwrap(), Stopped::Idle);
+        assert_eq!(tab.run(LONG), Stopped::Idle);
         tab.hide();
         tab.unload();
         assert!(browser.shut_down(LONG).lost.is_empty());
@@ -101,7 +101,7 @@ async fn a_content_security_policy_blocks_what_script_was_told_is_on_its_way() {
     spawn_blocking(move || {
         let browser = Browser::new(&Options::default()).unwrap();
         let mut tab = browser.open(&url).unwrap();
-        tab.run(&browser, LONG).unwrap();
+        tab.run(LONG);
         tab.unload();
         browser.shut_down(LONG);
         assert_eq!(browser.log().finished().len(), 2);

@@ -48,6 +48,6 @@ proptest! {
         let deadline = Instant::now() + Duration::from_millis(20);
         fixture.page.event_loop().run_until_idle(deadline);
         fixture.page.hide();
-        fixture.page.unload(false);
+        fixture.page.unload();
     }
 }

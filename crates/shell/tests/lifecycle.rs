@@ -43,7 +43,7 @@ fn loading_ends_with_load_and_pageshow() {
 fn unloading_goes_pagehide_visibilitychange_unload() {
     let fixture = loaded(LOG_EVERYTHING);
     take(&fixture);
-    fixture.page.unload(false);
+    fixture.page.unload();
     assert_eq!(
         take(&fixture),
         [
@@ -63,7 +63,7 @@ fn a_hidden_page_does_not_become_hidden_again() {
     fixture.page.hide();
     fixture.page.hide();
     assert_eq!(take(&fixture), ["visibilitychange complete hidden", "bubbled"]);
-    fixture.page.unload(false);
+    fixture.page.unload();
     assert_eq!(
         take(&fixture),
         ["beforeunload false hidden -", "pagehide true hidden false", "unload true hidden -"]
@@ -71,27 +71,12 @@ fn a_hidden_page_does_not_become_hidden_again() {
 }
 
 #[test]
-fn a_kept_page_is_not_unloaded_and_can_be_shown_again() {
+fn a_page_is_told_that_it_is_frozen() {
     let fixture = loaded(LOG_EVERYTHING);
     take(&fixture);
-    fixture.page.unload(true);
     fixture.page.freeze();
     fixture.page.resume();
-    fixture.page.reactivate();
-    assert_eq!(
-        take(&fixture),
-        [
-            "beforeunload false visible -",
-            "pagehide true visible true",
-            "visibilitychange complete hidden",
-            "bubbled",
-            "freeze complete hidden",
-            "resume complete hidden",
-            "visibilitychange complete visible",
-            "bubbled",
-            "pageshow true visible true",
-        ]
-    );
+    assert_eq!(take(&fixture), ["freeze complete visible", "resume complete visible"]);
 }
 
 #[test]
@@ -105,7 +90,7 @@ fn handlers_are_attributes_too() {
          </script>",
     );
     fixture.page.fire_load();
-    fixture.page.unload(false);
+    fixture.page.unload();
     assert_eq!(take(&fixture), ["body load true", "pageshow", "1", "vc true", "unload"]);
 }
 
@@ -116,7 +101,7 @@ fn beacons_leave_from_every_event() {
            addEventListener(type, () => navigator.sendBeacon(type));
          document.addEventListener('visibilitychange', () => navigator.sendBeacon(document.visibilityState));",
     );
-    fixture.page.unload(false);
+    fixture.page.unload();
     let urls: Vec<_> = fixture.host.beacons.borrow().iter().map(|(url, _)| url.clone()).collect();
     assert_eq!(urls, ["beforeunload", "pagehide", "hidden", "unload"]);
 }
@@ -137,6 +122,6 @@ fn microtasks_run_between_the_listeners_of_an_event() {
 #[test]
 fn timers_end_with_the_document() {
     let fixture = loaded("setInterval(() => console.log('tick'), 1)");
-    fixture.page.unload(false);
+    fixture.page.unload();
     assert!(fixture.page.event_loop().is_idle());
 }

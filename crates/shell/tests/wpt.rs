@@ -121,7 +121,7 @@ async fn what_is_known_to_fail_is_no_surprise() {
 async fn a_page_without_results_is_an_error_that_says_why() {
     let (as_expected, report) = run("rests", &["/rests", "/nothing"], "").await;
     assert!(!as_expected);
-    for (index, part) in [(0, "no more to do"), (1, "came to rest")] {
+    for (index, part) in [(0, "no more to do"), (1, "there is no document")] {
         let result = &report["results"][index];
         assert_eq!(result["status"], "ERROR");
         assert!(result["message"].as_str().unwrap().contains(part), "{result}");

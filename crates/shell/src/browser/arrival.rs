@@ -1,67 +1,27 @@
-use std::{io, rc::Rc};
+use std::rc::Rc;
 
-use bytes::Bytes;
-use sendbeacon::{Client, is_potentially_trustworthy};
-use serde::{Deserialize, Serialize};
-use url::Url;
+use tokio::runtime::Handle;
 
-use super::{Browser, USER_AGENT, navigation::Fetched};
-use crate::page::{Environment, EventLoop, Page, PageError, PageHost, StorageArea};
+use super::host::{Host, Surroundings};
+use crate::page::{Environment, EventLoop, FetchedDocument, Page, PageError};
 
-/// A document that has come, and what its browser decides about it.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Arrival {
-    pub(super) client: Client,
-    url: Url,
-    cross_origin_isolated: bool,
-    referrer: String,
-    charset: Option<String>,
-    #[serde(skip)]
-    pub(super) body: Bytes,
-}
-
-/// What an origin has stored, in the profile and in a tab.
-#[derive(Clone, Default)]
-pub(super) struct Storage {
-    pub(super) local: StorageArea,
-    pub(super) session: StorageArea,
-}
-
-impl Arrival {
-    pub(super) fn new(browser: &Browser, fetched: Fetched, referrer: &str) -> io::Result<Self> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).map_err(io::Error::other)?;
-        let mut client = fetched.client(u128::from_ne_bytes(nonce));
-        client.document_referrer = Url::parse(referrer).ok();
-        client.document_id = browser.next_document.get();
-        browser.next_document.set(client.document_id + 1);
-        Ok(Self {
-            client,
-            cross_origin_isolated: fetched.is_cross_origin_isolated(),
-            referrer: referrer.to_owned(),
-            charset: fetched.charset(),
-            url: fetched.url,
-            body: fetched.body,
-        })
-    }
-
-    /// Makes a page of it.
-    pub(super) fn enter(
-        &self,
-        event_loop: &Rc<EventLoop>,
-        host: Rc<dyn PageHost>,
-        storage: Storage,
-    ) -> Result<Page, PageError> {
-        let environment = Environment {
-            origin: self.client.origin.to_string(),
-            secure_context: is_potentially_trustworthy(&self.url),
-            cross_origin_isolated: self.cross_origin_isolated,
-            referrer: self.referrer.clone(),
-            user_agent: USER_AGENT.to_owned(),
-            local_storage: storage.local,
-            session_storage: storage.session,
-            ..Environment::new(self.url.clone())
-        };
-        Page::load(event_loop, &self.body, self.charset.as_deref(), environment, host)
-    }
+/// Makes a page of the first document of a tab.
+pub(super) fn open_page(
+    event_loop: &Rc<EventLoop>,
+    document: FetchedDocument,
+    runtime: Handle,
+    around: Rc<dyn Surroundings>,
+) -> Result<Page, PageError> {
+    let mut environment = Environment {
+        url: document.url,
+        cross_origin_isolated: document.cross_origin_isolated,
+        referrer: document.referrer,
+        sandbox: document.sandbox,
+        ..Environment::of(document.client)
+    };
+    let host = Host::new(runtime, around, &mut environment);
+    let charset = document.charset.as_deref();
+    let mut page = Page::load(event_loop, &document.body, charset, environment, host)?;
+    page.fire_load();
+    Ok(page)
 }

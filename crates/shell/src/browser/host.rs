@@ -7,16 +7,16 @@ use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
     CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
-    DocumentLifecycle, FetchId, FetchLaterError, Mode, RedirectMode, Referrer, Request, Response,
-    ResponseType, VisibilityState,
+    DocumentLifecycle, FetchId, FetchLaterError, Mode, Origin, RedirectMode, Referrer, Request,
+    Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::scripts::Script;
+use super::{USER_AGENT, scripts::Script};
 use crate::page::{
-    BodyInit, DocumentInfo, FetchDone, FetchRequest, FetchResponse, FormDataValue, PageHost,
-    RealmId, TaskQueue, Thrown,
+    BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
+    FormDataValue, Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue, Thrown,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -44,8 +44,21 @@ pub(super) trait Surroundings {
     /// A script for the document, which waits for it.
     fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String>;
 
-    /// The document wants to go to another URL.
-    fn navigate(&self, client: &Client, url: &Url);
+    /// Fetches the document of a navigation, and calls `done` on whatever thread.
+    fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
+
+    /// The library's document for a settings object, and an identifier for both.
+    fn create_document(&self, client: &mut Client) -> Document;
+
+    /// What an origin has stored.
+    fn storage(&self, origin: &Origin) -> Storage;
+
+    /// What is around the documents of another tab, opened by a script of this one. Unless it is to have
+    /// nothing to do with this one it begins with a copy of the session storage.
+    fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings>;
+
+    /// A `sendBeacon()` call of one of its documents.
+    fn called(&self, _call: Call) {}
 
     /// What happens to the document's requests is told there from now on.
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId);
@@ -54,41 +67,46 @@ pub(super) trait Surroundings {
     fn detached(&self, document_id: u64);
 }
 
+/// What an origin has stored, in the profile and in a tab.
+#[derive(Clone, Default)]
+pub(super) struct Storage {
+    pub(super) local: StorageArea,
+    pub(super) session: StorageArea,
+}
+
 /// The host of one document.
 pub(super) struct Host {
     document: RefCell<Document>,
     /// The client as the response made it, without what elements of the document add.
     of_response: Client,
     runtime: Handle,
-    around: Box<dyn Surroundings>,
+    around: Rc<dyn Surroundings>,
     /// The library's name of each of the page's fetches.
     fetches: RefCell<HashMap<u64, FetchId>>,
     /// What the page has deferred, until it has heard what becomes of it.
     deferred: RefCell<HashMap<u64, DeferredFetch>>,
-    pub(super) calls: RefCell<Vec<Call>>,
 }
 
 impl Host {
+    /// A host for the document of `environment`, which it completes.
     pub(super) fn new(
-        document: Document,
         runtime: Handle,
-        around: Box<dyn Surroundings>,
+        around: Rc<dyn Surroundings>,
+        environment: &mut Environment,
     ) -> Rc<Self> {
-        let of_response = Client::clone(document.client());
+        let document = around.create_document(&mut environment.client);
+        let storage = around.storage(&environment.client.origin);
+        environment.local_storage = storage.local;
+        environment.session_storage = storage.session;
+        USER_AGENT.clone_into(&mut environment.user_agent);
         Rc::new(Self {
             document: RefCell::new(document),
-            of_response,
+            of_response: environment.client.clone(),
             runtime,
             around,
             fetches: RefCell::default(),
             deferred: RefCell::default(),
-            calls: RefCell::default(),
         })
-    }
-
-    /// The library's document.
-    pub(super) fn document(&self) -> std::cell::Ref<'_, Document> {
-        self.document.borrow()
     }
 
     /// The library's request, which the page's describes.
@@ -149,13 +167,6 @@ impl Drop for Host {
     }
 }
 
-/// What the end of a document is to the library, its handlers having run.
-pub(super) fn end(document: &Document) {
-    document.visibility_change(VisibilityState::Hidden);
-    document.pagehide(false);
-    document.unload();
-}
-
 impl PageHost for Host {
     fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String> {
         let document = self.document.borrow();
@@ -165,7 +176,7 @@ impl PageHost for Host {
         };
         let result = result.map_err(text);
         let (at, url) = (Instant::now(), url.to_owned());
-        self.calls.borrow_mut().push(Call { at, url, result: result.clone() });
+        self.around.called(Call { at, url, result: result.clone() });
         result
     }
 
@@ -239,8 +250,30 @@ impl PageHost for Host {
         self.around.console(level, message);
     }
 
-    fn navigate(&self, url: &Url) {
-        self.around.navigate(self.document.borrow().client(), url);
+    fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {
+        self.around.fetch_document(navigation, done);
+    }
+
+    fn create_host(&self, environment: &mut Environment, tab: TabOf) -> Rc<dyn PageHost> {
+        let around = match tab {
+            TabOf::Other => Rc::clone(&self.around),
+            TabOf::Opened => self.around.open_tab(true),
+            TabOf::Nobody => self.around.open_tab(false),
+        };
+        Self::new(self.runtime.clone(), around, environment)
+    }
+
+    fn lifecycle(&self, step: Lifecycle) {
+        let document = self.document.borrow();
+        match step {
+            Lifecycle::Visible => document.visibility_change(VisibilityState::Visible),
+            Lifecycle::Hidden => document.visibility_change(VisibilityState::Hidden),
+            Lifecycle::PageHide { persisted } => document.pagehide(persisted),
+            Lifecycle::PageShow { persisted } => document.pageshow(persisted),
+            Lifecycle::Freeze => document.freeze(),
+            Lifecycle::Resume => document.resume(),
+            Lifecycle::Unload => document.unload(),
+        }
     }
 
     fn load_script(&self, url: &Url) -> Result<Script, String> {
@@ -259,17 +292,7 @@ impl PageHost for Host {
     }
 
     fn document_changed(&self, info: &DocumentInfo) {
-        let mut client = self.of_response.clone();
-        client.creation_url.clone_from(&info.url);
-        client.api_base_url.clone_from(&info.base_url);
-        if let Some(policy) = info.referrer_policy.as_ref().and_then(|it| it.parse().ok()) {
-            client.referrer_policy = policy;
-        }
-        for policy in &info.content_security_policies {
-            client.csp_list.push_meta(policy);
-        }
-        client.upgrade_insecure_requests |=
-            client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
+        let client = info.client(self.of_response.clone());
         self.document.borrow_mut().set_client(client);
     }
 }

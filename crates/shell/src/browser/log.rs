@@ -1,6 +1,7 @@
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
+    ops::RangeInclusive,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -61,14 +62,14 @@ impl News {
 }
 
 /// Tells a document, without blocking.
-pub(super) type OnNews = Box<dyn Fn(News) + Send>;
+pub(super) type OnNews = Box<dyn Fn(u64, News) + Send>;
 
 /// The event sink: it remembers how keepalive fetches ended, tells pages what concerns them, and keeps
 /// an archive if somebody wants one.
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
-    /// Who tells a document, by its identifier, what concerns it.
-    documents: Mutex<HashMap<u64, OnNews>>,
+    /// Who tells documents what concerns them, by the first of their identifiers, and the last.
+    documents: Mutex<BTreeMap<u64, (u64, OnNews)>>,
     har: Option<Har>,
 }
 
@@ -88,19 +89,23 @@ impl Log {
         lock(&self.finished).clone()
     }
 
-    /// From now on what concerns the document goes there.
-    pub(super) fn attach(&self, document_id: u64, on_news: OnNews) {
-        lock(&self.documents).insert(document_id, on_news);
+    /// From now on what concerns the documents with these identifiers goes there.
+    pub(super) fn attach(&self, document_ids: RangeInclusive<u64>, on_news: OnNews) {
+        let (first, last) = document_ids.into_inner();
+        lock(&self.documents).insert(first, (last, on_news));
     }
 
-    /// The document has gone.
-    pub(super) fn detach(&self, document_id: u64) {
-        lock(&self.documents).remove(&document_id);
+    /// The documents have gone.
+    pub(super) fn detach(&self, first_document_id: u64) {
+        lock(&self.documents).remove(&first_document_id);
     }
 
     fn tell(&self, document_id: u64, news: News) {
-        if let Some(tell) = lock(&self.documents).get(&document_id) {
-            tell(news);
+        let documents = lock(&self.documents);
+        if let Some((_, (last, tell))) = documents.range(..=document_id).next_back()
+            && document_id <= *last
+        {
+            tell(document_id, news);
         }
     }
 

@@ -20,13 +20,14 @@ use std::{
     io::{self, BufWriter},
     net::IpAddr,
     path::PathBuf,
+    rc::Rc,
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
 use http::HeaderValue;
-use sendbeacon::{MemoryCookieStore, Origin, ShutdownReport, UserAgent, net::HyperNetwork};
+use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HyperNetwork};
 use thiserror::Error;
 use tokio::{
     runtime::Runtime,
@@ -34,7 +35,6 @@ use tokio::{
 };
 use url::Url;
 
-use self::arrival::Storage;
 use self::har::Har;
 pub use self::{
     host::Call,
@@ -43,6 +43,7 @@ pub use self::{
     split::{ContentError, Split, run_content},
     tab::{Stopped, Tab},
 };
+use crate::page::{FetchedDocument, Navigation};
 
 /// What the browser is told on the command line.
 #[derive(Clone, Debug, Default)]
@@ -57,11 +58,11 @@ pub struct Options {
 
 /// A browser with one profile.
 pub struct Browser {
-    agent: UserAgent,
+    agent: Arc<UserAgent>,
     network: Arc<HyperNetwork>,
     cookies: Arc<MemoryCookieStore>,
-    local_storage: tab::Areas,
-    next_document: Cell<u64>,
+    local_storage: Rc<tab::Areas>,
+    last_document: Rc<Cell<u64>>,
     log: Arc<Log>,
     console: Console,
     /// The path of a script, and what stands in for it.
@@ -154,11 +155,11 @@ impl Browser {
             .accept_language(HeaderValue::from_static(ACCEPT_LANGUAGE))
             .build()?;
         Ok(Self {
-            agent,
+            agent: Arc::new(agent),
             network,
             cookies,
-            local_storage: tab::Areas::default(),
-            next_document: Cell::default(),
+            local_storage: Rc::default(),
+            last_document: Rc::default(),
             log,
             console: Arc::new(print_console),
             stand_in: None,
@@ -186,18 +187,12 @@ impl Browser {
         Tab::open(self, url)
     }
 
-    /// What `origin` has stored, in a tab with these areas.
-    fn storage(&self, origin: &Origin, session: &tab::Areas) -> Storage {
-        Storage { local: self.local_storage.of(origin), session: session.of(origin) }
-    }
-
     fn fetch_document(
         &self,
-        url: &Url,
-        referrer: Option<&Url>,
-    ) -> Result<navigation::Fetched, NavigationError> {
+        navigation: &Navigation,
+    ) -> Result<Option<FetchedDocument>, NavigationError> {
         let (network, cookies) = (&*self.network, &*self.cookies);
-        self.runtime.block_on(navigation::fetch_document(network, cookies, url, referrer))
+        self.runtime.block_on(navigation::fetch_document(network, cookies, navigation))
     }
 
     /// From now on SIGTERM and SIGINT do not end the process, but are kept for

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
+use data_url::mime::Mime;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
@@ -12,8 +13,8 @@ use http::{
     },
 };
 use sendbeacon::{
-    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PartitionKey,
-    PermissionsPolicy, ReferrerPolicy, Site,
+    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PermissionsPolicy,
+    ReferrerPolicy, Site,
     host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
@@ -21,15 +22,16 @@ use thiserror::Error;
 use url::{Position, Url};
 
 use super::{ACCEPT_LANGUAGE, USER_AGENT};
+use crate::page::{FetchedDocument, Navigation, SandboxFlags, nest};
 
 /// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
 
 /// A document or a script as it came.
 pub(super) struct Fetched {
-    pub(super) url: Url,
+    url: Url,
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -51,24 +53,28 @@ pub enum NavigationError {
     /// A redirect to nowhere, or the 21st.
     #[error("{0}: the redirect cannot be followed")]
     Redirect(String),
+    /// There is nothing to show: a 204, say.
+    #[error("{0}: there is no document")]
+    NoDocument(String),
     /// More than 16 MiB.
     #[error("{0}: the document is too large")]
     TooLarge(String),
 }
 
-/// Fetches `url` for a top-level navigation, following redirects.
+/// Fetches the document of a navigation, following redirects. There is none where there is nothing to show.
 pub(super) async fn fetch_document(
     network: &dyn Network,
     cookies: &dyn CookieStore,
-    url: &Url,
-    referrer: Option<&Url>,
-) -> Result<Fetched, NavigationError> {
+    navigation: &Navigation,
+) -> Result<Option<FetchedDocument>, NavigationError> {
     let steps = |url: &Url| {
-        let client = Client::new(url.clone(), 0);
-        let same_site = same_site(&client, referrer);
-        (client, same_site, request(url, referrer))
+        let client = reserved_client(navigation, url, 0);
+        let request = request(navigation, url, &client);
+        (same_site(navigation, &client), request, client)
     };
-    fetch(network, cookies, url, steps).await
+    let fetched = fetch(network, cookies, &navigation.url, steps).await?;
+    let has_document = fetched.has_document();
+    Ok(has_document.then(|| fetched.into_document(navigation)))
 }
 
 /// Fetches a [classic script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-script)
@@ -83,7 +89,9 @@ pub(super) async fn fetch_script(
         let is_same_site = client.origin.is_same_site_with_url(url);
         let same_site =
             if is_same_site { SameSiteMode::StrictOrLess } else { SameSiteMode::UnsetOrLess };
-        let mut request = request(url, Some(&client.creation_url));
+        let navigation =
+            Navigation { source: Some(client.clone()), ..Navigation::of_user(url.clone()) };
+        let mut request = request(&navigation, url, client);
         let mut set = |name: &'static str, value: &'static str| {
             request.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         };
@@ -93,8 +101,7 @@ pub(super) async fn fetch_script(
             set("sec-fetch-mode", "no-cors");
         }
         request.headers.remove(UPGRADE_INSECURE_REQUESTS);
-        request.connection.partition = client.network_partition_key.clone();
-        (client.clone(), same_site, request)
+        (same_site, request, client.clone())
     };
     fetch(network, cookies, url, steps).await
 }
@@ -104,7 +111,7 @@ async fn fetch(
     network: &dyn Network,
     cookies: &dyn CookieStore,
     url: &Url,
-    steps: impl Fn(&Url) -> (Client, SameSiteMode, NetworkRequest),
+    steps: impl Fn(&Url) -> (SameSiteMode, NetworkRequest, Client),
 ) -> Result<Fetched, NavigationError> {
     let mut url = url.clone();
     for _ in 0..=20 {
@@ -115,14 +122,17 @@ async fn fetch(
             let (url, error) = (url.to_string(), Box::new(error));
             NavigationError::Network { url, error }
         };
-        let (client, same_site, mut request) = steps(&url);
+        let (same_site, mut request, client) = steps(&url);
         let context = CookieContext { url: &url, client: &client, same_site };
         request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
         // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
-        let context = CookieContext { same_site: SameSiteMode::StrictOrLess, ..context };
-        cookies.store(context, set_cookie).get().await;
+        let same_site = match same_site {
+            SameSiteMode::LaxOrLess => SameSiteMode::StrictOrLess,
+            other => other,
+        };
+        cookies.store(CookieContext { same_site, ..context }, set_cookie).get().await;
         if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
             && let Some(location) = response.headers.get(LOCATION)
         {
@@ -153,14 +163,28 @@ async fn fetch(
     Err(NavigationError::Redirect(url.into()))
 }
 
-/// The same-site mode of a top-level navigation with GET.
-fn same_site(client: &Client, referrer: Option<&Url>) -> SameSiteMode {
-    let is_same_site = referrer.is_none_or(|url| client.origin.is_same_site_with_url(url));
-    if is_same_site { SameSiteMode::StrictOrLess } else { SameSiteMode::LaxOrLess }
+/// The settings object that the document will have, so far as its URL and its place make it.
+fn reserved_client(navigation: &Navigation, url: &Url, nonce: u128) -> Client {
+    let mut client = Client::new(url.clone(), nonce);
+    if let Some(container) = &navigation.container {
+        nest(&mut client, container);
+    }
+    client
 }
 
-fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
-    let origin = Origin::of(url, 0);
+/// The same-site mode of a navigation with GET.
+fn same_site(navigation: &Navigation, client: &Client) -> SameSiteMode {
+    let source = navigation.source.as_ref().map(|source| &source.origin);
+    let is_same_site = source.is_none_or(|source| Site::of(source) == Site::of(&client.origin));
+    match (is_same_site, &navigation.container) {
+        (true, None) => SameSiteMode::StrictOrLess,
+        (true, Some(_)) if !client.has_cross_site_ancestor => SameSiteMode::StrictOrLess,
+        (_, None) => SameSiteMode::LaxOrLess,
+        (_, Some(_)) => SameSiteMode::UnsetOrLess,
+    }
+}
+
+fn request(navigation: &Navigation, url: &Url, client: &Client) -> NetworkRequest {
     let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: &'static str| {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -169,19 +193,19 @@ fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
     set("accept-language", ACCEPT_LANGUAGE);
     set("upgrade-insecure-requests", "1");
     if is_potentially_trustworthy(url) {
-        set("sec-fetch-dest", "document");
+        set("sec-fetch-dest", if navigation.container.is_some() { "iframe" } else { "document" });
         set("sec-fetch-mode", "navigate");
-        set("sec-fetch-site", relation(&origin, referrer));
+        set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
     }
     set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-    headers.extend(referrer.and_then(|from| referer(from, url)).map(|value| (REFERER, value)));
+    headers.extend(referer(navigation, url).map(|value| (REFERER, value)));
     NetworkRequest {
         method: Method::GET,
         url: url.clone(),
         headers,
         body: Bytes::new(),
         connection: ConnectionKey {
-            partition: PartitionKey { top_level_site: Site::of(&origin), second_key: None },
+            partition: client.network_partition_key.clone(),
             credentials: true,
         },
         client: None,
@@ -190,17 +214,25 @@ fn request(url: &Url, referrer: Option<&Url>) -> NetworkRequest {
 }
 
 /// `Sec-Fetch-Site` of a navigation to `origin`.
-fn relation(origin: &Origin, referrer: Option<&Url>) -> &'static str {
-    match referrer {
+fn relation(origin: &Origin, source: Option<&Client>) -> &'static str {
+    match source {
         None => "none",
-        Some(url) if origin.is_same_origin_with_url(url) => "same-origin",
-        Some(url) if origin.is_same_site_with_url(url) => "same-site",
+        Some(source) if source.origin == *origin => "same-origin",
+        Some(source) if Site::of(&source.origin) == Site::of(origin) => "same-site",
         Some(_) => "cross-site",
     }
 }
 
-/// `Referer` by the default policy, strict-origin-when-cross-origin, whatever the document's own is.
-fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
+/// `Referer` by the default policy, strict-origin-when-cross-origin, or none where the element or the
+/// document says so.
+fn referer(navigation: &Navigation, to: &Url) -> Option<HeaderValue> {
+    let source = navigation.source.as_ref()?;
+    let policy = navigation.referrer_policy.unwrap_or(source.referrer_policy);
+    let from = &source.creation_url;
+    let has_none = matches!(source.origin, Origin::Opaque(_)) || !from.has_host();
+    if policy == ReferrerPolicy::NoReferrer || has_none {
+        return None;
+    }
     let value = if Origin::of(to, 0).is_same_origin_with_url(from) {
         from[..Position::AfterQuery].to_owned()
     } else if is_potentially_trustworthy(from) && !is_potentially_trustworthy(to) {
@@ -211,24 +243,63 @@ fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
     HeaderValue::try_from(value).ok()
 }
 
+/// `document.referrer`: what `Referer` says.
+fn referrer(navigation: &Navigation, to: &Url) -> String {
+    let referer = referer(navigation, to);
+    referer.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
 impl Fetched {
-    /// The charset of the `Content-Type`.
-    pub(super) fn charset(&self) -> Option<String> {
-        let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        let mime: data_url::mime::Mime = value.parse().ok()?;
-        mime.get_parameter("charset").map(ToOwned::to_owned)
+    /// Whether there is something to show.
+    fn has_document(&self) -> bool {
+        !matches!(self.status.as_u16(), 204 | 205)
     }
 
-    /// The document's settings object, as its URL and its response's headers make it. `nonce` is 128
-    /// random bits.
-    pub(super) fn client(&self, nonce: u128) -> Client {
-        let mut client = Client::new(self.url.clone(), nonce);
+    fn into_document(self, navigation: &Navigation) -> FetchedDocument {
+        let type_ = self.type_();
+        let client = self.client(navigation);
+        let directives = client.csp_list.enforced_directives("sandbox");
+        let sandbox = directives.fold(SandboxFlags::default(), |flags, tokens| {
+            flags.union(SandboxFlags::parse(tokens.iter().map(String::as_str)))
+        });
+        FetchedDocument {
+            sandbox,
+            cross_origin_isolated: self.is_cross_origin_isolated(),
+            referrer: referrer(navigation, &self.url),
+            charset: self.charset(),
+            type_: type_.map_or_else(
+                || "text/html".to_owned(),
+                |it| format!("{}/{}", it.type_, it.subtype),
+            ),
+            client,
+            url: self.url,
+            body: self.body,
+        }
+    }
+
+    /// The charset of the `Content-Type`.
+    pub(super) fn charset(&self) -> Option<String> {
+        self.type_()?.get_parameter("charset").map(ToOwned::to_owned)
+    }
+
+    fn type_(&self) -> Option<Mime> {
+        self.headers.get(CONTENT_TYPE)?.to_str().ok()?.parse().ok()
+    }
+
+    /// The document's settings object, as its URL, its place and its response's headers make it.
+    fn client(&self, navigation: &Navigation) -> Client {
+        let mut nonce = [0; 16];
+        // Without randomness opaque origins may be guessed, which here nobody gains by.
+        let _ = getrandom::fill(&mut nonce);
+        let nonce = u128::from_ne_bytes(nonce);
+        let mut client = reserved_client(navigation, &self.url, nonce);
         client.document_status = self.status.as_u16();
+        client.document_referrer = Url::parse(&referrer(navigation, &self.url)).ok();
         if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
             client.referrer_policy = policy;
         }
         client.csp_list = self.csp_list(&client.origin);
-        client.upgrade_insecure_requests =
+        client.upgrade_insecure_requests |=
             client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
         if is_potentially_trustworthy(&self.url) {
             client.embedder_policy = self.embedder_policy();
@@ -242,7 +313,7 @@ impl Fetched {
     }
 
     /// [`crossOriginIsolated`](https://html.spec.whatwg.org/multipage/webappapis.html#dom-crossoriginisolated)
-    pub(super) fn is_cross_origin_isolated(&self) -> bool {
+    fn is_cross_origin_isolated(&self) -> bool {
         let opener_policy = self.header("cross-origin-opener-policy");
         is_potentially_trustworthy(&self.url)
             && opener_policy.as_deref() == Some("same-origin")

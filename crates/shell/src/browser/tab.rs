@@ -1,5 +1,5 @@
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
     sync::{
@@ -9,32 +9,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sendbeacon::{Client, DocumentLifecycle, MemoryCookieStore, Origin, VisibilityState};
+use sendbeacon::{Client, Document, MemoryCookieStore, Origin, UserAgent, net::HyperNetwork};
+use tokio::runtime::Handle;
 use url::Url;
 
 use super::{
     Browser, BrowserError, Console, Log,
-    arrival::Arrival,
-    host::{self, Call, Host, Surroundings},
+    arrival::open_page,
+    host::{Call, Storage, Surroundings},
     log::News,
+    navigation::{NavigationError, fetch_document},
     scripts::{Script, Scripts},
 };
-use crate::page::{EventLoop, Page, RealmId, StorageArea, TaskQueue};
+use crate::page::{DocumentDone, EventLoop, Navigation, Page, RealmId, StorageArea, TaskQueue};
 
-/// The URL that a document of the tab wants to go to.
-type Navigation = Rc<RefCell<Option<Url>>>;
-
-/// A tab: the document in it, and the event loop its scripts run on.
+/// A tab: the documents in it, and the event loop their scripts run on.
 pub struct Tab {
-    event_loop: Rc<EventLoop>,
     page: Page,
-    host: Rc<Host>,
-    /// Where its documents want to go.
-    navigation: Navigation,
-    session_storage: Areas,
+    event_loop: Rc<EventLoop>,
+    calls: Calls,
     /// Set when the tab is to be closed, by a signal or whoever.
     close: Arc<AtomicBool>,
 }
+
+type Calls = Rc<RefCell<Vec<Call>>>;
 
 /// Why a tab stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +48,12 @@ pub enum Stopped {
 impl Tab {
     pub(super) fn open(browser: &Browser, url: &Url) -> Result<Self, BrowserError> {
         let event_loop = EventLoop::new()?;
-        let (navigation, session_storage) = (Navigation::default(), Areas::default());
-        let arrival = Arrival::new(browser, browser.fetch_document(url, None)?, "")?;
-        let (page, host) = enter(browser, &event_loop, &arrival, &navigation, &session_storage)?;
-        Ok(Self { event_loop, page, host, navigation, session_storage, close: Arc::default() })
+        let around = Rc::new(Here::new(browser));
+        let calls = Rc::clone(&around.calls);
+        let document = browser.fetch_document(&Navigation::of_user(url.clone()))?;
+        let document = document.ok_or_else(|| NavigationError::NoDocument(url.to_string()))?;
+        let page = open_page(&event_loop, document, browser.runtime.handle().clone(), around)?;
+        Ok(Self { page, event_loop, calls, close: Arc::default() })
     }
 
     /// Something that closes the tab, for use on any thread.
@@ -67,39 +67,30 @@ impl Tab {
         }
     }
 
-    /// Runs scripts, and follows the navigations they ask for, until the tab is idle or closed or
-    /// `limit` has passed.
-    pub fn run(&mut self, browser: &Browser, limit: Duration) -> Result<Stopped, BrowserError> {
+    /// Runs scripts until the tab is idle or closed or `limit` has passed.
+    pub fn run(&mut self, limit: Duration) -> Stopped {
         let now = Instant::now();
         // A day is for ever, for a page.
         let deadline = now + limit.min(Duration::from_secs(86_400));
-        loop {
-            let (close, navigation) = (&self.close, &self.navigation);
-            let is_over = self.event_loop.run_until(deadline, |event_loop| {
-                close.load(Relaxed) || navigation.borrow().is_some() || event_loop.is_idle()
-            });
-            if self.close.load(Relaxed) {
-                return Ok(Stopped::Closed);
-            }
-            let url = self.navigation.take();
-            match url {
-                Some(url) => self.navigate(browser, &url)?,
-                None if is_over => return Ok(Stopped::Idle),
-                None => return Ok(Stopped::TimeIsUp),
-            }
+        let close = &self.close;
+        let is_over = self
+            .event_loop
+            .run_until(deadline, |event_loop| close.load(Relaxed) || event_loop.is_idle());
+        match is_over {
+            _ if self.close.load(Relaxed) => Stopped::Closed,
+            true => Stopped::Idle,
+            false => Stopped::TimeIsUp,
         }
     }
 
     /// The tab is no longer visible.
     pub fn hide(&self) {
         self.page.hide();
-        self.host.document().visibility_change(VisibilityState::Hidden);
     }
 
-    /// The document goes: its handlers run, then it is gone.
+    /// The documents go: their handlers run, then they are gone.
     pub fn unload(&self) {
-        self.page.unload(false);
-        host::end(&self.host.document());
+        self.page.unload();
     }
 
     /// Evaluates a script, as somebody at the console would.
@@ -107,22 +98,10 @@ impl Tab {
         self.page.realm().evaluate(script, "console");
     }
 
-    /// The `sendBeacon()` calls of the document so far.
+    /// The `sendBeacon()` calls of its documents so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.host.calls.borrow().clone()
-    }
-
-    fn navigate(&mut self, browser: &Browser, url: &Url) -> Result<(), BrowserError> {
-        let referrer = self.page.document_info().url;
-        // The old document sees its unload once the new one's response is there.
-        let fetched = browser.fetch_document(url, Some(&referrer))?;
-        self.unload();
-        let arrival = Arrival::new(browser, fetched, referrer.as_str())?;
-        let storage = &self.session_storage;
-        (self.page, self.host) =
-            enter(browser, &self.event_loop, &arrival, &self.navigation, storage)?;
-        Ok(())
+        self.calls.borrow().clone()
     }
 }
 
@@ -134,39 +113,55 @@ impl Areas {
     pub(super) fn of(&self, origin: &Origin) -> StorageArea {
         self.0.borrow_mut().entry(origin.clone()).or_default().clone()
     }
+
+    /// Has `area` be the one of `origin`.
+    pub(super) fn set(&self, origin: Origin, area: StorageArea) {
+        self.0.borrow_mut().insert(origin, area);
+    }
+
+    /// The same items in areas of their own, or none.
+    /// <https://html.spec.whatwg.org/multipage/webstorage.html#legacy-clone-a-browsing-context's-storage-shed>
+    pub(super) fn copy_if(&self, is_copied: bool) -> Self {
+        if !is_copied {
+            return Self::default();
+        }
+        let areas = self.0.borrow();
+        let copy = areas.iter().map(|(origin, area)| (origin.clone(), area.copy()));
+        Self(RefCell::new(copy.collect()))
+    }
 }
 
-/// Makes a page of a document that has come, and completes loading it.
-fn enter(
-    browser: &Browser,
-    event_loop: &Rc<EventLoop>,
-    arrival: &Arrival,
-    navigation: &Navigation,
-    session_storage: &Areas,
-) -> Result<(Page, Rc<Host>), BrowserError> {
-    let client = arrival.client.clone();
-    let storage = browser.storage(&client.origin, session_storage);
-    let around = Here {
-        scripts: Scripts::of(browser),
-        cookies: Arc::clone(&browser.cookies),
-        log: Arc::clone(&browser.log),
-        navigation: Rc::clone(navigation),
-        console: Arc::clone(&browser.console),
-    };
-    let document = browser.agent.document(client);
-    let host = Host::new(document, browser.runtime.handle().clone(), Box::new(around));
-    let mut page = arrival.enter(event_loop, Rc::<Host>::clone(&host), storage)?;
-    page.fire_load();
-    Ok((page, host))
-}
-
-/// The browser around a document in this process.
+/// The browser around the documents of a tab in this process.
 struct Here {
-    scripts: Scripts,
+    scripts: Rc<Scripts>,
+    console: Console,
+    agent: Arc<UserAgent>,
+    network: Arc<HyperNetwork>,
     cookies: Arc<MemoryCookieStore>,
     log: Arc<Log>,
-    navigation: Navigation,
-    console: Console,
+    runtime: Handle,
+    local_storage: Rc<Areas>,
+    session_storage: Areas,
+    last_document: Rc<Cell<u64>>,
+    calls: Calls,
+}
+
+impl Here {
+    fn new(browser: &Browser) -> Self {
+        Self {
+            scripts: Rc::new(Scripts::of(browser)),
+            console: Arc::clone(&browser.console),
+            agent: Arc::clone(&browser.agent),
+            network: Arc::clone(&browser.network),
+            cookies: Arc::clone(&browser.cookies),
+            log: Arc::clone(&browser.log),
+            runtime: browser.runtime.handle().clone(),
+            local_storage: Rc::clone(&browser.local_storage),
+            session_storage: Areas::default(),
+            last_document: Rc::clone(&browser.last_document),
+            calls: Calls::default(),
+        }
+    }
 }
 
 impl Surroundings for Here {
@@ -186,13 +181,47 @@ impl Surroundings for Here {
         self.scripts.load(client, url)
     }
 
-    fn navigate(&self, _: &Client, url: &Url) {
-        *self.navigation.borrow_mut() = Some(url.clone());
+    fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {
+        let (network, cookies) = (Arc::clone(&self.network), Arc::clone(&self.cookies));
+        self.runtime.spawn(async move {
+            let fetched = fetch_document(&*network, &*cookies, &navigation).await;
+            done(fetched.map_err(|error| error.to_string()));
+        });
+    }
+
+    fn create_document(&self, client: &mut Client) -> Document {
+        self.last_document.set(self.last_document.get() + 1);
+        client.document_id = self.last_document.get();
+        self.agent.document(client.clone())
+    }
+
+    fn storage(&self, origin: &Origin) -> Storage {
+        Storage { local: self.local_storage.of(origin), session: self.session_storage.of(origin) }
+    }
+
+    fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings> {
+        Rc::new(Self {
+            scripts: Rc::clone(&self.scripts),
+            console: Arc::clone(&self.console),
+            agent: Arc::clone(&self.agent),
+            network: Arc::clone(&self.network),
+            cookies: Arc::clone(&self.cookies),
+            log: Arc::clone(&self.log),
+            runtime: self.runtime.clone(),
+            local_storage: Rc::clone(&self.local_storage),
+            session_storage: self.session_storage.copy_if(copies_session),
+            last_document: Rc::clone(&self.last_document),
+            calls: Rc::clone(&self.calls),
+        })
+    }
+
+    fn called(&self, call: Call) {
+        self.calls.borrow_mut().push(call);
     }
 
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {
-        let tell = move |news: News| queue.post(realm, |realm| news.tell(realm));
-        self.log.attach(document_id, Box::new(tell));
+        let tell = move |_, news: News| queue.post(realm, |realm| news.tell(realm));
+        self.log.attach(document_id..=document_id, Box::new(tell));
     }
 
     fn detached(&self, document_id: u64) {

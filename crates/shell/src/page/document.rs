@@ -4,6 +4,7 @@
 use std::cell::{Cell, Ref, RefCell, RefMut};
 
 use html5ever::local_name;
+use sendbeacon::Client;
 use url::Url;
 
 use super::dom::{Dom, NodeId};
@@ -23,9 +24,43 @@ pub struct DocumentInfo {
     pub content_security_policies: Vec<String>,
 }
 
+impl DocumentInfo {
+    fn new(url: Url) -> Self {
+        Self {
+            base_url: url.clone(),
+            url,
+            referrer_policy: None,
+            content_security_policies: Vec::new(),
+        }
+    }
+
+    /// The settings object, of which the browser has made `client`.
+    #[must_use]
+    pub fn client(&self, mut client: Client) -> Client {
+        // A `srcdoc` document's is that of the document it is in.
+        if self.url.scheme() != "about" {
+            client.creation_url.clone_from(&self.url);
+        }
+        client.api_base_url.clone_from(&self.base_url);
+        if let Some(policy) = self.referrer_policy.as_ref().and_then(|it| it.parse().ok()) {
+            client.referrer_policy = policy;
+        }
+        for policy in &self.content_security_policies {
+            client.csp_list.push_meta(policy);
+        }
+        client.upgrade_insecure_requests |=
+            client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
+        client
+    }
+}
+
 pub(super) struct Document {
+    /// See [`Environment::about_base_url`](super::Environment::about_base_url).
+    about_base_url: RefCell<Option<Url>>,
     dom: RefCell<Dom>,
     info: RefCell<DocumentInfo>,
+    /// `iframe` elements that have become connected, and nobody has taken note of.
+    connected_frames: RefCell<Vec<NodeId>>,
     /// Whether the tree or an attribute has changed so that the base URL may have.
     base_is_stale: Cell<bool>,
     /// Whether `info` has changed since the host was told.
@@ -34,18 +69,23 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn new(url: Url) -> Self {
-        let info = DocumentInfo {
-            base_url: url.clone(),
-            url,
-            referrer_policy: None,
-            content_security_policies: Vec::new(),
-        };
         Self {
+            about_base_url: RefCell::default(),
             dom: RefCell::default(),
-            info: RefCell::new(info),
+            info: RefCell::new(DocumentInfo::new(url)),
+            connected_frames: RefCell::default(),
             base_is_stale: Cell::new(false),
             changed: Cell::new(false),
         }
+    }
+
+    /// Becomes a new document, without a node.
+    pub(super) fn replace(&self, url: Url, about_base_url: Option<Url>) {
+        self.dom.take();
+        self.connected_frames.take();
+        self.about_base_url.replace(about_base_url);
+        self.info.replace(DocumentInfo::new(url));
+        self.update_base_url();
     }
 
     pub(super) fn dom(&self) -> Ref<'_, Dom> {
@@ -106,6 +146,9 @@ impl Document {
                 if dom.has_local_name(node, &local_name!("base")) {
                     self.base_is_stale.set(true);
                 }
+                if dom.has_local_name(node, &local_name!("iframe")) {
+                    self.connected_frames.borrow_mut().push(node);
+                }
                 self.apply_meta_referrer(&dom, node);
                 self.apply_meta_csp(&dom, node);
             }
@@ -116,11 +159,26 @@ impl Document {
         self.changed.take()
     }
 
+    /// These `iframe` elements wait still.
+    pub(super) fn put_connected_frames_back(&self, frames: &[NodeId]) {
+        self.connected_frames.borrow_mut().splice(..0, frames.iter().copied());
+    }
+
+    pub(super) fn has_connected_frames(&self) -> bool {
+        !self.connected_frames.borrow().is_empty()
+    }
+
+    /// The `iframe` elements that have become connected since the last call.
+    pub(super) fn take_connected_frames(&self) -> Vec<NodeId> {
+        self.connected_frames.take()
+    }
+
     /// The [document base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url):
     /// the first `base` with an `href`, or the document's URL.
     fn update_base_url(&self) {
         let dom = self.dom.borrow();
-        let fallback = self.url();
+        // https://html.spec.whatwg.org/multipage/urls-and-fetching.html#fallback-base-url
+        let fallback = self.about_base_url.borrow().clone().unwrap_or_else(|| self.url());
         let href = dom
             .descendants(Dom::DOCUMENT)
             .filter(|node| dom.has_local_name(*node, &local_name!("base")))

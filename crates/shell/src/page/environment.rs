@@ -2,8 +2,10 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use sendbeacon::is_potentially_trustworthy;
+use sendbeacon::Client;
 use url::Url;
+
+use super::navigable::SandboxFlags;
 
 /// The parts of an [environment settings object](https://html.spec.whatwg.org/multipage/webappapis.html#environment-settings-object)
 /// and of a document that come from outside: the response and the browser's settings.
@@ -11,10 +13,13 @@ use url::Url;
 pub struct Environment {
     /// The document's URL.
     pub url: Url,
-    /// The serialised origin (`self.origin`); `"null"` for an opaque one.
-    pub origin: String,
-    /// `isSecureContext`
-    pub secure_context: bool,
+    /// The [about base URL](https://html.spec.whatwg.org/multipage/dom.html#concept-document-about-base-url):
+    /// the fallback base URL of an `about:blank` or `about:srcdoc` document.
+    pub about_base_url: Option<Url>,
+    /// What its requests depend on, before elements of the document add to it.
+    pub client: Client,
+    /// Its [active sandboxing flag set](https://html.spec.whatwg.org/multipage/browsers.html#active-sandboxing-flag-set).
+    pub sandbox: SandboxFlags,
     /// `crossOriginIsolated`; without it there is no `SharedArrayBuffer`.
     pub cross_origin_isolated: bool,
     /// `document.referrer`
@@ -35,10 +40,17 @@ impl Environment {
     /// What holds for a document at `url` of which nothing else is known.
     #[must_use]
     pub fn new(url: Url) -> Self {
+        Self::of(Client::new(url, 0))
+    }
+
+    /// What holds for a document with this settings object.
+    #[must_use]
+    pub fn of(client: Client) -> Self {
         Self {
-            origin: url.origin().ascii_serialization(),
-            secure_context: is_potentially_trustworthy(&url),
-            url,
+            url: client.creation_url.clone(),
+            about_base_url: None,
+            client,
+            sandbox: SandboxFlags::default(),
             cross_origin_isolated: false,
             referrer: String::new(),
             user_agent: concat!("sendbeacon-shell/", env!("CARGO_PKG_VERSION")).into(),
@@ -65,6 +77,12 @@ impl StorageArea {
     /// Has these items from now on, and nothing else.
     pub fn replace(&self, items: Vec<(String, String)>) {
         *self.0.borrow_mut() = items;
+    }
+
+    /// A map of its own with the same items.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self(Rc::new(RefCell::new(self.items())))
     }
 
     /// The value of `key`.

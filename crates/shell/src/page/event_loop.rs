@@ -3,7 +3,7 @@
 //! timers, microtasks.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     rc::{Rc, Weak},
     sync::{
@@ -14,12 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rquickjs::{Context, Runtime, context::intrinsic};
+use rquickjs::{Context, Ctx, Function, Runtime};
 
 use super::{
     PageError,
     budget::{Budget, TASK_BUDGET},
+    contexts::{Contexts, NewContext},
     exceptions::{ContextId, Rejections, describe},
+    navigable::Navigables,
     prelude::{self, Agent},
     realm::Realm,
     timers::{TimerId, Timers},
@@ -83,14 +85,38 @@ pub(super) struct Shared {
     pub(super) fetches: Cell<usize>,
     /// How many tasks and timers have run, the running one included.
     pub(super) tasks: Cell<u32>,
+    /// How many algorithms run that a script has called, so that no microtask may run.
+    pub(super) nested: Cell<usize>,
+    event_loop: OnceCell<Weak<EventLoop>>,
+}
+
+impl Shared {
+    /// The event loop, unless it is going.
+    pub(super) fn event_loop(&self) -> Option<Rc<EventLoop>> {
+        self.event_loop.get()?.upgrade()
+    }
+}
+
+#[derive(Default)]
+struct Frozen {
+    tasks: Vec<Task>,
+    /// The timers, and what is left of each.
+    timers: Vec<(TimerId, Duration)>,
 }
 
 /// One thread's event loop.
 pub struct EventLoop {
-    /// Dropped before the runtime whose object it is.
+    /// The documents that are shown. Dropped before the runtime whose objects they are, as are the two
+    /// below.
+    navigables: Navigables,
     agent: Agent,
+    contexts: Contexts,
+    /// The context of `agent`.
+    agent_context: Context,
     realms: RefCell<HashMap<RealmId, Weak<Realm>>>,
     last_realm: Cell<u64>,
+    /// What waits for realms whose tasks do not run for now.
+    frozen: RefCell<HashMap<RealmId, Frozen>>,
     /// Whether a realm has gone whose objects wait for the garbage collector.
     has_garbage: Cell<bool>,
     incoming: Receiver<Task>,
@@ -109,6 +135,8 @@ impl EventLoop {
             rejections: Rejections::default(),
             fetches: Cell::new(0),
             tasks: Cell::new(0),
+            nested: Cell::new(0),
+            event_loop: OnceCell::new(),
         });
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(MEMORY_LIMIT);
@@ -121,16 +149,26 @@ impl EventLoop {
                 tracker.rejections.track(&ctx, &promise, &reason, is_handled);
             },
         )));
-        let agent = new_context(&runtime)?.with(|ctx| prelude::create_agent(&ctx))?;
-        Ok(Rc::new(Self {
+        let contexts = Contexts::default();
+        contexts.fill(&runtime)?;
+        let agent_context = contexts.take().ok_or(PageError::TooManyRealms)?.into_context();
+        let agent = agent_context.with(|ctx| prelude::create_agent(&ctx))?;
+        let event_loop = Rc::new(Self {
+            navigables: Navigables::default(),
             agent,
+            contexts,
+            agent_context,
             realms: RefCell::default(),
             last_realm: Cell::new(0),
+            frozen: RefCell::default(),
             has_garbage: Cell::new(false),
             incoming,
             shared,
             runtime,
-        }))
+        });
+        // It is set here and nowhere else.
+        let _ = event_loop.shared.event_loop.set(Rc::downgrade(&event_loop));
+        Ok(event_loop)
     }
 
     /// The handle by which other threads post tasks.
@@ -186,8 +224,11 @@ impl EventLoop {
     fn turn(&self, now: Instant) -> bool {
         // A realm is one great cycle, and holds its host.
         if self.has_garbage.take() {
+            self.forget_navigables();
             self.runtime.run_gc();
         }
+        // What is not there is not given.
+        let _ = self.contexts.fill(&self.runtime);
         let task = self.incoming.try_recv().ok();
         let mut ran = task.is_some();
         if let Some(task) = task {
@@ -206,10 +247,24 @@ impl EventLoop {
         ran
     }
 
+    /// Lets go of the `WindowProxy` objects that no navigable has any more.
+    fn forget_navigables(&self) {
+        let gone = self.navigables.take_gone();
+        // Without memory they stay.
+        let _ = self.agent_context.with(|ctx| {
+            let forget: Function = self.agent.clone().restore(&ctx)?.get("forgetNavigable")?;
+            gone.iter().try_for_each(|id| forget.call::<_, ()>((id.0,)))
+        });
+    }
+
     fn run_task(&self, task: Task) {
         self.shared.queue.queued.fetch_sub(1, Ordering::AcqRel);
         if task.ends_fetch {
             self.shared.fetches.set(self.shared.fetches.get().saturating_sub(1));
+        }
+        if let Some(frozen) = self.frozen.borrow_mut().get_mut(&task.realm) {
+            frozen.tasks.push(task);
+            return;
         }
         self.count_task();
         if let Some(realm) = self.realm(task.realm) {
@@ -259,9 +314,26 @@ impl EventLoop {
         &self.shared
     }
 
+    /// The navigables whose documents run on this event loop.
+    pub(super) fn navigables(&self) -> &Navigables {
+        &self.navigables
+    }
+
     /// A context for a realm of this event loop.
-    pub(super) fn new_context(&self) -> rquickjs::Result<Context> {
-        new_context(&self.runtime)
+    pub(super) fn new_context(&self) -> Option<NewContext> {
+        self.contexts.take()
+    }
+
+    /// Whether a realm can be made before the running script has ended.
+    pub(super) fn has_new_context(&self) -> bool {
+        !self.contexts.is_empty()
+    }
+
+    /// Runs `steps` in no realm, within the budget of a task. Not to be called while a script is
+    /// running.
+    pub(super) fn enter<T>(&self, steps: impl FnOnce(&Ctx<'_>) -> T) -> T {
+        self.shared.budget.start();
+        self.agent_context.with(|ctx| steps(&ctx))
     }
 
     /// The object by which the realms' preludes share internal slots.
@@ -281,8 +353,26 @@ impl EventLoop {
     /// From now on no task and no timer of the realm runs.
     pub(super) fn remove_realm(&self, id: RealmId) {
         self.realms.borrow_mut().remove(&id);
+        self.frozen.borrow_mut().remove(&id);
         self.shared.timers.borrow_mut().clear_realm(id);
         self.has_garbage.set(true);
+    }
+
+    /// The realm's tasks and timers wait until it is thawed.
+    pub(super) fn freeze(&self, id: RealmId) {
+        let timers = self.shared.timers.borrow_mut().take_realm(id, Instant::now());
+        self.frozen.borrow_mut().insert(id, Frozen { tasks: Vec::new(), timers });
+    }
+
+    pub(super) fn thaw(&self, id: RealmId) {
+        let Some(Frozen { tasks, timers }) = self.frozen.borrow_mut().remove(&id) else { return };
+        for task in tasks {
+            self.shared.queue.send(Task { ends_fetch: false, ..task });
+        }
+        let now = Instant::now();
+        for (timer, left) in timers {
+            self.shared.timers.borrow_mut().start(id, Some(timer), now + left);
+        }
     }
 
     fn realm_of(&self, context: ContextId) -> Option<Rc<Realm>> {
@@ -290,13 +380,7 @@ impl EventLoop {
         realms.values().filter_map(Weak::upgrade).find(|realm| realm.context_id() == context)
     }
 
-    fn realm(&self, id: RealmId) -> Option<Rc<Realm>> {
+    pub(super) fn realm(&self, id: RealmId) -> Option<Rc<Realm>> {
         self.realms.borrow().get(&id).and_then(Weak::upgrade)
     }
-}
-
-/// `Context::full` gives only the first context of a runtime a `DOMException`, so this names what it
-/// adds, but for `atob` and `btoa`, which the prelude makes.
-fn new_context(runtime: &Runtime) -> rquickjs::Result<Context> {
-    Context::custom::<intrinsic::All>(runtime)
 }

@@ -1,12 +1,16 @@
 //! The border between a page and the browser around it: what a page may ask, as plain data.
 
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 use bytes::Bytes;
+use sendbeacon::{Client, ReferrerPolicy};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{RealmId, TaskQueue, document::DocumentInfo};
+use super::{
+    Environment, RealmId, TaskQueue, document::DocumentInfo, navigable::SandboxFlags,
+    window::NoHost,
+};
 
 /// What a page asks of the browser around it.
 ///
@@ -50,8 +54,20 @@ pub trait PageHost {
     /// A line for the console.
     fn console(&self, level: &str, message: &str);
 
-    /// A navigation the page has asked for: `location.href = ...`, `assign()`, a link.
-    fn navigate(&self, url: &Url);
+    /// Fetches the document of a navigation that this document, or one that came before it in the same
+    /// place, has asked for. `done` may be called on any thread; dropped uncalled, it is a network error.
+    fn fetch_document(&self, _navigation: Navigation, done: DocumentDone) {
+        done(Err("this shell loads no documents".into()));
+    }
+
+    /// The host of another document, that comes in the place of this one, in a frame of it or in a window
+    /// it opens. It may still change its `environment`.
+    fn create_host(&self, _environment: &mut Environment, _tab: TabOf) -> Rc<dyn PageHost> {
+        Rc::new(NoHost)
+    }
+
+    /// A step of the document's life is done, its events fired.
+    fn lifecycle(&self, _step: Lifecycle) {}
 
     /// The document has a realm, to which tasks may be posted from now on. Called first of all.
     fn attached(&self, _queue: TaskQueue, _realm: RealmId) {}
@@ -99,6 +115,90 @@ pub struct Thrown {
     /// Of the last: how much there is, and how much was requested, in bytes.
     pub quota: Option<(u64, u64)>,
 }
+
+/// The tab of a document that comes of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TabOf {
+    /// That of the other.
+    Other,
+    /// A new one, opened by the other: it begins with a copy of its session storage.
+    Opened,
+    /// A new one that has nothing to do with the other (`noopener`).
+    Nobody,
+}
+
+/// A step of a document's life, as [`DocumentLifecycle`](sendbeacon::DocumentLifecycle) tells it to the
+/// library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// It is visible.
+    Visible,
+    /// It is not.
+    Hidden,
+    /// `pagehide`, and whether it is kept.
+    PageHide {
+        /// Whether it goes into the back/forward cache.
+        persisted: bool,
+    },
+    /// `pageshow`, and whether it was kept.
+    PageShow {
+        /// Whether it comes from the back/forward cache.
+        persisted: bool,
+    },
+    /// Its tasks do not run for now.
+    Freeze,
+    /// They run again.
+    Resume,
+    /// It is gone.
+    Unload,
+}
+
+/// A document to fetch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Navigation {
+    /// Where it is.
+    pub url: Url,
+    /// The settings object of the document that asks, if it is not the user: the source of `Referer` and
+    /// `Sec-Fetch-Site`.
+    pub source: Option<Client>,
+    /// The referrer policy of the element that asks, if it has one.
+    pub referrer_policy: Option<ReferrerPolicy>,
+    /// For a frame, the settings object of the document it is in.
+    pub container: Option<Client>,
+}
+
+impl Navigation {
+    /// What the user asks for.
+    #[must_use]
+    pub fn of_user(url: Url) -> Self {
+        Self { url, source: None, referrer_policy: None, container: None }
+    }
+}
+
+/// A document that has come: what a navigation ends with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FetchedDocument {
+    /// The document's URL, after redirects.
+    pub url: Url,
+    /// Its settings object, without a document identifier.
+    pub client: Client,
+    /// `crossOriginIsolated`
+    pub cross_origin_isolated: bool,
+    /// `document.referrer`
+    pub referrer: String,
+    /// The sandboxing flags of its policies.
+    pub sandbox: SandboxFlags,
+    /// The essence of its type.
+    pub type_: String,
+    /// The charset of its type.
+    pub charset: Option<String>,
+    /// The body.
+    #[serde(skip)]
+    pub body: Bytes,
+}
+
+/// How the fetch of a document ends; without a document where there is nothing to show (204).
+pub type DocumentDone = Box<dyn FnOnce(Result<Option<FetchedDocument>, String>) + Send>;
 
 /// How a fetch ends: a response, or what is wrong.
 pub type FetchDone = Box<dyn FnOnce(Result<FetchResponse, String>) + Send>;

@@ -16,6 +16,7 @@ use html5ever::{
 
 use super::{
     dom::{Dom, NodeId, Sink},
+    navigable,
     realm::Realm,
     window::Window,
 };
@@ -29,7 +30,7 @@ pub(super) fn decode(bytes: &[u8], charset: Option<&str>) -> String {
 
 /// Parses `html` into the document of `realm`, and runs its scripts where the parser reaches them.
 /// Returns the scripts that are to wait for the end.
-pub(super) fn parse_document(realm: &Realm, html: &str) -> Vec<NodeId> {
+pub(super) fn parse_document(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
     let sink = Sink::new(Rc::clone(realm.window()));
     let builder = TreeBuilder::new(sink, TreeBuilderOpts::default());
     let tokenizer = Tokenizer::new(builder, TokenizerOpts::default());
@@ -41,18 +42,31 @@ pub(super) fn parse_document(realm: &Realm, html: &str) -> Vec<NodeId> {
             TokenizerResult::Done => break,
             TokenizerResult::EncodingIndicator(_) => {}
             TokenizerResult::Script(script) => {
-                realm.window().settle();
+                settle(realm);
                 if realm.window().is_deferred(script) {
                     deferred.push(script);
                 } else {
                     realm.execute_script_element(script);
                 }
+                // https://html.spec.whatwg.org/multipage/parsing.html#abort-a-parser
+                if realm.window().navigable.get().is_none() {
+                    return Vec::new();
+                }
             }
         }
     }
     tokenizer.end();
-    realm.window().settle();
+    settle(realm);
     deferred
+}
+
+/// Takes note of what the parser has put into the tree: frames get their navigables.
+fn settle(realm: &Rc<Realm>) {
+    realm.window().settle();
+    realm.run(|ctx, _| {
+        navigable::connected(ctx, realm);
+        Ok(())
+    });
 }
 
 /// The [fragment parsing algorithm](https://html.spec.whatwg.org/multipage/parsing.html#parsing-html-fragments)

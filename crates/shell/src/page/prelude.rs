@@ -43,15 +43,19 @@ const FILES: &[(&str, &str)] = files![
     "response",
     "fetch",
     "structured_clone",
+    "message_port",
+    "broadcast_channel",
     "performance",
     "storage",
     "node",
     "element",
     "html_elements",
+    "iframe",
     "document",
     "location",
     "navigator",
     "window",
+    "messaging",
     "fetch_later",
     "lifecycle",
 ];
@@ -61,7 +65,11 @@ pub(super) fn create_agent(ctx: &Ctx<'_>) -> rquickjs::Result<Agent> {
     // All native functions of a runtime share one prototype, that of the realm of the first, which
     // then lives as long as the runtime. Let it be this one.
     Function::new(ctx.clone(), || ())?;
+    let native = bindings::install_agent(ctx)?;
     let agent: Object = function(ctx, "agent", "", include_str!("js/agent.js"))?.call(())?;
+    let window_proxy =
+        function(ctx, "window_proxy", "native, agent", include_str!("js/window_proxy.js"))?;
+    window_proxy.call::<_, ()>((native, agent.clone()))?;
     Ok(Persistent::save(ctx, agent))
 }
 

@@ -1,14 +1,17 @@
 //! A JavaScript [realm](https://html.spec.whatwg.org/multipage/webappapis.html#realms-settings-objects-global-objects)
 //! with the Web APIs of a window in it.
 
-use std::rc::Rc;
+use std::{
+    cell::OnceCell,
+    rc::{Rc, Weak},
+};
 
 use rquickjs::{
     Context, Ctx, Error, Function, Object, Persistent, context::EvalOptions, function::IntoArgs,
 };
 
 use super::{
-    Environment, EventLoop, PageError, PageHost, RealmId, ResourceTiming, Violation,
+    EventLoop, PageError, RealmId, ResourceTiming, Violation,
     bindings::performance::Seen,
     exceptions::{ContextId, describe},
     prelude,
@@ -21,29 +24,33 @@ pub struct Realm {
     hooks: Persistent<Object<'static>>,
     context: Context,
     window: Rc<Window>,
-    event_loop: Rc<EventLoop>,
+    event_loop: Weak<EventLoop>,
 }
 
 impl Realm {
-    /// A realm with the initial `about:blank` document.
-    pub(super) fn new(event_loop: &Rc<EventLoop>) -> Result<Rc<Self>, PageError> {
-        let context = event_loop.new_context()?;
+    /// A realm with a window in it that has no document yet.
+    pub(super) fn new(event_loop: &Rc<EventLoop>, ctx: &Ctx<'_>) -> Result<Rc<Self>, PageError> {
+        let context = event_loop.new_context().ok_or(PageError::TooManyRealms)?;
         let id = event_loop.next_realm_id();
         let window = Rc::new(Window::new(id, Rc::clone(event_loop.shared())));
-        event_loop.shared().budget.start();
-        let hooks = context.with(|ctx| {
-            prelude::run(&ctx, &window, event_loop.agent())
-                .map_err(|error| PageError::Prelude(explain(&ctx, &error)))
+        let hooks = Rc::new(OnceCell::new());
+        context.run(ctx, {
+            let (window, agent) = (Rc::clone(&window), event_loop.agent().clone());
+            let hooks = Rc::clone(&hooks);
+            move |ctx| {
+                let made = prelude::run(&ctx, &window, &agent);
+                // It is set here and nowhere else.
+                let _ = hooks.set(made.map_err(|error| explain(&ctx, &error)));
+                Ok(())
+            }
         })?;
-        let realm = Rc::new(Self { hooks, context, window, event_loop: Rc::clone(event_loop) });
+        let hooks = Rc::into_inner(hooks).and_then(OnceCell::into_inner);
+        let hooks = hooks.unwrap_or_else(|| Err("it was not run".to_owned()));
+        let hooks = hooks.map_err(PageError::Prelude)?;
+        let context = context.into_context();
+        let realm = Rc::new(Self { hooks, context, window, event_loop: Rc::downgrade(event_loop) });
         event_loop.add_realm(&realm);
         Ok(realm)
-    }
-
-    /// Puts the document of `environment` in the place of the initial one.
-    pub(super) fn initialize(&self, environment: Environment, host: Rc<dyn PageHost>) {
-        self.window.initialize(environment, host);
-        self.call("initialize", ());
     }
 
     /// [Reports a violation](https://w3c.github.io/webappsec-csp/#report-violation) to the page, of a
@@ -85,6 +92,17 @@ impl Realm {
         json
     }
 
+    /// Runs a script as a `javascript:` URL does: its value, if that is a string.
+    pub(super) fn evaluate_to_string(&self, source: &str, name: &str) -> Option<String> {
+        let mut result = None;
+        self.run(|ctx, _| {
+            let value: rquickjs::Value = ctx.eval_with_options(source, script_options(name))?;
+            result = value.as_string().map(rquickjs::String::to_string).transpose()?;
+            Ok(())
+        });
+        result
+    }
+
     /// Calls a hook of the prelude as a task of its own.
     pub(super) fn call<A>(&self, hook: &str, arguments: A)
     where
@@ -96,14 +114,38 @@ impl Realm {
         });
     }
 
+    /// Whether nothing in the document minds that it is kept while another is shown.
+    pub(super) fn is_salvageable(&self) -> bool {
+        let mut answer = false;
+        self.run(|_, hooks| {
+            answer = hooks.get::<_, Function>("isSalvageable")?.call(())?;
+            Ok(())
+        });
+        answer
+    }
+
+    /// Calls a hook of the prelude from within a script of any realm, or an algorithm that one has called.
+    pub(super) fn call_in<'js, A>(&self, ctx: &Ctx<'js>, hook: &str, arguments: A)
+    where
+        A: IntoArgs<'js>,
+    {
+        let outcome = self.hooks.clone().restore(ctx).and_then(|hooks| {
+            hooks.get::<_, Function>(hook)?.call::<_, rquickjs::Value>(arguments).map(drop)
+        });
+        // The hooks report what pages throw, so this is a script that ran too long.
+        if let Err(error) = outcome {
+            self.console_error(&format!("Uncaught {}", explain(ctx, &error)));
+        }
+    }
+
     /// [Prepares to run](https://html.spec.whatwg.org/multipage/webappapis.html#prepare-to-run-script)
     /// `steps`, reports what they throw, and cleans up after them.
     pub(super) fn run<F>(&self, steps: F)
     where
         F: for<'js> FnOnce(&Ctx<'js>, &Object<'js>) -> rquickjs::Result<()>,
     {
-        let budget = &self.event_loop.shared().budget;
-        budget.start();
+        let event_loop = self.event_loop();
+        event_loop.shared().budget.start();
         self.context.with(|ctx| {
             let outcome = self.hooks.clone().restore(&ctx).and_then(|hooks| {
                 steps(&ctx, &hooks).or_else(|error| self.report(&ctx, &hooks, error))
@@ -112,13 +154,13 @@ impl Realm {
                 self.console_error(&format!("Uncaught {}", explain(&ctx, &error)));
             }
         });
-        self.event_loop.microtask_checkpoint();
+        event_loop.microtask_checkpoint();
         self.report_interruption();
     }
 
     /// Says so if a script has been interrupted since the last call.
     pub(super) fn report_interruption(&self) -> bool {
-        let interrupted = self.event_loop.shared().budget.take_interrupted();
+        let interrupted = self.event_loop().shared().budget.take_interrupted();
         if interrupted {
             self.console_error("Uncaught InternalError: interrupted, it ran too long");
         }
@@ -136,7 +178,8 @@ impl Realm {
             return Err(error);
         }
         let exception = ctx.catch();
-        let budget = &self.event_loop.shared().budget;
+        let event_loop = self.event_loop();
+        let budget = &event_loop.shared().budget;
         if !budget.is_spent() {
             return hooks.get::<_, Function>("reportException")?.call((exception,));
         }
@@ -155,8 +198,8 @@ impl Realm {
         &self.window
     }
 
-    pub(super) fn event_loop(&self) -> &Rc<EventLoop> {
-        &self.event_loop
+    pub(super) fn event_loop(&self) -> Rc<EventLoop> {
+        self.event_loop.upgrade().expect("what uses a realm holds its event loop")
     }
 
     pub(super) fn context_id(&self) -> ContextId {
@@ -166,16 +209,22 @@ impl Realm {
 
 impl Drop for Realm {
     fn drop(&mut self) {
-        self.event_loop.remove_realm(self.id());
+        if let Some(event_loop) = self.event_loop.upgrade() {
+            event_loop.remove_realm(self.id());
+        }
     }
 }
 
 /// Runs `source` as a classic script named `name`.
 pub(super) fn evaluate(ctx: &Ctx<'_>, source: &str, name: &str) -> rquickjs::Result<()> {
+    ctx.eval_with_options::<rquickjs::Value, _>(source, script_options(name)).map(drop)
+}
+
+fn script_options(name: &str) -> EvalOptions {
     let mut options = EvalOptions::default();
     options.strict = false;
     options.filename = Some(name.to_owned());
-    ctx.eval_with_options::<rquickjs::Value, _>(source, options).map(drop)
+    options
 }
 
 fn explain(ctx: &Ctx<'_>, error: &Error) -> String {
@@ -189,15 +238,17 @@ fn explain(ctx: &Ctx<'_>, error: &Error) -> String {
 mod tests {
     use super::*;
 
-    fn two_realms() -> (Rc<Realm>, Rc<Realm>) {
+    fn two_realms() -> (Rc<EventLoop>, Rc<Realm>, Rc<Realm>) {
         let event_loop = EventLoop::new().expect("there is memory");
-        let realm = || Realm::new(&event_loop).expect("there is memory");
-        (realm(), realm())
+        let realm =
+            || event_loop.enter(|ctx| Realm::new(&event_loop, ctx)).expect("there is memory");
+        let (one, two) = (realm(), realm());
+        (event_loop, one, two)
     }
 
     #[test]
     fn objects_are_what_they_are_in_every_realm() {
-        let (one, two) = two_realms();
+        let (_event_loop, one, two) = two_realms();
         one.run(|ctx, _| {
             let foreign: Object = ctx.eval(
                 "({ blob: new Blob(['abc'], { type: 'a/b' }), event: new Event('x'), buffer: new ArrayBuffer(2) })",
@@ -223,7 +274,7 @@ mod tests {
 
     #[test]
     fn realms_have_globals_of_their_own() {
-        let (one, two) = two_realms();
+        let (_event_loop, one, two) = two_realms();
         one.evaluate("var x = 1; DOMException.prototype.mine = true", "one");
         assert_eq!(two.inspect("[typeof x, new DOMException('', 'AbortError').code, typeof DOMException.prototype.mine]").as_deref(),
             Some(r#"["undefined",20,"undefined"]"#));

@@ -38,6 +38,10 @@ impl Window {
     /// [Prepare the script element](https://html.spec.whatwg.org/multipage/scripting.html#prepare-the-script-element),
     /// and wait for it to be fetched.
     pub(super) fn prepare_script(&self, script: NodeId) -> Prepared {
+        // Step 19.
+        if self.environment().sandbox.scripts {
+            return Prepared::Nothing;
+        }
         let text = {
             let mut dom = self.document.dom_mut();
             let text = dom.text_content(script);

@@ -4,7 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::event_loop::RealmId;
@@ -36,6 +36,21 @@ impl Timers {
 
     pub(super) fn clear(&mut self, realm: RealmId, id: TimerId) {
         self.active.remove(&(realm, id));
+    }
+
+    /// Clears the timers of a realm, and returns what is left of each.
+    pub(super) fn take_realm(&mut self, realm: RealmId, now: Instant) -> Vec<(TimerId, Duration)> {
+        let active = &self.active;
+        let of_realm = self
+            .heap
+            .iter()
+            .filter(|Reverse((_, _, owner, id))| *owner == realm && active.contains(&(realm, *id)));
+        let left = |Reverse((at, _, _, id)): &Reverse<(Instant, u64, RealmId, TimerId)>| {
+            (*id, at.saturating_duration_since(now))
+        };
+        let timers = of_realm.map(left).collect();
+        self.clear_realm(realm);
+        timers
     }
 
     pub(super) fn clear_realm(&mut self, realm: RealmId) {
@@ -70,8 +85,6 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

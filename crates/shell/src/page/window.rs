@@ -2,15 +2,20 @@
 
 use std::{
     cell::{Cell, Ref, RefCell},
+    collections::BTreeMap,
     rc::Rc,
     time::{Instant, SystemTime},
 };
 
+use sendbeacon::Client;
 use url::Url;
 
 use super::{
     BodyInit, Environment, FetchDone, FetchRequest, PageHost, RealmId, ResourceTiming,
-    document::Document, event_loop::Shared,
+    document::Document,
+    dom::NodeId,
+    event_loop::{EventLoop, Shared},
+    navigable::{Navigable, NavigableId},
 };
 
 /// What the native functions of a realm work on. Holds no JavaScript value, so that they may hold
@@ -23,6 +28,26 @@ pub(super) struct Window {
     host: RefCell<Rc<dyn PageHost>>,
     environment: RefCell<Environment>,
     last_fetch: Cell<u64>,
+    /// The navigable whose active document this is; none if it is not
+    /// [fully active](https://html.spec.whatwg.org/multipage/document-sequences.html#fully-active).
+    pub(super) navigable: Cell<Option<NavigableId>>,
+    /// The [content navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#content-navigable)
+    /// of its elements.
+    pub(super) frames: RefCell<BTreeMap<NodeId, NavigableId>>,
+    pub(super) stage: Cell<Stage>,
+    /// [Is initial about:blank](https://html.spec.whatwg.org/multipage/document-sequences.html#is-initial-about:blank)
+    pub(super) is_initial: Cell<bool>,
+}
+
+/// How far a document has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its parser runs, or its deferred scripts.
+    Parsing,
+    /// It waits for what delays its `load` event.
+    Loading,
+    /// `load` has been fired.
+    Complete,
 }
 
 impl Window {
@@ -38,11 +63,17 @@ impl Window {
             host: RefCell::new(Rc::new(NoHost)),
             environment: RefCell::new(Environment::new(url)),
             last_fetch: Cell::new(0),
+            navigable: Cell::new(None),
+            frames: RefCell::default(),
+            stage: Cell::new(Stage::Parsing),
+            is_initial: Cell::new(false),
         }
     }
 
     pub(super) fn initialize(&self, environment: Environment, host: Rc<dyn PageHost>) {
-        self.document.set_url(environment.url.clone());
+        self.document.replace(environment.url.clone(), environment.about_base_url.clone());
+        self.frames.take();
+        self.stage.set(Stage::Parsing);
         self.environment.replace(environment);
         self.host.replace(host);
         self.host().attached(self.shared.queue.clone(), self.id);
@@ -53,8 +84,30 @@ impl Window {
         self.environment.borrow()
     }
 
+    /// The settings object as it is now.
+    pub(super) fn client(&self) -> Client {
+        self.document.info().client(self.environment().client.clone())
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(super) fn event_loop(&self) -> Option<Rc<EventLoop>> {
+        self.shared.event_loop()
+    }
+
+    /// The [node navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#node-navigable)
+    /// of its document.
+    pub(super) fn navigable(&self) -> Option<Rc<Navigable>> {
+        self.event_loop()?.navigables().get(self.navigable.get()?)
+    }
+
+    /// The [content navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#content-navigable)
+    /// of one of its elements.
+    pub(super) fn content_navigable(&self, container: NodeId) -> Option<Rc<Navigable>> {
+        let id = self.frames.borrow().get(&container).copied()?;
+        self.event_loop()?.navigables().get(id)
     }
 
     pub(super) fn host(&self) -> Rc<dyn PageHost> {
@@ -102,7 +155,7 @@ impl TimeOrigin {
 }
 
 /// The host of a document nobody has navigated to yet.
-struct NoHost;
+pub(super) struct NoHost;
 
 impl PageHost for NoHost {
     fn send_beacon(&self, _url: &str, _data: Option<BodyInit>) -> Result<bool, String> {
@@ -114,6 +167,4 @@ impl PageHost for NoHost {
     }
 
     fn console(&self, _level: &str, _message: &str) {}
-
-    fn navigate(&self, _url: &Url) {}
 }

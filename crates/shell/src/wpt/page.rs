@@ -107,7 +107,7 @@ fn open(
     let _ = close.set(Box::new(tab.closer()));
     let mut given = results.try_recv();
     if given.is_err() {
-        let stopped = tab.run(&browser, deadline.saturating_duration_since(Instant::now()))?;
+        let stopped = tab.run(deadline.saturating_duration_since(Instant::now()));
         given = results.try_recv();
         if stopped == Stopped::Idle && given.is_err() {
             let why = last(errors).map_or(String::new(), |error| format!(": {error}"));

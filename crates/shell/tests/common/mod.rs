@@ -10,8 +10,8 @@ use std::{
 };
 
 use sendbeacon_shell::page::{
-    BodyInit, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest, FetchResponse, Page,
-    PageHost,
+    BodyInit, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest,
+    FetchResponse, Navigation, Page, PageHost,
 };
 use url::Url;
 
@@ -54,8 +54,9 @@ impl PageHost for Recorder {
         self.console.borrow_mut().push(format!("{level}: {message}"));
     }
 
-    fn navigate(&self, url: &Url) {
-        self.navigations.borrow_mut().push(url.to_string());
+    fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {
+        self.navigations.borrow_mut().push(navigation.url.to_string());
+        done(Ok(None));
     }
 
     fn document_changed(&self, info: &DocumentInfo) {

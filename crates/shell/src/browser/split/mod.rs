@@ -1,7 +1,8 @@
-//! `open --split`: each document in a content process of its own, all else in this one.
+//! `open --split`: each document in a content process of its own, with its frames and the windows it opens,
+//! all else in this one.
 //!
 //! Beside the library's channel, which is the content process's stdin, runs the shell's own for what is
-//! not the library's: the document itself, `document.cookie`, navigation, the console. That is its
+//! not the library's: the documents themselves, `document.cookie`, navigation, the console. That is its
 //! stdout, a socket too, with a line of JSON for each message.
 
 mod content;
@@ -9,10 +10,13 @@ mod parent;
 
 use std::{
     io::{self, BufRead, Read, Write},
+    ops::RangeInclusive,
     os::unix::net::UnixStream,
     time::Duration,
 };
 
+use bytes::Bytes;
+use sendbeacon::Client;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
@@ -20,23 +24,34 @@ pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
-use super::{
-    arrival::{Arrival, Storage},
-    log::News,
-    scripts::Script,
-};
+use super::{host::Storage, log::News, scripts::Script};
+use crate::page::{FetchedDocument, Navigation};
 
 /// To a content process.
 #[derive(Serialize, Deserialize)]
 enum ToContent {
-    /// Its document, the first message. The bytes of the body come behind it.
-    Document { arrival: Box<Arrival>, stored: Stored, body_length: usize, limit: Duration },
+    /// Its document, the first message, and the identifiers it may give. The bytes of the body come behind.
+    Document {
+        document: Box<FetchedDocument>,
+        document_ids: RangeInclusive<u64>,
+        stored: Stored,
+        body_length: usize,
+        limit: Duration,
+    },
+    /// What it asked for with [`FromContent::FetchDocument`]. The bytes of the body come behind.
+    Fetched {
+        id: u64,
+        document: Result<Option<Box<FetchedDocument>>, String>,
+        body_length: usize,
+        #[serde(skip)]
+        body: Bytes,
+    },
     /// What it asked for with [`FromContent::GetCookies`].
     Cookies(String),
     /// What it asked for with [`FromContent::LoadScript`].
     Script(Result<Script, String>),
-    /// Something that concerns its document.
-    News(News),
+    /// Something that concerns one of its documents.
+    News { document_id: u64, news: News },
     /// Unload, and go.
     Close,
 }
@@ -62,17 +77,20 @@ impl Stored {
 /// From a content process.
 #[derive(Serialize, Deserialize)]
 enum FromContent {
-    GetCookies,
-    LoadScript(Url),
-    SetCookie(String),
+    GetCookies(Box<Client>),
+    SetCookie(Box<Client>, String),
+    LoadScript(Box<Client>, Url),
     Console {
         level: String,
         message: String,
     },
-    Navigate {
-        url: Url,
-        from: Url,
+    /// The document of a frame, or of a window that a script of the process has opened.
+    FetchDocument {
+        id: u64,
+        navigation: Box<Navigation>,
     },
+    /// The document wants to go to another URL.
+    Navigate(Box<Navigation>),
     /// The document has gone, and this is what its origin has stored.
     Gone(Stored),
 }

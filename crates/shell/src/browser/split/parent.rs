@@ -12,21 +12,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sendbeacon::{Client, remote::Pin};
+use bytes::Bytes;
+use sendbeacon::{Client, Origin, Site, remote::Pin};
 use url::Url;
 
 use super::{FromContent, Stored, ToContent, read, serialize, write};
-use crate::browser::{
-    Browser, BrowserError,
-    arrival::{Arrival, Storage},
-    scripts::Scripts,
-    tab::Areas,
+use crate::{
+    browser::{
+        Browser, BrowserError,
+        host::Storage,
+        navigation::{self, NavigationError},
+        scripts::Scripts,
+        tab::Areas,
+    },
+    page::{FetchedDocument, Navigation},
 };
+
+/// How many documents a process may have, one after the other.
+const DOCUMENTS: u64 = 1 << 20;
 
 /// How much longer than it should a process may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A tab whose documents each have a process of their own.
+/// A tab whose documents each have a process of their own, which runs their frames as well.
 #[derive(Default)]
 pub struct Split {
     close: Arc<AtomicBool>,
@@ -51,14 +59,15 @@ impl Split {
     /// closed or `limit` has passed.
     pub fn run(&self, browser: &Browser, url: &Url, limit: Duration) -> Result<(), BrowserError> {
         let start = Instant::now();
-        let fetched = browser.fetch_document(url, None)?;
-        let mut arrival = Arrival::new(browser, fetched, "")?;
+        let document = browser.fetch_document(&Navigation::of_user(url.clone()))?;
+        let mut document = document.ok_or_else(|| NavigationError::NoDocument(url.to_string()))?;
         let session_storage = Areas::default();
         loop {
             let limit = limit.saturating_sub(start.elapsed());
-            let storage = browser.storage(&arrival.client.origin, &session_storage);
-            match self.run_document(browser, arrival, &storage, limit)? {
-                Some(next) if !self.close.load(SeqCst) => arrival = next,
+            let origin = &document.client.origin;
+            let (local, session) = (browser.local_storage.of(origin), session_storage.of(origin));
+            match self.run_document(browser, document, &Storage { local, session }, limit)? {
+                Some(next) if !self.close.load(SeqCst) => document = next,
                 _ => return Ok(()),
             }
         }
@@ -68,20 +77,36 @@ impl Split {
     fn run_document(
         &self,
         browser: &Browser,
-        arrival: Arrival,
+        document: FetchedDocument,
         storage: &Storage,
         limit: Duration,
-    ) -> Result<Option<Arrival>, BrowserError> {
-        let client = arrival.client.clone();
+    ) -> Result<Option<FetchedDocument>, BrowserError> {
+        let client = document.client.clone();
         let (mut child, channel, control) = start()?;
+        let first = browser.last_document.get() + 1;
+        browser.last_document.set(browser.last_document.get() + DOCUMENTS);
+        let document_ids = first..=browser.last_document.get();
         let mut pin = Pin::of(&client);
-        pin.document_ids = client.document_id..=client.document_id;
+        pin.document_ids = document_ids.clone();
         let process = browser.agent.content_process(pin);
         let channel = thread::spawn(move || process.serve_unix(channel));
-        let sender = write_from_a_thread(control.try_clone()?, arrival, storage, limit);
+        let body = document.body.clone();
+        let sender = write_from_a_thread(
+            control.try_clone()?,
+            body,
+            &ToContent::Document {
+                body_length: document.body.len(),
+                document: Box::new(document),
+                document_ids: document_ids.clone(),
+                stored: Stored::of(storage),
+                limit,
+            },
+        );
         let for_news = sender.clone();
-        let tell = move |news| drop(for_news.send(ToContent::News(news)));
-        browser.log.attach(client.document_id, Box::new(tell));
+        let tell = move |document_id, news| {
+            drop(for_news.send(ToContent::News { document_id, news }));
+        };
+        browser.log.attach(document_ids, Box::new(tell));
         *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
         if self.close.load(SeqCst) {
             let _ = sender.send(ToContent::Close);
@@ -97,7 +122,7 @@ impl Split {
         });
         let next = serve(browser, &client, storage, &control, &sender);
         drop(served);
-        browser.log.detach(client.document_id);
+        browser.log.detach(first);
         *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // Now it cannot write any more, and has nothing to wait for.
         let _ = control.shutdown(Shutdown::Both);
@@ -123,20 +148,19 @@ fn start() -> std::io::Result<(Child, UnixStream, UnixStream)> {
 
 /// Sends the document, and then what the sender is given. If the process does not take it, it has
 /// ended, and its end says so.
-fn write_from_a_thread(
-    stream: UnixStream,
-    arrival: Arrival,
-    storage: &Storage,
-    limit: Duration,
-) -> Sender<ToContent> {
+fn write_from_a_thread(stream: UnixStream, body: Bytes, document: &ToContent) -> Sender<ToContent> {
     let (sender, messages) = mpsc::channel();
-    let (body, body_length) = (arrival.body.clone(), arrival.body.len());
-    let (arrival, stored) = (Box::new(arrival), Stored::of(storage));
-    let document = serialize(&ToContent::Document { arrival, stored, body_length, limit });
+    let document = serialize(document);
     thread::spawn(move || {
         (&stream).write_all(&document?)?;
         (&stream).write_all(&body)?;
-        messages.into_iter().try_for_each(|message| write(&stream, &message))
+        messages.into_iter().try_for_each(|message| {
+            write(&stream, &message)?;
+            match message {
+                ToContent::Fetched { body, .. } => (&stream).write_all(&body),
+                _ => Ok(()),
+            }
+        })
     });
     sender
 }
@@ -163,36 +187,85 @@ fn serve(
     storage: &Storage,
     control: &UnixStream,
     sender: &Sender<ToContent>,
-) -> Result<Option<Arrival>, BrowserError> {
+) -> Result<Option<FetchedDocument>, BrowserError> {
     let mut reader = BufReader::new(control);
     let mut next = None;
     while let Some(message) = read(&mut reader)? {
         match message {
             FromContent::Console { level, message } => (browser.console)(&level, &message),
-            FromContent::GetCookies => {
+            FromContent::GetCookies(said) => {
                 // It may be gone by now; the next read says so.
-                let cookies = browser.cookies.document_cookie(client);
+                let cookies = browser.cookies.document_cookie(&hold(client, *said));
                 let _ = sender.send(ToContent::Cookies(cookies));
             }
-            FromContent::LoadScript(url) => {
-                let _ = sender.send(ToContent::Script(Scripts::of(browser).load(client, &url)));
+            FromContent::LoadScript(said, url) => {
+                let script = Scripts::of(browser).load(&hold(client, *said), &url);
+                let _ = sender.send(ToContent::Script(script));
             }
-            FromContent::SetCookie(cookie) => browser.cookies.set_document_cookie(client, &cookie),
-            FromContent::Navigate { url, from } if next.is_none() => {
-                // It is the referrer, so not whatever the process says.
-                let is_own = client.origin.is_same_origin_with_url(&from);
-                let from = if is_own { from } else { client.creation_url.clone() };
+            FromContent::SetCookie(said, cookie) => {
+                browser.cookies.set_document_cookie(&hold(client, *said), &cookie);
+            }
+            FromContent::FetchDocument { id, navigation } => {
+                let mut navigation = *navigation;
+                navigation.source = navigation.source.map(|said| hold(client, said));
+                navigation.container = navigation.container.map(|said| hold(client, said));
+                fetch_document(browser, client, id, navigation, sender.clone());
+            }
+            FromContent::Navigate(navigation) if next.is_none() => {
+                let source = navigation.source.map(|said| hold(client, said));
+                let navigation = Navigation { source, container: None, ..*navigation };
                 // The old document sees its unload once the new one's response is there.
-                let fetched = browser.fetch_document(&url, Some(&from));
-                let arrival = fetched.map_err(BrowserError::from).and_then(|fetched| {
-                    Arrival::new(browser, fetched, from.as_str()).map_err(BrowserError::from)
-                });
-                next = Some(arrival);
+                next = Some(browser.fetch_document(&navigation));
                 let _ = sender.send(ToContent::Close);
             }
-            FromContent::Navigate { .. } => {}
+            FromContent::Navigate(_) => {}
             FromContent::Gone(stored) => stored.store(storage),
         }
     }
-    next.transpose()
+    Ok(next.transpose()?.flatten())
+}
+
+/// Fetches a document for a process that runs `client`'s, and sends it there.
+///
+/// A document of another site would need a process of its own.
+fn fetch_document(
+    browser: &Browser,
+    client: &Client,
+    id: u64,
+    navigation: Navigation,
+    sender: Sender<ToContent>,
+) {
+    let (network, cookies) = (Arc::clone(&browser.network), Arc::clone(&browser.cookies));
+    let site = Site::of(&client.origin);
+    browser.runtime.spawn(async move {
+        let fetched = navigation::fetch_document(&*network, &*cookies, &navigation).await;
+        let document = match fetched {
+            Ok(Some(document)) if Site::of(&document.client.origin) != site => {
+                Err(format!("{}: a process has the documents of one site", document.url))
+            }
+            Ok(document) => Ok(document.map(Box::new)),
+            Err(error) => Err(error.to_string()),
+        };
+        let body = match &document {
+            Ok(Some(document)) => document.body.clone(),
+            _ => Bytes::new(),
+        };
+        // It may be gone by now.
+        let _ = sender.send(ToContent::Fetched { id, document, body_length: body.len(), body });
+    });
+}
+
+/// What of a settings object is believed of a process that runs `client`'s document.
+fn hold(client: &Client, mut said: Client) -> Client {
+    let is_own = said.origin.is_same_origin_with_url(&said.creation_url)
+        || !said.creation_url.has_host()
+        || matches!(said.origin, Origin::Opaque(_));
+    let is_of_site = matches!(said.origin, Origin::Opaque(_))
+        || Site::of(&said.origin) == Site::of(&client.origin);
+    if !is_own || !is_of_site {
+        return client.clone();
+    }
+    said.network_partition_key = client.network_partition_key.clone();
+    said.has_cross_site_ancestor |= client.has_cross_site_ancestor;
+    said
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use rquickjs::{Ctx, Function, Object};
-use url::Url;
+use sendbeacon::{Origin, Site};
 
 use crate::page::{realm::evaluate, window::Window};
 
@@ -33,25 +33,6 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     )?;
     let this = Rc::clone(window);
     native.set(
-        "setDocumentUrl",
-        Function::new(ctx.clone(), move |url: String| {
-            if let Ok(url) = Url::parse(&url) {
-                this.document.set_url(url);
-                this.settle();
-            }
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "navigate",
-        Function::new(ctx.clone(), move |url: String| {
-            if let Ok(url) = Url::parse(&url) {
-                this.host().navigate(&url);
-            }
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
         "ping",
         Function::new(ctx.clone(), move |ping: String, href: String| {
             this.host().ping(&ping, &href);
@@ -75,12 +56,28 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
 fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<'js>> {
     let environment = window.environment();
     let object = Object::new(ctx.clone())?;
-    object.set("origin", environment.origin.as_str())?;
-    object.set("isSecureContext", environment.secure_context)?;
+    let client = &environment.client;
+    object.set("origin", client.origin.to_string())?;
+    object.set("originKey", origin_key(&client.origin))?;
+    let site = match &client.network_partition_key.top_level_site {
+        Site::Tuple { scheme, host } => format!("{scheme}://{host}"),
+        Site::Opaque(nonce) => format!("{nonce:x}"),
+    };
+    object.set("storageKey", format!("{} {site}", origin_key(&client.origin)))?;
+    object.set("isSecureContext", client.is_secure_context)?;
+    object.set("scripting", !environment.sandbox.scripts)?;
     object.set("crossOriginIsolated", environment.cross_origin_isolated)?;
     object.set("referrer", environment.referrer.as_str())?;
     object.set("userAgent", environment.user_agent.as_str())?;
     object.set("languages", environment.languages.clone())?;
     object.set("onLine", environment.online)?;
     Ok(object)
+}
+
+/// The same for the same origin and no other.
+fn origin_key(origin: &Origin) -> String {
+    match origin {
+        Origin::Opaque(nonce) => format!("{nonce:x}"),
+        Origin::Tuple { .. } => origin.to_string(),
+    }
 }

@@ -14,6 +14,8 @@ mod document;
 mod encoding;
 mod fetch;
 mod fetch_later;
+mod history;
+mod navigable;
 pub(super) mod performance;
 mod storage;
 mod timers;
@@ -23,7 +25,10 @@ mod url;
 use std::rc::Rc;
 
 use data_url::forgiving_base64;
-use rquickjs::{ArrayBuffer, Ctx, Exception, Object};
+use rquickjs::{
+    ArrayBuffer, Ctx, Exception, Function, Object, Value,
+    function::{Rest, This},
+};
 
 use super::window::Window;
 
@@ -37,11 +42,54 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     encoding::install(&native)?;
     fetch::install(&native, window)?;
     fetch_later::install(&native, window)?;
+    history::install(&native, window)?;
+    navigable::install(&native, window)?;
     performance::install(&native, window)?;
     storage::install(&native, window)?;
     timers::install(&native, window)?;
     tree::install(&native, window)?;
     url::install(&native)?;
+    Ok(native)
+}
+
+/// Runs an algorithm that a script has called: no microtask runs in it.
+fn nested<T>(window: &Window, algorithm: impl FnOnce() -> T) -> T {
+    let depth = &window.shared().nested;
+    depth.set(depth.get() + 1);
+    let result = algorithm();
+    depth.set(depth.get() - 1);
+    result
+}
+
+/// The native functions of the agent: `traps`, a function for each trap of a `Proxy`, which calls that of
+/// the handler's `steps` with the global object of whoever asks before the arguments. A native function is
+/// called in the realm of its caller, as no other is.
+pub(super) fn install_agent<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
+    const TRAPS: [&str; 12] = [
+        "apply",
+        "defineProperty",
+        "deleteProperty",
+        "get",
+        "getOwnPropertyDescriptor",
+        "getPrototypeOf",
+        "has",
+        "isExtensible",
+        "ownKeys",
+        "preventExtensions",
+        "set",
+        "setPrototypeOf",
+    ];
+    let traps = Object::new(ctx.clone())?;
+    for name in TRAPS {
+        let trap = move |ctx: Ctx<'js>, handler: This<Object<'js>>, arguments: Rest<Value<'js>>| {
+            let steps: Object = handler.get("steps")?;
+            let step: Function = steps.get(name)?;
+            step.call::<_, Value>((handler, ctx.globals(), arguments))
+        };
+        traps.set(name, Function::new(ctx.clone(), trap)?)?;
+    }
+    let native = Object::new(ctx.clone())?;
+    native.set("traps", traps)?;
     Ok(native)
 }
 

@@ -32,6 +32,10 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     native.set(
         "microtaskCheckpoint",
         Function::new(ctx.clone(), move |ctx: Ctx<'js>| {
+            // https://html.spec.whatwg.org/multipage/webappapis.html#clean-up-after-running-script, step 3
+            if owner.shared().nested.get() > 0 {
+                return;
+            }
             while !owner.shared().budget.is_spent() && ctx.execute_pending_job() {}
         })?,
     )

@@ -5,9 +5,12 @@ use std::rc::Rc;
 use html5ever::local_name;
 use rquickjs::{Ctx, Function, IntoJs, Object, Value};
 
+use super::nested;
 use crate::page::{
     dom::{Dom, DomError, NodeData, NodeId, Selector, inner_html},
+    navigable,
     parser::parse_html_fragment,
+    realm::Realm,
     script::Prepared,
     window::Window,
 };
@@ -27,7 +30,7 @@ macro_rules! functions {
     };
 }
 
-pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
+pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
     functions! { native, window,
         "createElement" => |this, name: String| this.document.dom_mut().create_html_element(&name).0,
         "createText" => |this, data: String| create(this, NodeData::Text(data)),
@@ -56,14 +59,18 @@ pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Res
             let attributes = dom.element(node)?.attributes.iter();
             Some(attributes.map(|it| it.name.local.to_string()).collect::<Vec<_>>())
         }),
-        "setAttribute" => |this, node: u32, name: String, value: String| {
-            change_attribute(this, node, |dom, node| dom.set_attribute(node, &name, &value));
+        "setAttribute" => |this, ctx: Ctx<'js>, node: u32, name: String, value: String| {
+            let change = |dom: &mut Dom, node| dom.set_attribute(node, &name, &value);
+            change_attribute(&ctx, this, node, &name, change);
         },
-        "removeAttribute" => |this, node: u32, name: String| {
-            change_attribute(this, node, |dom, node| dom.remove_attribute(node, &name));
+        "removeAttribute" => |this, ctx: Ctx<'js>, node: u32, name: String| {
+            let change = |dom: &mut Dom, node| dom.remove_attribute(node, &name);
+            change_attribute(&ctx, this, node, &name, change);
         },
-        "insert" => |this, parent: u32, node: u32, child: Option<u32>| insert(this, parent, node, child),
-        "remove" => |this, node: u32| remove(this, node),
+        "insert" => |this, ctx: Ctx<'js>, parent: u32, node: u32, child: Option<u32>| {
+            insert(&ctx, this, parent, node, child)
+        },
+        "remove" => |this, ctx: Ctx<'js>, node: u32| remove(&ctx, this, node),
         "innerHtml" => |this, node: u32| read(this, node, |dom, node| Some(inner_html(dom, node))),
         "parseFragment" => |this, context: u32, html: String| {
             numbers(&parse_html_fragment(this, NodeId(context), &html))
@@ -116,17 +123,33 @@ fn data(dom: &Dom, node: NodeId) -> Option<String> {
     }
 }
 
-fn change_attribute(window: &Window, node: u32, change: impl FnOnce(&mut Dom, NodeId)) {
-    if !window.document.dom().exists(NodeId(node)) {
+fn change_attribute(
+    ctx: &Ctx<'_>,
+    window: &Window,
+    node: u32,
+    name: &str,
+    change: impl FnOnce(&mut Dom, NodeId),
+) {
+    let node = NodeId(node);
+    if !window.document.dom().exists(node) {
         return;
     }
-    change(&mut window.document.dom_mut(), NodeId(node));
-    window.document.attribute_changed(NodeId(node));
+    change(&mut window.document.dom_mut(), node);
+    window.document.attribute_changed(node);
     window.settle();
+    if let Some(realm) = realm_with_frames(window) {
+        nested(window, || navigable::attribute_changed(ctx, &realm, node, name));
+    }
+}
+
+/// The realm of the window, if its document is shown and so can have frames.
+fn realm_with_frames(window: &Window) -> Option<Rc<Realm>> {
+    window.navigable.get()?;
+    window.event_loop()?.realm(window.id)
 }
 
 /// Inserts, and returns the scripts that are to run now, or the name of an exception.
-fn insert(window: &Window, parent: u32, node: u32, child: Option<u32>) -> Inserted {
+fn insert(ctx: &Ctx<'_>, window: &Window, parent: u32, node: u32, child: Option<u32>) -> Inserted {
     let (parent, node, child) = (NodeId(parent), NodeId(node), child.map(NodeId));
     let mut dom = window.document.dom_mut();
     if ![Some(parent), Some(node), child].into_iter().flatten().all(|it| dom.exists(it)) {
@@ -139,10 +162,17 @@ fn insert(window: &Window, parent: u32, node: u32, child: Option<u32>) -> Insert
     if let Err(error) = dom.pre_insert(parent, node, child) {
         return Inserted(Err(error));
     }
+    let frames = frames_in(window, &dom, &nodes);
     let scripts = if dom.is_connected(parent) { scripts(&dom, &nodes) } else { Vec::new() };
     drop(dom);
     window.document.removed();
     window.settle();
+    if let Some(realm) = realm_with_frames(window) {
+        nested(window, || {
+            navigable::removed(ctx, &realm, &frames);
+            navigable::connected(ctx, &realm);
+        });
+    }
     Inserted(Ok(scripts))
 }
 
@@ -164,12 +194,27 @@ impl<'js> IntoJs<'js> for Inserted {
     }
 }
 
-fn remove(window: &Window, node: u32) {
-    if window.document.dom().exists(NodeId(node)) {
-        window.document.dom_mut().detach(NodeId(node));
-        window.document.removed();
-        window.settle();
+fn remove(ctx: &Ctx<'_>, window: &Window, node: u32) {
+    let node = NodeId(node);
+    if !window.document.dom().exists(node) {
+        return;
     }
+    let frames = frames_in(window, &window.document.dom(), &[node]);
+    window.document.dom_mut().detach(node);
+    window.document.removed();
+    window.settle();
+    if let Some(realm) = realm_with_frames(window) {
+        nested(window, || navigable::removed(ctx, &realm, &frames));
+    }
+}
+
+/// The elements with a content navigable in these trees.
+fn frames_in(window: &Window, dom: &Dom, roots: &[NodeId]) -> Vec<NodeId> {
+    let frames = window.frames.borrow();
+    let is_in = |node: &NodeId| roots.iter().any(|root| dom.is_inclusive_ancestor(*root, *node));
+    let mut frames: Vec<_> = frames.keys().copied().collect();
+    frames.retain(is_in);
+    frames
 }
 
 /// All matching descendants, or nothing where the selector is not one.

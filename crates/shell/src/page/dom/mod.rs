@@ -5,6 +5,8 @@ mod query;
 mod serialize;
 mod sink;
 
+use std::collections::HashSet;
+
 use html5ever::{Attribute, LocalName, Namespace, QualName, local_name, ns};
 
 pub(super) use self::{query::Selector, serialize::inner_html, sink::Sink};
@@ -188,6 +190,10 @@ impl Dom {
         std::iter::successors(Some(node), |node| self.parent(*node))
     }
 
+    pub(super) fn is_inclusive_ancestor(&self, root: NodeId, node: NodeId) -> bool {
+        self.ancestors(node).any(|ancestor| ancestor == root)
+    }
+
     /// All below `root` in tree order.
     pub(super) fn descendants(&self, root: NodeId) -> impl Iterator<Item = NodeId> {
         let mut stack: Vec<_> = self.children(root).iter().rev().copied().collect();
@@ -223,7 +229,7 @@ impl Dom {
             self.data(parent),
             NodeData::Document | NodeData::DocumentFragment | NodeData::Element(_)
         );
-        let is_host = self.ancestors(parent).any(|ancestor| ancestor == node);
+        let is_host = self.is_inclusive_ancestor(node, parent);
         if !is_parent || is_host || matches!(self.data(node), NodeData::Document) {
             return Err(DomError::HierarchyRequest);
         }
@@ -266,6 +272,17 @@ impl Dom {
         if let Some(parent) = self.node_mut(node).parent.take() {
             self.node_mut(parent).children.retain(|it| *it != node);
         }
+    }
+
+    /// Those of `nodes` that are in the document, in tree order.
+    pub(super) fn connected_in_order(&self, nodes: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+        let mut connected: Vec<_> = nodes.filter(|node| self.is_connected(*node)).collect();
+        if connected.len() > 1 {
+            let wanted: HashSet<_> = connected.iter().copied().collect();
+            let all = self.descendants(Self::DOCUMENT);
+            connected = all.filter(|node| wanted.contains(node)).collect();
+        }
+        connected
     }
 
     /// The elements that have become connected since the last call and still are.

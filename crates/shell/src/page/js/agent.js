@@ -23,11 +23,16 @@ function createSlot() {
     static get(object) {
       return object.#value;
     }
+
+    static replace(object, value) {
+      object.#value = value;
+    }
   }
   return {
     has: Slot.has,
     get: Slot.get,
     set(object, value) { new Slot(object, value); return object; },
+    replace: Slot.replace,
   };
 }
 
@@ -35,4 +40,7 @@ const slots = { __proto__: null };
 
 return {
   slot(name) { return slots[name] ??= createSlot(); },
+  broadcastChannels: new Set(),
+  // The states of session history entries, serialized, by the number of the entry.
+  historyStates: new Map(),
 };

@@ -23,7 +23,7 @@ class Document extends Node {
   get readyState() { return state.readyState; }
   get visibilityState() { return state.visibilityState; }
   get hidden() { return state.visibilityState === "hidden"; }
-  get defaultView() { return globalThis; }
+  get defaultView() { return native.navigable("self") === undefined ? null : internal.windowProxy; }
   get currentScript() { return null; }
   get location() { return internal.location; }
   set location(value) { internal.location.href = value; }
@@ -76,7 +76,7 @@ class Document extends Node {
   createEvent(name) {
     const interfaces = { event: "Event", events: "Event", htmlevents: "Event", customevent: "CustomEvent",
       messageevent: "MessageEvent", mouseevent: "MouseEvent", uievent: "UIEvent" };
-    const Interface = globalThis[interfaces[DOMString(name).toLowerCase()]];
+    const Interface = internal.global[interfaces[DOMString(name).toLowerCase()]];
     if (Interface === undefined) fail("NotSupportedError", `There is no event of type '${name}'.`);
     return new Interface("");
   }
@@ -94,6 +94,12 @@ class HTMLDocument extends Document {}
 expose(HTMLDocument, slot);
 
 internal.documentPrototype = HTMLDocument.prototype;
-internal.document = wrap(0);
 internal.documentState = state;
+// The window has a new document.
+internal.createDocument = () => {
+  internal.node.forget();
+  Object.assign(state, { readyState: "loading" });
+  internal.document = wrap(0);
+};
+internal.createDocument();
 internal.bodyElement = () => internal.document.body;

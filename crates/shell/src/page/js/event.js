@@ -30,9 +30,9 @@ class Event {
   }
 
   get type() { return state(this).type; }
-  get target() { return state(this).target; }
-  get srcElement() { return state(this).target; }
-  get currentTarget() { return state(this).currentTarget; }
+  get target() { return agent.expose(state(this).target); }
+  get srcElement() { return agent.expose(state(this).target); }
+  get currentTarget() { return agent.expose(state(this).currentTarget); }
   get eventPhase() { return state(this).phase; }
   get bubbles() { return state(this).bubbles; }
   get cancelable() { return state(this).cancelable; }
@@ -47,7 +47,7 @@ class Event {
   get returnValue() { return !state(this).canceled; }
   set returnValue(value) { if (!value) cancel(state(this)); }
 
-  composedPath() { return [...state(this).path]; }
+  composedPath() { return state(this).path.map(agent.expose); }
   stopPropagation() { state(this).stopPropagation = true; }
   preventDefault() { cancel(state(this)); }
 
@@ -112,6 +112,11 @@ derive("MessageEvent", {
   data: any(), origin: { ...string, convert: internal.webidl.USVString }, lastEventId: string,
   source: any(), ports: { convert: (it) => Object.freeze([...it]), value: Object.freeze([]) },
 });
+const nullableString = { convert: (it) => (it === null ? null : DOMString(it)), value: null };
+derive("StorageEvent", { key: nullableString, oldValue: nullableString, newValue: nullableString,
+  url: string, storageArea: any() });
+derive("PopStateEvent", { state: any() });
+derive("HashChangeEvent", { oldURL: string, newURL: string });
 derive("SecurityPolicyViolationEvent", {
   documentURI: string, referrer: string, blockedURI: string, violatedDirective: string,
   effectiveDirective: string, originalPolicy: string, sourceFile: string, sample: string,

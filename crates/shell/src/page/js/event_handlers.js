@@ -3,6 +3,7 @@
 
 const { slot } = internal.eventTarget;
 const { slot: eventSlot, cancel } = internal.event;
+const { global } = internal;
 
 const GLOBAL = ["abort", "blur", "change", "click", "close", "error", "focus", "input", "keydown",
   "keyup", "load", "mousedown", "mouseup", "reset", "resize", "scroll", "select", "submit",
@@ -18,11 +19,11 @@ const BODY_TO_WINDOW = [...WINDOW, "blur", "error", "focus", "load", "resize", "
 function process(target, type, event) {
   const handler = slot.get(target).handlers.get(type)?.value;
   if (typeof handler !== "function") return;
-  const isWindowError = type === "error" && target === globalThis;
+  const isWindowError = type === "error" && target === global;
   const args = isWindowError
     ? [event.message, event.filename, event.lineno, event.colno, event.error]
     : [event];
-  const result = Reflect.apply(handler, target, args);
+  const result = Reflect.apply(handler, agent.expose(target), args);
   if (isWindowError ? result === true : result === false) cancel(eventSlot.get(event));
   if (type === "beforeunload" && result !== null && result !== undefined) {
     cancel(eventSlot.get(event));
@@ -48,6 +49,12 @@ function set(target, type, value, content) {
 
 const get = (target, type) => slot.get(target).handlers.get(type)?.value ?? null;
 
+// [LegacyTreatNonObjectAsNull]
+function setHandler(target, type, value) {
+  const isObject = typeof value === "function" || (typeof value === "object" && value !== null);
+  set(target, type, isObject ? value : null);
+}
+
 // Gives `target` the IDL attributes; `of` finds the object whose handlers they are.
 function handlerAttributes(target, types, of = (self) => self) {
   for (const type of types) {
@@ -55,15 +62,11 @@ function handlerAttributes(target, types, of = (self) => self) {
       enumerable: true,
       configurable: true,
       get() {
-        const owner = of(this ?? globalThis);
+        const owner = of(agent.unwrap(this ?? global));
         internal.activateContentHandler(owner, type);
         return get(owner, type);
       },
-      // [LegacyTreatNonObjectAsNull]
-      set(value) {
-        const isObject = typeof value === "function" || (typeof value === "object" && value !== null);
-        set(of(this ?? globalThis), type, isObject ? value : null);
-      },
+      set(value) { setHandler(of(agent.unwrap(this ?? global)), type, value); },
     });
   }
 }
@@ -71,8 +74,9 @@ function handlerAttributes(target, types, of = (self) => self) {
 // A content attribute is compiled when its event first comes by.
 // https://html.spec.whatwg.org/multipage/webappapis.html#getting-the-current-value-of-the-event-handler
 internal.activateContentHandler = (target, type) => {
+  if (!native.environment().scripting) return;
   let element = target;
-  if (target === globalThis) {
+  if (target === global) {
     element = BODY_TO_WINDOW.includes(type) ? internal.bodyElement?.() : null;
   } else if (internal.isBody?.(target) && BODY_TO_WINDOW.includes(type)) {
     return;
@@ -83,7 +87,7 @@ internal.activateContentHandler = (target, type) => {
   // Set by script since, or compiled already.
   if (existing && (existing.content === undefined || existing.content === source)) return;
   try {
-    const parameters = type === "error" && target === globalThis
+    const parameters = type === "error" && target === global
       ? ["event", "source", "lineno", "colno", "error"] : ["event"];
     set(target, type, new Function(...parameters, source), source);
   } catch (exception) {
@@ -91,4 +95,4 @@ internal.activateContentHandler = (target, type) => {
   }
 };
 
-internal.handlers = { attributes: handlerAttributes, GLOBAL, WINDOW, DOCUMENT, BODY_TO_WINDOW };
+internal.handlers = { attributes: handlerAttributes, get, set: setHandler, GLOBAL, WINDOW, DOCUMENT, BODY_TO_WINDOW };

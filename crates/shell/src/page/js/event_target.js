@@ -118,7 +118,7 @@ function invoke(object, event, state, phase, capture, fromHost) {
 // https://webidl.spec.whatwg.org/#call-a-user-objects-operation
 function call(object, event, listener) {
   try {
-    if (typeof listener === "function") Reflect.apply(listener, object, [event]);
+    if (typeof listener === "function") Reflect.apply(listener, agent.expose(object), [event]);
     else listener.handleEvent(event);
   } catch (exception) {
     reportException(exception);
@@ -147,7 +147,7 @@ function reportException(exception) {
     const [message] = description.split("\n");
     const init = { Interface: internal.interfaces.ErrorEvent, cancelable: true,
       message: `Uncaught ${message}`, error: exception };
-    notHandled = fire(globalThis, "error", init);
+    notHandled = fire(internal.global, "error", init);
     reporting = false;
   }
   if (notHandled) native.console("error", `Uncaught ${description}`);
@@ -158,11 +158,11 @@ globals({
 });
 
 // What pages may replace, as it was.
-const { Event, ErrorEvent, MessageEvent, PageTransitionEvent, SecurityPolicyViolationEvent,
-  BeforeUnloadEvent, MouseEvent } = globalThis;
+const { Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent } = globalThis;
 internal.interfaces = {
-  Event, ErrorEvent, MessageEvent, PageTransitionEvent, SecurityPolicyViolationEvent,
-  BeforeUnloadEvent, MouseEvent,
+  Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent,
 };
 internal.hooks.reportException = reportException;
 internal.eventTarget = { slot, createState, dispatch, fire, fireEvent, reportException };

@@ -15,7 +15,8 @@ const INTERFACES = {
   HTMLLinkElement: [["link"], ["rel", "type", "media", "referrerPolicy"], ["href"]],
   HTMLScriptElement: [["script"], ["type", "referrerPolicy"], ["src"], ["async", "defer", "noModule"]],
   HTMLAnchorElement: [["a"], ["target", "rel", "ping", "referrerPolicy", "download"], ["href"]],
-  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy"], ["src"]],
+  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy", "sandbox", "width", "height", "loading"],
+    ["src"], ["allowFullscreen"]],
   HTMLImageElement: [["img"], ["alt", "referrerPolicy"], ["src"]],
   HTMLDivElement: [["div"]],
   HTMLSpanElement: [["span"]],
@@ -79,17 +80,24 @@ Object.defineProperty(HTMLAnchorElement.prototype, "toString", {
 
 // A body's handlers for the events of the window are the window's.
 internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_TO_WINDOW,
-  () => globalThis);
+  () => internal.global);
 
 // https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2, from the link or what is in it
-internal.activate = (target) => {
-  const link = target.closest("a[href]");
-  const href = link?.getAttribute("href");
-  const url = link && native.resolveUrl(href);
+internal.activate = (clicked) => {
+  const link = clicked.closest("a[href]");
+  const url = link && native.resolveUrl(link.getAttribute("href"));
   if (!url || !link.isConnected) return;
   const ping = link.getAttribute("ping");
-  if (ping !== null) native.ping(ping, href);
-  internal.navigate(url);
+  if (ping !== null) native.ping(ping, link.getAttribute("href"));
+  // https://html.spec.whatwg.org/multipage/semantics.html#get-an-element's-target
+  const target = link.getAttribute("target") ??
+    internal.document.querySelector("base[target]")?.getAttribute("target") ?? "";
+  const rel = (link.getAttribute("rel") ?? "").toLowerCase().split(/\s+/);
+  // https://html.spec.whatwg.org/multipage/links.html#get-an-element's-noopener
+  const noreferrer = rel.includes("noreferrer");
+  const isBlank = target.toLowerCase() === "_blank";
+  const noopener = noreferrer || rel.includes("noopener") || (isBlank && !rel.includes("opener"));
+  native.open(url, target, noopener, noreferrer);
 };
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";

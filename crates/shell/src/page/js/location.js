@@ -1,7 +1,8 @@
 // Location and History.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html
 
-const { DOMString, USVString, expose, fail, illegalConstructor } = internal.webidl;
+const { DOMString, USVString, expose, fail, illegalConstructor, long, required } =
+  internal.webidl;
 const { fire } = internal.eventTarget;
 const slot = agent.slot("Location");
 const historySlot = agent.slot("History");
@@ -10,72 +11,118 @@ class Location {
   constructor() { illegalConstructor(); }
 
   get href() { return native.documentUrl(); }
-  set href(value) { assign(value); }
   get origin() { return native.urlComponent(native.documentUrl(), "origin"); }
-  assign(url) { assign(url); }
-  replace(url) { assign(url); }
-  reload() { native.navigate(native.documentUrl()); }
   toString() { return native.documentUrl(); }
-}
-
-for (const name of ["protocol", "host", "hostname", "port", "pathname", "search", "hash"]) {
-  Object.defineProperty(Location.prototype, name, {
-    configurable: true,
-    get() { return native.urlComponent(native.documentUrl(), name); },
-    set(value) { navigate(native.setUrlComponent(native.documentUrl(), name, USVString(value))); },
-  });
 }
 expose(Location, slot);
 
-function assign(value) {
-  const url = native.resolveUrl(USVString(value));
-  if (url === undefined) fail("SyntaxError", `'${value}' is not a valid URL.`);
-  navigate(url);
-}
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#location-object-navigate: relative to, and on
+// behalf of, the document of whoever calls.
+internal.setLocation = (caller, value, replace = false) => {
+  const source = agent.realms.has(caller) ? agent.realms.get(caller).internal : internal;
+  const target = native.navigable("self");
+  if (target !== undefined) source.navigate(target, USVString(value), replace);
+};
 
-// https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate
-function navigate(url) {
-  const oldURL = native.documentUrl();
-  const withoutFragment = (it) => native.setUrlComponent(it, "hash", "");
-  // https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-fragid
-  if (url.includes("#") && withoutFragment(url) === withoutFragment(oldURL)) {
-    native.setDocumentUrl(url);
-    internal.startTimer(() => fire(globalThis, "hashchange"), 0);
-    return;
-  }
-  native.navigate(url);
+// What changes the location knows its caller.
+function setter(name, steps) {
+  const { get } = Object.getOwnPropertyDescriptor(Location.prototype, name);
+  const target = { [name](_value) {} }[name];
+  const set = agent.callerAware(target, (caller, _self, [value]) => steps(caller, value));
+  Object.defineProperty(Location.prototype, name, { get, set, enumerable: true, configurable: true });
 }
+function method(name, length, steps) {
+  const target = { [name]() {} }[name];
+  Object.defineProperty(target, "length", { value: length, configurable: true });
+  const value = agent.callerAware(target, (caller, _self, args) => {
+    required(args.length, length, `execute '${name}' on 'Location'`);
+    steps(caller, ...args);
+  });
+  Object.defineProperty(Location.prototype, name,
+    { value, writable: true, enumerable: true, configurable: true });
+}
+for (const name of ["protocol", "host", "hostname", "port", "pathname", "search", "hash"]) {
+  const get = { [name]() { return native.urlComponent(native.documentUrl(), name); } }[name];
+  Object.defineProperty(Location.prototype, name, { get, configurable: true });
+  setter(name, (caller, value) => internal.setLocation(caller,
+    native.setUrlComponent(native.documentUrl(), name, USVString(value))));
+}
+setter("href", (caller, value) => internal.setLocation(caller, value));
+method("assign", 1, (caller, url) => internal.setLocation(caller, url));
+method("replace", 1, (caller, url) => internal.setLocation(caller, url, true));
+method("reload", 0, () => native.reload());
+
+// Has this document's navigable, or another, go to `url`, relative to this document.
+internal.navigate = (target, url, replace) => {
+  const parsed = native.resolveUrl(url);
+  if (parsed === undefined) fail("SyntaxError", `'${url}' is not a valid URL.`);
+  if (!native.navigate(target, parsed, replace)) {
+    fail("SecurityError", "The document is sandboxed: it may not navigate that.");
+  }
+};
+
+// https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-fragid
+internal.hooks.navigateToFragment = (oldURL, newURL) => {
+  internal.startTimer(() => fire(internal.global, "hashchange",
+    { Interface: internal.interfaces.HashChangeEvent, oldURL, newURL }), 0);
+};
 
 class History {
   constructor() { illegalConstructor(); }
-  get length() { return historySlot.get(this).length; }
-  get state() { return historySlot.get(this).state; }
+  get length() { return native.historyLength(); }
+  get state() { return currentState(); }
   get scrollRestoration() { return "auto"; }
   set scrollRestoration(_) {}
-  pushState(data, _unused, url = null) {
-    update(this, data, url);
-    historySlot.get(this).length++;
-  }
-  replaceState(data, _unused, url = null) { update(this, data, url); }
-  // TODO(spec): no traversal; there is one document and no journey.
-  go() {}
-  back() {}
-  forward() {}
+  pushState(data, _unused, url = null) { update(data, url, false); }
+  replaceState(data, _unused, url = null) { update(data, url, true); }
+  go(delta = 0) { go(long(delta)); }
+  back() { go(-1); }
+  forward() { go(1); }
 }
 expose(History, historySlot);
 
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#delta-traverse
+function go(delta) {
+  if (delta === 0) native.reload();
+  else native.traverse(delta);
+}
+
+// The state of the current entry: an object of this realm, the same each time.
+let current = { entry: undefined, state: null };
+function currentState() {
+  const entry = native.historyEntry();
+  if (entry !== current.entry) {
+    const serialized = agent.historyStates.get(entry);
+    current = { entry, state: serialized ? internal.deserialize(serialized).data : null };
+  }
+  return current.state;
+}
+
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#shared-history-push/replace-state-steps
-function update(history, data, url) {
-  const state = internal.structuredClone(data, []);
+function update(data, url, replace) {
+  const serialized = internal.serialize(data, []);
+  let target = native.documentUrl();
   if (url !== null && url !== undefined) {
-    const target = native.resolveUrl(USVString(url));
+    target = native.resolveUrl(USVString(url));
     if (target === undefined || !canHaveUrlRewritten(target)) {
       fail("SecurityError", `A history state object with URL '${DOMString(url)}' cannot be created.`);
     }
-    native.setDocumentUrl(target);
   }
-  historySlot.get(history).state = state;
+  const previous = native.historyEntry();
+  const entry = native.updateHistory(target, replace);
+  if (entry === undefined) fail("SecurityError", "The document is not fully active.");
+  if (replace) agent.historyStates.delete(previous);
+  agent.historyStates.set(entry, serialized);
 }
+
+// https://html.spec.whatwg.org/multipage/browsing-the-web.html#update-document-for-history-step-application
+internal.hooks.restoreState = (oldURL, newURL) => {
+  fire(internal.global, "popstate",
+    { Interface: internal.interfaces.PopStateEvent, state: currentState() }, { fromHost: true });
+  if (native.urlComponent(oldURL, "hash") === native.urlComponent(newURL, "hash")) return;
+  fire(internal.global, "hashchange",
+    { Interface: internal.interfaces.HashChangeEvent, oldURL, newURL }, { fromHost: true });
+};
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#can-have-its-url-rewritten
 function canHaveUrlRewritten(target) {
@@ -85,6 +132,6 @@ function canHaveUrlRewritten(target) {
   return /^https?:/.test(current) || (same("pathname") && same("search"));
 }
 
-internal.location = slot.set(Object.create(Location.prototype), {});
-internal.history = historySlot.set(Object.create(History.prototype), { length: 1, state: null });
-internal.navigate = navigate;
+const location = slot.set(Object.create(Location.prototype), {});
+internal.location = slot.set(agent.locationProxy(internal.global, location), {});
+internal.history = historySlot.set(Object.create(History.prototype), {});

@@ -19,7 +19,7 @@ class Node extends EventTarget {
   get nodeName() { return nodeName(this); }
   get isConnected() { return native.isConnected(idOf(this)); }
   get baseURI() { return native.baseUrl(); }
-  get ownerDocument() { return this.nodeType === DOCUMENT ? null : document; }
+  get ownerDocument() { return this.nodeType === DOCUMENT ? null : internal.document; }
   get parentNode() { return wrap(native.parent(idOf(this))); }
   get parentElement() {
     const parent = native.parent(idOf(this));
@@ -149,6 +149,13 @@ function wrap(id) {
   return node;
 }
 
+// The objects of a document that has gone name no node any more.
+const NO_NODE = 2 ** 32 - 1;
+function forget() {
+  for (const node of objects.values()) slot.get(node).id = NO_NODE;
+  objects.clear();
+}
+
 function prototypeOf(id, type) {
   switch (type) {
     case ELEMENT: return internal.elementPrototype(native.localName(id));
@@ -163,7 +170,7 @@ function prototypeOf(id, type) {
 // https://dom.spec.whatwg.org/#get-the-parent. A `load` event does not reach the window.
 function eventParent(node, type, event) {
   if (type !== DOCUMENT) return wrap(native.parent(idOf(node)));
-  return event.type === "load" ? null : globalThis;
+  return event.type === "load" ? null : internal.global;
 }
 
 function nodeName(node) {
@@ -244,5 +251,6 @@ function query(root, selectors) {
   return found.map(wrap);
 }
 
-internal.hooks.fireAtNode = (id, type) => fire(wrap(id), type, {}, { fromHost: true });
-internal.node = { slot, wrap, idOf, insert, runScript, mixin, childNode, parentNode, replaceAll };
+internal.hooks.fireAtNode = (id, type) => { fire(wrap(id), type, {}, { fromHost: true }); };
+internal.node = { slot, wrap, idOf, insert, runScript, mixin, childNode, parentNode, replaceAll,
+  forget };

@@ -2,6 +2,7 @@
 // https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface
 
 const { USVString, expose, globals, illegalConstructor, unsignedLong } = internal.webidl;
+const { fire } = internal.eventTarget;
 const slot = agent.slot("Storage");
 
 class Storage {
@@ -48,8 +49,38 @@ function storage(area) {
   return slot.set(object, area);
 }
 
-const localStorage = storage(native.localStorage);
-const sessionStorage = storage(native.sessionStorage);
+// https://html.spec.whatwg.org/multipage/webstorage.html#concept-storage-broadcast
+function broadcasting(area, name) {
+  const tell = (key, oldValue, newValue) => {
+    if (oldValue !== newValue) agent.broadcastStorage(internal, name, { key, oldValue, newValue });
+  };
+  return {
+    ...area,
+    set(key, value) {
+      const old = area.get(key) ?? null;
+      area.set(key, value);
+      tell(key, old, value);
+    },
+    remove(key) {
+      const old = area.get(key) ?? null;
+      area.remove(key);
+      tell(key, old, null);
+    },
+    clear() {
+      const isEmpty = area.keys().length === 0;
+      area.clear();
+      if (!isEmpty) tell(null, undefined, null);
+    },
+  };
+}
+
+const localStorage = storage(broadcasting(native.localStorage, "localStorage"));
+const sessionStorage = storage(broadcasting(native.sessionStorage, "sessionStorage"));
+internal.fireStorage = (name, change) => internal.startTimer(() => {
+  const storageArea = name === "localStorage" ? localStorage : sessionStorage;
+  const init = { ...change, storageArea, Interface: internal.interfaces.StorageEvent };
+  fire(internal.global, "storage", init);
+}, 0);
 globals({
   get localStorage() { return localStorage; },
   get sessionStorage() { return sessionStorage; },

@@ -8,6 +8,9 @@ const transferBuffer = Function.prototype.call.bind(ArrayBuffer.prototype.transf
 const isDetached = Function.prototype.call.bind(
   Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "detached").get);
 const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+const portSlot = agent.slot("MessagePort");
+// What stands for a port on its way: the channel's end that it was.
+const holderSlot = agent.slot("TransferredPort");
 const BOXED = [Boolean, Number, String, BigInt];
 
 globals({
@@ -18,20 +21,34 @@ globals({
   },
 });
 
-// https://html.spec.whatwg.org/multipage/structured-data.html#structuredserializewithtransfer and back.
-// Of the transferable objects there are only array buffers.
-function structuredClone(value, transfer) {
+// Of the transferable objects there are array buffers and message ports.
+const structuredClone = (value, transfer) => deserialize(serialize(value, transfer)).data;
+
+// https://html.spec.whatwg.org/multipage/structured-data.html#structuredserializewithtransfer: a clone, in which
+// a holder of what it was stands for each port.
+function serialize(value, transfer) {
   if (new Set(transfer).size !== transfer.length) refuse("an object is in the transfer list twice");
-  for (const buffer of transfer) {
-    if (!isArrayBuffer(buffer) || isDetached(buffer)) refuse("value in the transfer list");
+  for (const object of transfer) {
+    const isTransferable = portSlot.has(object)
+      ? !portSlot.get(object).isDetached : isArrayBuffer(object) && !isDetached(object);
+    if (!isTransferable) refuse("value in the transfer list");
   }
+  const ports = transfer.filter(portSlot.has);
+  const buffers = transfer.filter(isArrayBuffer);
+  // Cloned before anything is transferred: a failure leaves all alone. A placeholder keeps their place.
+  const transferring = new Map(buffers.map((buffer) => [buffer, buffer.slice()]));
+  for (const port of ports) transferring.set(port, holderSlot.set({}, portSlot.get(port)));
+  const data = clone(value, new Map(), transferring);
+  for (const buffer of buffers) transferBuffer(buffer);
+  for (const port of ports) internal.detachPort(port);
+  return { data, ports: ports.map((port) => transferring.get(port)) };
+}
+
+// https://html.spec.whatwg.org/multipage/structured-data.html#structureddeserializewithtransfer: the objects
+// are of this realm.
+function deserialize({ data, ports }) {
   const memory = new Map();
-  // Cloned before anything is transferred: a failure leaves the buffers alone. A placeholder keeps
-  // their place.
-  const transferring = new Map(transfer.map((buffer) => [buffer, buffer.slice()]));
-  const result = clone(value, memory, transferring);
-  for (const buffer of transfer) transferBuffer(buffer);
-  return result;
+  return { data: clone(data, memory, new Map()), ports: ports.map((it) => clone(it, memory, new Map())) };
 }
 
 const refuse = (what) => fail("DataCloneError", `${what} could not be cloned.`);
@@ -47,6 +64,7 @@ function clone(value, memory, transferring) {
   const inner = (it) => clone(it, memory, transferring);
 
   if (transferring.has(value)) return remember(transferring.get(value));
+  if (holderSlot.has(value)) return remember(internal.portOf(holderSlot.get(value)));
   if (isShared(value)) return remember(value);
   if (isArrayBuffer(value)) {
     if (isDetached(value)) refuse("A detached ArrayBuffer");
@@ -92,4 +110,4 @@ function cloneError(error, inner) {
   return copy;
 }
 
-internal.structuredClone = structuredClone;
+Object.assign(internal, { structuredClone, serialize, deserialize });

@@ -25,7 +25,7 @@ function fireTimer(id) {
   if (!timer) return;
   if (!timer.repeat) timers.delete(id);
   try {
-    if (typeof timer.steps === "function") Reflect.apply(timer.steps, globalThis, timer.args);
+    if (typeof timer.steps === "function") Reflect.apply(timer.steps, internal.windowProxy, timer.args);
     else native.evaluate(timer.steps, native.documentUrl());
   } catch (exception) {
     reportException(exception);

@@ -99,9 +99,9 @@ function illegalConstructor() {
   throw new TypeError("Illegal constructor");
 }
 
-// An operation's `this`: null and undefined are the global object.
+// An operation's `this`: null and undefined are the global object, and a WindowProxy is its window.
 function receiver(self, slot) {
-  const object = self ?? global;
+  const object = agent.unwrap(self ?? global);
   if (slot && !slot.has(object)) throw new TypeError("Illegal invocation");
   return object;
 }
@@ -201,6 +201,18 @@ function pairIterable(Interface, slot, pairsOf) {
     { value: prototype.entries, writable: true, configurable: true });
 }
 
+// Gives `target` more members, in their Web IDL form.
+function attributes(target, slot, members) {
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(members))) {
+    if (descriptor.get || descriptor.set) {
+      defineProperty(target, name, attribute(name, descriptor, slot));
+    } else {
+      const value = operation(target[Symbol.toStringTag], name, descriptor.value, slot);
+      defineProperty(target, name, { value, writable: true, configurable: true, enumerable: true });
+    }
+  }
+}
+
 // Puts an object's members on the global object, in their Web IDL form.
 function globals(members, enumerable = true) {
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(members))) {
@@ -220,5 +232,7 @@ const fail = (name, message) => { throw new DOMException(message, name); };
 internal.webidl = {
   DOMString, USVString, ByteString, unsignedLong, long, clampedLongLong, double, enumeration,
   dictionary, sequence, record, callback, required, illegalConstructor, expose, tag, constants,
-  pairIterable, globals, fail, DOMException,
+  pairIterable, attributes, globals, fail, DOMException,
 };
+// The window, where `globalThis` is the WindowProxy when a page's scripts run.
+internal.global = global;

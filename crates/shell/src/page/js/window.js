@@ -1,10 +1,10 @@
 // Window
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-window-object
 
-const { callback, dictionary, expose, globals, illegalConstructor } = internal.webidl;
-const { slot: targetSlot, createState, fire } = internal.eventTarget;
+const { DOMString, USVString, callback, expose, fail, globals, illegalConstructor } = internal.webidl;
+const { slot: targetSlot, createState } = internal.eventTarget;
 const slot = agent.slot("Window");
-const window = globalThis;
+const window = internal.global;
 
 class Window extends EventTarget {
   constructor() { illegalConstructor(); }
@@ -18,14 +18,19 @@ targetSlot.set(window, createState());
 internal.handlers.attributes(window, [...internal.handlers.GLOBAL, ...internal.handlers.WINDOW]);
 
 // [LegacyUnforgeable]
+const related = (relation) => {
+  const id = native.navigable(relation);
+  return id === undefined ? null : agent.windowProxy(id);
+};
 for (const [name, get] of Object.entries({
-  window: () => window, document: () => internal.document, top: () => window,
+  window: () => internal.windowProxy, document: () => internal.document, top: () => related("top"),
 })) {
   Object.defineProperty(window, name, { get, enumerable: true, configurable: false });
 }
 Object.defineProperty(window, "location", {
   get: () => internal.location,
-  set(value) { internal.location.href = value; },
+  set: agent.callerAware(function location(_value) {},
+    (caller, _self, [value]) => internal.setLocation(caller, value)),
   enumerable: true, configurable: false,
 });
 
@@ -35,36 +40,94 @@ globals({
   get origin() { return native.environment().origin; },
   get isSecureContext() { return native.environment().isSecureContext; },
   get crossOriginIsolated() { return native.environment().crossOriginIsolated; },
-  get closed() { return false; },
-  get opener() { return null; },
-  get frameElement() { return null; },
+  get closed() { return native.isClosing(); },
+  get frameElement() { return frameElement(); },
   stop() {},
   requestAnimationFrame(steps) {
     callback(steps);
     return internal.startTimer(() => steps(performance.now()), 16);
   },
   cancelAnimationFrame(handle) { clearTimeout(handle); },
-
-  // https://html.spec.whatwg.org/multipage/web-messaging.html#window-post-message-steps
-  postMessage(message, targetOrigin = {}, transfer = []) {
-    const options = typeof targetOrigin === "string"
-      ? { targetOrigin, transfer } : dictionary(targetOrigin, "WindowPostMessageOptions");
-    const wanted = options.targetOrigin ?? "/";
-    const { origin } = native.environment();
-    const data = internal.structuredClone(message, [...(options.transfer ?? [])]);
-    if (wanted !== "*" && wanted !== "/") {
-      const url = native.parseUrl(wanted, undefined);
-      if (url === undefined) internal.webidl.fail("SyntaxError", `'${wanted}' is not an origin.`);
-      if (native.urlComponent(url, "origin") !== origin) return;
-    }
-    internal.startTimer(() => fire(window, "message", { Interface: internal.interfaces.MessageEvent,
-      data, origin, source: window }), 0);
-  },
 });
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-opener
+Object.defineProperty(window, "opener", {
+  get: () => related("opener"),
+  set(value) {
+    if (value === null) {
+      native.disownOpener();
+      return;
+    }
+    Object.defineProperty(window, "opener",
+      { value, writable: true, enumerable: true, configurable: true });
+  },
+  enumerable: true, configurable: true,
+});
+
+// Operations that know their caller, the global object of the incumbent settings object.
+function operation(name, length, steps) {
+  const target = Object.defineProperty({ [name]() {} }[name], "length", { value: length });
+  const value = agent.callerAware(target, (caller, self, args) => {
+    const target = agent.unwrap(self ?? window);
+    const there = agent.realms.has(target) ? agent.realms.get(target).internal : internal;
+    return steps(there, caller, args);
+  });
+  Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
+}
+operation("close", 0, (there) => there.crossOriginOperations.close());
+operation("focus", 0, () => {});
+operation("blur", 0, () => {});
+operation("open", 0, (there, caller, args) => internalOf(caller).open(...args));
+operation("postMessage", 1, (there, caller, args) => there.postMessage(caller, args));
+
+// That of the caller, or of this window if it is none.
+const internalOf = (caller) => (agent.realms.has(caller) ? agent.realms.get(caller).internal : internal);
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps
+internal.open = (url = "", target = "_blank", features = "") => {
+  const wanted = tokenize(DOMString(features));
+  const isSet = (name) => wanted.has(name) && !["0", "no", "false"].includes(wanted.get(name));
+  const text = USVString(url);
+  const parsed = text === "" ? undefined : native.resolveUrl(text);
+  if (text !== "" && parsed === undefined) fail("SyntaxError", `'${text}' is not a valid URL.`);
+  const noreferrer = isSet("noreferrer");
+  const noopener = noreferrer || isSet("noopener");
+  // NB: by the standard an empty name is `_self`; to all browsers it is `_blank` here.
+  const opened = native.open(parsed, DOMString(target) || "_blank", noopener, noreferrer);
+  return opened === undefined || noopener ? null : agent.windowProxy(opened);
+};
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#concept-window-open-features-tokenize
+function tokenize(features) {
+  const pairs = features.toLowerCase().split(/[\s,]+/).filter((pair) => pair !== "");
+  return new Map(pairs.map((pair) => {
+    const [name, value = ""] = pair.split("=");
+    return [name, value];
+  }));
+}
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-frameelement
+function frameElement() {
+  const node = native.frameElement();
+  if (node === undefined) return null;
+  const container = agent.activeWindow(native.navigable("parent"));
+  if (!agent.isSameOrigin(window, container)) return null;
+  return agent.realms.get(container).internal.node.wrap(node);
+}
+
+internal.top = () => native.navigable("top");
+internal.sharesTab = (other) => internal.top() === other.top();
+
+internal.elementById = (id) => internal.document.getElementById(id) ?? undefined;
+
+// The document-tree child navigables.
+internal.childWindows = () =>
+  native.childNavigables().map(([id, name]) => ({ name, proxy: agent.windowProxy(id) }));
 
 // [Replaceable]: an assignment puts a plain property in the place.
 for (const [name, get] of Object.entries({
-  self: () => window, frames: () => window, parent: () => window, length: () => 0,
+  self: () => internal.windowProxy, frames: () => internal.windowProxy,
+  parent: () => related("parent"), length: () => native.childNavigables().length,
 })) {
   Object.defineProperty(window, name, {
     get, enumerable: true, configurable: true,
@@ -73,14 +136,36 @@ for (const [name, get] of Object.entries({
     },
   });
 }
-let windowName = "";
 Object.defineProperty(window, "name", {
-  get: () => windowName,
-  set(value) { windowName = `${value}`; },
+  get: () => native.targetName() ?? "",
+  set(value) { native.setTargetName(USVString(value)); },
   enumerable: true, configurable: true,
 });
 
-// https://html.spec.whatwg.org/multipage/document-sequences.html#cross-origin-isolation
-internal.hooks.initialize = () => {
-  if (!native.environment().crossOriginIsolated) delete window.SharedArrayBuffer;
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects: what others may call.
+internal.crossOriginOperations = {
+  close() { native.close(); },
+  focus() {},
+  blur() {},
+  postMessage(caller, args) { internal.postMessage(caller, args); },
+};
+internal.crossOriginFunction = (name, length, steps) => {
+  const method = { [name](...args) { return steps(args); } }[name];
+  return Object.defineProperty(method, "length", { value: length, configurable: true });
+};
+
+const realm = { internal, originKey: "", proxy: undefined };
+agent.realms.set(window, realm);
+
+// The window has a document, which the navigable of this number shows.
+internal.hooks.activate = (id) => { realm.proxy = internal.windowProxy = agent.activate(id, window); };
+internal.hooks.initialize = (id) => {
+  const { crossOriginIsolated, originKey } = native.environment();
+  realm.originKey = originKey;
+  internal.hooks.activate(id);
+  Object.defineProperty(window, "globalThis",
+    { value: realm.proxy, writable: true, enumerable: false, configurable: true });
+  internal.createDocument();
+  // https://html.spec.whatwg.org/multipage/document-sequences.html#cross-origin-isolation
+  if (!crossOriginIsolated) delete window.SharedArrayBuffer;
 };

@@ -1,0 +1,45 @@
+// window.postMessage()
+// https://html.spec.whatwg.org/multipage/web-messaging.html#posting-messages
+
+const { dictionary, fail, required, sequence } = internal.webidl;
+const { fire } = internal.eventTarget;
+const { global: window } = internal;
+
+// https://html.spec.whatwg.org/multipage/web-messaging.html#window-post-message-steps: `caller` is the
+// window of the incumbent settings object.
+internal.postMessage = (caller, args) => {
+  const source = agent.realms.has(caller) ? agent.realms.get(caller) : agent.realms.get(window);
+  source.internal.sendMessage(window, args);
+};
+
+internal.sendMessage = (target, args) => {
+  required(args.length, 1, "execute 'postMessage' on 'Window'");
+  const [message, second, third] = args;
+  const isOptions = args.length < 3 && (second === undefined || second === null || typeof second === "object");
+  const options = isOptions
+    ? dictionary(second, "WindowPostMessageOptions") : { targetOrigin: `${second}`, transfer: third };
+  const transfer = options.transfer === undefined ? [] : sequence(options.transfer, (it) => it);
+  const targetOrigin = wantedOrigin(options.targetOrigin ?? "/");
+  const { origin } = native.environment();
+  const { internal: there } = agent.realms.get(target);
+  // What cannot be cloned is this realm's exception, and the copy the other's object.
+  const serialized = internal.serialize(message, transfer);
+  there.startTask(() => {
+    if (targetOrigin !== "*" && targetOrigin !== there.origin()) return;
+    there.fireMessage({ origin, source: internal.windowProxy, ...there.deserialize(serialized) });
+  });
+};
+
+// Step 3 to 5: "*", or a serialised origin.
+function wantedOrigin(wanted) {
+  if (wanted === "*") return wanted;
+  if (wanted === "/") return native.environment().origin;
+  const url = native.parseUrl(`${wanted}`, undefined);
+  if (url === undefined) fail("SyntaxError", `'${wanted}' is not an origin.`);
+  return native.urlComponent(url, "origin");
+}
+
+internal.origin = () => native.environment().origin;
+internal.startTask = (steps) => internal.startTimer(steps, 0);
+internal.fireMessage = (init) =>
+  fire(window, "message", { Interface: internal.interfaces.MessageEvent, ...init });

@@ -1,0 +1,235 @@
+// WindowProxy, and what scripts of another origin may see of a window and its location.
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-windowproxy-exotic-object
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects
+//
+// In a realm of its own. `agent.realms` is the slot of a window: `{ internal, originKey, proxy }`.
+//
+// TODO(spec): a Proxy cannot have a non-configurable property that its target has not, so those of a
+// window are said to be configurable, and none can be defined with `configurable: false`.
+
+const { getOwnPropertyDescriptor } = Object;
+const realms = agent.slot("Realm");
+const handlers = agent.slot("WindowProxy");
+// The handler of each navigable's WindowProxy, by the navigable's number.
+const navigables = new Map();
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#isplatformobjectsameorigin-(-o-)
+// Whoever is in no realm of a window is of the prelude.
+function isSameOrigin(one, other) {
+  if (one === other || !realms.has(one)) return true;
+  return realms.get(one).originKey === realms.get(other).originKey;
+}
+
+const isIndex = (key) => typeof key === "string" && /^(0|[1-9]\d{0,9})$/.test(key);
+const internalOf = (window) => realms.get(window).internal;
+const children = (window) => internalOf(window).childWindows();
+
+// Throws in the realm of whoever asks.
+function securityError(caller, key) {
+  const { webidl } = internalOf(caller);
+  webidl.fail("SecurityError", `Access to '${String(key)}' of a cross-origin object is denied.`);
+}
+
+// A function of the realm of whoever asks, the same each time.
+const functions = new WeakMap();
+function functionFor(caller, object, key, length, steps) {
+  if (!functions.has(caller)) functions.set(caller, new WeakMap());
+  const ofCaller = functions.get(caller);
+  if (!ofCaller.has(object)) ofCaller.set(object, new Map());
+  const ofObject = ofCaller.get(object);
+  if (!ofObject.has(key)) ofObject.set(key, internalOf(caller).crossOriginFunction(key, length, steps));
+  return ofObject.get(key);
+}
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-property-fallback
+const FALLBACK = ["then", Symbol.toStringTag, Symbol.hasInstance, Symbol.isConcatSpreadable];
+
+// The essential internal methods of an object that other origins see a part of. The `this` of each is the
+// handler; `original` is the object behind it, `members` an object with what others see.
+const steps = {
+  get(caller, _target, key) {
+    if (this.allows(caller)) return this.ownGet(key);
+    const { get, value, set } = this.crossOriginDescriptor(caller, key);
+    if (set && !get) securityError(caller, key);
+    return get ? get() : value;
+  },
+
+  set(caller, _target, key, value) {
+    if (this.allows(caller)) return this.ownSet(caller, key, value);
+    const { set } = this.crossOriginDescriptor(caller, key);
+    if (!set) securityError(caller, key);
+    set(value);
+    return true;
+  },
+
+  has(caller, _target, key) {
+    if (this.allows(caller)) return this.indexed(key) !== undefined || Reflect.has(this.original(), key);
+    return this.crossOriginDescriptor(caller, key) !== undefined;
+  },
+
+  deleteProperty(caller, _target, key) {
+    if (!this.allows(caller)) securityError(caller, key);
+    return this.indexed(key) === undefined && Reflect.deleteProperty(this.original(), key);
+  },
+
+  defineProperty(caller, _target, key, descriptor) {
+    if (!this.allows(caller)) securityError(caller, key);
+    return !isIndex(key) && Reflect.defineProperty(this.original(), key, descriptor);
+  },
+
+  getOwnPropertyDescriptor(caller, _target, key) {
+    if (!this.allows(caller)) return { ...this.crossOriginDescriptor(caller, key), configurable: true };
+    const value = this.indexed(key);
+    if (value !== undefined) return { value, writable: false, enumerable: true, configurable: true };
+    const descriptor = getOwnPropertyDescriptor(this.original(), key);
+    return descriptor && { ...descriptor, configurable: true };
+  },
+
+  ownKeys(caller) {
+    if (this.allows(caller)) return [...this.indices(), ...Reflect.ownKeys(this.original())];
+    return [...this.indices(), ...Object.keys(this.members(caller)), ...FALLBACK];
+  },
+
+  getPrototypeOf(caller) {
+    return this.allows(caller) ? Reflect.getPrototypeOf(this.original()) : null;
+  },
+
+  setPrototypeOf(caller, _target, prototype) { return prototype === steps.getPrototypeOf.call(this, caller); },
+  isExtensible() { return true; },
+  preventExtensions() { return false; },
+};
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#crossorigingetownpropertyhelper-(-o,-p-)
+function crossOriginDescriptor(caller, key) {
+  const child = this.indexed(key) ?? this.named(key);
+  if (child !== undefined) return { value: child, enumerable: true };
+  const descriptor = getOwnPropertyDescriptor(this.members(caller), key);
+  if (descriptor) return { ...descriptor, enumerable: false };
+  if (!FALLBACK.includes(key)) securityError(caller, key);
+  return { value: undefined, writable: false, enumerable: false };
+}
+
+// The `this` of the steps is a handler: the traps, and what a guard asks of the kind of object.
+const { apply, ...traps } = native.traps;
+const handler = { __proto__: null, ...traps, steps, crossOriginDescriptor };
+
+const windowHandler = {
+  __proto__: handler,
+  allows(caller) { return isSameOrigin(caller, this.window); },
+  original() { return this.window; },
+  indices() { return children(this.window).map((_, index) => `${index}`); },
+  indexed(key) { return isIndex(key) ? children(this.window)[key]?.proxy : undefined; },
+  named(key) { return children(this.window).find((it) => it.name === key && key !== "")?.proxy; },
+  // https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object
+  // TODO(spec): by `window.name` only: the engine would take any undeclared variable for a property of a
+  // Proxy among the global object's prototypes.
+  ownGet(key) {
+    const child = this.indexed(key);
+    if (child !== undefined) return child;
+    if (Reflect.has(this.window, key) || typeof key === "symbol") return Reflect.get(this.window, key);
+    return this.named(key) ?? internalOf(this.window).elementById(key);
+  },
+  ownSet(caller, key, value) {
+    if (isIndex(key)) return false;
+    if (key === "location") internalOf(this.window).setLocation(caller, value);
+    else return Reflect.set(this.window, key, value);
+    return true;
+  },
+
+  // https://html.spec.whatwg.org/multipage/nav-history-apis.html#crossoriginproperties-(-o-)
+  members(caller) {
+    const { window } = this;
+    const operation = (name, length) => functionFor(caller, window, name, length,
+      (args) => internalOf(window).crossOriginOperations[name](caller, args));
+    const get = (name) => window[name];
+    return {
+      get window() { return get("window"); },
+      get self() { return get("self"); },
+      get location() { return get("location"); },
+      set location(value) { internalOf(window).setLocation(caller, value); },
+      get close() { return operation("close", 0); },
+      get closed() { return get("closed"); },
+      get focus() { return operation("focus", 0); },
+      get blur() { return operation("blur", 0); },
+      get frames() { return get("frames"); },
+      get length() { return get("length"); },
+      get top() { return get("top"); },
+      get opener() { return get("opener"); },
+      get parent() { return get("parent"); },
+      get postMessage() { return operation("postMessage", 1); },
+    };
+  },
+};
+
+const locationHandler = {
+  __proto__: handler,
+  allows(caller) { return isSameOrigin(caller, this.window); },
+  original() { return this.location; },
+  indices: () => [],
+  indexed: () => undefined,
+  named: () => undefined,
+  ownGet(key) { return Reflect.get(this.location, key, this.proxy); },
+  ownSet(caller, key, value) {
+    if (key === "href") internalOf(this.window).setLocation(caller, value);
+    else return Reflect.set(this.location, key, value);
+    return true;
+  },
+  members(caller) {
+    const { window, location } = this;
+    return {
+      set href(value) { internalOf(window).setLocation(caller, value); },
+      get replace() {
+        return functionFor(caller, location, "replace", 1,
+          ([url]) => internalOf(window).setLocation(caller, url, true));
+      },
+    };
+  },
+};
+
+function guard(prototype, fields) {
+  const made = Object.assign(Object.create(prototype), fields);
+  made.proxy = new Proxy({}, made);
+  return made;
+}
+
+// The WindowProxy of a navigable, whose active window is `window` from now on.
+agent.activate = (id, window) => {
+  let proxyHandler = navigables.get(id);
+  if (proxyHandler === undefined) {
+    proxyHandler = guard(windowHandler, { window });
+    handlers.set(proxyHandler.proxy, proxyHandler);
+    navigables.set(id, proxyHandler);
+  }
+  proxyHandler.window = window;
+  return proxyHandler.proxy;
+};
+agent.forgetNavigable = (id) => { navigables.delete(id); };
+agent.windowProxy = (id) => navigables.get(id)?.proxy ?? null;
+agent.activeWindow = (id) => navigables.get(id)?.window ?? null;
+
+agent.locationProxy = (window, location) => guard(locationHandler, { window, location }).proxy;
+
+// A window for a WindowProxy, and the other way round; all else is itself.
+agent.unwrap = (object) => (handlers.has(object) ? handlers.get(object).window : object);
+agent.expose = (object) => (realms.has(object) ? realms.get(object).proxy ?? object : object);
+
+agent.realms = realms;
+agent.isSameOrigin = isSameOrigin;
+
+// `target`, a function, with steps that are given the global object of whoever calls, `this` and the
+// arguments: https://html.spec.whatwg.org/multipage/webappapis.html#concept-incumbent-everything
+agent.callerAware = (target, run) => new Proxy(target, {
+  __proto__: null,
+  apply,
+  steps: { apply: (caller, _target, self, args) => run(caller, self, args) },
+});
+
+// Tells the other documents of an origin, in the same tab for session storage, of a change.
+agent.broadcastStorage = (source, name, change) => {
+  const event = { ...change, url: source.document.URL };
+  for (const { window } of navigables.values()) {
+    const { internal } = realms.get(window);
+    if (internal === source || !isSameOrigin(source.global, window)) continue;
+    if (name === "localStorage" || internal.sharesTab(source)) internal.fireStorage(name, event);
+  }
+};

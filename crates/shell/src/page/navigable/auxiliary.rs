@@ -1,0 +1,174 @@
+//! Windows that scripts open and close, and which navigable a name means.
+//! <https://html.spec.whatwg.org/multipage/document-sequences.html#navigable-target-names>
+
+use std::rc::Rc;
+
+use rquickjs::Ctx;
+use sendbeacon::{Client, PartitionKey, ReferrerPolicy, Site};
+use url::Url;
+
+use super::{
+    HistoryHandling, MAX_NAVIGABLES, Navigable, NavigateParams, SandboxFlags,
+    create::{about_blank, make_initial},
+    iframe::is_about_blank,
+    settings::{inherit, opaque_origin},
+    unload::{fire_before_unload, unload_a_document_and_its_descendants},
+};
+use crate::page::{TabOf, realm::Realm, window::Window};
+
+/// What of `window.open()` is not the document that calls it.
+pub(in crate::page) struct OpenParams {
+    pub(in crate::page) url: Option<Url>,
+    pub(in crate::page) name: String,
+    pub(in crate::page) noopener: bool,
+    pub(in crate::page) no_referrer: bool,
+}
+
+/// Steps 12 to 17 of the [window open steps](https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps),
+/// and what [following a hyperlink](https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2)
+/// has in common with them. None if nothing may be navigated or opened.
+pub(in crate::page) fn open(
+    ctx: &Ctx<'_>,
+    source: &Rc<Realm>,
+    params: OpenParams,
+) -> Option<Rc<Navigable>> {
+    let OpenParams { url, name, noopener, no_referrer } = params;
+    let current = source.window().navigable()?;
+    let referrer_policy = no_referrer.then_some(ReferrerPolicy::NoReferrer);
+    // Step 12.
+    if let Some(existing) = choose(source, &current, &name) {
+        if let Some(url) = url {
+            let allowed =
+                is_allowed_by_sandboxing_to_navigate(source.window(), &current, &existing);
+            if !allowed {
+                return None;
+            }
+            let params = NavigateParams { referrer_policy, ..NavigateParams::new(url) };
+            existing.navigate(ctx, source.window(), params);
+        }
+        return Some(existing);
+    }
+    let name = if name.eq_ignore_ascii_case("_blank") { String::new() } else { name };
+    let new = create_auxiliary(ctx, source, &current, name, noopener)?;
+    // Step 15.
+    let url = url.unwrap_or_else(about_blank);
+    if is_about_blank(&url) {
+        new.active().window().document.set_url(url);
+    } else {
+        let history = HistoryHandling::Replace;
+        let params = NavigateParams { history, referrer_policy, ..NavigateParams::new(url) };
+        new.navigate(ctx, source.window(), params);
+    }
+    Some(new)
+}
+
+/// The [rules for choosing a navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#the-rules-for-choosing-a-navigable),
+/// as far as they find one that is there.
+fn choose(source: &Realm, current: &Rc<Navigable>, name: &str) -> Option<Rc<Navigable>> {
+    let event_loop = source.event_loop();
+    let navigables = event_loop.navigables();
+    match name.to_ascii_lowercase().as_str() {
+        "" | "_self" => Some(Rc::clone(current)),
+        "_parent" => Some(navigables.parent(current).unwrap_or_else(|| Rc::clone(current))),
+        "_top" => Some(navigables.top(current)),
+        "_blank" => None,
+        // https://html.spec.whatwg.org/multipage/document-sequences.html#find-a-navigable-by-target-name
+        _ => {
+            let top = navigables.top(current);
+            let group = top.group;
+            let others = navigables.top_levels().into_iter().filter(|it| it.group == group);
+            let mut roots = vec![Rc::clone(current), top];
+            roots.extend(others);
+            let mut all =
+                roots.into_iter().flat_map(|root| navigables.inclusive_descendants(&root));
+            all.find(|navigable| *navigable.name.borrow() == name)
+        }
+    }
+}
+
+/// Step 8.2 of the rules: a new top-level traversable, one that knows who has opened it unless it is
+/// `noopener`.
+fn create_auxiliary(
+    ctx: &Ctx<'_>,
+    source: &Rc<Realm>,
+    current: &Rc<Navigable>,
+    name: String,
+    noopener: bool,
+) -> Option<Rc<Navigable>> {
+    let sandbox = source.window().environment().sandbox;
+    let event_loop = source.event_loop();
+    let navigables = event_loop.navigables();
+    if sandbox.auxiliary_navigation {
+        source.console_error("The document is sandboxed: it may open no window.");
+        return None;
+    }
+    if navigables.len() >= MAX_NAVIGABLES {
+        source.console_error(&format!("No window is opened: there are {MAX_NAVIGABLES} already."));
+        return None;
+    }
+    let flags = if sandbox.escape { sandbox } else { SandboxFlags::default() };
+    let creator = source.window().client();
+    let mut client = inherit(&creator, &about_blank());
+    if noopener {
+        client = Client::new(about_blank(), 0);
+        client.origin = opaque_origin();
+    }
+    client.network_partition_key = PartitionKey {
+        top_level_site: Site::of(&client.origin),
+        second_key: creator.network_partition_key.second_key,
+    };
+    client.has_cross_site_ancestor = false;
+    let tab = if noopener { TabOf::Nobody } else { TabOf::Opened };
+    let realm = Realm::new(&event_loop, ctx);
+    let realm = realm.inspect_err(|error| source.console_error(&error.to_string())).ok()?;
+    let id = navigables.next_id();
+    let group = if noopener { id.0 } else { navigables.top(current).group };
+    let navigable = Navigable::new(id, None, None, name, Rc::clone(&realm));
+    navigable.opener.set((!noopener).then_some(current.id));
+    let navigable = navigables.add(Navigable { group, ..navigable });
+    make_initial(ctx, &navigable, client, flags, source, tab);
+    Some(navigable)
+}
+
+/// [Allowed by sandboxing to navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#allowed-to-navigate)
+pub(in crate::page) fn is_allowed_by_sandboxing_to_navigate(
+    source: &Window,
+    current: &Rc<Navigable>,
+    target: &Rc<Navigable>,
+) -> bool {
+    let sandbox = source.environment().sandbox;
+    let Some(event_loop) = source.event_loop() else { return false };
+    // Steps 1 and 2.
+    let mut ancestors = event_loop.navigables().inclusive_ancestors(target);
+    if ancestors.any(|ancestor| ancestor.id == current.id) {
+        return true;
+    }
+    // Steps 3 to 5.
+    if target.parent.is_some() || target.opener.get() == Some(current.id) {
+        return !sandbox.navigation || target.opener.get() == Some(current.id);
+    }
+    !sandbox.top_level_navigation
+}
+
+impl Navigable {
+    /// [`window.close()`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-close)
+    pub(in crate::page) fn close(&self) {
+        // Steps 2 and 3.
+        if self.parent.is_some() || self.is_closing.replace(true) {
+            return;
+        }
+        // Step 5.
+        self.post(&self.active(), definitely_close_a_top_level_traversable);
+    }
+}
+
+/// [Definitely close a top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#definitely-close-a-top-level-traversable)
+pub(in crate::page) fn definitely_close_a_top_level_traversable(navigable: &Rc<Navigable>) {
+    fire_before_unload(navigable);
+    let realm = navigable.active();
+    let event_loop = realm.event_loop();
+    event_loop.enter(|ctx| unload_a_document_and_its_descendants(ctx, &realm, false));
+    event_loop.microtask_checkpoint();
+    navigable.discard_history();
+    event_loop.navigables().remove(navigable.id);
+}

@@ -1,0 +1,150 @@
+//! [Creating browsing contexts](https://html.spec.whatwg.org/multipage/document-sequences.html#creating-browsing-contexts):
+//! new navigables and their first documents.
+
+use std::rc::Rc;
+
+use rquickjs::Ctx;
+use sendbeacon::Client;
+use url::Url;
+
+use super::{
+    Container, HistoryHandling, MAX_DEPTH, MAX_NAVIGABLES, Navigable, NavigableId, SandboxFlags,
+    settings::{inherit, opaque_origin},
+};
+use crate::page::{
+    Environment, EventLoop, PageError, PageHost, TabOf,
+    dom::{Dom, NodeId},
+    realm::Realm,
+    window::Stage,
+};
+
+/// Creates a [top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#creating-a-new-top-level-traversable)
+/// for a document that is there already.
+pub(in crate::page) fn create_top_level_traversable(
+    event_loop: &Rc<EventLoop>,
+    environment: Environment,
+    host: Rc<dyn PageHost>,
+) -> Result<Rc<Navigable>, PageError> {
+    let navigables = event_loop.navigables();
+    event_loop.enter(|ctx| {
+        let realm = Realm::new(event_loop, ctx)?;
+        let id = navigables.next_id();
+        let navigable = Navigable::new(id, None, None, String::new(), Rc::clone(&realm));
+        let navigable = navigables.add(navigable);
+        let url = environment.url.clone();
+        activate(ctx, &realm, id, environment, host);
+        navigable.enter_history(HistoryHandling::Replace, url, None, realm.id().0);
+        Ok(navigable)
+    })
+}
+
+/// [Create a new child navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#create-a-new-child-navigable)
+/// in `container`, an element of `parent`'s document. None if that would be one too many.
+pub(super) fn create_child_navigable(
+    ctx: &Ctx<'_>,
+    parent: &Rc<Realm>,
+    container: NodeId,
+) -> Option<Rc<Navigable>> {
+    let event_loop = parent.event_loop();
+    let navigables = event_loop.navigables();
+    let parent_navigable = parent.window().navigable()?;
+    let depth = navigables.inclusive_ancestors(&parent_navigable).count();
+    if navigables.len() >= MAX_NAVIGABLES || depth >= MAX_DEPTH {
+        let limits = format!("{MAX_NAVIGABLES} at once, {MAX_DEPTH} in each other");
+        parent.console_error(&format!("An iframe stays empty: there are too many ({limits})."));
+        return None;
+    }
+    // Step 3.
+    let client = inherit(&parent.window().client(), &about_blank());
+    let name = {
+        let dom = parent.window().document.dom();
+        dom.attribute(container, "name").unwrap_or_default().to_owned()
+    };
+    let flags = container_sandbox(parent, container);
+    let realm = match Realm::new(&event_loop, ctx) {
+        Ok(realm) => realm,
+        Err(error) => {
+            parent.console_error(&format!("An iframe stays empty: {error}."));
+            return None;
+        }
+    };
+    // Step 4 to 8.
+    let id = navigables.next_id();
+    let place = Container { realm: parent.id(), node: container };
+    let navigable =
+        Navigable::new(id, Some(parent_navigable.id), Some(place), name, Rc::clone(&realm));
+    let navigable = navigables.add(navigable);
+    parent.window().frames.borrow_mut().insert(container, id);
+    make_initial(ctx, &navigable, client, flags, parent, TabOf::Other);
+    Some(navigable)
+}
+
+/// Puts the initial `about:blank` document into a navigable, completely loaded.
+pub(super) fn make_initial(
+    ctx: &Ctx<'_>,
+    navigable: &Rc<Navigable>,
+    mut client: Client,
+    flags: SandboxFlags,
+    creator: &Rc<Realm>,
+    tab: TabOf,
+) {
+    if flags.origin {
+        client.origin = opaque_origin();
+    }
+    let creator = creator.window();
+    let environment = Environment {
+        about_base_url: Some(creator.document.base_url()),
+        referrer: creator.document.url().into(),
+        cross_origin_isolated: creator.environment().cross_origin_isolated,
+        sandbox: flags,
+        ..Environment::of(client)
+    };
+    let mut environment = Environment { url: about_blank(), ..environment };
+    let host = creator.host().create_host(&mut environment, tab);
+    let realm = navigable.active();
+    realm.window().is_initial.set(true);
+    activate(ctx, &realm, navigable.id, environment, host);
+    navigable.enter_history(HistoryHandling::Replace, about_blank(), None, realm.id().0);
+    fill(&mut realm.window().document.dom_mut());
+    realm.window().settle();
+    realm.window().stage.set(Stage::Complete);
+    realm.call_in(ctx, "becomeInitial", ());
+}
+
+/// Makes the document of `environment` the one of `realm`, and that the active one of the navigable.
+pub(super) fn activate(
+    ctx: &Ctx<'_>,
+    realm: &Rc<Realm>,
+    id: NavigableId,
+    environment: Environment,
+    host: Rc<dyn PageHost>,
+) {
+    realm.window().navigable.set(Some(id));
+    realm.window().initialize(environment, host);
+    realm.call_in(ctx, "initialize", (id.0,));
+}
+
+/// The sandboxing flags a document in this element has of it, and of the document the element is in.
+/// <https://html.spec.whatwg.org/multipage/browsers.html#determining-the-creation-sandboxing-flags>
+pub(super) fn container_sandbox(parent: &Realm, container: NodeId) -> SandboxFlags {
+    let inherited = parent.window().environment().sandbox;
+    let dom = parent.window().document.dom();
+    match dom.attribute(container, "sandbox") {
+        None => inherited,
+        Some(tokens) => inherited.union(SandboxFlags::parse(tokens.split_ascii_whitespace())),
+    }
+}
+
+/// [Populate with html/head/body](https://html.spec.whatwg.org/multipage/browsing-the-web.html#populate-with-html/head/body)
+fn fill(dom: &mut Dom) {
+    let html = dom.create_html_element("html");
+    let (head, body) = (dom.create_html_element("head"), dom.create_html_element("body"));
+    for (parent, node) in [(Dom::DOCUMENT, html), (html, head), (html, body)] {
+        // It can be inserted there.
+        let _ = dom.pre_insert(parent, node, None);
+    }
+}
+
+pub(super) fn about_blank() -> Url {
+    Url::parse("about:blank").expect("about:blank is a URL")
+}

@@ -1,0 +1,308 @@
+//! [Session history](https://html.spec.whatwg.org/multipage/browsing-the-web.html#session-history), and the
+//! documents that are kept for a journey back.
+//!
+//! The history of a top-level traversable and all that is in it is kept as the changes made: each took one
+//! navigable from an entry to another, and a step back takes it there again.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use url::Url;
+
+use super::{Navigable, NavigableId, NavigateParams, unload};
+use crate::page::{host::Lifecycle, realm::Realm, window::Window};
+
+/// How many steps are remembered.
+const MAX_CHANGES: usize = 50;
+/// How many documents are kept.
+const MAX_KEPT: usize = 6;
+
+/// Names an entry, and the state that script has given it.
+pub(in crate::page) type EntryId = u32;
+
+/// A [session history entry](https://html.spec.whatwg.org/multipage/browsing-the-web.html#session-history-entry)
+pub(super) struct Entry {
+    id: Cell<EntryId>,
+    url: RefCell<Url>,
+    /// The source of a `srcdoc` document.
+    resource: RefCell<Option<String>>,
+    /// The number of the document's realm.
+    document: Cell<u64>,
+}
+
+/// The [history handling behavior](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigation-history-handling-behavior)
+/// of a navigation, and that of a traversal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::page) enum HistoryHandling {
+    /// A new entry.
+    Push,
+    /// The current entry becomes another.
+    Replace,
+    /// The entry is there, and is the current one already.
+    Traverse,
+}
+
+/// The history of a top-level traversable.
+#[derive(Default)]
+pub(super) struct History {
+    changes: Vec<Change>,
+    /// How many of the changes are made; the others are ahead.
+    position: usize,
+    /// [Kept documents](https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable)
+    /// by the number of their realm.
+    kept: BTreeMap<u64, Rc<Realm>>,
+}
+
+struct Change {
+    navigable: NavigableId,
+    before: Rc<Entry>,
+    after: Rc<Entry>,
+}
+
+impl Entry {
+    pub(super) fn new(url: Url) -> Rc<Self> {
+        Rc::new(Self {
+            id: Cell::new(0),
+            url: RefCell::new(url),
+            resource: RefCell::default(),
+            document: Cell::new(0),
+        })
+    }
+}
+
+impl Navigable {
+    /// The state of the current entry goes by this number.
+    pub(in crate::page) fn entry_id(&self) -> EntryId {
+        self.entry.borrow().id.get()
+    }
+
+    /// [`history.length`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-history-length)
+    pub(in crate::page) fn history_length(self: &Rc<Self>) -> usize {
+        self.top().history.borrow().changes.len() + 1
+    }
+
+    /// A document at `url` takes its place in the history.
+    pub(super) fn enter_history(
+        self: &Rc<Self>,
+        handling: HistoryHandling,
+        url: Url,
+        resource: Option<String>,
+        document: u64,
+    ) {
+        if handling == HistoryHandling::Push {
+            self.push(Entry::new(url.clone()));
+        }
+        let entry = self.entry.borrow();
+        if handling != HistoryHandling::Traverse {
+            let event_loop = self.active().event_loop();
+            entry.id.set(event_loop.navigables().next_entry());
+        }
+        entry.url.replace(url);
+        entry.resource.replace(resource);
+        entry.document.set(document);
+    }
+
+    /// Makes `entry` the current one, with nothing ahead.
+    fn push(self: &Rc<Self>, entry: Rc<Entry>) {
+        let before = self.entry.replace(Rc::clone(&entry));
+        let top = self.top();
+        let mut history = top.history.borrow_mut();
+        let position = history.position;
+        history.changes.truncate(position);
+        history.changes.push(Change { navigable: self.id, before, after: entry });
+        if history.changes.len() > MAX_CHANGES {
+            history.changes.remove(0);
+        }
+        history.position = history.changes.len();
+    }
+
+    /// [URL and history update steps](https://html.spec.whatwg.org/multipage/browsing-the-web.html#url-and-history-update-steps):
+    /// the same document at another URL. Returns the number of the entry, for its state.
+    pub(in crate::page) fn update_url_and_history(
+        self: &Rc<Self>,
+        window: &Window,
+        url: &Url,
+        replace: bool,
+    ) -> EntryId {
+        let (resource, document) = {
+            let entry = self.entry.borrow();
+            (entry.resource.borrow().clone(), entry.document.get())
+        };
+        // Step 4: there is nothing to go back to.
+        let replace = replace || window.is_initial.get();
+        let handling = if replace { HistoryHandling::Replace } else { HistoryHandling::Push };
+        self.enter_history(handling, url.clone(), resource, document);
+        window.document.set_url(url.clone());
+        window.settle();
+        self.entry_id()
+    }
+
+    /// [Traverse the history by a delta](https://html.spec.whatwg.org/multipage/browsing-the-web.html#traverse-the-history-by-a-delta)
+    pub(in crate::page) fn traverse_by(self: &Rc<Self>, delta: i32) {
+        let top = self.top();
+        top.post(&top.active(), move |top| top.apply_the_traverse_history_step(delta));
+    }
+
+    /// [Reload](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reload)
+    pub(in crate::page) fn reload(self: &Rc<Self>, source: &Window) {
+        self.show_entry_again(source, HistoryHandling::Replace);
+    }
+
+    /// [Apply the traverse history step](https://html.spec.whatwg.org/multipage/browsing-the-web.html#apply-the-traverse-history-step)
+    fn apply_the_traverse_history_step(self: &Rc<Self>, delta: i32) {
+        let event_loop = self.active().event_loop();
+        let mut targets: BTreeMap<NavigableId, Rc<Entry>> = BTreeMap::new();
+        {
+            let mut history = self.history.borrow_mut();
+            let Some(step) = history.position.checked_add_signed(delta as isize) else { return };
+            if step > history.changes.len() {
+                return;
+            }
+            // The last change on the way decides.
+            if step > history.position {
+                for change in &history.changes[history.position..step] {
+                    targets.insert(change.navigable, Rc::clone(&change.after));
+                }
+            } else {
+                for change in history.changes[step..history.position].iter().rev() {
+                    targets.insert(change.navigable, Rc::clone(&change.before));
+                }
+            }
+            history.position = step;
+        }
+        for (id, entry) in targets {
+            if let Some(navigable) = event_loop.navigables().get(id) {
+                navigable.go_to(self, entry);
+            }
+        }
+    }
+
+    /// Shows what `entry` has shown: the same document, a kept one, or one that is fetched again.
+    fn go_to(self: &Rc<Self>, top: &Rc<Self>, entry: Rc<Entry>) {
+        let old = self.active();
+        let url = entry.url.borrow().clone();
+        let document = entry.document.get();
+        let current = self.entry.replace(entry);
+        if current.document.get() == document {
+            // https://html.spec.whatwg.org/multipage/browsing-the-web.html#update-document-for-history-step-application
+            let old_url = old.window().document.url();
+            old.window().document.set_url(url.clone());
+            old.window().settle();
+            old.call("restoreState", (old_url.as_str(), url.as_str()));
+            return;
+        }
+        let kept = top.history.borrow_mut().kept.remove(&document);
+        match kept {
+            Some(realm) => self.reactivate(&old, &realm),
+            None => self.show_entry_again(old.window(), HistoryHandling::Traverse),
+        }
+    }
+
+    fn show_entry_again(self: &Rc<Self>, source: &Window, history: HistoryHandling) {
+        let (url, document_resource) = {
+            let entry = self.entry.borrow();
+            (entry.url.borrow().clone(), entry.resource.borrow().clone())
+        };
+        let params = NavigateParams { document_resource, history, ..NavigateParams::new(url) };
+        self.navigate_across_documents(source, params);
+    }
+
+    /// [Reactivates](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document) a kept
+    /// document in the place of another.
+    fn reactivate(self: &Rc<Self>, old: &Rc<Realm>, realm: &Rc<Realm>) {
+        unload::fire_before_unload(self);
+        let event_loop = old.event_loop();
+        self.leave(old, false);
+        self.set_active(Rc::clone(realm));
+        event_loop.enter(|ctx| {
+            for (realm, id) in realm.kept_subtree(self.id) {
+                realm.window().navigable.set(Some(id));
+                event_loop.thaw(realm.id());
+            }
+            realm.call_in(ctx, "activate", (self.id.0,));
+        });
+        event_loop.microtask_checkpoint();
+        for navigable in event_loop.navigables().inclusive_descendants(self) {
+            let realm = navigable.active();
+            realm.window().host().lifecycle(Lifecycle::Visible);
+            realm.window().host().lifecycle(Lifecycle::PageShow { persisted: true });
+            realm.call("reactivate", ());
+        }
+    }
+
+    /// The document goes: into the cache if it may be kept, for good else.
+    pub(super) fn leave(self: &Rc<Self>, realm: &Rc<Realm>, keeps_window: bool) {
+        let event_loop = realm.event_loop();
+        let is_kept = !keeps_window && self.can_be_kept(realm);
+        let keeping = is_kept.then(|| realm.kept_subtree(self.id));
+        event_loop.enter(|ctx| match &keeping {
+            None => unload::unload_a_document_and_its_descendants(ctx, realm, keeps_window),
+            Some(subtree) => {
+                // Those of frames first.
+                for (realm, _) in subtree.iter().rev() {
+                    unload::unload_a_document(ctx, realm, true);
+                    realm.window().navigable.set(None);
+                    event_loop.freeze(realm.id());
+                }
+            }
+        });
+        event_loop.microtask_checkpoint();
+        if is_kept {
+            let mut history = self.history.borrow_mut();
+            history.kept.insert(realm.id().0, Rc::clone(realm));
+            if history.kept.len() > MAX_KEPT {
+                let dropped = history.kept.pop_first();
+                drop(history);
+                dropped.into_iter().for_each(|(_, realm)| discard(&realm));
+            }
+        }
+    }
+
+    /// Whether the document is [salvageable](https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable):
+    /// that of a window which no other can script, and nothing in it listens to `unload`.
+    fn can_be_kept(self: &Rc<Self>, realm: &Realm) -> bool {
+        let event_loop = realm.event_loop();
+        let navigables = event_loop.navigables();
+        let is_alone =
+            navigables.top_levels().iter().filter(|it| it.group == self.group).count() < 2;
+        let documents = navigables.inclusive_descendants(self);
+        self.parent.is_none()
+            && is_alone
+            && !realm.window().is_initial.get()
+            && documents.iter().all(|it| it.active().is_salvageable())
+    }
+
+    /// Nothing can be gone back to any more.
+    pub(super) fn discard_history(&self) {
+        let history = self.history.take();
+        history.kept.values().for_each(discard);
+    }
+
+    fn top(self: &Rc<Self>) -> Rc<Self> {
+        self.active().event_loop().navigables().top(self)
+    }
+}
+
+/// A kept document goes, without a word to its scripts.
+fn discard(realm: &Rc<Realm>) {
+    let event_loop = realm.event_loop();
+    for (realm, id) in realm.kept_subtree(NavigableId(0)) {
+        realm.window().host().lifecycle(Lifecycle::Unload);
+        event_loop.remove_realm(realm.id());
+        event_loop.navigables().remove(id);
+    }
+}
+
+impl Realm {
+    /// This document and those of the frames in it, with their navigables; its own is `id`.
+    fn kept_subtree(self: &Rc<Self>, id: NavigableId) -> Vec<(Rc<Self>, NavigableId)> {
+        let mut all = vec![(Rc::clone(self), id)];
+        for child in self.event_loop().navigables().children(self) {
+            all.extend(child.active().kept_subtree(child.id));
+        }
+        all
+    }
+}

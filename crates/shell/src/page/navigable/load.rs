@@ -1,0 +1,67 @@
+//! A document's way from its bytes to its `load` event, and what that means for the one it is in.
+
+use std::rc::Rc;
+
+use super::{Navigable, iframe::run_iframe_load_event_steps};
+use crate::page::{dom::NodeId, host::Lifecycle, parser, realm::Realm, window::Stage};
+
+/// Parses `html` and runs its scripts as the parser reaches them. Returns those that wait for the end.
+pub(in crate::page) fn parse(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
+    parser::parse_document(realm, html)
+}
+
+/// [The end](https://html.spec.whatwg.org/multipage/parsing.html#the-end) of parsing: deferred scripts,
+/// `DOMContentLoaded`, and `load` when nothing delays it.
+pub(in crate::page) fn the_end(realm: &Rc<Realm>, deferred: Vec<NodeId>) {
+    // Step 3.
+    realm.call("setReadyState", ("interactive",));
+    // Step 5.
+    for script in deferred {
+        realm.execute_script_element(script);
+    }
+    // Step 6.
+    realm.call("fireDomContentLoaded", ());
+    // Steps 8 and 9.
+    realm.window().stage.set(Stage::Loading);
+    complete_if_possible(realm);
+}
+
+/// Steps 8 and 9 of the end: if nothing delays the `load` event any more, it is fired.
+pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
+    let window = realm.window();
+    let event_loop = realm.event_loop();
+    let delays = |child: &Rc<Navigable>| child.delays_load.get();
+    let is_delayed = window.document.has_connected_frames()
+        || event_loop.navigables().children(realm).iter().any(delays);
+    if window.stage.get() != Stage::Loading || is_delayed || window.navigable.get().is_none() {
+        return;
+    }
+    window.stage.set(Stage::Complete);
+    realm.call("completeLoading", ());
+    window.host().lifecycle(Lifecycle::PageShow { persisted: false });
+    completely_finish_loading(realm);
+}
+
+/// [Completely finish loading](https://html.spec.whatwg.org/multipage/document-lifecycle.html#completely-finish-loading)
+fn completely_finish_loading(realm: &Realm) {
+    let Some(navigable) = realm.window().navigable() else { return };
+    queue_container_load(realm, &navigable);
+}
+
+/// Step 3.3: the container's `load` event, in a task of its own.
+pub(super) fn queue_container_load(realm: &Realm, navigable: &Navigable) {
+    let (Some(container), id) = (navigable.container, navigable.id) else { return };
+    realm.window().shared().queue.post(container.realm, move |parent| {
+        let navigable = parent.event_loop().navigables().get(id);
+        // Another navigation may have begun since, which delays it still.
+        if let Some(navigable) = navigable.filter(|it| it.ongoing.get().is_none()) {
+            parent.run(|ctx, _| {
+                run_iframe_load_event_steps(ctx, parent, &navigable, container.node);
+                Ok(())
+            });
+            if let Some(parent) = parent.event_loop().realm(parent.id()) {
+                complete_if_possible(&parent);
+            }
+        }
+    });
+}

@@ -1,0 +1,242 @@
+//! [Navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#navigables): the tree of
+//! what presents documents, windows and the frames in them.
+//!
+//! What may be called by a script takes the running JavaScript context, `ctx`. All else is a task of its
+//! own.
+
+mod auxiliary;
+mod create;
+mod history;
+mod iframe;
+mod load;
+mod navigate;
+mod sandbox;
+mod settings;
+mod unload;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use self::history::{Entry, History};
+pub(super) use self::{
+    auxiliary::{
+        OpenParams, definitely_close_a_top_level_traversable, is_allowed_by_sandboxing_to_navigate,
+        open,
+    },
+    create::create_top_level_traversable,
+    history::{EntryId, HistoryHandling},
+    iframe::{attribute_changed, connected, removed},
+    load::{parse, the_end},
+    navigate::NavigateParams,
+    unload::fire_before_unload,
+};
+pub use self::{sandbox::SandboxFlags, settings::nest};
+use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
+
+/// How many navigables may be at once: each has a realm.
+pub(super) const MAX_NAVIGABLES: usize = 1_000;
+/// How deep frames may be in each other.
+pub(super) const MAX_DEPTH: usize = 32;
+
+/// Names a navigable within its event loop. Never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct NavigableId(pub(super) u32);
+
+/// A [navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#navigable).
+pub(super) struct Navigable {
+    pub(super) id: NavigableId,
+    pub(super) parent: Option<NavigableId>,
+    /// The [container](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-container), an
+    /// element of the parent's active document.
+    pub(super) container: Option<Container>,
+    /// The [target name](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-target)
+    pub(super) name: RefCell<String>,
+    /// The realm of the [active document](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-document).
+    active: RefCell<Rc<Realm>>,
+    /// The [ongoing navigation](https://html.spec.whatwg.org/multipage/browsing-the-web.html#ongoing-navigation)
+    ongoing: Cell<Option<Ongoing>>,
+    /// The [current session history entry](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-current-history-entry)
+    entry: RefCell<Rc<Entry>>,
+    /// That of a top-level traversable.
+    history: RefCell<History>,
+    /// Whether it delays the `load` event of the document it is in.
+    delays_load: Cell<bool>,
+    /// The [browsing context group](https://html.spec.whatwg.org/multipage/document-sequences.html#browsing-context-group),
+    /// by the number of its first top-level traversable.
+    group: u32,
+    /// The [opener](https://html.spec.whatwg.org/multipage/document-sequences.html#opener-browsing-context)
+    pub(super) opener: Cell<Option<NavigableId>>,
+    /// [Is closing](https://html.spec.whatwg.org/multipage/document-sequences.html#is-closing)
+    pub(super) is_closing: Cell<bool>,
+}
+
+/// A navigation that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ongoing {
+    id: u64,
+    history: HistoryHandling,
+}
+
+/// The element a navigable is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Container {
+    pub(super) realm: RealmId,
+    pub(super) node: NodeId,
+}
+
+impl Navigable {
+    fn new(
+        id: NavigableId,
+        parent: Option<NavigableId>,
+        container: Option<Container>,
+        name: String,
+        active: Rc<Realm>,
+    ) -> Self {
+        Self {
+            id,
+            parent,
+            container,
+            name: RefCell::new(name),
+            active: RefCell::new(active),
+            ongoing: Cell::new(None),
+            entry: RefCell::new(Entry::new(create::about_blank())),
+            history: RefCell::default(),
+            delays_load: Cell::new(false),
+            group: id.0,
+            opener: Cell::new(None),
+            is_closing: Cell::new(false),
+        }
+    }
+
+    fn set_active(&self, realm: Rc<Realm>) {
+        self.active.replace(realm);
+    }
+
+    /// Whether its ongoing navigation is this one.
+    fn is_ongoing(&self, navigation: u64) -> bool {
+        self.ongoing.get().is_some_and(|ongoing| ongoing.id == navigation)
+    }
+
+    /// The realm of the active document.
+    pub(super) fn active(&self) -> Rc<Realm> {
+        Rc::clone(&self.active.borrow())
+    }
+
+    /// The realm of the document it is in, with the element.
+    fn container_realm(&self, event_loop: &EventLoop) -> Option<(Rc<Realm>, NodeId)> {
+        let Container { realm, node } = self.container?;
+        Some((event_loop.realm(realm)?, node))
+    }
+}
+
+/// The navigables of an event loop.
+#[derive(Default)]
+pub(super) struct Navigables {
+    all: RefCell<BTreeMap<NavigableId, Rc<Navigable>>>,
+    last_id: Cell<u32>,
+    last_navigation: Cell<u64>,
+    last_entry: Cell<EntryId>,
+    /// Those that have gone, and whose `WindowProxy` nobody has let go yet.
+    gone: RefCell<Vec<NavigableId>>,
+}
+
+impl Navigables {
+    pub(super) fn get(&self, id: NavigableId) -> Option<Rc<Navigable>> {
+        self.all.borrow().get(&id).cloned()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.borrow().len()
+    }
+
+    /// The [parent](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-parent)
+    pub(super) fn parent(&self, navigable: &Navigable) -> Option<Rc<Navigable>> {
+        self.get(navigable.parent?)
+    }
+
+    /// The [inclusive ancestor navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#inclusive-ancestor-navigables),
+    /// the navigable itself first.
+    pub(super) fn inclusive_ancestors(
+        &self,
+        navigable: &Rc<Navigable>,
+    ) -> impl Iterator<Item = Rc<Navigable>> {
+        std::iter::successors(Some(Rc::clone(navigable)), |it| self.parent(it))
+    }
+
+    /// The [top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-top)
+    pub(super) fn top(&self, navigable: &Rc<Navigable>) -> Rc<Navigable> {
+        self.inclusive_ancestors(navigable).last().unwrap_or_else(|| Rc::clone(navigable))
+    }
+
+    /// All [top-level traversables](https://html.spec.whatwg.org/multipage/document-sequences.html#top-level-traversable),
+    /// the oldest first.
+    pub(super) fn top_levels(&self) -> Vec<Rc<Navigable>> {
+        let all = self.all.borrow();
+        all.values().filter(|navigable| navigable.parent.is_none()).cloned().collect()
+    }
+
+    /// The [document-tree child navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#document-tree-child-navigables)
+    /// of a document, in tree order.
+    pub(super) fn children(&self, realm: &Realm) -> Vec<Rc<Navigable>> {
+        let window = realm.window();
+        let frames = window.frames.borrow();
+        if frames.is_empty() {
+            return Vec::new();
+        }
+        let containers = window.document.dom().connected_in_order(frames.keys().copied());
+        containers.iter().filter_map(|node| self.get(*frames.get(node)?)).collect()
+    }
+
+    /// The [inclusive descendant navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#inclusive-descendant-navigables)
+    /// in tree order.
+    pub(super) fn inclusive_descendants(&self, navigable: &Rc<Navigable>) -> Vec<Rc<Navigable>> {
+        let mut all = vec![Rc::clone(navigable)];
+        let children = self.children(&navigable.active());
+        all.extend(children.iter().flat_map(|child| self.inclusive_descendants(child)));
+        all
+    }
+
+    fn next_id(&self) -> NavigableId {
+        self.last_id.set(self.last_id.get() + 1);
+        NavigableId(self.last_id.get())
+    }
+
+    fn next_entry(&self) -> EntryId {
+        self.last_entry.set(self.last_entry.get().wrapping_add(1));
+        self.last_entry.get()
+    }
+
+    fn next_navigation(&self) -> u64 {
+        self.last_navigation.set(self.last_navigation.get() + 1);
+        self.last_navigation.get()
+    }
+
+    fn add(&self, navigable: Navigable) -> Rc<Navigable> {
+        let navigable = Rc::new(navigable);
+        self.all.borrow_mut().insert(navigable.id, Rc::clone(&navigable));
+        navigable
+    }
+
+    /// Takes out a top-level traversable with all that is in it.
+    pub(super) fn discard(&self, navigable: &Rc<Navigable>) {
+        for navigable in self.inclusive_descendants(navigable) {
+            navigable.active().window().navigable.set(None);
+            self.remove(navigable.id);
+        }
+    }
+
+    fn remove(&self, id: NavigableId) {
+        self.gone.borrow_mut().push(id);
+        let removed = self.all.borrow_mut().remove(&id);
+        // Its realm may go with it, and asks for navigables then.
+        drop(removed);
+    }
+
+    /// Those that have gone since the last call.
+    pub(super) fn take_gone(&self) -> Vec<NavigableId> {
+        self.gone.take()
+    }
+}

@@ -1,0 +1,351 @@
+//! [Navigation](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigating-across-documents)
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use rquickjs::Ctx;
+use sendbeacon::{Client, ReferrerPolicy};
+use url::{Position, Url};
+
+use super::{
+    HistoryHandling, Navigable, Ongoing, SandboxFlags,
+    create::{activate, container_sandbox},
+    load,
+    settings::{inherit, inherit_policies, nest, opaque_origin},
+    unload::fire_before_unload,
+};
+use crate::page::{
+    DocumentDone, Environment, FetchedDocument, Navigation, PageError, RealmId, TabOf, TaskQueue,
+    parser,
+    realm::Realm,
+    window::{Stage, Window},
+};
+
+/// The parameters of [navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate)
+/// that are not the same for all.
+pub(in crate::page) struct NavigateParams {
+    pub(in crate::page) url: Url,
+    /// The source of a `srcdoc` document.
+    pub(in crate::page) document_resource: Option<String>,
+    pub(in crate::page) history: HistoryHandling,
+    pub(in crate::page) referrer_policy: Option<ReferrerPolicy>,
+}
+
+impl NavigateParams {
+    pub(in crate::page) fn new(url: Url) -> Self {
+        let history = HistoryHandling::Push;
+        Self { url, document_resource: None, history, referrer_policy: None }
+    }
+}
+
+impl Navigable {
+    /// [Navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate) on behalf of the
+    /// document of `source`.
+    pub(in crate::page) fn navigate(
+        self: &Rc<Self>,
+        ctx: &Ctx<'_>,
+        source: &Window,
+        params: NavigateParams,
+    ) {
+        let realm = self.active();
+        let url = &params.url;
+        // Step 13: a fragment.
+        let current = realm.window().document.url();
+        let is_fragment = params.document_resource.is_none()
+            && url.fragment().is_some()
+            && url[..Position::AfterQuery] == current[..Position::AfterQuery];
+        if is_fragment {
+            self.delays_load.set(false);
+            let replace = params.history == HistoryHandling::Replace;
+            self.update_url_and_history(realm.window(), url, replace);
+            realm.call_in(ctx, "navigateToFragment", (current.as_str(), url.as_str()));
+            return;
+        }
+        self.navigate_across_documents(source, params);
+    }
+
+    /// The steps from 16 on, where the document is not to stay.
+    pub(super) fn navigate_across_documents(
+        self: &Rc<Self>,
+        source: &Window,
+        params: NavigateParams,
+    ) {
+        let realm = self.active();
+        let NavigateParams { url, document_resource, history, referrer_policy } = params;
+        // Steps 8 and 9.
+        let window = realm.window();
+        let is_replaced = window.is_initial.get()
+            || window.stage.get() != Stage::Complete
+            || window.document.url() == url;
+        let history = match history {
+            HistoryHandling::Push if is_replaced => HistoryHandling::Replace,
+            other => other,
+        };
+        // Step 16 to 18.
+        let event_loop = realm.event_loop();
+        let id = event_loop.navigables().next_navigation();
+        self.ongoing.set(Some(Ongoing { id, history }));
+        let client = source.client();
+        // Step 20: a task of its own.
+        if url.scheme() == "javascript" {
+            self.post(&realm, move |navigable| {
+                if navigable.is_ongoing(id) {
+                    navigable.navigate_to_a_javascript_url(&url, &client.origin);
+                }
+            });
+            return;
+        }
+        // Steps 22 and 23.
+        let source_url = source.document.url();
+        self.post(&realm, move |navigable| {
+            if !navigable.is_ongoing(id) {
+                return;
+            }
+            fire_before_unload(navigable);
+            navigable.populate(id, url, document_resource, client, &source_url, referrer_policy);
+        });
+    }
+
+    /// Runs `steps` in a task of the active document.
+    pub(super) fn post(&self, realm: &Realm, steps: impl FnOnce(&Rc<Self>) + Send + 'static) {
+        let id = self.id;
+        realm.window().shared().queue.post(realm.id(), move |realm| {
+            if let Some(navigable) = realm.event_loop().navigables().get(id) {
+                steps(&navigable);
+            }
+        });
+    }
+
+    /// [Attempt to populate the history entry's document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#attempt-to-populate-the-history-entry's-document)
+    fn populate(
+        self: &Rc<Self>,
+        navigation: u64,
+        url: Url,
+        document_resource: Option<String>,
+        source: Client,
+        source_url: &Url,
+        referrer_policy: Option<ReferrerPolicy>,
+    ) {
+        let realm = self.active();
+        let event_loop = realm.event_loop();
+        let container = self.container_realm(&event_loop).map(|(realm, _)| realm.window().client());
+        let local = match (url.scheme(), url.path()) {
+            ("about", "srcdoc") => Some((container.as_ref().unwrap_or(&source), document_resource)),
+            ("about", "blank") => Some((&source, None)),
+            _ => None,
+        };
+        if let Some((creator, html)) = local {
+            let mut client = inherit(creator, &url);
+            if let Some(container) = &container {
+                nest(&mut client, container);
+            }
+            let document = FetchedDocument {
+                client,
+                url: url.clone(),
+                cross_origin_isolated: realm.window().environment().cross_origin_isolated,
+                referrer: source_url.to_string(),
+                sandbox: SandboxFlags::default(),
+                type_: "text/html".into(),
+                charset: None,
+                body: html.unwrap_or_default().into(),
+            };
+            self.load(document, Some(creator.api_base_url.clone()));
+        } else if url.scheme() == "data" {
+            self.load_data(&url, &source, container.as_ref());
+        } else if matches!(url.scheme(), "http" | "https") {
+            let host = realm.window().host();
+            let done = self.when_fetched(&realm, navigation);
+            let source = Some(source);
+            host.fetch_document(Navigation { url, source, referrer_policy, container }, done);
+        } else {
+            realm.console_error(&format!("{url} cannot be shown."));
+            self.end_without_document(&realm);
+        }
+    }
+
+    fn load_data(self: &Rc<Self>, url: &Url, source: &Client, container: Option<&Client>) {
+        let decoded = data_url::DataUrl::process(url.as_str()).ok().and_then(|url| {
+            let (body, _) = url.decode_to_vec().ok()?;
+            Some((url.mime_type().clone(), body))
+        });
+        let realm = self.active();
+        // A top-level one would look like any site.
+        let (Some((type_, body)), Some(container)) = (decoded, container) else {
+            realm.console_error(&format!("{url} cannot be shown."));
+            self.end_without_document(&realm);
+            return;
+        };
+        let mut client = inherit_policies(source, url);
+        nest(&mut client, container);
+        let document = FetchedDocument {
+            client,
+            url: url.clone(),
+            cross_origin_isolated: false,
+            referrer: String::new(),
+            sandbox: SandboxFlags::default(),
+            charset: type_.get_parameter("charset").map(str::to_owned),
+            type_: format!("{}/{}", type_.type_, type_.subtype),
+            body: body.into(),
+        };
+        self.load(document, None);
+    }
+
+    /// What becomes of the answer, in a task of the document that is active then.
+    fn when_fetched(&self, realm: &Realm, navigation: u64) -> DocumentDone {
+        let shared = realm.window().shared();
+        shared.fetches.set(shared.fetches.get() + 1);
+        let (id, realm) = (self.id, realm.id());
+        let mut end = NavigationEnd { queue: Some(shared.queue.clone()), realm, id, navigation };
+        Box::new(move |result| end.settle(result))
+    }
+
+    fn fetched(self: &Rc<Self>, result: Result<Option<FetchedDocument>, String>) {
+        let realm = self.active();
+        match result {
+            Ok(Some(document)) => self.load(document, None),
+            Ok(None) => self.end_without_document(&realm),
+            Err(message) => {
+                realm.console_error(&message);
+                // https://html.spec.whatwg.org/multipage/document-lifecycle.html#read-ua-inline
+                let url = super::create::about_blank();
+                let mut client = inherit_policies(&realm.window().client(), &url);
+                if let Some((container, _)) = self.container_realm(&realm.event_loop()) {
+                    nest(&mut client, &container.window().client());
+                }
+                let document = FetchedDocument {
+                    url,
+                    client,
+                    cross_origin_isolated: false,
+                    referrer: String::new(),
+                    sandbox: SandboxFlags::default(),
+                    type_: "text/html".into(),
+                    charset: None,
+                    body: Bytes::new(),
+                };
+                self.load(document, None);
+            }
+        }
+    }
+
+    /// The navigation ends, and the document stays.
+    fn end_without_document(self: &Rc<Self>, realm: &Rc<Realm>) {
+        self.ongoing.set(None);
+        if self.delays_load.get() {
+            load::queue_container_load(realm, self);
+        }
+    }
+
+    /// [Load a document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#loading-a-document) and
+    /// show it: the old one is unloaded, the new one parsed.
+    fn load(self: &Rc<Self>, fetched: FetchedDocument, about_base_url: Option<Url>) {
+        let history = self.ongoing.take().map_or(HistoryHandling::Replace, |it| it.history);
+        let old = self.active();
+        let event_loop = old.event_loop();
+        let container = self.container_realm(&event_loop);
+        let mut sandbox = fetched.sandbox;
+        if let Some((parent, node)) = &container {
+            sandbox = sandbox.union(container_sandbox(parent, *node));
+        }
+        let mut environment = Environment {
+            url: fetched.url,
+            about_base_url,
+            cross_origin_isolated: fetched.cross_origin_isolated,
+            referrer: fetched.referrer,
+            sandbox,
+            ..Environment::of(fetched.client)
+        };
+        if sandbox.origin {
+            environment.client.origin = opaque_origin();
+        }
+        let is_same_origin = old.window().client().origin == environment.client.origin;
+        let reuses_window = old.window().is_initial.take() && is_same_origin;
+        let host = old.window().host().create_host(&mut environment, TabOf::Other);
+        self.leave(&old, reuses_window);
+        // A handler may have taken the frame out.
+        if event_loop.navigables().get(self.id).is_none() {
+            return;
+        }
+        let made = event_loop.enter(|ctx| {
+            let realm = if reuses_window { Rc::clone(&old) } else { Realm::new(&event_loop, ctx)? };
+            self.set_active(Rc::clone(&realm));
+            activate(ctx, &realm, self.id, environment, host);
+            Ok::<_, PageError>(realm)
+        });
+        let realm = match made {
+            Ok(realm) => realm,
+            Err(error) => return old.console_error(&error.to_string()),
+        };
+        drop(old);
+        let text = parser::decode(&fetched.body, fetched.charset.as_deref());
+        let html = match &*fetched.type_ {
+            "text/html" | "application/xhtml+xml" => text,
+            // https://html.spec.whatwg.org/multipage/document-lifecycle.html#read-text
+            _ => format!("<pre>{}</pre>", text.replace('&', "&amp;").replace('<', "&lt;")),
+        };
+        let url = realm.window().document.url();
+        let resource = (url.as_str() == "about:srcdoc").then(|| html.clone());
+        self.enter_history(history, url, resource, realm.id().0);
+        let deferred = load::parse(&realm, &html);
+        load::the_end(&realm, deferred);
+    }
+
+    /// [Navigate to a javascript: URL](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-to-a-javascript:-url)
+    fn navigate_to_a_javascript_url(self: &Rc<Self>, url: &Url, source: &sendbeacon::Origin) {
+        let (realm, ongoing) = (self.active(), self.ongoing.get());
+        let window = realm.window();
+        let mut result = None;
+        if window.client().origin == *source && !window.environment().sandbox.scripts {
+            let script = url.as_str()["javascript:".len()..].to_owned();
+            let script = percent_decode_str(&script).decode_utf8_lossy().into_owned();
+            result = realm.evaluate_to_string(&script, url.as_str());
+        }
+        // The script may have navigated, or taken the frame out.
+        let is_here = window.navigable.get() == Some(self.id) && self.ongoing.get() == ongoing;
+        match result {
+            Some(html) if is_here => {
+                let environment = window.environment().clone();
+                let document = FetchedDocument {
+                    url: window.document.url(),
+                    client: window.client(),
+                    cross_origin_isolated: environment.cross_origin_isolated,
+                    referrer: environment.referrer,
+                    sandbox: SandboxFlags::default(),
+                    type_: "text/html".into(),
+                    charset: None,
+                    body: html.into(),
+                };
+                self.load(document, Some(window.document.base_url()));
+            }
+            _ if is_here => self.end_without_document(&realm),
+            _ => {}
+        }
+    }
+}
+
+/// The end of a navigation's fetch: the first answer counts, and no answer is an error.
+struct NavigationEnd {
+    queue: Option<TaskQueue>,
+    realm: RealmId,
+    id: super::NavigableId,
+    navigation: u64,
+}
+
+impl NavigationEnd {
+    fn settle(&mut self, result: Result<Option<FetchedDocument>, String>) {
+        let Some(queue) = self.queue.take() else { return };
+        let (id, navigation) = (self.id, self.navigation);
+        queue.post_fetch_end(self.realm, move |realm| {
+            let navigable = realm.event_loop().navigables().get(id);
+            if let Some(it) = navigable.filter(|it| it.is_ongoing(navigation)) {
+                it.fetched(result);
+            }
+        });
+    }
+}
+
+impl Drop for NavigationEnd {
+    fn drop(&mut self) {
+        self.settle(Err("the document was not fetched".into()));
+    }
+}

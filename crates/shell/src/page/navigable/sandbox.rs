@@ -1,0 +1,51 @@
+//! [Sandboxing](https://html.spec.whatwg.org/multipage/browsers.html#sandboxing)
+
+use serde::{Deserialize, Serialize};
+
+/// A [sandboxing flag set](https://html.spec.whatwg.org/multipage/browsers.html#sandboxing-flag-set), as far
+/// as it concerns what is here. Each flag forbids something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxFlags {
+    /// To navigate what is neither below nor the top.
+    pub navigation: bool,
+    /// To open windows.
+    pub auxiliary_navigation: bool,
+    /// To navigate the top-level traversable.
+    pub top_level_navigation: bool,
+    /// To have the origin of the URL.
+    pub origin: bool,
+    /// To run scripts.
+    pub scripts: bool,
+    /// To open windows that are free of these flags.
+    pub escape: bool,
+}
+
+impl SandboxFlags {
+    /// [Parse a sandboxing directive](https://html.spec.whatwg.org/multipage/browsers.html#parse-a-sandboxing-directive)
+    #[must_use]
+    pub fn parse<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+        let tokens: Vec<_> = tokens.into_iter().map(str::to_ascii_lowercase).collect();
+        let forbids = |token: &str| !tokens.iter().any(|it| it == token);
+        Self {
+            navigation: true,
+            auxiliary_navigation: forbids("allow-popups"),
+            top_level_navigation: forbids("allow-top-navigation"),
+            origin: forbids("allow-same-origin"),
+            scripts: forbids("allow-scripts"),
+            escape: forbids("allow-popups-to-escape-sandbox"),
+        }
+    }
+
+    /// What either forbids.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            navigation: self.navigation || other.navigation,
+            auxiliary_navigation: self.auxiliary_navigation || other.auxiliary_navigation,
+            top_level_navigation: self.top_level_navigation || other.top_level_navigation,
+            origin: self.origin || other.origin,
+            scripts: self.scripts || other.scripts,
+            escape: self.escape || other.escape,
+        }
+    }
+}

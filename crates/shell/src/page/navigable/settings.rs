@@ -1,0 +1,49 @@
+//! The settings objects of documents that are in another or come of one.
+
+use sendbeacon::{Client, Origin, Site};
+use url::Url;
+
+/// What a document in a frame of `container`'s has from it.
+pub fn nest(client: &mut Client, container: &Client) {
+    let is_same_site = Site::of(&client.origin) == Site::of(&container.origin);
+    client.network_partition_key = container.network_partition_key.clone();
+    client.has_cross_site_ancestor = container.has_cross_site_ancestor || !is_same_site;
+    client.is_secure_context &= container.is_secure_context;
+    client.prohibits_mixed_security_contexts |= container.prohibits_mixed_security_contexts;
+    client.upgrade_insecure_requests |= container.upgrade_insecure_requests;
+    client.cookies_disabled = container.cookies_disabled;
+    client.webview_id = container.webview_id;
+}
+
+/// The settings object of an `about:blank` or `about:srcdoc` document: it has the origin, the base URL and
+/// a clone of the [policy container](https://html.spec.whatwg.org/multipage/browsers.html#requires-storing-the-policy-container-in-history)
+/// of the document it comes of.
+pub(super) fn inherit(source: &Client, url: &Url) -> Client {
+    let mut client = source.clone();
+    // That of a `srcdoc` document is the URL of the document it is in.
+    if url.path() != "srcdoc" {
+        client.creation_url = url.clone();
+    }
+    client
+}
+
+/// The settings object of a `data:` document: it has an origin of its own, but the policies of the
+/// document it comes of.
+pub(super) fn inherit_policies(source: &Client, url: &Url) -> Client {
+    let mut client = Client::new(url.clone(), 0);
+    client.origin = opaque_origin();
+    client.referrer_policy = source.referrer_policy;
+    client.csp_list = source.csp_list.clone();
+    client.embedder_policy = source.embedder_policy;
+    client.address_space = source.address_space;
+    client.upgrade_insecure_requests = source.upgrade_insecure_requests;
+    client
+}
+
+/// A new opaque origin.
+pub(super) fn opaque_origin() -> Origin {
+    let mut nonce = [0; 16];
+    // Without randomness they may be guessed, which here nobody gains by.
+    let _ = getrandom::fill(&mut nonce);
+    Origin::Opaque(u128::from_ne_bytes(nonce))
+}

@@ -1,0 +1,78 @@
+//! [Unloading and destroying documents](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unloading-documents)
+
+use std::rc::Rc;
+
+use rquickjs::Ctx;
+
+use super::Navigable;
+use crate::page::{dom::NodeId, host::Lifecycle, realm::Realm};
+
+/// [Checks if unloading is canceled](https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled),
+/// which is all `beforeunload` is for. There is nobody to prompt, so the answer is no.
+pub(in crate::page) fn fire_before_unload(navigable: &Rc<Navigable>) {
+    let event_loop = navigable.active().event_loop();
+    for navigable in event_loop.navigables().inclusive_descendants(navigable) {
+        navigable.active().call("fireBeforeUnload", ());
+    }
+}
+
+/// [Unload a document and its descendants](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document-and-its-descendants)
+///
+/// After that none of its tasks and timers runs, unless it `keeps_window` for the next document.
+pub(in crate::page) fn unload_a_document_and_its_descendants(
+    ctx: &Ctx<'_>,
+    realm: &Rc<Realm>,
+    keeps_window: bool,
+) {
+    let event_loop = realm.event_loop();
+    // Steps 2 to 5.
+    for child in event_loop.navigables().children(realm) {
+        unload_a_document_and_its_descendants(ctx, &child.active(), false);
+        remove(realm, &child);
+    }
+    // Step 6.
+    unload_a_document(ctx, realm, false);
+    if !keeps_window {
+        destroy_a_document(realm);
+    }
+}
+
+/// [Unload a document](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document)
+pub(super) fn unload_a_document(ctx: &Ctx<'_>, realm: &Realm, persisted: bool) {
+    realm.call_in(ctx, "unload", (persisted,));
+    let host = realm.window().host();
+    host.lifecycle(Lifecycle::Hidden);
+    host.lifecycle(Lifecycle::PageHide { persisted });
+    if !persisted {
+        host.lifecycle(Lifecycle::Unload);
+    }
+}
+
+/// [Destroy a document](https://html.spec.whatwg.org/multipage/document-lifecycle.html#destroy-a-document)
+fn destroy_a_document(realm: &Realm) {
+    realm.window().navigable.set(None);
+    realm.event_loop().remove_realm(realm.id());
+}
+
+/// [Destroy a child navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#destroy-a-child-navigable)
+pub(super) fn destroy_child_navigable(ctx: &Ctx<'_>, realm: &Rc<Realm>, container: NodeId) {
+    // Steps 1 and 2.
+    let Some(navigable) = realm.window().content_navigable(container) else { return };
+    realm.window().frames.borrow_mut().remove(&container);
+    // Step 5.
+    unload_a_document_and_its_descendants(ctx, &navigable.active(), false);
+    remove(realm, &navigable);
+    // It may have been what the `load` event has waited for.
+    realm.window().shared().queue.post(realm.id(), |realm| {
+        if let Some(realm) = realm.event_loop().realm(realm.id()) {
+            super::load::complete_if_possible(&realm);
+        }
+    });
+}
+
+fn remove(parent: &Realm, navigable: &Navigable) {
+    if let Some(container) = navigable.container {
+        parent.window().frames.borrow_mut().remove(&container.node);
+    }
+    parent.event_loop().navigables().remove(navigable.id);
+}

@@ -1,0 +1,133 @@
+//! Session history, and documents that are kept for a journey back.
+
+mod site;
+
+use site::{Site, visit};
+
+/// A page that keeps its log in the session storage and has these steps, one for each time it is shown.
+fn page(name: &str, script: &str) -> String {
+    format!(
+        "<!DOCTYPE html><body><script>
+         function log(...items) {{
+           sessionStorage.log = JSON.stringify([...JSON.parse(sessionStorage.log ?? '[]'), ...items]);
+         }}
+         function done() {{ navigator.sendBeacon('/report', sessionStorage.log); }}
+         const name = '{name}';
+         {script}</script>"
+    )
+}
+
+async fn log(pages: &[(&str, &str)]) -> String {
+    let mut site = Site::new().any_query();
+    for (target, script) in pages {
+        site = site.page(target, &page(target, script));
+    }
+    let site = site.start().await;
+    visit(&site, pages[0].0).await;
+    site.report()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_kept_with_all_that_is_in_it() {
+    let log = log(&[
+        (
+            "/one",
+            "var mine = 0;
+             for (const type of ['pagehide', 'pageshow'])
+               addEventListener(type, e => log(type, e.persisted, document.visibilityState));
+             addEventListener('load', () => {
+               const frame = document.createElement('iframe');
+               frame.srcdoc = '<script>var here = 1; onpagehide = onpageshow = e => parent.log(`frame`, e.type)<\\/script>';
+               frame.onload = () => { mine++; location = 'two'; };
+               document.body.append(frame);
+             });
+             const timer = setInterval(() => {
+               if (sessionStorage.back) { clearInterval(timer); log('alive', mine, frames[0].here, history.length); done(); }
+             }, 1);
+             addEventListener('pagehide', () => log(navigator.sendBeacon('/bye')));",
+        ),
+        (
+            "/two",
+            "addEventListener('load', () => setTimeout(() => {
+               sessionStorage.back = 1; log('two', history.length); history.back();
+             }, 5));",
+        ),
+    ])
+    .await;
+    assert_eq!(
+        log,
+        "[\"pageshow\",false,\"visible\",\"frame\",\"pageshow\",\"frame\",\"pagehide\",\"pagehide\",true,\"visible\",true,\"two\",2,\
+         \"pageshow\",true,\"visible\",\"frame\",\"pageshow\",\"alive\",1,1,2]"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_listens_to_unload_is_fetched_again() {
+    let log = log(&[
+        (
+            "/one",
+            "onunload = () => log('unload');
+             onpageshow = e => {
+               log('shown', e.persisted);
+               if (sessionStorage.back) done(); else setTimeout(() => { location = 'two'; }, 1);
+             };",
+        ),
+        (
+            "/two",
+            "onload = () => setTimeout(() => { sessionStorage.back = 1; history.go(-1); }, 1);",
+        ),
+    ])
+    .await;
+    assert_eq!(log, r#"["shown",false,"unload","shown",false]"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_one_document_have_states() {
+    let log = log(&[(
+        "/one",
+        "onload = () => setTimeout(() => {
+           history.replaceState({ n: 0 }, '');
+           history.pushState({ n: 1 }, '', '?1');
+           location.hash = 'x';
+           log(history.length, history.state);
+           onhashchange = () => {
+             onhashchange = () => log('hash');
+             onpopstate = e => {
+               log(e.state, e.state === history.state, location.search + location.hash);
+               if (e.state?.n === 1) history.back();
+               else if (e.state?.n === 0) history.go(2);
+               else done();
+             };
+             history.back();
+           };
+         });",
+    )])
+    .await;
+    assert_eq!(log, r##"[3,null,{"n":1},true,"?1","hash",{"n":0},true,"",null,true,"?1#x"]"##);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_goes_back_before_the_page_does() {
+    let log = log(&[
+        (
+            "/one",
+            "const frame = document.createElement('iframe'), steps = [
+               () => { frame.src = 'inner?2'; },
+               () => { frame.contentWindow.location.replace('inner?3'); },
+               () => { history.back(); },
+               () => { history.forward(); },
+               () => { frame.contentWindow.location.reload(); },
+               () => { done(); },
+             ];
+             frame.onload = () => {
+               log(frame.contentWindow.location.search, history.length);
+               setTimeout(steps.shift(), 1);
+             };
+             frame.src = 'inner?1';
+             onload = () => document.body.append(frame);",
+        ),
+        ("/inner", ""),
+    ])
+    .await;
+    assert_eq!(log, r#"["?1",1,"?2",2,"?3",2,"?1",2,"?3",2,"?3",2]"#);
+}
