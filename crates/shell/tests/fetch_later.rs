@@ -1,6 +1,7 @@
 //! `fetchLater()` from a page to a real server.
 
 mod common;
+mod site;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use sendbeacon_shell::{
     page::Environment,
 };
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use site::Site;
 use tokio::task::spawn_blocking;
 use url::Url;
 
@@ -31,7 +33,7 @@ async fn visit(script: &str, headers: &[(&str, &str)]) -> (String, Vec<RecordedR
     spawn_blocking(move || {
         let browser = Browser::new(&Options::default()).unwrap();
         let mut tab = browser.open(&url).unwrap();
-        tab.run(&browser, LONG).unwrap();
+        tab.run(LONG);
         tab.unload();
         assert!(browser.shut_down(LONG).lost.is_empty());
     })
@@ -130,4 +132,97 @@ fn there_is_none_without_a_secure_context() {
         let fixture = Fixture::with(common::Recorder::default(), environment, script);
         assert_eq!(fixture.log(), expected, "{url}");
     }
+}
+
+/// Says what is left to a document for an origin to which it has deferred nothing.
+const LEFT: &str = "<script>
+    const left = () => {
+        try {
+            fetchLater('https://q.test/', { method: 'POST', body: new Uint8Array(70000) });
+        } catch (e) { return e.quota; }
+    };
+    const say = name => navigator.sendBeacon('/left?' + name + '=' + left());
+</script>";
+
+/// What the documents of a page with these frames, each a name, a host and attributes, have left.
+async fn left(header: &str, frames: &str) -> Vec<String> {
+    let page = format!(
+        "<body>{LEFT}<script>
+        function add(name, host, attributes = {{}}) {{
+            const frame = document.createElement('iframe');
+            Object.assign(frame, attributes);
+            frame.src = `http://${{host}}:${{location.port}}/child?${{name}}`;
+            document.body.append(frame);
+        }}
+        {frames}
+        addEventListener('load', () => say('top'));
+        </script>"
+    );
+    let child = format!(
+        "{LEFT}<body><script>
+        const [name, below] = location.search.slice(1).split('.');
+        say(name);
+        if (below) {{
+            const frame = document.createElement('iframe');
+            frame.src = `http://${{below}}:${{location.port}}/child?${{name}}-below`;
+            document.body.append(frame);
+        }}
+        </script>"
+    );
+    let site = Site::new()
+        .page_with("/page", &[("Permissions-Policy", header)], &page)
+        .page("/child", &child)
+        .any_query()
+        .start()
+        .await;
+    site::visit(&site, "/page").await;
+    let beacons = site.beacons();
+    beacons.iter().map(|it| it.trim_start_matches("/left?").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_have_the_quota_that_is_left_to_them() {
+    let frames = "
+        add('same.localhost', '127.0.0.1');
+        add('cross.127.0.0.1', 'localhost');
+        add('allowed', 'localhost', { allow: 'deferred-fetch' });
+        add('sandboxed', '127.0.0.1', { sandbox: 'allow-scripts' });
+        add('none', 'localhost', { allow: \"deferred-fetch-minimal 'none'\" });";
+    assert_eq!(
+        left("", &frames.replace("cross.127.0.0.1", "cross.[::1]")).await,
+        [
+            "allowed=65536",
+            "cross=8192",
+            "none=0",
+            "same-below=8192",
+            "same=65536",
+            "sandboxed=8192",
+            "top=65536"
+        ]
+    );
+    assert_eq!(
+        left("deferred-fetch=(), deferred-fetch-minimal=()", "add('cross', 'localhost');").await,
+        ["cross=0", "top=0"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_is_removed_sends_and_gives_back() {
+    let page = "<body><iframe></iframe><script>
+        addEventListener('load', () => {
+            const frame = document.querySelector('iframe');
+            const later = frame.contentWindow.fetchLater;
+            const body = new Uint8Array(60000);
+            const name = steps => { try { steps(); } catch (e) { return e.name; } };
+            const send = target => fetchLater(target, { method: 'POST', body });
+            frame.contentWindow.fetchLater('/later', { method: 'POST', body });
+            navigator.sendBeacon('/' + name(() => send('/refused')));
+            frame.remove();
+            send('/kept');
+            navigator.sendBeacon('/' + name(() => later('/gone')));
+        });
+        </script>";
+    let site = Site::new().page("/page", page).start().await;
+    site::visit(&site, "/page").await;
+    assert_eq!(site.beacons(), ["/QuotaExceededError", "/TypeError", "/kept", "/later"]);
 }

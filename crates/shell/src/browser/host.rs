@@ -7,8 +7,8 @@ use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
     CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
-    DocumentLifecycle, FetchId, FetchLaterError, Mode, Origin, RedirectMode, Referrer, Request,
-    Response, ResponseType, VisibilityState,
+    DocumentLifecycle, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode,
+    Referrer, Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
@@ -47,8 +47,13 @@ pub(super) trait Surroundings {
     /// Fetches the document of a navigation, and calls `done` on whatever thread.
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
 
-    /// The library's document for a settings object, and an identifier for both.
-    fn create_document(&self, client: &mut Client) -> Document;
+    /// The library's document for a settings object, in this container if it is in a frame, and an
+    /// identifier for both.
+    fn create_document(
+        &self,
+        client: &mut Client,
+        container: Option<&NavigableContainer>,
+    ) -> Document;
 
     /// What an origin has stored.
     fn storage(&self, origin: &Origin) -> Storage;
@@ -93,8 +98,9 @@ impl Host {
         runtime: Handle,
         around: Rc<dyn Surroundings>,
         environment: &mut Environment,
+        container: Option<&NavigableContainer>,
     ) -> Rc<Self> {
-        let document = around.create_document(&mut environment.client);
+        let document = around.create_document(&mut environment.client, container);
         let storage = around.storage(&environment.client.origin);
         environment.local_storage = storage.local;
         environment.session_storage = storage.session;
@@ -254,13 +260,22 @@ impl PageHost for Host {
         self.around.fetch_document(navigation, done);
     }
 
-    fn create_host(&self, environment: &mut Environment, tab: TabOf) -> Rc<dyn PageHost> {
+    fn create_host(
+        &self,
+        environment: &mut Environment,
+        tab: TabOf,
+        container: Option<&NavigableContainer>,
+    ) -> Rc<dyn PageHost> {
         let around = match tab {
             TabOf::Other => Rc::clone(&self.around),
             TabOf::Opened => self.around.open_tab(true),
             TabOf::Nobody => self.around.open_tab(false),
         };
-        Self::new(self.runtime.clone(), around, environment)
+        Self::new(self.runtime.clone(), around, environment, container)
+    }
+
+    fn navigable_container(&self) -> Option<NavigableContainer> {
+        Some(self.document.borrow().navigable_container())
     }
 
     fn lifecycle(&self, step: Lifecycle) {

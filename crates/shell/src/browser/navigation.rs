@@ -266,6 +266,7 @@ impl Fetched {
             sandbox,
             cross_origin_isolated: self.is_cross_origin_isolated(),
             referrer: referrer(navigation, &self.url),
+            permissions_policy: self.permissions_policy(),
             charset: self.charset(),
             type_: type_.map_or_else(
                 || "text/html".to_owned(),
@@ -275,6 +276,11 @@ impl Fetched {
             url: self.url,
             body: self.body,
         }
+    }
+
+    fn permissions_policy(&self) -> String {
+        let values = self.headers.get_all("permissions-policy").iter();
+        values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ")
     }
 
     /// The charset of the `Content-Type`.

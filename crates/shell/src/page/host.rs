@@ -3,7 +3,7 @@
 use std::{fmt, rc::Rc};
 
 use bytes::Bytes;
-use sendbeacon::{Client, ReferrerPolicy};
+use sendbeacon::{Client, NavigableContainer, ReferrerPolicy};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -61,9 +61,20 @@ pub trait PageHost {
     }
 
     /// The host of another document, that comes in the place of this one, in a frame of it or in a window
-    /// it opens. It may still change its `environment`.
-    fn create_host(&self, _environment: &mut Environment, _tab: TabOf) -> Rc<dyn PageHost> {
+    /// it opens; for a frame with its container. It may still change its `environment`.
+    fn create_host(
+        &self,
+        _environment: &mut Environment,
+        _tab: TabOf,
+        _container: Option<&NavigableContainer>,
+    ) -> Rc<dyn PageHost> {
         Rc::new(NoHost)
+    }
+
+    /// What the library has to know of a new frame in the document, for
+    /// [`create_host`](Self::create_host).
+    fn navigable_container(&self) -> Option<NavigableContainer> {
+        None
     }
 
     /// A step of the document's life is done, its events fired.
@@ -186,6 +197,8 @@ pub struct FetchedDocument {
     pub cross_origin_isolated: bool,
     /// `document.referrer`
     pub referrer: String,
+    /// Its `Permissions-Policy` headers, joined.
+    pub permissions_policy: String,
     /// The sandboxing flags of its policies.
     pub sandbox: SandboxFlags,
     /// The essence of its type.

@@ -67,7 +67,7 @@ function exception({ name, message, quota, requested }) {
 
 // [SecureContext]
 const { initialize } = internal.hooks;
-internal.hooks.initialize = () => {
-  initialize();
+internal.hooks.initialize = (navigable) => {
+  initialize(navigable);
   if (!native.environment().isSecureContext) delete globalThis.fetchLater;
 };
