@@ -37,7 +37,7 @@ fn request(document: &Document) -> Request {
 }
 
 fn deferred_quota(c: &mut Criterion) {
-    let agent = user_agent();
+    let agent = user_agent().build().unwrap();
     let mut group = c.benchmark_group("deferred_quota");
     for count in [1, 10, 100, 1_000] {
         let top = document(&agent);

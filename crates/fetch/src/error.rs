@@ -81,6 +81,9 @@ pub enum NetworkError {
         /// The server's.
         target: AddressSpace,
     },
+    /// The body of the response is not of the content coding that it says it is of, or was cut short in it.
+    #[error("the body could not be decoded: {0}")]
+    ContentCoding(String),
     /// A `BlobSource` could not be read, or gave another number of bytes than it had promised.
     #[error("the body could not be read: {0}")]
     Body(String),

@@ -148,6 +148,12 @@ pub trait BodyStream: Send {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, NetworkError>>>;
+
+    /// How many bytes have come, if they were not the ones that were given: content codings were undone.
+    /// A [`Network`] undoes none.
+    fn encoded_size(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A body of no bytes, which a box need not allocate for.

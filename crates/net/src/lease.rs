@@ -21,6 +21,8 @@ use crate::{
 /// server has answered without reading the last request's body, and still reads nothing.
 const READY_TIMEOUT: Duration = Duration::from_millis(250);
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// Use of an open connection.
 pub(crate) enum Lease {
     Http1(Http1Lease),
@@ -209,7 +211,7 @@ impl Drop for Room {
 /// How long the server says it keeps an idle connection: `timeout` of `Keep-Alive`, in seconds.
 fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
     headers
-        .get_all(HeaderName::from_static("keep-alive"))
+        .get_all(KEEP_ALIVE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))

@@ -227,9 +227,8 @@ async fn next_chunk(
     teller: &Teller,
 ) -> Option<Result<Bytes, NetworkError>> {
     let chunk = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await;
-    if let Some(Ok(chunk)) = &chunk {
-        teller.timing().read(chunk.len());
-    }
+    let length = chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, Bytes::len);
+    teller.timing().read(length, body.encoded_size());
     chunk
 }
 

@@ -33,7 +33,8 @@ pub struct FetchTiming {
     /// Encoded size: how many bytes of the body have come. Of a beacon's no more than about 64 KiB are
     /// read.
     pub encoded_body_size: u64,
-    /// Decoded size: the same, unless there is a `Content-Encoding`, which is not undone here.
+    /// Decoded size; `None` if there is a `Content-Encoding` that was not undone: that of a beacon's response,
+    /// which nobody reads, or one that is not known.
     pub decoded_body_size: Option<u64>,
     /// ALPN protocol identifier of the last response's version of HTTP, or the empty string if the
     /// network does not tell.
@@ -122,10 +123,16 @@ impl FetchTiming {
         self.timing_allow_passed = response.timing_allow_passed;
     }
 
-    pub(crate) fn read(&mut self, bytes: usize) {
+    /// So many bytes were read, of a body that has come to this encoded size if it was decoded.
+    pub(crate) fn read(&mut self, bytes: usize, encoded_size: Option<u64>) {
         let bytes = bytes as u64;
-        self.encoded_body_size += bytes;
-        self.decoded_body_size = self.decoded_body_size.map(|size| size + bytes);
+        if let Some(encoded_size) = encoded_size {
+            self.encoded_body_size = encoded_size;
+            *self.decoded_body_size.get_or_insert_default() += bytes;
+        } else {
+            self.encoded_body_size += bytes;
+            self.decoded_body_size = self.decoded_body_size.map(|size| size + bytes);
+        }
     }
 }
 

@@ -328,13 +328,6 @@ impl UserAgentBuilder {
         self
     }
 
-    /// `Accept-Encoding` of beacons; `None` to send none. Nobody reads their responses, so any coding
-    /// will do. Default: `gzip, deflate, br`.
-    pub fn beacon_accept_encoding(mut self, value: Option<HeaderValue>) -> Self {
-        self.profile.beacon_accept_encoding = value;
-        self
-    }
-
     /// Headers for every request that does not have them. Default: none.
     pub fn extra_headers(mut self, headers: HeaderMap) -> Self {
         self.profile.extra_headers = headers;

@@ -2,8 +2,9 @@
 //! sitting, that runs the scripts of a page and passes what they ask for to a browser around it.
 //!
 //! No layout, no rendering, no style. What is here is what a page that sends beacons touches: the
-//! parser, a tree of nodes, one JavaScript realm for a document, the event loop, the document
-//! lifecycle, and the Web APIs on the way to `navigator.sendBeacon` and `fetch()`.
+//! parser, a tree of nodes, one JavaScript realm for a document, the event loop, frames, windows and
+//! their session history, the document lifecycle, and the Web APIs on the way to
+//! `navigator.sendBeacon` and `fetch()`.
 
 pub mod bench;
 pub mod browser;

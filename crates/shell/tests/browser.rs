@@ -205,12 +205,13 @@ async fn violations_are_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fetch_has_one_entry_on_the_timeline() {
-    let html = "<script src=x.js></script><script>
+    let html = "<script src=x.js></script><iframe src=/frame></iframe><script>
+        var origin = 'x'; // [Replaceable]
         const names = () => performance.getEntriesByType('resource').map(it =>
             [it.initiatorType, it.name.split('/').pop(), it.responseStatus, it.nextHopProtocol, it.duration > 0,
              it.responseEnd >= it.requestStart].join());
         new PerformanceObserver(list => {
-            if (names().length === 4) navigator.sendBeacon('seen', names().sort().join(' '));
+            if (names().length === 5) navigator.sendBeacon('seen', origin + ' ' + names().sort().join(' '));
         }).observe({ type: 'resource' });
         navigator.sendBeacon('beacon', 'x');
         fetch('fetched', { method: 'POST' });
@@ -223,13 +224,43 @@ async fn each_fetch_has_one_entry_on_the_timeline() {
     let server = RecordingServer::start(move |request| match &*request.method {
         "DELETE" => Behavior::Close,
         _ if request.target.ends_with("x.js") => Behavior::with_body(200, &[], b"var x = 1;"),
+        _ if request.target == "/frame" => {
+            Behavior::with_body(200, &[("Content-Type", "text/html")], b"")
+        }
         _ => page(request),
     })
     .await;
     let seen = visit(&server).await.into_iter().find(|request| request.target.ends_with("seen"));
     assert_eq!(
         String::from_utf8_lossy(&seen.unwrap().body),
-        "beacon,beacon,204,http/1.1,true,true fetch,dropped,0,,true,true \
-         fetch,fetched,204,http/1.1,true,true script,x.js,0,,true,true"
+        "x beacon,beacon,204,http/1.1,true,true fetch,dropped,0,,true,true \
+         fetch,fetched,204,http/1.1,true,true iframe,frame,0,,true,true script,x.js,0,,true,true"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workers_keepalive_fetch_outlives_the_page() {
+    let html = "<script>new Worker('w.js').onmessage = () => {};</script>";
+    let page = site(html, &[("Referrer-Policy", "origin")]);
+    let script = "fetch('kept', { method: 'POST', body: 'x', keepalive: true });
+        fetch('read', { method: 'POST' }).then(r => fetch('status', { method: 'POST', body: r.status }));";
+    let server = RecordingServer::start(move |request| {
+        if request.target.ends_with("w.js") {
+            Behavior::with_body(200, &[], script.as_bytes())
+        } else {
+            page(request)
+        }
+    })
+    .await;
+    let requests = visit(&server).await;
+    assert_eq!(targets(&requests), ["/dir/kept", "/dir/read", "/dir/status"]);
+    for request in requests {
+        // The policy of the page is not that of the worker, which has a response of its own.
+        assert_eq!(
+            request.header("referer"),
+            Some(&*server.url("/dir/w.js")),
+            "{}",
+            request.target
+        );
+    }
 }

@@ -103,7 +103,7 @@ async fn entries_of_one_document_have_states() {
          });",
     )])
     .await;
-    assert_eq!(log, r##"[3,null,{"n":1},true,"?1","hash",{"n":0},true,"",null,true,"?1#x"]"##);
+    assert_eq!(log, r#"[3,null,{"n":1},true,"?1","hash",{"n":0},true,"",null,true,"?1#x"]"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -285,3 +285,52 @@ fn the_clock_begins_with_the_realm_and_runs_on() {
         "[true,true,true]"
     );
 }
+
+#[test]
+fn form_data_is_a_body_that_can_be_read() {
+    assert_eq!(
+        run("const form = new FormData(); form.append('a\"\\n', 'é\\n1'); form.append('f', new File(['x'], 'n\"', { type: 'a/b' }));
+             const response = new Response(form), type = response.headers.get('content-type');
+             const copy = await response.clone().formData(), file = copy.get('f'), text = await response.text();
+             return [type.startsWith('multipart/form-data; boundary='), [...copy.keys()], copy.get('a\"\\r\\n'),
+               file.name, file.type, await file.text(), text.includes(type.split('boundary=')[1])];"),
+        r#"[true,["a\"\r\n","f"],"é\r\n1","n\"","a/b","x",true]"#
+    );
+    assert_eq!(
+        run("const of = (body, type) => new Response(body, { headers: { 'content-type': type } }).formData()
+               .then(form => [...form], error => error.name);
+             return [await of('a=1&b=%20', 'application/x-www-form-urlencoded'), await of('x', 'text/plain'),
+               await of('x', 'multipart/form-data; boundary=b'), await of('--b--', 'multipart/form-data; boundary=\"b\"')]"),
+        r#"[[["a","1"],["b"," "]],"TypeError","TypeError",[]]"#
+    );
+}
+
+#[test]
+fn urls_that_are_not_of_the_network_are_fetched() {
+    assert_eq!(
+        run("const url = URL.createObjectURL(new Blob(['abc'], { type: 'a/b' })), said = [];
+             for (const it of [url, 'data:text/x,%41', 'data:;base64,QQ==']) {
+               const r = await fetch(it); said.push(r.type, r.headers.get('content-type'), await r.text()); }
+             URL.revokeObjectURL(url);
+             for (const it of [url, 'data:x']) said.push(await fetch(it).catch(e => e.name));
+             return said;"),
+        concat!(
+            r#"["basic","a/b","abc","basic","text/x","A","basic","text/plain;charset=US-ASCII","A","#,
+            r#""TypeError","TypeError"]"#
+        )
+    );
+}
+
+#[test]
+fn iterators_are_of_their_interface() {
+    assert_eq!(
+        run("const keys = new Headers({ b: '1', a: '2' }).keys(), proto = Object.getPrototypeOf(keys);
+             return [[...keys], proto[Symbol.toStringTag], 'next' in proto, keys[Symbol.iterator]() === keys,
+               Object.getPrototypeOf(proto) === Object.getPrototypeOf(Object.getPrototypeOf([].keys()))]"),
+        r#"[["a","b"],"Headers Iterator",true,true,true]"#
+    );
+    assert_eq!(
+        errors("() => new FormData().keys().next.call(new Headers().keys())"),
+        r#"["TypeError"]"#
+    );
+}

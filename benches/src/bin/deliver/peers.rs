@@ -39,7 +39,7 @@ const HEADERS: [(&str, &str); 9] = [
     ("sec-fetch-mode", "no-cors"),
     ("sec-fetch-site", "same-origin"),
     ("user-agent", "sendbeacon/0.1.0"),
-    ("accept-encoding", "gzip, deflate, br"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
     ("priority", "u=6"),
     ("cookie", "session=0123456789abcdef0123456789abcdef; consent=yes; ab=17"),
 ];

@@ -18,6 +18,7 @@ use crate::{
         forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
     },
     host::{ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse},
+    policy::secure_contexts::is_potentially_trustworthy,
     request::{CacheMode, CredentialsMode, Mode, RedirectTaint, Referrer, ResponseTainting},
 };
 
@@ -169,9 +170,11 @@ async fn http_request_headers(
     if headers.contains_key(RANGE) {
         headers.append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    // Step 8.20. NB: a `fetch()` gets no Accept-Encoding, as its response is not decoded here.
+    // Step 8.20.
+    if !request.is_preflight && !profile.extra_headers.contains_key(ACCEPT_ENCODING) {
+        append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(request));
+    }
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
-        append_if_any(&mut headers, ACCEPT_ENCODING, profile.beacon_accept_encoding.clone());
         append_if_any(&mut headers, PRIORITY, profile.beacon_priority.clone());
     }
     for (name, value) in &profile.extra_headers {
@@ -201,6 +204,18 @@ fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
     if let Some(value) = value {
         headers.append(name, value);
     }
+}
+
+/// The codings that can be undone, or need not be as nobody reads the response.
+fn accept_encoding(request: &Request) -> Option<HeaderValue> {
+    let is_read = request.initiator_type == InitiatorType::Fetch;
+    if is_read && !cfg!(feature = "content-codings") || request.headers.contains_key(RANGE) {
+        return None;
+    }
+    // NB: on a connection that others can read, browsers do not ask for what old proxies do not know.
+    let is_private = is_potentially_trustworthy(request.current_url());
+    let value = if is_private { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
+    Some(HeaderValue::from_static(value))
 }
 
 /// Steps 8.16 to 8.18.

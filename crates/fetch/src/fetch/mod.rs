@@ -3,6 +3,8 @@
 //! The standard's algorithms call each other in a ring: main fetch, HTTP fetch, HTTP-redirect fetch
 //! and main fetch again. Here the ring is a loop in `main_fetch`.
 
+#[cfg(feature = "content-codings")]
+mod content_codings;
 mod cors_check;
 mod cors_preflight_cache;
 mod cors_preflight_fetch;
@@ -61,8 +63,6 @@ pub struct Profile {
     pub accept_language: Option<HeaderValue>,
     /// [`Priority`](https://www.rfc-editor.org/rfc/rfc9218) of beacons. Default: `u=6`, background.
     pub beacon_priority: Option<HeaderValue>,
-    /// `Accept-Encoding` of beacons, whose response nobody has to decode. Default: `gzip, deflate, br`.
-    pub beacon_accept_encoding: Option<HeaderValue>,
     /// Headers that the embedder adds to every request that does not have them.
     pub extra_headers: HeaderMap,
     cors_preflight_cache: CorsPreflightCache,
@@ -83,7 +83,6 @@ impl Profile {
             user_agent,
             accept_language: None,
             beacon_priority: Some(HeaderValue::from_static("u=6")),
-            beacon_accept_encoding: Some(HeaderValue::from_static("gzip, deflate, br")),
             extra_headers: HeaderMap::new(),
             cors_preflight_cache: CorsPreflightCache::default(),
         }

@@ -39,10 +39,23 @@ fn a_same_origin_string_has_exactly_these_headers() {
             "sec-fetch-mode: no-cors",
             "sec-fetch-site: same-origin",
             "user-agent: test/1",
-            "accept-encoding: gzip, deflate, br",
+            "accept-encoding: gzip, deflate, br, zstd",
             "priority: u=6",
         ]
     );
+}
+
+#[test]
+fn what_old_proxies_do_not_know_is_asked_for_only_where_there_can_be_none() {
+    for (url, codings) in [
+        ("http://a.test/", "gzip, deflate"),
+        ("http://localhost/", "gzip, deflate, br, zstd"),
+        ("https://b.test/", "gzip, deflate, br, zstd"),
+    ] {
+        let page = Page::new("http://a.test/", |_| respond(204, &[]));
+        page.beacon(url, None).unwrap();
+        assert_eq!(header(&page.last(), "accept-encoding"), Some(codings), "{url}");
+    }
 }
 
 #[test]

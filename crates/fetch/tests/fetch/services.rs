@@ -423,11 +423,11 @@ fn the_cache_mode_and_conditions_ask_caches_on_the_way() {
         page.fetch(request).map(|_| {
             let sent = page.last();
             let value = |name| header(&sent, name).unwrap_or_default().to_owned();
-            [value("cache-control"), value("pragma"), value("accept-encoding")]
+            [value("cache-control"), value("pragma")]
         })
     };
-    let none = ["", "", ""].map(ToOwned::to_owned);
-    let no_cache = ["no-cache", "no-cache", ""].map(ToOwned::to_owned);
+    let none = ["", ""].map(ToOwned::to_owned);
+    let no_cache = ["no-cache", "no-cache"].map(ToOwned::to_owned);
     assert_eq!(sent(CacheMode::Default, "x-a").unwrap(), none);
     assert_eq!(sent(CacheMode::ForceCache, "x-a").unwrap(), none);
     assert_eq!(sent(CacheMode::Default, "if-none-match").unwrap(), no_cache);
@@ -435,7 +435,8 @@ fn the_cache_mode_and_conditions_ask_caches_on_the_way() {
     assert_eq!(sent(CacheMode::Reload, "x-a").unwrap(), no_cache);
     assert_eq!(sent(CacheMode::NoCache, "x-a").unwrap()[0], "max-age=0");
     assert_eq!(sent(CacheMode::Reload, "cache-control").unwrap()[0], "x");
-    assert_eq!(sent(CacheMode::Default, "range").unwrap()[2], "identity");
+    sent(CacheMode::Default, "range").unwrap();
+    assert_eq!(header(&page.last(), "accept-encoding"), Some("identity"));
     assert!(sent(CacheMode::OnlyIfCached, "x-a").is_err());
 }
 

@@ -2,6 +2,8 @@
 
 mod back_forward_cache;
 mod browser;
+#[cfg(feature = "content-codings")]
+mod content_codings;
 mod deferred;
 mod events;
 mod fetching;
@@ -48,7 +50,7 @@ async fn a_plain_string_to_the_same_origin_has_this_wire_form() {
              sec-fetch-mode: no-cors\r\n\
              sec-fetch-site: same-origin\r\n\
              user-agent: sendbeacon/0.1.0\r\n\
-             accept-encoding: gzip, deflate, br\r\n\
+             accept-encoding: gzip, deflate, br, zstd\r\n\
              priority: u=6"
         )
     );

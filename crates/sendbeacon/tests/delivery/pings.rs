@@ -39,7 +39,8 @@ async fn a_ping_outlives_its_document_and_gives_its_quota_back() {
              sec-fetch-dest: empty\r\n\
              sec-fetch-mode: no-cors\r\n\
              sec-fetch-site: same-origin\r\n\
-             user-agent: sendbeacon/0.1.0"
+             user-agent: sendbeacon/0.1.0\r\n\
+             accept-encoding: gzip, deflate, br, zstd"
         )
     );
     assert_eq!(request.body, b"PING");

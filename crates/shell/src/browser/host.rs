@@ -3,7 +3,6 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
-use data_url::DataUrl;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
     CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
@@ -16,7 +15,7 @@ use url::Url;
 use super::{USER_AGENT, scripts::Script};
 use crate::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
-    FormDataValue, Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue, Thrown,
+    Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue, Thrown,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -152,7 +151,7 @@ impl Host {
         made.referrer_policy = request.referrer_policy.parse().ok();
         made.headers = headers(&request.headers)?;
         if let Some(body) = &request.body {
-            with_library_body(body, |body| {
+            body.with_library_body(|body| {
                 let extracted = sendbeacon::extract(body).map_err(text)?;
                 if let Some(content_type) = &extracted.content_type
                     && !made.headers.contains_key(CONTENT_TYPE)
@@ -178,7 +177,7 @@ impl PageHost for Host {
         let document = self.document.borrow();
         let result = match &data {
             None => document.send_beacon(url, None),
-            Some(body) => with_library_body(body, |body| document.send_beacon(url, Some(body))),
+            Some(body) => body.with_library_body(|body| document.send_beacon(url, Some(body))),
         };
         let result = result.map_err(text);
         let (at, url) = (Instant::now(), url.to_owned());
@@ -292,9 +291,6 @@ impl PageHost for Host {
     }
 
     fn load_script(&self, url: &Url) -> Result<Script, String> {
-        if url.scheme() == "data" {
-            return script_of_data_url(url);
-        }
         self.around.load_script(self.document.borrow().client(), url)
     }
 
@@ -310,39 +306,6 @@ impl PageHost for Host {
         let client = info.client(self.of_response.clone());
         self.document.borrow_mut().set_client(client);
     }
-}
-
-/// The body in the library's terms, which borrow from the page's.
-fn with_library_body<T>(body: &BodyInit, use_it: impl FnOnce(sendbeacon::BodyInit<'_>) -> T) -> T {
-    match body {
-        BodyInit::Text(text) => use_it(text.as_str().into()),
-        BodyInit::Bytes(bytes) => use_it((&**bytes).into()),
-        BodyInit::Blob(blob) => use_it((&library_blob(blob)).into()),
-        BodyInit::FormData(entries) => {
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|entry| sendbeacon::FormDataEntry {
-                    name: entry.name.clone(),
-                    value: match &entry.value {
-                        FormDataValue::String(value) => {
-                            sendbeacon::FormDataValue::String(value.clone())
-                        }
-                        FormDataValue::File { blob, filename } => sendbeacon::FormDataValue::File {
-                            blob: library_blob(blob),
-                            filename: filename.clone(),
-                        },
-                    },
-                })
-                .collect();
-            use_it(sendbeacon::BodyInit::FormData(&entries))
-        }
-        BodyInit::UrlSearchParams(list) => use_it(sendbeacon::BodyInit::UrlSearchParams(list)),
-        BodyInit::ReadableStream => use_it(sendbeacon::BodyInit::ReadableStream),
-    }
-}
-
-fn library_blob(blob: &crate::page::Blob) -> sendbeacon::Blob {
-    sendbeacon::Blob::new(blob.bytes.clone(), &blob.type_)
 }
 
 fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
@@ -363,6 +326,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         body.extend_from_slice(&chunk?);
     }
     let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let has_url = response.type_ != ResponseType::Opaque;
     let mut url = response.url_list.last().cloned();
     if let Some(url) = &mut url {
         url.set_fragment(None);
@@ -380,7 +344,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
             .iter()
             .map(|(name, value)| (name.to_string(), isomorphic(value)))
             .collect(),
-        url: if is_opaque { String::new() } else { url.map(Into::into).unwrap_or_default() },
+        url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
         type_: match response.type_ {
             ResponseType::Basic => "basic",
             ResponseType::Cors => "cors",
@@ -391,12 +355,6 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })
-}
-
-fn script_of_data_url(url: &Url) -> Result<Script, String> {
-    let data = DataUrl::process(url.as_str()).map_err(|error| format!("{error:?}"))?;
-    let (bytes, _) = data.decode_to_vec().map_err(|error| format!("{error:?}"))?;
-    Ok((bytes, data.mime_type().get_parameter("charset").map(ToOwned::to_owned)))
 }
 
 #[allow(clippy::needless_pass_by_value)] // for `map_err`

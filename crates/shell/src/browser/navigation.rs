@@ -1,5 +1,5 @@
-//! Fetching a document, and its scripts. These are the engine's, not the library's, so they go straight to
-//! the network.
+//! Fetching a document. Navigation is the engine's, not the library's, so it goes straight to the
+//! network.
 
 use std::future::poll_fn;
 
@@ -33,6 +33,14 @@ pub(super) struct Fetched {
     pub(super) status: StatusCode,
     headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+/// The request for a URL, and on whose behalf and how cookies go with it and come back.
+struct Steps {
+    client: Client,
+    same_site: SameSiteMode,
+    same_site_of_response: SameSiteMode,
+    request: NetworkRequest,
 }
 
 /// Why a document could not be fetched.
@@ -69,8 +77,14 @@ pub(super) async fn fetch_document(
 ) -> Result<Option<FetchedDocument>, NavigationError> {
     let steps = |url: &Url| {
         let client = reserved_client(navigation, url, 0);
+        let same_site = same_site(navigation, &client);
+        // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
+        let same_site_of_response = match navigation.container {
+            None => SameSiteMode::StrictOrLess,
+            Some(_) => same_site,
+        };
         let request = request(navigation, url, &client);
-        (same_site(navigation, &client), request, client)
+        Steps { client, same_site, same_site_of_response, request }
     };
     let fetched = fetch(network, cookies, &navigation.url, steps).await?;
     let has_document = fetched.has_document();
@@ -85,12 +99,15 @@ pub(super) async fn fetch_script(
     client: &Client,
     url: &Url,
 ) -> Result<Fetched, NavigationError> {
+    let navigation =
+        Navigation { source: Some(client.clone()), ..Navigation::of_user(url.clone()) };
     let steps = |url: &Url| {
         let is_same_site = client.origin.is_same_site_with_url(url);
-        let same_site =
-            if is_same_site { SameSiteMode::StrictOrLess } else { SameSiteMode::UnsetOrLess };
-        let navigation =
-            Navigation { source: Some(client.clone()), ..Navigation::of_user(url.clone()) };
+        let same_site = if is_same_site && !client.has_cross_site_ancestor {
+            SameSiteMode::StrictOrLess
+        } else {
+            SameSiteMode::UnsetOrLess
+        };
         let mut request = request(&navigation, url, client);
         let mut set = |name: &'static str, value: &'static str| {
             request.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -99,9 +116,11 @@ pub(super) async fn fetch_script(
         if is_potentially_trustworthy(url) {
             set("sec-fetch-dest", "script");
             set("sec-fetch-mode", "no-cors");
+            set("sec-fetch-site", relation(&Origin::of(url, 0), Some(client)));
         }
         request.headers.remove(UPGRADE_INSECURE_REQUESTS);
-        (same_site, request, client.clone())
+        let same_site_of_response = same_site;
+        Steps { client: client.clone(), same_site, same_site_of_response, request }
     };
     fetch(network, cookies, url, steps).await
 }
@@ -111,7 +130,7 @@ async fn fetch(
     network: &dyn Network,
     cookies: &dyn CookieStore,
     url: &Url,
-    steps: impl Fn(&Url) -> (SameSiteMode, NetworkRequest, Client),
+    steps: impl Fn(&Url) -> Steps,
 ) -> Result<Fetched, NavigationError> {
     let mut url = url.clone();
     for _ in 0..=20 {
@@ -122,17 +141,13 @@ async fn fetch(
             let (url, error) = (url.to_string(), Box::new(error));
             NavigationError::Network { url, error }
         };
-        let (same_site, mut request, client) = steps(&url);
+        let Steps { client, same_site, same_site_of_response, mut request } = steps(&url);
         let context = CookieContext { url: &url, client: &client, same_site };
         request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
-        // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
-        let same_site = match same_site {
-            SameSiteMode::LaxOrLess => SameSiteMode::StrictOrLess,
-            other => other,
-        };
-        cookies.store(CookieContext { same_site, ..context }, set_cookie).get().await;
+        let context = CookieContext { same_site: same_site_of_response, ..context };
+        cookies.store(context, set_cookie).get().await;
         if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
             && let Some(location) = response.headers.get(LOCATION)
         {
@@ -257,7 +272,10 @@ impl Fetched {
 
     fn into_document(self, navigation: &Navigation) -> FetchedDocument {
         let type_ = self.type_();
-        let client = self.client(navigation);
+        let mut client = self.client(navigation);
+        let referrer = referrer(navigation, &self.url);
+        client.document_referrer = Url::parse(&referrer).ok();
+        client.document_status = self.status.as_u16();
         let directives = client.csp_list.enforced_directives("sandbox");
         let sandbox = directives.fold(SandboxFlags::default(), |flags, tokens| {
             flags.union(SandboxFlags::parse(tokens.iter().map(String::as_str)))
@@ -265,7 +283,7 @@ impl Fetched {
         FetchedDocument {
             sandbox,
             cross_origin_isolated: self.is_cross_origin_isolated(),
-            referrer: referrer(navigation, &self.url),
+            referrer,
             permissions_policy: self.permissions_policy(),
             charset: self.charset(),
             type_: type_.map_or_else(
@@ -299,8 +317,6 @@ impl Fetched {
         let _ = getrandom::fill(&mut nonce);
         let nonce = u128::from_ne_bytes(nonce);
         let mut client = reserved_client(navigation, &self.url, nonce);
-        client.document_status = self.status.as_u16();
-        client.document_referrer = Url::parse(&referrer(navigation, &self.url)).ok();
         if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
             client.referrer_policy = policy;
         }

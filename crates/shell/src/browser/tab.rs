@@ -135,12 +135,12 @@ impl Areas {
 
 /// The browser around the documents of a tab in this process.
 struct Here {
-    scripts: Rc<Scripts>,
-    console: Console,
     agent: Arc<UserAgent>,
     network: Arc<HyperNetwork>,
     cookies: Arc<MemoryCookieStore>,
     log: Arc<Log>,
+    console: Console,
+    scripts: Rc<Scripts>,
     runtime: Handle,
     local_storage: Rc<Areas>,
     session_storage: Areas,
@@ -151,12 +151,12 @@ struct Here {
 impl Here {
     fn new(browser: &Browser) -> Self {
         Self {
-            scripts: Rc::new(Scripts::of(browser)),
-            console: Arc::clone(&browser.console),
             agent: Arc::clone(&browser.agent),
             network: Arc::clone(&browser.network),
             cookies: Arc::clone(&browser.cookies),
             log: Arc::clone(&browser.log),
+            console: Arc::clone(&browser.console),
+            scripts: Rc::new(Scripts::of(browser)),
             runtime: browser.runtime.handle().clone(),
             local_storage: Rc::clone(&browser.local_storage),
             session_storage: Areas::default(),
@@ -210,12 +210,12 @@ impl Surroundings for Here {
 
     fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings> {
         Rc::new(Self {
-            scripts: Rc::clone(&self.scripts),
-            console: Arc::clone(&self.console),
             agent: Arc::clone(&self.agent),
             network: Arc::clone(&self.network),
             cookies: Arc::clone(&self.cookies),
             log: Arc::clone(&self.log),
+            console: Arc::clone(&self.console),
+            scripts: Rc::clone(&self.scripts),
             runtime: self.runtime.clone(),
             local_storage: Rc::clone(&self.local_storage),
             session_storage: self.session_storage.copy_if(copies_session),

@@ -25,6 +25,7 @@ use super::{
     prelude::{self, Agent},
     realm::Realm,
     timers::{TimerId, Timers},
+    workers::{self, Workers},
 };
 
 /// What all scripts of an event loop may hold together.
@@ -106,9 +107,10 @@ struct Frozen {
 
 /// One thread's event loop.
 pub struct EventLoop {
-    /// The documents that are shown. Dropped before the runtime whose objects they are, as are the two
+    /// The documents that are shown. Dropped before the runtime whose objects they are, as are the three
     /// below.
     navigables: Navigables,
+    workers: Workers,
     agent: Agent,
     contexts: Contexts,
     /// The context of `agent`.
@@ -155,6 +157,7 @@ impl EventLoop {
         let agent = agent_context.with(|ctx| prelude::create_agent(&ctx))?;
         let event_loop = Rc::new(Self {
             navigables: Navigables::default(),
+            workers: Workers::default(),
             agent,
             contexts,
             agent_context,
@@ -224,6 +227,7 @@ impl EventLoop {
     fn turn(&self, now: Instant) -> bool {
         // A realm is one great cycle, and holds its host.
         if self.has_garbage.take() {
+            self.workers.let_go();
             self.forget_navigables();
             self.runtime.run_gc();
         }
@@ -319,6 +323,11 @@ impl EventLoop {
         &self.navigables
     }
 
+    /// The workers whose scripts run on this event loop.
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
     /// A context for a realm of this event loop.
     pub(super) fn new_context(&self) -> Option<NewContext> {
         self.contexts.take()
@@ -356,6 +365,9 @@ impl EventLoop {
         self.frozen.borrow_mut().remove(&id);
         self.shared.timers.borrow_mut().clear_realm(id);
         self.has_garbage.set(true);
+        for worker in self.workers.take_of(id) {
+            workers::stop_realm(self, &worker);
+        }
     }
 
     /// The realm's tasks and timers wait until it is thawed.

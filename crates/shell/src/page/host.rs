@@ -233,6 +233,46 @@ pub enum BodyInit {
     ReadableStream,
 }
 
+impl BodyInit {
+    /// The body in the library's terms, which borrow from the page's.
+    pub(crate) fn with_library_body<T>(
+        &self,
+        use_it: impl FnOnce(sendbeacon::BodyInit<'_>) -> T,
+    ) -> T {
+        match self {
+            Self::Text(text) => use_it(text.as_str().into()),
+            Self::Bytes(bytes) => use_it((&**bytes).into()),
+            Self::Blob(blob) => use_it((&library_blob(blob)).into()),
+            Self::FormData(entries) => {
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|entry| sendbeacon::FormDataEntry {
+                        name: entry.name.clone(),
+                        value: match &entry.value {
+                            FormDataValue::String(value) => {
+                                sendbeacon::FormDataValue::String(value.clone())
+                            }
+                            FormDataValue::File { blob, filename } => {
+                                sendbeacon::FormDataValue::File {
+                                    blob: library_blob(blob),
+                                    filename: filename.clone(),
+                                }
+                            }
+                        },
+                    })
+                    .collect();
+                use_it(sendbeacon::BodyInit::FormData(&entries))
+            }
+            Self::UrlSearchParams(list) => use_it(sendbeacon::BodyInit::UrlSearchParams(list)),
+            Self::ReadableStream => use_it(sendbeacon::BodyInit::ReadableStream),
+        }
+    }
+}
+
+fn library_blob(blob: &Blob) -> sendbeacon::Blob {
+    sendbeacon::Blob::new(blob.bytes.clone(), &blob.type_)
+}
+
 /// Bytes with a type.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Blob {

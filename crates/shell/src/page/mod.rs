@@ -17,6 +17,7 @@ mod resource_timing;
 mod script;
 mod timers;
 mod window;
+mod workers;
 
 use std::rc::Rc;
 

@@ -20,7 +20,7 @@ macro_rules! files {
     };
 }
 
-/// In order: a file uses what the files before it have left in `internal`.
+/// What windows and workers have. In order: a file uses what the files before it have left in `internal`.
 const FILES: &[(&str, &str)] = files![
     "webidl",
     "buffer_source",
@@ -38,6 +38,7 @@ const FILES: &[(&str, &str)] = files![
     "crypto",
     "readable_stream",
     "headers",
+    "multipart",
     "body",
     "request",
     "response",
@@ -46,6 +47,11 @@ const FILES: &[(&str, &str)] = files![
     "message_port",
     "broadcast_channel",
     "performance",
+    "worker",
+];
+
+/// What windows have beside.
+const WINDOW_FILES: &[(&str, &str)] = files![
     "storage",
     "node",
     "element",
@@ -60,6 +66,16 @@ const FILES: &[(&str, &str)] = files![
     "lifecycle",
 ];
 
+/// What dedicated workers have beside.
+const WORKER_FILES: &[(&str, &str)] = files!["worker_global_scope"];
+
+/// What the global object of a realm is.
+#[derive(Clone, Copy)]
+pub(super) enum Global {
+    Window,
+    DedicatedWorker,
+}
+
 /// What the realms of an event loop share. Made in a context of its own, which it keeps alive.
 pub(super) fn create_agent(ctx: &Ctx<'_>) -> rquickjs::Result<Agent> {
     // All native functions of a runtime share one prototype, that of the realm of the first, which
@@ -73,18 +89,23 @@ pub(super) fn create_agent(ctx: &Ctx<'_>) -> rquickjs::Result<Agent> {
     Ok(Persistent::save(ctx, agent))
 }
 
-/// Runs the files in the realm of `ctx`. Returns the hooks they leave.
+/// Runs the files of a `global` in the realm of `ctx`. Returns the hooks they leave.
 pub(super) fn run(
     ctx: &Ctx<'_>,
     window: &Rc<Window>,
     agent: &Agent,
+    global: Global,
 ) -> rquickjs::Result<Persistent<Object<'static>>> {
     let agent = agent.clone().restore(ctx)?;
     let native = bindings::install(ctx, window)?;
     let internal = Object::new(ctx.clone())?;
     let hooks = Object::new(ctx.clone())?;
     internal.set("hooks", hooks.clone())?;
-    for (name, source) in FILES {
+    let files = match global {
+        Global::Window => WINDOW_FILES,
+        Global::DedicatedWorker => WORKER_FILES,
+    };
+    for (name, source) in FILES.iter().chain(files) {
         let file = function(ctx, name, "native, agent, internal", source)?;
         file.call::<_, ()>((native.clone(), agent.clone(), internal.clone()))?;
     }

@@ -14,7 +14,7 @@ use super::{
     EventLoop, PageError, RealmId, ResourceTiming, Violation,
     bindings::performance::Seen,
     exceptions::{ContextId, describe},
-    prelude,
+    prelude::{self, Global},
     window::Window,
 };
 
@@ -30,6 +30,22 @@ pub struct Realm {
 impl Realm {
     /// A realm with a window in it that has no document yet.
     pub(super) fn new(event_loop: &Rc<EventLoop>, ctx: &Ctx<'_>) -> Result<Rc<Self>, PageError> {
+        Self::with_global(event_loop, ctx, Global::Window)
+    }
+
+    /// A realm with the global scope of a dedicated worker in it.
+    pub(super) fn new_worker(
+        event_loop: &Rc<EventLoop>,
+        ctx: &Ctx<'_>,
+    ) -> Result<Rc<Self>, PageError> {
+        Self::with_global(event_loop, ctx, Global::DedicatedWorker)
+    }
+
+    fn with_global(
+        event_loop: &Rc<EventLoop>,
+        ctx: &Ctx<'_>,
+        global: Global,
+    ) -> Result<Rc<Self>, PageError> {
         let context = event_loop.new_context().ok_or(PageError::TooManyRealms)?;
         let id = event_loop.next_realm_id();
         let window = Rc::new(Window::new(id, Rc::clone(event_loop.shared())));
@@ -38,7 +54,7 @@ impl Realm {
             let (window, agent) = (Rc::clone(&window), event_loop.agent().clone());
             let hooks = Rc::clone(&hooks);
             move |ctx| {
-                let made = prelude::run(&ctx, &window, &agent);
+                let made = prelude::run(&ctx, &window, &agent, global);
                 // It is set here and nowhere else.
                 let _ = hooks.set(made.map_err(|error| explain(&ctx, &error)));
                 Ok(())
@@ -65,6 +81,17 @@ impl Realm {
     /// Puts an entry into the page's performance timeline. Not to be called while a script is running.
     pub fn add_resource_timing(&self, timing: ResourceTiming) {
         self.call("addResourceTiming", (Seen(timing, self.window.time_origin.at),));
+    }
+
+    /// Has the page and its worker talk to each other, unless the worker is to stop already.
+    pub(super) fn connect_worker(&self, id: u32, worker: &Self) -> bool {
+        let mut is_wanted = false;
+        self.run(|ctx, hooks| {
+            let port = worker.hooks.clone().restore(ctx)?;
+            is_wanted = hooks.get::<_, Function>("connectWorker")?.call((id, port))?;
+            Ok(())
+        });
+        is_wanted
     }
 
     /// Names this realm to [`TaskQueue::post`](super::TaskQueue::post).

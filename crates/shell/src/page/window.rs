@@ -7,6 +7,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use data_url::DataUrl;
 use sendbeacon::Client;
 use url::Url;
 
@@ -28,6 +29,7 @@ pub(super) struct Window {
     host: RefCell<Rc<dyn PageHost>>,
     environment: RefCell<Environment>,
     last_fetch: Cell<u64>,
+    last_worker: Cell<u32>,
     /// The navigable whose active document this is; none if it is not
     /// [fully active](https://html.spec.whatwg.org/multipage/document-sequences.html#fully-active).
     pub(super) navigable: Cell<Option<NavigableId>>,
@@ -63,6 +65,7 @@ impl Window {
             host: RefCell::new(Rc::new(NoHost)),
             environment: RefCell::new(Environment::new(url)),
             last_fetch: Cell::new(0),
+            last_worker: Cell::new(0),
             navigable: Cell::new(None),
             frames: RefCell::default(),
             stage: Cell::new(Stage::Parsing),
@@ -116,6 +119,9 @@ impl Window {
 
     /// Fetches a script, and puts that into the timeline.
     pub(super) fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
+        if url.scheme() == "data" {
+            return load_data(url).ok_or_else(|| "the data: URL is none".to_owned());
+        }
         let start = Instant::now();
         let loaded = self.host().load_script(url);
         let timing = ResourceTiming::opaque(url.to_string(), "script", start);
@@ -128,6 +134,11 @@ impl Window {
         self.last_fetch.get()
     }
 
+    pub(super) fn next_worker_id(&self) -> u32 {
+        self.last_worker.set(self.last_worker.get().wrapping_add(1));
+        self.last_worker.get()
+    }
+
     /// Takes note of what the parser or a script has put into the tree.
     pub(super) fn settle(&self) {
         if self.document.settle() {
@@ -138,6 +149,12 @@ impl Window {
     pub(super) fn notify_host(&self) {
         self.host().document_changed(&self.document.info());
     }
+}
+
+fn load_data(url: &Url) -> Option<(Vec<u8>, Option<String>)> {
+    let data = DataUrl::process(url.as_str()).ok()?;
+    let (bytes, _) = data.decode_to_vec().ok()?;
+    Some((bytes, data.mime_type().get_parameter("charset").map(str::to_owned)))
 }
 
 /// The [time origin](https://w3c.github.io/hr-time/#dfn-get-time-origin-timestamp) of a realm.

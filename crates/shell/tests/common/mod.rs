@@ -11,7 +11,7 @@ use std::{
 
 use sendbeacon_shell::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest,
-    FetchResponse, Navigation, Page, PageHost,
+    FetchResponse, Navigation, Page, PageHost, TabOf,
 };
 use url::Url;
 
@@ -61,6 +61,15 @@ impl PageHost for Recorder {
 
     fn document_changed(&self, info: &DocumentInfo) {
         self.infos.borrow_mut().push(info.clone());
+    }
+
+    fn create_host(
+        &self,
+        _: &mut Environment,
+        _: TabOf,
+        _: Option<&sendbeacon::NavigableContainer>,
+    ) -> Rc<dyn PageHost> {
+        Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
     }
 
     fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {

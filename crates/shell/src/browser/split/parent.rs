@@ -198,12 +198,12 @@ fn serve(
                 let cookies = browser.cookies.document_cookie(&hold(client, *said));
                 let _ = sender.send(ToContent::Cookies(cookies));
             }
+            FromContent::SetCookie(said, cookie) => {
+                browser.cookies.set_document_cookie(&hold(client, *said), &cookie);
+            }
             FromContent::LoadScript(said, url) => {
                 let script = Scripts::of(browser).load(&hold(client, *said), &url);
                 let _ = sender.send(ToContent::Script(script));
-            }
-            FromContent::SetCookie(said, cookie) => {
-                browser.cookies.set_document_cookie(&hold(client, *said), &cookie);
             }
             FromContent::FetchDocument { id, navigation } => {
                 let mut navigation = *navigation;

@@ -1,9 +1,15 @@
 //! Bodies on their way out, as `body.js` packs them.
 
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use bytes::Bytes;
 use rquickjs::{Array, Ctx, Exception, FromJs, Object};
 
-use super::bytes_from_base64;
+use super::{buffer, bytes_from_base64};
 use crate::page::{Blob, BodyInit, FormDataEntry, FormDataValue};
 
 /// Unpacks `{ kind, ... }`.
@@ -24,6 +30,30 @@ pub(super) fn body_init(ctx: &Ctx<'_>, packed: &Object<'_>) -> rquickjs::Result<
         "stream" => BodyInit::ReadableStream,
         _ => return Err(Exception::throw_internal(ctx, "a body of no known kind")),
     })
+}
+
+/// [Extracts a body](https://fetch.spec.whatwg.org/#concept-bodyinit-extract) from a packed form: its
+/// bytes, and its type with the boundary.
+pub(super) fn encode_form_data<'js>(
+    ctx: Ctx<'js>,
+    packed: Object<'js>,
+) -> rquickjs::Result<Object<'js>> {
+    let failed = |error: &str| Exception::throw_internal(&ctx, error);
+    let (bytes, type_) = body_init(&ctx, &packed)?
+        .with_library_body(|body| {
+            let extracted = sendbeacon::extract(body).map_err(|error| error.to_string())?;
+            let type_ = extracted.content_type.clone();
+            let body = extracted.into_body();
+            // Bodies of pages are in memory.
+            let read = pin!(body.read()).poll(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(Ok(bytes)) = read else { return Err("a body not in memory".into()) };
+            Ok((bytes, type_))
+        })
+        .map_err(|error: String| failed(&error))?;
+    let object = Object::new(ctx.clone())?;
+    object.set("bytes", buffer(&ctx, bytes.into())?)?;
+    object.set("type", type_.as_ref().and_then(|it| it.to_str().ok()))?;
+    Ok(object)
 }
 
 /// A list of pairs, packed as a list of lists of two.

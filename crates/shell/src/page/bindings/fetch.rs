@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use data_url::DataUrl;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs, Object, Value};
 use url::Url;
 
@@ -17,11 +18,24 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             start(&ctx, &this, &request)
         })?,
     )?;
+    native.set("decodeDataUrl", Function::new(ctx.clone(), decode_data_url)?)?;
+    native.set("encodeFormData", Function::new(ctx.clone(), body::encode_form_data)?)?;
     let this = Rc::clone(window);
     native.set(
         "abortFetch",
         Function::new(ctx.clone(), move |id: f64| this.host().abort_fetch(as_id(id)))?,
     )
+}
+
+/// [Processes a data: URL](https://fetch.spec.whatwg.org/#data-url-processor): `{ bytes, type }`, or nothing
+/// for failure.
+fn decode_data_url(ctx: Ctx<'_>, url: String) -> rquickjs::Result<Option<Object<'_>>> {
+    let Ok(data) = DataUrl::process(&url) else { return Ok(None) };
+    let Ok((bytes, _)) = data.decode_to_vec() else { return Ok(None) };
+    let object = Object::new(ctx.clone())?;
+    object.set("bytes", buffer(&ctx, bytes)?)?;
+    object.set("type", data.mime_type().to_string())?;
+    Ok(Some(object))
 }
 
 /// Starts the fetch and returns its number.

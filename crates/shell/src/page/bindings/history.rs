@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::page::window::Window;
 
-pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
+pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
     let ctx = native.ctx();
     let this = Rc::clone(window);
     native.set(

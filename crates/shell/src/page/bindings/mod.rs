@@ -21,6 +21,7 @@ mod storage;
 mod timers;
 mod tree;
 mod url;
+mod worker;
 
 use std::rc::Rc;
 
@@ -49,6 +50,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     timers::install(&native, window)?;
     tree::install(&native, window)?;
     url::install(&native)?;
+    worker::install(&native, window)?;
     Ok(native)
 }
 

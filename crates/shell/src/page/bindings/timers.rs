@@ -18,7 +18,14 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             let now = Instant::now();
             let delay = Duration::from_millis(milliseconds.into());
             let at = now.checked_add(delay).unwrap_or(now);
-            owner.shared().timers.borrow_mut().start(owner.id, id, at)
+            let is_there = owner.event_loop().is_some_and(|it| it.realm(owner.id).is_some());
+            let mut timers = owner.shared().timers.borrow_mut();
+            let id = timers.start(owner.id, id, at);
+            if !is_there {
+                // A worker's script goes on after `close()`.
+                timers.clear(owner.id, id);
+            }
+            id
         })?,
     )?;
     let owner = Rc::clone(window);

@@ -40,6 +40,8 @@ const slots = { __proto__: null };
 
 return {
   slot(name) { return slots[name] ??= createSlot(); },
+  // https://w3c.github.io/FileAPI/#blob-url-store
+  blobUrls: new Map(),
   broadcastChannels: new Set(),
   // The states of session history entries, serialized, by the number of the entry.
   historyStates: new Map(),

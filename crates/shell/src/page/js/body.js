@@ -21,14 +21,13 @@ function convert(value) {
 
 const convertNullable = (value) => (value === null || value === undefined ? null : convert(value));
 
-// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: the type. A FormData's has a boundary, which
-// is chosen by those who encode it.
+// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: the type.
 function typeOf(body) {
   switch (body.kind) {
     case "text": return "text/plain;charset=UTF-8";
     case "urlSearchParams": return "application/x-www-form-urlencoded;charset=UTF-8";
     case "blob": return blobSlot.get(body.blob).type || null;
-    default: return null;
+    default: return body.type ?? null;
   }
 }
 
@@ -48,14 +47,18 @@ const packBlob = (blob) => ({ base64: toBase64(bytesOf(blob)), type: blobSlot.ge
 const packEntry = ([name, value]) => typeof value === "string"
   ? { name, text: value } : { name, filename: fileSlot.get(value).name, ...packBlob(value) };
 
-// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: a body to keep.
+// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: a body to keep, and its type.
 function extract(converted, keepalive = false) {
   if (converted.kind === "stream") {
     const { disturbed, reader } = streamSlot.get(converted.stream);
     if (keepalive) throw new TypeError("A keepalive request cannot have a ReadableStream body.");
     if (disturbed || reader) throw new TypeError("The ReadableStream is locked or has been read from.");
   }
-  return { converted, stream: converted.stream ?? null };
+  if (converted.kind === "formData") {
+    const { bytes, type } = native.encodeFormData(pack(converted));
+    return extract({ kind: "bytes", bytes: new Uint8Array(bytes), type });
+  }
+  return { converted, stream: converted.stream ?? null, type: typeOf(converted) };
 }
 
 const isUnusable = (body) => body !== null && (isUsed(body) ||
@@ -67,9 +70,7 @@ async function toBytes({ kind, text, bytes, blob, list }) {
     case "text": return new Uint8Array(native.encodeUtf8(text));
     case "bytes": return bytes;
     case "blob": return bytesOf(blob);
-    case "urlSearchParams": return new Uint8Array(native.encodeUtf8(native.serializeUrlencoded(list)));
-    // TODO(spec): multipart/form-data is encoded by the network side alone.
-    default: throw new DOMException("A FormData body cannot be read here.", "NotSupportedError");
+    default: return new Uint8Array(native.encodeUtf8(native.serializeUrlencoded(list)));
   }
 }
 
@@ -124,6 +125,10 @@ function mixin(prototype, slot) {
       const type = this.headers.get("content-type") ?? "";
       return createBlob((await consume(slot.get(this))).slice(), type.toLowerCase());
     },
+    async formData() {
+      const type = this.headers.get("content-type") ?? "";
+      return internal.parseFormData(type, await consume(slot.get(this)));
+    },
   };
   Object.defineProperties(prototype, Object.getOwnPropertyDescriptors(members));
 }
@@ -135,7 +140,7 @@ function clone(body) {
   if (body.converted.kind === "stream") {
     throw new DOMException("A streamed body cannot be cloned here.", "NotSupportedError");
   }
-  return { converted: body.converted, stream: null };
+  return { ...body, stream: null };
 }
 
-internal.body = { convert, convertNullable, typeOf, pack, extract, isUnusable, mixin, clone };
+internal.body = { convertNullable, pack, extract, isUnusable, mixin, clone };

@@ -150,6 +150,7 @@ function reportException(exception) {
     notHandled = fire(internal.global, "error", init);
     reporting = false;
   }
+  if (notHandled) internal.reportToOwner?.(`Uncaught ${description.split("\n")[0]}`);
   if (notHandled) native.console("error", `Uncaught ${description}`);
 }
 

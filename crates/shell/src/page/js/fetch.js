@@ -6,6 +6,8 @@ const { slot: requestSlot } = internal.request;
 const { slot: headersSlot } = internal.headers;
 const { pack, isUnusable } = internal.body;
 const { onAbort } = internal.abort;
+const { slot: blobSlot, bytesOf } = internal.blob;
+const { toBase64 } = internal.bufferSource;
 const running = new Map();
 
 globals({
@@ -14,6 +16,8 @@ globals({
     const { signal } = request;
     if (signal.aborted) throw signal.reason;
     if (isUnusable(request.body)) throw new TypeError("The body has already been used.");
+    const local = fetchLocally(request);
+    if (local !== undefined) return internal.responseOf(local);
     const id = native.fetch(packed(request));
     const outcome = Promise.withResolvers();
     running.set(id, outcome);
@@ -32,6 +36,30 @@ function packed(request) {
 }
 
 internal.fetch = { packed };
+
+// https://fetch.spec.whatwg.org/#scheme-fetch, for the schemes that are not of the network.
+function fetchLocally({ method, url }) {
+  const [scheme] = url.split(":", 1);
+  if (scheme !== "blob" && scheme !== "data") return undefined;
+  const { bytes, type } = (scheme === "blob" ? blobAt(url) : native.decodeDataUrl(url)) ?? {};
+  if (bytes === undefined || (scheme === "blob" && method !== "GET")) throw new TypeError(`Failed to fetch ${url}`);
+  const headers = [["Content-Type", type]];
+  if (scheme === "blob") headers.unshift(["Content-Length", `${bytes.length}`]);
+  return { status: 200, statusText: "OK", headers, url: url.split("#", 1)[0], type: "basic", redirected: false,
+    body: method === "HEAD" ? new Uint8Array(0) : bytes };
+}
+
+// The text of a script at a blob URL.
+internal.blobText = (url) => {
+  const { bytes } = blobAt(url) ?? {};
+  return bytes && native.decodeUtf8(toBase64(bytes), false);
+};
+
+// https://w3c.github.io/FileAPI/#blob-url-resolve
+function blobAt(url) {
+  const blob = agent.blobUrls.get(url.split("#", 1)[0]);
+  return blob && { bytes: bytesOf(blob), type: blobSlot.get(blob).type };
+}
 
 function end(id, settle) {
   const outcome = running.get(id);

@@ -3,7 +3,7 @@
 
 const { ByteString, USVString, DOMString, dictionary, enumeration, expose, required } = internal.webidl;
 const { slot: headersSlot, create: createHeaders, fill, append, get: getHeader } = internal.headers;
-const { convertNullable, typeOf, extract, isUnusable, mixin, clone } = internal.body;
+const { convertNullable, extract, isUnusable, mixin, clone } = internal.body;
 const signalSlot = internal.abort.slot;
 const slot = agent.slot("Request");
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -50,6 +50,8 @@ class Request {
   get keepalive() { return slot.get(this).keepalive; }
   get signal() { return slot.get(this).signal; }
   get duplex() { return "half"; }
+  get isReloadNavigation() { return false; }
+  get isHistoryNavigation() { return false; }
 
   clone() {
     const copy = new Request(this.url);
@@ -186,7 +188,7 @@ function bodyFor(request, source, options) {
     return taken;
   }
   const body = extract(given, request.keepalive);
-  const type = typeOf(given);
+  const { type } = body;
   const { list } = headersSlot.get(request.headers);
   if (type !== null && getHeader(list, "content-type") === null) {
     append(request.headers, "Content-Type", type);

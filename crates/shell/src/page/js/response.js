@@ -3,14 +3,14 @@
 
 const { ByteString, USVString, dictionary, expose } = internal.webidl;
 const { slot: headersSlot, create: createHeaders, fill, append, get: getHeader } = internal.headers;
-const { convertNullable, typeOf, extract, mixin, clone } = internal.body;
+const { convertNullable, extract, mixin, clone } = internal.body;
 const slot = agent.slot("Response");
 
 class Response {
   constructor(body = null, init = {}) {
     const converted = convertNullable(body);
-    const type = converted && typeOf(converted);
-    slot.set(this, initialState(converted && extract(converted), type, init));
+    const extracted = converted && extract(converted);
+    slot.set(this, initialState(extracted, extracted?.type, init));
   }
 
   static error() {

@@ -4,8 +4,7 @@
 const { USVString, expose, required } = internal.webidl;
 const slot = agent.slot("URL");
 const blobSlot = agent.slot("Blob");
-// The blob URL store is the browser's in the standard; here an object URL is only ever a name.
-const blobUrls = new Map();
+const { blobUrls } = agent;
 
 class URL {
   constructor(url, base = undefined) {
@@ -31,7 +30,11 @@ class URL {
     return url;
   }
 
-  static revokeObjectURL(url) { blobUrls.delete(USVString(url)); }
+  static revokeObjectURL(url) {
+    const name = USVString(url);
+    const { origin } = native.environment();
+    if (name.startsWith(`blob:${origin}/`)) blobUrls.delete(name);
+  }
 
   get href() { return slot.get(this).href; }
   set href(value) {

@@ -106,6 +106,7 @@ function receiver(self, slot) {
   return object;
 }
 
+const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 const AsyncFunction = (async () => {}).constructor;
 
 // https://webidl.spec.whatwg.org/#dfn-create-operation-function
@@ -178,9 +179,20 @@ function constants(Interface, values) {
 // Called after `expose`, since their form is their own.
 function pairIterable(Interface, slot, pairsOf) {
   const { prototype, name } = Interface;
-  function* iterate(object, pick) {
-    for (let i = 0; i < pairsOf(object).length; i++) yield pick(pairsOf(object)[i]);
-  }
+  // https://webidl.spec.whatwg.org/#es-default-iterator-object
+  const iteratorPrototype = Object.create(IteratorPrototype);
+  const iteratorSlot = agent.slot(`${name} Iterator`);
+  defineProperty(iteratorPrototype, "next", {
+    value: operation(`${name} Iterator`, "next", function () {
+      const state = iteratorSlot.get(this);
+      const pair = pairsOf(state.object)[state.index++];
+      return { value: pair && state.pick(pair), done: pair === undefined };
+    }, iteratorSlot),
+    writable: true, configurable: true, enumerable: true,
+  });
+  tag(iteratorPrototype, `${name} Iterator`);
+  const iterate = (object, pick) =>
+    iteratorSlot.set(Object.create(iteratorPrototype), { object, pick, index: 0 });
   const members = {
     entries() { return iterate(this, ([key, value]) => [key, value]); },
     keys() { return iterate(this, ([key]) => key); },

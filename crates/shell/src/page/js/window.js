@@ -37,7 +37,6 @@ Object.defineProperty(window, "location", {
 globals({
   get navigator() { return internal.navigator; },
   get history() { return internal.history; },
-  get origin() { return native.environment().origin; },
   get isSecureContext() { return native.environment().isSecureContext; },
   get crossOriginIsolated() { return native.environment().crossOriginIsolated; },
   get closed() { return native.isClosing(); },
@@ -128,6 +127,7 @@ internal.childWindows = () =>
 for (const [name, get] of Object.entries({
   self: () => internal.windowProxy, frames: () => internal.windowProxy,
   parent: () => related("parent"), length: () => native.childNavigables().length,
+  origin: () => native.environment().origin,
 })) {
   Object.defineProperty(window, name, {
     get, enumerable: true, configurable: true,

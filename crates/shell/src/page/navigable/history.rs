@@ -254,9 +254,11 @@ impl Navigable {
             let mut history = self.history.borrow_mut();
             history.kept.insert(realm.id().0, Rc::clone(realm));
             if history.kept.len() > MAX_KEPT {
-                let dropped = history.kept.pop_first();
+                let oldest = history.kept.pop_first();
                 drop(history);
-                dropped.into_iter().for_each(|(_, realm)| discard(&realm));
+                if let Some((_, realm)) = oldest {
+                    discard(&realm);
+                }
             }
         }
     }

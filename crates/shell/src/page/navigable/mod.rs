@@ -34,6 +34,7 @@ pub(super) use self::{
     iframe::{attribute_changed, connected, removed},
     load::{parse, the_end},
     navigate::NavigateParams,
+    settings::opaque_origin,
     unload::fire_before_unload,
 };
 pub use self::{sandbox::SandboxFlags, settings::nest};

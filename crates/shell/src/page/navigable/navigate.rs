@@ -1,6 +1,6 @@
 //! [Navigation](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigating-across-documents)
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -17,8 +17,8 @@ use super::{
     unload::fire_before_unload,
 };
 use crate::page::{
-    DocumentDone, Environment, FetchedDocument, Navigation, PageError, RealmId, TabOf, TaskQueue,
-    parser,
+    DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, PageError, RealmId,
+    ResourceTiming, TabOf, TaskQueue, parser,
     realm::Realm,
     window::{Stage, Window},
 };
@@ -161,6 +161,7 @@ impl Navigable {
         } else if matches!(url.scheme(), "http" | "https") {
             let host = realm.window().host();
             let done = self.when_fetched(&realm, navigation);
+            let done = self.marking_resource_timing(&event_loop, &url, done);
             let source = Some(source);
             host.fetch_document(Navigation { url, source, referrer_policy, container }, done);
         } else {
@@ -204,6 +205,24 @@ impl Navigable {
         let (id, realm) = (self.id, realm.id());
         let mut end = NavigationEnd { queue: Some(shared.queue.clone()), realm, id, navigation };
         Box::new(move |result| end.settle(result))
+    }
+
+    /// `done`, and before that an entry on the timeline of the document that the frame is in.
+    /// <https://html.spec.whatwg.org/multipage/browsing-the-web.html#create-navigation-params-by-fetching>
+    fn marking_resource_timing(
+        &self,
+        event_loop: &EventLoop,
+        url: &Url,
+        done: DocumentDone,
+    ) -> DocumentDone {
+        let Some((container, _)) = self.container_realm(event_loop) else { return done };
+        let (name, start) = (url.to_string(), Instant::now());
+        let (queue, container) = (event_loop.queue(), container.id());
+        Box::new(move |result| {
+            let timing = ResourceTiming::opaque(name, "iframe", start);
+            queue.post(container, |realm| realm.add_resource_timing(timing));
+            done(result);
+        })
     }
 
     fn fetched(self: &Rc<Self>, result: Result<Option<FetchedDocument>, String>) {

@@ -43,7 +43,7 @@ pub(super) fn inherit_policies(source: &Client, url: &Url) -> Client {
 }
 
 /// A new opaque origin.
-pub(super) fn opaque_origin() -> Origin {
+pub(in crate::page) fn opaque_origin() -> Origin {
     let mut nonce = [0; 16];
     // Without randomness they may be guessed, which here nobody gains by.
     let _ = getrandom::fill(&mut nonce);

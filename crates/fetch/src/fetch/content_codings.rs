@@ -1,0 +1,372 @@
+//! [Content codings](https://fetch.spec.whatwg.org/#handle-content-codings) of a response's body, undone as it
+//! is read.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use compression_codecs::{
+    BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder,
+    core::util::{PartialBuffer, WriteBuffer},
+    zstd::params::DParameter,
+};
+use http::{HeaderMap, header::CONTENT_ENCODING};
+
+use crate::{
+    NetworkError,
+    headers::extract::extract_tokens,
+    host::{BodyStream, ResponseBody},
+};
+
+/// The most bytes of a chunk. A reader who takes no chunk has none made: what a small body grows to stays
+/// with the sender.
+const CHUNK: usize = 16_384;
+
+/// How many codings may lie over each other.
+const MAX_CODINGS: usize = 5;
+
+/// The largest window of zstd, 8 MiB as [RFC 9659](https://www.rfc-editor.org/rfc/rfc9659) has it.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// [Handle content codings](https://fetch.spec.whatwg.org/#handle-content-codings) of `body`.
+pub(super) fn handle_content_codings(headers: &HeaderMap, body: ResponseBody) -> ResponseBody {
+    let Ok(Some(names)) = extract_tokens(headers, &CONTENT_ENCODING) else { return body };
+    let codings: Option<Vec<_>> = names.iter().map(|name| Coding::of(name)).collect();
+    match codings {
+        // Step 2: the last was applied last.
+        Some(codings) if codings.len() <= MAX_CODINGS => codings
+            .into_iter()
+            .rev()
+            .fold(body, |body, coding| Box::pin(Decoded::new(coding, body))),
+        // Step 1.
+        _ => body,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Coding {
+    Brotli,
+    Deflate,
+    Gzip,
+    Zstd,
+}
+
+impl Coding {
+    fn of(name: &str) -> Option<Self> {
+        match &*name.to_ascii_lowercase() {
+            "br" => Some(Self::Brotli),
+            "deflate" => Some(Self::Deflate),
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    fn decoder(self, first_byte: u8) -> Box<dyn DecodeV2 + Send> {
+        match self {
+            Self::Brotli => Box::new(BrotliDecoder::new()),
+            // NB: HTTP's "deflate" has zlib's head. Some servers send none, and every browser copes.
+            Self::Deflate if first_byte & 0x0F == 8 => Box::new(ZlibDecoder::new()),
+            Self::Deflate => Box::new(DeflateDecoder::new()),
+            Self::Gzip => Box::new(GzipDecoder::new()),
+            Self::Zstd => {
+                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
+                Box::new(ZstdDecoder::new_with_params(&[window]))
+            }
+        }
+    }
+}
+
+/// A body without its last coding.
+struct Decoded {
+    encoded: ResponseBody,
+    encoded_size: u64,
+    /// What has come and is not decoded.
+    chunk: Bytes,
+    coding: Coding,
+    state: State,
+}
+
+enum State {
+    /// Nothing has come. A body that stays so is empty, whatever its coding.
+    Empty,
+    Decoding {
+        decoder: Box<dyn DecodeV2 + Send>,
+        /// Whether there may be more to be had without more bytes.
+        is_full: bool,
+        /// Whether no more bytes will come.
+        is_last: bool,
+    },
+    /// What follows the end of the coding is passed over, so that the connection can be used again.
+    Ended,
+    Over,
+}
+
+impl Decoded {
+    fn new(coding: Coding, encoded: ResponseBody) -> Self {
+        Self { encoded, encoded_size: 0, chunk: Bytes::new(), coding, state: State::Empty }
+    }
+
+    /// Decodes what has come, as much as fits into a chunk.
+    fn decode(&mut self) -> io::Result<Bytes> {
+        let State::Decoding { decoder, is_full, is_last } = &mut self.state else {
+            return Ok(Bytes::new());
+        };
+        let mut buffer = [0; CHUNK];
+        let mut output = WriteBuffer::new_initialized(&mut buffer);
+        let mut input = PartialBuffer::new(&*self.chunk);
+        let result = if *is_last && input.unwritten().is_empty() {
+            decoder.finish(&mut output)
+        } else if input.unwritten().is_empty() {
+            // That it has nothing to go on with is no error yet.
+            Ok(decoder.decode(&mut input, &mut output).unwrap_or_default())
+        } else {
+            decoder.decode(&mut input, &mut output)
+        };
+        let (taken, decoded) = (input.written_len(), Bytes::copy_from_slice(output.written()));
+        let had_input = !self.chunk.is_empty();
+        *is_full = decoded.len() == CHUNK;
+        self.chunk.advance(taken);
+        if result? {
+            self.state = State::Ended;
+        } else if decoded.is_empty() && taken == 0 && (had_input || *is_last) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(decoded)
+    }
+}
+
+impl BodyStream for Decoded {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        let this = &mut *self;
+        loop {
+            if let State::Over = this.state {
+                return Poll::Ready(None);
+            }
+            if let State::Decoding { is_full, is_last, .. } = this.state
+                && (is_full || is_last || !this.chunk.is_empty())
+            {
+                match this.decode() {
+                    Ok(decoded) if decoded.is_empty() => continue,
+                    Ok(decoded) => return Poll::Ready(Some(Ok(decoded))),
+                    Err(error) => {
+                        this.state = State::Over;
+                        let error = NetworkError::ContentCoding(error.to_string());
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+            }
+            match (ready!(this.encoded.as_mut().poll_chunk(cx)), &mut this.state) {
+                (Some(Ok(chunk)), state) => {
+                    this.encoded_size += chunk.len() as u64;
+                    if let (State::Empty, Some(&first)) = (&state, chunk.first()) {
+                        let decoder = this.coding.decoder(first);
+                        *state = State::Decoding { decoder, is_full: false, is_last: false };
+                    }
+                    this.chunk = chunk;
+                }
+                (None, State::Decoding { is_last, .. }) => *is_last = true,
+                (end, _) => {
+                    this.state = State::Over;
+                    return Poll::Ready(end);
+                }
+            }
+        }
+    }
+
+    fn encoded_size(&self) -> Option<u64> {
+        Some(self.encoded.encoded_size().unwrap_or(self.encoded_size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use compression_codecs::{
+        BrotliEncoder, DeflateEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder,
+        brotli::params::EncoderParams, core::Level,
+    };
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A body that comes in these chunks.
+    struct Chunks(VecDeque<Bytes>);
+
+    impl BodyStream for Chunks {
+        fn poll_chunk(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+            Poll::Ready(self.0.pop_front().map(Ok))
+        }
+    }
+
+    fn encode(name: &str, plain: &[u8]) -> Bytes {
+        let level = Level::Default;
+        let mut encoder: Box<dyn EncodeV2> = match name {
+            "br" => Box::new(BrotliEncoder::new(EncoderParams::default())),
+            "deflate" => Box::new(ZlibEncoder::new(level.into())),
+            "raw deflate" => Box::new(DeflateEncoder::new(level.into())),
+            "gzip" => Box::new(GzipEncoder::new(level.into())),
+            "zstd" => Box::new(ZstdEncoder::new(3)),
+            _ => unreachable!(),
+        };
+        let mut buffer = vec![0; plain.len() + 65_536];
+        let mut output = WriteBuffer::new_initialized(&mut buffer);
+        let mut input = PartialBuffer::new(plain);
+        while !input.unwritten().is_empty() {
+            encoder.encode(&mut input, &mut output).unwrap();
+        }
+        assert!(encoder.finish(&mut output).unwrap());
+        Bytes::copy_from_slice(output.written())
+    }
+
+    fn body(content_encoding: &str, chunks: impl IntoIterator<Item = Bytes>) -> ResponseBody {
+        let value = HeaderValue::from_str(content_encoding).unwrap();
+        let headers = [(CONTENT_ENCODING, value)].into_iter().collect();
+        handle_content_codings(&headers, Box::pin(Chunks(chunks.into_iter().collect())))
+    }
+
+    fn next(body: &mut ResponseBody) -> Option<Result<Bytes, NetworkError>> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match body.as_mut().poll_chunk(&mut context) {
+            Poll::Ready(next) => next,
+            Poll::Pending => panic!("there is nothing to wait for"),
+        }
+    }
+
+    fn read(mut body: ResponseBody) -> Result<Vec<u8>, NetworkError> {
+        let mut all = Vec::new();
+        while let Some(chunk) = next(&mut body) {
+            let chunk = chunk?;
+            assert!(!chunk.is_empty() && chunk.len() <= CHUNK, "{}", chunk.len());
+            all.extend_from_slice(&chunk);
+        }
+        assert!(next(&mut body).is_none());
+        Ok(all)
+    }
+
+    const CODINGS: [(&str, &str); 5] = [
+        ("br", "br"),
+        ("deflate", "deflate"),
+        ("raw deflate", "deflate"),
+        ("gzip", "gzip"),
+        ("zstd", "zstd"),
+    ];
+
+    #[test]
+    fn each_coding_is_undone_however_it_is_cut() {
+        let mut plain: Vec<u8> =
+            (0..50_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        plain.resize(100_000, 0);
+        for (coding, name) in CODINGS {
+            let encoded = encode(coding, &plain);
+            assert!(encoded.len() < plain.len());
+            for size in [1, 1_000, usize::MAX] {
+                let chunks = encoded.chunks(size.min(encoded.len())).map(Bytes::copy_from_slice);
+                let mut decoded = body(name, chunks);
+                let mut all = Vec::new();
+                while let Some(chunk) = next(&mut decoded) {
+                    all.extend_from_slice(&chunk.unwrap());
+                }
+                assert!(all == plain, "{coding} in pieces of {size}");
+                assert_eq!(decoded.encoded_size(), Some(encoded.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_come_is_given_before_there_is_more() {
+        let mut buffer = [0; 1_000];
+        let mut output = WriteBuffer::new_initialized(&mut buffer);
+        let mut encoder = GzipEncoder::new(Level::Default.into());
+        let event = b"data: 1\n\n";
+        EncodeV2::encode(&mut encoder, &mut PartialBuffer::new(&event[..]), &mut output).unwrap();
+        EncodeV2::flush(&mut encoder, &mut output).unwrap();
+        let mut body = body("gzip", [Bytes::copy_from_slice(output.written())]);
+        assert_eq!(next(&mut body), Some(Ok(Bytes::from_static(event))));
+        assert!(matches!(next(&mut body), Some(Err(NetworkError::ContentCoding(_)))));
+        assert_eq!(next(&mut body), None);
+    }
+
+    #[test]
+    fn codings_lie_over_each_other_and_unknown_ones_are_left_alone() {
+        let gzip = encode("gzip", b"x");
+        let both = encode("br", &gzip);
+        let read_of = |names: &str, bytes: &Bytes| read(body(names, [bytes.clone()])).unwrap();
+        assert_eq!(read_of("gzip, br", &both), b"x");
+        assert_eq!(read_of("GZip", &gzip), b"x");
+        assert_eq!(read_of("x-gzip", &gzip), b"x");
+        for names in ["", "identity", "gzip, foo", "g zip", "gzip, gzip, gzip, gzip, gzip, gzip"] {
+            assert_eq!(read_of(names, &gzip), gzip, "{names}");
+        }
+    }
+
+    #[test]
+    fn an_empty_body_has_no_coding() {
+        for (_, name) in CODINGS {
+            assert_eq!(read(body(name, [])), Ok(Vec::new()));
+            assert_eq!(read(body(name, [Bytes::new(), Bytes::new()])), Ok(Vec::new()));
+        }
+        for (coding, name) in CODINGS {
+            assert_eq!(read(body(name, [encode(coding, b"")])), Ok(Vec::new()), "{coding}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_or_no_coding_at_all_is_an_error() {
+        for (coding, name) in CODINGS {
+            let encoded = encode(coding, &[b'x'; 5_000]);
+            for length in 1..encoded.len() {
+                let result = read(body(name, [encoded.slice(..length)]));
+                assert!(matches!(result, Err(NetworkError::ContentCoding(_))), "{coding} {length}");
+            }
+        }
+        for name in ["gzip", "zstd"] {
+            assert!(read(body(name, [Bytes::from_static(b"not encoded")])).is_err());
+        }
+    }
+
+    #[test]
+    fn what_follows_the_end_is_passed_over_and_read() {
+        for (coding, name) in CODINGS {
+            let encoded = encode(coding, b"x");
+            let trailing = Bytes::from_static(b"\0\0\0");
+            let together = Bytes::from([&encoded[..], &trailing].concat());
+            let mut body = body(name, [together, trailing]);
+            assert_eq!(next(&mut body), Some(Ok(Bytes::from_static(b"x"))), "{coding}");
+            assert_eq!(next(&mut body), None, "{coding}");
+            assert_eq!(body.encoded_size(), Some(encoded.len() as u64 + 6), "{coding}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_grows_no_faster_than_it_is_read() {
+        let zeros = vec![0; 4 << 20];
+        for (coding, name) in CODINGS {
+            let encoded = encode(coding, &zeros);
+            let pieces: Vec<_> = encoded.chunks(100).map(Bytes::copy_from_slice).collect();
+            let mut body = body(name, pieces);
+            let chunk = next(&mut body).unwrap().unwrap();
+            assert!(chunk.len() <= CHUNK);
+            // A block's head may be longer than a piece.
+            assert!(body.encoded_size() <= Some(1_000), "{coding}: {:?}", body.encoded_size());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_body_or_an_error(bytes: Vec<u8>, at in 0..5_usize, length in 1..9_usize) {
+            let _ = read(body(CODINGS[at].1, bytes.chunks(length).map(Bytes::copy_from_slice)));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What `fetch()` is answered with, decoded, and what beacons are answered with, not.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
+use sendbeacon::{
+    ChannelSink, Document, DocumentLifecycle, EventKind, FetchTiming, NetworkError, Request,
+};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::browser::{Browser, delivered};
+
+/// 20,000 bytes of `0123456789`, over and over.
+const GZIP: &[u8] = b"\
+    \x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc6\x49\x01\x00\x20\x08\x00\xb0\x4a\x78\x20\
+    \xda\xbf\x98\x31\xf8\x6c\xaf\xc5\x98\x6b\xe7\xa9\xfb\xc2\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\
+    \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\
+    \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\x1a\xf7\x01\xf5\x82\xb6\x06\x20\x4e\x00\x00";
+
+fn request(document: &Document, url: &str) -> Request {
+    Request::new(Arc::clone(document.client()), Url::parse(url).unwrap())
+}
+
+async fn read(mut response: sendbeacon::Response) -> Result<Vec<u8>, NetworkError> {
+    let mut all = Vec::new();
+    while let Some(chunk) = response.chunk().await {
+        all.extend_from_slice(&chunk?);
+    }
+    Ok(all)
+}
+
+#[tokio::test]
+async fn script_reads_a_decoded_body_and_timing_knows_both_sizes() {
+    let server =
+        RecordingServer::start(|_| Behavior::with_body(200, &[("Content-Encoding", "gzip")], GZIP))
+            .await;
+    let (sink, events) = ChannelSink::new(100);
+    let browser = Browser::with(|builder| builder.event_sink(sink));
+    let document = browser.open(&server.url("/"));
+    for keepalive in [false, true] {
+        let mut request = request(&document, &server.url("/x"));
+        request.keepalive = keepalive;
+        let response = document.fetch_group().fetch(request).await.unwrap();
+        assert_eq!(response.headers[CONTENT_ENCODING], "gzip");
+        assert_eq!(read(response).await.unwrap(), b"0123456789".repeat(2_000));
+    }
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    browser.agent.shutdown(std::time::Duration::from_secs(20)).await;
+    drop((document, browser));
+    let sizes = |timing: FetchTiming| (timing.encoded_body_size, timing.decoded_body_size);
+    let timings = events.iter().filter_map(|event| match event.kind {
+        EventKind::Done { timing, .. } => Some(sizes(timing)),
+        _ => None,
+    });
+    let encoded = GZIP.len() as u64;
+    let expected = [(encoded, Some(20_000)), (encoded, Some(20_000)), (encoded, None)];
+    assert_eq!(timings.collect::<Vec<_>>(), expected);
+    let requests = server.requests();
+    assert_eq!(requests[0].header("accept-encoding"), Some("gzip, deflate, br, zstd"));
+    assert_eq!(server.connections(), 1, "each body was read to its end");
+}
+
+#[tokio::test]
+async fn a_keepalive_get_whose_document_goes_in_the_middle_is_done_all_the_same() {
+    let answer = Arc::new(Notify::new());
+    let server = RecordingServer::start({
+        let answer = Arc::clone(&answer);
+        move |_| {
+            let response = Behavior::response(200, &[("Content-Encoding", "gzip")], GZIP);
+            Behavior::RespondWhen(Arc::clone(&answer), response)
+        }
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    let mut request = request(&document, &server.url("/x"));
+    request.keepalive = true;
+    let pending = document.fetch_group().fetch(request);
+    server.wait_for(1).await;
+    document.unload();
+    drop((pending, document));
+    answer.notify_one();
+    assert_eq!(browser.events.wait_for(1).await, [("/x".into(), delivered(200))]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_it_says_ends_with_an_error() {
+    let server = RecordingServer::start(|_| {
+        Behavior::with_body(200, &[("Content-Encoding", "gzip")], b"not gzip at all")
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    let response = document.fetch_group().fetch(request(&document, &server.url("/x"))).await;
+    let error = read(response.unwrap()).await.unwrap_err();
+    assert!(matches!(error, NetworkError::ContentCoding(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_embedder_that_asks_for_other_codings_gets_what_it_asked_for() {
+    let body = Bytes::from_static(b"?");
+    let server = RecordingServer::start({
+        let body = body.clone();
+        move |_| Behavior::with_body(200, &[("Content-Encoding", "dcb")], &body)
+    })
+    .await;
+    let headers = [(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("dcb"))];
+    let headers: http::HeaderMap = headers.into_iter().collect();
+    let browser = Browser::with(|builder| builder.extra_headers(headers));
+    let document = browser.open(&server.url("/"));
+    let response = document.fetch_group().fetch(request(&document, &server.url("/x"))).await;
+    assert_eq!(read(response.unwrap()).await.unwrap(), body);
+    assert_eq!(server.requests()[0].header("accept-encoding"), Some("dcb"));
+}

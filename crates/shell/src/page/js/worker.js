@@ -1,0 +1,85 @@
+// Worker
+// https://html.spec.whatwg.org/multipage/workers.html#dedicated-workers-and-the-worker-interface
+
+const { DOMString, USVString, dictionary, enumeration, expose, fail, required, sequence } = internal.webidl;
+const { fire } = internal.eventTarget;
+const slot = agent.slot("Worker");
+// Those that run or are about to, by their number.
+const workers = new Map();
+
+class Worker extends EventTarget {
+  constructor(scriptURL, options = {}) {
+    required(arguments.length, 1, "construct 'Worker'");
+    const given = USVString(scriptURL);
+    const init = dictionary(options, "WorkerOptions");
+    const name = init.name === undefined ? "" : DOMString(init.name);
+    const type = init.type === undefined ? "classic"
+      : enumeration(init.type, "WorkerType", ["classic", "module"]);
+    const url = native.resolveUrl(given);
+    if (url === undefined) fail("SyntaxError", `'${given}' is not a valid URL.`);
+    super();
+    // TODO(spec): module workers; there are no modules at all.
+    const id = native.startWorker(type === "module" ? undefined : url, name, internal.blobText(url));
+    const worker = { id, object: this, port: null, waiting: [] };
+    slot.set(this, worker);
+    workers.set(id, worker);
+  }
+
+  postMessage(message, options = {}) {
+    const data = internal.structuredClone(message, transferOf(options));
+    const { port, waiting } = slot.get(this);
+    if (port) port.receive(data);
+    else waiting.push(data);
+  }
+
+  terminate() { end(slot.get(this).id); }
+}
+expose(Worker, slot);
+internal.handlers.attributes(Worker.prototype, ["message", "messageerror", "error"]);
+
+function transferOf(options) {
+  const list = Array.isArray(options) ? options
+    : dictionary(options, "StructuredSerializeOptions").transfer ?? [];
+  return sequence(list, (it) => it);
+}
+
+function end(id) {
+  if (workers.delete(id)) native.stopWorker(id);
+}
+
+// The worker's realm is there: `port` are its hooks, and it gets ours. Whether it is still wanted.
+internal.hooks.connectWorker = (id, port) => {
+  const worker = workers.get(id);
+  if (worker === undefined) return false;
+  worker.port = port;
+  port.connect({
+    receive(data) {
+      const copy = internal.structuredClone(data, []);
+      internal.startTimer(() => tell(id, "message", { Interface: internal.interfaces.MessageEvent, data: copy }), 0);
+    },
+    report(message) {
+      internal.startTimer(() =>
+        tell(id, "error", { Interface: internal.interfaces.ErrorEvent, message, cancelable: true }), 0);
+    },
+    // What it has said before is still heard.
+    close() {
+      worker.port = { receive() {} };
+      native.stopWorker(id);
+    },
+  });
+  for (const data of worker.waiting.splice(0)) port.receive(data);
+  return true;
+};
+
+// A terminated worker is not heard of any more.
+function tell(id, type, init) {
+  const worker = workers.get(id);
+  if (worker) fire(worker.object, type, init);
+}
+
+// Its script could not be fetched.
+internal.hooks.failWorker = (id) => {
+  tell(id, "error", { cancelable: true });
+  workers.delete(id);
+};
+internal.transferOf = transferOf;

@@ -1,0 +1,98 @@
+// WorkerGlobalScope, DedicatedWorkerGlobalScope, and what is on them.
+// https://html.spec.whatwg.org/multipage/workers.html#the-workerglobalscope-common-interface
+
+const { USVString, expose, fail, globals, illegalConstructor } = internal.webidl;
+const { slot: targetSlot, createState, fire } = internal.eventTarget;
+const { global } = internal;
+const slot = agent.slot("WorkerGlobalScope");
+const locationSlot = agent.slot("WorkerLocation");
+const navigatorSlot = agent.slot("WorkerNavigator");
+let name = "";
+// The worker's end of the way to whoever started it.
+let owner = null;
+
+class WorkerGlobalScope extends EventTarget {
+  constructor() { illegalConstructor(); }
+}
+expose(WorkerGlobalScope, slot);
+
+class DedicatedWorkerGlobalScope extends WorkerGlobalScope {
+  constructor() { illegalConstructor(); }
+}
+expose(DedicatedWorkerGlobalScope, slot);
+Object.setPrototypeOf(global, DedicatedWorkerGlobalScope.prototype);
+// The engine's, which says "global".
+delete global[Symbol.toStringTag];
+slot.set(global, {});
+targetSlot.set(global, createState());
+internal.windowProxy = global;
+internal.handlers.attributes(global, ["error", "languagechange", "offline", "online", "rejectionhandled",
+  "unhandledrejection", "message", "messageerror"]);
+
+class WorkerLocation {
+  constructor() { illegalConstructor(); }
+  get href() { return native.documentUrl(); }
+  toString() { return native.documentUrl(); }
+}
+for (const part of ["origin", "protocol", "host", "hostname", "port", "pathname", "search", "hash"]) {
+  Object.defineProperty(WorkerLocation.prototype, part, {
+    configurable: true, get() { return native.urlComponent(native.documentUrl(), part); },
+  });
+}
+expose(WorkerLocation, locationSlot);
+
+class WorkerNavigator {
+  constructor() { illegalConstructor(); }
+  get userAgent() { return native.environment().userAgent; }
+  get language() { return native.environment().languages[0] ?? "en"; }
+  get languages() {
+    return navigatorSlot.get(this).languages ??= Object.freeze([...native.environment().languages]);
+  }
+  get onLine() { return native.environment().onLine; }
+}
+expose(WorkerNavigator, navigatorSlot);
+
+const location = locationSlot.set(Object.create(WorkerLocation.prototype), {});
+const navigator = navigatorSlot.set(Object.create(WorkerNavigator.prototype), {});
+globals({
+  get self() { return global; },
+  get location() { return location; },
+  get navigator() { return navigator; },
+  get origin() { return native.environment().origin; },
+  get isSecureContext() { return native.environment().isSecureContext; },
+  get crossOriginIsolated() { return native.environment().crossOriginIsolated; },
+  get name() { return name; },
+
+  // https://html.spec.whatwg.org/multipage/workers.html#import-scripts-into-worker-global-scope
+  importScripts(...urls) {
+    const parsed = urls.map((it) => {
+      const url = native.resolveUrl(USVString(it));
+      return url ?? fail("SyntaxError", `'${it}' is not a valid URL.`);
+    });
+    for (const url of parsed) {
+      const source = internal.blobText(url) ?? native.loadScript(url);
+      if (source === undefined) fail("NetworkError", `The script at '${url}' could not be loaded.`);
+      native.evaluate(source, url);
+    }
+  },
+
+  postMessage(message, options = {}) {
+    const data = internal.structuredClone(message, internal.transferOf(options));
+    owner?.receive(data);
+  },
+  // https://html.spec.whatwg.org/multipage/workers.html#close-a-worker
+  close() {
+    owner?.close();
+    owner = null;
+  },
+});
+
+internal.hooks.initialize = (givenName) => { name = givenName; };
+internal.hooks.connect = (ends) => { owner = ends; };
+internal.hooks.receive = (data) => {
+  const copy = internal.structuredClone(data, []);
+  internal.startTimer(() =>
+    fire(global, "message", { Interface: internal.interfaces.MessageEvent, data: copy }), 0);
+};
+// https://html.spec.whatwg.org/multipage/workers.html#runtime-script-errors-2
+internal.reportToOwner = (message) => owner?.report(message);

@@ -1,0 +1,113 @@
+//! Dedicated workers.
+
+mod common;
+
+use common::{Fixture, Recorder, environment};
+
+/// A page with these scripts at URLs and this one in it, run until idle.
+fn page(scripts: &[(&str, &str)], script: &str) -> Fixture {
+    let host = Recorder::default();
+    host.scripts.borrow_mut().extend(
+        scripts
+            .iter()
+            .map(|(path, source)| (format!("https://a.test{path}"), source.as_bytes().to_vec())),
+    );
+    let html = format!("<!DOCTYPE html><body><script>{script}</script>");
+    let fixture = Fixture::with(host, environment(), &html);
+    fixture.run_until_idle();
+    fixture
+}
+
+#[test]
+fn a_worker_and_its_page_send_each_other_clones() {
+    let fixture = page(
+        &[(
+            "/dir/w.js?q",
+            "onmessage = ({ data }) => { data.n++; postMessage([data, data.buffer.byteLength]); };",
+        )],
+        "const worker = new Worker('w.js?q', { name: 'x' }), given = { n: 1, buffer: new ArrayBuffer(3) };
+         worker.postMessage(given, [given.buffer]);
+         worker.onmessage = ({ data: [data, length], target }) => console.log(JSON.stringify(data.n), length,
+           given.n, given.buffer.byteLength, data instanceof Object, target === worker);",
+    );
+    assert_eq!(fixture.log(), "2 3 1 0 true true");
+}
+
+#[test]
+fn the_scope_of_a_worker_is_no_window() {
+    let fixture = page(
+        &[
+            (
+                "/w.js",
+                "importScripts('a.js', '/b.js'); postMessage([self === globalThis, typeof window, typeof document,
+                   'sendBeacon' in navigator, location.href, name, String(self), a + b, isSecureContext, origin,
+                   self instanceof DedicatedWorkerGlobalScope && self instanceof WorkerGlobalScope &&
+                     self instanceof EventTarget, typeof fetch, performance.now() >= 0].join())",
+            ),
+            ("/a.js", "var a = 1;"),
+            ("/b.js", "const b = 2;"),
+        ],
+        "new Worker('/w.js', { name: 'n' }).onmessage = ({ data }) => console.log(data)",
+    );
+    assert_eq!(
+        fixture.log(),
+        "true,undefined,undefined,false,https://a.test/w.js,n,[object DedicatedWorkerGlobalScope],3,true,\
+         https://a.test,true,function,true"
+    );
+}
+
+#[test]
+fn scripts_may_be_blobs_and_data() {
+    let fixture = page(
+        &[],
+        "const say = ({ data }) => console.log(data);
+         const script = 'postMessage(origin)';
+         new Worker(URL.createObjectURL(new Blob([script]))).onmessage = say;
+         setTimeout(() => new Worker(`data:,${script}`).onmessage = say, 20);",
+    );
+    assert_eq!(fixture.log(), "https://a.test null");
+}
+
+#[test]
+fn what_goes_wrong_is_an_event_of_the_worker() {
+    let fixture = page(
+        &[("/throws.js", "setTimeout(() => { throw new RangeError('late') }, 0); importScripts('/none.js')")],
+        "for (const url of ['/none.js', 'https://b.test/x.js', '/throws.js']) {
+           const worker = new Worker(url);
+           worker.onerror = (event) => { event.preventDefault(); console.log(url, event.message ?? 'no message'); };
+         }
+         try { new Worker('http://['); } catch (e) { console.log(e.name); }
+         try { new Worker('/throws.js').postMessage(() => {}); } catch (e) { console.log(e.name); }",
+    );
+    let said: Vec<_> =
+        fixture.console().into_iter().filter(|line| line.starts_with("log: ")).collect();
+    assert_eq!(said[..2], ["log: SyntaxError", "log: DataCloneError"]);
+    for expected in [
+        "log: /none.js no message",
+        "log: https://b.test/x.js no message",
+        "log: /throws.js Uncaught RangeError: late",
+        "log: /throws.js Uncaught NetworkError",
+    ] {
+        assert!(said.iter().any(|line| line.starts_with(expected)), "{expected}: {said:?}");
+    }
+}
+
+#[test]
+fn nothing_is_heard_of_a_worker_that_has_ended() {
+    let fixture = page(
+        &[
+            ("/ticks.js", "setInterval(() => postMessage('tick'), 0)"),
+            (
+                "/closes.js",
+                "postMessage('before'); close(); postMessage('after'); setInterval(() => {}, 0)",
+            ),
+        ],
+        "const ticks = new Worker('/ticks.js'), closes = new Worker('/closes.js');
+         ticks.onmessage = ({ data }) => { console.log(data); ticks.terminate(); };
+         closes.onmessage = ({ data }) => console.log(data);
+         new Worker('/ticks.js').terminate();",
+    );
+    let mut said = fixture.console();
+    said.sort();
+    assert_eq!(said, ["log: before", "log: tick"]);
+}
