@@ -29,7 +29,7 @@ pub use self::{
     event_loop::{EventLoop, RealmId, TaskQueue},
     host::{
         Blob, BodyInit, DocumentDone, FetchDone, FetchRequest, FetchResponse, FetchedDocument,
-        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, TabOf, Violation,
+        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, TabOf, Thrown, Violation,
     },
     navigable::{SandboxFlags, nest},
     realm::Realm,

@@ -13,6 +13,7 @@ mod crypto;
 mod document;
 mod encoding;
 mod fetch;
+mod fetch_later;
 mod history;
 mod markup;
 mod navigable;
@@ -42,6 +43,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     document::install(&native, window)?;
     encoding::install(&native)?;
     fetch::install(&native, window)?;
+    fetch_later::install(&native, window)?;
     history::install(&native, window)?;
     markup::install(&native, window)?;
     navigable::install(&native, window)?;

@@ -10,6 +10,7 @@ mod history;
 mod iframe;
 mod load;
 mod navigate;
+mod permissions;
 mod sandbox;
 mod settings;
 mod unload;
@@ -19,6 +20,8 @@ use std::{
     collections::BTreeMap,
     rc::Rc,
 };
+
+use sendbeacon::NavigableContainer;
 
 use self::history::{Entry, History};
 pub(super) use self::{
@@ -54,6 +57,8 @@ pub(super) struct Navigable {
     /// The [container](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-container), an
     /// element of the parent's active document.
     pub(super) container: Option<Container>,
+    /// The deferred-fetch quota that it has reserved.
+    quota: Option<NavigableContainer>,
     /// The [target name](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-target)
     pub(super) name: RefCell<String>,
     /// The realm of the [active document](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-document).
@@ -94,6 +99,7 @@ impl Navigable {
         id: NavigableId,
         parent: Option<NavigableId>,
         container: Option<Container>,
+        quota: Option<NavigableContainer>,
         name: String,
         active: Rc<Realm>,
     ) -> Self {
@@ -101,6 +107,7 @@ impl Navigable {
             id,
             parent,
             container,
+            quota,
             name: RefCell::new(name),
             active: RefCell::new(active),
             ongoing: Cell::new(None),
