@@ -16,7 +16,7 @@ use url::Url;
 fn frames(agent: &UserAgent, top: &Document, count: usize) -> Vec<(NavigableContainer, Document)> {
     let own = &top.client().creation_url;
     let other = Url::parse("https://frame.test/").unwrap();
-    let of = |n: usize| if n % 2 == 0 { own.clone() } else { other.clone() };
+    let of = |n: usize| if n.is_multiple_of(2) { own.clone() } else { other.clone() };
     let frame = |n| {
         let url = of(n);
         let (client, origin) = (top.client(), Origin::of(&url, 1));
