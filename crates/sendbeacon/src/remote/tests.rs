@@ -14,13 +14,13 @@ use sendbeacon_testkit::network::{ScriptedNetwork, respond, respond_with_body};
 use url::{Host, Url};
 
 use super::{
-    ChannelError, Pin,
+    ChannelError, Pin, RemoteUserAgent,
     frame::{
         BeaconFrame, GroupFrame, MAX_UNFINISHED, RequestFrame, ToContent, ToNetwork, VERSION,
         encode, read,
     },
 };
-use crate::{KeepaliveLimits, UserAgent, UserAgentBuilder};
+use crate::{Document, KeepaliveLimits, UserAgent, UserAgentBuilder};
 
 fn page() -> Client {
     Client::new(Url::parse("https://a.test/").unwrap(), 1)
@@ -161,6 +161,28 @@ fn settings_objects_are_bounded_though_nothing_is_unfinished() {
     client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
     let frames: Vec<_> = (0..300).map(|id| beacon(id, group(id, &client))).collect();
     assert!(matches!(serve(&frames).0, Err(ChannelError::Groups)));
+}
+
+#[test]
+fn a_page_with_too_many_large_settings_objects_is_told_false_and_its_process_keeps_the_channel() {
+    let mut client = page();
+    client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
+    let (reader, _open) = std::io::pipe().unwrap();
+    let said = Told::default();
+    let content = RemoteUserAgent::connect(reader, said.clone()).unwrap();
+    let mut documents: Vec<_> = (0..300).map(|_| content.document(client.clone())).collect();
+    let sends = |document: &Document| document.send_beacon("https://a.test/", None).unwrap();
+    let accepted = documents.iter().filter(|document| sends(document)).count();
+    assert!((1..300).contains(&accepted), "{accepted}");
+    // One that goes makes room.
+    drop(documents.remove(0));
+    assert!(sends(&documents[298]));
+    let network = network();
+    let agent = agent(&network);
+    let bytes = said.0.lock().unwrap().clone();
+    agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
+    assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
+    assert_eq!(network.sent().len(), accepted + 1);
 }
 
 #[test]
