@@ -306,7 +306,9 @@ impl FetchGroup {
             return;
         }
         for ping in hyperlink_auditing(client, &self.ledger, ping, href, encoding) {
-            self.pass_ping(ping);
+            if !self.pass_ping(ping) {
+                return;
+            }
         }
     }
 
@@ -314,10 +316,10 @@ impl FetchGroup {
         self.state.report(client, violation);
     }
 
-    /// Passes an admitted ping on.
-    pub(crate) fn pass_ping(&self, ping: Ping) {
-        // If the network side has gone, so has whoever would have sent it.
-        self.state.network_side.send(Message::Ping(Box::new(ping), Arc::clone(&self.state)));
+    /// Passes an admitted ping on. False if another would not be, either: it may have waited for room in a
+    /// channel, and each of those behind it would.
+    pub(crate) fn pass_ping(&self, ping: Ping) -> bool {
+        self.state.network_side.send(Message::Ping(Box::new(ping), Arc::clone(&self.state)))
     }
 
     /// Passes an admitted beacon on.

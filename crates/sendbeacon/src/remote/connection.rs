@@ -186,7 +186,8 @@ impl Connection {
     fn send_ping(self: &Arc<Self>, ping: Ping, group: &GroupState) -> bool {
         let Ping { url, target_url, client, reservation } = ping;
         let (Some(url), Some(target_url)) = (sendable(&url), sendable(&target_url)) else {
-            return false;
+            // The fault is its own: others may be sent.
+            return true;
         };
         let in_hand = InHand::new(Some(reservation), None);
         self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {

@@ -1,6 +1,7 @@
 //! What a content process might send that was taken over.
 
 use std::{
+    collections::HashSet,
     io::{Cursor, Read, empty, sink},
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,7 +21,7 @@ use super::{
         encode, read,
     },
 };
-use crate::{Document, KeepaliveLimits, UserAgent, UserAgentBuilder};
+use crate::{Document, Inflight, KeepaliveLimits, UserAgent, UserAgentBuilder};
 
 fn page() -> Client {
     Client::new(Url::parse("https://a.test/").unwrap(), 1)
@@ -183,6 +184,34 @@ fn a_page_with_too_many_large_settings_objects_is_told_false_and_its_process_kee
     agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
     assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
     assert_eq!(network.sent().len(), accepted + 1);
+}
+
+/// Takes the first frame, and then has no room for what it is given.
+#[derive(Clone, Default)]
+struct Stuck(Arc<Mutex<HashSet<Vec<u8>>>>);
+
+impl std::io::Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut given = self.0.lock().unwrap();
+        given.insert(bytes.to_vec());
+        if given.len() == 1 { Ok(bytes.len()) } else { Err(std::io::ErrorKind::WouldBlock.into()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn script_waits_for_room_once_though_a_hyperlink_has_many_pings() {
+    let (reader, _open) = std::io::pipe().unwrap();
+    let stuck = Stuck::default();
+    let content = RemoteUserAgent::connect(reader, stuck.clone()).unwrap();
+    let document = content.document(page());
+    document.ping("/1 /2 /3", "/to", None);
+    // The hello and the first.
+    assert_eq!(stuck.0.lock().unwrap().len(), 2);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
 
 #[test]
