@@ -51,7 +51,7 @@ pub(crate) struct GroupState {
     changed: Notify,
     network_side: NetworkSide,
     /// Room for reports of violations. They are made on the network side, after script was told what fits,
-    /// so they have a ledger of their own.
+    /// so they have a ledger of their own. In a content process it is that of violations on their way there.
     reports: Arc<Ledger>,
 }
 
@@ -125,7 +125,12 @@ impl GroupState {
     pub(crate) fn report(self: &Arc<Self>, client: &Arc<Client>, violation: &CspViolation) {
         #[cfg(feature = "remote")]
         if let NetworkSide::There(connection) = &self.network_side {
-            return connection.send_violation(violation, client, self);
+            // Only until it is there, where there is room for what is made of it, or not.
+            let length = violation.original_policy.len() as u64;
+            if let Some(reservation) = self.reports.reserve(length, 0) {
+                connection.send_violation(violation, client, self, reservation);
+            }
+            return;
         }
         for request in report_violation(violation, client) {
             let Some(reservation) = reserve(&self.reports, &request) else { return };

@@ -200,8 +200,9 @@ impl Connection {
         violation: &CspViolation,
         client: &Arc<Client>,
         group: &GroupState,
+        reservation: Reservation,
     ) {
-        let in_hand = InHand::new(None, None);
+        let in_hand = InHand::new(Some(reservation), None);
         let violation = Box::new(violation.clone());
         self.send_group_frame(self.ids.next().0, in_hand, group, client, |id, group| {
             ToNetwork::Violation { id, group, violation }

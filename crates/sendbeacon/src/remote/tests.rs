@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
-use sendbeacon_fetch::{Client, Mode, Origin, Request};
+use sendbeacon_fetch::{Client, CspDisposition, CspViolation, Mode, Origin, Request};
 use sendbeacon_testkit::network::{ScriptedNetwork, respond, respond_with_body};
 use url::{Host, Url};
 
@@ -184,6 +184,27 @@ fn a_page_with_too_many_large_settings_objects_is_told_false_and_its_process_kee
     agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
     assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
     assert_eq!(network.sent().len(), accepted + 1);
+}
+
+#[test]
+fn a_flood_of_violations_leaves_the_channel_to_beacons() {
+    let (reader, _open) = std::io::pipe().unwrap();
+    let said = Told::default();
+    let content = RemoteUserAgent::connect(reader, said.clone()).unwrap();
+    let document = content.document(page());
+    let disposition = CspDisposition::Enforce;
+    let long = format!("script-src 'none'; report-uri{}", " /r".repeat(30_000));
+    for (policy, sent) in [(&*long, 0), ("script-src 'none'; report-uri /r", 64)] {
+        let violation = CspViolation::new(policy, disposition, "script-src", "inline");
+        for _ in 0..1_000 {
+            document.report_violation(&violation);
+        }
+        let mut reader = Cursor::new(said.0.lock().unwrap().clone());
+        let frames = std::iter::from_fn(|| read::<ToNetwork>(&mut reader).unwrap());
+        // Behind a hello.
+        assert_eq!(frames.skip(1).count(), sent);
+    }
+    assert_eq!(document.send_beacon("https://a.test/", None), Ok(true));
 }
 
 /// Takes the first frame, and then has no room for what it is given.
