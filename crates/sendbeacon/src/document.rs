@@ -134,7 +134,8 @@ impl Document {
     /// Violations by requests of this library are reported without being asked.
     ///
     /// At most 64 reports of a document, with 64 KiB of bodies, are unfinished; what is beyond that is not
-    /// reported. Does not block; any thread.
+    /// reported. Does not block, except as [`send_beacon`](Self::send_beacon) does in a content process; any
+    /// thread.
     pub fn report_violation(&self, violation: &CspViolation) {
         self.group.report(&self.client, violation);
     }

@@ -54,7 +54,7 @@ pub(crate) struct GroupState {
     changed: Notify,
     network_side: NetworkSide,
     /// Room for reports of violations. They are made on the network side, after script was told what fits,
-    /// so they have a ledger of their own.
+    /// so they have a ledger of their own. In a content process it is that of violations on their way there.
     reports: Arc<Ledger>,
 }
 
@@ -132,7 +132,12 @@ impl GroupState {
     pub(crate) fn report(self: &Arc<Self>, client: &Arc<Client>, violation: &CspViolation) {
         #[cfg(feature = "remote")]
         if let NetworkSide::There(connection) = &self.network_side {
-            return connection.send_violation(violation, client, self);
+            // Only until it is there, where there is room for what is made of it, or not.
+            let length = violation.original_policy.len() as u64;
+            if let Some(reservation) = self.reports.reserve(length, 0) {
+                connection.send_violation(violation, client, self, reservation);
+            }
+            return;
         }
         for request in report_violation(violation, client) {
             let Some(reservation) = reserve(&self.reports, &request) else { return };
@@ -362,7 +367,9 @@ impl FetchGroup {
             return;
         }
         for ping in hyperlink_auditing(client, &self.ledger, ping, href, encoding) {
-            self.pass_ping(ping);
+            if !self.pass_ping(ping) {
+                return;
+            }
         }
     }
 
@@ -370,10 +377,10 @@ impl FetchGroup {
         self.state.report(client, violation);
     }
 
-    /// Passes an admitted ping on.
-    pub(crate) fn pass_ping(&self, ping: Ping) {
-        // If the network side has gone, so has whoever would have sent it.
-        self.state.network_side.send(Message::Ping(Box::new(ping), Arc::clone(&self.state)));
+    /// Passes an admitted ping on. False if another would not be, either: it may have waited for room in a
+    /// channel, and each of those behind it would.
+    pub(crate) fn pass_ping(&self, ping: Ping) -> bool {
+        self.state.network_side.send(Message::Ping(Box::new(ping), Arc::clone(&self.state)))
     }
 
     /// Passes an admitted beacon on.

@@ -25,6 +25,10 @@ use crate::{
 /// with the sender.
 const CHUNK: usize = 16_384;
 
+/// How many steps are taken in one go without anything to show for them. A body may be one that nothing comes
+/// of, and such ones may lie over each other; whatever else there is to do must not wait for its end.
+const MAX_STEPS: usize = 4;
+
 /// How many codings may lie over each other.
 const MAX_CODINGS: usize = 5;
 
@@ -65,6 +69,17 @@ impl Coding {
         }
     }
 
+    /// Whether more of it may follow where it has ended, and this byte says so: another member of gzip
+    /// ([RFC 1952, section 2.2](https://www.rfc-editor.org/rfc/rfc1952#page-5)), or another frame of zstd, one to
+    /// be skipped included ([RFC 8878, section 3](https://www.rfc-editor.org/rfc/rfc8878#section-3)).
+    fn goes_on_with(self, byte: u8) -> bool {
+        match self {
+            Self::Brotli | Self::Deflate => false,
+            Self::Gzip => byte == 0x1F,
+            Self::Zstd => matches!(byte, 0x28 | 0x50..=0x5F),
+        }
+    }
+
     fn decoder(self, first_byte: u8) -> Box<dyn DecodeV2 + Send> {
         match self {
             Self::Brotli => Box::new(BrotliDecoder::new()),
@@ -100,14 +115,32 @@ enum State {
         /// Whether no more bytes will come.
         is_last: bool,
     },
-    /// What follows the end of the coding is passed over, so that the connection can be used again.
+    /// The coding has ended, unless it goes on.
     Ended,
+    /// What follows is passed over, so that the connection can be used again.
+    Trailing,
     Over,
 }
 
 impl Decoded {
     fn new(coding: Coding, encoded: ResponseBody) -> Self {
         Self { encoded, encoded_size: 0, chunk: Bytes::new(), coding, state: State::Empty }
+    }
+
+    /// Finds out what the bytes that have come are.
+    fn begin(&mut self) {
+        let Some(&first) = self.chunk.first() else { return };
+        match self.state {
+            State::Ended if !self.coding.goes_on_with(first) => self.state = State::Trailing,
+            State::Empty | State::Ended => {
+                let decoder = self.coding.decoder(first);
+                self.state = State::Decoding { decoder, is_full: false, is_last: false };
+            }
+            State::Decoding { .. } | State::Trailing | State::Over => {}
+        }
+        if let State::Trailing = self.state {
+            self.chunk.clear();
+        }
     }
 
     /// Decodes what has come, as much as fits into a chunk.
@@ -145,10 +178,11 @@ impl BodyStream for Decoded {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, NetworkError>>> {
         let this = &mut *self;
-        loop {
+        for _ in 0..MAX_STEPS {
             if let State::Over = this.state {
                 return Poll::Ready(None);
             }
+            this.begin();
             if let State::Decoding { is_full, is_last, .. } = this.state
                 && (is_full || is_last || !this.chunk.is_empty())
             {
@@ -163,12 +197,8 @@ impl BodyStream for Decoded {
                 }
             }
             match (ready!(this.encoded.as_mut().poll_chunk(cx)), &mut this.state) {
-                (Some(Ok(chunk)), state) => {
+                (Some(Ok(chunk)), _) => {
                     this.encoded_size += chunk.len() as u64;
-                    if let (State::Empty, Some(&first)) = (&state, chunk.first()) {
-                        let decoder = this.coding.decoder(first);
-                        *state = State::Decoding { decoder, is_full: false, is_last: false };
-                    }
                     this.chunk = chunk;
                 }
                 (None, State::Decoding { is_last, .. }) => *is_last = true,
@@ -178,6 +208,8 @@ impl BodyStream for Decoded {
                 }
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn encoded_size(&self) -> Option<u64> {
@@ -187,7 +219,14 @@ impl BodyStream for Decoded {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::{
+        collections::VecDeque,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering::Relaxed},
+        },
+        task::{Wake, Waker},
+    };
 
     use compression_codecs::{
         BrotliEncoder, DeflateEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder,
@@ -197,6 +236,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Whether it was to be polled again.
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
 
     /// A body that comes in these chunks.
     struct Chunks(VecDeque<Bytes>);
@@ -237,10 +285,14 @@ mod tests {
     }
 
     fn next(body: &mut ResponseBody) -> Option<Result<Bytes, NetworkError>> {
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        match body.as_mut().poll_chunk(&mut context) {
-            Poll::Ready(next) => next,
-            Poll::Pending => panic!("there is nothing to wait for"),
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(next) = body.as_mut().poll_chunk(&mut context) {
+                return next;
+            }
+            assert!(woken.0.swap(false, Relaxed), "there is nothing to wait for");
         }
     }
 
@@ -347,6 +399,34 @@ mod tests {
             assert_eq!(next(&mut body), None, "{coding}");
             assert_eq!(body.encoded_size(), Some(encoded.len() as u64 + 6), "{coding}");
         }
+    }
+
+    #[test]
+    fn members_and_frames_follow_each_other() {
+        let skippable = Bytes::from_static(b"\x5F\x2A\x4D\x18\x03\0\0\0abc");
+        for (name, between) in [("gzip", encode("gzip", b"")), ("zstd", skippable)] {
+            let parts = [between.clone(), encode(name, b"x"), between, encode(name, b"y")];
+            assert_eq!(read(body(name, parts.clone())).unwrap(), b"xy", "{name}");
+            let all = parts.concat();
+            for size in [1, all.len()] {
+                let chunks = all.chunks(size).map(Bytes::copy_from_slice);
+                assert_eq!(read(body(name, chunks)).unwrap(), b"xy", "{name} in pieces of {size}");
+            }
+            assert!(read(body(name, [Bytes::copy_from_slice(&all[..all.len() - 1])])).is_err());
+            let trailing = Bytes::from([&all, &b"\0"[..], &all].concat());
+            assert_eq!(read(body(name, [trailing])).unwrap(), b"xy", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_nothing_comes_of_lets_others_have_their_turn() {
+        // Blocks of deflate that are empty, and then no more.
+        let nothing = encode("deflate", &b"\0\0\0\xFF\xFF".repeat(1 << 20));
+        let codings = "deflate, deflate";
+        let mut body = body(codings, [nothing.clone()]);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(body.as_mut().poll_chunk(&mut context).is_pending());
+        assert!(matches!(next(&mut body), Some(Err(NetworkError::ContentCoding(_)))));
     }
 
     #[test]

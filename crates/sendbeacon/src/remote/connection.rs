@@ -18,8 +18,8 @@ use sendbeacon_fetch::{
 
 use super::{
     frame::{
-        self, BeaconFrame, Cost, GroupFrame, MAX_POLICIES, PingFrame, RequestFrame, ToContent,
-        ToNetwork, VERSION, sendable,
+        self, BeaconFrame, Cost, GroupFrame, MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES, PingFrame,
+        RequestFrame, ToContent, ToNetwork, VERSION, sendable,
     },
     outbox::{INTERVAL, Outbox},
     responses::Incoming,
@@ -45,12 +45,45 @@ pub(crate) struct Connection {
 
 struct Outgoing {
     outbox: Outbox,
-    /// The settings object that the network process has of each group it knows.
-    clients: HashMap<u64, Arc<Client>>,
+    clients: Clients,
     /// Nothing is accepted any more.
     is_closed: bool,
     /// Whether a thread is writing what is owed.
     is_settling: bool,
+}
+
+/// The settings object that the network process has of each group it knows, and how many bytes it was.
+#[derive(Default)]
+struct Clients {
+    of_groups: HashMap<u64, (Arc<Client>, usize)>,
+    /// The sum of theirs.
+    bytes: usize,
+}
+
+impl Clients {
+    fn get(&self, group: u64) -> Option<&Arc<Client>> {
+        self.of_groups.get(&group).map(|(client, _)| client)
+    }
+
+    /// Whether the network process will take a group's settings object of so many bytes.
+    fn has_room(&self, group: u64, bytes: usize) -> bool {
+        let known = self.of_groups.get(&group);
+        let others = self.bytes - known.map_or(0, |(_, bytes)| *bytes);
+        others + bytes <= MAX_CLIENTS && (known.is_some() || self.of_groups.len() < MAX_GROUPS)
+    }
+
+    fn insert(&mut self, group: u64, client: Arc<Client>, bytes: usize) {
+        self.remove(group);
+        self.bytes += bytes;
+        self.of_groups.insert(group, (client, bytes));
+    }
+
+    /// Says whether the network process knew the group.
+    fn remove(&mut self, group: u64) -> bool {
+        let known = self.of_groups.remove(&group);
+        self.bytes -= known.as_ref().map_or(0, |(_, bytes)| *bytes);
+        known.is_some()
+    }
 }
 
 #[derive(Default)]
@@ -98,7 +131,7 @@ impl Connection {
         if !outbox.send(hello, Outbox::deadline()) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let clients = HashMap::new();
+        let clients = Clients::default();
         let outgoing = Outgoing { outbox, clients, is_closed: false, is_settling: false };
         let (outgoing, unfinished) = (Mutex::new(outgoing), Mutex::default());
         Ok(Arc::new(Self { ids, outgoing, unfinished }))
@@ -129,14 +162,14 @@ impl Connection {
                 self.tell_if(|outgoing| {
                     group.look();
                     let frame = ToNetwork::Flags { group: group.id.0, flags: group.flags() };
-                    outgoing.clients.contains_key(&group.id.0).then_some(frame)
+                    outgoing.clients.get(group.id.0).map(|_| frame)
                 });
                 true
             }
             Message::GroupTerminated(group) => {
                 self.tell_if(|outgoing| {
-                    let known = outgoing.clients.remove(&group.id.0);
-                    known.map(|_| ToNetwork::Terminated { group: group.id.0 })
+                    let was_known = outgoing.clients.remove(group.id.0);
+                    was_known.then_some(ToNetwork::Terminated { group: group.id.0 })
                 });
                 true
             }
@@ -176,7 +209,8 @@ impl Connection {
     fn send_ping(self: &Arc<Self>, ping: Ping, group: &GroupState) -> bool {
         let Ping { url, target_url, client, reservation } = ping;
         let (Some(url), Some(target_url)) = (sendable(&url), sendable(&target_url)) else {
-            return false;
+            // The fault is its own: others may be sent.
+            return true;
         };
         let in_hand = InHand::new(Some(reservation), None);
         self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {
@@ -189,8 +223,9 @@ impl Connection {
         violation: &CspViolation,
         client: &Arc<Client>,
         group: &GroupState,
+        reservation: Reservation,
     ) {
-        let in_hand = InHand::new(None, None);
+        let in_hand = InHand::new(Some(reservation), None);
         let violation = Box::new(violation.clone());
         self.send_group_frame(self.ids.next().0, in_hand, group, client, |id, group| {
             ToNetwork::Violation { id, group, violation }
@@ -269,16 +304,15 @@ impl Connection {
             self.unfinished().fetches.insert(id, in_hand);
             return false;
         };
-        let known = outgoing.clients.get(&group.id.0);
+        let known = outgoing.clients.get(group.id.0);
         // Another thread may just have terminated the group, and said so.
         let is_over = outgoing.is_closed || known.is_none() && group.is(Flag::Terminated);
         let is_known = known.is_some_and(|known| Arc::ptr_eq(known, client));
-        let group_frame = GroupFrame {
-            id: group.id.0,
-            flags: group.flags(),
-            client: if is_known { None } else { payload_of(client) },
-        };
-        let frame = (!is_over && (is_known || group_frame.client.is_some()))
+        let payload = if is_known { None } else { payload_of(client) };
+        let client_bytes = payload.as_ref().map_or(0, Bytes::len);
+        let is_taken = payload.is_some() && outgoing.clients.has_room(group.id.0, client_bytes);
+        let group_frame = GroupFrame { id: group.id.0, flags: group.flags(), client: payload };
+        let frame = (!is_over && (is_known || is_taken))
             .then(|| frame::encode(&frame(id, group_frame)))
             .flatten();
         in_hand.cost =
@@ -287,8 +321,8 @@ impl Connection {
         let has_credit = self.take_in_hand(id, in_hand);
         let is_sent =
             has_credit && frame.is_some_and(|frame| outgoing.outbox.send(frame, deadline));
-        if is_sent {
-            outgoing.clients.insert(group.id.0, Arc::clone(client));
+        if is_sent && !is_known {
+            outgoing.clients.insert(group.id.0, Arc::clone(client), client_bytes);
         }
         self.settle(&mut outgoing);
         is_sent

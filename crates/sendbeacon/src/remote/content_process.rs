@@ -26,8 +26,8 @@ use super::{
     ChannelError, Pin,
     channel::{Channel, Lease, Outgoing, write},
     frame::{
-        self, BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, VERSION, WINDOW,
-        received,
+        self, BeaconFrame, GroupFrame, MAX_CLIENTS, MAX_GROUPS, PingFrame, RequestFrame, ToNetwork,
+        VERSION, WINDOW, received,
     },
     responses::pass_on,
 };
@@ -35,12 +35,6 @@ use crate::{
     DeferredFetch, DeferredRequestInit, FetchGroup, FetchId, FetchLaterError, driver::Message,
     user_agent::Groups,
 };
-
-/// How many fetch groups a content process may have at once.
-const MAX_GROUPS: usize = 65_536;
-
-/// How many bytes of settings objects a content process may have there at once, as they came.
-const MAX_CLIENTS: usize = 16 << 20;
 
 /// A content process as the network process sees it: see
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).

@@ -34,6 +34,12 @@ pub(super) const MAX_UNFINISHED: Cost = Cost { fetches: 16_384, bytes: 64 << 20 
 /// How long the policies of a document may be, serialised, in bytes.
 pub(super) const MAX_POLICIES: usize = 64 << 10;
 
+/// How many fetch groups a content process may have at once, of those that have fetched.
+pub(super) const MAX_GROUPS: usize = 65_536;
+
+/// How many bytes of settings objects a content process may have there at once, as they are sent.
+pub(super) const MAX_CLIENTS: usize = 16 << 20;
+
 /// How many headers a request or a response may have.
 pub(super) const MAX_HEADERS: usize = 1_000;
 

@@ -12,6 +12,8 @@ pub struct Pin {
     /// The site of its documents' origins. An opaque origin, which is of no site, may do less and is
     /// let through.
     pub site: Site,
+    /// The site of its documents' URLs, which a sandbox leaves as they are when it makes an origin opaque.
+    pub url_site: Site,
     /// If given, the only origin, and that of the referrer.
     pub origin: Option<Origin>,
     /// The network partition key of its documents.
@@ -30,8 +32,14 @@ impl Pin {
     /// and its webview.
     #[must_use]
     pub fn of(client: &Client) -> Self {
+        let site = Site::of(&client.origin);
+        let url_site = match &client.origin {
+            Origin::Tuple { .. } => site.clone(),
+            Origin::Opaque(nonce) => Site::of(&Origin::of(&client.creation_url, *nonce)),
+        };
         Self {
-            site: Site::of(&client.origin),
+            site,
+            url_site,
             origin: None,
             network_partition_key: client.network_partition_key.clone(),
             address_space: client.address_space,
@@ -53,13 +61,13 @@ impl Pin {
         if !is_pinned {
             return Err(ChannelError::Pin("origin"));
         }
-        // It is the source of `Referer`, which an opaque origin has not.
-        let (origin, url) = (&client.origin, &client.creation_url);
-        let is_own = match self.origin {
-            Some(_) => origin.is_same_origin_with_url(url),
-            None => origin.is_same_site_with_url(url),
+        // It is the source of `Referer` and `Ping-From`, and what a report says its document is.
+        let url = &client.creation_url;
+        let is_own = match &self.origin {
+            Some(origin @ Origin::Tuple { .. }) => origin.is_same_origin_with_url(url),
+            Some(Origin::Opaque(_)) | None => self.url_site.is_of_url(url),
         };
-        if matches!(origin, Origin::Tuple { .. }) && url.has_host() && !is_own {
+        if url.has_host() && !is_own {
             return Err(ChannelError::Pin("creation URL"));
         }
         if !self.document_ids.contains(&client.document_id) {

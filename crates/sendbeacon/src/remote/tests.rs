@@ -1,6 +1,7 @@
 //! What a content process might send that was taken over.
 
 use std::{
+    collections::HashSet,
     io::{Cursor, Read, empty, sink},
     sync::{Arc, Mutex},
     time::Duration,
@@ -9,18 +10,18 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
-use sendbeacon_fetch::{Client, Mode, Origin, Request};
+use sendbeacon_fetch::{Client, CspDisposition, CspViolation, Mode, Origin, Request};
 use sendbeacon_testkit::network::{ScriptedNetwork, respond, respond_with_body};
 use url::{Host, Url};
 
 use super::{
-    ChannelError, Pin,
+    ChannelError, Pin, RemoteUserAgent,
     frame::{
         BeaconFrame, GroupFrame, MAX_UNFINISHED, RequestFrame, ToContent, ToNetwork, VERSION,
         encode, read,
     },
 };
-use crate::{KeepaliveLimits, UserAgent, UserAgentBuilder};
+use crate::{Document, Inflight, KeepaliveLimits, UserAgent, UserAgentBuilder};
 
 fn page() -> Client {
     Client::new(Url::parse("https://a.test/").unwrap(), 1)
@@ -161,6 +162,77 @@ fn settings_objects_are_bounded_though_nothing_is_unfinished() {
     client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
     let frames: Vec<_> = (0..300).map(|id| beacon(id, group(id, &client))).collect();
     assert!(matches!(serve(&frames).0, Err(ChannelError::Groups)));
+}
+
+#[test]
+fn a_page_with_too_many_large_settings_objects_is_told_false_and_its_process_keeps_the_channel() {
+    let mut client = page();
+    client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
+    let (reader, _open) = std::io::pipe().unwrap();
+    let said = Told::default();
+    let content = RemoteUserAgent::connect(reader, said.clone()).unwrap();
+    let mut documents: Vec<_> = (0..300).map(|_| content.document(client.clone())).collect();
+    let sends = |document: &Document| document.send_beacon("https://a.test/", None).unwrap();
+    let accepted = documents.iter().filter(|document| sends(document)).count();
+    assert!((1..300).contains(&accepted), "{accepted}");
+    // One that goes makes room.
+    drop(documents.remove(0));
+    assert!(sends(&documents[298]));
+    let network = network();
+    let agent = agent(&network);
+    let bytes = said.0.lock().unwrap().clone();
+    agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
+    assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
+    assert_eq!(network.sent().len(), accepted + 1);
+}
+
+#[test]
+fn a_flood_of_violations_leaves_the_channel_to_beacons() {
+    let (reader, _open) = std::io::pipe().unwrap();
+    let said = Told::default();
+    let content = RemoteUserAgent::connect(reader, said.clone()).unwrap();
+    let document = content.document(page());
+    let disposition = CspDisposition::Enforce;
+    let long = format!("script-src 'none'; report-uri{}", " /r".repeat(30_000));
+    for (policy, sent) in [(&*long, 0), ("script-src 'none'; report-uri /r", 64)] {
+        let violation = CspViolation::new(policy, disposition, "script-src", "inline");
+        for _ in 0..1_000 {
+            document.report_violation(&violation);
+        }
+        let mut reader = Cursor::new(said.0.lock().unwrap().clone());
+        let frames = std::iter::from_fn(|| read::<ToNetwork>(&mut reader).unwrap());
+        // Behind a hello.
+        assert_eq!(frames.skip(1).count(), sent);
+    }
+    assert_eq!(document.send_beacon("https://a.test/", None), Ok(true));
+}
+
+/// Takes the first frame, and then has no room for what it is given.
+#[derive(Clone, Default)]
+struct Stuck(Arc<Mutex<HashSet<Vec<u8>>>>);
+
+impl std::io::Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut given = self.0.lock().unwrap();
+        given.insert(bytes.to_vec());
+        if given.len() == 1 { Ok(bytes.len()) } else { Err(std::io::ErrorKind::WouldBlock.into()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn script_waits_for_room_once_though_a_hyperlink_has_many_pings() {
+    let (reader, _open) = std::io::pipe().unwrap();
+    let stuck = Stuck::default();
+    let content = RemoteUserAgent::connect(reader, stuck.clone()).unwrap();
+    let document = content.document(page());
+    document.ping("/1 /2 /3", "/to", None);
+    // The hello and the first.
+    assert_eq!(stuck.0.lock().unwrap().len(), 2);
+    assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
 
 #[test]

@@ -23,7 +23,8 @@ use crate::{Document, FetchGroup, dispatcher::FetchIds, driver::NetworkSide, use
 /// * the bytes of a body are needed before it returns: a [`BlobSource`](crate::BlobSource) has to
 ///   answer [`Ready`](crate::host::Answer::Ready), or the answer is `false`;
 /// * a request may have 1 MiB with its body, 1,000 headers, and policies of 64 KiB, and all that are
-///   unfinished 64 MiB, plain `fetch()` included; a URL whose host the parser would not take again, as
+///   unfinished 64 MiB, plain `fetch()` included; the settings objects of the 65,536 documents at most that
+///   have sent something and are still there may have 16 MiB; a URL whose host the parser would not take again, as
 ///   it makes labels longer than it reads, is refused;
 /// * [`FetchGroup::reserve_keepalive`] counts in this process only;
 /// * events go to the network process's sink.

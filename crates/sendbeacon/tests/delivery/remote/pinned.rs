@@ -61,6 +61,34 @@ async fn an_opaque_origin_is_let_through_unless_another_is_pinned() {
     assert!(channel_of(page).await.is_ok());
 }
 
+/// It tells pings where they come from, and reports what they are about.
+#[tokio::test]
+async fn an_opaque_origin_hides_no_other_sites_url() {
+    let mut page = client("https://a.test/");
+    page.origin = Origin::Opaque(7);
+    page.creation_url = Url::parse("https://b.test/secret").unwrap();
+    assert_eq!(refused(channel_of(page.clone()).await), "creation URL");
+    page.creation_url = Url::parse("data:text/html,x").unwrap();
+    assert!(channel_of(page).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_process_for_a_sandbox_is_held_to_the_site_of_its_url() {
+    let browser = Browser::new();
+    let mut page = client("https://a.test/");
+    page.origin = Origin::Opaque(7);
+    for (url, is_own) in [("https://sub.a.test/", true), ("https://b.test/", false)] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ended = serve(&browser, ours, Pin::of(&page));
+        let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
+        let mut document = page.clone();
+        document.creation_url = Url::parse(url).unwrap();
+        agent.document(document).ping("http://127.0.0.1:1/", "/", None);
+        drop(agent);
+        assert_eq!(ended.await.unwrap().is_ok(), is_own, "{url}");
+    }
+}
+
 #[tokio::test]
 async fn a_fetch_with_a_foreign_referrer_ends_the_channel() {
     let browser = Browser::new();
