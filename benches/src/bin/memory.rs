@@ -4,10 +4,12 @@
 
 use std::{
     alloc::System,
+    env,
     error::Error,
     future,
-    io::Read,
+    io::{self, BufRead, BufReader, Read},
     net::TcpListener,
+    process::{Command, Stdio},
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -20,11 +22,16 @@ use sendbeacon::{
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
     net::HyperNetwork,
 };
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::runtime::Builder;
 use url::Url;
 
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The argument that makes this the server of the measurement by HTTP/2.
+const HOLD_HTTP2: &str = "hold-http2";
 
 const BEACONS: usize = 1_000;
 const SIZE: usize = 1_024;
@@ -32,6 +39,9 @@ const SIZE: usize = 1_024;
 const OF_EACH_DOCUMENT: usize = 50;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if env::args().nth(1).is_some_and(|argument| argument == HOLD_HTTP2) {
+        return hold_http2();
+    }
     at_rest()?;
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     let silent = Arc::new(Silent(sent));
@@ -49,6 +59,46 @@ fn main() -> Result<(), Box<dyn Error>> {
         "on an HTTP/1.1 connection of its own: {bytes} bytes, {} beyond its body",
         bytes - SIZE
     );
+
+    // In a process of its own, whose memory is not counted.
+    let mut server = Command::new(env::current_exe()?);
+    let mut server = server.arg(HOLD_HTTP2).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(server.stdout.take().ok_or("no output")?).lines();
+    let page = lines.next().ok_or("no URL")??.parse()?;
+    let mut certificate = String::new();
+    for line in lines.by_ref() {
+        certificate.push_str(&line?);
+        certificate.push('\n');
+        if certificate.contains("END") {
+            break;
+        }
+    }
+    let (sent, in_flight) = sync_channel(2 * BEACONS);
+    thread::spawn(move || {
+        for _ in lines {
+            // Whoever counts has room for all.
+            let _ = sent.send(());
+        }
+    });
+    let network = HyperNetwork::builder().add_root_certificates_pem(certificate.as_bytes())?;
+    let bytes = bytes_of_each(Arc::new(network.build()), page, &in_flight)?;
+    println!("on one HTTP/2 connection: {bytes} bytes, {} beyond its body", bytes - SIZE);
+    server.kill()?;
+    server.wait()?;
+    Ok(())
+}
+
+/// Takes requests by HTTP/2 and never answers: says its URL, its certificate, and a line for each request. Ends with
+/// its input.
+fn hold_http2() -> Result<(), Box<dyn Error>> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let server = RecordingServer::setup().tls(&["h2"]).max_streams(4_000);
+    let server = runtime.block_on(server.start(|_| {
+        println!();
+        Behavior::Hang
+    }));
+    println!("{}\n{}", server.url("/page"), server.ca_pem().trim());
+    io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
 }
 

@@ -27,7 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Open a page, run it until it is idle or a signal closes it, unload it, and deliver its beacons.
+    /// Open a page, run it until it is idle or a signal closes it, unload it, and deliver its beacons. A page that
+    /// has deferred fetches is not idle before they are sent, which is when it is closed.
     Open {
         /// An http or https URL.
         url: Url,
@@ -159,7 +160,7 @@ fn open(
     } else {
         let mut tab = browser.open(url)?;
         browser.on_signal(signals, tab.closer());
-        tab.run(limit);
+        tab.run_for_user(limit);
         tab.unload();
         Ok(())
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::Fixture;
 use sendbeacon_shell::{
-    browser::{Browser, Options},
+    browser::{Browser, Options, Stopped},
     page::Environment,
 };
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
@@ -225,4 +225,44 @@ async fn a_frame_that_is_removed_sends_and_gives_back() {
     let site = Site::new().page("/page", page).start().await;
     site::visit(&site, "/page").await;
     assert_eq!(site.beacons(), ["/QuotaExceededError", "/TypeError", "/kept", "/later"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_page_keeps_what_it_has_deferred_until_its_time_or_its_end() {
+    let html = "<script>
+        const aborted = new AbortController();
+        fetchLater('/aborted', { signal: aborted.signal });
+        aborted.abort();
+        fetchLater('/soon', { activateAfter: 10 });
+        addEventListener('pagehide', () => navigator.sendBeacon('/hidden'));
+        if (location.search) fetchLater('/late');
+    </script>";
+    let page = Behavior::with_body(200, &[("Content-Type", "text/html")], html.as_bytes());
+    let server = RecordingServer::start(move |request| match request.target.split('?').next() {
+        Some("/page") => page.clone(),
+        _ => Behavior::status(204),
+    })
+    .await;
+    let url = Url::parse(&server.url("/page")).unwrap();
+    let open = move |query: Option<&'static str>, limit| {
+        let mut url = url.clone();
+        url.set_query(query);
+        spawn_blocking(move || {
+            let browser = Browser::new(&Options::default()).unwrap();
+            let mut tab = browser.open(&url).unwrap();
+            let stopped = tab.run_for_user(limit);
+            tab.unload();
+            assert!(browser.shut_down(LONG).lost.is_empty());
+            stopped
+        })
+    };
+    assert_eq!(open(None, LONG).await.unwrap(), Stopped::Idle);
+    let targets: Vec<_> = server.requests().into_iter().map(|it| it.target).collect();
+    assert_eq!(targets, ["/page", "/soon", "/hidden"]);
+    // Nobody closes it.
+    let limit = Duration::from_secs(1);
+    assert_eq!(open(Some("late"), limit).await.unwrap(), Stopped::TimeIsUp);
+    let mut targets: Vec<_> = server.requests().into_iter().map(|it| it.target).skip(3).collect();
+    targets.sort();
+    assert_eq!(targets, ["/hidden", "/late", "/page?late", "/soon"]);
 }

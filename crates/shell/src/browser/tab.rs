@@ -71,13 +71,23 @@ impl Tab {
 
     /// Runs scripts until the tab is idle or closed or `limit` has passed.
     pub fn run(&mut self, limit: Duration) -> Stopped {
+        self.run_until(limit, EventLoop::is_idle)
+    }
+
+    /// [`run`](Self::run), and on while a document has deferred fetches: closing the tab sends them, which is
+    /// the user's to do.
+    pub fn run_for_user(&mut self, limit: Duration) -> Stopped {
+        self.run_until(limit, |it| it.is_idle() && !it.has_deferred_fetches())
+    }
+
+    fn run_until(&mut self, limit: Duration, is_over: impl Fn(&EventLoop) -> bool) -> Stopped {
         let now = Instant::now();
         // A day is for ever, for a page.
         let deadline = now + limit.min(Duration::from_secs(86_400));
         let close = &self.close;
         let is_over = self
             .event_loop
-            .run_until(deadline, |event_loop| close.load(Relaxed) || event_loop.is_idle());
+            .run_until(deadline, |event_loop| close.load(Relaxed) || is_over(event_loop));
         match is_over {
             _ if self.close.load(Relaxed) => Stopped::Closed,
             true => Stopped::Idle,

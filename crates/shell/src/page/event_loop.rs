@@ -84,6 +84,8 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) rejections: Rejections,
     pub(super) fetches: Cell<usize>,
+    /// The deferred fetches of realms that were not sent when last looked at.
+    pub(super) deferred: RefCell<Vec<(RealmId, u64)>>,
     /// How many tasks and timers have run, the running one included.
     pub(super) tasks: Cell<u32>,
     /// How many algorithms run that a script has called, so that no microtask may run.
@@ -136,6 +138,7 @@ impl EventLoop {
             budget: Budget::new(TASK_BUDGET),
             rejections: Rejections::default(),
             fetches: Cell::new(0),
+            deferred: RefCell::default(),
             tasks: Cell::new(0),
             nested: Cell::new(0),
             event_loop: OnceCell::new(),
@@ -193,6 +196,17 @@ impl EventLoop {
             && self.shared.queue.queued.load(Ordering::Acquire) == 0
             && self.shared.timers.borrow().is_empty()
             && !self.runtime.is_job_pending()
+    }
+
+    /// Whether a document has deferred a fetch that waits for its end, or for its time.
+    #[must_use]
+    pub fn has_deferred_fetches(&self) -> bool {
+        let is_waiting = |&(realm, id): &(RealmId, u64)| {
+            self.realm(realm).is_some_and(|realm| !realm.window().host().is_activated(id))
+        };
+        let mut deferred = self.shared.deferred.borrow_mut();
+        deferred.retain(is_waiting);
+        !deferred.is_empty()
     }
 
     /// Runs until `done` says so (`true`) or until `deadline` (`false`). Sleeps while there is

@@ -98,7 +98,9 @@ pub fn run_content() -> Result<(), ContentError> {
     let page = open_page(&event_loop, *document, runtime.handle().clone(), Rc::new(around))?;
     // A day is for ever, for a page.
     let deadline = Instant::now() + limit.min(Duration::from_secs(86_400));
-    event_loop.run_until(deadline, |event_loop| parent.is_closing() || event_loop.is_idle());
+    event_loop.run_until(deadline, |it| {
+        parent.is_closing() || (it.is_idle() && !it.has_deferred_fetches())
+    });
     page.unload();
     // A parent that has gone has no use for it.
     let _ = write(&control, &FromContent::Gone(Stored::of(&storage)));

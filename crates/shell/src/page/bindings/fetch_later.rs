@@ -18,7 +18,10 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     let is_activated = move |id: f64| this.host().is_activated(as_id(id));
     native.set("isActivated", Function::new(ctx.clone(), is_activated)?)?;
     let this = Rc::clone(window);
-    let abort = move |id: f64| this.host().abort_deferred(as_id(id));
+    let abort = move |id: f64| {
+        this.host().abort_deferred(as_id(id));
+        this.shared().deferred.borrow_mut().retain(|it| *it != (this.id, as_id(id)));
+    };
     native.set("abortDeferred", Function::new(ctx.clone(), abort)?)?;
     let this = Rc::clone(window);
     native.set("task", Function::new(ctx.clone(), move || this.shared().tasks.get())?)
@@ -33,7 +36,8 @@ fn queue<'js>(
 ) -> rquickjs::Result<Object<'js>> {
     let request = unpack(ctx, window, packed)?;
     let result = Object::new(ctx.clone())?;
-    result.set("id", as_number(request.id))?;
+    let id = request.id;
+    result.set("id", as_number(id))?;
     if let Err(thrown) = window.host().fetch_later(request, activate_after) {
         let error = Object::new(ctx.clone())?;
         error.set("name", thrown.name)?;
@@ -43,6 +47,8 @@ fn queue<'js>(
             error.set("requested", as_number(requested))?;
         }
         result.set("error", error)?;
+    } else {
+        window.shared().deferred.borrow_mut().push((window.id, id));
     }
     Ok(result)
 }
