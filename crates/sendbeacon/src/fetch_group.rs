@@ -340,8 +340,13 @@ impl FetchGroup {
 
     /// The same for a ping.
     #[cfg(feature = "remote")]
-    pub(crate) fn reserve_ping(&self, url: &Url, target_url: &Url) -> Option<Reservation> {
-        sendbeacon_fetch::hyperlink_auditing::reserve(&self.ledger, url, target_url)
+    pub(crate) fn reserve_ping(
+        &self,
+        client: &Client,
+        url: &Url,
+        target_url: &Url,
+    ) -> Option<Reservation> {
+        sendbeacon_fetch::hyperlink_auditing::reserve(&self.ledger, client, url, target_url)
     }
 
     /// Sets the flags of a document's state, as another process says they are.

@@ -252,7 +252,8 @@ impl Serving {
         let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
         let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
         let (group, client) = self.group(frame)?;
-        let reservation = group.reserve_ping(&url, &target_url).ok_or(ChannelError::Quota)?;
+        let reservation = group.reserve_ping(&client, &url, &target_url);
+        let reservation = reservation.ok_or(ChannelError::Quota)?;
         let reservation = reservation.with_guard(lease);
         group.pass_ping(Ping { url, target_url, client, reservation });
         Ok(())
