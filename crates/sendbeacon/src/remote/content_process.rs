@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 use sendbeacon_fetch::{
-    Body, Client, Ledger,
+    Body, Client, KeepaliveLimits, Ledger,
     beacon::{Beacon, url_length},
     hyperlink_auditing::Ping,
 };
@@ -31,6 +31,11 @@ use super::{
 };
 use crate::{FetchGroup, FetchId, driver::Message, user_agent::Groups};
 
+/// How much of its reports of violations a content process may have unfinished: no credits are taken by them,
+/// as they are made of what a fetch leaves behind.
+const REPORT_LIMITS: KeepaliveLimits =
+    KeepaliveLimits { body_bytes: 1 << 20, requests: 1_024, url_bytes: 1 << 20 };
+
 /// A content process as the network process sees it: see
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
 ///
@@ -47,7 +52,8 @@ pub struct ContentProcess {
 }
 
 impl ContentProcess {
-    pub(crate) fn new(groups: Groups, runtime: Handle, pin: Pin) -> Self {
+    pub(crate) fn new(mut groups: Groups, runtime: Handle, pin: Pin) -> Self {
+        groups.reports = Some(Ledger::new(REPORT_LIMITS));
         let (channel, outgoing) = Channel::new(groups.network_side.clone());
         groups.ledgers.watch(&channel);
         Self { groups, runtime, pin, channel, outgoing }
