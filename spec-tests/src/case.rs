@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Map, Value};
 
-use crate::{Failure, cookies::CookieCase, page::PageCase};
+use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 
 /// What a case may follow: folders of the web platform tests, observations of browsers, sections of
 /// standards that neither has a test of, and decisions of our own.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 19] = [
     "beacon/",
     "content-security-policy/",
     "csp#",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 18] = [
     "html/",
     "mimesniff/",
     "mixed-content/",
+    "permissions-policy/",
     "oracle:",
     "referrer-policy/",
     "rfc6797#",
@@ -41,6 +42,7 @@ pub struct Case {
 enum Kind {
     Page(Box<PageCase>),
     Cookies(CookieCase),
+    Later(Box<LaterCase>),
 }
 
 impl Case {
@@ -59,6 +61,8 @@ impl Case {
         text("note");
         let kind = if fields.contains_key("cookies") {
             CookieCase::parse(fields).map(Kind::Cookies)
+        } else if fields.contains_key("later") {
+            LaterCase::parse(fields).map(Box::new).map(Kind::Later)
         } else {
             PageCase::parse(fields).map(Box::new).map(Kind::Page)
         };
@@ -92,6 +96,7 @@ impl Case {
         let outcome = catch_unwind(AssertUnwindSafe(|| match &self.kind {
             Kind::Page(case) => case.run(&mut failures),
             Kind::Cookies(case) => case.run(&mut failures),
+            Kind::Later(case) => case.run(&mut failures),
         }));
         if outcome.is_err() {
             failures.push("panicked".to_owned());

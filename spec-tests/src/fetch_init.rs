@@ -1,11 +1,13 @@
 //! The arguments of `fetch()`, and the request that they make.
 
+use std::sync::Arc;
+
 use http::{HeaderName, Method, header::CONTENT_TYPE};
-use sendbeacon_fetch::{CredentialsMode, Mode, RedirectMode, Referrer, Request, extract};
+use sendbeacon_fetch::{Client, CredentialsMode, Mode, RedirectMode, Referrer, Request, extract};
 use sendbeacon_testkit::random::Zeros;
 use serde::Deserialize;
 
-use crate::{Failure, page::Page, setup::header_value, value::Data};
+use crate::{Failure, setup::header_value, value::Data};
 
 /// The arguments of `fetch()`.
 #[derive(Deserialize)]
@@ -26,10 +28,14 @@ pub(crate) struct FetchInit {
 
 impl FetchInit {
     /// The request that the constructor of `Request` makes.
-    pub(crate) fn request(&self, page: &Page, data: Option<&Data>) -> Result<Request, Failure> {
+    pub(crate) fn request(
+        &self,
+        client: &Arc<Client>,
+        data: Option<&Data>,
+    ) -> Result<Request, Failure> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let url = page.client.api_base_url.join(&self.url).map_err(|error| text(&error))?;
-        let mut request = Request::new(page.client.clone(), url);
+        let url = client.api_base_url.join(&self.url).map_err(|error| text(&error))?;
+        let mut request = Request::new(Arc::clone(client), url);
         request.unsafe_request = true;
         request.keepalive = self.keepalive;
         if let Some(method) = &self.method {
@@ -61,7 +67,7 @@ impl FetchInit {
             None | Some("about:client") => Referrer::Client,
             Some("") => Referrer::NoReferrer,
             Some(url) => {
-                Referrer::Url(page.client.api_base_url.join(url).map_err(|error| text(&error))?)
+                Referrer::Url(client.api_base_url.join(url).map_err(|error| text(&error))?)
             }
         };
         if let Some(policy) = &self.referrer_policy {

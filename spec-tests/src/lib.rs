@@ -12,6 +12,7 @@ mod check;
 mod cookies;
 mod expectations;
 mod fetch_init;
+mod later;
 mod load;
 mod page;
 mod server;

@@ -117,7 +117,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn new(setup: &PageSetup, servers: Vec<Rule>, third_party_cookies: bool) -> Self {
+    pub(crate) fn new(setup: &PageSetup, servers: Vec<Rule>, third_party_cookies: bool) -> Self {
         let network = Arc::new(ScriptedNetwork::new(script(servers)));
         let clock = Arc::new(VirtualClock::default());
         let mut profile = Profile::new(

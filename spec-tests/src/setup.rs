@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, header::REFERRER_POLICY};
+use http::{HeaderMap, HeaderName, HeaderValue, header::REFERRER_POLICY};
 use sendbeacon_fetch::{
     Client, CspDisposition, CspList, EmbedderPolicy, KeepaliveLimits, Ledger, Origin,
     ReferrerPolicy, Site,
@@ -32,6 +32,8 @@ pub(crate) struct PageSetup {
     #[serde(default)]
     csp_meta: Vec<String>,
     embedder_policy: Option<EmbedderPolicyName>,
+    /// A value of the `Permissions-Policy` header.
+    permissions_policy: Option<String>,
     prohibits_mixed_content: Option<bool>,
     #[serde(default)]
     cookies_disabled: bool,
@@ -56,6 +58,16 @@ struct Limits {
 }
 
 impl PageSetup {
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The headers that its permissions policy is made from.
+    pub(crate) fn permissions_policy(&self) -> HeaderMap {
+        let name = HeaderName::from_static("permissions-policy");
+        self.permissions_policy.iter().map(|value| (name.clone(), header_value(value))).collect()
+    }
+
     pub(crate) fn client(&self) -> Client {
         let mut client = Client::new(self.url.clone(), 1);
         if let Some(base) = &self.base {

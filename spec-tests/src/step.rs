@@ -196,7 +196,7 @@ impl Step {
                 let (request, _reservation) = admitted;
                 return Some(fetched(page, request));
             }
-            Action::Fetch { init, data, hold } => match init.request(page, data.as_ref()) {
+            Action::Fetch { init, data, hold } => match init.request(&page.client, data.as_ref()) {
                 Ok(request) if !request.keepalive => return Some(fetched(page, request)),
                 Ok(request) => {
                     let Some(reservation) = reserve(page, &request) else {
@@ -316,7 +316,7 @@ fn reserve(page: &Page, request: &Request) -> Option<Reservation> {
     page.ledger.reserve(request.body.as_ref().map_or(0, Body::length), url_length)
 }
 
-fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {
+pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {
     complete(fetch(&page.profile, &page.observations, Box::new(request)))
 }
 

@@ -6,8 +6,8 @@ use url::Url;
 use crate::{
     Origin, PartitionKey, Site,
     policy::{
-        csp::CspList, local_network_access::AddressSpace, referrer::ReferrerPolicy,
-        secure_contexts::is_potentially_trustworthy,
+        csp::CspList, local_network_access::AddressSpace, permissions_policy::PermissionsPolicy,
+        referrer::ReferrerPolicy, secure_contexts::is_potentially_trustworthy,
     },
 };
 
@@ -48,6 +48,8 @@ pub struct Client {
     /// that of the address the document came from. `None`, the default, if it is not known; Local Network
     /// Access then refuses nothing.
     pub address_space: Option<AddressSpace>,
+    /// The document's permissions policy, for [`fetchLater()`](https://fetch.spec.whatwg.org/#deferred-fetch-quota).
+    pub permissions_policy: PermissionsPolicy,
     /// Whether the [insecure requests policy](https://w3c.github.io/webappsec-upgrade-insecure-requests/#insecure-requests-policy)
     /// is to upgrade (the directive `upgrade-insecure-requests`, inherited by nested documents).
     pub upgrade_insecure_requests: bool,
@@ -106,6 +108,7 @@ impl Client {
             csp_list: CspList::new(&origin),
             embedder_policy: EmbedderPolicy::default(),
             address_space: None,
+            permissions_policy: PermissionsPolicy::default(),
             upgrade_insecure_requests: false,
             prohibits_mixed_security_contexts: origin.is_https(),
             is_secure_context,

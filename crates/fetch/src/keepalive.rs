@@ -50,6 +50,24 @@ impl Ledger {
         is_entered.then(|| Reservation { ledger: Arc::clone(self), entry, guard: None })
     }
 
+    /// Reserves room for what was accepted already, whether there is any or not. Beyond what the account
+    /// can count, nothing more is counted.
+    pub fn reserve_accepted(self: &Arc<Self>, body_bytes: u64, url_bytes: u64) -> Reservation {
+        let entry = self.account.enter_anyway(Inflight { body_bytes, requests: 1, url_bytes });
+        Reservation { ledger: Arc::clone(self), entry, guard: None }
+    }
+
+    /// Takes note of what is on its way to where it waits, so that it is not overlooked when the ledger is
+    /// [closed](Self::close): a byte, beyond every limit. `None` if it is closed.
+    #[must_use]
+    pub fn hand_over(self: &Arc<Self>) -> Option<Reservation> {
+        let byte = Inflight { url_bytes: 1, ..Inflight::default() };
+        let entry = self.account.enter_anyway(byte);
+        let reservation = Reservation { ledger: Arc::clone(self), entry, guard: None };
+        // Looked at after it was entered: whoever closes sees the one, or this the other.
+        (!self.is_closed()).then_some(reservation)
+    }
+
     /// Refuses every reservation from now on. Those that stand are not touched.
     pub fn close(&self) {
         self.account.close();
@@ -94,6 +112,23 @@ impl Account {
         entered.is_ok()
     }
 
+    /// Enters as much of it as there is space to write down, and says how much that was.
+    fn enter_anyway(&self, entry: Inflight) -> Inflight {
+        let mut account = self.load();
+        loop {
+            let now = Inflight::unpack(account);
+            let entered = Inflight {
+                body_bytes: entry.body_bytes.min(BODY_BYTES_MAX - now.body_bytes),
+                requests: entry.requests.min(REQUESTS_MAX - now.requests),
+                url_bytes: entry.url_bytes.min(URL_BYTES_MAX - now.url_bytes),
+            };
+            match self.0.compare_exchange(account, account + entered.pack(), AcqRel, Acquire) {
+                Ok(_) => return entered,
+                Err(changed) => account = changed,
+            }
+        }
+    }
+
     fn leave(&self, entry: Inflight) {
         self.0.fetch_sub(entry.pack(), AcqRel);
     }
@@ -108,8 +143,9 @@ impl Account {
 }
 
 fn fits(reserved: u64, more: u64, limit: u32, max: u64) -> bool {
-    // `reserved` is at most `max`, so only `more` could overflow the sum.
-    more <= max && reserved + more <= u64::from(limit).min(max)
+    // `reserved` is at most `max`, so only `more` could overflow the sum. It may be over the limit, by what
+    // was accepted elsewhere; who wants nothing of it does not care.
+    more == 0 || more <= max && reserved + more <= u64::from(limit).min(max)
 }
 
 /// Sums over the unfinished keepalive requests of a fetch group.
@@ -211,6 +247,27 @@ mod tests {
         assert_eq!(ledger.inflight(), Inflight::default());
     }
 
+    #[test]
+    fn what_was_accepted_is_counted_beyond_every_limit_and_no_further_than_it_can_be() {
+        let ledger = Ledger::new(KeepaliveLimits::default());
+        let full = ledger.reserve(65_536, 0).unwrap();
+        let over = ledger.reserve_accepted(70_000, 10);
+        let on_its_way = ledger.hand_over().unwrap();
+        assert_eq!(ledger.inflight().url_bytes, 11);
+        drop(on_its_way);
+        assert_eq!(ledger.inflight().body_bytes, 135_536);
+        assert!(ledger.reserve(0, 0).is_some() && ledger.reserve(1, 0).is_none());
+        ledger.close();
+        let absurd = [(); 2].map(|()| ledger.reserve_accepted(u64::MAX, u64::MAX));
+        assert_eq!(ledger.inflight().body_bytes, BODY_BYTES_MAX);
+        assert_eq!(ledger.inflight().requests, 4);
+        assert!(ledger.hand_over().is_none());
+        assert!(ledger.is_closed());
+        drop((full, over, absurd));
+        assert_eq!(ledger.inflight(), Inflight::default());
+        assert!(ledger.is_closed());
+    }
+
     proptest! {
         #[test]
         fn live_reservations_sum_to_the_ledger(steps in proptest::collection::vec((any::<bool>(), 0u64..70_000, 0u64..9_000), 1..200)) {
@@ -274,6 +331,23 @@ mod interleavings {
             other.join().unwrap();
             let left = if entered { 10 } else { 5 };
             assert_eq!(Inflight::unpack(account.load()).body_bytes, left);
+        });
+    }
+
+    #[test]
+    fn what_is_handed_over_is_seen_by_who_closes_or_sees_that() {
+        loom::model(|| {
+            let account = Arc::new(Account::default());
+            let other = {
+                let account = Arc::clone(&account);
+                thread::spawn(move || {
+                    account.enter_anyway(ENTRY);
+                    account.load() & CLOSED != 0
+                })
+            };
+            account.close();
+            let is_seen = Inflight::unpack(account.load()).requests == 1;
+            assert!(other.join().unwrap() || is_seen);
         });
     }
 

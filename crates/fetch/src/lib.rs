@@ -13,6 +13,7 @@
 pub mod beacon;
 mod body;
 mod client;
+pub mod deferred;
 mod error;
 pub mod fetch;
 mod headers;
@@ -38,6 +39,7 @@ pub use self::{
         csp_report::report_violation,
         hsts::MemoryHstsStore,
         local_network_access::{AddressSpace, local_network_access_check},
+        permissions_policy::{ContainerPolicy, PermissionsPolicy, PolicyFeature},
         referrer::ReferrerPolicy,
         secure_contexts::is_potentially_trustworthy,
     },

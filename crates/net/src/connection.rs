@@ -22,11 +22,12 @@ pub(crate) const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
 
 /// An open connection. Dropping it closes it, whatever is still under way.
 pub(crate) enum Connection {
-    Http1(Http1Connection),
+    Http1(Box<Http1Connection>),
     Http2(Http2Connection),
 }
 
-/// An open HTTP/1.1 connection, for one request at a time.
+/// An open HTTP/1.1 connection, for one request at a time. It stays in its box, as every layer of a
+/// request's future has room of its own for the lease that holds it.
 pub(crate) struct Http1Connection {
     pub(crate) sender: SendRequest<RequestBody>,
     /// Where its other end is, if that is known.
@@ -39,7 +40,7 @@ impl Http1Connection {
     pub(crate) async fn open<S>(
         stream: S,
         address_space: Option<AddressSpace>,
-    ) -> Result<Self, NetworkError>
+    ) -> Result<Box<Self>, NetworkError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -56,7 +57,7 @@ impl Http1Connection {
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();
-        Ok(Self { sender, address_space, task })
+        Ok(Box::new(Self { sender, address_space, task }))
     }
 }
 

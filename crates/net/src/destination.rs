@@ -30,7 +30,7 @@ pub(crate) struct Destination {
 
 /// An HTTP/1.1 connection that nobody uses.
 pub(crate) struct Idle {
-    pub(crate) connection: Http1Connection,
+    pub(crate) connection: Box<Http1Connection>,
     pub(crate) since: Instant,
     /// How long after `since` it may be reused.
     pub(crate) reusable_for: Duration,
@@ -196,7 +196,7 @@ impl Destination {
         Some(idle)
     }
 
-    pub(crate) fn add_idle(&mut self, connection: Http1Connection, reusable_for: Duration) {
+    pub(crate) fn add_idle(&mut self, connection: Box<Http1Connection>, reusable_for: Duration) {
         if !reusable_for.is_zero() {
             self.idle.push_back(Idle { connection, since: Instant::now(), reusable_for });
         }

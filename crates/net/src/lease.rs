@@ -31,7 +31,7 @@ pub(crate) enum Lease {
 
 /// Use of an HTTP/1.1 connection. Dropped, it closes the connection.
 pub(crate) struct Http1Lease {
-    pub(crate) connection: Http1Connection,
+    pub(crate) connection: Box<Http1Connection>,
     /// How long the connection may be idle; until it is used, what is left of that.
     reusable_for: Duration,
     in_use: Http1InUse,
@@ -44,7 +44,7 @@ struct Http1InUse {
     /// Which of the machine's networks the connection is on.
     network: u64,
     /// The connection, once it is idle, and for how long it may be.
-    idle: Option<(Http1Connection, Duration)>,
+    idle: Option<(Box<Http1Connection>, Duration)>,
 }
 
 impl Http1Lease {
@@ -52,7 +52,7 @@ impl Http1Lease {
         pool: &Arc<Pool>,
         key: &Arc<PoolKey>,
         network: u64,
-        connection: Http1Connection,
+        connection: Box<Http1Connection>,
     ) -> Self {
         let in_use =
             Http1InUse { pool: Arc::downgrade(pool), key: key.clone(), network, idle: None };

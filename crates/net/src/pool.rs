@@ -298,7 +298,7 @@ impl Pool {
         self: &Arc<Self>,
         key: &Arc<PoolKey>,
         network: u64,
-        idle: Option<(Http1Connection, Duration)>,
+        idle: Option<(Box<Http1Connection>, Duration)>,
     ) {
         let mut state = self.lock();
         let idle = idle.filter(|_| network == state.network);

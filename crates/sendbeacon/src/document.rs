@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use url::EncodingOverride;
 
-use crate::{BodyInit, Client, CspViolation, FetchGroup, TypeError, fetch_group::Flag};
+use crate::{
+    BodyInit, Client, CspViolation, DeferredFetch, DeferredRequestInit, FetchGroup,
+    FetchLaterError, NavigableContainer, Request, TypeError, fetch_group::Flag,
+};
 
 /// A document that can send beacons: its settings object, its fetch group and its place in its
 /// lifecycle.
@@ -28,15 +31,15 @@ pub trait DocumentLifecycle {
 
     /// The page was hidden for good, or put away: `pagehide` was fired, and the `visibilitychange` that
     /// follows it, and the handlers of both have run. If `persisted`, the document now is in the
-    /// back/forward cache: it is not fully active and its `sendBeacon()` answers `false`. If not,
-    /// [`unload`](Self::unload) follows.
+    /// back/forward cache: it is not fully active, its `sendBeacon()` answers `false`, and what it has
+    /// deferred is sent. If not, [`unload`](Self::unload) follows.
     fn pagehide(&self, persisted: bool);
 
     /// The document is shown, for the first time or again (`persisted`): it is fully active.
     fn pageshow(&self, persisted: bool);
 
     /// The document was [frozen](https://wicg.github.io/page-lifecycle/): its tasks no longer run.
-    /// Beacons held back go out.
+    /// Beacons held back go out, and so do deferred fetches that wait for their time.
     fn freeze(&self);
 
     /// The document was resumed.
@@ -60,8 +63,8 @@ pub enum VisibilityState {
 }
 
 impl Document {
-    pub(crate) fn new(client: Arc<Client>, group: FetchGroup) -> Self {
-        Self { client, group }
+    pub(crate) fn new(client: Client, group: FetchGroup) -> Self {
+        Self { client: Arc::new(client), group }
     }
 
     /// [`navigator.sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon):
@@ -80,6 +83,36 @@ impl Document {
     /// The `TypeError` to throw: a URL that does not parse or is not http(s), or a `ReadableStream`.
     pub fn send_beacon(&self, url: &str, data: Option<BodyInit<'_>>) -> Result<bool, TypeError> {
         self.group.send_beacon(&self.client, url, data)
+    }
+
+    /// [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) for the `request`
+    /// that the `Request` constructor made: what it returns or throws.
+    ///
+    /// The request is sent when the document is unloaded, enters the back/forward cache or loses its
+    /// process, and when the user agent shuts down; with an `activateAfter` also once so many milliseconds
+    /// have passed, or when the document is frozen. From then on it is as a keepalive
+    /// [`fetch`](FetchGroup::fetch), and gets an [`Outcome`](crate::Outcome). Until then it takes nothing
+    /// of the group's keepalive quota, and its total request length of the document's deferred-fetch quota.
+    ///
+    /// Meant for the script thread: waits for nothing. (In a content process it is a write to its channel,
+    /// which may wait 10 ms: see `remote`.)
+    ///
+    /// # Errors
+    /// What to throw: see [`FetchLaterError::exception_name`].
+    pub fn fetch_later(
+        &self,
+        request: Request,
+        init: DeferredRequestInit,
+    ) -> Result<DeferredFetch, FetchLaterError> {
+        self.group.fetch_later(request, init)
+    }
+
+    /// What to keep beside a new navigable container of this document (an `iframe`, say): the documents
+    /// in it are made with it, by [`UserAgent::nested_document`](crate::UserAgent::nested_document), and it
+    /// reserves deferred-fetch quota for them.
+    #[must_use]
+    pub fn navigable_container(&self) -> NavigableContainer {
+        self.group.deferred().container(&self.client.origin)
     }
 
     /// [Audits a hyperlink](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing) of this

@@ -22,7 +22,7 @@ use http::StatusCode;
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
-    fetch::Profile, hyperlink_auditing::Ping,
+    deferred::DeferredQueue, fetch::Profile, hyperlink_auditing::Ping,
 };
 use tokio::{
     sync::mpsc,
@@ -33,6 +33,7 @@ use self::record::Record;
 pub(crate) use self::record::Teller;
 use crate::{
     EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
+    deferred_fetch::Deferred,
     dispatcher::{self, Action, Destination, Dispatcher, FetchIds},
     fetch_group::{Flag, GroupState},
     response::{Responder, run_fetch},
@@ -54,6 +55,8 @@ pub(crate) enum Message {
     /// A violation is to be reported.
     Report(Box<Request>, Reservation, Arc<GroupState>),
     AbortFetch(FetchId),
+    Defer(Box<Deferred>, Arc<GroupState>),
+    AbortDeferred(FetchId),
     /// What the group's flags say has changed.
     Flags(Arc<GroupState>),
     GroupTerminated(Arc<GroupState>),
@@ -113,6 +116,8 @@ pub(crate) struct Driver {
     sink: Option<Arc<dyn EventSink>>,
     ledgers: Arc<Ledgers>,
     dispatcher: Dispatcher,
+    /// What `fetchLater()` has deferred, and the group that it is of.
+    deferred: DeferredQueue<(Deferred, Arc<GroupState>)>,
     /// When this turn began. The clock is read once for all that is done in it.
     now: Instant,
     /// What the sink was told last.
@@ -189,6 +194,7 @@ impl Driver {
             sink,
             ledgers,
             dispatcher,
+            deferred: DeferredQueue::default(),
             now: Instant::now(),
             is_busy: false,
             ids,
@@ -211,7 +217,8 @@ impl Driver {
                 return self.finish_shutdown();
             }
             let shutdown = self.shutdown.as_ref().and_then(ShutdownInProgress::next_timeout);
-            let timeout = self.dispatcher.next_timeout().into_iter().chain(shutdown).min();
+            let timeouts = [self.dispatcher.next_timeout(), self.deferred.next_timeout(), shutdown];
+            let timeout = timeouts.into_iter().flatten().min();
             // Without an order: neither messages without end nor fetches without end stop the others.
             tokio::select! {
                 message = self.mailbox.recv(), if mailbox_is_open => {
@@ -263,17 +270,25 @@ impl Driver {
                     self.queue_request(self.ids.next(), *request, Some(reservation), None, group);
                 }
             }
+            Message::Defer(deferred, group) => self.defer(*deferred, group),
+            Message::AbortDeferred(id) => drop(self.deferred.remove(id.0)),
             Message::AbortFetch(id) => {
                 let reason = AbandonReason::Aborted;
                 self.tell_dispatcher(dispatcher::Event::Abandon { id, reason });
             }
             Message::Flags(group) => {
                 group.look();
+                // Those whose document was not fully active for a moment were processed in that.
+                self.deferred.process_deferred_fetches(group.id.0, |(it, _)| it.record.is_sent());
+                if group.is(Flag::Frozen) {
+                    self.deferred.scripts_stop(group.id.0);
+                }
                 if group.is_urgent() {
                     self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
                 }
             }
             Message::GroupTerminated(group) => {
+                self.deferred.process_deferred_fetches(group.id.0, |_| true);
                 self.tell_dispatcher(dispatcher::Event::GroupTerminated { group: group.id });
             }
             Message::Abort(group) => {
@@ -298,6 +313,7 @@ impl Driver {
                 shutdown.replies.extend(reply);
                 shutdown.deadline = shutdown.deadline.into_iter().chain(deadline).min();
                 self.tell_dispatcher(dispatcher::Event::ShutDown { deadline });
+                self.deferred.process_all();
             }
         }
     }
@@ -306,7 +322,31 @@ impl Driver {
         self.dispatcher.handle(event, self.now);
     }
 
+    fn defer(&mut self, mut deferred: Deferred, group: Arc<GroupState>) {
+        drop(deferred.hand_over.take());
+        let (id, group_id, after) = (deferred.id.0, group.id.0, deferred.activate_after);
+        let is_over = self.shutdown.is_some() || !group.is_fully_active();
+        self.deferred.add(id, group_id, after, (deferred, group), self.now);
+        if is_over {
+            self.deferred.process_deferred_fetches(group_id, |(it, _)| it.id.0 == id);
+        }
+    }
+
+    /// Fetches the deferred whose time has come.
+    fn process_deferred_fetches(&mut self) {
+        while let Some((deferred, group)) = self.deferred.poll(self.now, |(it, _)| it.has_room()) {
+            let id = deferred.id;
+            if let Some((request, reservation)) = deferred.process() {
+                self.queue_request(id, *request, Some(reservation), None, group);
+            }
+        }
+    }
+
     fn clear_site_data(&mut self, origin: &Origin) {
+        let is_of_origin = |(it, _): &(Deferred, _)| it.request.client.origin == *origin;
+        for (deferred, _) in self.deferred.remove_where(is_of_origin) {
+            deferred.record.abort();
+        }
         let queued = self.queued.values().map(|queued| &queued.record);
         let records = queued.chain(self.running.values().map(|running| &running.record));
         let is_of_origin = |info: &&Arc<FetchInfo>| info.client.origin == *origin;
@@ -387,6 +427,7 @@ impl Driver {
 
     /// Does what the dispatcher says.
     fn act(&mut self) {
+        self.process_deferred_fetches();
         while let Some(action) = self.dispatcher.poll(self.now) {
             match action {
                 Action::Start(id) => self.start(id),
@@ -499,6 +540,8 @@ impl Drop for Driver {
                 }
             }
         }
+        self.deferred.process_all();
+        self.process_deferred_fetches();
         self.queued.clear();
         self.running.clear();
         if self.is_busy {

@@ -14,6 +14,7 @@ use sendbeacon_fetch::{
     AbandonReason, Body, CspViolation, Inflight, KeepaliveLimits, Ledger, NetworkError, Request,
     Reservation, TypeError,
     beacon::{Beacon, send_beacon},
+    deferred::{DeferredFetching, DeferredRequestInit, FetchLaterError, fetch_later},
     hyperlink_auditing::{Ping, hyperlink_auditing},
     report_violation,
 };
@@ -23,7 +24,8 @@ use url::Url;
 use url::{EncodingOverride, Position};
 
 use crate::{
-    BodyInit, Client, FetchId,
+    BodyInit, Client, DeferredFetch, FetchId,
+    deferred_fetch::Deferred,
     dispatcher::{FetchIds, GroupId},
     driver::{Message, NetworkSide, PlainFetch},
     random::SystemRandom,
@@ -38,6 +40,7 @@ use crate::{
 pub struct FetchGroup {
     state: Arc<GroupState>,
     ledger: Arc<Ledger>,
+    deferred: DeferredFetching,
     ids: Arc<FetchIds>,
 }
 
@@ -128,6 +131,10 @@ impl GroupState {
         self.is(Flag::Cached) && !self.is(Flag::Terminated)
     }
 
+    pub(crate) fn is_fully_active(&self) -> bool {
+        !self.is(Flag::Cached) && !self.is(Flag::Terminated)
+    }
+
     /// Reports a violation, if its policy says where to.
     pub(crate) fn report(self: &Arc<Self>, client: &Arc<Client>, violation: &CspViolation) {
         #[cfg(feature = "remote")]
@@ -168,12 +175,13 @@ impl FetchGroup {
     pub(crate) fn new(
         id: GroupId,
         ledger: Arc<Ledger>,
+        deferred: DeferredFetching,
         network_side: NetworkSide,
         reports_of_process: Option<Arc<Ledger>>,
         ids: Arc<FetchIds>,
     ) -> Self {
         let state = GroupState::new(id, network_side, reports_of_process);
-        Self { state: Arc::new(state), ledger, ids }
+        Self { state: Arc::new(state), ledger, deferred, ids }
     }
 
     /// Fetches `request`, whose client belongs to this group.
@@ -235,8 +243,8 @@ impl FetchGroup {
             return None;
         }
         let reservation = self.ledger.reserve(body_bytes, url_bytes)?;
-        let (ledger, network_side) = (Arc::clone(&self.ledger), self.state.network_side.clone());
-        Some(KeepaliveReservation { reservation: Some(reservation), ledger, network_side })
+        let network_side = self.state.network_side.clone();
+        Some(KeepaliveReservation { reservation: Some(reservation), network_side })
     }
 
     /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Nothing happens if it
@@ -253,17 +261,19 @@ impl FetchGroup {
     }
 
     /// [Terminates](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate) the group, once:
-    /// keepalive requests go on, others are stopped, and new ones are refused.
+    /// keepalive requests go on, others are stopped, deferred ones are sent, and new ones are refused.
     pub fn terminate(&self) {
         if !self.state.set(Flag::Terminated) {
+            self.deferred.process_deferred_fetches();
             // If the network side has gone there is nothing left to terminate.
             self.state.network_side.send(Message::GroupTerminated(Arc::clone(&self.state)));
         }
     }
 
-    /// Gives up everything that is unfinished, keepalive or not, and refuses new requests: what
+    /// Gives up everything that is unfinished, keepalive, deferred or not, and refuses new requests: what
     /// [termination](Self::terminate) is not.
     pub fn abort(&self) {
+        self.deferred.abort();
         self.terminate();
         self.state.network_side.send(Message::Abort(Arc::clone(&self.state)));
     }
@@ -272,13 +282,12 @@ impl FetchGroup {
         self.state.is(Flag::Terminated)
     }
 
-    fn is_fully_active(&self) -> bool {
-        !self.is_terminated() && !self.state.is(Flag::Cached)
-    }
-
     /// Sets a flag that lets nothing be held back any more, and what is goes out.
     pub(crate) fn set(&self, flag: Flag) {
         if !self.state.set(flag) {
+            if !self.state.is_fully_active() {
+                self.deferred.process_deferred_fetches();
+            }
             self.tell_flags();
         }
     }
@@ -305,12 +314,59 @@ impl FetchGroup {
         let beacon = send_beacon(client, &self.ledger, &SystemRandom, url, data)?;
         // NB: the Beacon text does not ask whether the document is fully active; Chromium and WebKit
         // answer false where it is not, after the errors.
-        let Some(beacon) = beacon.filter(|_| self.is_fully_active()) else {
+        let Some(beacon) = beacon.filter(|_| self.state.is_fully_active()) else {
             return Ok(false);
         };
         // The network side ends only after every ledger was closed and empty, or with the runtime it
         // was given.
         Ok(self.pass(beacon))
+    }
+
+    pub(crate) fn fetch_later(
+        &self,
+        request: Request,
+        init: DeferredRequestInit,
+    ) -> Result<DeferredFetch, FetchLaterError> {
+        let queued = fetch_later(&self.deferred, self.state.is_fully_active(), request, init)?;
+        let mut deferred = Deferred::new(self.ids.next(), queued, Arc::clone(&self.ledger));
+        // So that a shutdown which has not heard of it waits for it.
+        deferred.hand_over = self.ledger.hand_over();
+        let may_be_sent = deferred.hand_over.is_some();
+        self.defer(deferred, may_be_sent)
+    }
+
+    /// [`fetch_later`](Self::fetch_later), for what another process has admitted.
+    #[cfg(feature = "remote")]
+    pub(crate) fn fetch_later_for(
+        &self,
+        request: Request,
+        init: DeferredRequestInit,
+        lease: Arc<crate::remote::Lease>,
+        activated: &Arc<Ledger>,
+    ) -> Result<DeferredFetch, FetchLaterError> {
+        let queued = fetch_later(&self.deferred, true, request, init)?;
+        let mut deferred = Deferred::new(self.ids.next(), queued, Arc::clone(activated));
+        deferred.lease = Some(lease);
+        self.defer(deferred, true)
+    }
+
+    /// Passes a deferred fetch on, if it may be.
+    fn defer(
+        &self,
+        deferred: Deferred,
+        may_be_sent: bool,
+    ) -> Result<DeferredFetch, FetchLaterError> {
+        let (id, record) = (deferred.id, Arc::clone(&deferred.record));
+        let message = Message::Defer(Box::new(deferred), Arc::clone(&self.state));
+        if !may_be_sent || !self.state.network_side.send(message) {
+            record.abort();
+            return Err(FetchLaterError::Unavailable);
+        }
+        Ok(DeferredFetch::new(id, record, self.state.network_side.clone()))
+    }
+
+    pub(crate) fn deferred(&self) -> &DeferredFetching {
+        &self.deferred
     }
 
     pub(crate) fn ping(
@@ -320,7 +376,7 @@ impl FetchGroup {
         href: &str,
         encoding: EncodingOverride<'_>,
     ) {
-        if !self.is_fully_active() {
+        if !self.state.is_fully_active() {
             return;
         }
         for ping in hyperlink_auditing(client, &self.ledger, ping, href, encoding) {
@@ -386,18 +442,15 @@ fn reserve(ledger: &Arc<Ledger>, request: &Request) -> Option<Reservation> {
 #[must_use = "dropping it gives the room back"]
 pub struct KeepaliveReservation {
     reservation: Option<Reservation>,
-    ledger: Arc<Ledger>,
     network_side: NetworkSide,
 }
 
 impl Drop for KeepaliveReservation {
     fn drop(&mut self) {
         drop(self.reservation.take());
-        // Only a shutdown waits for it, and that has closed the ledger first. If the network side has
-        // gone, none does.
-        if self.ledger.is_closed() {
-            self.network_side.send(Message::ReservationReleased);
-        }
+        // A deferred fetch may wait for its room, or a shutdown for its end. If the network side has gone,
+        // none does.
+        self.network_side.send(Message::ReservationReleased);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `navigator.sendBeacon` and keepalive `fetch()` for Rust browser engines and webviews.
+//! `navigator.sendBeacon`, keepalive `fetch()` and `fetchLater()` for Rust browser engines and webviews.
 //!
 //! A [`UserAgent`] is one profile of a browser. It makes a [`Document`] for each of the engine's
 //! documents, with a [`Client`], the document's settings object as data.
@@ -51,6 +51,7 @@
 mod channel_sink;
 #[cfg(feature = "cookies")]
 mod cookies;
+mod deferred_fetch;
 mod dispatcher;
 mod document;
 mod driver;
@@ -68,12 +69,15 @@ mod user_agent;
 #[cfg(feature = "cookies")]
 pub use sendbeacon_cookies as cookie_jar;
 pub use sendbeacon_fetch::{
-    AbandonReason, AddressSpace, Blob, BlobSource, Body, BodyInit, CacheMode, Client, CorsFailure,
-    CredentialsMode, CspDisposition, CspList, CspViolation, EmbedderPolicy, Extracted,
-    FormDataEntry, FormDataValue, Inflight, InitiatorType, KeepaliveLimits, MemoryHstsStore, Mode,
-    NetworkError, Origin, PartitionKey, PreflightFailure, RedirectFailure, RedirectMode, Referrer,
-    ReferrerPolicy, Request, Response, ResponseType, Site, TimeoutKind, TypeError,
-    fetch::Observation, host, is_potentially_trustworthy, local_network_access_check,
+    AbandonReason, AddressSpace, Blob, BlobSource, Body, BodyInit, CacheMode, Client,
+    ContainerPolicy, CorsFailure, CredentialsMode, CspDisposition, CspList, CspViolation,
+    EmbedderPolicy, Extracted, FormDataEntry, FormDataValue, Inflight, InitiatorType,
+    KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Origin, PartitionKey, PermissionsPolicy,
+    PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
+    Request, Response, ResponseType, Site, TimeoutKind, TypeError,
+    deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
+    fetch::Observation,
+    host, is_potentially_trustworthy, local_network_access_check,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;
@@ -83,6 +87,7 @@ pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 
 pub use self::{
     channel_sink::ChannelSink,
+    deferred_fetch::DeferredFetch,
     dispatcher::{FetchId, Scheduling, Timeouts},
     document::{Document, DocumentLifecycle, VisibilityState},
     event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},

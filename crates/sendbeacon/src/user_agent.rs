@@ -9,7 +9,8 @@ use std::{
 
 use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
-    KeepaliveLimits, Ledger, Origin,
+    Inflight, KeepaliveLimits, Ledger, Origin,
+    deferred::{DeferredFetching, NavigableContainer},
     fetch::Profile,
     host::{
         AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
@@ -66,10 +67,10 @@ impl Groups {
         Self { network_side, ledgers, limits, reports: None, next, ids }
     }
 
-    pub(crate) fn open(&self, ledger: Arc<Ledger>) -> FetchGroup {
+    pub(crate) fn open(&self, ledger: Arc<Ledger>, deferred: DeferredFetching) -> FetchGroup {
         let id = GroupId(self.next.fetch_add(1, Relaxed));
         let (network_side, reports) = (self.network_side.clone(), self.reports.clone());
-        FetchGroup::new(id, ledger, network_side, reports, Arc::clone(&self.ids))
+        FetchGroup::new(id, ledger, deferred, network_side, reports, Arc::clone(&self.ids))
     }
 }
 
@@ -82,16 +83,31 @@ impl UserAgent {
         UserAgentBuilder::new(Arc::new(sendbeacon_net::HyperNetwork::builder().build()))
     }
 
-    /// A new document with `client` as its settings object. Call when the engine creates one.
+    /// A new document in a top-level traversable, with `client` as its settings object. Call when the
+    /// engine creates one.
     #[must_use]
     pub fn document(&self, client: Client) -> Document {
-        Document::new(Arc::new(client), self.fetch_group())
+        let deferred = DeferredFetching::top_level(&client);
+        Document::new(client, self.groups.open(self.ledger(), deferred))
+    }
+
+    /// A new document in `container`, with `client` as its settings object. Call when the engine creates
+    /// one: same origin with the container's document, it shares the
+    /// [deferred-fetch quota](https://fetch.spec.whatwg.org/#deferred-fetch-quota) of that.
+    #[must_use]
+    pub fn nested_document(&self, client: Client, container: &NavigableContainer) -> Document {
+        let deferred = DeferredFetching::nested(&client, container);
+        Document::new(client, self.groups.open(self.ledger(), deferred))
     }
 
     /// A new fetch group, for a settings object that is not a document's (a worker's).
     #[must_use]
     pub fn fetch_group(&self) -> FetchGroup {
-        self.groups.open(self.groups.ledgers.open(self.groups.limits))
+        self.groups.open(self.ledger(), DeferredFetching::unshared())
+    }
+
+    fn ledger(&self) -> Arc<Ledger> {
+        self.groups.ledgers.open(self.groups.limits)
     }
 
     /// What this user agent is to know of a content process, and lets it do: see [`remote`](crate::remote).
@@ -245,7 +261,7 @@ impl Ledgers {
         }
         #[cfg(not(feature = "remote"))]
         let _ = is_heard;
-        inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight().requests == 0)
+        inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight() == Inflight::default())
     }
 }
 

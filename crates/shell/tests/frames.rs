@@ -219,3 +219,51 @@ async fn a_script_may_make_more_frames_than_there_is_room_for_at_once() {
     visit(&site, "/page").await;
     assert_eq!(site.report(), "[50,50,true]");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_written_while_it_loads_and_when_it_has() {
+    let page = report(
+        "document.write('<p id=a>', '<script>document.write(\"<i id=b>\"); log.push(2)<\\/script>');
+         log.push(1);
+         const frame = document.createElement('iframe');
+         document.body.append(frame);
+         const d = frame.contentDocument, w = frame.contentWindow;
+         d.open();
+         d.write('<body><script>parent.log.push(navigator.sendBeacon(\"written\"));');
+         d.write('document.write(\"<b id=c>\")<\\/script><u id=d></u>');
+         log.push(d.readyState, d.getElementById('c').parentNode === d.body, d === frame.contentDocument,
+           w === frame.contentWindow, d.URL === location.href);
+         frame.onload = () => log.push('frame', d.readyState);
+         d.close();",
+        "load",
+        "[log, !!document.getElementById('a'), !!document.getElementById('b')]",
+    );
+    let site = Site::new().page("/dir/page", &page).start().await;
+    visit(&site, "/dir/page").await;
+    assert_eq!(
+        site.report(),
+        r#"[[1,true,"loading",true,true,true,true,2,"frame","complete"],true,true]"#
+    );
+    assert_eq!(site.beacons(), ["/dir/written", "/report"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elements_and_frames_are_names_of_the_window() {
+    let page = report(
+        "attempt(() => log.push(window.para, typeof para));
+         document.body.innerHTML = '<p id=para>x</p><p id=name>y</p><iframe name=inner></iframe>';
+         log.push(para.textContent, window.para === para, name, inner === frames[0],
+           attempt(() => nothing), Object.keys(window).includes('para'));
+         para = 1;
+         document.body.firstChild.id = 'other';
+         log.push(para, other.textContent);",
+        "load",
+        "log",
+    );
+    let site = Site::new().page("/page", &page).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(
+        site.report(),
+        r#"[null,"undefined","x",true,"",true,"ReferenceError",false,1,"x"]"#
+    );
+}

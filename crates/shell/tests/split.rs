@@ -98,6 +98,7 @@ async fn a_navigation_is_to_another_process() {
 async fn a_killed_document_has_sent_what_it_was_told_is_on_its_way() {
     let page = "<script>
         for (let i = 0; i < 100; i++) if (!navigator.sendBeacon('/' + i)) throw i;
+        for (let i = 0; i < 10; i++) fetchLater('/later' + i, { method: 'POST' });
         // Holds the page open, and says that the loop is over.
         navigator.sendBeacon('/ready');
         setInterval(() => 0, 1000);
@@ -113,8 +114,8 @@ async fn a_killed_document_has_sent_what_it_was_told_is_on_its_way() {
     let output = spawn_blocking(|| shell.wait_with_output().unwrap()).await.unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("the content process ended with signal: 9"), "{stderr}");
-    assert_eq!(stderr.matches("delivered: ").count(), 101, "{stderr}");
-    assert_eq!(sent(&server).len(), 101);
+    assert_eq!(stderr.matches("delivered: ").count(), 111, "{stderr}");
+    assert_eq!(sent(&server).len(), 111);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,4 +134,31 @@ async fn a_signal_closes_the_document_politely() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let targets: Vec<_> = sent(&server).into_iter().map(|it| it.target).collect();
     assert_eq!(targets, ["/ready", "/hidden"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_run_in_the_process_of_their_page() {
+    let page = "<iframe src=/frame></iframe><script>
+        document.cookie = 'mine=1';
+        const other = document.createElement('iframe');
+        other.src = location.href.replace('127.0.0.1', 'localhost').replace('page', 'frame');
+        document.body.append(other);
+        addEventListener('load', () => {
+            console.log(frames[0].document.cookie, frames[0].loaded, other.contentDocument === null);
+            window.open('/frame').opener.done = true;
+        });
+    </script>";
+    let frame = "<script>
+        var loaded = true;
+        addEventListener('pagehide', () => navigator.sendBeacon(parent === window ? '/window' : '/frame'));
+    </script>";
+    let server = site(&[("/page", &[], page), ("/frame", &[], frame)]).await;
+    let output = visit(server.url("/page")).await;
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("console.log: mine=1 true true"), "{stdout}");
+    assert!(stdout.contains("a process has the documents of one site"), "{stdout}");
+    let mut sent: Vec<_> = sent(&server).iter().map(|it| it.target.clone()).collect();
+    sent.sort_unstable();
+    assert_eq!(sent, ["/frame", "/window"]);
 }

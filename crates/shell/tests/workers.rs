@@ -111,3 +111,19 @@ fn nothing_is_heard_of_a_worker_that_has_ended() {
     said.sort();
     assert_eq!(said, ["log: before", "log: tick"]);
 }
+
+#[test]
+fn ports_and_channels_reach_into_workers() {
+    let fixture = page(
+        &[(
+            "/w.js",
+            "var name = 'mine', channel = new BroadcastChannel('c');
+             onmessage = ({ data, ports: [port] }) => { port.postMessage(data + name); channel.postMessage('all'); }",
+        )],
+        "const worker = new Worker('/w.js', { name: 'given' }), { port1, port2 } = new MessageChannel();
+         port1.onmessage = ({ data }) => { console.log(data); };
+         new BroadcastChannel('c').onmessage = ({ data }) => { console.log(data); worker.terminate(); };
+         worker.postMessage('to ', [port2]);",
+    );
+    assert_eq!(fixture.log(), "to mine all");
+}

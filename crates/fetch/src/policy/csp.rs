@@ -344,19 +344,45 @@ fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolatio
         .collect()
 }
 
+/// [Does url match expression in origin with redirect count?](https://w3c.github.io/webappsec-csp/#match-url-to-source-expression),
+/// with the URL's own origin and no redirects, of an expression that is a scheme-source or a
+/// host-source.
+pub(crate) fn expression_matches(expression: &str, url: &Url) -> bool {
+    // What is no such expression could be a keyword, or more of a policy.
+    if expression.contains(|c: char| c.is_ascii_whitespace() || matches!(c, '\'' | ';' | ',')) {
+        return false;
+    }
+    let directive = format!("connect-src {expression}");
+    let mut policy = Policy::parse(&directive, PolicySource::Header, PolicyDisposition::Enforce);
+    drop_impossible_ports(&mut policy);
+    let described = described(url.clone(), url.clone(), url.origin(), 0);
+    policy.does_request_violate_policy(&described) == Violates::DoesNotViolate
+}
+
 fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Request {
+    // Only to match `'self'`.
+    let origin = match &list.self_origin {
+        Origin::Tuple { scheme, host, port } => {
+            // A scheme without ports is matched by its host.
+            url::Origin::Tuple(scheme.to_string(), host.clone(), port.unwrap_or(0))
+        }
+        Origin::Opaque(_) => url::Origin::new_opaque(),
+    };
+    let current_url = request.current_url().clone();
+    described(request.url().clone(), current_url, origin, request.redirect_count.into())
+}
+
+fn described(
+    url: Url,
+    current_url: Url,
+    origin: url::Origin,
+    redirect_count: u32,
+) -> content_security_policy::Request {
     content_security_policy::Request {
-        url: request.url().clone(),
-        current_url: request.current_url().clone(),
-        // Only to match `'self'`.
-        origin: match &list.self_origin {
-            Origin::Tuple { scheme, host, port } => {
-                // A scheme without ports is matched by its host.
-                url::Origin::Tuple(scheme.to_string(), host.clone(), port.unwrap_or(0))
-            }
-            Origin::Opaque(_) => url::Origin::new_opaque(),
-        },
-        redirect_count: request.redirect_count.into(),
+        url,
+        current_url,
+        origin,
+        redirect_count,
         destination: content_security_policy::Destination::None,
         initiator: Initiator::None,
         nonce: String::new(),

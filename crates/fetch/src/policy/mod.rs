@@ -6,6 +6,7 @@ pub(crate) mod csp_report;
 pub(crate) mod hsts;
 pub(crate) mod local_network_access;
 pub(crate) mod mixed_content;
+pub(crate) mod permissions_policy;
 pub(crate) mod referrer;
 pub(crate) mod secure_contexts;
 pub(crate) mod upgrade_insecure_requests;

@@ -106,7 +106,7 @@ impl Drop for Channel {
 
 /// The credits of one fetch. When it is dropped the content process gets them back.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     id: u64,
     cost: Cost,
     channel: Weak<Channel>,
@@ -126,6 +126,13 @@ impl Lease {
         *unfinished = unfinished.plus(cost).ok_or(ChannelError::Quota)?;
         let (channel, fetches) = (Arc::downgrade(channel), Arc::downgrade(fetches));
         Ok(Arc::new(Self { id, cost, channel, fetches }))
+    }
+
+    /// The deferred fetch was sent.
+    pub(crate) fn tell_activated(&self) {
+        if let Some(channel) = self.channel.upgrade() {
+            channel.tell(&ToContent::Activated { id: self.id });
+        }
     }
 }
 

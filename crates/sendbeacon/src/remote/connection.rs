@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sendbeacon_fetch::{
-    AbandonReason, Body, Client, CspViolation, NetworkError, Reservation, beacon::Beacon,
-    hyperlink_auditing::Ping,
+    AbandonReason, Body, Client, CspViolation, Ledger, NetworkError, Reservation, beacon::Beacon,
+    deferred::DeferredFetchRecord, hyperlink_auditing::Ping,
 };
 
 use super::{
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     FetchId,
+    deferred_fetch::Deferred,
     dispatcher::FetchIds,
     driver::{Message, PlainFetch},
     fetch_group::{Flag, GroupState},
@@ -96,13 +97,30 @@ struct Unfinished {
 /// What is held until the network process says that a fetch is over.
 struct InHand {
     cost: Cost,
-    _reservation: Option<Reservation>,
+    reservation: Option<Reservation>,
     incoming: Option<Incoming>,
+    deferred: Option<DeferredInHand>,
+}
+
+/// What is pending of a deferred fetch, and where it counts once it was sent, and how much.
+struct DeferredInHand {
+    record: Arc<DeferredFetchRecord>,
+    ledger: Arc<Ledger>,
+    lengths: (u64, u64),
 }
 
 impl InHand {
     fn new(reservation: Option<Reservation>, incoming: Option<Incoming>) -> Self {
-        Self { cost: Cost::default(), _reservation: reservation, incoming }
+        Self { cost: Cost::default(), reservation, incoming, deferred: None }
+    }
+
+    /// The deferred fetch was sent.
+    fn activated(&mut self) {
+        if let Some(DeferredInHand { record, ledger, lengths: (body, url) }) = self.deferred.take()
+        {
+            record.process();
+            self.reservation = Some(ledger.reserve_accepted(body, url));
+        }
     }
 }
 
@@ -133,6 +151,11 @@ impl Connection {
                 if self.unfinished().fetches.contains_key(&id.0) {
                     self.tell(ToNetwork::AbortFetch { id: id.0 });
                 }
+                true
+            }
+            Message::Defer(deferred, group) => self.send_deferred(*deferred, &group),
+            Message::AbortDeferred(id) => {
+                self.tell(ToNetwork::AbortDeferred { id: id.0 });
                 true
             }
             Message::Flags(group) => {
@@ -232,6 +255,22 @@ impl Connection {
             id,
             group,
             request: frame,
+        })
+    }
+
+    fn send_deferred(self: &Arc<Self>, deferred: Deferred, group: &GroupState) -> bool {
+        let lengths = deferred.lengths();
+        let Deferred { id, request, record, activate_after, ledger, .. } = deferred;
+        let body = request.body.as_ref().map(bytes_of);
+        let Some(body) = body.map_or(Some(None), |body| body.map(Some)) else { return false };
+        let Some(frame) = RequestFrame::new(&request, body).map(Box::new) else { return false };
+        let mut in_hand = InHand::new(None, None);
+        in_hand.deferred = Some(DeferredInHand { record, ledger, lengths });
+        self.send_group_frame(id.0, in_hand, group, &request.client, |id, group| ToNetwork::Defer {
+            id,
+            group,
+            request: frame,
+            activate_after,
         })
     }
 
@@ -362,6 +401,9 @@ impl Connection {
                 });
             }
             ToContent::Done { id } => drop(self.put_down(id)),
+            ToContent::Activated { id } => {
+                self.unfinished().fetches.get_mut(&id).map(InHand::activated);
+            }
             ToContent::Response { id, response } => {
                 if let Some(incoming) = self.take_incoming(id) {
                     let incoming = incoming.response(id, response, self);
@@ -396,8 +438,12 @@ impl Connection {
         unfinished.cost = Cost::default();
         let fetches = std::mem::take(&mut unfinished.fetches);
         drop(unfinished);
-        for incoming in fetches.into_values().filter_map(|in_hand| in_hand.incoming) {
-            incoming.fail(AbandonReason::Dropped.into());
+        for mut in_hand in fetches.into_values() {
+            // The end of the channel is that of its documents.
+            in_hand.activated();
+            if let Some(incoming) = in_hand.incoming {
+                incoming.fail(AbandonReason::Dropped.into());
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::{
     io::{BufReader, Read, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use http::HeaderValue;
 use sendbeacon_fetch::{
     Body, Client, KeepaliveLimits, Ledger,
     beacon::{Beacon, url_length},
+    deferred::DeferredFetching,
     hyperlink_auditing::Ping,
 };
 use tokio::{
@@ -29,7 +31,10 @@ use super::{
     },
     responses::pass_on,
 };
-use crate::{FetchGroup, FetchId, driver::Message, user_agent::Groups};
+use crate::{
+    DeferredFetch, DeferredRequestInit, FetchGroup, FetchId, FetchLaterError, driver::Message,
+    user_agent::Groups,
+};
 
 /// How much of its reports of violations a content process may have unfinished: no credits are taken by them,
 /// as they are made of what a fetch leaves behind.
@@ -83,6 +88,7 @@ impl ContentProcess {
             client_bytes: 0,
             ending: Vec::new(),
             fetches: Arc::default(),
+            deferred: HashMap::new(),
             is_closed: false,
         };
         thread::Builder::new()
@@ -118,11 +124,16 @@ struct Serving {
     /// Terminated groups that may still be aborted.
     ending: Vec<(u64, FetchGroup)>,
     fetches: Arc<Fetches>,
+    /// Those that are deferred, and some that were sent since.
+    deferred: HashMap<u64, DeferredFetch>,
     is_closed: bool,
 }
 
 struct KnownGroup {
     group: FetchGroup,
+    /// Where deferred fetches are counted that were sent. The content process counts them with the others
+    /// when it hears of it, and may have used that room before.
+    activated: Arc<Ledger>,
     /// The settings object that its last fetch had.
     client: Arc<Client>,
     /// How many bytes it came in.
@@ -161,11 +172,18 @@ impl Serving {
             ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, length),
             ToNetwork::Violation { id, group, violation } => {
                 let _lease = Lease::take(&self.channel, &self.fetches, id, length)?;
-                let (group, client) = self.group(group)?;
+                let (KnownGroup { group, .. }, client) = self.group(group)?;
                 group.report(&client, &violation);
                 Ok(())
             }
             ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request, length),
+            ToNetwork::Defer { id, group, request, activate_after } => {
+                self.defer(id, group, *request, activate_after, length)
+            }
+            ToNetwork::AbortDeferred { id } => {
+                self.deferred.remove(&id).inspect(DeferredFetch::abort);
+                Ok(())
+            }
             ToNetwork::Taken { id } => {
                 if let Some(fetching) = self.fetches().get(&id) {
                     // One that says more than it took makes only its own line longer.
@@ -228,7 +246,7 @@ impl Serving {
         let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
         let BeaconFrame { url, data } = beacon;
         let url = received(&url)?;
-        let (group, client) = self.group(frame)?;
+        let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let url_length = url_length(&url);
         let data = match data {
             None => None,
@@ -257,7 +275,7 @@ impl Serving {
     ) -> Result<(), ChannelError> {
         let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
         let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
-        let (group, client) = self.group(frame)?;
+        let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let reservation = group.reserve_ping(&client, &url, &target_url);
         let reservation = reservation.ok_or(ChannelError::Quota)?;
         let reservation = reservation.with_guard(lease);
@@ -275,7 +293,7 @@ impl Serving {
         let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
         let runtime = self.runtime.clone();
         let (fetches, channel) = (Arc::clone(&self.fetches), Arc::clone(&self.channel));
-        let (group, client) = self.group(frame)?;
+        let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let request = request.into_request(client)?;
         let pending = group.fetch_guarded(request, Arc::clone(&lease));
         let window = Arc::new(Semaphore::new(WINDOW));
@@ -288,8 +306,37 @@ impl Serving {
         Ok(())
     }
 
+    /// Admits a deferred fetch once more, by the same rules; of the quota the most that any document has.
+    fn defer(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        request: RequestFrame,
+        activate_after: Option<Duration>,
+        length: usize,
+    ) -> Result<(), ChannelError> {
+        let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
+        let (group, client) = self.group(frame)?;
+        let request = request.into_request(client)?;
+        let init = activate_after.map(DeferredRequestInit::activate_after).unwrap_or_default();
+        let KnownGroup { group, activated, .. } = group;
+        let deferred = group.fetch_later_for(request, init, lease, activated);
+        let deferred = match deferred {
+            Ok(deferred) => deferred,
+            // The network side has gone: it was past its shutdown's deadline.
+            Err(FetchLaterError::Unavailable) => return Ok(()),
+            Err(FetchLaterError::QuotaExceeded { .. }) => return Err(ChannelError::Quota),
+            Err(_) => return Err(ChannelError::Request),
+        };
+        if self.deferred.len() >= self.deferred.capacity() {
+            self.deferred.retain(|_, deferred| deferred.is_pending());
+        }
+        self.deferred.insert(id, deferred);
+        Ok(())
+    }
+
     /// The fetch group of a fetch, a new one if it is its first, and the settings object.
-    fn group(&mut self, frame: GroupFrame) -> Result<(&FetchGroup, Arc<Client>), ChannelError> {
+    fn group(&mut self, frame: GroupFrame) -> Result<(&KnownGroup, Arc<Client>), ChannelError> {
         if self.is_closed {
             return Err(ChannelError::malformed("a fetch after the last"));
         }
@@ -311,17 +358,18 @@ impl Serving {
             }
             (Entry::Vacant(_), _) if count >= MAX_GROUPS => return Err(ChannelError::Groups),
             (Entry::Vacant(entry), Some(client)) => {
-                let group = self.all.open(Ledger::new(self.all.limits));
+                let ledger = || Ledger::new(self.all.limits);
+                let group = self.all.open(ledger(), DeferredFetching::unshared());
                 self.client_bytes += length;
-                entry.insert(KnownGroup { group, client, client_bytes: length })
+                let activated = ledger();
+                entry.insert(KnownGroup { group, activated, client, client_bytes: length })
             }
         };
         if self.client_bytes > MAX_CLIENTS {
             return Err(ChannelError::Groups);
         }
-        let KnownGroup { group, client, .. } = known;
-        group.set_flags(flags);
-        Ok((group, Arc::clone(client)))
+        known.group.set_flags(flags);
+        Ok((known, Arc::clone(&known.client)))
     }
 
     fn drained(&self) {

@@ -7,6 +7,7 @@
 use std::{
     io::{self, Read},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -91,6 +92,15 @@ pub(super) enum ToNetwork {
     Violation { id: u64, group: GroupFrame, violation: Box<CspViolation> },
     /// A `fetch()` was called.
     Fetch { id: u64, group: GroupFrame, request: Box<RequestFrame> },
+    /// `fetchLater()` was called.
+    Defer {
+        id: u64,
+        group: GroupFrame,
+        request: Box<RequestFrame>,
+        activate_after: Option<Duration>,
+    },
+    /// A deferred fetch is aborted, if it was not sent.
+    AbortDeferred { id: u64 },
     /// One piece of a response was taken.
     Taken { id: u64 },
     /// Nobody reads the response any more.
@@ -136,6 +146,8 @@ pub(super) enum ToContent {
     Close,
     /// The fetch is over: what it took is given back.
     Done { id: u64 },
+    /// The deferred fetch was sent.
+    Activated { id: u64 },
     /// The head of a response.
     Response { id: u64, response: ResponseFrame },
     /// A piece of its body, at most [`MAX_PIECE`] bytes.

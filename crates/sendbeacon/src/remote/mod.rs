@@ -50,7 +50,10 @@ mod responses;
 mod tests;
 mod user_agent;
 
-pub(crate) use self::{channel::Channel, connection::Connection};
+pub(crate) use self::{
+    channel::{Channel, Lease},
+    connection::Connection,
+};
 pub use self::{
     content_process::ContentProcess, error::ChannelError, pin::Pin, user_agent::RemoteUserAgent,
 };

@@ -280,6 +280,41 @@ fn nothing_follows_the_last() {
     assert!(matches!(serve(&[beacon(0, unknown)]).0, Err(ChannelError::Malformed(_))));
 }
 
+fn defer(id: u64, group: GroupFrame, url: &str, body: usize) -> ToNetwork {
+    let body = Some(Bytes::from(vec![b'x'; body]));
+    let mut request = request(url);
+    request.method = Method::POST;
+    let request = Box::new(RequestFrame::new(&request, body).unwrap());
+    ToNetwork::Defer { id, group, request, activate_after: None }
+}
+
+#[test]
+fn deferred_fetches_are_sent_when_their_process_has_gone_and_not_when_they_were_aborted() {
+    let deferred = [
+        defer(0, group(0, &page()), "https://a.test/0", 60_000),
+        ToNetwork::AbortDeferred { id: 0 },
+        ToNetwork::AbortDeferred { id: 0 },
+        ToNetwork::AbortDeferred { id: 7 },
+        defer(1, GroupFrame { id: 0, flags: 0, client: None }, "https://a.test/1", 60_000),
+    ];
+    let (result, sent) = serve(&deferred);
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(sent, ["POST https://a.test/1"]);
+}
+
+#[test]
+fn deferred_fetches_beyond_what_any_document_has_end_the_channel() {
+    let twice = |id| defer(id, group(0, &page()), "https://a.test/", 40_000);
+    assert!(matches!(serve(&[twice(0), twice(1)]).0, Err(ChannelError::Quota)));
+    let to = |id| defer(id, group(0, &page()), &format!("https://{id}.test/"), 60_000);
+    let (result, sent) = serve(&(0..11).map(to).collect::<Vec<_>>());
+    assert!(matches!(result, Err(ChannelError::Quota)));
+    // What was accepted before is sent all the same.
+    assert_eq!(sent.len(), 10);
+    let plain = defer(0, group(0, &page()), "http://b.test/", 1);
+    assert!(matches!(serve(&[plain]).0, Err(ChannelError::Request)));
+}
+
 #[test]
 fn another_version_is_said_to_be_one() {
     let agent = agent(&network());

@@ -4,7 +4,10 @@ use std::{
     thread,
 };
 
-use sendbeacon_fetch::{Client, KeepaliveLimits, Ledger};
+use sendbeacon_fetch::{
+    Client, KeepaliveLimits, Ledger,
+    deferred::{DeferredFetching, NavigableContainer},
+};
 
 use super::connection::{Connection, receive};
 use crate::{Document, FetchGroup, dispatcher::FetchIds, driver::NetworkSide, user_agent::Groups};
@@ -15,6 +18,8 @@ use crate::{Document, FetchGroup, dispatcher::FetchIds, driver::NetworkSide, use
 /// * [`Document::send_beacon`] takes a lock and makes one system call, waits 10 ms at most for both and
 ///   for room in the channel, and answers `false` if there is none, or if the network process has gone
 ///   or shuts down; what else is told the network process may wait for that lock as long;
+/// * [`Document::fetch_later`] does the same, and is
+///   [`Unavailable`](crate::FetchLaterError::Unavailable) then;
 /// * the bytes of a body are needed before it returns: a [`BlobSource`](crate::BlobSource) has to
 ///   answer [`Ready`](crate::host::Answer::Ready), or the answer is `false`;
 /// * a request may have 1 MiB with its body, 1,000 headers, and policies of 64 KiB, and all that are
@@ -24,7 +29,7 @@ use crate::{Document, FetchGroup, dispatcher::FetchIds, driver::NetworkSide, use
 /// * [`FetchGroup::reserve_keepalive`] counts in this process only;
 /// * events go to the network process's sink.
 ///
-/// Dropping it and all its documents ends the channel.
+/// Dropping it and all its documents, and what they have deferred, ends the channel.
 #[derive(Debug)]
 pub struct RemoteUserAgent {
     groups: Groups,
@@ -73,17 +78,30 @@ impl RemoteUserAgent {
         self
     }
 
-    /// A new document with `client` as its settings object: see
+    /// A new document in a top-level traversable, with `client` as its settings object: see
     /// [`UserAgent::document`](crate::UserAgent::document).
     #[must_use]
     pub fn document(&self, client: Client) -> Document {
-        Document::new(Arc::new(client), self.fetch_group())
+        let deferred = DeferredFetching::top_level(&client);
+        Document::new(client, self.open(deferred))
+    }
+
+    /// A new document in `container`, with `client` as its settings object: see
+    /// [`UserAgent::nested_document`](crate::UserAgent::nested_document).
+    #[must_use]
+    pub fn nested_document(&self, client: Client, container: &NavigableContainer) -> Document {
+        let deferred = DeferredFetching::nested(&client, container);
+        Document::new(client, self.open(deferred))
     }
 
     /// A new fetch group, for a settings object that is not a document's.
     #[must_use]
     pub fn fetch_group(&self) -> FetchGroup {
-        self.groups.open(Ledger::new(self.groups.limits))
+        self.open(DeferredFetching::unshared())
+    }
+
+    fn open(&self, deferred: DeferredFetching) -> FetchGroup {
+        self.groups.open(Ledger::new(self.groups.limits), deferred)
     }
 }
 

@@ -4,6 +4,7 @@ mod back_forward_cache;
 mod browser;
 #[cfg(feature = "content-codings")]
 mod content_codings;
+mod deferred;
 mod events;
 mod fetching;
 mod lifecycle;

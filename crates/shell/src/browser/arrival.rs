@@ -19,7 +19,7 @@ pub(super) fn open_page(
         sandbox: document.sandbox,
         ..Environment::of(document.client)
     };
-    let host = Host::new(runtime, around, &mut environment);
+    let host = Host::new(runtime, around, &mut environment, None);
     let charset = document.charset.as_deref();
     let mut page = Page::load(event_loop, &document.body, charset, environment, host)?;
     page.fire_load();

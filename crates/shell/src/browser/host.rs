@@ -5,8 +5,9 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant}
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    CacheMode, Client, CredentialsMode, Document, DocumentLifecycle, FetchId, Mode, Origin,
-    RedirectMode, Referrer, Request, Response, ResponseType, VisibilityState,
+    CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
+    DocumentLifecycle, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode,
+    Referrer, Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
@@ -14,7 +15,7 @@ use url::Url;
 use super::{USER_AGENT, scripts::Script};
 use crate::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
-    Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue,
+    Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue, Thrown,
 };
 
 /// A `sendBeacon()` call as its page saw it.
@@ -45,8 +46,13 @@ pub(super) trait Surroundings {
     /// Fetches the document of a navigation, and calls `done` on whatever thread.
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
 
-    /// The library's document for a settings object, and an identifier for both.
-    fn create_document(&self, client: &mut Client) -> Document;
+    /// The library's document for a settings object, in this container if it is in a frame, and an
+    /// identifier for both.
+    fn create_document(
+        &self,
+        client: &mut Client,
+        container: Option<&NavigableContainer>,
+    ) -> Document;
 
     /// What an origin has stored.
     fn storage(&self, origin: &Origin) -> Storage;
@@ -81,6 +87,8 @@ pub(super) struct Host {
     around: Rc<dyn Surroundings>,
     /// The library's name of each of the page's fetches.
     fetches: RefCell<HashMap<u64, FetchId>>,
+    /// What the page has deferred, until it has heard what becomes of it.
+    deferred: RefCell<HashMap<u64, DeferredFetch>>,
 }
 
 impl Host {
@@ -89,8 +97,9 @@ impl Host {
         runtime: Handle,
         around: Rc<dyn Surroundings>,
         environment: &mut Environment,
+        container: Option<&NavigableContainer>,
     ) -> Rc<Self> {
-        let document = around.create_document(&mut environment.client);
+        let document = around.create_document(&mut environment.client, container);
         let storage = around.storage(&environment.client.origin);
         environment.local_storage = storage.local;
         environment.session_storage = storage.session;
@@ -101,6 +110,7 @@ impl Host {
             runtime,
             around,
             fetches: RefCell::default(),
+            deferred: RefCell::default(),
         })
     }
 
@@ -197,6 +207,41 @@ impl PageHost for Host {
         }
     }
 
+    fn fetch_later(
+        &self,
+        mut request: FetchRequest,
+        activate_after: Option<f64>,
+    ) -> Result<(), Thrown> {
+        let body = request.body.take_if(|body| *body == BodyInit::ReadableStream);
+        let has_stream_body = body.is_some();
+        let made = self.request(&request).map_err(|message| Thrown {
+            name: "TypeError",
+            message,
+            quota: None,
+        })?;
+        let init = DeferredRequestInit { activate_after, has_stream_body, ..Default::default() };
+        let deferred = self.document.borrow().fetch_later(made, init).map_err(|error| Thrown {
+            name: error.exception_name(),
+            message: error.to_string(),
+            quota: match error {
+                FetchLaterError::QuotaExceeded { quota, requested } => Some((quota, requested)),
+                _ => None,
+            },
+        })?;
+        self.deferred.borrow_mut().insert(request.id, deferred);
+        Ok(())
+    }
+
+    fn is_activated(&self, id: u64) -> bool {
+        self.deferred.borrow().get(&id).is_some_and(DeferredFetch::is_activated)
+    }
+
+    fn abort_deferred(&self, id: u64) {
+        if let Some(deferred) = self.deferred.borrow().get(&id) {
+            deferred.abort();
+        }
+    }
+
     fn ping(&self, ping: &str, href: &str) {
         // Every document is UTF-8 here.
         self.document.borrow().ping(ping, href, None);
@@ -214,13 +259,22 @@ impl PageHost for Host {
         self.around.fetch_document(navigation, done);
     }
 
-    fn create_host(&self, environment: &mut Environment, tab: TabOf) -> Rc<dyn PageHost> {
+    fn create_host(
+        &self,
+        environment: &mut Environment,
+        tab: TabOf,
+        container: Option<&NavigableContainer>,
+    ) -> Rc<dyn PageHost> {
         let around = match tab {
             TabOf::Other => Rc::clone(&self.around),
             TabOf::Opened => self.around.open_tab(true),
             TabOf::Nobody => self.around.open_tab(false),
         };
-        Self::new(self.runtime.clone(), around, environment)
+        Self::new(self.runtime.clone(), around, environment, container)
+    }
+
+    fn navigable_container(&self) -> Option<NavigableContainer> {
+        Some(self.document.borrow().navigable_container())
     }
 
     fn lifecycle(&self, step: Lifecycle) {

@@ -13,7 +13,8 @@ use http::{
     },
 };
 use sendbeacon::{
-    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, ReferrerPolicy, Site,
+    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PermissionsPolicy,
+    ReferrerPolicy, Site,
     host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
@@ -283,6 +284,7 @@ impl Fetched {
             sandbox,
             cross_origin_isolated: self.is_cross_origin_isolated(),
             referrer,
+            permissions_policy: self.permissions_policy(),
             charset: self.charset(),
             type_: type_.map_or_else(
                 || "text/html".to_owned(),
@@ -292,6 +294,11 @@ impl Fetched {
             url: self.url,
             body: self.body,
         }
+    }
+
+    fn permissions_policy(&self) -> String {
+        let values = self.headers.get_all("permissions-policy").iter();
+        values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ")
     }
 
     /// The charset of the `Content-Type`.
@@ -323,6 +330,7 @@ impl Fetched {
         if !client.csp_list.enforced_directives("sandbox").all(keeps_origin) {
             client.origin = Origin::Opaque(nonce);
         }
+        client.permissions_policy = PermissionsPolicy::top_level(&client.origin, &self.headers);
         client
     }
 

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sendbeacon::{Client, Document, MemoryCookieStore, Origin, UserAgent, net::HyperNetwork};
+use sendbeacon::{
+    Client, Document, MemoryCookieStore, NavigableContainer, Origin, UserAgent, net::HyperNetwork,
+};
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -189,10 +191,17 @@ impl Surroundings for Here {
         });
     }
 
-    fn create_document(&self, client: &mut Client) -> Document {
+    fn create_document(
+        &self,
+        client: &mut Client,
+        container: Option<&NavigableContainer>,
+    ) -> Document {
         self.last_document.set(self.last_document.get() + 1);
         client.document_id = self.last_document.get();
-        self.agent.document(client.clone())
+        match container {
+            Some(container) => self.agent.nested_document(client.clone(), container),
+            None => self.agent.document(client.clone()),
+        }
     }
 
     fn storage(&self, origin: &Origin) -> Storage {

@@ -61,6 +61,8 @@ pub(super) struct Document {
     info: RefCell<DocumentInfo>,
     /// `iframe` elements that have become connected, and nobody has taken note of.
     connected_frames: RefCell<Vec<NodeId>>,
+    /// Identifiers and frame names of elements that have become connected, and nobody has taken note of.
+    names: RefCell<Vec<String>>,
     /// Whether the tree or an attribute has changed so that the base URL may have.
     base_is_stale: Cell<bool>,
     /// Whether `info` has changed since the host was told.
@@ -74,6 +76,7 @@ impl Document {
             dom: RefCell::default(),
             info: RefCell::new(DocumentInfo::new(url)),
             connected_frames: RefCell::default(),
+            names: RefCell::default(),
             base_is_stale: Cell::new(false),
             changed: Cell::new(false),
         }
@@ -127,6 +130,7 @@ impl Document {
             if dom.has_local_name(node, &local_name!("base")) {
                 self.base_is_stale.set(true);
             }
+            self.note_names(&dom, node);
             self.apply_meta_referrer(&dom, node);
         }
     }
@@ -146,6 +150,7 @@ impl Document {
                 if dom.has_local_name(node, &local_name!("base")) {
                     self.base_is_stale.set(true);
                 }
+                self.note_names(&dom, node);
                 if dom.has_local_name(node, &local_name!("iframe")) {
                     self.connected_frames.borrow_mut().push(node);
                 }
@@ -157,6 +162,20 @@ impl Document {
             self.update_base_url();
         }
         self.changed.take()
+    }
+
+    /// <https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-nameditem-filter>
+    fn note_names(&self, dom: &Dom, node: NodeId) {
+        let is_frame = dom.has_local_name(node, &local_name!("iframe"));
+        let name = dom.attribute(node, "name").filter(|_| is_frame);
+        let names = [dom.attribute(node, "id"), name].into_iter().flatten();
+        let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
+        self.names.borrow_mut().extend(names);
+    }
+
+    /// By what names the window is to have elements, since the last call.
+    pub(super) fn take_names(&self) -> Vec<String> {
+        self.names.take()
     }
 
     /// These `iframe` elements wait still.

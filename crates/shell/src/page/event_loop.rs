@@ -84,6 +84,8 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) rejections: Rejections,
     pub(super) fetches: Cell<usize>,
+    /// How many tasks and timers have run, the running one included.
+    pub(super) tasks: Cell<u32>,
     /// How many algorithms run that a script has called, so that no microtask may run.
     pub(super) nested: Cell<usize>,
     event_loop: OnceCell<Weak<EventLoop>>,
@@ -134,6 +136,7 @@ impl EventLoop {
             budget: Budget::new(TASK_BUDGET),
             rejections: Rejections::default(),
             fetches: Cell::new(0),
+            tasks: Cell::new(0),
             nested: Cell::new(0),
             event_loop: OnceCell::new(),
         });
@@ -267,12 +270,18 @@ impl EventLoop {
             frozen.tasks.push(task);
             return;
         }
+        self.count_task();
         if let Some(realm) = self.realm(task.realm) {
             (task.steps)(&realm);
         }
     }
 
+    fn count_task(&self) {
+        self.shared.tasks.set(self.shared.tasks.get().wrapping_add(1));
+    }
+
     fn run_timer(&self, realm: RealmId, id: TimerId) {
+        self.count_task();
         if let Some(realm) = self.realm(realm) {
             realm.call("fireTimer", (id,));
         }

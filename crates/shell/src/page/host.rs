@@ -3,7 +3,7 @@
 use std::{fmt, rc::Rc};
 
 use bytes::Bytes;
-use sendbeacon::{Client, ReferrerPolicy};
+use sendbeacon::{Client, NavigableContainer, ReferrerPolicy};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -32,6 +32,21 @@ pub trait PageHost {
     /// [`FetchRequest::id`]. Its promise is rejected already; calling `done` does nothing any more.
     fn abort_fetch(&self, _id: u64) {}
 
+    /// [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) after `new Request()`;
+    /// `activate_after` is in milliseconds.
+    fn fetch_later(&self, _: FetchRequest, _activate_after: Option<f64>) -> Result<(), Thrown> {
+        let message = "this shell defers nothing".to_owned();
+        Err(Thrown { name: "TypeError", message, quota: None })
+    }
+
+    /// Whether the deferred fetch with this [`FetchRequest::id`] was sent.
+    fn is_activated(&self, _id: u64) -> bool {
+        false
+    }
+
+    /// The page has aborted the deferred fetch with this [`FetchRequest::id`].
+    fn abort_deferred(&self, _id: u64) {}
+
     /// [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing) of a link
     /// that is followed, by the values of its attributes.
     fn ping(&self, _ping: &str, _href: &str) {}
@@ -46,9 +61,20 @@ pub trait PageHost {
     }
 
     /// The host of another document, that comes in the place of this one, in a frame of it or in a window
-    /// it opens. It may still change its `environment`.
-    fn create_host(&self, _environment: &mut Environment, _tab: TabOf) -> Rc<dyn PageHost> {
+    /// it opens; for a frame with its container. It may still change its `environment`.
+    fn create_host(
+        &self,
+        _environment: &mut Environment,
+        _tab: TabOf,
+        _container: Option<&NavigableContainer>,
+    ) -> Rc<dyn PageHost> {
         Rc::new(NoHost)
+    }
+
+    /// What the library has to know of a new frame in the document, for
+    /// [`create_host`](Self::create_host).
+    fn navigable_container(&self) -> Option<NavigableContainer> {
+        None
     }
 
     /// A step of the document's life is done, its events fired.
@@ -88,6 +114,17 @@ pub struct Violation {
     pub original_policy: String,
     /// `disposition`: `"enforce"` or `"report"`
     pub disposition: String,
+}
+
+/// An exception to throw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thrown {
+    /// `"TypeError"`, `"RangeError"` or `"QuotaExceededError"`.
+    pub name: &'static str,
+    /// The message.
+    pub message: String,
+    /// Of the last: how much there is, and how much was requested, in bytes.
+    pub quota: Option<(u64, u64)>,
 }
 
 /// The tab of a document that comes of another.
@@ -160,6 +197,8 @@ pub struct FetchedDocument {
     pub cross_origin_isolated: bool,
     /// `document.referrer`
     pub referrer: String,
+    /// Its `Permissions-Policy` headers, joined.
+    pub permissions_policy: String,
     /// The sandboxing flags of its policies.
     pub sandbox: SandboxFlags,
     /// The essence of its type.

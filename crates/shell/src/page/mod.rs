@@ -9,6 +9,7 @@ mod environment;
 mod event_loop;
 mod exceptions;
 mod host;
+mod markup;
 mod navigable;
 mod parser;
 mod prelude;
@@ -28,7 +29,7 @@ pub use self::{
     event_loop::{EventLoop, RealmId, TaskQueue},
     host::{
         Blob, BodyInit, DocumentDone, FetchDone, FetchRequest, FetchResponse, FetchedDocument,
-        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, TabOf, Violation,
+        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, TabOf, Thrown, Violation,
     },
     navigable::{SandboxFlags, nest},
     realm::Realm,

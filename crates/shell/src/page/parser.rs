@@ -52,6 +52,7 @@ pub(super) fn parse_document(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
                 if realm.window().navigable.get().is_none() {
                     return Vec::new();
                 }
+                input.push_front(StrTendril::from(realm.window().written.take()));
             }
         }
     }

@@ -62,6 +62,7 @@ const WINDOW_FILES: &[(&str, &str)] = files![
     "navigator",
     "window",
     "messaging",
+    "fetch_later",
     "lifecycle",
 ];
 

@@ -16,6 +16,7 @@ use super::{
     document::Document,
     dom::NodeId,
     event_loop::{EventLoop, Shared},
+    markup::ScriptCreatedParser,
     navigable::{Navigable, NavigableId},
 };
 
@@ -39,6 +40,11 @@ pub(super) struct Window {
     pub(super) stage: Cell<Stage>,
     /// [Is initial about:blank](https://html.spec.whatwg.org/multipage/document-sequences.html#is-initial-about:blank)
     pub(super) is_initial: Cell<bool>,
+    /// Since `document.open()`.
+    pub(super) parser: RefCell<Option<Rc<ScriptCreatedParser>>>,
+    pub(super) is_in_parser_script: Cell<bool>,
+    /// What a script that a parser runs has written.
+    pub(super) written: RefCell<String>,
 }
 
 /// How far a document has come.
@@ -70,6 +76,9 @@ impl Window {
             frames: RefCell::default(),
             stage: Cell::new(Stage::Parsing),
             is_initial: Cell::new(false),
+            parser: RefCell::default(),
+            is_in_parser_script: Cell::new(false),
+            written: RefCell::default(),
         }
     }
 

@@ -119,7 +119,7 @@ fn make(
     if workers.running.borrow().len() >= MAX_WORKERS {
         return Err(PageError::TooManyRealms);
     }
-    let host = window.host().create_host(&mut environment, TabOf::Other);
+    let host = window.host().create_host(&mut environment, TabOf::Other, None);
     let worker = event_loop.enter(|ctx| Realm::new_worker(event_loop, ctx))?;
     worker.window().initialize(environment, host);
     workers.running.borrow_mut().insert((owner, id), Rc::clone(&worker));

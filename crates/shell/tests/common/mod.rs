@@ -63,7 +63,12 @@ impl PageHost for Recorder {
         self.infos.borrow_mut().push(info.clone());
     }
 
-    fn create_host(&self, _: &mut Environment, _: TabOf) -> Rc<dyn PageHost> {
+    fn create_host(
+        &self,
+        _: &mut Environment,
+        _: TabOf,
+        _: Option<&sendbeacon::NavigableContainer>,
+    ) -> Rc<dyn PageHost> {
         Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
     }
 

@@ -1,4 +1,4 @@
-//! A content process that is killed the moment its `sendBeacon()` has returned.
+//! A content process that is killed the moment its `sendBeacon()` and `fetchLater()` have returned.
 
 use std::{
     env,
@@ -8,17 +8,23 @@ use std::{
     thread,
 };
 
-use sendbeacon::remote::{Pin, RemoteUserAgent};
+use sendbeacon::{
+    DeferredRequestInit,
+    remote::{Pin, RemoteUserAgent},
+};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
 use super::{client, serve};
-use crate::browser::Browser;
+use crate::{browser::Browser, deferred::request};
 
 /// Names the page of the process that [`content_process`] is to be.
 const PAGE: &str = "SENDBEACON_TEST_PAGE";
 
 /// How many it sends.
-const BEACONS: usize = 200;
+const BEACONS: usize = 120;
+
+/// How many fetches it defers.
+const DEFERRED: usize = 60;
 
 /// Not a test: what [`a_killed_process_loses_nothing_it_was_told_is_on_its_way`] starts.
 #[test]
@@ -30,6 +36,10 @@ fn content_process() {
     let body = "x".repeat(100);
     for i in 0..BEACONS {
         assert_eq!(document.send_beacon(&format!("/{i}"), Some((&*body).into())), Ok(true));
+    }
+    for i in BEACONS..BEACONS + DEFERRED {
+        let deferred = request(&document, &format!("/{i}"), 100);
+        drop(document.fetch_later(deferred, DeferredRequestInit::default()).unwrap());
     }
     eprintln!("true");
     loop {
@@ -58,11 +68,15 @@ async fn a_killed_process_loses_nothing_it_was_told_is_on_its_way() {
     child.wait().unwrap();
 
     let ended = serve(&browser, ours, Pin::of(&client(&page)));
-    let mut targets: Vec<_> =
-        server.wait_for(BEACONS).await.into_iter().map(|request| request.target).collect();
+    let mut targets: Vec<_> = server
+        .wait_for(BEACONS + DEFERRED)
+        .await
+        .into_iter()
+        .map(|request| request.target)
+        .collect();
     ended.await.unwrap().unwrap();
     targets.sort();
-    let mut sent: Vec<_> = (0..BEACONS).map(|i| format!("/{i}")).collect();
+    let mut sent: Vec<_> = (0..BEACONS + DEFERRED).map(|i| format!("/{i}")).collect();
     sent.sort();
     assert_eq!(targets, sent);
 }

@@ -1,6 +1,7 @@
 //! Documents in a content process, the user agent in another: what the channel between them promises.
 
 mod channel;
+mod deferred;
 mod fetching;
 mod killed;
 mod pinned;

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sendbeacon::{Client, Document, Origin, remote::RemoteUserAgent};
+use sendbeacon::{Client, Document, NavigableContainer, Origin, remote::RemoteUserAgent};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
@@ -243,11 +243,18 @@ impl Surroundings for Around {
         self.process.say(&FromContent::FetchDocument { id, navigation });
     }
 
-    fn create_document(&self, client: &mut Client) -> Document {
+    fn create_document(
+        &self,
+        client: &mut Client,
+        container: Option<&NavigableContainer>,
+    ) -> Document {
         let mut ids = self.process.document_ids.borrow_mut();
         // There are more than anybody needs; whoever does shares the last.
         client.document_id = ids.next().unwrap_or(*ids.end());
-        self.process.agent.document(client.clone())
+        match container {
+            Some(container) => self.process.agent.nested_document(client.clone(), container),
+            None => self.process.agent.document(client.clone()),
+        }
     }
 
     fn storage(&self, origin: &Origin) -> Storage {

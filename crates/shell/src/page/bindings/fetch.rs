@@ -23,9 +23,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     let this = Rc::clone(window);
     native.set(
         "abortFetch",
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        // one of ours, as a Number
-        Function::new(ctx.clone(), move |id: f64| this.host().abort_fetch(id as u64))?,
+        Function::new(ctx.clone(), move |id: f64| this.host().abort_fetch(as_id(id)))?,
     )
 }
 
@@ -42,12 +40,26 @@ fn decode_data_url(ctx: Ctx<'_>, url: String) -> rquickjs::Result<Option<Object<
 
 /// Starts the fetch and returns its number.
 fn start<'js>(ctx: &Ctx<'js>, window: &Window, packed: &Object<'js>) -> rquickjs::Result<f64> {
+    let request = unpack(ctx, window, packed)?;
+    let id = request.id;
+    let shared = window.shared();
+    shared.fetches.set(shared.fetches.get() + 1);
+    let mut end = FetchEnd { queue: Some(shared.queue.clone()), realm: window.id, id };
+    window.host().fetch(request, Box::new(move |result| end.settle(result)));
+    Ok(as_number(id))
+}
+
+/// What a `Request` says.
+pub(super) fn unpack<'js>(
+    ctx: &Ctx<'js>,
+    window: &Window,
+    packed: &Object<'js>,
+) -> rquickjs::Result<FetchRequest> {
     let url: String = packed.get("url")?;
     let url = Url::parse(&url).map_err(|error| Exception::throw_type(ctx, &error.to_string()))?;
     let body: Option<Object> = packed.get("body")?;
-    let id = window.next_fetch_id();
-    let request = FetchRequest {
-        id,
+    Ok(FetchRequest {
+        id: window.next_fetch_id(),
         method: packed.get("method")?,
         url,
         headers: body::pairs(&packed.get::<_, Array>("headers")?)?,
@@ -61,12 +73,7 @@ fn start<'js>(ctx: &Ctx<'js>, window: &Window, packed: &Object<'js>) -> rquickjs
         integrity: packed.get("integrity")?,
         keepalive: packed.get("keepalive")?,
         priority: packed.get("priority")?,
-    };
-    let shared = window.shared();
-    shared.fetches.set(shared.fetches.get() + 1);
-    let mut end = FetchEnd { queue: Some(shared.queue.clone()), realm: window.id, id };
-    window.host().fetch(request, Box::new(move |result| end.settle(result)));
-    Ok(as_number(id))
+    })
 }
 
 /// What becomes of the promise: the first answer counts, and no answer is an error.
@@ -112,8 +119,14 @@ impl<'js> IntoJs<'js> for Unpacked {
     }
 }
 
+/// One of ours, as a Number.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(super) fn as_id(number: f64) -> u64 {
+    number as u64
+}
+
 /// Numbers of fetches are counted up from one and never come near 2⁵³.
 #[allow(clippy::cast_precision_loss)]
-fn as_number(id: u64) -> f64 {
+pub(super) fn as_number(id: u64) -> f64 {
     id as f64
 }

@@ -4,6 +4,7 @@
 
 const { DOMString, USVString, expose, fail } = internal.webidl;
 const { wrap, mixin, parentNode } = internal.node;
+const { slot: targetSlot } = internal.eventTarget;
 const slot = agent.slot("Document");
 // The lifecycle, as far as script can see it; lifecycle.js moves it on.
 const state = { readyState: "loading", visibilityState: "visible" };
@@ -85,6 +86,41 @@ mixin(Document, parentNode);
 expose(Document, slot);
 internal.handlers.attributes(Document.prototype,
   [...internal.handlers.GLOBAL, ...internal.handlers.DOCUMENT]);
+
+// https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html, on behalf of whoever calls
+function markup(name, length, steps) {
+  const target = Object.defineProperty({ [name]() {} }[name], "length", { value: length });
+  const value = agent.callerAware(target, (caller, self, args) => {
+    if (!slot.has(self)) throw new TypeError("Illegal invocation");
+    const there = agent.realms.has(caller) ? agent.realms.get(caller).internal : internal;
+    return steps(there, args);
+  });
+  Object.defineProperty(Document.prototype, name,
+    { value, writable: true, enumerable: true, configurable: true });
+}
+
+function open(caller) {
+  if (!native.openDocument(caller.document.URL)) return;
+  // Steps 9 and 10.
+  for (const target of [internal.document, internal.global]) {
+    Object.assign(targetSlot.get(target), { listeners: [], handlers: new Map() });
+  }
+  state.readyState = "loading";
+}
+
+function write(caller, text) {
+  open(caller);
+  native.writeDocument(text);
+}
+const concatenate = (args) => args.map((it) => DOMString(it)).join("").toWellFormed();
+markup("open", 0, (caller, args) => {
+  if (args.length > 2) return caller.open(...args);
+  open(caller);
+  return internal.document;
+});
+markup("write", 0, (caller, args) => write(caller, concatenate(args)));
+markup("writeln", 0, (caller, args) => write(caller, `${concatenate(args)}\n`));
+markup("close", 0, () => native.closeDocument());
 
 const childOf = (parent, tagName) =>
   parent?.childNodes.find((node) => node.nodeType === Node.ELEMENT_NODE && node.tagName === tagName) ??

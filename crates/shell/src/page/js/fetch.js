@@ -18,11 +18,7 @@ globals({
     if (isUnusable(request.body)) throw new TypeError("The body has already been used.");
     const local = fetchLocally(request);
     if (local !== undefined) return internal.responseOf(local);
-    const id = native.fetch({
-      ...request,
-      headers: headersSlot.get(request.headers).list,
-      body: request.body === null ? null : pack(request.body.converted),
-    });
+    const id = native.fetch(packed(request));
     const outcome = Promise.withResolvers();
     running.set(id, outcome);
     onAbort(signal, () => {
@@ -33,6 +29,13 @@ globals({
     return outcome.promise;
   },
 });
+
+function packed(request) {
+  const { list } = headersSlot.get(request.headers);
+  return { ...request, headers: list, body: request.body === null ? null : pack(request.body.converted) };
+}
+
+internal.fetch = { packed };
 
 // https://fetch.spec.whatwg.org/#scheme-fetch, for the schemes that are not of the network.
 function fetchLocally({ method, url }) {

@@ -40,6 +40,5 @@ function wantedOrigin(wanted) {
 }
 
 internal.origin = () => native.environment().origin;
-internal.startTask = (steps) => internal.startTimer(steps, 0);
 internal.fireMessage = (init) =>
   fire(window, "message", { Interface: internal.interfaces.MessageEvent, ...init });

@@ -251,6 +251,12 @@ function query(root, selectors) {
   return found.map(wrap);
 }
 
+// A script that document.write() has come to.
+internal.hooks.runParserScript = (id) => {
+  const script = native.prepareScript(id);
+  if (script?.error !== undefined) native.console("error", script.error);
+  else if (script !== undefined) evaluate(id, script);
+};
 internal.hooks.fireAtNode = (id, type) => { fire(wrap(id), type, {}, { fromHost: true }); };
 internal.node = { slot, wrap, idOf, insert, runScript, mixin, childNode, parentNode, replaceAll,
   forget };

@@ -215,15 +215,7 @@ function report(observer, state, steps) {
 }
 
 const performance = targetSlot.set(slot.set(Object.create(Performance.prototype), {}), createState());
-Object.defineProperty(globalThis, "performance", {
-  configurable: true, enumerable: true,
-  get: { performance() { return performance; } }.performance,
-  // [Replaceable]
-  set(value) {
-    Object.defineProperty(globalThis, "performance",
-      { value, writable: true, configurable: true, enumerable: true });
-  },
-});
+internal.webidl.replaceable("performance", () => performance);
 
 // https://w3c.github.io/resource-timing/#dfn-mark-resource-timing. What is not told is 0.
 internal.hooks.addResourceTiming = (timing) => {

@@ -51,4 +51,5 @@ globals({
 });
 
 internal.startTimer = (steps, milliseconds) => start(steps, milliseconds, [], false);
+internal.startTask = (steps) => internal.startTimer(steps, 0);
 internal.hooks.fireTimer = fireTimer;

@@ -237,6 +237,17 @@ function globals(members, enumerable = true) {
   }
 }
 
+// https://webidl.spec.whatwg.org/#Replaceable: an assignment puts a plain property in the place.
+function replaceable(name, get) {
+  defineProperty(global, name, {
+    enumerable: true, configurable: true,
+    get: { [name]() { return get(); } }[name],
+    set(value) {
+      defineProperty(global, name, { value, writable: true, enumerable: true, configurable: true });
+    },
+  });
+}
+
 // Lets `Error` subclasses of the engine throw from here with one call.
 const { DOMException } = global;
 const fail = (name, message) => { throw new DOMException(message, name); };
@@ -244,7 +255,7 @@ const fail = (name, message) => { throw new DOMException(message, name); };
 internal.webidl = {
   DOMString, USVString, ByteString, unsignedLong, long, clampedLongLong, double, enumeration,
   dictionary, sequence, record, callback, required, illegalConstructor, expose, tag, constants,
-  pairIterable, attributes, globals, fail, DOMException,
+  pairIterable, attributes, globals, replaceable, fail, DOMException,
 };
 // The window, where `globalThis` is the WindowProxy when a page's scripts run.
 internal.global = global;

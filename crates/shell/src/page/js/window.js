@@ -1,7 +1,7 @@
 // Window
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-window-object
 
-const { DOMString, USVString, callback, expose, fail, globals, illegalConstructor } = internal.webidl;
+const { DOMString, USVString, callback, expose, fail, globals, illegalConstructor, replaceable } = internal.webidl;
 const { slot: targetSlot, createState } = internal.eventTarget;
 const slot = agent.slot("Window");
 const window = internal.global;
@@ -117,24 +117,37 @@ function frameElement() {
 internal.top = () => native.navigable("top");
 internal.sharesTab = (other) => internal.top() === other.top();
 
-internal.elementById = (id) => internal.document.getElementById(id) ?? undefined;
+// The named properties object, a prototype of the window's.
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object
+// NB: its properties come with the elements, since the engine takes any undeclared variable for a property
+// of a Proxy among the prototypes of the global object. Those of elements that have gone stay, undefined.
+const named = Object.create(EventTarget.prototype);
+internal.webidl.tag(named, "WindowProperties");
+Object.setPrototypeOf(Window.prototype, named);
+internal.hooks.nameElements = (names) => {
+  for (const name of names) {
+    if (name in window) continue;
+    Object.defineProperty(named, name, {
+      configurable: true,
+      get: () => internal.childWindows().find((it) => it.name === name)?.proxy ??
+        internal.document.getElementById(name) ?? undefined,
+      set(value) {
+        Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
+      },
+    });
+  }
+};
 
 // The document-tree child navigables.
 internal.childWindows = () =>
   native.childNavigables().map(([id, name]) => ({ name, proxy: agent.windowProxy(id) }));
 
-// [Replaceable]: an assignment puts a plain property in the place.
 for (const [name, get] of Object.entries({
   self: () => internal.windowProxy, frames: () => internal.windowProxy,
   parent: () => related("parent"), length: () => native.childNavigables().length,
   origin: () => native.environment().origin,
 })) {
-  Object.defineProperty(window, name, {
-    get, enumerable: true, configurable: true,
-    set(value) {
-      Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
-    },
-  });
+  replaceable(name, get);
 }
 Object.defineProperty(window, "name", {
   get: () => native.targetName() ?? "",

@@ -120,15 +120,7 @@ const windowHandler = {
   indices() { return children(this.window).map((_, index) => `${index}`); },
   indexed(key) { return isIndex(key) ? children(this.window)[key]?.proxy : undefined; },
   named(key) { return children(this.window).find((it) => it.name === key && key !== "")?.proxy; },
-  // https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object
-  // TODO(spec): by `window.name` only: the engine would take any undeclared variable for a property of a
-  // Proxy among the global object's prototypes.
-  ownGet(key) {
-    const child = this.indexed(key);
-    if (child !== undefined) return child;
-    if (Reflect.has(this.window, key) || typeof key === "symbol") return Reflect.get(this.window, key);
-    return this.named(key) ?? internalOf(this.window).elementById(key);
-  },
+  ownGet(key) { return this.indexed(key) ?? Reflect.get(this.window, key); },
   ownSet(caller, key, value) {
     if (isIndex(key)) return false;
     if (key === "location") internalOf(this.window).setLocation(caller, value);

@@ -26,10 +26,10 @@ class Worker extends EventTarget {
   }
 
   postMessage(message, options = {}) {
-    const data = internal.structuredClone(message, transferOf(options));
+    const serialized = internal.serialize(message, transferOf(options));
     const { port, waiting } = slot.get(this);
-    if (port) port.receive(data);
-    else waiting.push(data);
+    if (port) port.receive(serialized);
+    else waiting.push(serialized);
   }
 
   terminate() { end(slot.get(this).id); }
@@ -53,13 +53,13 @@ internal.hooks.connectWorker = (id, port) => {
   if (worker === undefined) return false;
   worker.port = port;
   port.connect({
-    receive(data) {
-      const copy = internal.structuredClone(data, []);
-      internal.startTimer(() => tell(id, "message", { Interface: internal.interfaces.MessageEvent, data: copy }), 0);
+    receive(serialized) {
+      internal.startTask(() => tell(id, "message",
+        { Interface: internal.interfaces.MessageEvent, ...internal.deserialize(serialized) }));
     },
     report(message) {
-      internal.startTimer(() =>
-        tell(id, "error", { Interface: internal.interfaces.ErrorEvent, message, cancelable: true }), 0);
+      internal.startTask(() =>
+        tell(id, "error", { Interface: internal.interfaces.ErrorEvent, message, cancelable: true }));
     },
     // What it has said before is still heard.
     close() {
@@ -67,7 +67,7 @@ internal.hooks.connectWorker = (id, port) => {
       native.stopWorker(id);
     },
   });
-  for (const data of worker.waiting.splice(0)) port.receive(data);
+  for (const serialized of worker.waiting.splice(0)) port.receive(serialized);
   return true;
 };
 

@@ -1,7 +1,7 @@
 // WorkerGlobalScope, DedicatedWorkerGlobalScope, and what is on them.
 // https://html.spec.whatwg.org/multipage/workers.html#the-workerglobalscope-common-interface
 
-const { USVString, expose, fail, globals, illegalConstructor } = internal.webidl;
+const { USVString, expose, fail, globals, illegalConstructor, replaceable } = internal.webidl;
 const { slot: targetSlot, createState, fire } = internal.eventTarget;
 const { global } = internal;
 const slot = agent.slot("WorkerGlobalScope");
@@ -58,10 +58,8 @@ globals({
   get self() { return global; },
   get location() { return location; },
   get navigator() { return navigator; },
-  get origin() { return native.environment().origin; },
   get isSecureContext() { return native.environment().isSecureContext; },
   get crossOriginIsolated() { return native.environment().crossOriginIsolated; },
-  get name() { return name; },
 
   // https://html.spec.whatwg.org/multipage/workers.html#import-scripts-into-worker-global-scope
   importScripts(...urls) {
@@ -77,8 +75,8 @@ globals({
   },
 
   postMessage(message, options = {}) {
-    const data = internal.structuredClone(message, internal.transferOf(options));
-    owner?.receive(data);
+    const serialized = internal.serialize(message, internal.transferOf(options));
+    owner?.receive(serialized);
   },
   // https://html.spec.whatwg.org/multipage/workers.html#close-a-worker
   close() {
@@ -87,12 +85,15 @@ globals({
   },
 });
 
+replaceable("name", () => name);
+replaceable("origin", () => native.environment().origin);
+
 internal.hooks.initialize = (givenName) => { name = givenName; };
 internal.hooks.connect = (ends) => { owner = ends; };
-internal.hooks.receive = (data) => {
-  const copy = internal.structuredClone(data, []);
-  internal.startTimer(() =>
-    fire(global, "message", { Interface: internal.interfaces.MessageEvent, data: copy }), 0);
+internal.hooks.receive = (serialized) => {
+  internal.startTask(() => fire(global, "message",
+    { Interface: internal.interfaces.MessageEvent, ...internal.deserialize(serialized) }));
 };
+internal.isFullyActive = () => true;
 // https://html.spec.whatwg.org/multipage/workers.html#runtime-script-errors-2
 internal.reportToOwner = (message) => owner?.report(message);

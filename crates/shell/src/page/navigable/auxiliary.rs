@@ -123,7 +123,7 @@ fn create_auxiliary(
     let realm = realm.inspect_err(|error| source.console_error(&error.to_string())).ok()?;
     let id = navigables.next_id();
     let group = if noopener { id.0 } else { navigables.top(current).group };
-    let navigable = Navigable::new(id, None, None, name, Rc::clone(&realm));
+    let navigable = Navigable::new(id, None, None, None, name, Rc::clone(&realm));
     navigable.opener.set((!noopener).then_some(current.id));
     let navigable = navigables.add(Navigable { group, ..navigable });
     make_initial(ctx, &navigable, client, flags, source, tab);

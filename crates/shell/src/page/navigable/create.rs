@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{
     Container, HistoryHandling, MAX_DEPTH, MAX_NAVIGABLES, Navigable, NavigableId, SandboxFlags,
+    permissions::create_a_permissions_policy,
     settings::{inherit, opaque_origin},
 };
 use crate::page::{
@@ -29,7 +30,7 @@ pub(in crate::page) fn create_top_level_traversable(
     event_loop.enter(|ctx| {
         let realm = Realm::new(event_loop, ctx)?;
         let id = navigables.next_id();
-        let navigable = Navigable::new(id, None, None, String::new(), Rc::clone(&realm));
+        let navigable = Navigable::new(id, None, None, None, String::new(), Rc::clone(&realm));
         let navigable = navigables.add(navigable);
         let url = environment.url.clone();
         activate(ctx, &realm, id, environment, host);
@@ -71,8 +72,9 @@ pub(super) fn create_child_navigable(
     // Step 4 to 8.
     let id = navigables.next_id();
     let place = Container { realm: parent.id(), node: container };
-    let navigable =
-        Navigable::new(id, Some(parent_navigable.id), Some(place), name, Rc::clone(&realm));
+    let (parent_id, quota) =
+        (Some(parent_navigable.id), parent.window().host().navigable_container());
+    let navigable = Navigable::new(id, parent_id, Some(place), quota, name, Rc::clone(&realm));
     let navigable = navigables.add(navigable);
     parent.window().frames.borrow_mut().insert(container, id);
     make_initial(ctx, &navigable, client, flags, parent, TabOf::Other);
@@ -85,13 +87,13 @@ pub(super) fn make_initial(
     navigable: &Rc<Navigable>,
     mut client: Client,
     flags: SandboxFlags,
-    creator: &Rc<Realm>,
+    creator_realm: &Rc<Realm>,
     tab: TabOf,
 ) {
     if flags.origin {
         client.origin = opaque_origin();
     }
-    let creator = creator.window();
+    let creator = creator_realm.window();
     let environment = Environment {
         about_base_url: Some(creator.document.base_url()),
         referrer: creator.document.url().into(),
@@ -100,7 +102,10 @@ pub(super) fn make_initial(
         ..Environment::of(client)
     };
     let mut environment = Environment { url: about_blank(), ..environment };
-    let host = creator.host().create_host(&mut environment, tab);
+    if let Some(container) = navigable.container {
+        create_a_permissions_policy(creator_realm, container.node, &mut environment, "");
+    }
+    let host = creator.host().create_host(&mut environment, tab, navigable.quota.as_ref());
     let realm = navigable.active();
     realm.window().is_initial.set(true);
     activate(ctx, &realm, navigable.id, environment, host);

@@ -19,6 +19,7 @@ use crate::page::{dom::NodeId, realm::Realm, window::Stage};
 ///
 /// NB: a script can make no more realms than are in stock; the frames beyond that come when it has ended.
 pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
+    name_elements(ctx, realm);
     let document = &realm.window().document;
     let elements = document.take_connected_frames();
     for (at, &element) in elements.iter().enumerate() {
@@ -47,6 +48,15 @@ pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     }
 }
 
+/// Gives the window the [names](https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object)
+/// of elements.
+fn name_elements(ctx: &Ctx<'_>, realm: &Realm) {
+    let names = realm.window().document.take_names();
+    if !names.is_empty() {
+        realm.call_in(ctx, "nameElements", (names,));
+    }
+}
+
 /// The [removing steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#the-iframe-element:html-element-removing-steps)
 /// of these elements.
 ///
@@ -57,13 +67,14 @@ pub(in crate::page) fn removed(ctx: &Ctx<'_>, realm: &Rc<Realm>, elements: &[Nod
     }
 }
 
-/// An attribute of an `iframe` has changed.
+/// An attribute has changed, perhaps of an `iframe`.
 pub(in crate::page) fn attribute_changed(
     ctx: &Ctx<'_>,
     realm: &Rc<Realm>,
     element: NodeId,
     name: &str,
 ) {
+    name_elements(ctx, realm);
     let Some(navigable) = realm.window().content_navigable(element) else { return };
     let (has_srcdoc, new_name) = {
         let dom = realm.window().document.dom();

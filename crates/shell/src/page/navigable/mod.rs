@@ -10,6 +10,7 @@ mod history;
 mod iframe;
 mod load;
 mod navigate;
+mod permissions;
 mod sandbox;
 mod settings;
 mod unload;
@@ -19,6 +20,8 @@ use std::{
     collections::BTreeMap,
     rc::Rc,
 };
+
+use sendbeacon::NavigableContainer;
 
 use self::history::{Entry, History};
 pub(super) use self::{
@@ -37,8 +40,9 @@ pub(super) use self::{
 pub use self::{sandbox::SandboxFlags, settings::nest};
 use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
 
-/// How many navigables may be at once: each has a realm.
-pub(super) const MAX_NAVIGABLES: usize = 1_000;
+/// How many navigables may be at once: each has a realm, which takes a megabyte of what all scripts may
+/// hold together.
+pub(super) const MAX_NAVIGABLES: usize = 200;
 /// How deep frames may be in each other.
 pub(super) const MAX_DEPTH: usize = 32;
 
@@ -53,6 +57,8 @@ pub(super) struct Navigable {
     /// The [container](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-container), an
     /// element of the parent's active document.
     pub(super) container: Option<Container>,
+    /// The deferred-fetch quota that it has reserved.
+    quota: Option<NavigableContainer>,
     /// The [target name](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-target)
     pub(super) name: RefCell<String>,
     /// The realm of the [active document](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-document).
@@ -93,6 +99,7 @@ impl Navigable {
         id: NavigableId,
         parent: Option<NavigableId>,
         container: Option<Container>,
+        quota: Option<NavigableContainer>,
         name: String,
         active: Rc<Realm>,
     ) -> Self {
@@ -100,6 +107,7 @@ impl Navigable {
             id,
             parent,
             container,
+            quota,
             name: RefCell::new(name),
             active: RefCell::new(active),
             ongoing: Cell::new(None),
@@ -119,6 +127,11 @@ impl Navigable {
     /// Whether its ongoing navigation is this one.
     fn is_ongoing(&self, navigation: u64) -> bool {
         self.ongoing.get().is_some_and(|ongoing| ongoing.id == navigation)
+    }
+
+    /// From now on it delays the `load` event of the document it is in, until its own has been fired.
+    pub(super) fn delay_load(&self) {
+        self.delays_load.set(true);
     }
 
     /// The realm of the active document.

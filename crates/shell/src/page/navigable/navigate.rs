@@ -12,6 +12,7 @@ use super::{
     HistoryHandling, Navigable, Ongoing, SandboxFlags,
     create::{activate, container_sandbox},
     load,
+    permissions::create_a_permissions_policy,
     settings::{inherit, inherit_policies, nest, opaque_origin},
     unload::fire_before_unload,
 };
@@ -96,6 +97,9 @@ impl Navigable {
             });
             return;
         }
+        if let Some(source) = event_loop.realm(source.id) {
+            self.reserve_deferred_fetch_quota(&source, &url);
+        }
         // Steps 22 and 23.
         let source_url = source.document.url();
         self.post(&realm, move |navigable| {
@@ -146,6 +150,7 @@ impl Navigable {
                 cross_origin_isolated: realm.window().environment().cross_origin_isolated,
                 referrer: source_url.to_string(),
                 sandbox: SandboxFlags::default(),
+                permissions_policy: String::new(),
                 type_: "text/html".into(),
                 charset: None,
                 body: html.unwrap_or_default().into(),
@@ -185,6 +190,7 @@ impl Navigable {
             cross_origin_isolated: false,
             referrer: String::new(),
             sandbox: SandboxFlags::default(),
+            permissions_policy: String::new(),
             charset: type_.get_parameter("charset").map(str::to_owned),
             type_: format!("{}/{}", type_.type_, type_.subtype),
             body: body.into(),
@@ -238,6 +244,7 @@ impl Navigable {
                     cross_origin_isolated: false,
                     referrer: String::new(),
                     sandbox: SandboxFlags::default(),
+                    permissions_policy: String::new(),
                     type_: "text/html".into(),
                     charset: None,
                     body: Bytes::new(),
@@ -277,9 +284,14 @@ impl Navigable {
         if sandbox.origin {
             environment.client.origin = opaque_origin();
         }
+        if let Some((parent, node)) = &container {
+            let header = &fetched.permissions_policy;
+            create_a_permissions_policy(parent, *node, &mut environment, header);
+        }
         let is_same_origin = old.window().client().origin == environment.client.origin;
         let reuses_window = old.window().is_initial.take() && is_same_origin;
-        let host = old.window().host().create_host(&mut environment, TabOf::Other);
+        let host =
+            old.window().host().create_host(&mut environment, TabOf::Other, self.quota.as_ref());
         self.leave(&old, reuses_window);
         // A handler may have taken the frame out.
         if event_loop.navigables().get(self.id).is_none() {
@@ -330,6 +342,7 @@ impl Navigable {
                     cross_origin_isolated: environment.cross_origin_isolated,
                     referrer: environment.referrer,
                     sandbox: SandboxFlags::default(),
+                    permissions_policy: String::new(),
                     type_: "text/html".into(),
                     charset: None,
                     body: html.into(),

@@ -1,6 +1,6 @@
 //! The settings objects of documents that are in another or come of one.
 
-use sendbeacon::{Client, Origin, Site};
+use sendbeacon::{Client, Origin, PermissionsPolicy, Site};
 use url::Url;
 
 /// What a document in a frame of `container`'s has from it.
@@ -20,6 +20,8 @@ pub fn nest(client: &mut Client, container: &Client) {
 /// of the document it comes of.
 pub(super) fn inherit(source: &Client, url: &Url) -> Client {
     let mut client = source.clone();
+    // Unlike the others this is none of the container's.
+    client.permissions_policy = PermissionsPolicy::default();
     // That of a `srcdoc` document is the URL of the document it is in.
     if url.path() != "srcdoc" {
         client.creation_url = url.clone();

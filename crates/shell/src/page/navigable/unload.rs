@@ -51,6 +51,7 @@ pub(super) fn unload_a_document(ctx: &Ctx<'_>, realm: &Realm, persisted: bool) {
 /// [Destroy a document](https://html.spec.whatwg.org/multipage/document-lifecycle.html#destroy-a-document)
 fn destroy_a_document(realm: &Realm) {
     realm.window().navigable.set(None);
+    realm.window().parser.take();
     realm.event_loop().remove_realm(realm.id());
 }
 

@@ -1,0 +1,112 @@
+//! `fetchLater()` through the channel.
+
+use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
+
+use sendbeacon::{
+    DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle, FetchLaterError,
+    remote::{Pin, RemoteUserAgent},
+};
+use sendbeacon_testkit::{
+    network::{ScriptedNetwork, respond},
+    server::{Behavior, RecordingServer},
+};
+use tokio::sync::Notify;
+
+use super::{Content, client, page_of, serve, wait_for_quota, wait_until};
+use crate::{
+    browser::Browser,
+    deferred::{after, request},
+    log,
+};
+
+fn later(document: &Document, to: &str, body: usize) -> Result<DeferredFetch, FetchLaterError> {
+    document.fetch_later(request(document, to, body), DeferredRequestInit::default())
+}
+
+fn scripted() -> (Browser, Content, Document) {
+    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    let browser = Browser::with(|builder| builder.network(network));
+    let page = client("https://a.test/");
+    let content = Content::start(&browser, &page);
+    let document = content.agent.document(page);
+    (browser, content, document)
+}
+
+#[tokio::test]
+async fn what_is_activated_is_counted_as_in_flight_until_it_is_done() {
+    let answer = Arc::new(Notify::new());
+    let server = RecordingServer::start({
+        let answer = Arc::clone(&answer);
+        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
+    })
+    .await;
+    let browser = Browser::new();
+    let content = Content::start(&browser, &page_of(&server));
+    let document = content.agent.document(page_of(&server));
+    let waits = later(&document, "/waits", 10).unwrap();
+    let sent = document.fetch_later(request(&document, "/sent", 60_000), after(0)).unwrap();
+    wait_until(|| sent.is_activated()).await;
+    wait_until(|| document.fetch_group().inflight().body_bytes == 60_000).await;
+    assert!(!waits.is_activated());
+    let beacon = "x".repeat(10_000);
+    assert_eq!(document.send_beacon("/no", Some((&*beacon).into())), Ok(false));
+    answer.notify_one();
+    wait_for_quota(&document).await;
+    assert_eq!(log(&server.requests()), ["POST /sent"]);
+}
+
+#[tokio::test]
+async fn an_abort_crosses_the_channel_and_what_comes_back_makes_room_for_the_next() {
+    let (browser, _content, document) = scripted();
+    for _ in 0..100 {
+        let aborted = later(&document, "/aborted", 60_000).unwrap();
+        aborted.abort();
+        aborted.abort();
+        assert!(!aborted.is_activated());
+    }
+    later(&document, "/kept", 60_000).unwrap();
+    let refused = later(&document, "/over", 60_000).unwrap_err();
+    assert_eq!(refused.exception_name(), "QuotaExceededError");
+    document.unload();
+    assert_eq!(browser.events.wait_for(1).await[0].0, "/kept");
+}
+
+#[tokio::test]
+async fn the_back_forward_cache_sends_all_and_the_next_have_the_whole_quota() {
+    let (browser, _content, document) = scripted();
+    for round in 0..20 {
+        let deferred = later(&document, "/x", 60_000).unwrap_or_else(|e| panic!("{round}: {e}"));
+        document.pagehide(true);
+        assert!(deferred.is_activated());
+        document.pageshow(true);
+    }
+    assert_eq!(browser.events.wait_for(20).await.len(), 20);
+    wait_for_quota(&document).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_sends_what_content_processes_have_deferred() {
+    let (browser, _content, document) = scripted();
+    let deferred = later(&document, "/x", 10).unwrap();
+    let report = browser.agent.shutdown(Duration::from_secs(20)).await;
+    assert_eq!(report.delivered.len(), 1);
+    wait_until(|| deferred.is_activated()).await;
+    assert_eq!(later(&document, "/late", 0).unwrap_err(), FetchLaterError::Unavailable);
+}
+
+#[tokio::test]
+async fn what_a_lost_channel_had_taken_counts_as_sent_and_nothing_more_is_taken() {
+    let (browser, page) = (Browser::new(), client("https://a.test/"));
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
+    let document = agent.document(page.clone());
+    let deferred = later(&document, "/x", 10).unwrap();
+    let ended = serve(&browser, ours.try_clone().unwrap(), Pin::of(&page));
+    ours.shutdown(std::net::Shutdown::Both).unwrap();
+    let _ = ended.await;
+    wait_until(|| deferred.is_activated()).await;
+    for _ in 0..20 {
+        let refused = later(&document, "/late", 60_000).unwrap_err();
+        assert_eq!(refused, FetchLaterError::Unavailable);
+    }
+}

@@ -1,0 +1,97 @@
+//! [Dynamic markup insertion](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html):
+//! `document.open()`, `write()` and `close()`.
+
+use std::rc::Rc;
+
+use html5ever::{
+    interface::TokenizerResult,
+    tendril::StrTendril,
+    tokenizer::{BufferQueue, Tokenizer, TokenizerOpts},
+    tree_builder::{TreeBuilder, TreeBuilderOpts},
+};
+use rquickjs::Ctx;
+
+use super::{
+    dom::{Dom, NodeId, Sink},
+    navigable,
+    realm::Realm,
+    window::Stage,
+};
+
+/// A [script-created parser](https://html.spec.whatwg.org/multipage/parsing.html#script-created-parser)
+pub(super) struct ScriptCreatedParser {
+    tokenizer: Tokenizer<TreeBuilder<NodeId, Sink>>,
+    input: BufferQueue,
+}
+
+/// The [document open steps](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#document-open-steps)
+/// from 11 on, and whether the document is open now: one that is being parsed goes on as it is.
+pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
+    let window = realm.window();
+    if window.stage.get() == Stage::Parsing {
+        return false;
+    }
+    // Step 12.
+    let frames: Vec<_> = window.frames.borrow().keys().copied().collect();
+    let children = window.document.dom().children(Dom::DOCUMENT).to_vec();
+    for child in children {
+        window.document.dom_mut().detach(child);
+    }
+    window.document.removed();
+    window.settle();
+    navigable::removed(ctx, realm, &frames);
+    // Steps 14 to 19.
+    window.is_initial.set(false);
+    window.stage.set(Stage::Parsing);
+    if let Some(navigable) = window.navigable() {
+        navigable.delay_load();
+    }
+    let builder = TreeBuilder::new(Sink::new(Rc::clone(window)), TreeBuilderOpts::default());
+    window.parser.replace(Some(Rc::new(ScriptCreatedParser {
+        tokenizer: Tokenizer::new(builder, TokenizerOpts::default()),
+        input: BufferQueue::default(),
+    })));
+    true
+}
+
+/// The [document write steps](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#document-write-steps)
+/// from 9 on.
+///
+/// NB: what is written while a parser runs a script is parsed when the script has ended.
+pub(super) fn write(ctx: &Ctx<'_>, realm: &Rc<Realm>, text: &str) {
+    let window = realm.window();
+    let parser = window.parser.borrow().clone();
+    let Some(parser) = parser.filter(|_| !window.is_in_parser_script.get()) else {
+        window.written.borrow_mut().push_str(text);
+        return;
+    };
+    parser.input.push_back(StrTendril::from(text));
+    while let TokenizerResult::Script(script) = parser.tokenizer.feed(&parser.input) {
+        window.settle();
+        navigable::connected(ctx, realm);
+        window.is_in_parser_script.set(true);
+        realm.call_in(ctx, "runParserScript", (script.0,));
+        window.is_in_parser_script.set(false);
+        parser.input.push_front(StrTendril::from(window.written.take()));
+        // The script may have closed the document, or taken it away.
+        if window.parser.borrow().is_none() {
+            return;
+        }
+    }
+    window.settle();
+    navigable::connected(ctx, realm);
+}
+
+/// [`document.close()`](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#dom-document-close)
+pub(super) fn close(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
+    let window = realm.window();
+    let Some(parser) = window.parser.take() else { return };
+    parser.tokenizer.end();
+    window.settle();
+    navigable::connected(ctx, realm);
+    window.shared().queue.post(realm.id(), |realm| {
+        if let Some(realm) = realm.event_loop().realm(realm.id()) {
+            navigable::the_end(&realm, Vec::new());
+        }
+    });
+}

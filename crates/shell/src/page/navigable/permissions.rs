@@ -1,0 +1,70 @@
+//! What a container's document and attributes let the documents in it, and the quota it reserves for them.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sendbeacon::{ContainerPolicy, Origin};
+use url::Url;
+
+use super::{Navigable, create::container_sandbox, settings::opaque_origin};
+use crate::page::{dom::NodeId, environment::Environment, realm::Realm};
+
+impl Navigable {
+    /// [Reserve deferred-fetch quota](https://fetch.spec.whatwg.org/#reserve-deferred-fetch-quota), if it is
+    /// the document it is in that navigates it.
+    pub(super) fn reserve_deferred_fetch_quota(&self, source: &Realm, url: &Url) {
+        let (Some(container), Some(quota)) = (self.container, &self.quota) else { return };
+        if container.realm != source.id() {
+            return;
+        }
+        let origin = if container_sandbox(source, container.node).origin {
+            opaque_origin()
+        } else {
+            origin_of(source, url)
+        };
+        quota.reserve_deferred_fetch_quota(&container_policy(source, container.node), &origin);
+    }
+}
+
+/// [Create a permissions policy for a navigable from response](https://w3c.github.io/webappsec-permissions-policy/#algo-create-from-response)
+/// for the document of `environment` in this container.
+pub(super) fn create_a_permissions_policy(
+    parent: &Realm,
+    container: NodeId,
+    environment: &mut Environment,
+    header: &str,
+) {
+    let policy = container_policy(parent, container);
+    let value = HeaderValue::from_str(header).ok().filter(|value| !value.is_empty());
+    let name = HeaderName::from_static("permissions-policy");
+    let headers: HeaderMap = value.map(|value| (name, value)).into_iter().collect();
+    let client = &mut environment.client;
+    client.permissions_policy = policy.permissions_policy(&client.origin, &headers);
+}
+
+fn container_policy(parent: &Realm, container: NodeId) -> ContainerPolicy {
+    let window = parent.window();
+    let attribute = |name: &str| {
+        let dom = window.document.dom();
+        dom.attribute(container, name).map(str::to_owned)
+    };
+    let client = window.client();
+    // https://w3c.github.io/webappsec-permissions-policy/#declared-origin
+    let declared_origin = if container_sandbox(parent, container).origin {
+        opaque_origin()
+    } else if attribute("srcdoc").is_some() {
+        client.origin.clone()
+    } else {
+        let src = attribute("src").and_then(|src| window.document.parse_url(&src).ok());
+        src.map_or_else(|| client.origin.clone(), |url| origin_of(parent, &url))
+    };
+    let allow = attribute("allow").unwrap_or_default();
+    ContainerPolicy::new(&client.permissions_policy, &client.origin, &allow, &declared_origin)
+}
+
+/// The origin of a document at `url` in a container of this document.
+fn origin_of(parent: &Realm, url: &Url) -> Origin {
+    match url.scheme() {
+        "about" => parent.window().client().origin,
+        "http" | "https" => Origin::of(url, 0),
+        _ => opaque_origin(),
+    }
+}
