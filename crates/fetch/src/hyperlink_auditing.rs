@@ -53,7 +53,7 @@ pub fn hyperlink_auditing(
         // Step 1. Step 2's option is the embedder's: it need not call.
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .filter_map(|url| {
-            let reservation = reserve(ledger, &url, &target_url)?;
+            let reservation = reserve(ledger, client, &url, &target_url)?;
             // Step 3.
             let (target_url, client) = (target_url.clone(), Arc::clone(client));
             Some(Ping { url, target_url, client, reservation })
@@ -61,20 +61,33 @@ pub fn hyperlink_auditing(
         .collect()
 }
 
-/// Room for one ping. Its target goes with it, so it counts as a URL does.
-pub fn reserve(ledger: &Arc<Ledger>, url: &Url, target_url: &Url) -> Option<Reservation> {
-    let (url_length, target_length) = (url_length(url), target_url.as_str().len());
-    let fits = url_length.max(target_length) <= MAX_URL_LENGTH;
-    let url_bytes = (url_length + target_length) as u64;
+/// Room for one ping. Its target goes with it, and where it comes from if it says so: they count as URLs do.
+pub fn reserve(
+    ledger: &Arc<Ledger>,
+    client: &Client,
+    url: &Url,
+    target_url: &Url,
+) -> Option<Reservation> {
+    let from_length = told_document_url(client, url).map_or(0, |from| from.as_str().len());
+    let lengths = [url_length(url), target_url.as_str().len(), from_length];
+    let fits = lengths.iter().all(|length| *length <= MAX_URL_LENGTH);
+    let url_bytes = lengths.iter().sum::<usize>() as u64;
     fits.then(|| ledger.reserve(BODY.len() as u64, url_bytes)).flatten()
+}
+
+/// The URL of the document, if a ping to `url` tells it.
+fn told_document_url<'a>(client: &'a Client, url: &Url) -> Option<&'a Url> {
+    // NB: the creation URL of a `srcdoc` document is that of an ancestor.
+    let document_url = &client.creation_url;
+    let tells = same_origin(document_url, url) || document_url.scheme() != "https";
+    tells.then_some(document_url)
 }
 
 impl Ping {
     /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done.
     pub fn into_request(self) -> (Request, Reservation) {
         let Self { url, target_url, client, reservation } = self;
-        // NB: the creation URL of a `srcdoc` document is that of an ancestor.
-        let document_url = client.creation_url.clone();
+        let from = told_document_url(&client, &url).cloned().map(|from| (PING_FROM, from));
         // Step 4. NB: the use-URL-credentials flag says whom to ask after a 401, and nobody is asked here.
         let mut request = Request::new(client, url);
         request.method = Method::POST;
@@ -89,9 +102,6 @@ impl Ping {
         // three browsers let it go on.
         request.keepalive = true;
         // Step 5.
-        let tells_from =
-            same_origin(&document_url, request.url()) || document_url.scheme() != "https";
-        let from = tells_from.then_some((PING_FROM, document_url));
         for (name, url) in from.into_iter().chain([(PING_TO, target_url)]) {
             // A serialised URL is ASCII without controls, so always a header value.
             request.headers.extend(HeaderValue::from_str(url.as_str()).ok().map(|it| (name, it)));
@@ -154,6 +164,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_ping_tells_takes_room() {
+        let ledger = Ledger::new(KeepaliveLimits::default());
+        let _pings = hyperlink_auditing(&client(), &ledger, "/1 https://b.test/2", "/to", None);
+        let told = ["https://a.test/1", "https://a.test/to", "https://a.test/d/page?q#f"];
+        let hidden = ["https://b.test/2", "https://a.test/to"];
+        let lengths = told.iter().chain(&hidden).map(|url| url.len() as u64);
+        assert_eq!(ledger.inflight().url_bytes, lengths.sum::<u64>());
+    }
+
+    #[test]
     fn what_finds_no_room_is_not_sent() {
         let ledger = Ledger::new(KeepaliveLimits { body_bytes: 8, ..KeepaliveLimits::default() });
         let pings = hyperlink_auditing(&client(), &ledger, "/1 /2 /3", "/", None);
@@ -164,6 +184,13 @@ mod tests {
         assert!(hyperlink_auditing(&client(), &ledger, "/1", &long, None).is_empty());
         let long = "x".repeat(MAX_URL_LENGTH);
         assert!(hyperlink_auditing(&client(), &ledger, &long, "/", None).is_empty());
+        let mut client = Arc::unwrap_or_clone(client());
+        client.creation_url.set_query(Some(&long));
+        let client = Arc::new(client);
+        // Another origin is not told of it.
+        let pings = hyperlink_auditing(&client, &ledger, "/1 https://b.test/", "/", None);
+        assert_eq!(urls(&pings), ["https://b.test/"]);
+        drop(pings);
         assert_eq!(ledger.inflight().requests, 0);
     }
 }

@@ -12,8 +12,8 @@ use sendbeacon_fetch::{NetworkError, host::BodyStream};
 use tokio::time::Instant;
 
 use crate::{
-    http2::{self, Upload},
-    lease::{Http1Lease, Http2Lease},
+    http2::{self, Reading},
+    lease::Http1Lease,
     protocol_error,
 };
 
@@ -124,15 +124,13 @@ impl BodyStream for Http1Body {
 /// A response body on HTTP/2. Dropped before its end, it resets its stream and nothing else.
 pub(crate) struct Http2Body {
     stream: RecvStream,
-    /// What is left of the request, which is sent while the response is read.
-    upload: Option<Box<Upload>>,
     /// `None` once the body is over.
-    lease: Option<Http2Lease>,
+    reading: Option<Reading>,
 }
 
 impl Http2Body {
-    pub(crate) fn new(stream: RecvStream, upload: Option<Box<Upload>>, lease: Http2Lease) -> Self {
-        Self { stream, upload, lease: Some(lease) }
+    pub(crate) fn new(stream: RecvStream, reading: Reading) -> Self {
+        Self { stream, reading: Some(reading) }
     }
 }
 
@@ -141,10 +139,9 @@ impl BodyStream for Http2Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, NetworkError>>> {
-        if self.lease.is_none() {
+        if self.reading.is_none() {
             return Poll::Ready(None);
         }
-        let _ = Upload::poll_send(&mut self.upload, cx);
         // Trailers are not asked for: Fetch has no use for them.
         let chunk = ready!(self.stream.poll_data(cx)).map(|chunk| {
             let chunk = chunk?;
@@ -152,9 +149,9 @@ impl BodyStream for Http2Body {
             Ok(chunk)
         });
         if !matches!(chunk, Some(Ok(_)))
-            && let Some(lease) = self.lease.take()
+            && let Some(reading) = self.reading.take()
         {
-            Upload::finish(self.upload.take(), lease);
+            reading.end();
         }
         Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| http2::protocol_error(&error))))
     }

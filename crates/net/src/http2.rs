@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use futures_util::future::{Either, select};
 use h2::{
     Ping, PingPong, Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
@@ -20,6 +21,7 @@ use http::Response;
 use sendbeacon_fetch::{AddressSpace, NetworkError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
     task::AbortHandle,
     time::timeout,
 };
@@ -200,21 +202,47 @@ impl Upload {
         }
         Poll::Ready(())
     }
+}
 
-    /// Sends the rest behind a response that is over, and resets the stream if the server does not take
-    /// it for long. The stream is in use until then.
-    pub(crate) fn finish(mut upload: Option<Box<Self>>, lease: Http2Lease) {
+/// Use of a connection by a response that is read. Dropped before [`end`](Self::end), it resets the stream.
+pub(crate) enum Reading {
+    Alone {
+        _lease: Http2Lease,
+    },
+    /// The rest of the request is still sent, by a task that has the lease and waits for this.
+    BesideUpload(oneshot::Sender<()>),
+}
+
+impl Reading {
+    /// Sends the rest of the request whether its response is read or not: others wait for the windows that it
+    /// has.
+    pub(crate) fn begin(mut upload: Option<Box<Upload>>, lease: Http2Lease) -> Self {
         if upload.is_none() {
-            return;
+            return Self::Alone { _lease: lease };
         }
+        let (sender, mut is_over) = oneshot::channel();
         tokio::spawn(async move {
-            let sent = poll_fn(|cx| Self::poll_send(&mut upload, cx));
-            let _ = timeout(FINISH_TIMEOUT, sent).await;
+            let mut sent = poll_fn(|cx| Upload::poll_send(&mut upload, cx));
+            match select(&mut sent, &mut is_over).await {
+                Either::Left(_) => drop(is_over.await),
+                Either::Right((Ok(()), _)) => drop(timeout(FINISH_TIMEOUT, sent).await),
+                Either::Right((Err(_), _)) => {}
+            }
             if let Some(upload) = &mut upload {
                 upload.stream.send_reset(Reason::CANCEL);
             }
             drop((upload, lease));
         });
+        Self::BesideUpload(sender)
+    }
+
+    /// The response is over. What is left of the request is sent behind it, unless the server does not take it
+    /// for long. The stream is in use until then.
+    pub(crate) fn end(self) {
+        if let Self::BesideUpload(is_over) = self {
+            // If there is no task, its runtime has gone, and the connection with it.
+            let _ = is_over.send(());
+        }
     }
 }
 

@@ -104,7 +104,7 @@ use self::{
     address_space::AccessCheck,
     body::{Http1Body, Http2Body, Progress},
     connect::Connector,
-    http2::{Failure, Upload},
+    http2::{Failure, Reading, Upload},
     lease::{Http1Lease, Http2Lease, Lease, Room},
     pool::{Checkout, Pool, PoolKey},
     request::{WireRequest, wire_request},
@@ -304,11 +304,12 @@ impl HyperNetwork {
             Failure::Final(late)
         })?;
         let (head, stream) = http2::checked(answer)?.into_parts();
+        let reading = Reading::begin(upload, lease);
         let body: ResponseBody = if stream.is_end_stream() {
-            Upload::finish(upload, lease);
+            reading.end();
             Box::pin(())
         } else {
-            Box::pin(Http2Body::new(stream, upload, lease))
+            Box::pin(Http2Body::new(stream, reading))
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);

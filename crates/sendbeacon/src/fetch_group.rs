@@ -56,6 +56,8 @@ pub(crate) struct GroupState {
     /// Room for reports of violations. They are made on the network side, after script was told what fits,
     /// so they have a ledger of their own. In a content process it is that of violations on their way there.
     reports: Arc<Ledger>,
+    /// Room for those of all groups of its content process, which may have groups without end.
+    reports_of_process: Option<Arc<Ledger>>,
 }
 
 /// How much of its reports a group may have unfinished. What is beyond it is not reported.
@@ -74,7 +76,11 @@ pub(crate) enum Flag {
 }
 
 impl GroupState {
-    fn new(id: GroupId, network_side: NetworkSide) -> Self {
+    fn new(
+        id: GroupId,
+        network_side: NetworkSide,
+        reports_of_process: Option<Arc<Ledger>>,
+    ) -> Self {
         Self {
             id,
             flags: AtomicU8::new(0),
@@ -82,6 +88,7 @@ impl GroupState {
             changed: Notify::new(),
             network_side,
             reports: Ledger::new(REPORT_LIMITS),
+            reports_of_process,
         }
     }
 
@@ -140,7 +147,11 @@ impl GroupState {
             return;
         }
         for request in report_violation(violation, client) {
-            let Some(reservation) = reserve(&self.reports, &request) else { return };
+            let Some(mut reservation) = reserve(&self.reports, &request) else { return };
+            if let Some(of_process) = &self.reports_of_process {
+                let Some(room) = reserve(of_process, &request) else { return };
+                reservation = reservation.with_guard(room);
+            }
             // If the network side has gone, nobody is there to report to.
             let report = Message::Report(Box::new(request), reservation, Arc::clone(self));
             self.network_side.send(report);
@@ -166,9 +177,11 @@ impl FetchGroup {
         ledger: Arc<Ledger>,
         deferred: DeferredFetching,
         network_side: NetworkSide,
+        reports_of_process: Option<Arc<Ledger>>,
         ids: Arc<FetchIds>,
     ) -> Self {
-        Self { state: Arc::new(GroupState::new(id, network_side)), ledger, deferred, ids }
+        let state = GroupState::new(id, network_side, reports_of_process);
+        Self { state: Arc::new(state), ledger, deferred, ids }
     }
 
     /// Fetches `request`, whose client belongs to this group.
@@ -396,8 +409,13 @@ impl FetchGroup {
 
     /// The same for a ping.
     #[cfg(feature = "remote")]
-    pub(crate) fn reserve_ping(&self, url: &Url, target_url: &Url) -> Option<Reservation> {
-        sendbeacon_fetch::hyperlink_auditing::reserve(&self.ledger, url, target_url)
+    pub(crate) fn reserve_ping(
+        &self,
+        client: &Client,
+        url: &Url,
+        target_url: &Url,
+    ) -> Option<Reservation> {
+        sendbeacon_fetch::hyperlink_auditing::reserve(&self.ledger, client, url, target_url)
     }
 
     /// Sets the flags of a document's state, as another process says they are.

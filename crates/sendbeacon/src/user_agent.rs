@@ -51,6 +51,8 @@ pub(crate) struct Groups {
     pub(crate) network_side: NetworkSide,
     pub(crate) ledgers: Arc<Ledgers>,
     pub(crate) limits: KeepaliveLimits,
+    /// Room for the reports of all groups of a content process.
+    pub(crate) reports: Option<Arc<Ledger>>,
     next: Arc<AtomicU64>,
     ids: Arc<FetchIds>,
 }
@@ -62,12 +64,13 @@ impl Groups {
         ids: Arc<FetchIds>,
     ) -> Self {
         let (ledgers, next) = Default::default();
-        Self { network_side, ledgers, limits, next, ids }
+        Self { network_side, ledgers, limits, reports: None, next, ids }
     }
 
     pub(crate) fn open(&self, ledger: Arc<Ledger>, deferred: DeferredFetching) -> FetchGroup {
         let id = GroupId(self.next.fetch_add(1, Relaxed));
-        FetchGroup::new(id, ledger, deferred, self.network_side.clone(), Arc::clone(&self.ids))
+        let (network_side, reports) = (self.network_side.clone(), self.reports.clone());
+        FetchGroup::new(id, ledger, deferred, network_side, reports, Arc::clone(&self.ids))
     }
 }
 

@@ -4,13 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::poll;
 use http::HeaderValue;
-use sendbeacon_fetch::{NetworkError, TimeoutKind, host::NetworkRequest};
+use sendbeacon_fetch::{
+    NetworkError, TimeoutKind,
+    host::{Network, NetworkRequest},
+};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
 use crate::{
     frames::{DATA, END_STREAM, NO_ERROR, frame, response, rst_stream},
-    support::{builder, pass, post, send, trusting},
+    support::{builder, pass, post, read, send, trusting},
 };
 
 /// More than all buffers on the way hold.
@@ -92,6 +95,33 @@ async fn rest_of_the_body_is_sent_to_an_http2_server_that_reads_on() {
     assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
     server.wait_for_body(0, MEDIUM).await;
     assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn body_goes_on_over_http2_though_nobody_reads_its_answer() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .answers_early()
+        .start(|_| Behavior::with_body(200, &[], b"early"))
+        .await;
+    let network = trusting(&server).build();
+    let unread = network.http_network_fetch(post_of(&server, MEDIUM)).await.unwrap();
+    assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok(early()));
+    server.wait_for_body(0, MEDIUM).await;
+    assert_eq!(read(unread.body).await, Ok(b"early".to_vec()));
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn body_whose_answer_nobody_wants_is_reset() {
+    let server = RecordingServer::setup()
+        .tls(&["h2"])
+        .answers_early()
+        .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
+        .await;
+    let network = trusting(&server).build();
+    drop(network.http_network_fetch(post_of(&server, MEDIUM)).await.unwrap());
+    server.wait_for_reset_streams(1).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 use sendbeacon_fetch::{
-    Body, Client, Ledger,
+    Body, Client, KeepaliveLimits, Ledger,
     beacon::{Beacon, url_length},
     deferred::DeferredFetching,
     hyperlink_auditing::Ping,
@@ -36,6 +36,11 @@ use crate::{
     user_agent::Groups,
 };
 
+/// How much of its reports of violations a content process may have unfinished: no credits are taken by them,
+/// as they are made of what a fetch leaves behind.
+const REPORT_LIMITS: KeepaliveLimits =
+    KeepaliveLimits { body_bytes: 1 << 20, requests: 1_024, url_bytes: 1 << 20 };
+
 /// A content process as the network process sees it: see
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
 ///
@@ -52,7 +57,8 @@ pub struct ContentProcess {
 }
 
 impl ContentProcess {
-    pub(crate) fn new(groups: Groups, runtime: Handle, pin: Pin) -> Self {
+    pub(crate) fn new(mut groups: Groups, runtime: Handle, pin: Pin) -> Self {
+        groups.reports = Some(Ledger::new(REPORT_LIMITS));
         let (channel, outgoing) = Channel::new(groups.network_side.clone());
         groups.ledgers.watch(&channel);
         Self { groups, runtime, pin, channel, outgoing }
@@ -270,7 +276,8 @@ impl Serving {
         let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
         let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
-        let reservation = group.reserve_ping(&url, &target_url).ok_or(ChannelError::Quota)?;
+        let reservation = group.reserve_ping(&client, &url, &target_url);
+        let reservation = reservation.ok_or(ChannelError::Quota)?;
         let reservation = reservation.with_guard(lease);
         group.pass_ping(Ping { url, target_url, client, reservation });
         Ok(())

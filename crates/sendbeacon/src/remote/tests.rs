@@ -207,6 +207,23 @@ fn a_flood_of_violations_leaves_the_channel_to_beacons() {
     assert_eq!(document.send_beacon("https://a.test/", None), Ok(true));
 }
 
+#[test]
+fn reports_are_bounded_though_each_group_has_room_for_some() {
+    let agent = agent(&network());
+    agent.set_online(false);
+    let policy = "script-src 'none'; report-uri /r";
+    let violation = CspViolation::new(policy, CspDisposition::Enforce, "script-src", "inline");
+    let frames = (0..3_000).map(|id| {
+        let (group, violation) = (group(id / 64, &page()), Box::new(violation.clone()));
+        ToNetwork::Violation { id, group, violation }
+    });
+    let hello = ToNetwork::Hello { version: VERSION };
+    let bytes: Vec<u8> =
+        std::iter::once(hello).chain(frames).flat_map(|frame| encode(&frame).unwrap()).collect();
+    agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
+    assert_eq!(agent.shutdown_blocking(Duration::ZERO).lost.len(), 1_024);
+}
+
 /// Takes the first frame, and then has no room for what it is given.
 #[derive(Clone, Default)]
 struct Stuck(Arc<Mutex<HashSet<Vec<u8>>>>);
