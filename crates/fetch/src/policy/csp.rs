@@ -4,7 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use content_security_policy::{
-    CheckResult, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
+    CheckResult, Directive, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource,
+    Violates,
 };
 use url::{Position, Url};
 
@@ -203,7 +204,7 @@ impl HeldPolicy {
 ///
 /// NB: they match nothing, but content-security-policy 0.9 takes them to match a URL without a port.
 fn drop_impossible_ports(policy: &mut Policy) {
-    for directive in &mut policy.directive_set {
+    for directive in source_lists(policy) {
         directive.value.retain(|source| {
             let authority = source.split_once("://").map_or(&**source, |(_, rest)| rest);
             let authority = authority.split('/').next().unwrap_or_default();
@@ -219,11 +220,17 @@ fn drop_impossible_ports(policy: &mut Policy) {
 ///
 /// NB: content-security-policy 0.9 means to, but compares a default port, which a URL does not have.
 fn add_secure_self(policy: &mut Policy, secure_origin: &str) {
-    for directive in &mut policy.directive_set {
+    for directive in source_lists(policy) {
         if directive.value.iter().any(|source| source.eq_ignore_ascii_case("'self'")) {
             directive.value.push(secure_origin.to_owned());
         }
     }
+}
+
+/// The directives that requests of this library are matched against.
+fn source_lists(policy: &mut Policy) -> impl Iterator<Item = &mut Directive> {
+    let directives = policy.directive_set.iter_mut();
+    directives.filter(|directive| matches!(&*directive.name, "connect-src" | "default-src"))
 }
 
 /// An empty list.
@@ -397,6 +404,16 @@ mod tests {
 
     use super::*;
     use crate::Client;
+
+    #[test]
+    fn what_is_no_source_list_stays_as_it_is() {
+        let mut client = Client::new(Url::parse("http://a.test/").unwrap(), 1);
+        let policy = "connect-src 'none'; report-uri 'self' //b.test:65536/r";
+        client.csp_list.push_header(policy, CspDisposition::Enforce);
+        let request = Request::new(Arc::new(client), Url::parse("http://a.test/x").unwrap());
+        let violations = enforced_violations(&request);
+        assert_eq!(violations[0].report_uri, ["'self'", "//b.test:65536/r"]);
+    }
 
     #[test]
     fn what_was_allowed_before_says_nothing_of_another_path_redirect_or_policy() {
