@@ -217,12 +217,14 @@ async fn each_fetch_has_one_entry_on_the_timeline() {
         fetch('fetched', { method: 'POST' });
         fetch('dropped', { method: 'DELETE' }).catch(() => {});
         const given_up = new AbortController();
-        fetch('aborted', { method: 'POST', signal: given_up.signal }).catch(() => {});
+        fetch('aborted', { method: 'PUT', signal: given_up.signal }).catch(() => {});
         given_up.abort();
     </script>";
     let page = site(html, &[]);
     let server = RecordingServer::start(move |request| match &*request.method {
         "DELETE" => Behavior::Close,
+        // Whatever comes first, the request or its abort, there is no response to be told of.
+        "PUT" => Behavior::Hang,
         _ if request.target.ends_with("x.js") => Behavior::with_body(200, &[], b"var x = 1;"),
         _ if request.target == "/frame" => {
             Behavior::with_body(200, &[("Content-Type", "text/html")], b"")
