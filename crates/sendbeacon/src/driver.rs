@@ -228,19 +228,25 @@ impl Driver {
                         None => mailbox_is_open = false,
                     }
                     // A burst wakes this side once.
-                    for _ in 0..BURST {
-                        let Ok(message) = self.mailbox.try_recv() else { break };
-                        self.receive(message);
-                    }
+                    self.receive_burst();
                 }
                 Some(ended) = self.futures.next() => {
                     self.now = Instant::now();
+                    // A shutdown that was asked for before it ended is told of it.
+                    self.receive_burst();
                     self.ended(ended);
                 }
                 () = sleep_until(timeout.unwrap_or(self.now).into()), if timeout.is_some() => {
                     self.now = Instant::now();
                 }
             }
+        }
+    }
+
+    fn receive_burst(&mut self) {
+        for _ in 0..BURST {
+            let Ok(message) = self.mailbox.try_recv() else { break };
+            self.receive(message);
         }
     }
 
