@@ -166,6 +166,10 @@ fn documents_are_decoded_as_their_charset_says() {
         (&b"<p>\xe9"[..], Some("latin1")),
         (b"\xef\xbb\xbf<p>\xc3\xa9", Some("latin1")),
         (b"<p>\xc3\xa9", None),
+        (b"<meta charset=latin1><p>\xe9", None),
+        (b"<!-- <meta charset=utf-8> --><meta http-equiv=Content-Type content='text/html;charset=latin1'><p>\xe9", None),
+        (b"<meta charset=nonsense><meta charset=UTF-16><p>\xc3\xa9", None),
+        (b"<meta charset=latin1><p>\xc3\xa9", Some("utf-8")),
     ] {
         let host = Rc::new(common::Recorder::default());
         let page = Page::load(&event_loop, bytes, charset, common::environment(), host);

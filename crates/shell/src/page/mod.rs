@@ -73,7 +73,7 @@ impl Page {
         host: Rc<dyn PageHost>,
     ) -> Result<Self, PageError> {
         let navigable = navigable::create_top_level_traversable(event_loop, environment, host)?;
-        let deferred = navigable::parse(&navigable.active(), &parser::decode(html, charset));
+        let deferred = navigable::parse(&navigable.active(), &parser::decode_html(html, charset));
         Ok(Self { navigable, event_loop: Rc::clone(event_loop), deferred })
     }
 

@@ -1,16 +1,18 @@
 //! [Parsing HTML documents](https://html.spec.whatwg.org/multipage/parsing.html), stopping at each
 //! script to run it.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use html5ever::{
     LocalName, QualName,
     driver::{ParseOpts, parse_fragment},
     interface::TokenizerResult,
-    ns,
+    local_name, ns,
     tendril::{StrTendril, TendrilSink},
-    tokenizer::{BufferQueue, Tokenizer, TokenizerOpts},
+    tokenizer::{
+        BufferQueue, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+    },
     tree_builder::{TreeBuilder, TreeBuilderOpts},
 };
 
@@ -23,9 +25,64 @@ use super::{
 
 /// Decodes a response body. A byte order mark wins over `charset`, and UTF-8 is what remains.
 pub(super) fn decode(bytes: &[u8], charset: Option<&str>) -> String {
-    // TODO(spec): no prescan for `<meta charset>`; a response without a charset is UTF-8.
     let label = charset.and_then(|label| Encoding::for_label(label.as_bytes()));
     label.unwrap_or(UTF_8).decode(bytes).0.into_owned()
+}
+
+/// Decodes an HTML document, whose `<meta>` may say what its response does not.
+pub(super) fn decode_html(bytes: &[u8], charset: Option<&str>) -> String {
+    match charset {
+        Some(_) => decode(bytes, charset),
+        None => decode(bytes, prescan(bytes).as_deref()),
+    }
+}
+
+/// [Prescan a byte stream to determine its encoding](https://html.spec.whatwg.org/multipage/parsing.html#prescan-a-byte-stream-to-determine-its-encoding):
+/// what a `<meta>` within the first 1,024 bytes says.
+///
+/// NB: by the tokenizer instead of the standard's own, which knows no scripts.
+/// TODO(spec): links do not encode their queries in it, and `document.characterSet` is always UTF-8.
+fn prescan(bytes: &[u8]) -> Option<String> {
+    let head = WINDOWS_1252.decode_without_bom_handling(&bytes[..bytes.len().min(1024)]).0;
+    let tokenizer = Tokenizer::new(MetaCharset::default(), TokenizerOpts::default());
+    let input = BufferQueue::default();
+    input.push_back(StrTendril::from(&*head));
+    // It stops at nothing: the sink asks for no script.
+    let _ = tokenizer.feed(&input);
+    let label = tokenizer.sink.0.take()?;
+    // Steps "if charset is UTF-16BE/LE, then set it to UTF-8" and its like.
+    Some(if label.to_ascii_lowercase().starts_with("utf-16") { "utf-8".to_owned() } else { label })
+}
+
+/// The first encoding that a `<meta>` names.
+#[derive(Default)]
+struct MetaCharset(RefCell<Option<String>>);
+
+impl TokenSink for MetaCharset {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        let mut found = self.0.borrow_mut();
+        if let Token::TagToken(tag) = token
+            && found.is_none()
+            && tag.kind == TagKind::StartTag
+            && tag.name == local_name!("meta")
+        {
+            let attribute = |name| tag.attrs.iter().find(|it| it.name.local == name);
+            let content = || {
+                let is_type = attribute(local_name!("http-equiv"))?
+                    .value
+                    .eq_ignore_ascii_case("content-type");
+                let content = attribute(local_name!("content")).filter(|_| is_type)?;
+                let type_: data_url::mime::Mime = content.value.parse().ok()?;
+                type_.get_parameter("charset").map(str::to_owned)
+            };
+            let charset = attribute(local_name!("charset")).map(|it| it.value.to_string());
+            *found =
+                charset.or_else(content).filter(|it| Encoding::for_label(it.as_bytes()).is_some());
+        }
+        TokenSinkResult::Continue
+    }
 }
 
 /// Parses `html` into the document of `realm`, and runs its scripts where the parser reaches them.

@@ -308,11 +308,14 @@ impl Navigable {
             Err(error) => return old.console_error(&error.to_string()),
         };
         drop(old);
-        let text = parser::decode(&fetched.body, fetched.charset.as_deref());
+        let (body, charset) = (&fetched.body, fetched.charset.as_deref());
         let html = match &*fetched.type_ {
-            "text/html" | "application/xhtml+xml" => text,
+            "text/html" | "application/xhtml+xml" => parser::decode_html(body, charset),
             // https://html.spec.whatwg.org/multipage/document-lifecycle.html#read-text
-            _ => format!("<pre>{}</pre>", text.replace('&', "&amp;").replace('<', "&lt;")),
+            _ => format!(
+                "<pre>{}</pre>",
+                parser::decode(body, charset).replace('&', "&amp;").replace('<', "&lt;")
+            ),
         };
         let url = realm.window().document.url();
         let resource = (url.as_str() == "about:srcdoc").then(|| html.clone());
