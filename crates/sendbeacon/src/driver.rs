@@ -1,6 +1,8 @@
 //! The network side: one future that owns every fetch of a user agent and the timer.
 
+mod message;
 mod record;
+mod shutdown;
 
 use std::{
     any::Any,
@@ -9,7 +11,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use foldhash::quality::RandomState;
@@ -22,17 +24,17 @@ use http::StatusCode;
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Body, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
-    deferred::DeferredQueue, fetch::Profile, hyperlink_auditing::Ping,
+    deferred::DeferredQueue, fetch::Profile,
 };
-use tokio::{
-    sync::mpsc,
-    time::{self, sleep_until},
-};
+use tokio::{sync::mpsc, time::sleep_until};
 
-use self::record::Record;
-pub(crate) use self::record::Teller;
+pub(crate) use self::{
+    message::{Message, NetworkSide, PlainFetch, Reply},
+    record::Teller,
+};
+use self::{record::Record, shutdown::ShutdownInProgress};
 use crate::{
-    EventKind, EventSink, FetchId, FetchInfo, Outcome, ShutdownReport,
+    EventKind, EventSink, FetchId, FetchInfo, Outcome,
     deferred_fetch::Deferred,
     dispatcher::{self, Action, Destination, Dispatcher, FetchIds},
     fetch_group::{Flag, GroupState},
@@ -42,72 +44,6 @@ use crate::{
 
 /// How many messages are received in one turn, before what they ask for is begun.
 const BURST: usize = 1024;
-
-/// How long a shutdown waits for content processes to say that they accept nothing more. One that is
-/// frozen does not say it; what it had accepted before is in its channel, and is read by then.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
-
-/// What the rest of the library tells the network side.
-pub(crate) enum Message {
-    Beacon(Beacon, Arc<GroupState>),
-    Ping(Box<Ping>, Arc<GroupState>),
-    Fetch(Box<PlainFetch>, Arc<GroupState>),
-    /// A violation is to be reported.
-    Report(Box<Request>, Reservation, Arc<GroupState>),
-    AbortFetch(FetchId),
-    Defer(Box<Deferred>, Arc<GroupState>),
-    AbortDeferred(FetchId),
-    /// What the group's flags say has changed.
-    Flags(Arc<GroupState>),
-    GroupTerminated(Arc<GroupState>),
-    Abort(Arc<GroupState>),
-    ClearSiteData(Origin),
-    ImportantLoads(bool),
-    Online(bool),
-    NetworkChanged,
-    /// An engine's own keepalive request is over.
-    ReservationReleased,
-    /// No beacon comes any more from a content process. It came behind all that did.
-    #[cfg(feature = "remote")]
-    ChannelDrained(Arc<crate::remote::Channel>),
-    /// Drain, then reply. Without a deadline and a reply where the user agent was dropped.
-    ShutDown {
-        deadline: Option<Instant>,
-        reply: Option<Reply>,
-    },
-}
-
-/// Where a fetch group's messages go.
-#[derive(Clone, Debug)]
-pub(crate) enum NetworkSide {
-    /// To the driver.
-    Here(mpsc::UnboundedSender<Message>),
-    /// To another process, which has the driver.
-    #[cfg(feature = "remote")]
-    There(Arc<crate::remote::Connection>),
-}
-
-impl NetworkSide {
-    /// Says whether the message is on its way; if not, the network side has gone, or takes no more.
-    pub(crate) fn send(&self, message: Message) -> bool {
-        match self {
-            Self::Here(mailbox) => mailbox.send(message).is_ok(),
-            #[cfg(feature = "remote")]
-            Self::There(connection) => connection.send(message),
-        }
-    }
-}
-
-/// A fetch whose response somebody waits for.
-pub(crate) struct PlainFetch {
-    pub(crate) id: FetchId,
-    pub(crate) request: Request,
-    pub(crate) reservation: Option<Reservation>,
-    pub(crate) responder: Responder,
-}
-
-/// Takes the report of a shutdown.
-pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
 
 pub(crate) struct Driver {
     mailbox: mpsc::UnboundedReceiver<Message>,
@@ -155,28 +91,6 @@ struct Ended {
     result: Result<Result<StatusCode, NetworkError>, Box<dyn Any + Send>>,
 }
 
-struct ShutdownInProgress {
-    /// When content processes that have not said that they have heard of it are not waited for any longer.
-    heard_by: time::Instant,
-    /// When not even what is reserved elsewhere is waited for any longer.
-    deadline: Option<Instant>,
-    replies: Vec<Reply>,
-    report: ShutdownReport,
-}
-
-impl ShutdownInProgress {
-    fn new() -> Self {
-        let heard_by = time::Instant::now() + HEARD_WITHIN;
-        Self { heard_by, deadline: None, replies: Vec::new(), report: ShutdownReport::default() }
-    }
-
-    /// When to look again whether it has drained.
-    fn next_timeout(&self) -> Option<Instant> {
-        let is_ahead = self.heard_by > time::Instant::now();
-        is_ahead.then(|| self.heard_by.into_std()).into_iter().chain(self.deadline).min()
-    }
-}
-
 impl Driver {
     pub(crate) fn new(
         mailbox: mpsc::UnboundedReceiver<Message>,
@@ -214,7 +128,7 @@ impl Driver {
             self.tell_whether_busy();
             let is_over = self.shutdown.is_some() || !mailbox_is_open;
             if is_over && self.is_drained() {
-                return self.finish_shutdown();
+                return self.shutdown.take().into_iter().for_each(ShutdownInProgress::finish);
             }
             let shutdown = self.shutdown.as_ref().and_then(ShutdownInProgress::next_timeout);
             let timeouts = [self.dispatcher.next_timeout(), self.deferred.next_timeout(), shutdown];
@@ -316,8 +230,7 @@ impl Driver {
             Message::ChannelDrained(channel) => channel.set_drained(),
             Message::ShutDown { deadline, reply } => {
                 let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
-                shutdown.replies.extend(reply);
-                shutdown.deadline = shutdown.deadline.into_iter().chain(deadline).min();
+                shutdown.ask(deadline, reply);
                 self.tell_dispatcher(dispatcher::Event::ShutDown { deadline });
                 self.deferred.process_all();
             }
@@ -493,37 +406,23 @@ impl Driver {
 
     fn tell_done(&mut self, record: Record, outcome: Outcome) {
         let info = record.done(outcome.clone(), self.now);
-        if let Some(ShutdownInProgress { report, .. }) = &mut self.shutdown
+        if let Some(shutdown) = &mut self.shutdown
             && info.keepalive
         {
-            let list = match outcome {
-                Outcome::Delivered { .. } => &mut report.delivered,
-                Outcome::Failed(_) => &mut report.lost,
-            };
-            list.push((info, outcome));
+            shutdown.add(info, outcome);
         }
     }
 
     /// Whether nothing is unfinished, what has been reserved and not yet handed over included, unless
     /// the deadline has passed.
     fn is_drained(&self) -> bool {
-        let deadline = self.shutdown.as_ref().and_then(|shutdown| shutdown.deadline);
-        let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let heard_by = self.shutdown.as_ref().map(|shutdown| shutdown.heard_by);
-        let is_heard = heard_by.is_some_and(|heard_by| heard_by <= time::Instant::now());
+        let shutdown = self.shutdown.as_ref();
+        let is_late = shutdown.is_some_and(ShutdownInProgress::is_late);
+        let is_heard = shutdown.is_some_and(ShutdownInProgress::is_heard);
         // A fetch that has just ended may have had a violation to report.
         let is_over =
             self.futures.is_empty() && self.ledgers.are_empty(is_heard) && self.mailbox.is_empty();
         self.dispatcher.is_idle() && (is_late || is_over)
-    }
-
-    fn finish_shutdown(&mut self) {
-        if let Some(ShutdownInProgress { replies, mut report, .. }) = self.shutdown.take() {
-            report.completed = true;
-            for reply in replies {
-                reply(report.clone());
-            }
-        }
     }
 }
 
