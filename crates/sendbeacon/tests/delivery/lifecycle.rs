@@ -8,14 +8,10 @@ use sendbeacon::{
     VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
-use sendbeacon_testkit::{
-    network::{ScriptedNetwork, respond},
-    server::{Behavior, RecordingServer},
-};
-use tokio::sync::Notify;
+use sendbeacon_testkit::network::{ScriptedNetwork, respond};
 use url::Url;
 
-use crate::browser::Browser;
+use crate::{browser::Browser, holding_server};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -196,12 +192,7 @@ impl Network for NeverAnswers {
 
 #[tokio::test]
 async fn each_document_of_a_page_has_a_quota_of_its_own() {
-    let gate = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let gate = Arc::clone(&gate);
-        move |_| Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(204, &[], b""))
-    })
-    .await;
+    let (server, gate) = holding_server().await;
     let browser = Browser::new();
     let (parent, frame) = (browser.open(&server.url("/")), browser.open(&server.url("/frame")));
     let full = "x".repeat(65_536);

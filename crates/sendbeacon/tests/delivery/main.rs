@@ -57,6 +57,17 @@ async fn a_plain_string_to_the_same_origin_has_this_wire_form() {
     assert_eq!(request.body, b"hello world");
 }
 
+/// Answers each request with 204 when it is told once to.
+async fn holding_server() -> (RecordingServer, Arc<Notify>) {
+    let answer = Arc::new(Notify::new());
+    let server = RecordingServer::start({
+        let answer = Arc::clone(&answer);
+        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
+    })
+    .await;
+    (server, answer)
+}
+
 const CORS: [(&str, &str); 3] = [
     ("Access-Control-Allow-Credentials", "true"),
     ("Access-Control-Allow-Headers", "content-type"),
@@ -111,12 +122,7 @@ async fn exactly_64_kib_are_accepted_and_delivered() {
 
 #[tokio::test]
 async fn a_beacon_outlives_its_document_and_gives_its_quota_back() {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
-    })
-    .await;
+    let (server, answer) = holding_server().await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     assert_eq!(document.send_beacon("/b", Some("x".repeat(60_000).as_str().into())), Ok(true));

@@ -4,21 +4,15 @@ use std::sync::Arc;
 
 use sendbeacon::{DocumentLifecycle, Inflight, NetworkError, Request};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
-use tokio::sync::Notify;
 
 use crate::{
     browser::{Browser, delivered},
-    log,
+    holding_server, log,
 };
 
 #[tokio::test]
 async fn a_ping_outlives_its_document_and_gives_its_quota_back() {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
-    })
-    .await;
+    let (server, answer) = holding_server().await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/d/page?q#f"));
     document.ping("/ping", "https://b.test/to", None);

@@ -16,18 +16,16 @@ use sendbeacon_testkit::{
 };
 use tokio::{runtime::Handle, sync::Notify, task::spawn_blocking};
 
-use crate::browser::{Browser, delivered};
+use crate::{
+    browser::{Browser, delivered},
+    holding_server,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn what_was_accepted_is_delivered_and_nothing_more_is_accepted() {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
-    })
-    .await;
+    let (server, answer) = holding_server().await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     for path in ["/1", "/2"] {
@@ -179,12 +177,7 @@ async fn a_panic_that_unwinds_through_it_loses_nothing() {
 
 #[tokio::test]
 async fn dropping_the_user_agent_closes_intake_and_still_delivers() {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
-    })
-    .await;
+    let (server, answer) = holding_server().await;
     let Browser { agent, events } = Browser::new();
     let url = url::Url::parse(&server.url("/")).unwrap();
     let document = agent.document(sendbeacon::Client::new(url, 1));

@@ -12,12 +12,14 @@ use sendbeacon::{
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::{
     runtime::Handle,
-    sync::Notify,
     time::{self, timeout},
 };
 
 use super::{Content, PLENTY, client, page_of, serve, wait_for_quota};
-use crate::browser::{Browser, delivered};
+use crate::{
+    browser::{Browser, delivered},
+    holding_server,
+};
 
 #[tokio::test]
 async fn a_beacon_crosses_with_its_documents_policies() {
@@ -147,12 +149,7 @@ async fn a_document_that_hides_or_goes_does_so_in_the_network_process() {
 
 #[tokio::test]
 async fn shutdown_delivers_what_was_accepted_and_then_script_is_refused() {
-    let gate = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let gate = Arc::clone(&gate);
-        move |_| Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(204, &[], b""))
-    })
-    .await;
+    let (server, gate) = holding_server().await;
     let browser = Browser::new();
     let page = page_of(&server);
     let (ours, theirs) = UnixStream::pair().unwrap();

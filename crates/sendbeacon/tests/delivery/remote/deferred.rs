@@ -6,17 +6,13 @@ use sendbeacon::{
     DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle, FetchLaterError,
     remote::{Pin, RemoteUserAgent},
 };
-use sendbeacon_testkit::{
-    network::{ScriptedNetwork, respond},
-    server::{Behavior, RecordingServer},
-};
-use tokio::sync::Notify;
+use sendbeacon_testkit::network::{ScriptedNetwork, respond};
 
 use super::{Content, client, page_of, serve, wait_for_quota, wait_until};
 use crate::{
     browser::Browser,
     deferred::{after, request},
-    log,
+    holding_server, log,
 };
 
 fn later(document: &Document, to: &str, body: usize) -> Result<DeferredFetch, FetchLaterError> {
@@ -34,12 +30,7 @@ fn scripted() -> (Browser, Content, Document) {
 
 #[tokio::test]
 async fn what_is_activated_is_counted_as_in_flight_until_it_is_done() {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
-    })
-    .await;
+    let (server, answer) = holding_server().await;
     let browser = Browser::new();
     let content = Content::start(&browser, &page_of(&server));
     let document = content.agent.document(page_of(&server));
