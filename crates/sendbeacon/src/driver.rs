@@ -244,7 +244,9 @@ impl Driver {
     fn defer(&mut self, mut deferred: Deferred, group: Arc<GroupState>) {
         drop(deferred.hand_over.take());
         let (id, group_id, after) = (deferred.id.0, group.id.0, deferred.activate_after);
-        let is_over = self.shutdown.is_some() || !group.is_fully_active();
+        // It may have been processed, and its document be back, before this side has heard of it.
+        let is_processed = deferred.record.is_sent() || !group.is_fully_active();
+        let is_over = self.shutdown.is_some() || is_processed;
         self.deferred.add(id, group_id, after, (deferred, group), self.now);
         if is_over {
             self.deferred.process_deferred_fetches(group_id, |(it, _)| it.id.0 == id);

@@ -127,6 +127,18 @@ async fn the_back_forward_cache_sends_all_though_the_document_comes_back_at_once
 }
 
 #[tokio::test]
+async fn a_document_that_comes_and_goes_before_the_network_side_looks_has_all_sent() {
+    let browser = scripted();
+    let document = browser.open(PAGE);
+    for path in ["/1", "/2", "/3"] {
+        later(&document, path);
+        document.pagehide(true);
+        document.pageshow(true);
+    }
+    assert_eq!(paths(&browser, 3).await, ["/1", "/2", "/3"]);
+}
+
+#[tokio::test]
 async fn a_frozen_document_sends_what_waits_for_its_time_only() {
     let browser = scripted();
     let document = browser.open(PAGE);
