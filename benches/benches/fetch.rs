@@ -3,33 +3,18 @@
 
 #![allow(missing_docs)] // criterion's macros
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::sync::Arc;
 
 use benches::{COLLECTOR, Instantly, client};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::HeaderValue;
-use sendbeacon::{Blob, BodyInit, KeepaliveLimits, MemoryCookieStore, host::Clock};
+use sendbeacon::{Blob, BodyInit, KeepaliveLimits, MemoryCookieStore};
 use sendbeacon_fetch::{
     Ledger,
     beacon::{Beacon, send_beacon},
     fetch::{Profile, fetch},
 };
-use sendbeacon_testkit::{network::complete, random::Zeros};
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::now()
-    }
-}
+use sendbeacon_testkit::{clock::VirtualClock, network::complete, random::Zeros};
 
 fn whole_fetch(c: &mut Criterion) {
     let client = Arc::new(client());
@@ -39,7 +24,8 @@ fn whole_fetch(c: &mut Criterion) {
         cookies.set_document_cookie(&client, cookie);
     }
     let user_agent = HeaderValue::from_static("bench/1");
-    let mut profile = Profile::new(Arc::new(Instantly), Arc::new(SystemClock), user_agent);
+    let mut profile =
+        Profile::new(Arc::new(Instantly), Arc::new(VirtualClock::default()), user_agent);
     profile.cookies = Arc::new(cookies);
 
     let json = Blob::new("x".repeat(1 << 10), "application/json");

@@ -1,7 +1,10 @@
 //! [Content Security Policy](https://w3c.github.io/webappsec-csp/#fetch-integration), by the crate
 //! `content-security-policy`, which implements the standard's algorithms under their names.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use content_security_policy::{
     CheckResult, Directive, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource,
@@ -23,7 +26,7 @@ use crate::{Origin, Request, request::Destination};
 pub struct CspList {
     policies: Vec<HeldPolicy>,
     self_origin: Origin,
-    last_allowed: LastAllowed,
+    lately_allowed: LatelyAllowed,
 }
 
 /// A [`CspList`] to send: its policies as text.
@@ -58,30 +61,50 @@ impl From<SerializedCspList> for CspList {
     }
 }
 
-/// What violated no enforced policy last: up to its path, which is all of a URL that source expressions look at, and
-/// whether it was redirected to. Pages send to one collector again and again, and to match takes longer than all else
-/// that is asked of a request.
+/// What violated none of the policies lately: as much of each URL as source expressions look at. Pages send to a few
+/// collectors again and again, and to match takes longer than all else that is asked of a request.
 #[derive(Debug, Default)]
-struct LastAllowed(Mutex<(String, bool)>);
+struct LatelyAllowed {
+    /// Whether an expression has a path.
+    looks_at_paths: bool,
+    keys: Mutex<VecDeque<Box<str>>>,
+}
 
-impl LastAllowed {
-    fn is(&self, url: &str, is_redirected: bool) -> bool {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.0 == url && last.1 == is_redirected
+impl LatelyAllowed {
+    /// How many are remembered, and how long they may be, in bytes.
+    const LIMITS: (usize, usize) = (4, 1_024);
+
+    fn has(&self, key: &str) -> bool {
+        self.lock().iter().any(|known| **known == *key)
     }
 
-    fn set(&self, url: &str, is_redirected: bool) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.0.clear();
-        last.0.push_str(url);
-        last.1 = is_redirected;
+    fn add(&self, key: &str) {
+        let (count, length) = Self::LIMITS;
+        if key.len() <= length {
+            let mut keys = self.lock();
+            keys.truncate(count - 1);
+            keys.push_front(key.into());
+        }
+    }
+
+    /// What of a URL decides: a path is not looked at after a redirect.
+    fn key<'a>(&self, url: &'a Url, is_redirected: bool) -> &'a str {
+        if self.looks_at_paths && !is_redirected {
+            &url[..Position::AfterPath]
+        } else {
+            &url[..Position::BeforePath]
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<str>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A list is cloned to be changed.
-impl Clone for LastAllowed {
+impl Clone for LatelyAllowed {
     fn clone(&self) -> Self {
-        Self::default()
+        Self { looks_at_paths: self.looks_at_paths, keys: Mutex::default() }
     }
 }
 
@@ -117,8 +140,8 @@ impl CspList {
     /// where a sandbox makes the document's own origin opaque.
     #[must_use]
     pub fn new(self_origin: &Origin) -> Self {
-        let (policies, last_allowed) = Default::default();
-        Self { policies, self_origin: self_origin.clone(), last_allowed }
+        let (policies, lately_allowed) = Default::default();
+        Self { policies, self_origin: self_origin.clone(), lately_allowed }
     }
 
     /// Adds the policies of a header's value, which are separated by commas.
@@ -149,7 +172,9 @@ impl CspList {
         {
             add_secure_self(&mut policy, &format!("https://{host}"));
         }
-        self.last_allowed = LastAllowed::default();
+        self.lately_allowed.keys = Mutex::default();
+        self.lately_allowed.looks_at_paths |= source_lists(&mut policy)
+            .any(|directive| directive.value.iter().any(|source| has_path(source)));
         self.policies.push(HeldPolicy { serialized, disposition, matched: policy });
     }
 
@@ -206,8 +231,7 @@ impl HeldPolicy {
 fn drop_impossible_ports(policy: &mut Policy) {
     for directive in source_lists(policy) {
         directive.value.retain(|source| {
-            let authority = source.split_once("://").map_or(&**source, |(_, rest)| rest);
-            let authority = authority.split('/').next().unwrap_or_default();
+            let authority = without_scheme(source).split('/').next().unwrap_or_default();
             let port = authority.rsplit_once(':').map_or("*", |(_, port)| port);
             let is_digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
             !is_digits || port.parse::<u16>().is_ok()
@@ -225,6 +249,16 @@ fn add_secure_self(policy: &mut Policy, secure_origin: &str) {
             directive.value.push(secure_origin.to_owned());
         }
     }
+}
+
+/// A host-source without its scheme-part.
+fn without_scheme(source: &str) -> &str {
+    source.split_once("://").map_or(source, |(_, rest)| rest)
+}
+
+/// Whether a source expression may look at a path.
+fn has_path(source: &str) -> bool {
+    !source.starts_with('\'') && without_scheme(source).contains('/')
 }
 
 /// The directives that requests of this library are matched against.
@@ -295,21 +329,8 @@ pub(crate) fn report_only_violations(request: &Request) -> Vec<CspViolation> {
 /// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request):
 /// the violations of enforced policies; it is blocked if there are any.
 pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
-    let list = &request.client.csp_list;
-    if list.policies.is_empty() {
-        return Vec::new();
-    }
-    let (url, is_redirected) =
-        (&request.current_url()[..Position::AfterPath], request.redirect_count > 0);
-    if list.last_allowed.is(url, is_redirected) {
-        return Vec::new();
-    }
     // Steps 1 to 4.
-    let violations = violations(request, CspDisposition::Enforce);
-    if violations.is_empty() {
-        list.last_allowed.set(url, is_redirected);
-    }
-    violations
+    violations(request, CspDisposition::Enforce)
 }
 
 /// [Should response to request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-response):
@@ -319,36 +340,51 @@ pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<
     if list.policies.is_empty() || request.destination == Destination::Report {
         return Vec::new();
     }
-    let described = csp_request(request, list);
-    let response = content_security_policy::Response {
-        url: response_url.clone(),
-        redirect_count: described.redirect_count,
-    };
-    let is_blocked = |held: &HeldPolicy| {
-        held.matched.directive_set.iter().any(|directive| {
-            let result = directive.post_request_check(&described, &response, &held.matched);
-            result == CheckResult::Blocked
-        })
-    };
     // Step 3.
-    let violated = list.policies.iter().filter(|held| is_blocked(held));
-    violated.map(|held| held.violation(request)).collect()
+    violated(request, response_url, |policy, described| {
+        let response = content_security_policy::Response {
+            url: response_url.clone(),
+            redirect_count: described.redirect_count,
+        };
+        policy.directive_set.iter().any(|directive| {
+            directive.post_request_check(described, &response, policy) == CheckResult::Blocked
+        })
+    })
+    .map(|held| held.violation(request))
+    .collect()
 }
 
 fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolation> {
-    let list = &request.client.csp_list;
-    let mut of_disposition =
-        list.policies.iter().filter(|held| held.disposition == disposition).peekable();
-    if of_disposition.peek().is_none() || request.destination == Destination::Report {
+    let is_of = |held: &HeldPolicy| held.disposition == disposition;
+    if !request.client.csp_list.policies.iter().any(is_of)
+        || request.destination == Destination::Report
+    {
         return Vec::new();
     }
-    let described = csp_request(request, list);
-    of_disposition
-        .filter(|held| {
-            held.matched.does_request_violate_policy(&described) != Violates::DoesNotViolate
-        })
-        .map(|held| held.violation(request))
-        .collect()
+    let violated = violated(request, request.current_url(), |policy, described| {
+        policy.does_request_violate_policy(described) != Violates::DoesNotViolate
+    });
+    violated.filter(|held| is_of(held)).map(|held| held.violation(request)).collect()
+}
+
+/// The policies, of either disposition, that are violated by the request or by a response of this URL.
+fn violated<'a>(
+    request: &'a Request,
+    url: &Url,
+    is_violated: impl Fn(&Policy, &content_security_policy::Request) -> bool,
+) -> impl Iterator<Item = &'a HeldPolicy> {
+    let list = &request.client.csp_list;
+    let key = list.lately_allowed.key(url, request.redirect_count > 0);
+    let mut violated = Vec::new();
+    if !list.lately_allowed.has(key) {
+        let described = csp_request(request, list);
+        violated.extend(list.policies.iter().filter(|it| is_violated(&it.matched, &described)));
+        // NB: source expressions are matched in the same way before and after.
+        if violated.is_empty() {
+            list.lately_allowed.add(key);
+        }
+    }
+    violated.into_iter()
 }
 
 /// [Does url match expression in origin with redirect count?](https://w3c.github.io/webappsec-csp/#match-url-to-source-expression),
@@ -434,6 +470,23 @@ mod tests {
         assert!(!is_allowed(&client, "https://b.test/other", 0));
         assert!(is_allowed(&client, "https://b.test/other", 1));
         assert!(!is_allowed(&client, "https://c.test/ok", 0));
+
+        let mut lax = Client::new(Url::parse("https://a.test/").unwrap(), 1);
+        lax.csp_list.push_header("connect-src https://b.test", CspDisposition::Enforce);
+        assert!(is_allowed(&lax, "https://b.test/other", 0));
+        assert!(!is_allowed(&lax, "https://c.test/ok", 0));
+        assert!(!is_allowed(&lax, "https://b.test:444/ok", 0));
+        lax.csp_list.push_header("connect-src */ok b.test/ok", CspDisposition::Enforce);
+        assert!(!is_allowed(&lax, "https://b.test/other", 0));
+
+        let mut reported = client.clone();
+        reported.csp_list.push_header("connect-src 'none'", CspDisposition::Report);
+        let request = Request::new(Arc::new(reported), Url::parse("https://b.test/ok").unwrap());
+        for _ in 0..3 {
+            assert_eq!(report_only_violations(&request).len(), 1);
+            assert_eq!(enforced_violations(&request), []);
+            assert_eq!(response_violations(&request, request.url()).len(), 1);
+        }
 
         let client = Arc::new(client);
         let request = |client: &Arc<Client>| {
