@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use http::HeaderValue;
+use memchr::{memchr2, memchr3};
 
 use super::{Blob, Segment, Segments, blob::BlobData};
 use crate::host::Random;
@@ -111,7 +112,7 @@ fn write_entries(entries: &[FormDataEntry], boundary: &Boundary, out: &mut impl 
 /// Replaces every CR that no LF follows, and every LF that no CR precedes, by CRLF.
 fn each_piece_with_normalized_newlines(text: &str, mut piece: impl FnMut(&str)) {
     let mut rest = text;
-    while let Some(at) = rest.find(['\r', '\n']) {
+    while let Some(at) = memchr2(b'\r', b'\n', rest.as_bytes()) {
         piece(&rest[..at]);
         piece("\r\n");
         let newline = if rest[at..].starts_with("\r\n") { 2 } else { 1 };
@@ -123,7 +124,7 @@ fn each_piece_with_normalized_newlines(text: &str, mut piece: impl FnMut(&str)) 
 /// For names and file names: LF, CR and quotation mark are percent-encoded, nothing else.
 fn escape(text: &str, out: &mut impl Output) {
     let mut rest = text;
-    while let Some(at) = rest.find(['\n', '\r', '"']) {
+    while let Some(at) = memchr3(b'\n', b'\r', b'"', rest.as_bytes()) {
         out.text(&rest[..at]);
         out.text(match rest.as_bytes()[at] {
             b'\n' => "%0A",
