@@ -1,4 +1,4 @@
-//! What a beacon of 1 KiB takes in memory, its body included, with a thousand more in flight:
+//! What a beacon of 1 KiB takes in memory, its body included, with as many more in flight before:
 //! `cargo run --release -p benches --bin memory`. Nothing here allocates while it is measured but the
 //! library; what is in the kernel is not counted.
 
@@ -36,7 +36,10 @@ const HOLD_HTTP2: &str = "hold-http2";
 const BEACONS: usize = 1_000;
 const SIZE: usize = 1_024;
 /// How many a document's quota admits at once.
-const OF_EACH_DOCUMENT: usize = 50;
+const OF_EACH_DOCUMENT: usize = 8;
+/// How many are sent by HTTP/2, and as many before that: a connection takes no more at once. What waits for it has not
+/// reached the network.
+const STREAMS: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
     if env::args().nth(1).is_some_and(|argument| argument == HOLD_HTTP2) {
@@ -45,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     at_rest()?;
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     let silent = Arc::new(Silent(sent));
-    let bytes = bytes_of_each(silent, "http://127.0.0.1:9999/page".parse()?, &in_flight)?;
+    let page = "http://127.0.0.1:9999/page".parse()?;
+    let bytes = bytes_of_each(BEACONS, silent, page, &in_flight)?;
     println!("without a network: {bytes} bytes, {} beyond its body", bytes - SIZE);
 
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -54,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     thread::spawn(move || hold(&listener, &sent));
     let network = HyperNetwork::builder();
     let network = network.max_connections(2 * BEACONS).max_connections_per_key(2 * BEACONS);
-    let bytes = bytes_of_each(Arc::new(network.build()), page, &in_flight)?;
+    let bytes = bytes_of_each(BEACONS, Arc::new(network.build()), page, &in_flight)?;
     println!(
         "on an HTTP/1.1 connection of its own: {bytes} bytes, {} beyond its body",
         bytes - SIZE
@@ -81,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let network = HyperNetwork::builder().add_root_certificates_pem(certificate.as_bytes())?;
-    let bytes = bytes_of_each(Arc::new(network.build()), page, &in_flight)?;
+    let bytes = bytes_of_each(STREAMS, Arc::new(network.build()), page, &in_flight)?;
     println!("on one HTTP/2 connection: {bytes} bytes, {} beyond its body", bytes - SIZE);
     server.kill()?;
     server.wait()?;
@@ -143,6 +147,7 @@ fn held(region: &Region<'_, System>) -> usize {
 }
 
 fn bytes_of_each(
+    beacons: usize,
     network: Arc<dyn Network>,
     page: Url,
     in_flight: &Receiver<()>,
@@ -154,7 +159,7 @@ fn bytes_of_each(
     let agent = UserAgent::builder().network(network).scheduling(scheduling).build()?;
     let page = Client::new(page, 1);
     let documents: Vec<_> =
-        (0..2 * BEACONS / OF_EACH_DOCUMENT).map(|_| agent.document(page.clone())).collect();
+        (0..2 * beacons / OF_EACH_DOCUMENT).map(|_| agent.document(page.clone())).collect();
     let (first, second) = documents.split_at(documents.len() / 2);
 
     // The first ones make room for what grows in steps.
@@ -163,7 +168,7 @@ fn bytes_of_each(
     send(second, in_flight)?;
     let bytes = held(&region);
     drop((agent, documents));
-    Ok(bytes / BEACONS)
+    Ok(bytes / beacons)
 }
 
 /// Sends from each document what it may, until all of it is there.
@@ -176,7 +181,7 @@ fn send(documents: &[Document], there: &Receiver<()>) -> Result<(), Box<dyn Erro
             }
         }
     }
-    there.iter().take(BEACONS).for_each(drop);
+    there.iter().take(documents.len() * OF_EACH_DOCUMENT).for_each(drop);
     Ok(())
 }
 
