@@ -1,8 +1,8 @@
 // Blob and File.
 // https://w3c.github.io/FileAPI/#blob-section
 
-const { DOMString, USVString, clampedLongLong, dictionary, enumeration, expose, required, sequence } =
-  internal.webidl;
+const { DOMString, USVString, clampedLongLong, dictionary, enumeration, expose, longLong, required,
+  sequence } = internal.webidl;
 const { isBufferSource, copy, toBase64 } = internal.bufferSource;
 const slot = agent.slot("Blob");
 const fileSlot = agent.slot("File");
@@ -46,7 +46,7 @@ class File extends Blob {
     super(fileBits, init);
     const name = USVString(fileName);
     const lastModified =
-      init.lastModified === undefined ? Date.now() : clampedLongLong(init.lastModified);
+      init.lastModified === undefined ? Date.now() : longLong(init.lastModified);
     fileSlot.set(this, { name, lastModified });
   }
 

@@ -94,9 +94,14 @@ async function consume(state) {
 }
 
 function streamFor(state) {
-  if (state.body === null) return null;
-  state.body.stream ??= lazyStream(state.body.converted);
-  return state.body.stream;
+  const { body } = state;
+  if (body === null) return null;
+  if (body.stream === null) {
+    body.stream = lazyStream(body.converted);
+    // What has read it keeps its reader.
+    if (body.used) body.stream.getReader();
+  }
+  return body.stream;
 }
 
 const lazyStream = (converted) => new ReadableStream({

@@ -25,6 +25,12 @@ const unsignedLong = (value) => value >>> 0;
 // https://webidl.spec.whatwg.org/#js-long
 const long = (value) => value | 0;
 
+// https://webidl.spec.whatwg.org/#js-long-long, exact up to 2^53
+function longLong(value) {
+  const number = Math.trunc(+value);
+  return Number.isFinite(number) ? Number(BigInt.asIntN(64, BigInt(number))) : 0;
+}
+
 // https://webidl.spec.whatwg.org/#Clamp on a long long
 function clampedLongLong(value) {
   const number = Math.min(Math.max(+value, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
@@ -253,7 +259,7 @@ const { DOMException } = global;
 const fail = (name, message) => { throw new DOMException(message, name); };
 
 internal.webidl = {
-  DOMString, USVString, ByteString, unsignedLong, long, clampedLongLong, double, enumeration,
+  DOMString, USVString, ByteString, unsignedLong, long, longLong, clampedLongLong, double, enumeration,
   dictionary, sequence, record, callback, required, illegalConstructor, expose, tag, constants,
   pairIterable, attributes, globals, replaceable, fail, DOMException,
 };
