@@ -47,7 +47,7 @@ fn unloading_goes_pagehide_visibilitychange_unload() {
     assert_eq!(
         take(&fixture),
         [
-            "beforeunload false visible -",
+            "beforeunload true visible -",
             "pagehide true visible false",
             "visibilitychange complete hidden",
             "bubbled",
@@ -66,7 +66,7 @@ fn a_hidden_page_does_not_become_hidden_again() {
     fixture.page.unload();
     assert_eq!(
         take(&fixture),
-        ["beforeunload false hidden -", "pagehide true hidden false", "unload true hidden -"]
+        ["beforeunload true hidden -", "pagehide true hidden false", "unload true hidden -"]
     );
 }
 

@@ -46,7 +46,10 @@ hooks.completeLoading = () => {
 hooks.becomeInitial = () => { state.readyState = "complete"; };
 
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled
-hooks.fireBeforeUnload = () => { fireEvent(window, new BeforeUnloadEvent(internal), FROM_HOST); };
+// NB: by the standard its target is the window; to all browsers it is the document.
+hooks.fireBeforeUnload = () => {
+  fireEvent(window, new BeforeUnloadEvent(internal), fromHostForDocument());
+};
 
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document
 hooks.unload = (persisted) => {
