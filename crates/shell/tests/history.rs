@@ -56,7 +56,7 @@ async fn a_document_is_kept_with_all_that_is_in_it() {
     .await;
     assert_eq!(
         log,
-        "[\"pageshow\",false,\"visible\",\"frame\",\"pageshow\",\"frame\",\"pagehide\",\"pagehide\",true,\"visible\",true,\"two\",2,\
+        "[\"pageshow\",false,\"visible\",\"frame\",\"pageshow\",\"pagehide\",true,\"visible\",true,\"frame\",\"pagehide\",\"two\",2,\
          \"pageshow\",true,\"visible\",\"frame\",\"pageshow\",\"alive\",1,1,2]"
     );
 }

@@ -241,9 +241,10 @@ impl Navigable {
         event_loop.enter(|ctx| match &keeping {
             None => unload::unload_a_document_and_its_descendants(ctx, realm, keeps_window),
             Some(subtree) => {
-                // Those of frames first.
-                for (realm, _) in subtree.iter().rev() {
+                for (realm, _) in subtree {
                     unload::unload_a_document(ctx, realm, true);
+                }
+                for (realm, _) in subtree {
                     realm.window().navigable.set(None);
                     event_loop.freeze(realm.id());
                 }

@@ -19,19 +19,21 @@ pub(in crate::page) fn fire_before_unload(navigable: &Rc<Navigable>) {
 /// [Unload a document and its descendants](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document-and-its-descendants)
 ///
 /// After that none of its tasks and timers runs, unless it `keeps_window` for the next document.
+///
+/// NB: by the standard the descendants hear of it first; in all browsers the document does.
 pub(in crate::page) fn unload_a_document_and_its_descendants(
     ctx: &Ctx<'_>,
     realm: &Rc<Realm>,
     keeps_window: bool,
 ) {
     let event_loop = realm.event_loop();
+    // Step 6.
+    unload_a_document(ctx, realm, false);
     // Steps 2 to 5.
     for child in event_loop.navigables().children(realm) {
         unload_a_document_and_its_descendants(ctx, &child.active(), false);
         remove(realm, &child);
     }
-    // Step 6.
-    unload_a_document(ctx, realm, false);
     if !keeps_window {
         destroy_a_document(realm);
     }
