@@ -65,9 +65,11 @@ impl FetchTiming {
 
     /// [`transferSize`](https://w3c.github.io/resource-timing/#dom-performanceresourcetiming-transfersize):
     /// the encoded size, and 300 for the head.
+    ///
+    /// NB: by the standard those 300 also where script may see nothing; in all browsers 0.
     #[must_use]
     pub fn transfer_size(&self) -> u64 {
-        self.encoded_body_size.saturating_add(300)
+        if self.timing_allow_passed { self.encoded_body_size.saturating_add(300) } else { 0 }
     }
 
     /// What script may see: no more than start and end where the timing allow passed flag is not set or
