@@ -32,6 +32,7 @@ pub use self::{
         AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
         TypeError,
     },
+    headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation},
     origin::{Origin, PartitionKey, Site},
     policy::{
@@ -40,7 +41,7 @@ pub use self::{
         hsts::MemoryHstsStore,
         local_network_access::{AddressSpace, local_network_access_check},
         permissions_policy::{ContainerPolicy, PermissionsPolicy, PolicyFeature},
-        referrer::ReferrerPolicy,
+        referrer::{ReferrerPolicy, determine_referrer},
         secure_contexts::is_potentially_trustworthy,
     },
     request::{CacheMode, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},

@@ -74,8 +74,9 @@ pub use sendbeacon_fetch::{
     EmbedderPolicy, Extracted, FormDataEntry, FormDataValue, Inflight, InitiatorType,
     KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Origin, PartitionKey, PermissionsPolicy,
     PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
-    Request, Response, ResponseType, Site, TimeoutKind, TypeError,
+    Request, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,
     deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
+    determine_referrer,
     fetch::Observation,
     host, is_potentially_trustworthy, local_network_access_check,
 };

@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::rc::Rc;
+
 use common::{Fixture, PAGE_URL};
+use sendbeacon_shell::page::{EventLoop, Page, PageHost};
 
 #[test]
 fn the_first_base_with_an_href_is_the_base() {
@@ -158,9 +161,6 @@ fn events_travel_through_the_tree() {
 
 #[test]
 fn documents_are_decoded_as_their_charset_says() {
-    use std::rc::Rc;
-
-    use sendbeacon_shell::page::{EventLoop, Page};
     let event_loop = EventLoop::new().expect("there is memory");
     for (bytes, charset) in [
         (&b"<p>\xe9"[..], Some("latin1")),
@@ -188,4 +188,22 @@ fn a_link_with_a_ping_is_audited_before_it_is_followed() {
     fixture.run_until_idle();
     assert_eq!(*fixture.host.pings.borrow(), [("/1 /2".to_owned(), "to".to_owned())]);
     assert_eq!(*fixture.host.navigations.borrow(), ["https://a.test/dir/plain"]);
+}
+
+#[test]
+fn urls_have_their_queries_in_the_encoding_of_the_document() {
+    let event_loop = EventLoop::new().expect("there is memory");
+    let host = Rc::new(common::Recorder::default());
+    let dyn_host: Rc<dyn PageHost> = Rc::<common::Recorder>::clone(&host);
+    let html = b"<a href='?\xe4\xc4#\xe4'></a><script>
+        navigator.sendBeacon('/\xe4?q=\xe4' + String.fromCodePoint(0x4e2d));
+        var r = [document.characterSet, document.querySelector('a').href];
+        </script>";
+    let page = Page::load(&event_loop, html, Some("latin1"), common::environment(), dyn_host);
+    let page = page.expect("the page loads");
+    assert_eq!(
+        page.realm().inspect("r").as_deref(),
+        Some(r#"["windows-1252","https://a.test/dir/page?%E4%C4#%C3%A4"]"#)
+    );
+    assert_eq!(host.beacons.borrow()[0].0, "https://a.test/%C3%A4?q=%E4%26%2320013%3B");
 }

@@ -267,3 +267,142 @@ async fn elements_and_frames_are_names_of_the_window() {
         r#"[null,"undefined","x",true,"",true,"ReferenceError",false,1,"x"]"#
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frames_document_is_asked_for_by_the_referrer_policy_of_its_element() {
+    let page = report("onmessage = e => log.push(e.data);", "load", "log.sort()");
+    let page = page.replace(
+        "addEventListener('load', () =>",
+        "addEventListener('load', () => setTimeout(() =>",
+    );
+    let page = page.replace("(log.sort())));", "(log.sort())), 1));");
+    let other = "<script>parent.postMessage(location.search + document.referrer, '*')</script>";
+    let site = Site::new().any_query().page("/other", other);
+    let frames = ["origin", "No-Referrer", "bogus"]
+        .map(|policy| format!("<iframe src='other?{policy}' referrerpolicy='{policy}'></iframe>"));
+    let page = page + &frames.concat();
+    let site = site.page_with("/page", &[("Referrer-Policy", "origin")], &page).start().await;
+    visit(&site, "/page").await;
+    let origin = site.origin();
+    let expected = format!(r#"["?No-Referrer","?bogus{origin}/","?origin{origin}/"]"#);
+    assert_eq!(site.report(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_a_document_of_its_creators_origin() {
+    let page = report(
+        "onmessage = e => { log.push(e.data); dispatchEvent(new Event('done')); };
+         const text = '<script>parent.postMessage([origin, document.URL === location.href, ' +
+           'navigator.sendBeacon(\"' + origin + '/of-the-blob\")], \"*\")</' + 'script>';
+         const frame = document.createElement('iframe');
+         frame.src = URL.createObjectURL(new Blob([text], { type: 'text/html' }));
+         document.body.append(frame);",
+        "done",
+        "log",
+    );
+    let site = Site::new().page("/page", &page).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), format!(r#"[["{}",true,true]]"#, site.origin()));
+    let beacon = site.request("/of-the-blob");
+    assert_eq!(beacon.header("origin"), Some(&*site.origin()));
+    assert_eq!(beacon.header("referer"), None, "a blob URL is no referrer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opaque_origin_has_nothing_stored() {
+    let page = report(
+        "onmessage = e => { log.push(e.data); dispatchEvent(new Event('done')); };",
+        "done",
+        "log",
+    );
+    let frame = "<iframe sandbox=allow-scripts srcdoc='<script>
+         const attempt = steps => { try { return steps(); } catch (e) { return e.name; } };
+         parent.postMessage([attempt(() => document.cookie), attempt(() => document.cookie = `a=b`),
+           attempt(() => localStorage.length), attempt(() => sessionStorage.length), document.domain], `*`)
+         </script>'></iframe>";
+    let site = Site::new().page("/page", &format!("{page}{frame}")).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(
+        site.report(),
+        r#"[["SecurityError","SecurityError","SecurityError","SecurityError",""]]"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_hears_of_its_end_before_those_in_it() {
+    let listen = |name: &str| {
+        format!(
+            "<script>onpagehide = () => {{ top.log.push('{name}'); if ('{name}' === 'grandchild') navigator.sendBeacon('/log', top.log.join()); }}</script>"
+        )
+    };
+    let page =
+        format!("<script>var log = [];</script>{}<iframe src=child></iframe>", listen("page"));
+    let site = Site::new()
+        .page("/page", &page)
+        .page("/child", &format!("{}<iframe src=grandchild></iframe>", listen("child")))
+        .page("/grandchild", &listen("grandchild"))
+        .start()
+        .await;
+    visit(&site, "/page").await;
+    assert_eq!(site.request("/log").body, b"page,child,grandchild");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_written_anew_sends_from_where_its_writer_is() {
+    let page = report(
+        "const frame = document.createElement('iframe');
+         document.body.append(frame);
+         frame.contentDocument.open();
+         frame.contentDocument.close();
+         frame.contentWindow.navigator.sendBeacon('/written');",
+        "load",
+        "frame.contentDocument.URL === location.href",
+    );
+    let site = Site::new().page("/page", &page).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "true");
+    let referrer = format!("{}/page", site.origin());
+    assert_eq!(site.request("/written").header("referer"), Some(&*referrer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_frame_a_document_is_said_by_its_headers() {
+    let say = "<script>parent.postMessage(location.pathname, '*')</script>";
+    let page = report("onmessage = e => log.push(e.data);", "load", "log.sort()");
+    let page = page.replace(
+        "addEventListener('load', () =>",
+        "addEventListener('load', () => setTimeout(() =>",
+    );
+    let page = page.replace("(log.sort())));", "(log.sort())), 1));");
+    let mut site = Site::new();
+    let mut frames = String::new();
+    for (name, headers) in [
+        ("deny", &[("X-Frame-Options", "DENY")][..]),
+        ("same", &[("X-Frame-Options", "SameOrigin, sameorigin")]),
+        ("both", &[("X-Frame-Options", "sameorigin"), ("X-Frame-Options", "nonsense")]),
+        ("nonsense", &[("X-Frame-Options", "nonsense")]),
+        (
+            "csp",
+            &[("X-Frame-Options", "DENY"), ("Content-Security-Policy", "frame-ancestors 'self'")],
+        ),
+        ("attachment", &[("Content-Disposition", "Attachment; filename=x")]),
+    ] {
+        site = site.page_with(&format!("/{name}"), headers, say);
+        frames += &format!("<iframe src={name}></iframe>");
+    }
+    let site = site.page("/page", &(page + &frames)).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), r#"["/csp","/nonsense","/same"]"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_goes_where_it_says_by_itself() {
+    let site = Site::new()
+        .page("/dir/page", "<meta http-equiv=Refresh content='0; URL=\"next\"'>")
+        .page_with("/dir/next", &[("Refresh", "0;url=last")], "")
+        .page("/dir/last", "<script>navigator.sendBeacon('/from', document.referrer)</script>")
+        .start()
+        .await;
+    visit(&site, "/dir/page").await;
+    assert_eq!(site.request("/from").body, format!("{}/dir/next", site.origin()).as_bytes());
+}

@@ -9,8 +9,9 @@ use crate::{
 };
 
 /// [Append a request `Origin` header](https://fetch.spec.whatwg.org/#append-a-request-origin-header)
-/// for `request` to `headers`, the header list of its clone.
-pub(crate) fn append_origin(request: &Request, headers: &mut HeaderMap) {
+/// for `request` to `headers`, the header list of its clone. For an embedder whose navigations do not go
+/// through the library, too.
+pub fn append_origin(request: &Request, headers: &mut HeaderMap) {
     // Step 2.
     let serialized_origin = request.serialize_origin();
     // Step 3.

@@ -75,8 +75,10 @@ pub(crate) fn set_policy_on_redirect(request: &mut Request, response_headers: &H
     }
 }
 
-/// [Determine request's Referrer](https://w3c.github.io/webappsec-referrer-policy/#determine-requests-referrer).
-pub(crate) fn determine_referrer(request: &Request, policy: ReferrerPolicy) -> Referrer {
+/// [Determine request's Referrer](https://w3c.github.io/webappsec-referrer-policy/#determine-requests-referrer):
+/// that of its current URL by `policy`. For an embedder whose navigations do not go through the library.
+#[must_use]
+pub fn determine_referrer(request: &Request, policy: ReferrerPolicy) -> Referrer {
     use ReferrerPolicy as P;
     // Steps 1 and 2. Step 3.
     let source = match &request.referrer {

@@ -16,6 +16,7 @@ pub(super) fn open_page(
         url: document.url,
         cross_origin_isolated: document.cross_origin_isolated,
         referrer: document.referrer,
+        refresh: document.refresh,
         sandbox: document.sandbox,
         ..Environment::of(document.client)
     };

@@ -243,7 +243,7 @@ impl PageHost for Host {
     }
 
     fn ping(&self, ping: &str, href: &str) {
-        // Every document is UTF-8 here.
+        // TODO(spec): in the encoding of the document.
         self.document.borrow().ping(ping, href, None);
     }
 

@@ -1,7 +1,7 @@
 //! Fetching a document. Navigation is the engine's, not the library's, so it goes straight to the
 //! network.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use data_url::mime::Mime;
@@ -13,16 +13,18 @@ use http::{
     },
 };
 use sendbeacon::{
-    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Origin, PermissionsPolicy,
-    ReferrerPolicy, Site,
+    Client, CspDisposition, CspList, EmbedderPolicy, Mode, NetworkError, Origin, PermissionsPolicy,
+    Referrer, ReferrerPolicy, Request, Site, append_origin,
     host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
 use thiserror::Error;
-use url::{Position, Url};
+use url::Url;
 
 use super::{ACCEPT_LANGUAGE, USER_AGENT};
-use crate::page::{FetchedDocument, Navigation, SandboxFlags, nest};
+use crate::page::{
+    FetchedDocument, Navigation, PostResource, SandboxFlags, nest, referrer_of_navigation,
+};
 
 /// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
@@ -30,9 +32,19 @@ const MAX_DOCUMENT: usize = 16 << 20;
 /// A document or a script as it came.
 pub(super) struct Fetched {
     url: Url,
+    referrer: Referrer,
     pub(super) status: StatusCode,
     headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    /// A top-level document.
+    Document,
+    Frame,
+    Script,
 }
 
 /// The request for a URL, and on whose behalf and how cookies go with it and come back.
@@ -58,6 +70,9 @@ pub enum NavigationError {
         /// The error.
         error: Box<NetworkError>,
     },
+    /// Something insecure, for a page that must not have that.
+    #[error("{0}: it is mixed content")]
+    MixedContent(String),
     /// A redirect to nowhere, or the 21st.
     #[error("{0}: the redirect cannot be followed")]
     Redirect(String),
@@ -86,7 +101,9 @@ pub(super) async fn fetch_document(
         let request = request(navigation, url, &client);
         Steps { client, same_site, same_site_of_response, request }
     };
-    let fetched = fetch(network, cookies, &navigation.url, steps).await?;
+    let is_nested = navigation.container.is_some();
+    let destination = if is_nested { Destination::Frame } else { Destination::Document };
+    let fetched = fetch(network, cookies, navigation, destination, steps).await?;
     let has_document = fetched.has_document();
     Ok(has_document.then(|| fetched.into_document(navigation)))
 }
@@ -122,18 +139,26 @@ pub(super) async fn fetch_script(
         let same_site_of_response = same_site;
         Steps { client: client.clone(), same_site, same_site_of_response, request }
     };
-    fetch(network, cookies, url, steps).await
+    fetch(network, cookies, &navigation, Destination::Script, steps).await
 }
 
-/// Fetches `url`, following redirects. `steps` make the request of each.
+/// Fetches what `navigation` asks for, following redirects. `steps` make the request of each.
 async fn fetch(
     network: &dyn Network,
     cookies: &dyn CookieStore,
-    url: &Url,
+    navigation: &Navigation,
+    destination: Destination,
     steps: impl Fn(&Url) -> Steps,
 ) -> Result<Fetched, NavigationError> {
-    let mut url = url.clone();
+    let mut url = navigation.url.clone();
+    let mut post = navigation.post.clone();
+    let mut referrer = Referrer::Client;
+    let mut referrer_policy = navigation.referrer_policy;
     for _ in 0..=20 {
+        upgrade_insecure(navigation, destination, &mut url);
+        if is_mixed_content(navigation, destination, &url) {
+            return Err(NavigationError::MixedContent(url.into()));
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(NavigationError::Scheme(url.into()));
         }
@@ -142,6 +167,14 @@ async fn fetch(
             NavigationError::Network { url, error }
         };
         let Steps { client, same_site, same_site_of_response, mut request } = steps(&url);
+        referrer = match &navigation.source {
+            Some(source) => referrer_of_navigation(source, &url, referrer, referrer_policy),
+            None => Referrer::NoReferrer,
+        };
+        request.headers.extend(referer(&referrer).map(|value| (REFERER, value)));
+        if let Some(post) = &post {
+            add_post(navigation, post, referrer_policy, &mut request);
+        }
         let context = CookieContext { url: &url, client: &client, same_site };
         request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
@@ -159,6 +192,10 @@ async fn fetch(
                 location
             });
             url = location.ok_or_else(|| NavigationError::Redirect(url.to_string()))?;
+            // https://fetch.spec.whatwg.org/#http-redirect-fetch, step 12
+            post = post.filter(|_| matches!(response.status.as_u16(), 307 | 308));
+            // https://w3c.github.io/webappsec-referrer-policy/#set-requests-referrer-policy-on-redirect
+            referrer_policy = ReferrerPolicy::parse_header(&response.headers).or(referrer_policy);
             continue;
         }
         let mut stream = response.body;
@@ -173,7 +210,7 @@ async fn fetch(
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let (status, headers) = (response.status, response.headers);
-        return Ok(Fetched { url, status, headers, body: body.freeze() });
+        return Ok(Fetched { url, referrer, status, headers, body: body.freeze() });
     }
     Err(NavigationError::Redirect(url.into()))
 }
@@ -213,7 +250,6 @@ fn request(navigation: &Navigation, url: &Url, client: &Client) -> NetworkReques
         set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
     }
     set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-    headers.extend(referer(navigation, url).map(|value| (REFERER, value)));
     NetworkRequest {
         method: Method::GET,
         url: url.clone(),
@@ -238,43 +274,72 @@ fn relation(origin: &Origin, source: Option<&Client>) -> &'static str {
     }
 }
 
-/// `Referer` by the default policy, strict-origin-when-cross-origin, or none where the element or the
-/// document says so.
-fn referer(navigation: &Navigation, to: &Url) -> Option<HeaderValue> {
-    let source = navigation.source.as_ref()?;
-    let policy = navigation.referrer_policy.unwrap_or(source.referrer_policy);
-    let from = &source.creation_url;
-    let has_none = matches!(source.origin, Origin::Opaque(_)) || !from.has_host();
-    if policy == ReferrerPolicy::NoReferrer || has_none {
-        return None;
+/// [Upgrade request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-upgrade-insecure-requests/#upgrade-request)
+fn upgrade_insecure(navigation: &Navigation, destination: Destination, url: &mut Url) {
+    let Some(source) = &navigation.source else { return };
+    // Step 2: the upgrade insecure navigations set is the host of the document and no other.
+    let is_upgraded = destination != Destination::Document
+        || (url.host(), url.port()) == (source.creation_url.host(), source.creation_url.port());
+    if source.upgrade_insecure_requests && is_upgraded && url.scheme() == "http" {
+        // Both schemes are special.
+        let _ = url.set_scheme("https");
     }
-    let value = if Origin::of(to, 0).is_same_origin_with_url(from) {
-        from[..Position::AfterQuery].to_owned()
-    } else if is_potentially_trustworthy(from) && !is_potentially_trustworthy(to) {
-        return None;
-    } else {
-        format!("{}/", Origin::of(from, 0))
-    };
-    HeaderValue::try_from(value).ok()
 }
 
-/// `document.referrer`: what `Referer` says.
-fn referrer(navigation: &Navigation, to: &Url) -> String {
-    let referer = referer(navigation, to);
-    referer.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+/// [Should fetching request be blocked as mixed content?](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch)
+fn is_mixed_content(navigation: &Navigation, destination: Destination, url: &Url) -> bool {
+    let source = navigation.source.as_ref();
+    destination != Destination::Document
+        && source.is_some_and(|source| source.prohibits_mixed_security_contexts)
+        && !is_potentially_trustworthy(url)
+}
+
+/// Has `request` post what a form does.
+fn add_post(
+    navigation: &Navigation,
+    post: &PostResource,
+    referrer_policy: Option<ReferrerPolicy>,
+    request: &mut NetworkRequest,
+) {
+    request.method = Method::POST;
+    request.body = post.body.clone().into();
+    let content_type = HeaderValue::try_from(&*post.content_type).ok();
+    request.headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
+    if let Some(source) = &navigation.source {
+        let mut described = Request::new(Arc::new(source.clone()), request.url.clone());
+        described.mode = Mode::NoCors;
+        described.method = Method::POST;
+        described.referrer_policy = referrer_policy;
+        append_origin(&described, &mut request.headers);
+    }
+}
+
+/// The `Referer` header's value.
+fn referer(referrer: &Referrer) -> Option<HeaderValue> {
+    match referrer {
+        Referrer::Url(url) => HeaderValue::try_from(url.as_str()).ok(),
+        _ => None,
+    }
 }
 
 impl Fetched {
-    /// Whether there is something to show.
+    /// Whether there is something to show: neither nothing nor a [download](https://html.spec.whatwg.org/multipage/links.html#downloading-resources).
     fn has_document(&self) -> bool {
+        let disposition = self.latin1("content-disposition").unwrap_or_default();
+        let disposition = disposition.split(';').next().unwrap_or_default().trim();
+        let is_binary = |it: Mime| it.type_ == "application" && it.subtype == "octet-stream";
         !matches!(self.status.as_u16(), 204 | 205)
+            && !disposition.eq_ignore_ascii_case("attachment")
+            && !self.type_().is_some_and(is_binary)
     }
 
     fn into_document(self, navigation: &Navigation) -> FetchedDocument {
         let type_ = self.type_();
         let mut client = self.client(navigation);
-        let referrer = referrer(navigation, &self.url);
-        client.document_referrer = Url::parse(&referrer).ok();
+        client.document_referrer = match &self.referrer {
+            Referrer::Url(url) => Some(url.clone()),
+            _ => None,
+        };
         client.document_status = self.status.as_u16();
         let directives = client.csp_list.enforced_directives("sandbox");
         let sandbox = directives.fold(SandboxFlags::default(), |flags, tokens| {
@@ -283,9 +348,11 @@ impl Fetched {
         FetchedDocument {
             sandbox,
             cross_origin_isolated: self.is_cross_origin_isolated(),
-            referrer,
-            permissions_policy: self.permissions_policy(),
+            referrer: client.document_referrer.clone().map(Url::into).unwrap_or_default(),
+            permissions_policy: self.joined("permissions-policy"),
             charset: self.charset(),
+            refresh: self.latin1("refresh"),
+            frame_options: self.joined("x-frame-options"),
             type_: type_.map_or_else(
                 || "text/html".to_owned(),
                 |it| format!("{}/{}", it.type_, it.subtype),
@@ -296,9 +363,15 @@ impl Fetched {
         }
     }
 
-    fn permissions_policy(&self) -> String {
-        let values = self.headers.get_all("permissions-policy").iter();
+    /// The values of all headers of this name.
+    fn joined(&self, name: &'static str) -> String {
+        let values = self.headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The first value of a header, one character a byte.
+    fn latin1(&self, name: &'static str) -> Option<String> {
+        Some(self.headers.get(name)?.as_bytes().iter().map(|&byte| char::from(byte)).collect())
     }
 
     /// The charset of the `Content-Type`.

@@ -1,8 +1,12 @@
 //! The part of a [`Document`](https://html.spec.whatwg.org/multipage/dom.html#the-document-object)
 //! that requests depend on.
 
-use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::{
+    borrow::Cow,
+    cell::{Cell, Ref, RefCell, RefMut},
+};
 
+use encoding_rs::{Encoding, UTF_8};
 use html5ever::local_name;
 use sendbeacon::Client;
 use url::Url;
@@ -59,10 +63,17 @@ pub(super) struct Document {
     about_base_url: RefCell<Option<Url>>,
     dom: RefCell<Dom>,
     info: RefCell<DocumentInfo>,
+    /// Its [encoding](https://dom.spec.whatwg.org/#concept-document-encoding).
+    pub(super) encoding: Cell<&'static Encoding>,
     /// `iframe` elements that have become connected, and nobody has taken note of.
     connected_frames: RefCell<Vec<NodeId>>,
     /// Identifiers and frame names of elements that have become connected, and nobody has taken note of.
     names: RefCell<Vec<String>>,
+    /// The first [declarative refresh](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps),
+    /// until it waits for its time.
+    refresh: RefCell<Option<Refresh>>,
+    /// [Will declaratively refresh](https://html.spec.whatwg.org/multipage/semantics.html#will-declaratively-refresh)
+    will_refresh: Cell<bool>,
     /// Whether the tree or an attribute has changed so that the base URL may have.
     base_is_stale: Cell<bool>,
     /// Whether `info` has changed since the host was told.
@@ -75,8 +86,11 @@ impl Document {
             about_base_url: RefCell::default(),
             dom: RefCell::default(),
             info: RefCell::new(DocumentInfo::new(url)),
+            encoding: Cell::new(UTF_8),
             connected_frames: RefCell::default(),
             names: RefCell::default(),
+            refresh: RefCell::default(),
+            will_refresh: Cell::new(false),
             base_is_stale: Cell::new(false),
             changed: Cell::new(false),
         }
@@ -86,6 +100,9 @@ impl Document {
     pub(super) fn replace(&self, url: Url, about_base_url: Option<Url>) {
         self.dom.take();
         self.connected_frames.take();
+        self.encoding.set(UTF_8);
+        self.refresh.take();
+        self.will_refresh.set(false);
         self.about_base_url.replace(about_base_url);
         self.info.replace(DocumentInfo::new(url));
         self.update_base_url();
@@ -112,14 +129,26 @@ impl Document {
     }
 
     pub(super) fn set_url(&self, url: Url) {
-        self.info.borrow_mut().url = url;
+        if url.scheme() != "about" {
+            self.about_base_url.take();
+        }
+        self.change(|info| info.url = url);
         self.update_base_url();
     }
 
     /// [Encoding-parses a URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#encoding-parsing-a-url)
-    /// relative to the document, always as UTF-8.
+    /// relative to the document.
     pub(super) fn parse_url(&self, url: &str) -> Result<Url, url::ParseError> {
-        self.info.borrow().base_url.join(url)
+        let encoding = self.encoding.get().output_encoding();
+        let info = self.info.borrow();
+        // UTF-8 is what the parser does by itself.
+        if encoding == UTF_8 {
+            return info.base_url.join(url);
+        }
+        Url::options()
+            .base_url(Some(&info.base_url))
+            .encoding_override(Some(&|text| encode_query(encoding, text)))
+            .parse(url)
     }
 
     /// The [attribute change steps](https://dom.spec.whatwg.org/#concept-element-attributes-change-ext)
@@ -156,6 +185,9 @@ impl Document {
                 }
                 self.apply_meta_referrer(&dom, node);
                 self.apply_meta_csp(&dom, node);
+                if is_meta(&dom, node, "http-equiv", "refresh") {
+                    self.refresh(dom.attribute(node, "content").unwrap_or_default());
+                }
             }
         }
         if self.base_is_stale.take() {
@@ -231,6 +263,27 @@ impl Document {
         }
     }
 
+    /// The [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps)
+    /// but for the wait.
+    pub(super) fn refresh(&self, input: &str) {
+        // Step 1.
+        if self.will_refresh.get() {
+            return;
+        }
+        let Some((seconds, url)) = parse_refresh(input) else { return };
+        // Steps 4 and 11.11 to 12.
+        let url = if url.is_empty() { Ok(self.url()) } else { self.parse_url(url) };
+        if let Some(url) = url.ok().filter(|url| url.scheme() != "javascript") {
+            self.will_refresh.set(true);
+            self.refresh.replace(Some(Refresh { seconds, url }));
+        }
+    }
+
+    /// The declarative refresh whose time is to begin.
+    pub(super) fn take_refresh(&self) -> Option<Refresh> {
+        self.refresh.take()
+    }
+
     fn change(&self, change: impl FnOnce(&mut DocumentInfo)) {
         let before = self.info();
         let mut info = self.info.borrow_mut();
@@ -239,6 +292,57 @@ impl Document {
             self.changed.set(true);
         }
     }
+}
+
+/// [Percent-encode after encoding](https://url.spec.whatwg.org/#string-percent-encode-after-encoding), up to the
+/// percent signs of what the encoding has: what it has not is percent-encoded already.
+fn encode_query<'a>(encoding: &'static Encoding, text: &'a str) -> Cow<'a, [u8]> {
+    let (encoded, _, has_unmappable) = encoding.encode(text);
+    if !has_unmappable {
+        return encoded;
+    }
+    let mut bytes = Vec::new();
+    for character in text.chars() {
+        match encoding.encode(character.encode_utf8(&mut [0; 4])) {
+            (encoded, _, false) => bytes.extend_from_slice(&encoded),
+            _ => bytes.extend_from_slice(format!("%26%23{}%3B", u32::from(character)).as_bytes()),
+        }
+    }
+    bytes.into()
+}
+
+/// Where a document goes by itself, and when.
+pub(super) struct Refresh {
+    pub(super) seconds: u32,
+    pub(super) url: Url,
+}
+
+/// Steps 2 to 11 of the [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps):
+/// the seconds, and the URL as it stands there.
+fn parse_refresh(input: &str) -> Option<(u32, &str)> {
+    // Steps 2 to 6.
+    let rest = input.trim_ascii_start();
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 && !rest.starts_with('.') {
+        return None;
+    }
+    let seconds = if digits == 0 { 0 } else { rest[..digits].parse().unwrap_or(u32::MAX) };
+    // Steps 7 to 10.
+    let rest = rest[digits..].trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let is_separator = |c: char| matches!(c, ';' | ',') || c.is_ascii_whitespace();
+    if !rest.is_empty() && !rest.starts_with(is_separator) {
+        return None;
+    }
+    let rest = rest.trim_ascii_start();
+    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest).trim_ascii_start();
+    // Step 11.
+    let named = rest.get(..3).filter(|it| it.eq_ignore_ascii_case("url"));
+    let named = named.and_then(|_| rest[3..].trim_ascii_start().strip_prefix('='));
+    let url = named.unwrap_or(rest).trim_ascii_start();
+    let Some(quote) = url.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
+        return Some((seconds, url));
+    };
+    Some((seconds, url[1..].split(quote).next().unwrap_or_default()))
 }
 
 fn is_meta(dom: &Dom, node: NodeId, attribute: &str, value: &str) -> bool {
@@ -265,4 +369,28 @@ fn meta_referrer_policy(content: &str) -> Option<&'static str> {
     ];
     let content = content.to_ascii_lowercase();
     POLICIES.iter().find(|(name, _)| *name == content).map(|(_, policy)| *policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_refresh;
+
+    #[test]
+    fn a_refresh_is_read_as_authors_write_it() {
+        for (input, expected) in [
+            ("0", Some((0, ""))),
+            (" 5 ; url=a b", Some((5, "a b"))),
+            ("1.9,URL = 'x' y", Some((1, "x"))),
+            (".5;\"x", Some((0, "x"))),
+            ("3 next", Some((3, "next"))),
+            ("3;url x", Some((3, "url x"))),
+            ("4;ur", Some((4, "ur"))),
+            ("99999999999;x", Some((u32::MAX, "x"))),
+            ("7x", None),
+            ("", None),
+            ("url=x", None),
+        ] {
+            assert_eq!(parse_refresh(input), expected, "{input:?}");
+        }
+    }
 }

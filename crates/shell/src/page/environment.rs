@@ -24,6 +24,8 @@ pub struct Environment {
     pub cross_origin_isolated: bool,
     /// `document.referrer`
     pub referrer: String,
+    /// The value of the response's `Refresh` header.
+    pub refresh: Option<String>,
     /// `navigator.userAgent`
     pub user_agent: String,
     /// `navigator.languages`, the preferred one first.
@@ -53,6 +55,7 @@ impl Environment {
             sandbox: SandboxFlags::default(),
             cross_origin_isolated: false,
             referrer: String::new(),
+            refresh: None,
             user_agent: concat!("sendbeacon-shell/", env!("CARGO_PKG_VERSION")).into(),
             languages: vec!["en-US".into(), "en".into()],
             online: true,

@@ -174,6 +174,8 @@ pub struct Navigation {
     pub source: Option<Client>,
     /// The referrer policy of the element that asks, if it has one.
     pub referrer_policy: Option<ReferrerPolicy>,
+    /// What a form posts.
+    pub post: Option<PostResource>,
     /// For a frame, the settings object of the document it is in.
     pub container: Option<Client>,
 }
@@ -182,8 +184,17 @@ impl Navigation {
     /// What the user asks for.
     #[must_use]
     pub fn of_user(url: Url) -> Self {
-        Self { url, source: None, referrer_policy: None, container: None }
+        Self { url, source: None, referrer_policy: None, post: None, container: None }
     }
+}
+
+/// A [POST resource](https://html.spec.whatwg.org/multipage/browsing-the-web.html#post-resource)
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PostResource {
+    /// The type of the body, with its parameters.
+    pub content_type: String,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// A document that has come: what a navigation ends with.
@@ -205,9 +216,33 @@ pub struct FetchedDocument {
     pub type_: String,
     /// The charset of its type.
     pub charset: Option<String>,
+    /// Its `Refresh` header.
+    pub refresh: Option<String>,
+    /// Its `X-Frame-Options` headers, joined.
+    pub frame_options: String,
     /// The body.
     #[serde(skip)]
     pub body: Bytes,
+}
+
+impl FetchedDocument {
+    /// An HTML document that no response has brought.
+    #[must_use]
+    pub fn local(url: Url, client: Client) -> Self {
+        Self {
+            url,
+            client,
+            cross_origin_isolated: false,
+            referrer: String::new(),
+            permissions_policy: String::new(),
+            sandbox: SandboxFlags::default(),
+            type_: "text/html".into(),
+            charset: None,
+            refresh: None,
+            frame_options: String::new(),
+            body: Bytes::new(),
+        }
+    }
 }
 
 /// How the fetch of a document ends; without a document where there is nothing to show (204).

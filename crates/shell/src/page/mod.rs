@@ -29,9 +29,10 @@ pub use self::{
     event_loop::{EventLoop, RealmId, TaskQueue},
     host::{
         Blob, BodyInit, DocumentDone, FetchDone, FetchRequest, FetchResponse, FetchedDocument,
-        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, TabOf, Thrown, Violation,
+        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, PostResource, TabOf, Thrown,
+        Violation,
     },
-    navigable::{SandboxFlags, nest},
+    navigable::{SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,
     resource_timing::ResourceTiming,
 };
@@ -73,7 +74,11 @@ impl Page {
         host: Rc<dyn PageHost>,
     ) -> Result<Self, PageError> {
         let navigable = navigable::create_top_level_traversable(event_loop, environment, host)?;
-        let deferred = navigable::parse(&navigable.active(), &parser::decode_html(html, charset));
+        let (html, encoding) = parser::decode_html(html, charset);
+        let realm = navigable.active();
+        realm.window().document.encoding.set(encoding);
+        let deferred = navigable::parse(&realm, &html);
+        drop(realm);
         Ok(Self { navigable, event_loop: Rc::clone(event_loop), deferred })
     }
 

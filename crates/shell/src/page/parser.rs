@@ -23,17 +23,23 @@ use super::{
     window::Window,
 };
 
-/// Decodes a response body. A byte order mark wins over `charset`, and UTF-8 is what remains.
-pub(super) fn decode(bytes: &[u8], charset: Option<&str>) -> String {
+/// Decodes a response body, and says from which encoding. A byte order mark wins over `charset`, and
+/// `fallback` is what remains.
+pub(super) fn decode(
+    bytes: &[u8],
+    charset: Option<&str>,
+    fallback: &'static Encoding,
+) -> (String, &'static Encoding) {
     let label = charset.and_then(|label| Encoding::for_label(label.as_bytes()));
-    label.unwrap_or(UTF_8).decode(bytes).0.into_owned()
+    let (text, encoding, _) = label.unwrap_or(fallback).decode(bytes);
+    (text.into_owned(), encoding)
 }
 
 /// Decodes an HTML document, whose `<meta>` may say what its response does not.
-pub(super) fn decode_html(bytes: &[u8], charset: Option<&str>) -> String {
+pub(super) fn decode_html(bytes: &[u8], charset: Option<&str>) -> (String, &'static Encoding) {
     match charset {
-        Some(_) => decode(bytes, charset),
-        None => decode(bytes, prescan(bytes).as_deref()),
+        Some(_) => decode(bytes, charset, UTF_8),
+        None => decode(bytes, prescan(bytes).as_deref(), UTF_8),
     }
 }
 
@@ -41,7 +47,6 @@ pub(super) fn decode_html(bytes: &[u8], charset: Option<&str>) -> String {
 /// what a `<meta>` within the first 1,024 bytes says.
 ///
 /// NB: by the tokenizer instead of the standard's own, which knows no scripts.
-/// TODO(spec): links do not encode their queries in it, and `document.characterSet` is always UTF-8.
 fn prescan(bytes: &[u8]) -> Option<String> {
     let head = WINDOWS_1252.decode_without_bom_handling(&bytes[..bytes.len().min(1024)]).0;
     let tokenizer = Tokenizer::new(MetaCharset::default(), TokenizerOpts::default());

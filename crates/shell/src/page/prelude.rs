@@ -57,6 +57,8 @@ const WINDOW_FILES: &[(&str, &str)] = files![
     "element",
     "html_elements",
     "iframe",
+    "form_controls",
+    "form",
     "document",
     "location",
     "navigator",

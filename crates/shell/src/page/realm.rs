@@ -6,9 +6,12 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use data_url::forgiving_base64;
 use rquickjs::{
-    Context, Ctx, Error, Function, Object, Persistent, context::EvalOptions, function::IntoArgs,
+    Context, Ctx, Error, Function, Object, Persistent, context::EvalOptions, convert::List,
+    function::IntoArgs,
 };
+use url::Url;
 
 use super::{
     EventLoop, PageError, RealmId, ResourceTiming, Violation,
@@ -139,6 +142,18 @@ impl Realm {
             let hook: Function = hooks.get(hook)?;
             hook.call::<_, rquickjs::Value>(arguments).map(drop)
         });
+    }
+
+    /// The bytes of what is at a blob URL, and their type.
+    pub(super) fn blob_document(&self, url: &Url) -> Option<(Vec<u8>, String)> {
+        let mut document = None;
+        self.run(|_, hooks| {
+            let hook: Function = hooks.get("blobDocument")?;
+            document = hook.call::<_, Option<List<(String, String)>>>((url.as_str(),))?;
+            Ok(())
+        });
+        let List((base64, type_)) = document?;
+        Some((forgiving_base64::decode_to_vec(base64.as_bytes()).ok()?, type_))
     }
 
     /// Whether nothing in the document minds that it is kept while another is shown.

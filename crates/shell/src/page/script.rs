@@ -70,7 +70,7 @@ impl Window {
         };
         match self.load_script(&url) {
             Ok((bytes, charset)) => Prepared::Ready(ClassicScript {
-                source: decode(&bytes, charset.as_deref()),
+                source: decode(&bytes, charset.as_deref(), self.document.encoding.get()).0,
                 name: url.into(),
                 is_external: true,
             }),

@@ -84,6 +84,9 @@ impl Window {
 
     pub(super) fn initialize(&self, environment: Environment, host: Rc<dyn PageHost>) {
         self.document.replace(environment.url.clone(), environment.about_base_url.clone());
+        if let Some(value) = &environment.refresh {
+            self.document.refresh(value);
+        }
         self.frames.take();
         self.stage.set(Stage::Parsing);
         self.environment.replace(environment);

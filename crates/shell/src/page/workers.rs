@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
+use encoding_rs::UTF_8;
 use sendbeacon::{CspList, ReferrerPolicy};
 use url::Url;
 
@@ -76,7 +77,7 @@ fn run_a_worker(
         return Err(format!("{url} is of another origin"));
     }
     // A worker's script is UTF-8, whatever its response says.
-    let load = || window.load_script(url).map(|(bytes, _)| decode(&bytes, None));
+    let load = || window.load_script(url).map(|(bytes, _)| decode(&bytes, None, UTF_8).0);
     let source = source.map_or_else(load, Ok)?;
     let worker = make(&event_loop, owner.id(), id, environment, window)
         .map_err(|error| error.to_string())?;

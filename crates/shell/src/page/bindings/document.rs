@@ -33,6 +33,11 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     )?;
     let this = Rc::clone(window);
     native.set(
+        "encoding",
+        Function::new(ctx.clone(), move || this.document.encoding.get().name())?,
+    )?;
+    let this = Rc::clone(window);
+    native.set(
         "ping",
         Function::new(ctx.clone(), move |ping: String, href: String| {
             this.host().ping(&ping, &href);
@@ -65,6 +70,7 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
     };
     object.set("storageKey", format!("{} {site}", origin_key(&client.origin)))?;
     object.set("isSecureContext", client.is_secure_context)?;
+    object.set("forbidsForms", environment.sandbox.forms)?;
     object.set("scripting", !environment.sandbox.scripts)?;
     object.set("crossOriginIsolated", environment.cross_origin_isolated)?;
     object.set("referrer", environment.referrer.as_str())?;

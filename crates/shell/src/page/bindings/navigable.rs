@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use rquickjs::{Ctx, Function, Object, convert::List};
+use rquickjs::{Ctx, Function, Object, convert::List, function::Opt};
 use url::Url;
 
-use super::nested;
+use super::{bytes_from_base64, nested};
 use crate::page::{
+    PostResource,
     dom::NodeId,
     navigable::{
         HistoryHandling, NavigableId, NavigateParams, OpenParams,
@@ -66,11 +67,20 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
                   url: Option<String>,
                   name: String,
                   noopener: bool,
-                  no_referrer: bool| {
+                  referrer_policy: String,
+                  post: Opt<Option<List<(String, String)>>>| {
+                let post = post.0.flatten().map(|List((content_type, base64))| {
+                    let body = bytes_from_base64(&ctx, &base64)?;
+                    rquickjs::Result::Ok(PostResource { content_type, body })
+                });
+                let post = post.transpose()?;
                 let url = url.and_then(|url| Url::parse(&url).ok());
-                let source = this.event_loop()?.realm(this.id)?;
-                let params = OpenParams { url, name, noopener, no_referrer };
-                nested(&this, || Some(open(&ctx, &source, params)?.id.0))
+                let referrer_policy = referrer_policy.to_ascii_lowercase().parse().ok();
+                let params = OpenParams { url, name, noopener, referrer_policy, post };
+                let source = this.event_loop().and_then(|it| it.realm(this.id));
+                let opened =
+                    source.and_then(|source| nested(&this, || open(&ctx, &source, params)));
+                rquickjs::Result::Ok(opened.map(|it| it.id.0))
             },
         )?,
     )?;
@@ -80,6 +90,15 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         Function::new(ctx.clone(), move || {
             if let Some(navigable) = this.navigable() {
                 navigable.close();
+            }
+        })?,
+    )?;
+    let this = Rc::clone(window);
+    native.set(
+        "stopLoading",
+        Function::new(ctx.clone(), move || {
+            if let Some(navigable) = this.navigable() {
+                navigable.stop_loading();
             }
         })?,
     )?;

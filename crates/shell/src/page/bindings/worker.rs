@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use encoding_rs::UTF_8;
 use rquickjs::{Function, Object};
 use url::Url;
 
@@ -27,7 +28,7 @@ pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Res
         "loadScript",
         Function::new(ctx.clone(), move |url: String| {
             let (bytes, charset) = this.load_script(&Url::parse(&url).ok()?).ok()?;
-            Some(decode(&bytes, charset.as_deref()))
+            Some(decode(&bytes, charset.as_deref(), UTF_8).0)
         })?,
     )
 }

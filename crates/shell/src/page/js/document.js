@@ -16,9 +16,11 @@ class Document extends Node {
   get URL() { return native.documentUrl(); }
   get documentURI() { return native.documentUrl(); }
   get referrer() { return native.environment().referrer; }
-  get domain() { return native.urlComponent(native.documentUrl(), "hostname"); }
-  get characterSet() { return "UTF-8"; }
-  get charset() { return "UTF-8"; }
+  // https://html.spec.whatwg.org/multipage/browsers.html#dom-document-domain
+  get domain() { return native.urlComponent(native.environment().origin, "hostname") ?? ""; }
+  get characterSet() { return native.encoding(); }
+  get charset() { return native.encoding(); }
+  get inputEncoding() { return native.encoding(); }
   get contentType() { return "text/html"; }
   get compatMode() { return "CSS1Compat"; }
   get readyState() { return state.readyState; }
@@ -28,8 +30,16 @@ class Document extends Node {
   get currentScript() { return null; }
   get location() { return internal.location; }
   set location(value) { internal.location.href = value; }
-  get cookie() { return native.cookies(); }
-  set cookie(value) { native.setCookie(USVString(value)); }
+  // https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie
+  get cookie() {
+    internal.requireTupleOrigin("cookie");
+    return native.cookies();
+  }
+  set cookie(value) {
+    const cookie = USVString(value);
+    internal.requireTupleOrigin("cookie");
+    native.setCookie(cookie);
+  }
 
   get doctype() { return this.childNodes.find((it) => it.nodeType === Node.DOCUMENT_TYPE_NODE) ?? null; }
   get documentElement() { return this.children[0] ?? null; }
@@ -129,6 +139,10 @@ const childOf = (parent, tagName) =>
 class HTMLDocument extends Document {}
 expose(HTMLDocument, slot);
 
+// What is stored for an origin is not there for an opaque one.
+internal.requireTupleOrigin = (name) => {
+  if (native.environment().origin === "null") fail("SecurityError", `There is no ${name} for an opaque origin.`);
+};
 internal.documentPrototype = HTMLDocument.prototype;
 internal.documentState = state;
 // The window has a new document.

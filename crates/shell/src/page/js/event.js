@@ -116,6 +116,8 @@ const nullableString = { convert: (it) => (it === null ? null : DOMString(it)), 
 derive("StorageEvent", { key: nullableString, oldValue: nullableString, newValue: nullableString,
   url: string, storageArea: any() });
 derive("PopStateEvent", { state: any() });
+derive("SubmitEvent", { submitter: any() });
+derive("FormDataEvent", { formData: any() });
 derive("HashChangeEvent", { oldURL: string, newURL: string });
 derive("SecurityPolicyViolationEvent", {
   documentURI: string, referrer: string, blockedURI: string, violatedDirective: string,

@@ -5,7 +5,7 @@ const { slot } = internal.eventTarget;
 const { slot: eventSlot, cancel } = internal.event;
 const { global } = internal;
 
-const GLOBAL = ["abort", "blur", "change", "click", "close", "error", "focus", "input", "keydown",
+const GLOBAL = ["abort", "blur", "change", "click", "close", "error", "focus", "formdata", "input", "keydown",
   "keyup", "load", "mousedown", "mouseup", "reset", "resize", "scroll", "select", "submit",
   "securitypolicyviolation", "toggle"];
 const WINDOW = ["afterprint", "beforeprint", "beforeunload", "hashchange", "languagechange",

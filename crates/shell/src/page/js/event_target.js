@@ -160,10 +160,11 @@ globals({
 
 // What pages may replace, as it was.
 const { Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
-  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent } = globalThis;
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent, SubmitEvent, FormDataEvent } =
+  globalThis;
 internal.interfaces = {
   Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
-  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent,
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent, SubmitEvent, FormDataEvent,
 };
 internal.hooks.reportException = reportException;
 internal.eventTarget = { slot, createState, dispatch, fire, fireEvent, reportException };

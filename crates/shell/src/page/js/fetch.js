@@ -20,7 +20,7 @@ globals({
     if (local !== undefined) return internal.responseOf(local);
     const id = native.fetch(packed(request));
     const outcome = Promise.withResolvers();
-    running.set(id, outcome);
+    running.set(id, { ...outcome, keepalive: request.keepalive });
     onAbort(signal, () => {
       if (!running.delete(id)) return;
       outcome.reject(signal.reason);
@@ -60,6 +60,23 @@ function blobAt(url) {
   const blob = agent.blobUrls.get(url.split("#", 1)[0]);
   return blob && { bytes: bytesOf(blob), type: blobSlot.get(blob).type };
 }
+
+// A document at a blob URL: its bytes and their type.
+internal.hooks.blobDocument = (url) => {
+  const { bytes, type } = blobAt(url) ?? {};
+  return bytes && [toBase64(bytes), type];
+};
+
+// https://html.spec.whatwg.org/multipage/document-lifecycle.html#abort-a-document: what may outlive the
+// document goes on.
+internal.stopFetches = () => {
+  for (const [id, { keepalive, reject }] of running) {
+    if (keepalive) continue;
+    running.delete(id);
+    native.abortFetch(id);
+    reject(new TypeError("The page has stopped loading."));
+  }
+};
 
 function end(id, settle) {
   const outcome = running.get(id);

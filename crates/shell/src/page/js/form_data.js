@@ -7,13 +7,11 @@ const slot = agent.slot("FormData");
 const entriesOf = (formData) => slot.get(formData).entries;
 
 class FormData {
-  constructor(form = undefined) {
-    // TODO(spec): the entry list of a form; the shell has no form controls.
-    if (form !== undefined) {
-      throw new TypeError("Failed to construct 'FormData': " +
-        "parameter 1 is not of type 'HTMLFormElement'.");
+  constructor(form = undefined, submitter = null) {
+    if (form !== undefined && internal.formData.ofForm === undefined) {
+      throw new TypeError("Failed to construct 'FormData': there are no forms here.");
     }
-    slot.set(this, { entries: [] });
+    slot.set(this, { entries: form === undefined ? [] : internal.formData.ofForm(form, submitter) });
   }
 
   append(name, value, filename = undefined) {
@@ -72,4 +70,4 @@ function createEntry(method, count, name, value, filename) {
   return [entryName, createFile(value, given ?? "blob")];
 }
 
-internal.formData = { slot, entriesOf };
+internal.formData = { slot, entriesOf, createEntry };

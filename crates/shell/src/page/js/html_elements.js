@@ -21,7 +21,13 @@ const INTERFACES = {
   HTMLDivElement: [["div"]],
   HTMLSpanElement: [["span"]],
   HTMLParagraphElement: [["p"]],
-  HTMLButtonElement: [["button"], ["name", "type", "value"], [], ["disabled"]],
+  HTMLFormElement: [["form"], ["name", "target", "rel", "acceptCharset"], [], ["noValidate"]],
+  HTMLInputElement: [["input"], ["name", "placeholder", "formMethod", "formTarget"], [],
+    ["disabled", "required", "readOnly", "multiple"]],
+  HTMLButtonElement: [["button"], ["name", "value", "formMethod", "formTarget"], [], ["disabled"]],
+  HTMLSelectElement: [["select"], ["name"], [], ["disabled", "multiple", "required"]],
+  HTMLOptionElement: [["option"], [], [], ["disabled"]],
+  HTMLTextAreaElement: [["textarea"], ["name", "placeholder"], [], ["disabled", "required", "readOnly"]],
   HTMLUnknownElement: [[]],
 };
 
@@ -36,7 +42,7 @@ for (const [name, [elements, strings = [], urls = [], booleans = []]] of Object.
 }
 
 function reflect(Interface, idlName, kind) {
-  const contentName = idlName === "httpEquiv" ? "http-equiv" : idlName.toLowerCase();
+  const contentName = { httpEquiv: "http-equiv", acceptCharset: "accept-charset" }[idlName] ?? idlName.toLowerCase();
   const descriptor = Object.getOwnPropertyDescriptor(kind(contentName), "value");
   Object.defineProperty(Interface.prototype, idlName, { ...descriptor, configurable: true });
 }
@@ -82,22 +88,34 @@ Object.defineProperty(HTMLAnchorElement.prototype, "toString", {
 internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_TO_WINDOW,
   () => internal.global);
 
-// https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2, from the link or what is in it
+// https://html.spec.whatwg.org/multipage/dom.html#the-activation-behavior of what is clicked, or of what it is in
 internal.activate = (clicked) => {
-  const link = clicked.closest("a[href]");
-  const url = link && native.resolveUrl(link.getAttribute("href"));
-  if (!url || !link.isConnected) return;
+  const element = clicked.closest("a[href], button, input");
+  if (element !== null && !internal.activateButton(element)) followHyperlink(element);
+};
+
+// https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2
+function followHyperlink(link) {
+  const url = native.resolveUrl(link.getAttribute("href"));
+  if (url === undefined || !link.isConnected) return;
   const ping = link.getAttribute("ping");
   if (ping !== null) native.ping(ping, link.getAttribute("href"));
-  // https://html.spec.whatwg.org/multipage/semantics.html#get-an-element's-target
-  const target = link.getAttribute("target") ??
-    internal.document.querySelector("base[target]")?.getAttribute("target") ?? "";
-  const rel = (link.getAttribute("rel") ?? "").toLowerCase().split(/\s+/);
-  // https://html.spec.whatwg.org/multipage/links.html#get-an-element's-noopener
+  const target = link.getAttribute("target") ?? internal.baseTarget();
+  const { noopener, noreferrer } = internal.relOf(link, target);
+  const policy = noreferrer ? "no-referrer" : link.getAttribute("referrerpolicy") ?? "";
+  native.open(url, target, noopener, policy);
+}
+
+// https://html.spec.whatwg.org/multipage/semantics.html#get-an-element's-target
+internal.baseTarget = () =>
+  internal.document.querySelector("base[target]")?.getAttribute("target") ?? "";
+
+// https://html.spec.whatwg.org/multipage/links.html#get-an-element's-noopener
+internal.relOf = (element, target) => {
+  const rel = (element.getAttribute("rel") ?? "").toLowerCase().split(/\s+/);
   const noreferrer = rel.includes("noreferrer");
   const isBlank = target.toLowerCase() === "_blank";
-  const noopener = noreferrer || rel.includes("noopener") || (isBlank && !rel.includes("opener"));
-  native.open(url, target, noopener, noreferrer);
+  return { noreferrer, noopener: noreferrer || rel.includes("noopener") || (isBlank && !rel.includes("opener")) };
 };
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";

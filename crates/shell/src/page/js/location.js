@@ -61,10 +61,19 @@ internal.navigate = (target, url, replace) => {
   }
 };
 
+// The document goes where a declarative refresh says.
+internal.hooks.refresh = (url, seconds) => {
+  internal.startTimer(() => native.navigate(native.navigable("self"), url, true), seconds * 1000);
+};
+
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate-fragid
-internal.hooks.navigateToFragment = (oldURL, newURL) => {
-  internal.startTimer(() => fire(internal.global, "hashchange",
-    { Interface: internal.interfaces.HashChangeEvent, oldURL, newURL }), 0);
+internal.hooks.navigateToFragment = () => {
+  fire(internal.global, "popstate",
+    { Interface: internal.interfaces.PopStateEvent, state: currentState() });
+};
+internal.hooks.fireHashChange = (oldURL, newURL) => {
+  fire(internal.global, "hashchange",
+    { Interface: internal.interfaces.HashChangeEvent, oldURL, newURL }, { fromHost: true });
 };
 
 class History {
@@ -119,9 +128,9 @@ function update(data, url, replace) {
 internal.hooks.restoreState = (oldURL, newURL) => {
   fire(internal.global, "popstate",
     { Interface: internal.interfaces.PopStateEvent, state: currentState() }, { fromHost: true });
-  if (native.urlComponent(oldURL, "hash") === native.urlComponent(newURL, "hash")) return;
-  fire(internal.global, "hashchange",
-    { Interface: internal.interfaces.HashChangeEvent, oldURL, newURL }, { fromHost: true });
+  // NB: the standard compares the fragments only; to browsers another query is no other fragment.
+  const [[oldRest, oldHash], [newRest, newHash]] = [oldURL, newURL].map((url) => url.split(/#(.*)/s));
+  if (oldRest === newRest && oldHash !== newHash) internal.hooks.fireHashChange(oldURL, newURL);
 };
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#can-have-its-url-rewritten

@@ -82,6 +82,12 @@ internal.fireStorage = (name, change) => internal.startTimer(() => {
   fire(internal.global, "storage", init);
 }, 0);
 globals({
-  get localStorage() { return localStorage; },
-  get sessionStorage() { return sessionStorage; },
+  get localStorage() {
+    internal.requireTupleOrigin("localStorage");
+    return localStorage;
+  },
+  get sessionStorage() {
+    internal.requireTupleOrigin("sessionStorage");
+    return sessionStorage;
+  },
 });

@@ -41,7 +41,11 @@ globals({
   get crossOriginIsolated() { return native.environment().crossOriginIsolated; },
   get closed() { return native.isClosing(); },
   get frameElement() { return frameElement(); },
-  stop() {},
+  // https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-stop
+  stop() {
+    internal.stopFetches();
+    native.stopLoading();
+  },
   requestAnimationFrame(steps) {
     callback(steps);
     return internal.startTimer(() => steps(performance.now()), 16);
@@ -92,7 +96,7 @@ internal.open = (url = "", target = "_blank", features = "") => {
   const noreferrer = isSet("noreferrer");
   const noopener = noreferrer || isSet("noopener");
   // NB: by the standard an empty name is `_self`; to all browsers it is `_blank` here.
-  const opened = native.open(parsed, DOMString(target) || "_blank", noopener, noreferrer);
+  const opened = native.open(parsed, DOMString(target) || "_blank", noopener, noreferrer ? "no-referrer" : "");
   return opened === undefined || noopener ? null : agent.windowProxy(opened);
 };
 

@@ -14,14 +14,15 @@ use super::{
     settings::{inherit, opaque_origin},
     unload::{fire_before_unload, unload_a_document_and_its_descendants},
 };
-use crate::page::{TabOf, realm::Realm, window::Window};
+use crate::page::{PostResource, TabOf, realm::Realm, window::Window};
 
 /// What of `window.open()` is not the document that calls it.
 pub(in crate::page) struct OpenParams {
     pub(in crate::page) url: Option<Url>,
     pub(in crate::page) name: String,
     pub(in crate::page) noopener: bool,
-    pub(in crate::page) no_referrer: bool,
+    pub(in crate::page) referrer_policy: Option<ReferrerPolicy>,
+    pub(in crate::page) post: Option<PostResource>,
 }
 
 /// Steps 12 to 17 of the [window open steps](https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps),
@@ -32,9 +33,8 @@ pub(in crate::page) fn open(
     source: &Rc<Realm>,
     params: OpenParams,
 ) -> Option<Rc<Navigable>> {
-    let OpenParams { url, name, noopener, no_referrer } = params;
+    let OpenParams { url, name, noopener, referrer_policy, post } = params;
     let current = source.window().navigable()?;
-    let referrer_policy = no_referrer.then_some(ReferrerPolicy::NoReferrer);
     // Step 12.
     if let Some(existing) = choose(source, &current, &name) {
         if let Some(url) = url {
@@ -43,7 +43,7 @@ pub(in crate::page) fn open(
             if !allowed {
                 return None;
             }
-            let params = NavigateParams { referrer_policy, ..NavigateParams::new(url) };
+            let params = NavigateParams { referrer_policy, post, ..NavigateParams::new(url) };
             existing.navigate(ctx, source.window(), params);
         }
         return Some(existing);
@@ -56,7 +56,7 @@ pub(in crate::page) fn open(
         new.active().window().document.set_url(url);
     } else {
         let history = HistoryHandling::Replace;
-        let params = NavigateParams { history, referrer_policy, ..NavigateParams::new(url) };
+        let params = NavigateParams { history, referrer_policy, post, ..NavigateParams::new(url) };
         new.navigate(ctx, source.window(), params);
     }
     Some(new)

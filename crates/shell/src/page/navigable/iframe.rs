@@ -8,7 +8,7 @@ use url::{Position, Url};
 use super::{
     HistoryHandling, Navigable,
     create::{about_blank, create_child_navigable},
-    load::complete_if_possible,
+    load::{begin_refresh, complete_if_possible},
     navigate::NavigateParams,
     unload::destroy_child_navigable,
 };
@@ -20,6 +20,7 @@ use crate::page::{dom::NodeId, realm::Realm, window::Stage};
 /// NB: a script can make no more realms than are in stock; the frames beyond that come when it has ended.
 pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     name_elements(ctx, realm);
+    begin_refresh(ctx, realm);
     let document = &realm.window().document;
     let elements = document.take_connected_frames();
     for (at, &element) in elements.iter().enumerate() {

@@ -2,8 +2,12 @@
 
 use std::rc::Rc;
 
+use rquickjs::Ctx;
+
 use super::{Navigable, iframe::run_iframe_load_event_steps};
-use crate::page::{dom::NodeId, host::Lifecycle, parser, realm::Realm, window::Stage};
+use crate::page::{
+    document::Refresh, dom::NodeId, host::Lifecycle, parser, realm::Realm, window::Stage,
+};
 
 /// Parses `html` and runs its scripts as the parser reaches them. Returns those that wait for the end.
 pub(in crate::page) fn parse(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
@@ -39,7 +43,23 @@ pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
     window.stage.set(Stage::Complete);
     realm.call("completeLoading", ());
     window.host().lifecycle(Lifecycle::PageShow { persisted: false });
+    realm.run(|ctx, _| {
+        begin_refresh(ctx, realm);
+        Ok(())
+    });
     completely_finish_loading(realm);
+}
+
+/// Step 13 of the [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps):
+/// the time begins when the document is completely loaded.
+pub(super) fn begin_refresh(ctx: &Ctx<'_>, realm: &Realm) {
+    let window = realm.window();
+    if window.stage.get() != Stage::Complete || window.environment().sandbox.scripts {
+        return;
+    }
+    if let Some(Refresh { seconds, url }) = window.document.take_refresh() {
+        realm.call_in(ctx, "refresh", (url.as_str(), seconds));
+    }
 }
 
 /// [Completely finish loading](https://html.spec.whatwg.org/multipage/document-lifecycle.html#completely-finish-loading)

@@ -6,6 +6,7 @@
 
 mod auxiliary;
 mod create;
+mod framing;
 mod history;
 mod iframe;
 mod load;
@@ -37,7 +38,10 @@ pub(super) use self::{
     settings::opaque_origin,
     unload::fire_before_unload,
 };
-pub use self::{sandbox::SandboxFlags, settings::nest};
+pub use self::{
+    sandbox::SandboxFlags,
+    settings::{nest, referrer_of_navigation},
+};
 use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
 
 /// How many navigables may be at once: each has a realm, which takes a megabyte of what all scripts may

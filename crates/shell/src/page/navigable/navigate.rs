@@ -2,23 +2,24 @@
 
 use std::{rc::Rc, time::Instant};
 
-use bytes::Bytes;
+use data_url::mime::Mime;
+use encoding_rs::UTF_8;
 use percent_encoding::percent_decode_str;
 use rquickjs::Ctx;
-use sendbeacon::{Client, ReferrerPolicy};
+use sendbeacon::{Client, Referrer, ReferrerPolicy};
 use url::{Position, Url};
 
 use super::{
-    HistoryHandling, Navigable, Ongoing, SandboxFlags,
+    HistoryHandling, Navigable, Ongoing,
     create::{activate, container_sandbox},
     load,
     permissions::create_a_permissions_policy,
-    settings::{inherit, inherit_policies, nest, opaque_origin},
+    settings::{inherit, inherit_policies, nest, opaque_origin, referrer_of_navigation},
     unload::fire_before_unload,
 };
 use crate::page::{
-    DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, PageError, RealmId,
-    ResourceTiming, TabOf, TaskQueue, parser,
+    DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, PageError, PostResource,
+    RealmId, ResourceTiming, TabOf, TaskQueue, parser,
     realm::Realm,
     window::{Stage, Window},
 };
@@ -31,12 +32,13 @@ pub(in crate::page) struct NavigateParams {
     pub(in crate::page) document_resource: Option<String>,
     pub(in crate::page) history: HistoryHandling,
     pub(in crate::page) referrer_policy: Option<ReferrerPolicy>,
+    pub(in crate::page) post: Option<PostResource>,
 }
 
 impl NavigateParams {
     pub(in crate::page) fn new(url: Url) -> Self {
         let history = HistoryHandling::Push;
-        Self { url, document_resource: None, history, referrer_policy: None }
+        Self { url, document_resource: None, history, referrer_policy: None, post: None }
     }
 }
 
@@ -54,13 +56,16 @@ impl Navigable {
         // Step 13: a fragment.
         let current = realm.window().document.url();
         let is_fragment = params.document_resource.is_none()
+            && params.post.is_none()
             && url.fragment().is_some()
             && url[..Position::AfterQuery] == current[..Position::AfterQuery];
         if is_fragment {
             self.delays_load.set(false);
             let replace = params.history == HistoryHandling::Replace;
             self.update_url_and_history(realm.window(), url, replace);
-            realm.call_in(ctx, "navigateToFragment", (current.as_str(), url.as_str()));
+            realm.call_in(ctx, "navigateToFragment", ());
+            let (old, new) = (String::from(current), url.to_string());
+            self.post(&realm, move |it| it.active().call("fireHashChange", (old, new)));
             return;
         }
         self.navigate_across_documents(source, params);
@@ -73,7 +78,7 @@ impl Navigable {
         params: NavigateParams,
     ) {
         let realm = self.active();
-        let NavigateParams { url, document_resource, history, referrer_policy } = params;
+        let (url, history) = (params.url.clone(), params.history);
         // Steps 8 and 9.
         let window = realm.window();
         let is_replaced = window.is_initial.get()
@@ -101,13 +106,12 @@ impl Navigable {
             self.reserve_deferred_fetch_quota(&source, &url);
         }
         // Steps 22 and 23.
-        let source_url = source.document.url();
         self.post(&realm, move |navigable| {
             if !navigable.is_ongoing(id) {
                 return;
             }
             fire_before_unload(navigable);
-            navigable.populate(id, url, document_resource, client, &source_url, referrer_policy);
+            navigable.populate(id, params, client);
         });
     }
 
@@ -122,15 +126,8 @@ impl Navigable {
     }
 
     /// [Attempt to populate the history entry's document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#attempt-to-populate-the-history-entry's-document)
-    fn populate(
-        self: &Rc<Self>,
-        navigation: u64,
-        url: Url,
-        document_resource: Option<String>,
-        source: Client,
-        source_url: &Url,
-        referrer_policy: Option<ReferrerPolicy>,
-    ) {
+    fn populate(self: &Rc<Self>, navigation: u64, params: NavigateParams, source: Client) {
+        let NavigateParams { url, document_resource, referrer_policy, post, .. } = params;
         let realm = self.active();
         let event_loop = realm.event_loop();
         let container = self.container_realm(&event_loop).map(|(realm, _)| realm.window().client());
@@ -144,33 +141,39 @@ impl Navigable {
             if let Some(container) = &container {
                 nest(&mut client, container);
             }
+            // NB: by the standard there is none; Chromium and WebKit have that of a URL of the same origin.
+            let source_url = source.creation_url.clone();
             let document = FetchedDocument {
-                client,
-                url: url.clone(),
                 cross_origin_isolated: realm.window().environment().cross_origin_isolated,
-                referrer: source_url.to_string(),
-                sandbox: SandboxFlags::default(),
-                permissions_policy: String::new(),
-                type_: "text/html".into(),
-                charset: None,
+                referrer: referrer_of(&source, &source_url, referrer_policy),
                 body: html.unwrap_or_default().into(),
+                ..FetchedDocument::local(url.clone(), client)
             };
             self.load(document, Some(creator.api_base_url.clone()));
         } else if url.scheme() == "data" {
-            self.load_data(&url, &source, container.as_ref());
+            self.load_data(&url, &source, container.as_ref(), referrer_policy);
+        } else if url.scheme() == "blob" {
+            self.load_blob(&url, &source, container.as_ref(), referrer_policy);
         } else if matches!(url.scheme(), "http" | "https") {
             let host = realm.window().host();
             let done = self.when_fetched(&realm, navigation);
             let done = self.marking_resource_timing(&event_loop, &url, done);
             let source = Some(source);
-            host.fetch_document(Navigation { url, source, referrer_policy, container }, done);
+            let navigation = Navigation { url, source, referrer_policy, post, container };
+            host.fetch_document(navigation, done);
         } else {
             realm.console_error(&format!("{url} cannot be shown."));
             self.end_without_document(&realm);
         }
     }
 
-    fn load_data(self: &Rc<Self>, url: &Url, source: &Client, container: Option<&Client>) {
+    fn load_data(
+        self: &Rc<Self>,
+        url: &Url,
+        source: &Client,
+        container: Option<&Client>,
+        referrer_policy: Option<ReferrerPolicy>,
+    ) {
         let decoded = data_url::DataUrl::process(url.as_str()).ok().and_then(|url| {
             let (body, _) = url.decode_to_vec().ok()?;
             Some((url.mime_type().clone(), body))
@@ -184,16 +187,54 @@ impl Navigable {
         };
         let mut client = inherit_policies(source, url);
         nest(&mut client, container);
+        let referrer = referrer_of(source, url, referrer_policy);
+        self.load_local(url, client, referrer, &type_, body);
+    }
+
+    /// A blob URL of the source's origin: its document has that, and the policies of the source.
+    ///
+    /// NB: by the standard they are the creator's, which in one origin mostly has the same.
+    fn load_blob(
+        self: &Rc<Self>,
+        url: &Url,
+        source: &Client,
+        container: Option<&Client>,
+        referrer_policy: Option<ReferrerPolicy>,
+    ) {
+        let realm = self.active();
+        let blob = realm.blob_document(url).filter(|_| {
+            url.path().rsplit_once('/').is_some_and(|(it, _)| it == source.origin.to_string())
+        });
+        let Some((body, type_)) = blob else {
+            realm.console_error(&format!("{url} cannot be shown."));
+            self.end_without_document(&realm);
+            return;
+        };
+        let mut client = inherit(source, url);
+        if let Some(container) = container {
+            nest(&mut client, container);
+        }
+        let referrer = referrer_of(source, url, referrer_policy);
+        // A Blob without a type is text.
+        let type_ = type_.parse().unwrap_or_else(|_| "text/plain".parse().expect("it is a type"));
+        self.load_local(url, client, referrer, &type_, body);
+    }
+
+    /// Loads a document that is in its URL.
+    fn load_local(
+        self: &Rc<Self>,
+        url: &Url,
+        client: Client,
+        referrer: String,
+        type_: &Mime,
+        body: Vec<u8>,
+    ) {
         let document = FetchedDocument {
-            client,
-            url: url.clone(),
-            cross_origin_isolated: false,
-            referrer: String::new(),
-            sandbox: SandboxFlags::default(),
-            permissions_policy: String::new(),
+            referrer,
             charset: type_.get_parameter("charset").map(str::to_owned),
             type_: format!("{}/{}", type_.type_, type_.subtype),
             body: body.into(),
+            ..FetchedDocument::local(url.clone(), client)
         };
         self.load(document, None);
     }
@@ -227,6 +268,12 @@ impl Navigable {
 
     fn fetched(self: &Rc<Self>, result: Result<Option<FetchedDocument>, String>) {
         let realm = self.active();
+        let result = match result {
+            Ok(Some(document)) if !self.may_frame(&document) => {
+                Err(format!("{} may not be in a frame.", document.url))
+            }
+            other => other,
+        };
         match result {
             Ok(Some(document)) => self.load(document, None),
             Ok(None) => self.end_without_document(&realm),
@@ -238,19 +285,16 @@ impl Navigable {
                 if let Some((container, _)) = self.container_realm(&realm.event_loop()) {
                     nest(&mut client, &container.window().client());
                 }
-                let document = FetchedDocument {
-                    url,
-                    client,
-                    cross_origin_isolated: false,
-                    referrer: String::new(),
-                    sandbox: SandboxFlags::default(),
-                    permissions_policy: String::new(),
-                    type_: "text/html".into(),
-                    charset: None,
-                    body: Bytes::new(),
-                };
-                self.load(document, None);
+                self.load(FetchedDocument::local(url, client), None);
             }
+        }
+    }
+
+    /// [Stop loading](https://html.spec.whatwg.org/multipage/document-lifecycle.html#nav-stop): an ongoing
+    /// navigation comes to nothing.
+    pub(in crate::page) fn stop_loading(self: &Rc<Self>) {
+        if self.ongoing.get().is_some() {
+            self.end_without_document(&self.active());
         }
     }
 
@@ -278,6 +322,7 @@ impl Navigable {
             about_base_url,
             cross_origin_isolated: fetched.cross_origin_isolated,
             referrer: fetched.referrer,
+            refresh: fetched.refresh,
             sandbox,
             ..Environment::of(fetched.client)
         };
@@ -309,14 +354,16 @@ impl Navigable {
         };
         drop(old);
         let (body, charset) = (&fetched.body, fetched.charset.as_deref());
-        let html = match &*fetched.type_ {
+        let (html, encoding) = match &*fetched.type_ {
             "text/html" | "application/xhtml+xml" => parser::decode_html(body, charset),
             // https://html.spec.whatwg.org/multipage/document-lifecycle.html#read-text
-            _ => format!(
-                "<pre>{}</pre>",
-                parser::decode(body, charset).replace('&', "&amp;").replace('<', "&lt;")
-            ),
+            _ => {
+                let (text, encoding) = parser::decode(body, charset, UTF_8);
+                let text = text.replace('&', "&amp;").replace('<', "&lt;");
+                (format!("<pre>{text}</pre>"), encoding)
+            }
         };
+        realm.window().document.encoding.set(encoding);
         let url = realm.window().document.url();
         let resource = (url.as_str() == "about:srcdoc").then(|| html.clone());
         self.enter_history(history, url, resource, realm.id().0);
@@ -340,21 +387,24 @@ impl Navigable {
             Some(html) if is_here => {
                 let environment = window.environment().clone();
                 let document = FetchedDocument {
-                    url: window.document.url(),
-                    client: window.client(),
                     cross_origin_isolated: environment.cross_origin_isolated,
                     referrer: environment.referrer,
-                    sandbox: SandboxFlags::default(),
-                    permissions_policy: String::new(),
-                    type_: "text/html".into(),
-                    charset: None,
                     body: html.into(),
+                    ..FetchedDocument::local(window.document.url(), window.client())
                 };
                 self.load(document, Some(window.document.base_url()));
             }
             _ if is_here => self.end_without_document(&realm),
             _ => {}
         }
+    }
+}
+
+/// `document.referrer` of what is fetched without a network.
+fn referrer_of(source: &Client, url: &Url, policy: Option<ReferrerPolicy>) -> String {
+    match referrer_of_navigation(source, url, Referrer::Client, policy) {
+        Referrer::Url(url) => url.into(),
+        _ => String::new(),
     }
 }
 

@@ -14,6 +14,8 @@ pub struct SandboxFlags {
     pub top_level_navigation: bool,
     /// To have the origin of the URL.
     pub origin: bool,
+    /// To submit forms.
+    pub forms: bool,
     /// To run scripts.
     pub scripts: bool,
     /// To open windows that are free of these flags.
@@ -31,6 +33,7 @@ impl SandboxFlags {
             auxiliary_navigation: forbids("allow-popups"),
             top_level_navigation: forbids("allow-top-navigation"),
             origin: forbids("allow-same-origin"),
+            forms: forbids("allow-forms"),
             scripts: forbids("allow-scripts"),
             escape: forbids("allow-popups-to-escape-sandbox"),
         }
@@ -44,6 +47,7 @@ impl SandboxFlags {
             auxiliary_navigation: self.auxiliary_navigation || other.auxiliary_navigation,
             top_level_navigation: self.top_level_navigation || other.top_level_navigation,
             origin: self.origin || other.origin,
+            forms: self.forms || other.forms,
             scripts: self.scripts || other.scripts,
             escape: self.escape || other.escape,
         }

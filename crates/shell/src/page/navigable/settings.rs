@@ -1,6 +1,10 @@
 //! The settings objects of documents that are in another or come of one.
 
-use sendbeacon::{Client, Origin, PermissionsPolicy, Site};
+use std::sync::Arc;
+
+use sendbeacon::{
+    Client, Origin, PermissionsPolicy, Referrer, ReferrerPolicy, Request, Site, determine_referrer,
+};
 use url::Url;
 
 /// What a document in a frame of `container`'s has from it.
@@ -48,4 +52,17 @@ pub(in crate::page) fn opaque_origin() -> Origin {
     // Without randomness they may be guessed, which here nobody gains by.
     let _ = getrandom::fill(&mut nonce);
     Origin::Opaque(u128::from_ne_bytes(nonce))
+}
+
+/// The referrer of a navigation's request for `url` on behalf of `source`, which for the request before it
+/// was `so_far`.
+pub fn referrer_of_navigation(
+    source: &Client,
+    url: &Url,
+    so_far: Referrer,
+    policy: Option<ReferrerPolicy>,
+) -> Referrer {
+    let mut request = Request::new(Arc::new(source.clone()), url.clone());
+    request.referrer = so_far;
+    determine_referrer(&request, policy.unwrap_or(source.referrer_policy))
 }

@@ -1,0 +1,151 @@
+// HTMLFormElement and form submission.
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-2
+
+const { attributes, fail } = internal.webidl;
+const { idOf } = internal.node;
+const { slot, setAttribute } = internal.element;
+const { fire } = internal.eventTarget;
+const { entriesOf, createEntry } = internal.formData;
+const { toBase64 } = internal.bufferSource;
+const { pack } = internal.body;
+const { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitButton, valueOf, isChecked,
+  selectedOptions, optionValue } = internal.formControls;
+const METHODS = ["get", "post", "dialog"];
+const URLENCODED = "application/x-www-form-urlencoded";
+const ENCTYPES = [URLENCODED, "multipart/form-data", "text/plain"];
+// Forms whose entry list is being constructed, and those that are firing `submit`.
+const constructing = new Set();
+const firing = new Set();
+
+const oneOf = (value, values) => (values.includes(value?.toLowerCase()) ? value.toLowerCase() : values[0]);
+attributes(HTMLFormElement.prototype, slot, {
+  get action() { return native.resolveUrl(attribute(this, "action") || native.documentUrl()) ?? attribute(this, "action"); },
+  set action(value) { setAttribute(this, "action", value); },
+  get method() { return oneOf(attribute(this, "method"), METHODS); },
+  set method(value) { setAttribute(this, "method", value); },
+  get enctype() { return oneOf(attribute(this, "enctype"), ENCTYPES); },
+  set enctype(value) { setAttribute(this, "enctype", value); },
+  // TODO(spec): a list of its time, not a live HTMLFormControlsCollection.
+  get elements() { return controlsOf(this).filter((it) => localName(it) !== "input" || typeOf(it) !== "image"); },
+  get length() { return this.elements.length; },
+  submit() { submit(this, this, true); },
+  requestSubmit(submitter = null) {
+    requireSubmitter(this, submitter);
+    submit(this, submitter ?? this, false);
+  },
+});
+
+// What FormData's constructor and requestSubmit() ask of a submitter.
+function requireSubmitter(form, submitter) {
+  if (submitter === null) return;
+  if (!slot.has(submitter) || !isSubmitButton(submitter)) throw new TypeError("The submitter is no submit button.");
+  if (ownerOf(submitter) !== form) fail("NotFoundError", "The submitter is of another form.");
+}
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#constructing-the-form-data-set
+function constructEntryList(form, submitter) {
+  if (constructing.has(form)) return null;
+  constructing.add(form);
+  const list = [];
+  const add = (name, value) => list.push(createEntry("append", 2, name, value));
+  for (const field of controlsOf(form)) {
+    const type = typeOf(field);
+    const isButton = ["submit", "image", "reset", "button"].includes(type);
+    const isUnchecked = ["checkbox", "radio"].includes(type) && !isChecked(field);
+    const name = attribute(field, "name") ?? "";
+    if (isDisabled(field) || (isButton && field !== submitter) || isUnchecked) continue;
+    if (type === "image") {
+      const prefix = name === "" ? "" : `${name}.`;
+      add(`${prefix}x`, "0");
+      add(`${prefix}y`, "0");
+      continue;
+    }
+    if (name === "") continue;
+    if (type.startsWith("select-")) {
+      const options = selectedOptions(field).filter((it) => attribute(it, "disabled") === undefined);
+      options.forEach((option) => add(name, optionValue(option)));
+    } else if (type === "file") {
+      add(name, new File([], "", { type: "application/octet-stream" }));
+    } else if (type === "hidden" && name.toLowerCase() === "_charset_") {
+      add(name, "UTF-8");
+    } else {
+      add(name, valueOf(field));
+    }
+  }
+  const formData = new FormData();
+  entriesOf(formData).push(...list);
+  fire(form, "formdata", { Interface: internal.interfaces.FormDataEvent, bubbles: true, formData });
+  constructing.delete(form);
+  return [...entriesOf(formData)];
+}
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm
+// TODO(spec): constraints are not validated.
+function submit(form, submitter, isByMethod) {
+  // Steps 1 to 3.
+  if (!form.isConnected || constructing.has(form) || native.environment().forbidsForms) return;
+  const button = submitter === form ? null : submitter;
+  // Step 6.
+  if (!isByMethod) {
+    if (firing.has(form)) return;
+    firing.add(form);
+    const goesOn = fire(form, "submit",
+      { Interface: internal.interfaces.SubmitEvent, bubbles: true, cancelable: true, submitter: button });
+    firing.delete(form);
+    if (!goesOn || !form.isConnected) return;
+  }
+  // Steps 8 to 10.
+  const entries = constructEntryList(form, button);
+  if (entries === null) return;
+  // Steps 11 to 20. A submitter's attributes go before the form's.
+  const of = (name) => (button && attribute(button, `form${name}`)) ?? attribute(form, name);
+  const method = oneOf(of("method"), METHODS);
+  const url = native.resolveUrl(of("action") || native.documentUrl());
+  if (method === "dialog" || url === undefined) return;
+  const target = of("target") ?? internal.baseTarget();
+  const { noopener, noreferrer } = internal.relOf(form, target);
+  const go = (to, post) => native.open(to, target, noopener, noreferrer ? "no-referrer" : "", post);
+  // Steps 21 and 22.
+  const isNetwork = /^https?:/.test(url);
+  if (method === "get" && (isNetwork || url.startsWith("data:"))) {
+    go(native.setUrlComponent(url, "search", `?${native.serializeUrlencoded(pairs(entries))}`));
+  } else if (method === "post" && isNetwork) {
+    go(url, entityBody(entries, oneOf(of("enctype"), ENCTYPES)));
+  } else {
+    go(url);
+  }
+}
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#convert-to-a-list-of-name-value-pairs
+const toCrLf = (text) => text.replace(/\r\n|\r|\n/g, "\r\n");
+const pairs = (entries) => entries.map(([name, value]) =>
+  [toCrLf(name), toCrLf(typeof value === "string" ? value : value.name)]);
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#submit-body: the type, and the bytes.
+function entityBody(entries, enctype) {
+  if (enctype === "multipart/form-data") {
+    const { bytes, type } = native.encodeFormData(pack({ kind: "formData", entries }));
+    return [type, toBase64(new Uint8Array(bytes))];
+  }
+  const text = enctype === URLENCODED ? native.serializeUrlencoded(pairs(entries))
+    : pairs(entries).map(([name, value]) => `${name}=${value}\r\n`).join("");
+  return [enctype, toBase64(new Uint8Array(native.encodeUtf8(text)))];
+}
+
+// The activation behaviour of a button. Whether the element is one.
+internal.activateButton = (element) => {
+  if (!["button", "input"].includes(localName(element))) return false;
+  const form = ownerOf(element);
+  if (isSubmitButton(element) && !isDisabled(element) && form !== null) submit(form, element, false);
+  return true;
+};
+// https://xhr.spec.whatwg.org/#dom-formdata
+internal.formData.ofForm = (form, submitter) => {
+  if (!slot.has(form) || native.localName(idOf(form)) !== "form") {
+    throw new TypeError("Failed to construct 'FormData': parameter 1 is not of type 'HTMLFormElement'.");
+  }
+  requireSubmitter(form, submitter);
+  const entries = constructEntryList(form, submitter);
+  if (entries === null) fail("InvalidStateError", "The form's entry list is being constructed.");
+  return entries;
+};

@@ -1,0 +1,168 @@
+// The form controls, as far as they have a say in what a form submits.
+// https://html.spec.whatwg.org/multipage/forms.html
+
+const { DOMString, attributes } = internal.webidl;
+const { wrap, idOf } = internal.node;
+const { slot, setAttribute } = internal.element;
+const stateSlot = agent.slot("FormControl");
+const CONTROLS = "button, input, select, textarea";
+
+// What a script has set: the dirty value, checkedness and selectedness.
+function stateOf(element) {
+  return stateSlot.has(element) ? stateSlot.get(element) : stateSlot.get(stateSlot.set(element, {}));
+}
+const localName = (element) => native.localName(idOf(element));
+const attribute = (element, name) => native.attribute(idOf(element), name);
+const descendants = (root, selectors) => native.query(idOf(root), selectors).map(wrap);
+const ancestor = (element, name) => {
+  let found = native.parent(idOf(element));
+  while (found !== undefined && native.localName(found) !== name) found = native.parent(found);
+  return wrap(found);
+};
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-owner
+function ownerOf(element) {
+  const id = attribute(element, "form");
+  if (id === undefined || !native.isConnected(idOf(element))) return ancestor(element, "form");
+  const owner = wrap(native.elementById(id));
+  return owner !== null && localName(owner) === "form" ? owner : null;
+}
+
+// The controls whose form owner it is, in tree order.
+const controlsOf = (form) =>
+  descendants(form.getRootNode(), CONTROLS).filter((element) => ownerOf(element) === form);
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#concept-fe-disabled
+function isDisabled(element) {
+  if (attribute(element, "disabled") !== undefined) return true;
+  for (let set = ancestor(element, "fieldset"); set !== null; set = ancestor(set, "fieldset")) {
+    const legend = native.children(idOf(set)).find((id) => native.localName(id) === "legend");
+    const isExempt = legend !== undefined && wrap(legend).contains(element);
+    if (attribute(set, "disabled") !== undefined && !isExempt) return true;
+  }
+  return false;
+}
+
+const INPUT_TYPES = ("hidden text search tel url email password date month week time datetime-local number range " +
+  "color checkbox radio file submit image reset button").split(" ");
+const BUTTON_TYPES = ["submit", "reset", "button"];
+function typeOf(element) {
+  const given = (attribute(element, "type") ?? "").toLowerCase();
+  switch (localName(element)) {
+    case "input": return INPUT_TYPES.includes(given) ? given : "text";
+    case "button": return BUTTON_TYPES.includes(given) ? given : "submit";
+    case "select": return attribute(element, "multiple") === undefined ? "select-one" : "select-multiple";
+    default: return "textarea";
+  }
+}
+
+// https://html.spec.whatwg.org/multipage/forms.html#concept-submit-button
+const isSubmitButton = (element) => ["button", "input"].includes(localName(element)) &&
+  ["submit", "image"].includes(typeOf(element));
+
+const hasDefaultValue = (type) =>
+  ["hidden", "checkbox", "radio", "submit", "image", "reset", "button"].includes(type);
+// https://html.spec.whatwg.org/multipage/input.html#dom-input-value
+function valueOf(element) {
+  if (localName(element) === "textarea") {
+    const value = stateOf(element).value ?? native.textContent(idOf(element));
+    return value.replace(/\r\n?/g, "\n");
+  }
+  const given = attribute(element, "value");
+  if (localName(element) === "button") return given ?? "";
+  const type = typeOf(element);
+  if (type === "file") return "";
+  if (type === "checkbox" || type === "radio") return given ?? "on";
+  if (hasDefaultValue(type)) return given ?? "";
+  return (stateOf(element).value ?? given ?? "").replace(/[\r\n]/g, "");
+}
+
+const isChecked = (input) => stateOf(input).checked ?? attribute(input, "checked") !== undefined;
+function check(input, value) {
+  stateOf(input).checked = value;
+  if (!value || typeOf(input) !== "radio" || !attribute(input, "name")) return;
+  // https://html.spec.whatwg.org/multipage/input.html#radio-button-group
+  const owner = ownerOf(input);
+  for (const other of descendants(input.getRootNode(), "input")) {
+    const isOfGroup = other !== input && typeOf(other) === "radio" && ownerOf(other) === owner &&
+      attribute(other, "name") === attribute(input, "name");
+    if (isOfGroup) stateOf(other).checked = false;
+  }
+}
+
+const textOf = (option) => native.textContent(idOf(option)).replace(/[\t\n\f\r ]+/g, " ").trim();
+const optionValue = (option) => attribute(option, "value") ?? textOf(option);
+const optionsOf = (select) => descendants(select, "option");
+// https://html.spec.whatwg.org/multipage/form-elements.html#selectedness-setting-algorithm
+function selectedOptions(select) {
+  const options = optionsOf(select);
+  const selected = options.filter((it) => stateOf(it).selected ?? attribute(it, "selected") !== undefined);
+  if (typeOf(select) === "select-multiple") return selected;
+  const first = options.find((it) => attribute(it, "disabled") === undefined);
+  const isUnset = options.some((it) => stateOf(it).selected === false);
+  return selected.length > 0 ? selected.slice(-1) : first && !isUnset ? [first] : [];
+}
+function selectOnly(select, wanted) {
+  for (const option of optionsOf(select)) stateOf(option).selected = option === wanted;
+}
+
+const form = { get form() { return ownerOf(this); } };
+const members = (Interface, own) => attributes(Interface.prototype, slot,
+  Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(form), ...Object.getOwnPropertyDescriptors(own) }));
+
+members(HTMLInputElement, {
+  get type() { return typeOf(this); },
+  set type(value) { setAttribute(this, "type", value); },
+  get defaultValue() { return attribute(this, "value") ?? ""; },
+  set defaultValue(value) { setAttribute(this, "value", value); },
+  get value() { return valueOf(this); },
+  set value(value) {
+    const string = value === null ? "" : DOMString(value);
+    if (hasDefaultValue(typeOf(this))) setAttribute(this, "value", string);
+    else stateOf(this).value = string;
+  },
+  get checked() { return isChecked(this); },
+  set checked(value) { check(this, !!value); },
+});
+members(HTMLButtonElement, {
+  get type() { return typeOf(this); },
+  set type(value) { setAttribute(this, "type", value); },
+});
+members(HTMLTextAreaElement, {
+  get type() { return "textarea"; },
+  get value() { return valueOf(this); },
+  set value(value) { stateOf(this).value = value === null ? "" : DOMString(value); },
+});
+members(HTMLSelectElement, {
+  get type() { return typeOf(this); },
+  get options() { return optionsOf(this); },
+  get selectedOptions() { return selectedOptions(this); },
+  get selectedIndex() { return optionsOf(this).indexOf(selectedOptions(this)[0]); },
+  set selectedIndex(index) { selectOnly(this, optionsOf(this)[index]); },
+  get value() {
+    const [option] = selectedOptions(this);
+    return option === undefined ? "" : optionValue(option);
+  },
+  set value(value) {
+    const wanted = DOMString(value);
+    selectOnly(this, optionsOf(this).find((option) => optionValue(option) === wanted));
+  },
+});
+attributes(HTMLOptionElement.prototype, slot, {
+  get text() { return textOf(this); },
+  get value() { return optionValue(this); },
+  set value(value) { setAttribute(this, "value", value); },
+  get selected() {
+    const select = ancestor(this, "select");
+    return select === null ? stateOf(this).selected ?? attribute(this, "selected") !== undefined
+      : selectedOptions(select).includes(this);
+  },
+  set selected(value) {
+    const select = ancestor(this, "select");
+    if (value && select !== null && typeOf(select) === "select-one") selectOnly(select, this);
+    else stateOf(this).selected = !!value;
+  },
+});
+
+internal.formControls = { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitButton, valueOf,
+  isChecked, selectedOptions, optionValue };

@@ -1,0 +1,82 @@
+//! Forms: what they hold, and where they go.
+
+mod common;
+mod site;
+
+use common::Fixture;
+use site::{Site, visit};
+
+#[test]
+fn form_data_of_a_form_has_what_would_be_submitted() {
+    let fixture = Fixture::html(
+        "<form id=f><input name=text value=t><input name=gone disabled><input type=checkbox name=on checked>
+         <input type=checkbox name=off><input type=radio name=r value=1 checked><input type=radio name=r value=2>
+         <select name=s><option>one<option value=2 selected>two</select><select name=first><option>a<option>b</select>
+         <textarea name=area>\nx\r\ny</textarea><input type=hidden name=_charset_><input type=submit name=no>
+         <button name=b value=c>x</button><input value=nameless>
+         <fieldset disabled><legend><input name=legend value=l></legend><input name=set></fieldset>
+         <input type=file name=file></form><input name=outside form=f value=o>
+         <script>
+         const form = document.getElementById('f'), entries = (...args) => [...new FormData(form, ...args)];
+         const before = entries().map(([name, value]) => [name, value.name ?? value]);
+         form.elements[0].value = 'new';
+         document.querySelector('[value=\"2\"]').checked = true;
+         document.querySelector('select').value = 'one';
+         const after = entries().filter(([name]) => ['text', 'r', 's'].includes(name)).flat();
+         const button = entries(document.querySelector('button')).some(([name]) => name === 'b');
+         form.onformdata = e => e.formData.append('more', 'm');
+         const more = entries().at(-1);
+         const refused = [{}, document.createElement('div')].map(it => {
+           try { return new FormData(it); } catch (e) { return e.name; }
+         });
+         </script>",
+    );
+    assert_eq!(
+        fixture.get("before"),
+        r#"[["text","t"],["on","on"],["r","1"],["s","2"],["first","a"],["area","x\ny"],["_charset_","UTF-8"],["legend","l"],["file",""],["outside","o"]]"#
+    );
+    assert_eq!(fixture.get("after"), r#"["text","new","r","2","s","one"]"#);
+    assert_eq!(
+        fixture.get("[button, more, refused]"),
+        r#"[true,["more","m"],["TypeError","TypeError"]]"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_submits_its_form_unless_a_handler_says_no() {
+    let page = "<form action=next?gone=1 onsubmit='navigator.sendBeacon(`/by-${event.submitter.id}`); return event.submitter.id != `no`'>
+         <input name=a value='1 \u{e4}'><button id=no>x</button><input type=submit id=yes name=b value=2></form>
+         <script>for (const id of ['no', 'yes']) document.getElementById(id).click();</script>";
+    let site = Site::new()
+        .page("/page", &format!("<meta charset=utf-8>{page}"))
+        .page("/next?a=1+%C3%A4&b=2", "<script>navigator.sendBeacon('/there')</script>")
+        .start()
+        .await;
+    visit(&site, "/page").await;
+    assert_eq!(site.beacons(), ["/by-no", "/by-yes", "/there"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_posts_as_its_enctype_says_into_the_frame_it_targets() {
+    let page = "<iframe name=t0></iframe><iframe name=t1></iframe><iframe name=t2></iframe>
+         <form method=post><input name='a\u{b}' value='x y'><textarea name=t>1\n2</textarea></form>
+         <script>
+         const form = document.querySelector('form');
+         ['/urlencoded', '/plain', '/multipart'].forEach((action, i) => {
+           form.action = action;
+           form.target = `t${i}`;
+           form.enctype = ['bogus', 'text/plain', 'multipart/form-data'][i];
+           form.submit();
+         });
+         </script>";
+    let site = Site::new().page("/page", page).start().await;
+    visit(&site, "/page").await;
+    let post = site.request("/urlencoded");
+    assert_eq!(post.header("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(post.body, b"a%0B=x+y&t=1%0D%0A2");
+    assert_eq!(post.header("origin"), Some(&*site.origin()));
+    assert_eq!(site.request("/plain").body, b"a\x0b=x y\r\nt=1\r\n2\r\n");
+    let multipart = site.request("/multipart");
+    let type_ = multipart.header("content-type").unwrap_or_default();
+    assert!(type_.starts_with("multipart/form-data; boundary="), "{type_}");
+}
