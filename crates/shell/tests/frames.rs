@@ -375,7 +375,7 @@ async fn who_may_frame_a_document_is_said_by_its_headers() {
     );
     let page = page.replace("(log.sort())));", "(log.sort())), 1));");
     let mut site = Site::new();
-    let mut frames = String::new();
+    let mut frames = Vec::new();
     for (name, headers) in [
         ("deny", &[("X-Frame-Options", "DENY")][..]),
         ("same", &[("X-Frame-Options", "SameOrigin, sameorigin")]),
@@ -388,9 +388,9 @@ async fn who_may_frame_a_document_is_said_by_its_headers() {
         ("attachment", &[("Content-Disposition", "Attachment; filename=x")]),
     ] {
         site = site.page_with(&format!("/{name}"), headers, say);
-        frames += &format!("<iframe src={name}></iframe>");
+        frames.push(format!("<iframe src={name}></iframe>"));
     }
-    let site = site.page("/page", &(page + &frames)).start().await;
+    let site = site.page("/page", &(page + &frames.concat())).start().await;
     visit(&site, "/page").await;
     assert_eq!(site.report(), r#"["/csp","/nonsense","/same"]"#);
 }

@@ -27,7 +27,6 @@ impl Navigable {
         options.dedup();
         let is_known = |option: &String| matches!(&**option, "deny" | "allowall" | "sameorigin");
         match &*options {
-            [] => true,
             // Step 9.
             [option] if option == "deny" => false,
             // Step 10.
@@ -38,7 +37,7 @@ impl Navigable {
                 let origin = &document.client.origin;
                 ancestors.all(|it| it.active().window().client().origin == *origin)
             }
-            [_] => true,
+            [] | [_] => true,
             // Steps 7 and 8.
             several => !several.iter().any(is_known),
         }
