@@ -266,3 +266,21 @@ async fn a_workers_keepalive_fetch_outlives_the_page() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_while_a_script_runs_it_sees_when_it_has_ended() {
+    let html = "<script>
+        const body = 'x'.repeat(40000);
+        const seen = [];
+        for (let i = 0; i < 300; i++) seen.push(navigator.sendBeacon('/of-one-task', body));
+        const poll = setInterval(() => {
+          if (!navigator.sendBeacon('/of-another', body)) return;
+          clearInterval(poll);
+          fetch('/report', { method: 'POST', body: [seen[0], seen.includes(true, 1)] });
+        }, 1);
+        </script>";
+    let server = RecordingServer::start(site(html, &[])).await;
+    let requests = visit(&server).await;
+    let report = requests.iter().find(|it| it.target == "/report").expect("a report");
+    assert_eq!(report.body, b"true,false");
+}

@@ -5,14 +5,14 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant}
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
+    Body, CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
     DocumentLifecycle, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode,
     Referrer, Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::{USER_AGENT, scripts::Script};
+use super::{USER_AGENT, scripts::Script, task_quota::TaskQuota};
 use crate::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
     Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue, Thrown,
@@ -85,6 +85,7 @@ pub(super) struct Host {
     of_response: Client,
     runtime: Handle,
     around: Rc<dyn Surroundings>,
+    quota: TaskQuota,
     /// The library's name of each of the page's fetches.
     fetches: RefCell<HashMap<u64, FetchId>>,
     /// What the page has deferred, until it has heard what becomes of it.
@@ -109,9 +110,37 @@ impl Host {
             of_response: environment.client.clone(),
             runtime,
             around,
+            quota: TaskQuota::default(),
             fetches: RefCell::default(),
             deferred: RefCell::default(),
         })
+    }
+
+    /// `sendBeacon()`, with the quota as the running task sees it.
+    fn try_send_beacon(&self, url: &str, data: Option<&BodyInit>) -> Result<bool, String> {
+        let document = self.document.borrow();
+        let group = document.fetch_group();
+        let length = data.map_or(0, |body| {
+            // What cannot be extracted is the library's to refuse.
+            body.with_library_body(|body| sendbeacon::extract(body).map_or(0, |it| it.length))
+        });
+        let taken = self.quota.taken_with(group, length);
+        // What else is wrong is thrown before.
+        let is_http = || {
+            let url = document.client().api_base_url.join(url);
+            url.is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        };
+        if taken.is_none() && is_http() {
+            return Ok(false);
+        }
+        let result = match data {
+            None => document.send_beacon(url, None),
+            Some(body) => body.with_library_body(|body| document.send_beacon(url, Some(body))),
+        };
+        if let (Ok(true), Some(taken)) = (&result, taken) {
+            self.quota.set_taken(taken);
+        }
+        result.map_err(text)
     }
 
     /// The library's request, which the page's describes.
@@ -174,12 +203,7 @@ impl Drop for Host {
 
 impl PageHost for Host {
     fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String> {
-        let document = self.document.borrow();
-        let result = match &data {
-            None => document.send_beacon(url, None),
-            Some(body) => body.with_library_body(|body| document.send_beacon(url, Some(body))),
-        };
-        let result = result.map_err(text);
+        let result = self.try_send_beacon(url, data.as_ref());
         let (at, url) = (Instant::now(), url.to_owned());
         self.around.called(Call { at, url, result: result.clone() });
         result
@@ -190,7 +214,16 @@ impl PageHost for Host {
             Ok(made) => made,
             Err(message) => return done(Err(message)),
         };
-        let pending = self.document.borrow().fetch_group().fetch(made);
+        let length = made.body.as_ref().map_or(0, Body::length);
+        let document = self.document.borrow();
+        let group = document.fetch_group();
+        if made.keepalive {
+            let Some(taken) = self.quota.taken_with(group, length) else {
+                return done(Err("the keepalive quota is exhausted".into()));
+            };
+            self.quota.set_taken(taken);
+        }
+        let pending = group.fetch(made);
         self.fetches.borrow_mut().insert(request.id, pending.id());
         self.runtime.spawn(async move {
             let response = match pending.await {
@@ -248,6 +281,7 @@ impl PageHost for Host {
     }
 
     fn attached(&self, queue: TaskQueue, realm: RealmId) {
+        self.quota.attach(queue.clone(), realm);
         self.around.attached(self.of_response.document_id, queue, realm);
     }
 

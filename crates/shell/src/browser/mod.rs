@@ -12,6 +12,7 @@ mod navigation;
 mod scripts;
 mod split;
 mod tab;
+mod task_quota;
 
 use std::{
     cell::Cell,
