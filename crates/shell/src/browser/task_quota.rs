@@ -18,7 +18,7 @@ const NONE: u64 = u64::MAX;
 /// What a task has seen taken of its document's quota. The ledger gives a share back as soon as its fetch is
 /// done; a script hears of that, as of all that happens elsewhere, in a task of its own.
 ///
-/// NB: by the standard it may see it at once; Chromium and WebKit count on the script's thread.
+/// NB: by the standard it may see it at once; two of three browsers count on the script's thread.
 pub(super) struct TaskQuota {
     /// Body bytes, those given back since the first request included.
     taken: Arc<AtomicU64>,
