@@ -385,6 +385,9 @@ async fn who_may_frame_a_document_is_said_by_its_headers() {
             "csp",
             &[("X-Frame-Options", "DENY"), ("Content-Security-Policy", "frame-ancestors 'self'")],
         ),
+        ("stranger", &[("Content-Security-Policy", "frame-ancestors https://b.test")]),
+        ("none", &[("Content-Security-Policy", "frame-ancestors")]),
+        ("report", &[("Content-Security-Policy-Report-Only", "frame-ancestors 'none'")]),
         ("attachment", &[("Content-Disposition", "Attachment; filename=x")]),
     ] {
         site = site.page_with(&format!("/{name}"), headers, say);
@@ -392,7 +395,7 @@ async fn who_may_frame_a_document_is_said_by_its_headers() {
     }
     let site = site.page("/page", &(page + &frames.concat())).start().await;
     visit(&site, "/page").await;
-    assert_eq!(site.report(), r#"["/csp","/nonsense","/same"]"#);
+    assert_eq!(site.report(), r#"["/csp","/nonsense","/report","/same"]"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -405,4 +408,35 @@ async fn a_document_goes_where_it_says_by_itself() {
         .await;
     visit(&site, "/dir/page").await;
     assert_eq!(site.request("/from").body, format!("{}/dir/next", site.origin()).as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_document_frames_is_limited_by_its_policy() {
+    let page = report(
+        "onmessage = e => log.push(e.data);
+         addEventListener('securitypolicyviolation', e => {
+           log.push([e.effectiveDirective, e.blockedURI, e.disposition]);
+           if (log.length === 4) dispatchEvent(new Event('done'));
+         });",
+        "done",
+        "log.map(String).sort()",
+    );
+    let policy = "default-src 'none'; script-src 'unsafe-inline'; connect-src *; frame-src 'self'; report-uri /rep";
+    let headers = [
+        ("Content-Security-Policy", policy),
+        ("Content-Security-Policy-Report-Only", "child-src 'none'"),
+    ];
+    let frames = "<iframe src=allowed></iframe><iframe src='data:text/html,<script>parent.postMessage(`no`, `*`)</script>'></iframe>";
+    let site = Site::new()
+        .page_with("/page", &headers, &(page + frames))
+        .page("/allowed", "<script>parent.postMessage('allowed', '*')</script>")
+        .start()
+        .await;
+    visit(&site, "/page").await;
+    let origin = site.origin();
+    let expected = format!(
+        r#"["allowed","frame-src,data,enforce","frame-src,data,report","frame-src,{origin}/allowed,report"]"#
+    );
+    assert_eq!(site.report(), expected);
+    assert!(site.beacons().contains(&"/rep".to_owned()));
 }

@@ -5,9 +5,9 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant}
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    Body, CacheMode, Client, CredentialsMode, DeferredFetch, DeferredRequestInit, Document,
-    DocumentLifecycle, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode,
-    Referrer, Request, Response, ResponseType, VisibilityState,
+    Body, CacheMode, Client, CredentialsMode, CspViolation, DeferredFetch, DeferredRequestInit,
+    Document, DocumentLifecycle, FetchId, FetchLaterError, Mode, NavigableContainer, Origin,
+    RedirectMode, Referrer, Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
@@ -334,6 +334,10 @@ impl PageHost for Host {
 
     fn set_cookie(&self, cookie: &str) {
         self.around.set_cookie(self.document.borrow().client(), cookie);
+    }
+
+    fn report_violation(&self, violation: &CspViolation) {
+        self.document.borrow().report_violation(violation);
     }
 
     fn document_changed(&self, info: &DocumentInfo) {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use sendbeacon::{
-    CspDisposition, CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming,
-    NetworkError, Observation, Outcome,
+    CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, NetworkError, Observation,
+    Outcome,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -110,16 +110,7 @@ impl Log {
     }
 
     fn fire_violation(&self, document_id: u64, violation: CspViolation) {
-        let violation = Violation {
-            blocked_uri: violation.blocked_uri,
-            effective_directive: violation.effective_directive,
-            original_policy: violation.original_policy,
-            disposition: match violation.disposition {
-                CspDisposition::Enforce => "enforce".to_owned(),
-                CspDisposition::Report => "report".to_owned(),
-            },
-        };
-        self.tell(document_id, News::Violation(violation));
+        self.tell(document_id, News::Violation(violation.into()));
     }
 
     /// [Mark resource timing](https://w3c.github.io/resource-timing/#dfn-mark-resource-timing), unless the

@@ -3,7 +3,7 @@
 use std::{fmt, rc::Rc};
 
 use bytes::Bytes;
-use sendbeacon::{Client, NavigableContainer, ReferrerPolicy};
+use sendbeacon::{Client, CspDisposition, CspViolation, NavigableContainer, ReferrerPolicy};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -101,6 +101,9 @@ pub trait PageHost {
 
     /// `document.cookie = ...`
     fn set_cookie(&self, _cookie: &str) {}
+
+    /// Reports a violation that the page has found, of which it fires the event.
+    fn report_violation(&self, _violation: &CspViolation) {}
 }
 
 /// A [violation](https://w3c.github.io/webappsec-csp/#violation) by a request, as its event says it.
@@ -114,6 +117,20 @@ pub struct Violation {
     pub original_policy: String,
     /// `disposition`: `"enforce"` or `"report"`
     pub disposition: String,
+}
+
+impl From<CspViolation> for Violation {
+    fn from(violation: CspViolation) -> Self {
+        Self {
+            blocked_uri: violation.blocked_uri,
+            effective_directive: violation.effective_directive,
+            original_policy: violation.original_policy,
+            disposition: match violation.disposition {
+                CspDisposition::Enforce => "enforce".to_owned(),
+                CspDisposition::Report => "report".to_owned(),
+            },
+        }
+    }
 }
 
 /// An exception to throw.

@@ -5,7 +5,10 @@ use content_security_policy::{
 };
 use url::Url;
 
-use super::{CspDisposition, CspList, CspViolation, HeldPolicy, drop_impossible_ports};
+use super::{
+    CspDisposition, CspList, CspViolation, HeldPolicy, drop_impossible_ports,
+    reporting::strip_url_for_use_in_reports,
+};
 use crate::{Origin, Request, request::Destination};
 
 /// [Report Content Security Policy violations for request](https://w3c.github.io/webappsec-csp/#report-for-request):
@@ -91,17 +94,47 @@ pub(crate) fn expression_matches(expression: &str, url: &Url) -> bool {
     policy.does_request_violate_policy(&described) == Violates::DoesNotViolate
 }
 
+impl CspList {
+    /// The violations by a URL, which is not redirected to, of the first of `directives` that a policy has: for
+    /// what an engine checks by itself, such as `frame-src` and what that falls back to.
+    #[must_use]
+    pub fn violations_of(&self, directives: &[&str], url: &Url) -> Vec<CspViolation> {
+        let is_violated = |held: &&HeldPolicy| {
+            let list = directives.iter().find_map(|name| held.directive(name));
+            list.is_some_and(|list| !self.source_list_matches(list, url))
+        };
+        let effective = directives.first().copied().unwrap_or_default();
+        let violated = self.policies.iter().filter(is_violated);
+        let blocked_uri = || strip_url_for_use_in_reports(url.clone());
+        violated.map(|held| held.violation_of(effective, blocked_uri())).collect()
+    }
+
+    /// [Does url match source list?](https://w3c.github.io/webappsec-csp/#match-url-to-source-list)
+    fn source_list_matches(&self, list: &[String], url: &Url) -> bool {
+        let mut of_list = Self::new(&self.self_origin);
+        of_list.push_header(&format!("connect-src {}", list.join(" ")), CspDisposition::Enforce);
+        let described = described(url.clone(), url.clone(), self_origin(self), 0);
+        let matches = |held: &HeldPolicy| {
+            held.matched.does_request_violate_policy(&described) == Violates::DoesNotViolate
+        };
+        of_list.policies.iter().all(matches)
+    }
+}
+
 fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Request {
-    // Only to match `'self'`.
-    let origin = match &list.self_origin {
+    let (url, current_url) = (request.url().clone(), request.current_url().clone());
+    described(url, current_url, self_origin(list), request.redirect_count.into())
+}
+
+/// Only to match `'self'`.
+fn self_origin(list: &CspList) -> url::Origin {
+    match &list.self_origin {
         Origin::Tuple { scheme, host, port } => {
             // A scheme without ports is matched by its host.
             url::Origin::Tuple(scheme.to_string(), host.clone(), port.unwrap_or(0))
         }
         Origin::Opaque(_) => url::Origin::new_opaque(),
-    };
-    let current_url = request.current_url().clone();
-    described(request.url().clone(), current_url, origin, request.redirect_count.into())
+    }
 }
 
 fn described(
@@ -138,6 +171,26 @@ mod tests {
         let request = Request::new(Arc::new(client), Url::parse("http://a.test/x").unwrap());
         let violations = enforced_violations(&request);
         assert_eq!(violations[0].report_uri, ["'self'", "//b.test:65536/r"]);
+    }
+
+    #[test]
+    fn an_engine_asks_about_the_first_directive_there_is() {
+        let origin = Origin::of(&Url::parse("https://a.test/").unwrap(), 1);
+        let mut list = CspList::new(&origin);
+        list.push_header("frame-src 'self' *.b.test; default-src *", CspDisposition::Enforce);
+        list.push_header("default-src 'none'", CspDisposition::Report);
+        list.push_header("img-src 'none'", CspDisposition::Enforce);
+        let violated = |url: &str| {
+            let url = Url::parse(url).unwrap();
+            let violations = list.violations_of(&["frame-src", "default-src"], &url);
+            assert!(violations.iter().all(|it| it.effective_directive == "frame-src"));
+            violations.iter().map(|it| it.disposition).collect::<Vec<_>>()
+        };
+        let (enforce, report) = (CspDisposition::Enforce, CspDisposition::Report);
+        assert_eq!(violated("https://a.test/x"), [report]);
+        assert_eq!(violated("https://sub.b.test/x"), [report]);
+        assert_eq!(violated("https://b.test/"), [enforce, report]);
+        assert_eq!(violated("data:,x"), [enforce, report]);
     }
 
     #[test]

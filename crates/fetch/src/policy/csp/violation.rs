@@ -58,7 +58,11 @@ impl HeldPolicy {
         self.violation_of(directive, strip_url_for_use_in_reports(request.url().clone()))
     }
 
-    fn violation_of(&self, effective_directive: &str, blocked_uri: String) -> CspViolation {
+    pub(super) fn violation_of(
+        &self,
+        effective_directive: &str,
+        blocked_uri: String,
+    ) -> CspViolation {
         let first = |value: &[String]| value.first().cloned().unwrap_or_default();
         CspViolation {
             blocked_uri,

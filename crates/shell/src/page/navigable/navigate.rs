@@ -150,6 +150,8 @@ impl Navigable {
                 ..FetchedDocument::local(url.clone(), client)
             };
             self.load(document, Some(creator.api_base_url.clone()));
+        } else if !self.is_frame_source(&url) {
+            self.fetched(Err(format!("{url} may not be in a frame here.")));
         } else if url.scheme() == "data" {
             self.load_data(&url, &source, container.as_ref(), referrer_policy);
         } else if url.scheme() == "blob" {
