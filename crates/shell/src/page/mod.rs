@@ -14,6 +14,7 @@ mod navigable;
 mod parser;
 mod prelude;
 mod realm;
+mod refresh;
 mod resource_timing;
 mod script;
 mod timers;

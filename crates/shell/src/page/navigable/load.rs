@@ -6,7 +6,7 @@ use rquickjs::Ctx;
 
 use super::{Navigable, iframe::run_iframe_load_event_steps};
 use crate::page::{
-    document::Refresh, dom::NodeId, host::Lifecycle, parser, realm::Realm, window::Stage,
+    dom::NodeId, host::Lifecycle, parser, realm::Realm, refresh::Refresh, window::Stage,
 };
 
 /// Parses `html` and runs its scripts as the parser reaches them. Returns those that wait for the end.

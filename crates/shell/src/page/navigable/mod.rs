@@ -10,6 +10,7 @@ mod framing;
 mod history;
 mod iframe;
 mod load;
+mod local;
 mod navigate;
 mod permissions;
 mod sandbox;

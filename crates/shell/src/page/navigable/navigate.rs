@@ -2,19 +2,19 @@
 
 use std::{rc::Rc, time::Instant};
 
-use data_url::mime::Mime;
 use encoding_rs::UTF_8;
 use percent_encoding::percent_decode_str;
 use rquickjs::Ctx;
-use sendbeacon::{Client, Referrer, ReferrerPolicy};
+use sendbeacon::{Client, ReferrerPolicy};
 use url::{Position, Url};
 
 use super::{
     HistoryHandling, Navigable, Ongoing,
     create::{activate, container_sandbox},
     load,
+    local::referrer_of,
     permissions::create_a_permissions_policy,
-    settings::{inherit, inherit_policies, nest, opaque_origin, referrer_of_navigation},
+    settings::{inherit, inherit_policies, nest, opaque_origin},
     unload::fire_before_unload,
 };
 use crate::page::{
@@ -169,78 +169,6 @@ impl Navigable {
         }
     }
 
-    fn load_data(
-        self: &Rc<Self>,
-        url: &Url,
-        source: &Client,
-        container: Option<&Client>,
-        referrer_policy: Option<ReferrerPolicy>,
-    ) {
-        let decoded = data_url::DataUrl::process(url.as_str()).ok().and_then(|url| {
-            let (body, _) = url.decode_to_vec().ok()?;
-            Some((url.mime_type().clone(), body))
-        });
-        let realm = self.active();
-        // A top-level one would look like any site.
-        let (Some((type_, body)), Some(container)) = (decoded, container) else {
-            realm.console_error(&format!("{url} cannot be shown."));
-            self.end_without_document(&realm);
-            return;
-        };
-        let mut client = inherit_policies(source, url);
-        nest(&mut client, container);
-        let referrer = referrer_of(source, url, referrer_policy);
-        self.load_local(url, client, referrer, &type_, body);
-    }
-
-    /// A blob URL of the source's origin: its document has that, and the policies of the source.
-    ///
-    /// NB: by the standard they are the creator's, which in one origin mostly has the same.
-    fn load_blob(
-        self: &Rc<Self>,
-        url: &Url,
-        source: &Client,
-        container: Option<&Client>,
-        referrer_policy: Option<ReferrerPolicy>,
-    ) {
-        let realm = self.active();
-        let blob = realm.blob_document(url).filter(|_| {
-            url.path().rsplit_once('/').is_some_and(|(it, _)| it == source.origin.to_string())
-        });
-        let Some((body, type_)) = blob else {
-            realm.console_error(&format!("{url} cannot be shown."));
-            self.end_without_document(&realm);
-            return;
-        };
-        let mut client = inherit(source, url);
-        if let Some(container) = container {
-            nest(&mut client, container);
-        }
-        let referrer = referrer_of(source, url, referrer_policy);
-        // A Blob without a type is text.
-        let type_ = type_.parse().unwrap_or_else(|_| "text/plain".parse().expect("it is a type"));
-        self.load_local(url, client, referrer, &type_, body);
-    }
-
-    /// Loads a document that is in its URL.
-    fn load_local(
-        self: &Rc<Self>,
-        url: &Url,
-        client: Client,
-        referrer: String,
-        type_: &Mime,
-        body: Vec<u8>,
-    ) {
-        let document = FetchedDocument {
-            referrer,
-            charset: type_.get_parameter("charset").map(str::to_owned),
-            type_: format!("{}/{}", type_.type_, type_.subtype),
-            body: body.into(),
-            ..FetchedDocument::local(url.clone(), client)
-        };
-        self.load(document, None);
-    }
-
     /// What becomes of the answer, in a task of the document that is active then.
     fn when_fetched(&self, realm: &Realm, navigation: u64) -> DocumentDone {
         let shared = realm.window().shared();
@@ -301,7 +229,7 @@ impl Navigable {
     }
 
     /// The navigation ends, and the document stays.
-    fn end_without_document(self: &Rc<Self>, realm: &Rc<Realm>) {
+    pub(super) fn end_without_document(self: &Rc<Self>, realm: &Rc<Realm>) {
         self.ongoing.set(None);
         if self.delays_load.get() {
             load::queue_container_load(realm, self);
@@ -310,7 +238,7 @@ impl Navigable {
 
     /// [Load a document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#loading-a-document) and
     /// show it: the old one is unloaded, the new one parsed.
-    fn load(self: &Rc<Self>, fetched: FetchedDocument, about_base_url: Option<Url>) {
+    pub(super) fn load(self: &Rc<Self>, fetched: FetchedDocument, about_base_url: Option<Url>) {
         let history = self.ongoing.take().map_or(HistoryHandling::Replace, |it| it.history);
         let old = self.active();
         let event_loop = old.event_loop();
@@ -399,14 +327,6 @@ impl Navigable {
             _ if is_here => self.end_without_document(&realm),
             _ => {}
         }
-    }
-}
-
-/// `document.referrer` of what is fetched without a network.
-fn referrer_of(source: &Client, url: &Url, policy: Option<ReferrerPolicy>) -> String {
-    match referrer_of_navigation(source, url, Referrer::Client, policy) {
-        Referrer::Url(url) => url.into(),
-        _ => String::new(),
     }
 }
 
