@@ -203,12 +203,13 @@ impl Driver {
                 if group.is(Flag::Frozen) {
                     self.deferred.scripts_stop(group.id.0);
                 }
-                if group.is_urgent() {
-                    self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
-                }
+                self.process_deferred_fetches();
+                // It may have been hidden for a moment only.
+                self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
             }
             Message::GroupTerminated(group) => {
                 self.deferred.process_deferred_fetches(group.id.0, |_| true);
+                self.process_deferred_fetches();
                 self.tell_dispatcher(dispatcher::Event::GroupTerminated { group: group.id });
             }
             Message::Abort(group) => {
@@ -246,21 +247,28 @@ impl Driver {
         let (id, group_id, after) = (deferred.id.0, group.id.0, deferred.activate_after);
         // It may have been processed, and its document be back, before this side has heard of it.
         let is_processed = deferred.record.is_sent() || !group.is_fully_active();
-        let is_over = self.shutdown.is_some() || is_processed;
+        // The flag may have been looked at before.
+        let is_stopped = after.is_some() && group.is(Flag::Frozen);
+        let is_over = self.shutdown.is_some() || is_processed || is_stopped;
         self.deferred.add(id, group_id, after, (deferred, group), self.now);
         if is_over {
             self.deferred.process_deferred_fetches(group_id, |(it, _)| it.id.0 == id);
+            self.process_deferred_fetches();
         }
     }
 
-    /// Fetches the deferred whose time has come.
-    fn process_deferred_fetches(&mut self) {
+    /// Fetches the deferred whose time has come, and says whether there were any. At once, where a
+    /// message has made them due: the next may give up what is under way.
+    fn process_deferred_fetches(&mut self) -> bool {
+        let mut is_any = false;
         while let Some((deferred, group)) = self.deferred.poll(self.now, |(it, _)| it.has_room()) {
             let id = deferred.id;
             if let Some((request, reservation)) = deferred.process() {
                 self.queue_request(id, *request, Some(reservation), None, group);
             }
+            is_any = true;
         }
+        is_any
     }
 
     fn clear_site_data(&mut self, origin: &Origin) {
@@ -348,11 +356,16 @@ impl Driver {
 
     /// Does what the dispatcher says.
     fn act(&mut self) {
-        self.process_deferred_fetches();
-        while let Some(action) = self.dispatcher.poll(self.now) {
-            match action {
-                Action::Start(id) => self.start(id),
-                Action::Cancel(id, error) => self.cancel(id, error),
+        loop {
+            while let Some(action) = self.dispatcher.poll(self.now) {
+                match action {
+                    Action::Start(id) => self.start(id),
+                    Action::Cancel(id, error) => self.cancel(id, error),
+                }
+            }
+            // What was given up may have made room.
+            if !self.process_deferred_fetches() {
+                return;
             }
         }
     }

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 use sendbeacon::{
     AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Outcome,
-    VisibilityState,
+    Scheduling, VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+use tokio::runtime::Handle;
 use url::Url;
 
 use crate::{browser::Browser, holding_server};
@@ -157,6 +158,22 @@ async fn important_loads_hold_back_until_the_document_is_hidden() {
     browser.agent.shutdown(LONG).await;
     let paths: Vec<_> = browser.events.outcomes().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/hidden", "/hidden", "/other"]);
+}
+
+#[tokio::test]
+async fn a_document_that_was_hidden_for_a_moment_has_nothing_held_back() {
+    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    let mut scheduling = Scheduling::default();
+    scheduling.max_delay = Duration::MAX;
+    let browser = Browser::with(|builder| {
+        builder.network(network).scheduling(scheduling).runtime(Handle::current())
+    });
+    browser.agent.important_loads(true);
+    let document = browser.agent.document(page());
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    document.visibility_change(VisibilityState::Hidden);
+    document.visibility_change(VisibilityState::Visible);
+    browser.events.wait_for(1).await;
 }
 
 #[tokio::test]

@@ -8,9 +8,9 @@ use sendbeacon::{
 };
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
 
-use super::{Content, client, page_of, serve, wait_for_quota, wait_until};
+use super::{Content, client, page_of, serve, wait_for_quota};
 use crate::{
-    browser::Browser,
+    browser::{Browser, wait_until},
     deferred::{after, request},
     holding_server, log,
 };
