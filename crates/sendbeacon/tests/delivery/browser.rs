@@ -101,7 +101,7 @@ pub(crate) fn delivered(status: u16) -> Outcome {
 }
 
 /// Waits for what only looking can tell.
-pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
+pub(crate) async fn wait_until(mut condition: impl FnMut() -> bool) {
     let met = async {
         while !condition() {
             tokio::task::yield_now().await;
