@@ -174,7 +174,10 @@ impl Connection {
                 true
             }
             Message::Abort(group) => {
-                self.tell(ToNetwork::Abort { group: group.id.0 });
+                self.tell_if(|outgoing| {
+                    outgoing.clients.remove(group.id.0);
+                    Some(ToNetwork::Abort { group: group.id.0 })
+                });
                 true
             }
             // No shutdown waits here.
@@ -351,9 +354,10 @@ impl Connection {
         if !outgoing.outbox.owes() || outgoing.is_settling {
             return;
         }
-        let connection = Arc::downgrade(self);
+        // The channel does not end before.
+        let connection = Arc::clone(self);
         let thread = thread::Builder::new().name("sendbeacon".into()).spawn(move || {
-            while let Some(connection) = connection.upgrade() {
+            loop {
                 let mut outgoing = connection.outgoing();
                 outgoing.outbox.settle(Instant::now());
                 if !outgoing.outbox.owes() {
@@ -361,7 +365,6 @@ impl Connection {
                     return;
                 }
                 drop(outgoing);
-                drop(connection);
                 thread::sleep(SETTLE_INTERVAL);
             }
         });
@@ -400,7 +403,12 @@ impl Connection {
                     (!was_closed).then_some(ToNetwork::Closed)
                 });
             }
-            ToContent::Done { id } => drop(self.put_down(id)),
+            ToContent::Done { id } => {
+                if let Some(InHand { deferred: Some(deferred), .. }) = self.put_down(id) {
+                    // It is over without having been sent.
+                    deferred.record.abort();
+                }
+            }
             ToContent::Activated { id } => {
                 self.unfinished().fetches.get_mut(&id).map(InHand::activated);
             }

@@ -216,12 +216,16 @@ impl Serving {
                 if let Some(KnownGroup { group, client_bytes, .. }) = self.groups.remove(&id) {
                     self.client_bytes -= client_bytes;
                     group.terminate();
-                    self.ending.retain(|(_, group)| group.inflight().requests > 0);
+                    self.ending.retain(|(_, group)| group.is_under_way());
                     self.ending.push((id, group));
                 }
                 Ok(())
             }
             ToNetwork::Abort { group: id } => {
+                if let Some(KnownGroup { group, client_bytes, .. }) = self.groups.remove(&id) {
+                    self.client_bytes -= client_bytes;
+                    group.abort();
+                }
                 let ending = self.ending.iter().position(|(ending, _)| *ending == id);
                 ending.inspect(|&at| self.ending.swap_remove(at).1.abort());
                 Ok(())
