@@ -262,19 +262,26 @@ impl Driver {
     fn process_deferred_fetches(&mut self) -> bool {
         let mut is_any = false;
         while let Some((deferred, group)) = self.deferred.poll(self.now, |(it, _)| it.has_room()) {
-            let id = deferred.id;
-            if let Some((request, reservation)) = deferred.process() {
-                self.queue_request(id, *request, Some(reservation), None, group);
-            }
+            self.process_a_deferred_fetch(deferred, group);
             is_any = true;
         }
         is_any
     }
 
+    fn process_a_deferred_fetch(&mut self, deferred: Deferred, group: Arc<GroupState>) {
+        let id = deferred.id;
+        if let Some((request, reservation)) = deferred.process() {
+            self.queue_request(id, *request, Some(reservation), None, group);
+        }
+    }
+
     fn clear_site_data(&mut self, origin: &Origin) {
         let is_of_origin = |(it, _): &(Deferred, _)| it.request.client.origin == *origin;
-        for (deferred, _) in self.deferred.remove_where(is_of_origin) {
-            deferred.record.abort();
+        for (deferred, group) in self.deferred.remove_where(is_of_origin) {
+            // If that is too late, it is under way, too.
+            if !deferred.record.abort() {
+                self.process_a_deferred_fetch(deferred, group);
+            }
         }
         let queued = self.queued.values().map(|queued| &queued.record);
         let records = queued.chain(self.running.values().map(|running| &running.record));

@@ -242,6 +242,20 @@ async fn what_was_just_activated_is_given_up_like_any_other_fetch() {
 }
 
 #[tokio::test]
+async fn what_is_sent_while_it_is_forgotten_has_an_outcome() {
+    let browser = scripted_on_this_runtime();
+    let document = browser.open(PAGE);
+    let deferred = later(&document, "/deferred");
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    browser.events.wait_for(1).await;
+    browser.agent.clear_site_data(&document.client().origin);
+    document.pagehide(true);
+    assert!(deferred.is_activated());
+    let cleared = Outcome::Failed(NetworkError::Abandoned(AbandonReason::SiteDataCleared));
+    assert_eq!(browser.events.wait_for(2).await[1], ("/deferred".into(), cleared));
+}
+
+#[tokio::test]
 async fn room_of_what_is_given_up_before_it_starts_is_used_at_once() {
     let browser = scripted();
     let document = browser.open(PAGE);
