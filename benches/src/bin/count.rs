@@ -8,7 +8,7 @@ use std::{
 use benches::{COLLECTOR, client, document, three_fields, user_agent};
 use clap::{Parser, ValueEnum};
 use sendbeacon::{
-    Blob, BodyInit, Event, EventKind, EventSink, MemoryCookieStore, Outcome, UserAgent,
+    Blob, BodyInit, Document, Event, EventKind, EventSink, MemoryCookieStore, Outcome, UserAgent,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::{
@@ -141,17 +141,24 @@ fn whole(documents: usize, queued: usize, body: &str, n: usize) -> Result<usize,
         .cookies(Arc::new(cookies))
         .build()?;
     let documents: Vec<_> = (0..documents).map(|_| document(&agent)).collect();
-    let mut next = documents.iter().cycle();
-    let region = Region::new(GLOBAL);
-    for _ in 0..n / queued {
-        for document in next.by_ref().take(queued) {
+    let mut send = |documents: &mut dyn Iterator<Item = &Document>| {
+        let mut sent = 0;
+        for document in documents {
             assert_eq!(document.send_beacon(black_box(COLLECTOR), Some(body.into())), Ok(true));
+            sent += 1;
         }
         runtime.block_on(async {
-            for _ in 0..queued {
+            for _ in 0..sent {
                 assert_eq!(outcomes.recv().await, Some(true));
             }
         });
+    };
+    // With the first of each its policies are matched.
+    send(&mut documents.iter());
+    let mut next = documents.iter().cycle();
+    let region = Region::new(GLOBAL);
+    for _ in 0..n / queued {
+        send(&mut next.by_ref().take(queued));
     }
     Ok(region.change().allocations)
 }

@@ -35,8 +35,7 @@ pub use self::{
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation},
     origin::{Origin, PartitionKey, Site},
     policy::{
-        csp::{CspDisposition, CspList, CspViolation},
-        csp_report::report_violation,
+        csp::{CspDisposition, CspList, CspViolation, report_violation},
         hsts::MemoryHstsStore,
         local_network_access::{AddressSpace, local_network_access_check},
         permissions_policy::{ContainerPolicy, PermissionsPolicy, PolicyFeature},

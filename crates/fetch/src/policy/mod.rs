@@ -2,7 +2,6 @@
 
 pub(crate) mod bad_port;
 pub(crate) mod csp;
-pub(crate) mod csp_report;
 pub(crate) mod hsts;
 pub(crate) mod local_network_access;
 pub(crate) mod mixed_content;

@@ -77,11 +77,11 @@ async fn longest_url_and_a_large_body_are_sent() {
     assert_eq!(server.requests()[0].body.len(), 1_000_000);
 }
 
-#[tokio::test]
-async fn requests_that_come_while_the_connection_is_made_wait_for_it_and_share_it() {
+/// Sends so many requests at once, which are answered when all are there, and returns over how many connections they came.
+async fn connections_for(count: usize, protocols: &[&str]) -> usize {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::setup()
-        .tls(&["h2", "http/1.1"])
+        .tls(protocols)
         .start({
             let gate = gate.clone();
             move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"ok"))
@@ -89,37 +89,24 @@ async fn requests_that_come_while_the_connection_is_made_wait_for_it_and_share_i
         .await;
     let network = trusting(&server).build();
     let (answers, ()) = tokio::join!(
-        join_all((0..50).map(|_| send(&network, post(&server.url("/"), "x")))),
+        join_all((0..count).map(|_| send(&network, post(&server.url("/"), "x")))),
         async {
-            // They are all there at the same time.
-            server.wait_for(50).await;
+            server.wait_for(count).await;
             gate.notify_waiters();
         }
     );
-    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 50]);
-    assert_eq!(server.connections(), 1);
+    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); count]);
+    server.connections()
+}
+
+#[tokio::test]
+async fn requests_that_come_while_the_connection_is_made_wait_for_it_and_share_it() {
+    assert_eq!(connections_for(50, &["h2", "http/1.1"]).await, 1);
 }
 
 #[tokio::test]
 async fn requests_that_waited_in_vain_go_on_as_http1() {
-    let gate = Arc::new(Notify::new());
-    let server = RecordingServer::setup()
-        .tls(&["http/1.1"])
-        .start({
-            let gate = gate.clone();
-            move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"ok"))
-        })
-        .await;
-    let network = trusting(&server).build();
-    let (answers, ()) = tokio::join!(
-        join_all((0..4).map(|_| send(&network, post(&server.url("/"), "x")))),
-        async {
-            server.wait_for(4).await;
-            gate.notify_waiters();
-        }
-    );
-    assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 4]);
-    assert_eq!(server.connections(), 4);
+    assert_eq!(connections_for(4, &["http/1.1"]).await, 4);
 }
 
 #[tokio::test]

@@ -228,11 +228,17 @@ impl Connection {
         group: &GroupState,
         reservation: Reservation,
     ) {
+        let id = self.ids.next().0;
         let in_hand = InHand::new(Some(reservation), None);
         let violation = Box::new(violation.clone());
-        self.send_group_frame(self.ids.next().0, in_hand, group, client, |id, group| {
+        // It may be lost: script does not wait until there is room for it.
+        let deadline = Instant::now();
+        let is_sent = self.try_to_send(id, in_hand, group, client, deadline, |id, group| {
             ToNetwork::Violation { id, group, violation }
         });
+        if !is_sent {
+            self.put_down(id);
+        }
     }
 
     fn send_fetch(self: &Arc<Self>, fetch: PlainFetch, group: &GroupState) -> bool {
@@ -286,7 +292,7 @@ impl Connection {
         client: &Arc<Client>,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
-        let is_sent = self.try_to_send(id, in_hand, group, client, frame);
+        let is_sent = self.try_to_send(id, in_hand, group, client, Outbox::deadline(), frame);
         if !is_sent && let Some(incoming) = self.put_down(id).and_then(|in_hand| in_hand.incoming) {
             let reason = "there is no room in the channel to the network process, or no process";
             incoming.fail(NetworkError::Unsendable(reason.to_owned()));
@@ -300,9 +306,9 @@ impl Connection {
         mut in_hand: InHand,
         group: &GroupState,
         client: &Arc<Client>,
+        deadline: Instant,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
-        let deadline = Outbox::deadline();
         let Some(mut outgoing) = self.outgoing_before(deadline) else {
             self.unfinished().fetches.insert(id, in_hand);
             return false;

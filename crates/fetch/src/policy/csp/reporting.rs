@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, header::CONTENT_TYPE};
 use serde_json::json;
 use url::Url;
 
-use super::csp::{CspDisposition, CspViolation};
+use super::{CspDisposition, CspViolation};
 use crate::{
     Client, InitiatorType, RedirectMode, Request,
     request::{Destination, Mode},
