@@ -49,7 +49,7 @@ impl Default for HyperNetworkBuilder {
             idle_timeout: Duration::from_secs(2),
             http2_idle_timeout: Duration::from_secs(60),
             max_connections_per_key: 6,
-            max_connections: 256,
+            max_connections: 384,
         }
     }
 }
@@ -184,8 +184,9 @@ impl HyperNetworkBuilder {
         self
     }
 
-    /// How many connections may be open in all. 256 unless set, and at least 1. For one more, the
-    /// one that has been idle for longest is closed; if none is idle, requests wait.
+    /// How many connections may be open in all. 384 unless set, as many as `sendbeacon` has requests
+    /// under way by default, and at least 1. For one more, the one that has been idle for longest is
+    /// closed; if none is idle, requests wait.
     #[must_use]
     pub fn max_connections(mut self, max: usize) -> Self {
         self.max_connections = max.max(1);

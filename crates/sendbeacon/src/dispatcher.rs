@@ -78,7 +78,7 @@ pub(crate) enum Event {
     Queued(Queued),
     /// A started fetch has ended by itself.
     Finished { id: FetchId },
-    /// The group's document was hidden or frozen: what of it is held back goes out.
+    /// The group's document is or was hidden or frozen: what of it is held back goes out.
     Flush { group: GroupId },
     /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
     /// its document has gone.

@@ -203,12 +203,13 @@ impl Driver {
                 if group.is(Flag::Frozen) {
                     self.deferred.scripts_stop(group.id.0);
                 }
-                if group.is_urgent() {
-                    self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
-                }
+                self.process_deferred_fetches();
+                // It may have been hidden for a moment only.
+                self.tell_dispatcher(dispatcher::Event::Flush { group: group.id });
             }
             Message::GroupTerminated(group) => {
                 self.deferred.process_deferred_fetches(group.id.0, |_| true);
+                self.process_deferred_fetches();
                 self.tell_dispatcher(dispatcher::Event::GroupTerminated { group: group.id });
             }
             Message::Abort(group) => {
@@ -246,27 +247,41 @@ impl Driver {
         let (id, group_id, after) = (deferred.id.0, group.id.0, deferred.activate_after);
         // It may have been processed, and its document be back, before this side has heard of it.
         let is_processed = deferred.record.is_sent() || !group.is_fully_active();
-        let is_over = self.shutdown.is_some() || is_processed;
+        // The flag may have been looked at before.
+        let is_stopped = after.is_some() && group.is(Flag::Frozen);
+        let is_over = self.shutdown.is_some() || is_processed || is_stopped;
         self.deferred.add(id, group_id, after, (deferred, group), self.now);
         if is_over {
             self.deferred.process_deferred_fetches(group_id, |(it, _)| it.id.0 == id);
+            self.process_deferred_fetches();
         }
     }
 
-    /// Fetches the deferred whose time has come.
-    fn process_deferred_fetches(&mut self) {
+    /// Fetches the deferred whose time has come, and says whether there were any. At once, where a
+    /// message has made them due: the next may give up what is under way.
+    fn process_deferred_fetches(&mut self) -> bool {
+        let mut is_any = false;
         while let Some((deferred, group)) = self.deferred.poll(self.now, |(it, _)| it.has_room()) {
-            let id = deferred.id;
-            if let Some((request, reservation)) = deferred.process() {
-                self.queue_request(id, *request, Some(reservation), None, group);
-            }
+            self.process_a_deferred_fetch(deferred, group);
+            is_any = true;
+        }
+        is_any
+    }
+
+    fn process_a_deferred_fetch(&mut self, deferred: Deferred, group: Arc<GroupState>) {
+        let id = deferred.id;
+        if let Some((request, reservation)) = deferred.process() {
+            self.queue_request(id, *request, Some(reservation), None, group);
         }
     }
 
     fn clear_site_data(&mut self, origin: &Origin) {
         let is_of_origin = |(it, _): &(Deferred, _)| it.request.client.origin == *origin;
-        for (deferred, _) in self.deferred.remove_where(is_of_origin) {
-            deferred.record.abort();
+        for (deferred, group) in self.deferred.remove_where(is_of_origin) {
+            // If that is too late, it is under way, too.
+            if !deferred.record.abort() {
+                self.process_a_deferred_fetch(deferred, group);
+            }
         }
         let queued = self.queued.values().map(|queued| &queued.record);
         let records = queued.chain(self.running.values().map(|running| &running.record));
@@ -348,11 +363,16 @@ impl Driver {
 
     /// Does what the dispatcher says.
     fn act(&mut self) {
-        self.process_deferred_fetches();
-        while let Some(action) = self.dispatcher.poll(self.now) {
-            match action {
-                Action::Start(id) => self.start(id),
-                Action::Cancel(id, error) => self.cancel(id, error),
+        loop {
+            while let Some(action) = self.dispatcher.poll(self.now) {
+                match action {
+                    Action::Start(id) => self.start(id),
+                    Action::Cancel(id, error) => self.cancel(id, error),
+                }
+            }
+            // What was given up may have made room.
+            if !self.process_deferred_fetches() {
+                return;
             }
         }
     }

@@ -274,8 +274,9 @@ impl FetchGroup {
     /// [termination](Self::terminate) is not.
     pub fn abort(&self) {
         self.deferred.abort();
-        self.terminate();
+        // First, as another process does not know yet what is not to be sent.
         self.state.network_side.send(Message::Abort(Arc::clone(&self.state)));
+        self.terminate();
     }
 
     pub(crate) fn is_terminated(&self) -> bool {
@@ -416,6 +417,12 @@ impl FetchGroup {
         target_url: &Url,
     ) -> Option<Reservation> {
         sendbeacon_fetch::hyperlink_auditing::reserve(&self.ledger, client, url, target_url)
+    }
+
+    /// Whether the network side has anything of it, or will have.
+    #[cfg(feature = "remote")]
+    pub(crate) fn is_under_way(&self) -> bool {
+        Arc::strong_count(&self.state) > 1
     }
 
     /// Sets the flags of a document's state, as another process says they are.

@@ -18,7 +18,8 @@ const PLAIN_SHARE: usize = 4;
 #[non_exhaustive]
 pub struct Scheduling {
     /// How many keepalive fetches are on the wire at once to one origin from one network partition,
-    /// and as many others. Default 6, as browsers have connections over HTTP/1.1; at least 1.
+    /// and one less of the others, which leaves a connection to what must not be lost. Default 6, as
+    /// browsers have connections over HTTP/1.1; at least 1.
     pub per_destination: usize,
     /// How many keepalive fetches are on the wire from one network partition, so that no site can
     /// take the wire from the others, and four times as many others. Default 32; at least 1.
@@ -187,7 +188,8 @@ impl Wire {
         let Some(queue) = self.destinations.get_mut(&destination) else { return };
         let key = (destination.partition, destination.keepalive);
         let partition = self.partitions.entry(key).or_default();
-        let has_room = queue.on_wire < self.limits.per_destination;
+        let limit = self.limits.per_destination - usize::from(!destination.keepalive);
+        let has_room = queue.on_wire < limit.max(1);
         if has_room && !queue.turns.is_empty() && !queue.lined_up {
             queue.lined_up = true;
             partition.ready.push_back(destination);

@@ -1,7 +1,6 @@
 //! The content process's side.
 
 use std::{
-    collections::HashMap,
     fmt,
     io::{self, Read, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
@@ -12,15 +11,17 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sendbeacon_fetch::{
-    AbandonReason, Body, Client, CspViolation, Ledger, NetworkError, Reservation, beacon::Beacon,
-    deferred::DeferredFetchRecord, hyperlink_auditing::Ping,
+    AbandonReason, Body, Client, CspViolation, NetworkError, Reservation, beacon::Beacon,
+    hyperlink_auditing::Ping,
 };
 
 use super::{
+    clients::{Clients, payload_of},
     frame::{
-        self, BeaconFrame, Cost, GroupFrame, MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES, PingFrame,
-        RequestFrame, ToContent, ToNetwork, VERSION, sendable,
+        self, BeaconFrame, Cost, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork,
+        VERSION, sendable,
     },
+    in_hand::{DeferredInHand, InHand, Unfinished},
     outbox::{INTERVAL, Outbox},
     responses::Incoming,
 };
@@ -50,78 +51,6 @@ struct Outgoing {
     is_closed: bool,
     /// Whether a thread is writing what is owed.
     is_settling: bool,
-}
-
-/// The settings object that the network process has of each group it knows, and how many bytes it was.
-#[derive(Default)]
-struct Clients {
-    of_groups: HashMap<u64, (Arc<Client>, usize)>,
-    /// The sum of theirs.
-    bytes: usize,
-}
-
-impl Clients {
-    fn get(&self, group: u64) -> Option<&Arc<Client>> {
-        self.of_groups.get(&group).map(|(client, _)| client)
-    }
-
-    /// Whether the network process will take a group's settings object of so many bytes.
-    fn has_room(&self, group: u64, bytes: usize) -> bool {
-        let known = self.of_groups.get(&group);
-        let others = self.bytes - known.map_or(0, |(_, bytes)| *bytes);
-        others + bytes <= MAX_CLIENTS && (known.is_some() || self.of_groups.len() < MAX_GROUPS)
-    }
-
-    fn insert(&mut self, group: u64, client: Arc<Client>, bytes: usize) {
-        self.remove(group);
-        self.bytes += bytes;
-        self.of_groups.insert(group, (client, bytes));
-    }
-
-    /// Says whether the network process knew the group.
-    fn remove(&mut self, group: u64) -> bool {
-        let known = self.of_groups.remove(&group);
-        self.bytes -= known.as_ref().map_or(0, |(_, bytes)| *bytes);
-        known.is_some()
-    }
-}
-
-#[derive(Default)]
-struct Unfinished {
-    cost: Cost,
-    fetches: HashMap<u64, InHand>,
-    /// The channel has ended.
-    is_lost: bool,
-}
-
-/// What is held until the network process says that a fetch is over.
-struct InHand {
-    cost: Cost,
-    reservation: Option<Reservation>,
-    incoming: Option<Incoming>,
-    deferred: Option<DeferredInHand>,
-}
-
-/// What is pending of a deferred fetch, and where it counts once it was sent, and how much.
-struct DeferredInHand {
-    record: Arc<DeferredFetchRecord>,
-    ledger: Arc<Ledger>,
-    lengths: (u64, u64),
-}
-
-impl InHand {
-    fn new(reservation: Option<Reservation>, incoming: Option<Incoming>) -> Self {
-        Self { cost: Cost::default(), reservation, incoming, deferred: None }
-    }
-
-    /// The deferred fetch was sent.
-    fn activated(&mut self) {
-        if let Some(DeferredInHand { record, ledger, lengths: (body, url) }) = self.deferred.take()
-        {
-            record.process();
-            self.reservation = Some(ledger.reserve_accepted(body, url));
-        }
-    }
 }
 
 impl Connection {
@@ -174,7 +103,10 @@ impl Connection {
                 true
             }
             Message::Abort(group) => {
-                self.tell(ToNetwork::Abort { group: group.id.0 });
+                self.tell_if(|outgoing| {
+                    outgoing.clients.remove(group.id.0);
+                    Some(ToNetwork::Abort { group: group.id.0 })
+                });
                 true
             }
             // No shutdown waits here.
@@ -324,7 +256,7 @@ impl Connection {
         in_hand.cost =
             frame.as_ref().map_or(Cost::default(), |frame| Cost::of(frame::payload_length(frame)));
         // Before it is sent: its end may come at once.
-        let has_credit = self.take_in_hand(id, in_hand);
+        let has_credit = self.unfinished().take(id, in_hand);
         let is_sent =
             has_credit && frame.is_some_and(|frame| outgoing.outbox.send(frame, deadline));
         if is_sent && !is_known {
@@ -357,9 +289,10 @@ impl Connection {
         if !outgoing.outbox.owes() || outgoing.is_settling {
             return;
         }
-        let connection = Arc::downgrade(self);
+        // The channel does not end before.
+        let connection = Arc::clone(self);
         let thread = thread::Builder::new().name("sendbeacon".into()).spawn(move || {
-            while let Some(connection) = connection.upgrade() {
+            loop {
                 let mut outgoing = connection.outgoing();
                 outgoing.outbox.settle(Instant::now());
                 if !outgoing.outbox.owes() {
@@ -367,7 +300,6 @@ impl Connection {
                     return;
                 }
                 drop(outgoing);
-                drop(connection);
                 thread::sleep(SETTLE_INTERVAL);
             }
         });
@@ -375,23 +307,9 @@ impl Connection {
         outgoing.is_settling = thread.is_ok();
     }
 
-    /// Takes a fetch in hand in any case, and says whether there are credits for it.
-    fn take_in_hand(&self, id: u64, mut in_hand: InHand) -> bool {
-        let mut unfinished = self.unfinished();
-        let cost = unfinished.cost.plus(in_hand.cost).filter(|_| !unfinished.is_lost);
-        match cost {
-            Some(cost) => unfinished.cost = cost,
-            None => in_hand.cost = Cost::default(),
-        }
-        unfinished.fetches.insert(id, in_hand);
-        cost.is_some()
-    }
-
+    /// The lock is not held any more when what it held is dropped.
     fn put_down(&self, id: u64) -> Option<InHand> {
-        let mut unfinished = self.unfinished();
-        let in_hand = unfinished.fetches.remove(&id)?;
-        unfinished.cost = unfinished.cost.minus(in_hand.cost);
-        Some(in_hand)
+        self.unfinished().put_down(id)
     }
 
     fn take_incoming(&self, id: u64) -> Option<Incoming> {
@@ -406,7 +324,12 @@ impl Connection {
                     (!was_closed).then_some(ToNetwork::Closed)
                 });
             }
-            ToContent::Done { id } => drop(self.put_down(id)),
+            ToContent::Done { id } => {
+                if let Some(InHand { deferred: Some(deferred), .. }) = self.put_down(id) {
+                    // It is over without having been sent.
+                    deferred.record.abort();
+                }
+            }
             ToContent::Activated { id } => {
                 self.unfinished().fetches.get_mut(&id).map(InHand::activated);
             }
@@ -439,11 +362,7 @@ impl Connection {
     /// The channel has ended: nothing is sent, and nothing will come back.
     fn lose(&self) {
         self.outgoing().outbox.break_off();
-        let mut unfinished = self.unfinished();
-        unfinished.is_lost = true;
-        unfinished.cost = Cost::default();
-        let fetches = std::mem::take(&mut unfinished.fetches);
-        drop(unfinished);
+        let fetches = self.unfinished().lose();
         for mut in_hand in fetches.into_values() {
             // The end of the channel is that of its documents.
             in_hand.activated();
@@ -490,14 +409,6 @@ pub(super) fn receive(reader: &mut impl Read, connection: &Weak<Connection>) {
             Ok(None) | Err(_) => return connection.lose(),
         }
     }
-}
-
-/// A settings object as it is sent, if the network process takes such a one.
-fn payload_of(client: &Client) -> Option<Bytes> {
-    sendable(&client.creation_url)?;
-    sendable(&client.api_base_url)?;
-    let is_small = client.csp_list.serialized_length() <= MAX_POLICIES;
-    is_small.then(|| postcard::to_stdvec(client).ok().map(Bytes::from)).flatten()
 }
 
 /// The bytes of a body that is there.

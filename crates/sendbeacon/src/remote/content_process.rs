@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::{AbortHandle, Abortable};
 use http::HeaderValue;
 use sendbeacon_fetch::{
     Body, Client, KeepaliveLimits, Ledger,
@@ -19,7 +20,6 @@ use sendbeacon_fetch::{
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, mpsc},
-    task::AbortHandle,
 };
 
 use super::{
@@ -216,12 +216,16 @@ impl Serving {
                 if let Some(KnownGroup { group, client_bytes, .. }) = self.groups.remove(&id) {
                     self.client_bytes -= client_bytes;
                     group.terminate();
-                    self.ending.retain(|(_, group)| group.inflight().requests > 0);
+                    self.ending.retain(|(_, group)| group.is_under_way());
                     self.ending.push((id, group));
                 }
                 Ok(())
             }
             ToNetwork::Abort { group: id } => {
+                if let Some(KnownGroup { group, client_bytes, .. }) = self.groups.remove(&id) {
+                    self.client_bytes -= client_bytes;
+                    group.abort();
+                }
                 let ending = self.ending.iter().position(|(ending, _)| *ending == id);
                 ending.inspect(|&at| self.ending.swap_remove(at).1.abort());
                 Ok(())
@@ -291,18 +295,17 @@ impl Serving {
         length: usize,
     ) -> Result<(), ChannelError> {
         let lease = Lease::take(&self.channel, &self.fetches, id, length)?;
-        let runtime = self.runtime.clone();
-        let (fetches, channel) = (Arc::clone(&self.fetches), Arc::clone(&self.channel));
+        let channel = Arc::clone(&self.channel);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let request = request.into_request(client)?;
         let pending = group.fetch_guarded(request, Arc::clone(&lease));
         let window = Arc::new(Semaphore::new(WINDOW));
         let fetch_id = pending.id();
         let passing = pass_on(id, pending, Arc::clone(&window), channel, lease);
-        // Held until it is listed, so that it is not gone before it is there.
-        let mut listed = fetches.lock().unwrap_or_else(PoisonError::into_inner);
-        let task = runtime.spawn(passing).abort_handle();
-        listed.insert(id, Fetching { id: fetch_id, window, task, is_aborted: false });
+        let (task, registration) = AbortHandle::new_pair();
+        // Listed first, so that it is not gone before it is there.
+        self.fetches().insert(id, Fetching { id: fetch_id, window, task, is_aborted: false });
+        self.runtime.spawn(Abortable::new(passing, registration));
         Ok(())
     }
 

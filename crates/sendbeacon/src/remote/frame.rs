@@ -22,7 +22,7 @@ use url::Url;
 use super::ChannelError;
 
 /// Said first, and changed with every change of what is in this file.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The largest payload, in bytes: a full body, the longest URL and the policies of a document fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
@@ -111,7 +111,7 @@ pub(super) enum ToNetwork {
     Flags { group: u64, flags: u8 },
     /// The fetch group was terminated; nothing more of it follows.
     Terminated { group: u64 },
-    /// The fetch group was aborted; its termination came before.
+    /// The fetch group was aborted, which terminates it if that has not come before.
     Abort { group: u64 },
     /// No fetch follows any more.
     Closed,

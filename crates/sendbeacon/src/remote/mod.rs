@@ -39,10 +39,12 @@
 //! [`NetworkError::OtherProcess`](crate::NetworkError::OtherProcess).
 
 mod channel;
+mod clients;
 mod connection;
 mod content_process;
 mod error;
 mod frame;
+mod in_hand;
 mod outbox;
 mod pin;
 mod responses;

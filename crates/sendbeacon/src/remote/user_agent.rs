@@ -29,7 +29,8 @@ use crate::{Document, FetchGroup, dispatcher::FetchIds, driver::NetworkSide, use
 /// * [`FetchGroup::reserve_keepalive`] counts in this process only;
 /// * events go to the network process's sink.
 ///
-/// Dropping it and all its documents, and what they have deferred, ends the channel.
+/// Dropping it and all its documents, and what they have deferred, ends the channel, behind what was not
+/// to be lost and had found no room.
 #[derive(Debug)]
 pub struct RemoteUserAgent {
     groups: Groups,

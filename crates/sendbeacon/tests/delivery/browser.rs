@@ -99,3 +99,13 @@ impl Browser {
 pub(crate) fn delivered(status: u16) -> Outcome {
     Outcome::Delivered { status: http::StatusCode::from_u16(status).unwrap() }
 }
+
+/// Waits for what only looking can tell.
+pub(crate) async fn wait_until(mut condition: impl FnMut() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), met).await.expect("it to come true");
+}

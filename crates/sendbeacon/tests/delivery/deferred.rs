@@ -13,11 +13,11 @@ use sendbeacon_testkit::{
     network::{ScriptedNetwork, respond},
     server::{Behavior, RecordingServer},
 };
-use tokio::sync::Notify;
+use tokio::{runtime::Handle, sync::Notify};
 use url::Url;
 
 use crate::{
-    browser::{Browser, delivered},
+    browser::{Browser, delivered, wait_until},
     log,
 };
 
@@ -46,6 +46,12 @@ fn later(document: &Document, to: &str) -> DeferredFetch {
 fn scripted() -> Browser {
     let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
     Browser::with(|builder| builder.network(network))
+}
+
+/// Nothing runs on its network side before the test awaits something.
+fn scripted_on_this_runtime() -> Browser {
+    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    Browser::with(|builder| builder.network(network).runtime(Handle::current()))
 }
 
 const PAGE: &str = "https://a.test/d/page";
@@ -152,6 +158,19 @@ async fn a_frozen_document_sends_what_waits_for_its_time_only() {
 }
 
 #[tokio::test]
+async fn what_was_deferred_just_before_the_freeze_is_sent_by_that() {
+    let browser = scripted_on_this_runtime();
+    let document = browser.open(PAGE);
+    // What is said of its state is under way already, ahead of the fetch.
+    document.visibility_change(VisibilityState::Hidden);
+    let timed = document.fetch_later(request(&document, "/timed", 0), after(600_000)).unwrap();
+    let to_the_end = later(&document, "/end");
+    document.freeze();
+    assert_eq!(paths(&browser, 1).await, ["/timed"]);
+    assert!(timed.is_activated() && !to_the_end.is_activated());
+}
+
+#[tokio::test]
 async fn a_shutdown_sends_what_was_deferred_and_reports_it() {
     let browser = scripted();
     let document = browser.open(PAGE);
@@ -198,6 +217,58 @@ async fn what_is_given_up_is_not_sent() {
     let urls: Vec<_> = report.delivered.iter().map(|(info, _)| info.url.as_str()).collect();
     assert_eq!(urls, ["https://c.test/x"]);
     assert!(report.lost.is_empty() && !of_cleared.is_activated());
+}
+
+#[tokio::test]
+async fn what_was_just_activated_is_given_up_like_any_other_fetch() {
+    let browser = scripted_on_this_runtime();
+    let documents = ["https://a.test/1", "https://b.test/2", "https://c.test/3"];
+    let [aborted, cleared, stopped] = documents.map(|page| browser.open(page));
+    let deferred = [&aborted, &cleared, &stopped].map(|it| later(it, ""));
+    for document in [&aborted, &cleared, &stopped] {
+        document.unload();
+    }
+    aborted.fetch_group().abort();
+    browser.agent.clear_site_data(&cleared.client().origin);
+    stopped.fetch_group().abort_fetch(deferred[2].id());
+    assert!(deferred.iter().all(DeferredFetch::is_activated));
+    let abandoned = |reason| Outcome::Failed(NetworkError::Abandoned(reason));
+    let expected = [
+        ("/1".into(), abandoned(AbandonReason::Aborted)),
+        ("/2".into(), abandoned(AbandonReason::SiteDataCleared)),
+        ("/3".into(), abandoned(AbandonReason::Aborted)),
+    ];
+    assert_eq!(browser.events.wait_for(3).await, expected);
+}
+
+#[tokio::test]
+async fn what_is_sent_while_it_is_forgotten_has_an_outcome() {
+    let browser = scripted_on_this_runtime();
+    let document = browser.open(PAGE);
+    let deferred = later(&document, "/deferred");
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    browser.events.wait_for(1).await;
+    browser.agent.clear_site_data(&document.client().origin);
+    document.pagehide(true);
+    assert!(deferred.is_activated());
+    let cleared = Outcome::Failed(NetworkError::Abandoned(AbandonReason::SiteDataCleared));
+    assert_eq!(browser.events.wait_for(2).await[1], ("/deferred".into(), cleared));
+}
+
+#[tokio::test]
+async fn room_of_what_is_given_up_before_it_starts_is_used_at_once() {
+    let browser = scripted();
+    let document = browser.open(PAGE);
+    browser.agent.set_online(false);
+    let mut keepalive = request(&document, "/keepalive", 60_000);
+    keepalive.keepalive = true;
+    let pending = document.fetch_group().fetch(keepalive);
+    let ripe = document.fetch_later(request(&document, "/ripe", 10_000), after(0)).unwrap();
+    let small = document.fetch_later(request(&document, "/small", 1), after(0)).unwrap();
+    wait_until(|| small.is_activated()).await;
+    assert!(!ripe.is_activated());
+    document.fetch_group().abort_fetch(pending.id());
+    wait_until(|| ripe.is_activated()).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use sendbeacon::{
     UserAgent,
     host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use url::Url;
 
 use crate::browser::{Browser, Events, delivered};
@@ -168,4 +169,20 @@ fn a_runtime_that_goes_away_tells_what_was_delivered_and_lets_go_of_the_wake_loc
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
     assert!(!events.is_busy());
     drop(response);
+}
+
+#[tokio::test]
+async fn plain_fetches_that_hang_leave_a_connection_for_beacons() {
+    let server = RecordingServer::start(|request| match &*request.target {
+        "/b" => Behavior::status(204),
+        _ => Behavior::Hang,
+    })
+    .await;
+    let browser = Browser::new();
+    let document = browser.open(&server.url("/"));
+    let fetches = || document.fetch_group().fetch(request(&document, "/plain", false));
+    let _hanging: Vec<_> = std::iter::repeat_with(fetches).take(20).collect();
+    server.wait_for(5).await;
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    assert_eq!(browser.events.wait_for(1).await, [("/b".into(), delivered(204))]);
 }

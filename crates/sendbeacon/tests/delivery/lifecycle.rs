@@ -4,14 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use sendbeacon::{
-    AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Outcome,
-    VisibilityState,
+    AbandonReason, Client, DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle,
+    Inflight, NetworkError, Outcome, Scheduling, VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+use tokio::runtime::{Handle, Runtime};
 use url::Url;
 
-use crate::{browser::Browser, holding_server};
+use crate::{
+    browser::{Browser, wait_until},
+    deferred::{after, request},
+    holding_server,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -25,19 +30,27 @@ enum Step {
     Unload,
     ProcessGone,
     Send,
+    /// Whether with a time that does not come.
+    Defer(bool),
+    /// What was deferred last.
+    AbortDeferred,
+    AbortGroup,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        1 => Just(Step::Visibility(VisibilityState::Hidden)),
-        1 => Just(Step::Visibility(VisibilityState::Visible)),
-        2 => any::<bool>().prop_map(Step::Pagehide),
-        2 => any::<bool>().prop_map(Step::Pageshow),
-        1 => Just(Step::Freeze),
-        1 => Just(Step::Resume),
+        3 => Just(Step::Visibility(VisibilityState::Hidden)),
+        3 => Just(Step::Visibility(VisibilityState::Visible)),
+        8 => any::<bool>().prop_map(Step::Pagehide),
+        8 => any::<bool>().prop_map(Step::Pageshow),
+        3 => Just(Step::Freeze),
+        3 => Just(Step::Resume),
         1 => Just(Step::Unload),
         1 => Just(Step::ProcessGone),
         8 => Just(Step::Send),
+        10 => any::<bool>().prop_map(Step::Defer),
+        3 => Just(Step::AbortDeferred),
+        1 => Just(Step::AbortGroup),
     ]
 }
 
@@ -49,20 +62,23 @@ struct Model {
 }
 
 impl Model {
-    /// Takes a step, and says what a call returns.
+    /// Takes a step, and says whether a call succeeds.
     fn take(&mut self, step: Step) -> Option<bool> {
         match step {
             Step::Pagehide(persisted) => self.cached |= persisted,
             Step::Pageshow(_) => self.cached = false,
-            Step::Unload | Step::ProcessGone => self.gone = true,
-            Step::Visibility(_) | Step::Freeze | Step::Resume => {}
-            Step::Send => return Some(!self.cached && !self.gone),
+            Step::Unload | Step::ProcessGone | Step::AbortGroup => self.gone = true,
+            Step::Visibility(_) | Step::Freeze | Step::Resume | Step::AbortDeferred => {}
+            Step::Send | Step::Defer(_) => return Some(!self.cached && !self.gone),
         }
         None
     }
 }
 
-fn take(document: &Document, step: Step) -> Option<bool> {
+/// What was deferred and has not been aborted in time.
+type Kept = Vec<DeferredFetch>;
+
+fn take(document: &Document, step: Step, kept: &mut Kept) -> Option<bool> {
     match step {
         Step::Visibility(visibility) => document.visibility_change(visibility),
         Step::Pagehide(persisted) => document.pagehide(persisted),
@@ -72,8 +88,58 @@ fn take(document: &Document, step: Step) -> Option<bool> {
         Step::Unload => document.unload(),
         Step::ProcessGone => document.process_gone(),
         Step::Send => return Some(document.send_beacon("/b", Some("x".into())).unwrap()),
+        Step::Defer(is_timed) => {
+            let init = if is_timed { after(600_000) } else { DeferredRequestInit::default() };
+            let deferred = document.fetch_later(request(document, "/later", 0), init);
+            let is_deferred = deferred.is_ok();
+            kept.extend(deferred);
+            return Some(is_deferred);
+        }
+        Step::AbortDeferred => {
+            if let Some(deferred) = kept.pop() {
+                deferred.abort();
+                kept.extend(deferred.is_activated().then_some(deferred));
+            }
+        }
+        Step::AbortGroup => {
+            document.fetch_group().abort();
+            kept.retain(DeferredFetch::is_activated);
+        }
     }
     None
+}
+
+/// Takes the steps, and checks that what was activated is sent, that after a shutdown what was accepted
+/// has one outcome each, and that nothing else has any. `hear` lets the network side hear of all before.
+fn check(
+    browser: &Browser,
+    document: &Document,
+    steps: impl IntoIterator<Item = Step>,
+    loads_at: usize,
+    runtime: &Runtime,
+    hear: impl AsyncFnOnce(),
+) -> Result<(), TestCaseError> {
+    let (mut model, mut kept, mut beacons) = (Model::default(), Kept::new(), 0);
+    for (at, step) in steps.into_iter().enumerate() {
+        if at == loads_at {
+            browser.agent.important_loads(true);
+        }
+        let answer = take(document, step, &mut kept);
+        prop_assert_eq!(answer, model.take(step));
+        beacons += usize::from(matches!((step, answer), (Step::Send, Some(true))));
+        if model.cached || model.gone {
+            prop_assert!(kept.iter().all(DeferredFetch::is_activated));
+        }
+    }
+    let count = |path| browser.events.outcomes().iter().filter(|(other, _)| other == path).count();
+    let activated = kept.iter().filter(|deferred| deferred.is_activated()).count();
+    runtime.block_on(async {
+        wait_until(|| count("/later") >= activated).await;
+        hear().await;
+        browser.agent.shutdown(LONG).await;
+    });
+    prop_assert_eq!((count("/b"), count("/later")), (beacons, kept.len()));
+    Ok(())
 }
 
 fn browser() -> Browser {
@@ -81,32 +147,52 @@ fn browser() -> Browser {
     Browser::with(|builder| builder.network(network))
 }
 
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 fn page() -> Client {
-    Client::new(Url::parse("http://a.test/").unwrap(), 1)
+    Client::new(Url::parse("https://a.test/").unwrap(), 1)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_call_answers_as_the_model_does_and_every_true_gets_its_outcome(
         steps in proptest::collection::vec(step(), 1..40),
         loads_at in 0usize..40,
+        is_late: bool,
+    ) {
+        let runtime = runtime();
+        let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+        // Of two network sides one looks at nothing before all has happened.
+        let browser = Browser::with(|builder| match builder.network(network) {
+            builder if is_late => builder.runtime(runtime.handle().clone()),
+            builder => builder,
+        });
+        let document = browser.agent.document(page());
+        check(&browser, &document, steps, loads_at, &runtime, async || ())?;
+        prop_assert_eq!(document.fetch_group().inflight(), Inflight::default());
+    }
+
+    #[cfg(all(unix, feature = "remote"))]
+    #[test]
+    fn a_content_process_answers_the_same_and_loses_as_little(
+        steps in proptest::collection::vec(step(), 1..40),
+        loads_at in 0usize..40,
     ) {
         let browser = browser();
-        let document = browser.agent.document(page());
-        let (mut model, mut accepted) = (Model::default(), 0);
-        for (at, step) in steps.into_iter().enumerate() {
-            if at == loads_at {
-                browser.agent.important_loads(true);
-            }
-            let answer = take(&document, step);
-            prop_assert_eq!(answer, model.take(step));
-            accepted += usize::from(answer == Some(true));
-        }
-        browser.agent.shutdown_blocking(LONG);
-        prop_assert_eq!(browser.events.outcomes().len(), accepted);
-        prop_assert_eq!(document.fetch_group().inflight(), Inflight::default());
+        let content = crate::remote::Content::start(&browser, &page());
+        let document = content.agent.document(page());
+        // What a freeze activates there an abort cannot stop here.
+        let steps = steps.into_iter().filter(|step| !matches!(step, Step::Freeze));
+        check(&browser, &document, steps, loads_at, &runtime(), async || {
+            // It crosses behind all else, and is not held back where its document goes.
+            content.agent.document(page()).send_beacon("/last", None).unwrap();
+            let is_heard = || browser.events.outcomes().iter().any(|(path, _)| path == "/last");
+            wait_until(is_heard).await;
+        })?;
     }
 }
 
@@ -115,7 +201,10 @@ fn events_of_several_threads_lose_nothing() {
     let browser = browser();
     let document = browser.agent.document(page());
     let accepted: usize = std::thread::scope(|scope| {
-        let sender = || (0..500).filter(|_| take(&document, Step::Send) == Some(true)).count();
+        let sender = || {
+            let send = || take(&document, Step::Send, &mut Kept::new());
+            (0..500).filter(|_| send() == Some(true)).count()
+        };
         let senders = [scope.spawn(sender), scope.spawn(sender)];
         scope.spawn(|| {
             for _ in 0..200 {
@@ -157,6 +246,22 @@ async fn important_loads_hold_back_until_the_document_is_hidden() {
     browser.agent.shutdown(LONG).await;
     let paths: Vec<_> = browser.events.outcomes().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/hidden", "/hidden", "/other"]);
+}
+
+#[tokio::test]
+async fn a_document_that_was_hidden_for_a_moment_has_nothing_held_back() {
+    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    let mut scheduling = Scheduling::default();
+    scheduling.max_delay = Duration::MAX;
+    let browser = Browser::with(|builder| {
+        builder.network(network).scheduling(scheduling).runtime(Handle::current())
+    });
+    browser.agent.important_loads(true);
+    let document = browser.agent.document(page());
+    assert_eq!(document.send_beacon("/b", None), Ok(true));
+    document.visibility_change(VisibilityState::Hidden);
+    document.visibility_change(VisibilityState::Visible);
+    browser.events.wait_for(1).await;
 }
 
 #[tokio::test]

@@ -1,16 +1,17 @@
 //! `fetch()` through the channel.
 
-use std::sync::Arc;
+use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use http::Method;
 use sendbeacon::{
     AbandonReason, Document, DocumentLifecycle, Mode, NetworkError, Request, Response,
+    remote::{Pin, RemoteUserAgent},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::spawn_blocking, time::timeout};
 use url::Url;
 
-use super::{Content, page_of, wait_for_quota};
+use super::{Content, client, page_of, serve, wait_for_quota};
 use crate::browser::Browser;
 
 fn request(document: &Document, url: &str, keepalive: bool) -> Request {
@@ -141,6 +142,27 @@ async fn a_body_that_nobody_reads_any_more_frees_its_plain_fetch() {
     let response = pending.await.unwrap();
     drop(response);
     server.wait_for_closed(1).await;
+}
+
+#[tokio::test]
+async fn a_fetch_that_finds_the_runtime_gone_fails_and_ends_nothing_else() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    let browser = Browser::with(|builder| builder.runtime(handle));
+    let page = client("https://a.test/");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let ended = serve(&browser, ours, Pin::of(&page));
+    let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
+    let document = agent.document(page);
+    spawn_blocking(|| drop(runtime)).await.unwrap();
+    for keepalive in [false, true] {
+        let pending =
+            document.fetch_group().fetch(request(&document, "https://a.test/", keepalive));
+        timeout(Duration::from_secs(20), pending).await.unwrap().unwrap_err();
+    }
+    wait_for_quota(&document).await;
+    drop((document, agent));
+    ended.await.unwrap().unwrap();
 }
 
 #[tokio::test]

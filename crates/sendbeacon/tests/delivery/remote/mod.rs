@@ -6,17 +6,17 @@ mod fetching;
 mod killed;
 mod pinned;
 
-use std::{os::unix::net::UnixStream, thread, time::Duration};
+use std::{os::unix::net::UnixStream, thread};
 
 use sendbeacon::{
     Client, Document, Inflight, KeepaliveLimits,
     remote::{ChannelError, Pin, RemoteUserAgent},
 };
 use sendbeacon_testkit::server::RecordingServer;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 use url::Url;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, wait_until};
 
 /// The settings object of a page.
 fn client(url: &str) -> Client {
@@ -51,16 +51,6 @@ fn serve(
 /// Waits until nothing of a document's quota is taken.
 async fn wait_for_quota(document: &Document) {
     wait_until(|| document.fetch_group().inflight() == Inflight::default()).await;
-}
-
-/// Waits for what only looking can tell.
-async fn wait_until(condition: impl Fn() -> bool) {
-    let met = async {
-        while !condition() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(Duration::from_secs(20), met).await.expect("it to come true");
 }
 
 /// A page of the server, as a client.

@@ -1,0 +1,50 @@
+//! The settings objects that the network process was told of.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use sendbeacon_fetch::Client;
+
+use super::frame::{MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES, sendable};
+
+/// The settings object that the network process has of each group it knows, and how many bytes it was.
+#[derive(Default)]
+pub(super) struct Clients {
+    of_groups: HashMap<u64, (Arc<Client>, usize)>,
+    /// The sum of theirs.
+    bytes: usize,
+}
+
+impl Clients {
+    pub(super) fn get(&self, group: u64) -> Option<&Arc<Client>> {
+        self.of_groups.get(&group).map(|(client, _)| client)
+    }
+
+    /// Whether the network process will take a group's settings object of so many bytes.
+    pub(super) fn has_room(&self, group: u64, bytes: usize) -> bool {
+        let known = self.of_groups.get(&group);
+        let others = self.bytes - known.map_or(0, |(_, bytes)| *bytes);
+        others + bytes <= MAX_CLIENTS && (known.is_some() || self.of_groups.len() < MAX_GROUPS)
+    }
+
+    pub(super) fn insert(&mut self, group: u64, client: Arc<Client>, bytes: usize) {
+        self.remove(group);
+        self.bytes += bytes;
+        self.of_groups.insert(group, (client, bytes));
+    }
+
+    /// Says whether the network process knew the group.
+    pub(super) fn remove(&mut self, group: u64) -> bool {
+        let known = self.of_groups.remove(&group);
+        self.bytes -= known.as_ref().map_or(0, |(_, bytes)| *bytes);
+        known.is_some()
+    }
+}
+
+/// A settings object as it is sent, if the network process takes such a one.
+pub(super) fn payload_of(client: &Client) -> Option<Bytes> {
+    sendable(&client.creation_url)?;
+    sendable(&client.api_base_url)?;
+    let is_small = client.csp_list.serialized_length() <= MAX_POLICIES;
+    is_small.then(|| postcard::to_stdvec(client).ok().map(Bytes::from)).flatten()
+}
