@@ -289,6 +289,18 @@ async fn a_frames_document_is_asked_for_by_the_referrer_policy_of_its_element() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_type_of_a_document_counts_with_the_charset_before() {
+    let headers = [
+        ("Content-Type", "text/plain; charset=koi8-r"),
+        ("Content-Type", "text/html; charset=latin1, x"),
+    ];
+    let script = "<script>navigator.sendBeacon('/report', document.characterSet)</script>";
+    let site = Site::new().page_with("/page", &headers, script).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "windows-1252");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_blob_is_a_document_of_its_creators_origin() {
     let page = report(
         "onmessage = e => { log.push(e.data); dispatchEvent(new Event('done')); };
@@ -413,11 +425,10 @@ async fn a_document_goes_where_it_says_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_document_frames_is_limited_by_its_policy() {
     let page = report(
-        "onmessage = e => log.push(e.data);
-         addEventListener('securitypolicyviolation', e => {
-           log.push([e.effectiveDirective, e.blockedURI, e.disposition]);
-           if (log.length === 4) dispatchEvent(new Event('done'));
-         });",
+        "const note = item => { if (log.push(item) === 4) dispatchEvent(new Event('done')); };
+         onmessage = e => note(e.data);
+         addEventListener('securitypolicyviolation', e =>
+           note([e.effectiveDirective, e.blockedURI, e.disposition]));",
         "done",
         "log.map(String).sort()",
     );

@@ -379,8 +379,20 @@ impl Fetched {
         self.type_()?.get_parameter("charset").map(ToOwned::to_owned)
     }
 
+    /// [Extract a MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type)
     fn type_(&self) -> Option<Mime> {
-        self.headers.get(CONTENT_TYPE)?.to_str().ok()?.parse().ok()
+        let values = self.joined("content-type");
+        let types = values.split(',').filter_map(|value| value.parse::<Mime>().ok());
+        types.filter(|it| it.type_ != "*").reduce(|before, mut last| {
+            let is_same = (&before.type_, &before.subtype) == (&last.type_, &last.subtype);
+            // Steps 6.4 and 6.5: the charset of one before stays with the same essence.
+            if let (true, None, Some(charset)) =
+                (is_same, last.get_parameter("charset"), before.get_parameter("charset"))
+            {
+                last.parameters.push(("charset".to_owned(), charset.to_owned()));
+            }
+            last
+        })
     }
 
     /// The document's settings object, as its URL, its place and its response's headers make it.

@@ -61,7 +61,7 @@ impl Navigable {
         if let Some(container) = container {
             nest(&mut client, container);
         }
-        let referrer = referrer_of(source, url, referrer_policy);
+        let referrer = referrer_of(source, &source.creation_url, referrer_policy);
         // A Blob without a type is text.
         let type_ = type_.parse().unwrap_or_else(|_| "text/plain".parse().expect("it is a type"));
         self.load_local(url, client, referrer, &type_, body);
