@@ -191,7 +191,7 @@ fn a_link_with_a_ping_is_audited_before_it_is_followed() {
 }
 
 #[test]
-fn urls_have_their_queries_in_the_encoding_of_the_document() {
+fn urls_have_their_queries_in_the_encoding_of_the_document_but_for_beacons() {
     let event_loop = EventLoop::new().expect("there is memory");
     let host = Rc::new(common::Recorder::default());
     let dyn_host: Rc<dyn PageHost> = Rc::<common::Recorder>::clone(&host);
@@ -205,5 +205,5 @@ fn urls_have_their_queries_in_the_encoding_of_the_document() {
         page.realm().inspect("r").as_deref(),
         Some(r#"["windows-1252","https://a.test/dir/page?%E4%C4#%C3%A4"]"#)
     );
-    assert_eq!(host.beacons.borrow()[0].0, "https://a.test/%C3%A4?q=%E4%26%2320013%3B");
+    assert_eq!(host.beacons.borrow()[0].0, "/\u{e4}?q=\u{e4}\u{4e2d}", "as script said it");
 }
