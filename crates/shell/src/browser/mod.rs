@@ -18,7 +18,7 @@ use std::{
     cell::Cell,
     fs::File,
     future::poll_fn,
-    io::{self, BufWriter},
+    io::{self, BufWriter, Write},
     net::IpAddr,
     path::PathBuf,
     rc::Rc,
@@ -240,5 +240,6 @@ impl Browser {
 }
 
 fn print_console(level: &str, message: &str) {
-    println!("console.{level}: {message}");
+    // Where nobody reads, nothing is lost.
+    let _ = writeln!(io::stdout(), "console.{level}: {message}");
 }
