@@ -281,7 +281,7 @@ impl PageHost for Host {
     }
 
     fn attached(&self, queue: TaskQueue, realm: RealmId) {
-        self.quota.attach(queue.clone(), realm);
+        self.quota.attach(queue.clone());
         self.around.attached(self.of_response.document_id, queue, realm);
     }
 

@@ -8,7 +8,7 @@ use std::{
     rc::{Rc, Weak},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     time::{Duration, Instant},
@@ -51,9 +51,16 @@ struct Task {
 pub struct TaskQueue {
     sender: Sender<Task>,
     queued: Arc<AtomicUsize>,
+    tasks: Arc<AtomicU32>,
 }
 
 impl TaskQueue {
+    /// A number of the running task, which no other has.
+    #[must_use]
+    pub fn task(&self) -> u32 {
+        self.tasks.load(Ordering::Acquire)
+    }
+
     /// [Queues a task](https://html.spec.whatwg.org/multipage/webappapis.html#queue-a-task): `steps`
     /// run on the page's thread, or never, if the realm or its event loop has gone by then.
     pub fn post(&self, realm: RealmId, steps: impl FnOnce(&Realm) + Send + 'static) {
@@ -86,8 +93,6 @@ pub(super) struct Shared {
     pub(super) fetches: Cell<usize>,
     /// The deferred fetches of realms that were not sent when last looked at.
     pub(super) deferred: RefCell<Vec<(RealmId, u64)>>,
-    /// How many tasks and timers have run, the running one included.
-    pub(super) tasks: Cell<u32>,
     /// How many algorithms run that a script has called, so that no microtask may run.
     pub(super) nested: Cell<usize>,
     event_loop: OnceCell<Weak<EventLoop>>,
@@ -133,13 +138,12 @@ impl EventLoop {
     pub fn new() -> Result<Rc<Self>, PageError> {
         let (sender, incoming) = mpsc::channel();
         let shared = Rc::new(Shared {
-            queue: TaskQueue { sender, queued: Arc::default() },
+            queue: TaskQueue { sender, queued: Arc::default(), tasks: Arc::default() },
             timers: RefCell::default(),
             budget: Budget::new(TASK_BUDGET),
             rejections: Rejections::default(),
             fetches: Cell::new(0),
             deferred: RefCell::default(),
-            tasks: Cell::new(0),
             nested: Cell::new(0),
             event_loop: OnceCell::new(),
         });
@@ -262,6 +266,8 @@ impl EventLoop {
             self.microtask_checkpoint();
             ran = true;
         }
+        // What runs before the next turn, such as an unload, is no part of the last task.
+        self.count_task();
         ran
     }
 
@@ -291,7 +297,7 @@ impl EventLoop {
     }
 
     fn count_task(&self) {
-        self.shared.tasks.set(self.shared.tasks.get().wrapping_add(1));
+        self.shared.queue.tasks.fetch_add(1, Ordering::AcqRel);
     }
 
     fn run_timer(&self, realm: RealmId, id: TimerId) {

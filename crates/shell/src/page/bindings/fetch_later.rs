@@ -24,7 +24,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     };
     native.set("abortDeferred", Function::new(ctx.clone(), abort)?)?;
     let this = Rc::clone(window);
-    native.set("task", Function::new(ctx.clone(), move || this.shared().tasks.get())?)
+    native.set("task", Function::new(ctx.clone(), move || this.shared().queue.task())?)
 }
 
 /// The number of the deferred fetch, or what is to be thrown.

@@ -43,11 +43,11 @@ pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
     window.stage.set(Stage::Complete);
     realm.call("completeLoading", ());
     window.host().lifecycle(Lifecycle::PageShow { persisted: false });
+    completely_finish_loading(realm);
     realm.run(|ctx, _| {
         begin_refresh(ctx, realm);
         Ok(())
     });
-    completely_finish_loading(realm);
 }
 
 /// Step 13 of the [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps):
