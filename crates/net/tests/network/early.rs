@@ -8,6 +8,7 @@ use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
     host::{Network, NetworkRequest},
 };
+use sendbeacon_net::HyperNetwork;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
@@ -84,14 +85,20 @@ async fn server_that_closes_or_resets_amid_the_body_is_a_protocol_error() {
     }
 }
 
-#[tokio::test]
-async fn rest_of_the_body_is_sent_to_an_http2_server_that_reads_on() {
+/// An HTTP/2 server that reads a request on when it has answered it.
+async fn reading_on() -> (RecordingServer, HyperNetwork) {
     let server = RecordingServer::setup()
         .tls(&["h2"])
         .answers_early()
         .start(|_| Behavior::with_body(200, &[], b"early"))
         .await;
     let network = trusting(&server).build();
+    (server, network)
+}
+
+#[tokio::test]
+async fn rest_of_the_body_is_sent_to_an_http2_server_that_reads_on() {
+    let (server, network) = reading_on().await;
     assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
     server.wait_for_body(0, MEDIUM).await;
     assert_eq!(server.requests().len(), 1);
@@ -99,12 +106,7 @@ async fn rest_of_the_body_is_sent_to_an_http2_server_that_reads_on() {
 
 #[tokio::test]
 async fn body_goes_on_over_http2_though_nobody_reads_its_answer() {
-    let server = RecordingServer::setup()
-        .tls(&["h2"])
-        .answers_early()
-        .start(|_| Behavior::with_body(200, &[], b"early"))
-        .await;
-    let network = trusting(&server).build();
+    let (server, network) = reading_on().await;
     let unread = network.http_network_fetch(post_of(&server, MEDIUM)).await.unwrap();
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok(early()));
     server.wait_for_body(0, MEDIUM).await;

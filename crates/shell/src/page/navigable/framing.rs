@@ -45,9 +45,7 @@ impl Navigable {
             several => !several.iter().any(is_known),
         }
     }
-}
 
-impl Navigable {
     /// The [`frame-src` pre-request check](https://w3c.github.io/webappsec-csp/#frame-src-pre-request) of the
     /// document the frame is in. Whether the request may be made.
     ///
