@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)] // criterion's macros
 
-use std::{hint::black_box, sync::Arc};
+use std::hint::black_box;
 
 use benches::{document, user_agent};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -33,7 +33,7 @@ fn frames(agent: &UserAgent, top: &Document, count: usize) -> Vec<(NavigableCont
 
 fn request(document: &Document) -> Request {
     let url = Url::parse("https://collector.test/later").unwrap();
-    Request::new(Arc::clone(document.client()), url)
+    Request::new(document.client(), url)
 }
 
 fn deferred_quota(c: &mut Criterion) {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use sendbeacon_fetch::{KeepaliveLimits, Ledger};
+use sendbeacon_fetch::{KeepaliveLimits, Ledger, Weight};
+
+/// What a beacon of 1 KiB weighs.
+const WEIGHT: Weight = Weight { body_bytes: 1_024, url_bytes: 64 };
 
 fn ledger(c: &mut Criterion) {
     let mut group = c.benchmark_group("ledger");
@@ -30,7 +33,7 @@ fn time_of_each(threads: usize, iterations: u64) -> Duration {
         thread::spawn(move || {
             barrier.wait();
             for _ in 0..iterations {
-                drop(ledger.reserve(1_024, 64).expect("there is room for all"));
+                drop(ledger.reserve(WEIGHT).expect("there is room for all"));
             }
         })
     };

@@ -4,7 +4,7 @@
 
 use benches::{COLLECTOR, document, user_agent};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use sendbeacon::{Document, DocumentLifecycle};
+use sendbeacon::Document;
 
 fn lifecycle(c: &mut Criterion) {
     let agent = user_agent().build().expect("a thread can be started");
@@ -14,7 +14,7 @@ fn lifecycle(c: &mut Criterion) {
         group.bench_function(format!("unload of {count} documents"), |b| {
             b.iter_batched(
                 || (0..count).map(|_| sent(document(&agent))).collect::<Vec<_>>(),
-                |documents| documents.iter().for_each(DocumentLifecycle::unload),
+                |documents| documents.iter().for_each(Document::unload),
                 BatchSize::PerIteration,
             );
         });

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sendbeacon_fetch::{
-    Client, ContainerPolicy, Origin, PermissionsPolicy, Request,
+    Client, ContainerPolicy, Origin, PermissionsPolicy,
     deferred::{
         DeferredFetchRecord, DeferredFetching, DeferredQueue, DeferredRequestInit, FetchLaterError,
         NavigableContainer, QueuedDeferredFetch, fetch_later,
@@ -166,7 +166,7 @@ struct Tree {
     page: Page,
     documents: BTreeMap<String, Document>,
     calls: BTreeMap<String, Arc<DeferredFetchRecord>>,
-    queue: DeferredQueue<(Request, Arc<DeferredFetchRecord>)>,
+    queue: DeferredQueue<QueuedDeferredFetch>,
     next: u64,
 }
 
@@ -219,7 +219,7 @@ impl Tree {
                 let Some(document) = self.documents.get_mut(&name) else { continue };
                 document.is_fully_active = false;
                 document.deferred.process_deferred_fetches();
-                self.queue.process_deferred_fetches(document.group, |(_, it)| it.is_sent());
+                self.queue.process_deferred_fetches(document.group, |it| it.record().is_sent());
             }
         }
         if let Some(name) = &step.pageshow {
@@ -313,14 +313,15 @@ impl Tree {
             has_stream_body: is_stream,
         };
         let group = document.group;
-        match fetch_later(&document.deferred, document.is_fully_active, request, arguments) {
+        let (is_fully_active, ledger) = (document.is_fully_active, &self.page.ledger);
+        match fetch_later(&document.deferred, is_fully_active, request, arguments, ledger) {
             Ok(_) if step.throws.is_some() => Err("did not throw".to_owned()),
-            Ok(QueuedDeferredFetch { request, record, activate_after }) => {
+            Ok(queued) => {
                 if let Some(name) = &step.named {
-                    self.calls.insert(name.clone(), Arc::clone(&record));
+                    self.calls.insert(name.clone(), Arc::clone(queued.record()));
                 }
                 let (id, now) = (self.next(), self.page.clock.now());
-                self.queue.add(id, group, activate_after, (*request, record), now);
+                self.queue.add(id, group, queued.activate_after(), queued, now);
                 Ok(())
             }
             Err(error) => match &step.throws {
@@ -332,10 +333,10 @@ impl Tree {
 
     fn fetch_due(&mut self) {
         let now = self.page.clock.now();
-        while let Some((request, record)) = self.queue.poll(now, |_| true) {
-            if record.process() {
+        while let Some((_, queued)) = self.queue.poll(now, |_| true) {
+            if let Some((request, _reservation)) = queued.process() {
                 // What becomes of it is seen on the wire, or as a violation.
-                let _ = fetched(&self.page, request);
+                let _ = fetched(&self.page, *request);
             }
         }
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    Body, BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
-    beacon::send_beacon, fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
+    BodyInit, NetworkError, Request, Reservation, Response, ResponseType, beacon::send_beacon,
+    fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
-use url::{Position, Url};
+use url::Url;
 
 use crate::{
     Failure,
@@ -312,8 +312,7 @@ impl Step {
 
 /// Room for a keepalive `fetch()`, which a fetch group takes.
 fn reserve(page: &Page, request: &Request) -> Option<Reservation> {
-    let url_length = request.url()[..Position::AfterQuery].len() as u64;
-    page.ledger.reserve(request.body.as_ref().map_or(0, Body::length), url_length)
+    page.ledger.reserve(request.weight())
 }
 
 pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {

@@ -152,10 +152,10 @@ fn bytes_of_each(
     page: Url,
     in_flight: &Receiver<()>,
 ) -> Result<usize, Box<dyn Error>> {
-    let mut scheduling = Scheduling::default();
-    scheduling.per_destination = 2 * BEACONS;
-    scheduling.per_partition = 2 * BEACONS;
-    scheduling.overall = 2 * BEACONS;
+    let scheduling = Scheduling::default()
+        .with_per_origin(2 * BEACONS)
+        .with_per_partition(2 * BEACONS)
+        .with_overall(2 * BEACONS);
     let agent = UserAgent::builder().network(network).scheduling(scheduling).build()?;
     let page = Client::new(page, 1);
     let documents: Vec<_> =

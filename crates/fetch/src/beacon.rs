@@ -1,15 +1,16 @@
 //! The [Beacon processing model](https://w3c.github.io/beacon/#sec-processing-model).
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 use url::Url;
 
 use crate::{
-    Body, BodyInit, Client, InitiatorType, Ledger, Request, Reservation, TypeError,
+    Body, BodyInit, Client, InitiatorType, Ledger, Request, Reservation, TypeError, Weight,
     body::extract,
     headers::safelist::is_cors_safelisted,
     host::Random,
+    keepalive::url_length,
     policy::mixed_content,
     request::{CredentialsMode, Mode},
 };
@@ -20,14 +21,14 @@ pub(crate) const MAX_URL_LENGTH: usize = 65_534;
 /// An admitted beacon: what the call leaves behind when it has returned true.
 #[derive(Debug)]
 pub struct Beacon {
-    /// Parsed URL.
-    pub url: Url,
-    /// Transmitted data and its content type, extracted.
-    pub data: Option<(Body, Option<HeaderValue>)>,
-    /// The settings object it was sent from.
-    pub client: Arc<Client>,
+    /// The parsed URL.
+    url: Url,
+    /// The extracted body and its content type.
+    data: Option<(Body, Option<HeaderValue>)>,
+    /// The settings object of the document that sent it.
+    client: Arc<Client>,
     /// Its room in the ledger.
-    pub reservation: Reservation,
+    reservation: Reservation,
 }
 
 /// The [`sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon) method
@@ -56,41 +57,89 @@ pub fn send_beacon(
         base: excerpt(base.as_str()),
         reason,
     })?;
-    if !matches!(parsed_url.scheme(), "http" | "https") {
+    if !is_http(&parsed_url) {
         let scheme = parsed_url.scheme().to_owned();
         return Err(TypeError::NotHttp { scheme, url: excerpt(url) });
     }
     // Step 6.1. Steps 4 and 5 are made later, with the request.
     let extracted = data.map(|data| extract(data, random)).transpose()?;
-    // NB: mixed content that is known at the call is refused here, as all three browsers do, where the
-    // text would let it fail in main fetch. What upgrade-insecure-requests will upgrade is none.
-    if mixed_content::is_blocked(client, &parsed_url) && !client.upgrade_insecure_requests {
-        return Ok(None);
-    }
-    // Step 6.2. NB: room is reserved here, once, instead of counted now and again in
-    // HTTP-network-or-cache fetch, so what is admitted stays admitted. Count and URL bytes are
-    // limits of our own (docs/SPEC-MAP.md).
-    let url_length = url_length(&parsed_url);
-    if url_length > MAX_URL_LENGTH {
-        return Ok(None);
-    }
+    // Steps 6.2 and 7: the return. The rest is `Beacon::into_request`.
     let body_length = extracted.as_ref().map_or(0, |extracted| extracted.length);
-    let Some(reservation) = ledger.reserve(body_length, url_length as u64) else {
-        return Ok(None);
-    };
-    let data = extracted.map(|mut extracted| {
-        let content_type = extracted.content_type.take();
-        (extracted.into_body(), content_type)
-    });
-    // Step 7: the return; the rest is `Beacon::into_request`.
-    Ok(Some(Beacon { url: parsed_url, data, client: Arc::clone(client), reservation }))
+    Ok(Beacon::admit(client, ledger, parsed_url, body_length, || {
+        extracted.map(|mut extracted| {
+            let content_type = extracted.content_type.take();
+            (extracted.into_body(), content_type)
+        })
+    }))
 }
 
 impl Beacon {
+    /// Admits a beacon, or refuses it with `None` and changes nothing.
+    ///
+    /// A beacon to a URL that is not http(s) or is longer than 65,534 bytes is refused, and so is mixed
+    /// content, and a body of `body_length` bytes for which `ledger` has no room. `data` gives the body and
+    /// its content type once there is room: a refused body is not copied.
+    ///
+    /// The script thread calls this for [`send_beacon`]. The network process calls it again for what a
+    /// content process has admitted.
+    pub fn admit(
+        client: &Arc<Client>,
+        ledger: &Arc<Ledger>,
+        url: Url,
+        body_length: u64,
+        data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
+    ) -> Option<Self> {
+        let url_length = url_length(&url);
+        if !is_http(&url) || url_length > MAX_URL_LENGTH {
+            return None;
+        }
+        // NB: mixed content that is known at the call is refused here, as all three browsers do, where the
+        // text would let it fail in main fetch. What upgrade-insecure-requests will upgrade is none.
+        if mixed_content::is_blocked(client, &url) && !client.upgrade_insecure_requests {
+            return None;
+        }
+        // Step 6.2. NB: room is reserved here, once, instead of counted now and again in
+        // HTTP-network-or-cache fetch, so what is admitted stays admitted. Count and URL bytes are
+        // limits of our own (docs/SPEC-MAP.md).
+        let weight = Weight { body_bytes: body_length, url_bytes: url_length as u64 };
+        let reservation = ledger.reserve(weight)?;
+        Some(Self { url, data: data(), client: Arc::clone(client), reservation })
+    }
+
+    /// The URL it goes to.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The body and its content type.
+    #[must_use]
+    pub fn data(&self) -> Option<&(Body, Option<HeaderValue>)> {
+        self.data.as_ref()
+    }
+
+    /// The settings object of the document that sent it.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
     /// Length of the body in bytes.
     #[must_use]
     pub fn body_length(&self) -> u64 {
         self.data.as_ref().map_or(0, |(body, _)| body.length())
+    }
+
+    /// Adds a guard to its reservation: see [`Reservation::with_guard`].
+    #[must_use]
+    pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.reservation = self.reservation.with_guard(guard);
+        self
+    }
+
+    /// Its room in the ledger, where another process makes the request.
+    pub fn into_reservation(self) -> Reservation {
+        self.reservation
     }
 
     /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done:
@@ -124,10 +173,9 @@ impl Beacon {
     }
 }
 
-/// The length in bytes of a URL without its fragment, which is not sent.
-#[must_use]
-pub fn url_length(url: &Url) -> usize {
-    url.as_str().len() - url.fragment().map_or(0, |fragment| fragment.len() + 1)
+/// Whether the URL's scheme is an [HTTP(S) scheme](https://fetch.spec.whatwg.org/#http-scheme).
+pub(crate) fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
 }
 
 /// The first 128 characters, for a message.

@@ -1,14 +1,15 @@
 //! [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing).
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use url::{EncodingOverride, Url};
 
 use crate::{
-    Client, InitiatorType, Ledger, Request, Reservation,
-    beacon::{MAX_URL_LENGTH, url_length},
+    Client, InitiatorType, Ledger, Request, Reservation, Weight,
+    beacon::{MAX_URL_LENGTH, is_http},
+    keepalive::url_length,
     origin::same_origin,
     request::{CredentialsMode, Mode, Referrer},
 };
@@ -20,14 +21,14 @@ const BODY: &[u8] = b"PING";
 /// An admitted ping: one URL of a followed hyperlink's `ping` attribute.
 #[derive(Debug)]
 pub struct Ping {
-    /// Ping URL.
-    pub url: Url,
-    /// Target URL: where the hyperlink leads.
-    pub target_url: Url,
+    /// The ping URL.
+    url: Url,
+    /// The target URL: where the hyperlink leads.
+    target_url: Url,
     /// The settings object of the element's node document.
-    pub client: Arc<Client>,
+    client: Arc<Client>,
     /// Its room in the ledger.
-    pub reservation: Reservation,
+    reservation: Reservation,
 }
 
 /// [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing), up to the
@@ -50,29 +51,8 @@ pub fn hyperlink_auditing(
     let Ok(target_url) = base.parse(href) else { return Vec::new() };
     ping.split_ascii_whitespace()
         .filter_map(|token| base.parse(token).ok())
-        // Step 1. Step 2's option is the embedder's: it need not call.
-        .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .filter_map(|url| {
-            let reservation = reserve(ledger, client, &url, &target_url)?;
-            // Step 3.
-            let (target_url, client) = (target_url.clone(), Arc::clone(client));
-            Some(Ping { url, target_url, client, reservation })
-        })
+        .filter_map(|url| Ping::admit(client, ledger, url, target_url.clone()))
         .collect()
-}
-
-/// Room for one ping. Its target goes with it, and where it comes from if it says so: they count as URLs do.
-pub fn reserve(
-    ledger: &Arc<Ledger>,
-    client: &Client,
-    url: &Url,
-    target_url: &Url,
-) -> Option<Reservation> {
-    let from_length = told_document_url(client, url).map_or(0, |from| from.as_str().len());
-    let lengths = [url_length(url), target_url.as_str().len(), from_length];
-    let fits = lengths.iter().all(|length| *length <= MAX_URL_LENGTH);
-    let url_bytes = lengths.iter().sum::<usize>() as u64;
-    fits.then(|| ledger.reserve(BODY.len() as u64, url_bytes)).flatten()
 }
 
 /// The URL of the document, if a ping to `url` tells it.
@@ -84,6 +64,72 @@ fn told_document_url<'a>(client: &'a Client, url: &Url) -> Option<&'a Url> {
 }
 
 impl Ping {
+    /// Admits a ping, or refuses it with `None` and changes nothing.
+    ///
+    /// A ping to a URL that is not http(s) is refused, and so is a ping with a URL longer than 65,534 bytes,
+    /// or one for which `ledger` has no room. Its target URL counts, and the document's URL if the ping
+    /// tells it.
+    ///
+    /// The script thread calls this for [`hyperlink_auditing`]. The network process calls it again for what
+    /// a content process has admitted.
+    #[must_use]
+    pub fn admit(
+        client: &Arc<Client>,
+        ledger: &Arc<Ledger>,
+        url: Url,
+        target_url: Url,
+    ) -> Option<Self> {
+        // Step 1. Step 2's option is the embedder's: it need not call.
+        if !is_http(&url) {
+            return None;
+        }
+        let from_length = told_document_url(client, &url).map_or(0, |from| from.as_str().len());
+        let lengths = [url_length(&url), target_url.as_str().len(), from_length];
+        if lengths.iter().any(|length| *length > MAX_URL_LENGTH) {
+            return None;
+        }
+        let url_bytes = lengths.iter().sum::<usize>() as u64;
+        let reservation = ledger.reserve(Weight { body_bytes: BODY.len() as u64, url_bytes })?;
+        // Step 3.
+        Some(Self { url, target_url, client: Arc::clone(client), reservation })
+    }
+
+    /// The ping URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The target URL: where the hyperlink leads.
+    #[must_use]
+    pub fn target_url(&self) -> &Url {
+        &self.target_url
+    }
+
+    /// The settings object of the element's node document.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Length of the body in bytes.
+    #[must_use]
+    pub fn body_length(&self) -> u64 {
+        BODY.len() as u64
+    }
+
+    /// Adds a guard to its reservation: see [`Reservation::with_guard`].
+    #[must_use]
+    pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.reservation = self.reservation.with_guard(guard);
+        self
+    }
+
+    /// Its room in the ledger, where another process makes the request.
+    pub fn into_reservation(self) -> Reservation {
+        self.reservation
+    }
+
     /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done.
     pub fn into_request(self) -> (Request, Reservation) {
         let Self { url, target_url, client, reservation } = self;

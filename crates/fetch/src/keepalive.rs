@@ -7,6 +7,26 @@ use std::{any::Any, sync::Arc};
 
 #[cfg(sendbeacon_loom)]
 use loom::sync::atomic::AtomicU64;
+use url::Url;
+
+/// What one request counts for in a [`Ledger`].
+///
+/// [`Request::weight`](crate::Request::weight) is the weight of a request; a beacon and a ping know theirs
+/// before their request is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// Length of its body in bytes.
+    pub body_bytes: u64,
+    /// Length in bytes of its URL without the fragment, and of further URLs that it tells the server.
+    pub url_bytes: u64,
+}
+
+/// The length in bytes of a URL without its fragment, which is not sent: what a URL counts for in a
+/// [`Weight`].
+#[must_use]
+pub fn url_length(url: &Url) -> usize {
+    url.as_str().len() - url.fragment().map_or(0, |fragment| fragment.len() + 1)
+}
 
 /// How much one fetch group may have unfinished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +38,18 @@ pub struct KeepaliveLimits {
     pub requests: u16,
     /// Bytes of URLs, for the same reason: default 4 MiB, at most 64 MiB − 1.
     pub url_bytes: u32,
+}
+
+impl KeepaliveLimits {
+    /// The largest limits that a ledger can count to.
+    pub const MAX: Self =
+        Self { body_bytes: (1 << 21) - 1, requests: u16::MAX, url_bytes: (1 << 26) - 1 };
+
+    /// Whether none of the limits is larger than a ledger can count to.
+    #[must_use]
+    pub fn fit(&self) -> bool {
+        self.body_bytes <= Self::MAX.body_bytes && self.url_bytes <= Self::MAX.url_bytes
+    }
 }
 
 impl Default for KeepaliveLimits {
@@ -44,16 +76,16 @@ impl Ledger {
     ///
     /// Takes no lock; a few nanoseconds. Any thread.
     #[must_use]
-    pub fn reserve(self: &Arc<Self>, body_bytes: u64, url_bytes: u64) -> Option<Reservation> {
-        let entry = Inflight { body_bytes, requests: 1, url_bytes };
+    pub fn reserve(self: &Arc<Self>, weight: Weight) -> Option<Reservation> {
+        let entry = Inflight::from(weight);
         let is_entered = self.account.enter(entry, &self.limits);
         is_entered.then(|| Reservation { ledger: Arc::clone(self), entry, guard: None })
     }
 
-    /// Reserves room for what was accepted already, whether there is any or not. Beyond what the account
-    /// can count, nothing more is counted.
-    pub fn reserve_accepted(self: &Arc<Self>, body_bytes: u64, url_bytes: u64) -> Reservation {
-        let entry = self.account.enter_anyway(Inflight { body_bytes, requests: 1, url_bytes });
+    /// Reserves room for a request that was accepted already, whether there is room or not. Where the
+    /// account cannot count any further, it counts less.
+    pub fn reserve_accepted(self: &Arc<Self>, weight: Weight) -> Reservation {
+        let entry = self.account.enter_anyway(weight.into());
         Reservation { ledger: Arc::clone(self), entry, guard: None }
     }
 
@@ -94,10 +126,16 @@ struct Account(AtomicU64);
 
 const REQUESTS_SHIFT: u32 = 21;
 const URL_BYTES_SHIFT: u32 = 37;
-const BODY_BYTES_MAX: u64 = (1 << REQUESTS_SHIFT) - 1;
-const REQUESTS_MAX: u64 = (1 << (URL_BYTES_SHIFT - REQUESTS_SHIFT)) - 1;
-const URL_BYTES_MAX: u64 = (1 << (63 - URL_BYTES_SHIFT)) - 1;
+const BODY_BYTES_MAX: u64 = KeepaliveLimits::MAX.body_bytes as u64;
+const REQUESTS_MAX: u64 = KeepaliveLimits::MAX.requests as u64;
+const URL_BYTES_MAX: u64 = KeepaliveLimits::MAX.url_bytes as u64;
 const CLOSED: u64 = 1 << 63;
+
+// The three sums and the closed bit fill the word.
+const _: () = assert!(
+    BODY_BYTES_MAX | REQUESTS_MAX << REQUESTS_SHIFT | URL_BYTES_MAX << URL_BYTES_SHIFT
+        == CLOSED - 1
+);
 
 impl Account {
     fn enter(&self, entry: Inflight, limits: &KeepaliveLimits) -> bool {
@@ -159,6 +197,12 @@ pub struct Inflight {
     pub url_bytes: u64,
 }
 
+impl From<Weight> for Inflight {
+    fn from(Weight { body_bytes, url_bytes }: Weight) -> Self {
+        Self { body_bytes, requests: 1, url_bytes }
+    }
+}
+
 impl Inflight {
     fn pack(self) -> u64 {
         self.body_bytes | self.requests << REQUESTS_SHIFT | self.url_bytes << URL_BYTES_SHIFT
@@ -204,24 +248,28 @@ mod tests {
 
     use super::*;
 
+    fn weight(body_bytes: u64, url_bytes: u64) -> Weight {
+        Weight { body_bytes, url_bytes }
+    }
+
     #[test]
     fn exactly_64_kib_fit() {
         let ledger = Ledger::new(KeepaliveLimits::default());
-        let all = ledger.reserve(65_536, 10).unwrap();
-        assert!(ledger.reserve(1, 10).is_none());
-        let empty = ledger.reserve(0, 10).unwrap();
+        let all = ledger.reserve(weight(65_536, 10)).unwrap();
+        assert!(ledger.reserve(weight(1, 10)).is_none());
+        let empty = ledger.reserve(weight(0, 10)).unwrap();
         drop((all, empty));
         assert_eq!(ledger.inflight(), Inflight::default());
-        assert!(ledger.reserve(65_537, 10).is_none());
+        assert!(ledger.reserve(weight(65_537, 10)).is_none());
     }
 
     #[test]
     fn requests_and_url_bytes_are_bounded() {
         let ledger = Ledger::new(KeepaliveLimits { body_bytes: 10, requests: 2, url_bytes: 100 });
-        let first = ledger.reserve(0, 60).unwrap();
-        assert!(ledger.reserve(0, 41).is_none());
-        let second = ledger.reserve(0, 40).unwrap();
-        assert!(ledger.reserve(0, 0).is_none());
+        let first = ledger.reserve(weight(0, 60)).unwrap();
+        assert!(ledger.reserve(weight(0, 41)).is_none());
+        let second = ledger.reserve(weight(0, 40)).unwrap();
+        assert!(ledger.reserve(weight(0, 0)).is_none());
         drop((first, second));
     }
 
@@ -230,19 +278,19 @@ mod tests {
         let limits =
             KeepaliveLimits { body_bytes: u32::MAX, requests: u16::MAX, url_bytes: u32::MAX };
         let ledger = Ledger::new(limits);
-        assert!(ledger.reserve(u64::MAX, 0).is_none());
-        assert!(ledger.reserve(0, u64::MAX).is_none());
-        let most = ledger.reserve(BODY_BYTES_MAX, URL_BYTES_MAX).unwrap();
+        assert!(ledger.reserve(weight(u64::MAX, 0)).is_none());
+        assert!(ledger.reserve(weight(0, u64::MAX)).is_none());
+        let most = ledger.reserve(weight(BODY_BYTES_MAX, URL_BYTES_MAX)).unwrap();
         assert_eq!(ledger.inflight(), most.entry);
-        assert!(ledger.reserve(1, 0).is_none());
+        assert!(ledger.reserve(weight(1, 0)).is_none());
     }
 
     #[test]
     fn a_closed_ledger_refuses_and_still_takes_back() {
         let ledger = Ledger::new(KeepaliveLimits::default());
-        let held = ledger.reserve(5, 5).unwrap();
+        let held = ledger.reserve(weight(5, 5)).unwrap();
         ledger.close();
-        assert!(ledger.reserve(0, 0).is_none());
+        assert!(ledger.reserve(weight(0, 0)).is_none());
         drop(held);
         assert_eq!(ledger.inflight(), Inflight::default());
     }
@@ -250,15 +298,15 @@ mod tests {
     #[test]
     fn what_was_accepted_is_counted_beyond_every_limit_and_no_further_than_it_can_be() {
         let ledger = Ledger::new(KeepaliveLimits::default());
-        let full = ledger.reserve(65_536, 0).unwrap();
-        let over = ledger.reserve_accepted(70_000, 10);
+        let full = ledger.reserve(weight(65_536, 0)).unwrap();
+        let over = ledger.reserve_accepted(weight(70_000, 10));
         let on_its_way = ledger.hand_over().unwrap();
         assert_eq!(ledger.inflight().url_bytes, 11);
         drop(on_its_way);
         assert_eq!(ledger.inflight().body_bytes, 135_536);
-        assert!(ledger.reserve(0, 0).is_some() && ledger.reserve(1, 0).is_none());
+        assert!(ledger.reserve(weight(0, 0)).is_some() && ledger.reserve(weight(1, 0)).is_none());
         ledger.close();
-        let absurd = [(); 2].map(|()| ledger.reserve_accepted(u64::MAX, u64::MAX));
+        let absurd = [(); 2].map(|()| ledger.reserve_accepted(weight(u64::MAX, u64::MAX)));
         assert_eq!(ledger.inflight().body_bytes, BODY_BYTES_MAX);
         assert_eq!(ledger.inflight().requests, 4);
         assert!(ledger.hand_over().is_none());
@@ -277,7 +325,7 @@ mod tests {
                 if give_back && !live.is_empty() {
                     drop(live.pop());
                 } else {
-                    live.extend(ledger.reserve(body, url));
+                    live.extend(ledger.reserve(weight(body, url)));
                 }
                 let sum = live.iter().fold(Inflight::default(), |sum, r: &Reservation| Inflight {
                     body_bytes: sum.body_bytes + r.entry.body_bytes,

@@ -22,6 +22,7 @@ pub mod hyperlink_auditing;
 mod keepalive;
 mod origin;
 mod policy;
+mod pruning;
 mod request;
 mod response;
 
@@ -33,7 +34,7 @@ pub use self::{
         TypeError,
     },
     headers::origin_header::append_origin,
-    keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation},
+    keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
     origin::{Origin, PartitionKey, Site},
     policy::{
         csp::{CspDisposition, CspList, CspViolation, report_violation},
@@ -43,6 +44,7 @@ pub use self::{
         referrer::{ReferrerPolicy, determine_referrer},
         secure_contexts::is_potentially_trustworthy,
     },
+    pruning::Pruning,
     request::{CacheMode, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},
     response::{Response, ResponseType},
 };

@@ -12,6 +12,7 @@ use crate::{
     Body, Client, Origin,
     headers::safelist::{is_cors_safelisted, is_cors_safelisted_method},
     host::{CookieContext, SameSiteMode},
+    keepalive::{Weight, url_length},
     origin::{same_origin, same_site},
     policy::referrer::ReferrerPolicy,
 };
@@ -257,6 +258,15 @@ impl Request {
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url_list[0]
+    }
+
+    /// What the request counts for in a keepalive [`Ledger`](crate::Ledger).
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        Weight {
+            body_bytes: self.body.as_ref().map_or(0, Body::length),
+            url_bytes: url_length(self.url()) as u64,
+        }
     }
 
     /// [Current URL](https://fetch.spec.whatwg.org/#concept-request-current-url): the last of the

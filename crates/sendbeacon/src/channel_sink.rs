@@ -4,7 +4,7 @@ use std::sync::{
     mpsc::{Receiver, SyncSender, sync_channel},
 };
 
-use crate::{Event, EventSink};
+use crate::event::{Event, EventSink};
 
 /// An [`EventSink`] for a receiver that takes its time: a bounded channel.
 ///

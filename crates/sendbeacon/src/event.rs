@@ -6,7 +6,7 @@ use http::StatusCode;
 use sendbeacon_fetch::{Client, InitiatorType, NetworkError, fetch::Observation};
 use url::Url;
 
-use crate::{FetchId, FetchTiming};
+use crate::{id::FetchId, timing::FetchTiming};
 
 /// Where events go: developer tools, automation, timing, logs.
 ///
@@ -107,8 +107,28 @@ pub struct ShutdownReport {
     /// Whether the drain has ended, by itself or at its deadline, and this is its report. Otherwise
     /// nobody was there to report, or not in time, and the lists are empty and say nothing.
     pub completed: bool,
-    /// Those that were still delivered, in the order in which their answers came.
-    pub delivered: Vec<(Arc<FetchInfo>, Outcome)>,
-    /// Those that were not, each with its reason.
-    pub lost: Vec<(Arc<FetchInfo>, Outcome)>,
+    /// The fetches that were delivered during the drain, in the order of their answers.
+    pub delivered: Vec<DeliveredFetch>,
+    /// The fetches that were not delivered.
+    pub lost: Vec<LostFetch>,
+}
+
+/// A keepalive fetch that was delivered during a shutdown.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeliveredFetch {
+    /// The fetch.
+    pub fetch: Arc<FetchInfo>,
+    /// The status of its response.
+    pub status: StatusCode,
+}
+
+/// A keepalive fetch that a shutdown did not deliver.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LostFetch {
+    /// The fetch.
+    pub fetch: Arc<FetchInfo>,
+    /// Why it was not delivered.
+    pub error: NetworkError,
 }

@@ -51,16 +51,16 @@
 mod channel_sink;
 #[cfg(feature = "cookies")]
 mod cookies;
-mod deferred_fetch;
-mod dispatcher;
-mod document;
-mod driver;
 mod event;
-mod fetch_group;
+mod id;
+mod ledgers;
+mod limits;
+mod message;
+mod network_side;
 mod random;
 #[cfg(feature = "remote")]
 pub mod remote;
-mod response;
+mod script;
 mod timing;
 #[cfg(feature = "tracing")]
 mod trace;
@@ -78,23 +78,25 @@ pub use sendbeacon_fetch::{
     deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
     determine_referrer,
     fetch::Observation,
-    host, is_potentially_trustworthy, local_network_access_check,
+    host, is_potentially_trustworthy, local_network_access_check, url_length,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;
 
 #[cfg(feature = "cookies")]
 pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
-
 pub use self::{
     channel_sink::ChannelSink,
-    deferred_fetch::DeferredFetch,
-    dispatcher::{FetchId, Scheduling, Timeouts},
-    document::{Document, DocumentLifecycle, VisibilityState},
-    event::{Event, EventKind, EventSink, FetchInfo, Outcome, ShutdownReport},
-    fetch_group::{FetchGroup, KeepaliveReservation},
+    event::{
+        DeliveredFetch, Event, EventKind, EventSink, FetchInfo, LostFetch, Outcome, ShutdownReport,
+    },
+    id::FetchId,
+    limits::{Scheduling, Timeouts},
     random::extract,
-    response::PendingResponse,
+    script::{
+        DeferredFetch, Document, DocumentLifecycle, FetchGroup, KeepaliveReservation,
+        PendingResponse, VisibilityState,
+    },
     timing::FetchTiming,
     user_agent::{BuildError, UserAgent, UserAgentBuilder},
 };

@@ -7,7 +7,7 @@ use sendbeacon_fetch::fetch::Observation;
 use tracing::{debug, trace};
 use url::Url;
 
-use crate::{Event, EventKind, Outcome};
+use crate::event::{Event, EventKind, Outcome};
 
 pub(crate) fn event(event: &Event) {
     let (fetch, document) = (event.fetch.id.0, event.fetch.client.document_id);

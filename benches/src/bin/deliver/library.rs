@@ -28,10 +28,9 @@ pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
     if let Some(roots) = &work.roots {
         network = network.add_root_certificates_pem(roots)?;
     }
-    let mut scheduling = Scheduling::default();
-    scheduling.per_destination = work.concurrency;
-    scheduling.per_partition = work.concurrency;
-    scheduling.overall = work.concurrency;
+    let scheduling = Scheduling::default()
+        .with_per_origin(work.concurrency)
+        .with_per_partition(work.concurrency);
     let sink = Arc::new(Sink::new(work.concurrency + AHEAD));
     let agent = UserAgent::builder()
         .network(Arc::new(network.build()))

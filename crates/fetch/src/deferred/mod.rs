@@ -1,21 +1,24 @@
 //! [Deferred fetching](https://fetch.spec.whatwg.org/#deferred-fetch): `fetchLater()`.
 
+mod error;
 mod queue;
+mod queued;
 mod quota;
 mod record;
+mod request_length;
 
 use std::{sync::Arc, time::Duration};
 
-use thiserror::Error;
-
 pub use self::{
+    error::FetchLaterError,
     queue::DeferredQueue,
+    queued::QueuedDeferredFetch,
     quota::{DeferredFetching, NavigableContainer, ReservedQuota},
     record::DeferredFetchRecord,
+    request_length::total_request_length,
 };
 use crate::{
-    Body, Referrer, Request, beacon::url_length,
-    policy::secure_contexts::is_potentially_trustworthy,
+    Ledger, Request, beacon::is_http, policy::secure_contexts::is_potentially_trustworthy,
 };
 
 /// What of the arguments of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) is
@@ -38,76 +41,12 @@ impl DeferredRequestInit {
     }
 }
 
-/// What `fetchLater()` throws.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum FetchLaterError {
-    /// `activateAfter` is infinite or not a number: a `TypeError`, which Web IDL throws before anything
-    /// else happens.
-    #[error("activateAfter is not a finite number")]
-    ActivateAfterNotFinite,
-    /// The signal is aborted: its abort reason is to be thrown, by default an `AbortError`.
-    #[error("the request was aborted before it was made")]
-    Aborted,
-    /// `activateAfter` is less than 0: a `RangeError`.
-    #[error("activateAfter is negative: it is the least number of milliseconds to wait")]
-    NegativeActivateAfter,
-    /// The document is not fully active: a `TypeError`.
-    #[error("the document is not fully active")]
-    NotFullyActive,
-    /// The URL's scheme is not an HTTP(S) scheme: a `TypeError`.
-    #[error("the URL's scheme is {0:?}: a deferred fetch goes to http or https only")]
-    NotHttp(String),
-    /// The URL is not potentially trustworthy: a `TypeError`.
-    #[error("the URL is not potentially trustworthy: use https")]
-    NotTrustworthy,
-    /// The length of the body is null: a `TypeError`.
-    #[error("the body is a ReadableStream, whose length is not known: pass its bytes")]
-    StreamBody,
-    /// There is not enough quota: a `QuotaExceededError` with these two numbers of bytes.
-    #[error("the request has {requested} bytes, and {quota} are left to it")]
-    QuotaExceeded {
-        /// The available deferred-fetch quota for the URL's origin.
-        quota: u64,
-        /// The total request length.
-        requested: u64,
-    },
-    /// The user agent shuts down, or in a content process the channel has no room for the request: a
-    /// `TypeError`.
-    #[error("the user agent takes no more requests")]
-    Unavailable,
-}
-
-impl FetchLaterError {
-    /// The name of the exception: `AbortError`, `QuotaExceededError`, `RangeError` or `TypeError`.
-    #[must_use]
-    pub fn exception_name(&self) -> &'static str {
-        match self {
-            Self::Aborted => "AbortError",
-            Self::NegativeActivateAfter => "RangeError",
-            Self::QuotaExceeded { .. } => "QuotaExceededError",
-            _ => "TypeError",
-        }
-    }
-}
-
-/// A request that was queued: what is to be kept until it is fetched.
-#[derive(Debug)]
-pub struct QueuedDeferredFetch {
-    /// The request, as it will be fetched.
-    pub request: Box<Request>,
-    /// Its deferred fetch record.
-    pub record: Arc<DeferredFetchRecord>,
-    /// How long to wait at least for it to be fetched while its document lives; `None` for as long as
-    /// that lives.
-    pub activate_after: Option<Duration>,
-}
-
 /// The [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) method
 /// steps, up to its return.
 ///
-/// `document` is that of `this`; `is_fully_active` says whether it is. The steps about the `Request`
-/// object are the binding's.
+/// `document` is the deferred fetching of `this`'s document; `is_fully_active` says whether that document is
+/// fully active. The fetch counts in `ledger` once it is sent. The binding does the steps about the
+/// `Request` object.
 ///
 /// # Errors
 /// What script sees thrown.
@@ -116,6 +55,7 @@ pub fn fetch_later(
     is_fully_active: bool,
     request: Request,
     init: DeferredRequestInit,
+    ledger: &Arc<Ledger>,
 ) -> Result<QueuedDeferredFetch, FetchLaterError> {
     if init.activate_after.is_some_and(|after| !after.is_finite()) {
         return Err(FetchLaterError::ActivateAfterNotFinite);
@@ -134,7 +74,7 @@ pub fn fetch_later(
     }
     let url = request.url();
     // Step 8.
-    if !matches!(url.scheme(), "http" | "https") {
+    if !is_http(url) {
         return Err(FetchLaterError::NotHttp(url.scheme().to_owned()));
     }
     // Step 9.
@@ -151,28 +91,7 @@ pub fn fetch_later(
         // More than it can count is for ever.
         Duration::try_from_secs_f64(after / 1000.0).unwrap_or(Duration::MAX)
     });
-    document.queue_a_deferred_fetch(request, after)
-}
-
-/// Compute the [total request length](https://fetch.spec.whatwg.org/#total-request-length), in bytes.
-#[must_use]
-pub fn total_request_length(request: &Request) -> u64 {
-    // Step 1.
-    let mut length = url_length(request.url());
-    // Step 2. NB: what is no URL counts as script sees it in `Request.referrer`.
-    length += match &request.referrer {
-        Referrer::NoReferrer => 0,
-        Referrer::Client => "about:client".len(),
-        Referrer::Url(url) => url.as_str().len(),
-    };
-    // Step 3.
-    length += request
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum::<usize>();
-    // Steps 4 and 5.
-    (length as u64).saturating_add(request.body.as_ref().map_or(0, Body::length))
+    document.queue_a_deferred_fetch(request, after, ledger)
 }
 
 #[cfg(test)]

@@ -56,6 +56,13 @@ impl<T> DeferredQueue<T> {
         self.due.extend(ids.filter(is_due));
     }
 
+    /// One fetch is due, if it still waits.
+    pub fn process_deferred_fetch(&mut self, id: u64) {
+        if self.waiting.contains_key(&id) {
+            self.due.insert(id);
+        }
+    }
+
     /// The group's scripts will not run for a while: what waits for its time need not any longer.
     ///
     /// It is the reason to believe so that Step 6.1 has; what waits for the end goes on waiting.
@@ -86,17 +93,21 @@ impl<T> DeferredQueue<T> {
     }
 
     /// Those of which this is true.
-    pub fn remove_where(&mut self, condition: impl Fn(&T) -> bool) -> Vec<T> {
+    pub fn remove_where(&mut self, condition: impl Fn(&T) -> bool) -> Vec<(u64, T)> {
         let matches = self.waiting.iter().filter(|(_, waiting)| condition(&waiting.fetch));
         let ids: Vec<_> = matches.map(|(&id, _)| id).collect();
-        ids.into_iter().filter_map(|id| self.remove(id)).collect()
+        ids.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect()
     }
 
     /// The next to be processed, or `None` if there is none before the next call or timeout.
     ///
     /// `has_room` says whether one whose time has come may go now; if not it waits on, and is asked for
     /// again at the next poll. What goes in any case is not asked for.
-    pub fn poll(&mut self, now: Instant, mut has_room: impl FnMut(&mut T) -> bool) -> Option<T> {
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        mut has_room: impl FnMut(&mut T) -> bool,
+    ) -> Option<(u64, T)> {
         while let Some(&(at, id)) = self.alarms.first()
             && at <= now
         {
@@ -110,7 +121,7 @@ impl<T> DeferredQueue<T> {
         };
         // Step 6.2.
         let id = self.due.first().copied().or_else(ripe)?;
-        self.remove(id)
+        Some((id, self.remove(id)?))
     }
 
     /// When to call [`poll`](Self::poll) although nothing has happened.
@@ -139,7 +150,7 @@ mod tests {
         let mut queue = DeferredQueue::default();
         let poll = |queue: &mut DeferredQueue<u64>, now| {
             let mut polled = Vec::new();
-            while let Some(id) = queue.poll(now, |_| true) {
+            while let Some((id, _)) = queue.poll(now, |_| true) {
                 polled.push(id);
             }
             polled
@@ -179,11 +190,11 @@ mod tests {
             queue.add(id, id, Some(Duration::ZERO), id, now);
         }
         assert_eq!(queue.poll(now, |_| false), None);
-        assert_eq!(queue.poll(now, |&mut id| id == 2), Some(2));
+        assert_eq!(queue.poll(now, |&mut id| id == 2), Some((2, 2)));
         queue.process_deferred_fetches(3, |_| true);
-        assert_eq!(queue.poll(now, |_| false), Some(3));
+        assert_eq!(queue.poll(now, |_| false), Some((3, 3)));
         assert_eq!(queue.poll(now, |_| false), None);
-        assert_eq!(queue.remove_where(|_| true), [1]);
+        assert_eq!(queue.remove_where(|_| true), [(1, 1)]);
         assert!(queue.ripe.is_empty());
     }
 }

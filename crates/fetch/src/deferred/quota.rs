@@ -17,11 +17,12 @@ use std::{
 };
 
 use super::{
-    FetchLaterError, QueuedDeferredFetch,
+    error::FetchLaterError,
+    queued::QueuedDeferredFetch,
     record::{DeferredFetchRecord, Pending},
-    total_request_length,
+    request_length::total_request_length,
 };
-use crate::{Client, ContainerPolicy, Origin, PolicyFeature, Request};
+use crate::{Client, ContainerPolicy, Ledger, Origin, PolicyFeature, Pruning, Request};
 
 const KIBIBYTE: u64 = 1024;
 
@@ -107,7 +108,7 @@ enum Grant {
 struct Books {
     /// Of the pending records, those for each origin.
     origins: HashMap<Origin, Arc<Pending>>,
-    prune_at: usize,
+    pruning: Pruning,
     /// How many containers have reserved normal quota.
     normal: u64,
     /// And how many minimal quota.
@@ -151,9 +152,9 @@ impl ControlDocument {
 
 impl Books {
     fn of_origin(&mut self, origin: Origin) -> &Arc<Pending> {
-        if self.origins.len() >= self.prune_at {
+        if self.pruning.is_due(self.origins.len()) {
             self.origins.retain(|_, pending| pending.records() > 0);
-            self.prune_at = 2 * self.origins.len() + 16;
+            self.pruning.done(self.origins.len());
         }
         self.origins.entry(origin).or_default()
     }
@@ -171,7 +172,7 @@ pub struct DeferredFetching {
 #[derive(Debug, Default)]
 struct Records {
     list: Vec<Arc<DeferredFetchRecord>>,
-    prune_at: usize,
+    pruning: Pruning,
 }
 
 impl DeferredFetching {
@@ -247,6 +248,7 @@ impl DeferredFetching {
         &self,
         mut request: Request,
         activate_after: Option<Duration>,
+        ledger: &Arc<Ledger>,
     ) -> Result<QueuedDeferredFetch, FetchLaterError> {
         // Step 1 is `Request::new`. Steps 2 and 3.
         request.use_service_workers = false;
@@ -255,13 +257,14 @@ impl DeferredFetching {
         let record = Arc::new(self.admit(&request)?);
         // Step 5.
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.list.len() >= records.prune_at {
+        if records.pruning.is_due(records.list.len()) {
             records.list.retain(|record| record.is_pending());
-            records.prune_at = 2 * records.list.len() + 16;
+            let length = records.list.len();
+            records.pruning.done(length);
         }
         records.list.push(Arc::clone(&record));
         // Step 6 is the queue's. Step 7.
-        Ok(QueuedDeferredFetch { request: Box::new(request), record, activate_after })
+        Ok(QueuedDeferredFetch::new(request, record, activate_after, ledger))
     }
 
     /// `fetchLater()`'s Steps 11 to 13: a record, if there is quota for it.

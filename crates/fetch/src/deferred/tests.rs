@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::{Client, ContainerPolicy, Origin, PermissionsPolicy};
+use crate::{Client, ContainerPolicy, KeepaliveLimits, Origin, PermissionsPolicy, Referrer};
 
 const KIB: u64 = 1024;
 
@@ -30,6 +30,11 @@ fn top(page: &str, header: &str) -> (Client, DeferredFetching) {
     client.permissions_policy = PermissionsPolicy::top_level(&client.origin, &headers(header));
     let document = DeferredFetching::top_level(&client);
     (client, document)
+}
+
+/// The ledger that a request counts in once it is sent.
+fn ledger() -> Arc<Ledger> {
+    Ledger::new(KeepaliveLimits::default())
 }
 
 fn headers(permissions_policy: &str) -> HeaderMap {
@@ -68,7 +73,9 @@ fn room((client, document): &(Client, DeferredFetching)) -> u64 {
             break;
         };
         room += length;
-        held.push(document.queue_a_deferred_fetch(request(client, &to, length), None).unwrap());
+        held.push(
+            document.queue_a_deferred_fetch(request(client, &to, length), None, &ledger()).unwrap(),
+        );
     }
     document.abort();
     room
@@ -96,7 +103,7 @@ fn errors_come_in_the_order_of_the_steps() {
     let (client, document) = top("https://a.test/", "deferred-fetch=()");
     let call = |to: &str, is_fully_active, init| {
         let request = Request::new(Arc::new(client.clone()), url(to));
-        fetch_later(&document, is_fully_active, request, init).unwrap_err()
+        fetch_later(&document, is_fully_active, request, init, &ledger()).unwrap_err()
     };
     let mut init = DeferredRequestInit {
         activate_after: Some(f64::NAN),
@@ -122,13 +129,15 @@ fn errors_come_in_the_order_of_the_steps() {
 #[test]
 fn a_queued_request_is_a_keepalive_one_that_no_service_worker_answers() {
     let (client, document) = top("https://a.test/", "");
-    let queued = |init| fetch_later(&document, true, request(&client, "https://a.test/", 99), init);
+    let queued = |init| {
+        fetch_later(&document, true, request(&client, "https://a.test/", 99), init, &ledger())
+    };
     let queued_at_once = queued(DeferredRequestInit::activate_after(Duration::ZERO)).unwrap();
-    assert!(queued_at_once.request.keepalive && !queued_at_once.request.use_service_workers);
-    assert_eq!(queued_at_once.activate_after, Some(Duration::ZERO));
+    assert!(queued_at_once.request().keepalive && !queued_at_once.request().use_service_workers);
+    assert_eq!(queued_at_once.activate_after(), Some(Duration::ZERO));
     let for_ever = DeferredRequestInit { activate_after: Some(1e300), ..Default::default() };
-    assert_eq!(queued(for_ever).unwrap().activate_after, Some(Duration::MAX));
-    assert_eq!(queued(DeferredRequestInit::default()).unwrap().activate_after, None);
+    assert_eq!(queued(for_ever).unwrap().activate_after(), Some(Duration::MAX));
+    assert_eq!(queued(DeferredRequestInit::default()).unwrap().activate_after(), None);
 }
 
 #[test]
@@ -136,7 +145,9 @@ fn what_is_sent_or_aborted_gives_its_quota_back_once_and_stays_so() {
     let (client, document) = top("https://a.test/", "");
     let queue = || {
         let request = request(&client, "https://a.test/", 64 * KIB);
-        document.queue_a_deferred_fetch(request, None).map(|queued| queued.record)
+        document
+            .queue_a_deferred_fetch(request, None, &ledger())
+            .map(|queued| Arc::clone(queued.record()))
     };
     let first = queue().unwrap();
     let full = FetchLaterError::QuotaExceeded { quota: 0, requested: 64 * KIB };
@@ -156,10 +167,11 @@ fn what_is_sent_or_aborted_gives_its_quota_back_once_and_stays_so() {
 #[test]
 fn no_more_records_are_pending_than_memory_is_meant_for() {
     let (client, document) = top("https://a.test/", "");
-    let queue = || document.queue_a_deferred_fetch(request(&client, "http://[::1]/", 26), None);
+    let queue =
+        || document.queue_a_deferred_fetch(request(&client, "http://[::1]/", 26), None, &ledger());
     let mut held: Vec<_> = (0..2_400).map(|_| queue().unwrap()).collect();
     let to = "https://b.test/";
-    let other = || document.queue_a_deferred_fetch(request(&client, to, 27), None);
+    let other = || document.queue_a_deferred_fetch(request(&client, to, 27), None, &ledger());
     held.extend((2_400..4_096).map(|_| other().unwrap()));
     let refused = FetchLaterError::QuotaExceeded { quota: 0, requested: 27 };
     assert_eq!(other().unwrap_err(), refused);
@@ -210,7 +222,8 @@ fn a_nested_document_may_give_all_it_has() {
     assert_eq!([&b, &in_b].map(available), [0, 64 * KIB]);
     drop(c);
     let (client, document) = &b;
-    let queued = document.queue_a_deferred_fetch(request(client, "https://x.test/", 40), None);
+    let queued =
+        document.queue_a_deferred_fetch(request(client, "https://x.test/", 40), None, &ledger());
     let (_c, in_b) = frame(&b, "deferred-fetch *", ["https://c.test/"; 2]);
     assert_eq!([&b, &in_b].map(available), [64 * KIB - 40, 0]);
     drop(queued);
@@ -372,10 +385,10 @@ proptest! {
                     let quota = model::available(&tree, frame, Some(&to_origin));
                     let (client, document) = &real[frame].as_ref().unwrap().1;
                     let request = request(client, ORIGINS[to], length);
-                    match document.queue_a_deferred_fetch(request, None) {
+                    match document.queue_a_deferred_fetch(request, None, &ledger()) {
                         Ok(queued) => {
                             prop_assert!(length <= quota);
-                            records.push((frame, tree[frame].records.len(), queued.record));
+                            records.push((frame, tree[frame].records.len(), Arc::clone(queued.record())));
                             tree[frame].records.push((to_origin, length, true));
                         }
                         Err(error) => prop_assert_eq!(

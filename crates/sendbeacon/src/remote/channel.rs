@@ -13,19 +13,18 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{
-    ChannelError,
-    content_process::Fetches,
-    frame::{self, Cost, ToContent},
+use super::{error::ChannelError, fetches::Fetches, frame, limits::Cost, protocol::ToContent};
+use crate::{
+    ledgers::Intake,
+    message::{GroupMessage, NetworkSide},
 };
-use crate::driver::{Message, NetworkSide};
 
 /// How many parts of responses wait to be written to a content process.
 const MAX_PARTS: usize = 256;
 
-/// What is shared by whoever has something to tell a content process.
+/// The network process's end of a channel. The fetches of the content process share it.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(super) struct Channel {
     outgoing: mpsc::UnboundedSender<Outgoing>,
     /// Credits in use, until the content process was told to have them back.
     unfinished: Mutex<Cost>,
@@ -33,7 +32,7 @@ pub(crate) struct Channel {
     parts: Arc<Semaphore>,
     /// No beacon comes any more.
     is_drained: AtomicBool,
-    network_side: NetworkSide,
+    network_side: Arc<dyn NetworkSide>,
 }
 
 #[derive(Debug)]
@@ -43,7 +42,9 @@ pub(super) enum Outgoing {
 }
 
 impl Channel {
-    pub(super) fn new(network_side: NetworkSide) -> (Arc<Self>, mpsc::UnboundedReceiver<Outgoing>) {
+    pub(super) fn new(
+        network_side: Arc<dyn NetworkSide>,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Outgoing>) {
         let (sender, outgoing) = mpsc::unbounded_channel();
         let channel = Arc::new(Self {
             outgoing: sender,
@@ -55,17 +56,11 @@ impl Channel {
         (channel, outgoing)
     }
 
-    /// Asks the process to accept nothing more.
-    pub(crate) fn close(&self) {
-        self.tell(&ToContent::Close);
-    }
-
-    pub(crate) fn is_drained(&self) -> bool {
-        self.is_drained.load(Acquire)
-    }
-
-    pub(crate) fn set_drained(&self) {
+    /// No more requests come from the process. Call it after its last message was passed on.
+    pub(super) fn set_drained(&self) {
         self.is_drained.store(true, Release);
+        // A shutdown may wait for it.
+        self.network_side.send(GroupMessage::ReservationReleased);
     }
 
     /// Tells what comes at most a few times for each fetch.
@@ -97,16 +92,26 @@ impl Channel {
     }
 }
 
-/// A shutdown may wait for a channel that was never served.
+impl Intake for Channel {
+    fn close(&self) {
+        self.tell(&ToContent::Close);
+    }
+
+    fn is_drained(&self) -> bool {
+        self.is_drained.load(Acquire)
+    }
+}
+
+/// Wakes a shutdown that may wait for a channel that was never served.
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.network_side.send(Message::ReservationReleased);
+        self.network_side.send(GroupMessage::ReservationReleased);
     }
 }
 
 /// The credits of one fetch. When it is dropped the content process gets them back.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(super) struct Credit {
     id: u64,
     cost: Cost,
     channel: Weak<Channel>,
@@ -114,7 +119,7 @@ pub(crate) struct Lease {
     fetches: Weak<Fetches>,
 }
 
-impl Lease {
+impl Credit {
     pub(super) fn take(
         channel: &Arc<Channel>,
         fetches: &Arc<Fetches>,
@@ -129,17 +134,17 @@ impl Lease {
     }
 
     /// The deferred fetch was sent.
-    pub(crate) fn tell_activated(&self) {
+    pub(super) fn tell_activated(&self) {
         if let Some(channel) = self.channel.upgrade() {
             channel.tell(&ToContent::Activated { id: self.id });
         }
     }
 }
 
-impl Drop for Lease {
+impl Drop for Credit {
     fn drop(&mut self) {
         if let Some(fetches) = self.fetches.upgrade() {
-            fetches.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+            fetches.remove(self.id);
         }
         if let Some(channel) = self.channel.upgrade() {
             channel.put(&ToContent::Done { id: self.id }, self.cost, None);

@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use sendbeacon_fetch::Client;
 
-use super::frame::{MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES, sendable};
+use super::{
+    limits::{MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES},
+    protocol::sendable,
+};
 
 /// The settings object that the network process has of each group it knows, and how many bytes it was.
 #[derive(Default)]

@@ -1,8 +1,10 @@
+//! Why a channel was ended.
+
 use std::io;
 
 use thiserror::Error;
 
-use super::frame::VERSION;
+use super::limits::VERSION;
 
 /// Why a channel ended before the content process did. Whatever it had sent before is not affected.
 #[derive(Debug, Error)]

@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use sendbeacon_fetch::{Ledger, Reservation, deferred::DeferredFetchRecord};
+use sendbeacon_fetch::{Ledger, Reservation, Weight, deferred::DeferredFetchRecord};
 
-use super::{frame::Cost, responses::Incoming};
+use super::{incoming::Incoming, limits::Cost};
 
 #[derive(Default)]
 pub(super) struct Unfinished {
@@ -52,7 +52,7 @@ pub(super) struct InHand {
 pub(super) struct DeferredInHand {
     pub(super) record: Arc<DeferredFetchRecord>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) lengths: (u64, u64),
+    pub(super) weight: Weight,
 }
 
 impl InHand {
@@ -62,10 +62,9 @@ impl InHand {
 
     /// The deferred fetch was sent.
     pub(super) fn activated(&mut self) {
-        if let Some(DeferredInHand { record, ledger, lengths: (body, url) }) = self.deferred.take()
-        {
+        if let Some(DeferredInHand { record, ledger, weight }) = self.deferred.take() {
             record.process();
-            self.reservation = Some(ledger.reserve_accepted(body, url));
+            self.reservation = Some(ledger.reserve_accepted(weight));
         }
     }
 }

@@ -40,22 +40,23 @@
 
 mod channel;
 mod clients;
-mod connection;
 mod content_process;
 mod error;
+mod fetches;
 mod frame;
+mod frame_writer;
 mod in_hand;
-mod outbox;
+mod incoming;
+mod limits;
+mod network_process;
+mod pass_on;
 mod pin;
-mod responses;
+mod protocol;
+mod serving;
 #[cfg(test)]
 mod tests;
 mod user_agent;
 
-pub(crate) use self::{
-    channel::{Channel, Lease},
-    connection::Connection,
-};
 pub use self::{
     content_process::ContentProcess, error::ChannelError, pin::Pin, user_agent::RemoteUserAgent,
 };

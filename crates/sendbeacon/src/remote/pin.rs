@@ -1,8 +1,10 @@
+//! What a content process may say of its documents.
+
 use std::ops::RangeInclusive;
 
 use sendbeacon_fetch::{AddressSpace, Client, Origin, PartitionKey, Site};
 
-use super::{ChannelError, frame::MAX_POLICIES};
+use super::{error::ChannelError, limits::MAX_POLICIES};
 
 /// What a content process may say of itself: what it runs documents for, which the engine knows
 /// better than the process does.
@@ -48,7 +50,7 @@ impl Pin {
         }
     }
 
-    /// What is left of what a content process says of a document.
+    /// Checks a received client against the pin, and overwrites what the process does not decide.
     pub(super) fn hold(&self, mut client: Client) -> Result<Client, ChannelError> {
         if client.network_partition_key != self.network_partition_key {
             return Err(ChannelError::Pin("network partition key"));

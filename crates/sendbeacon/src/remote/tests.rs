@@ -16,10 +16,9 @@ use url::{Host, Url};
 
 use super::{
     ChannelError, Pin, RemoteUserAgent,
-    frame::{
-        BeaconFrame, GroupFrame, MAX_UNFINISHED, RequestFrame, ToContent, ToNetwork, VERSION,
-        encode, read,
-    },
+    frame::{encode, read},
+    limits::{MAX_UNFINISHED, VERSION},
+    protocol::{BeaconFrame, GroupFrame, RequestFrame, ToContent, ToNetwork},
 };
 use crate::{Document, Inflight, KeepaliveLimits, UserAgent, UserAgentBuilder};
 

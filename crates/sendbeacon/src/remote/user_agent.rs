@@ -1,3 +1,5 @@
+//! The user agent of a content process.
+
 use std::{
     io::{self, BufReader, Read, Write},
     sync::Arc,
@@ -9,8 +11,11 @@ use sendbeacon_fetch::{
     deferred::{DeferredFetching, NavigableContainer},
 };
 
-use super::connection::{Connection, receive};
-use crate::{Document, FetchGroup, dispatcher::FetchIds, driver::NetworkSide, user_agent::Groups};
+use super::network_process::{NetworkProcess, receive};
+use crate::{
+    id::FetchIds,
+    script::{Document, FetchGroup, Groups},
+};
 
 /// A [`UserAgent`](crate::UserAgent) in another process: what a content process has in its place.
 ///
@@ -34,6 +39,7 @@ use crate::{Document, FetchGroup, dispatcher::FetchIds, driver::NetworkSide, use
 #[derive(Debug)]
 pub struct RemoteUserAgent {
     groups: Groups,
+    limits: KeepaliveLimits,
 }
 
 impl RemoteUserAgent {
@@ -50,13 +56,13 @@ impl RemoteUserAgent {
         writer: impl Write + Send + 'static,
     ) -> io::Result<Self> {
         let ids = Arc::new(FetchIds::default());
-        let connection = Connection::open(Box::new(writer), Arc::clone(&ids))?;
-        let weak = Arc::downgrade(&connection);
+        let network_process = NetworkProcess::open(Box::new(writer), Arc::clone(&ids))?;
+        let weak = Arc::downgrade(&network_process);
         thread::Builder::new()
             .name("sendbeacon".into())
             .spawn(move || receive(&mut BufReader::new(reader), &weak))?;
-        let network_side = NetworkSide::There(connection);
-        Ok(Self { groups: Groups::new(network_side, KeepaliveLimits::default(), ids) })
+        let groups = Groups::new(Arc::new(network_process), ids);
+        Ok(Self { groups, limits: KeepaliveLimits::default() })
     }
 
     /// [`connect`](Self::connect) over a Unix stream socket.
@@ -75,7 +81,7 @@ impl RemoteUserAgent {
     /// network process, where whatever goes beyond ends the channel.
     #[must_use]
     pub fn keepalive_limits(mut self, limits: KeepaliveLimits) -> Self {
-        self.groups.limits = limits;
+        self.limits = limits;
         self
     }
 
@@ -102,7 +108,7 @@ impl RemoteUserAgent {
     }
 
     fn open(&self, deferred: DeferredFetching) -> FetchGroup {
-        self.groups.open(Ledger::new(self.groups.limits), deferred)
+        self.groups.open(Ledger::new(self.limits), deferred)
     }
 }
 

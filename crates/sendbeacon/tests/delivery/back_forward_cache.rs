@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode};
 use sendbeacon::{
-    AbandonReason, Document, DocumentLifecycle, Inflight, NetworkError, Request, Response,
+    AbandonReason, Document, Inflight, NetworkError, Request, Response,
     host::{BodyStream, NetworkResponse},
 };
 use sendbeacon_testkit::network::ScriptedNetwork;
@@ -68,7 +68,7 @@ impl Fetching {
         let browser = Browser::with(|it| it.network(Arc::new(network)).runtime(Handle::current()));
         let document = browser.open("http://a.test/");
         let url = document.client().api_base_url.join("/f").unwrap();
-        let mut request = Request::new(Arc::clone(document.client()), url);
+        let mut request = Request::new(document.client(), url);
         request.keepalive = keepalive;
         let response = document.fetch_group().fetch(request).await.unwrap();
         Self { browser, document, response, body, read }

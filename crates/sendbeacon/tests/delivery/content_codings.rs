@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
-use sendbeacon::{
-    ChannelSink, Document, DocumentLifecycle, EventKind, FetchTiming, NetworkError, Request,
-};
+use sendbeacon::{ChannelSink, Document, EventKind, FetchTiming, NetworkError, Request};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 use url::Url;
@@ -21,7 +19,7 @@ const GZIP: &[u8] = b"\
     \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\x1a\xf7\x01\xf5\x82\xb6\x06\x20\x4e\x00\x00";
 
 fn request(document: &Document, url: &str) -> Request {
-    Request::new(Arc::clone(document.client()), Url::parse(url).unwrap())
+    Request::new(document.client(), Url::parse(url).unwrap())
 }
 
 async fn read(mut response: sendbeacon::Response) -> Result<Vec<u8>, NetworkError> {

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use sendbeacon::{
     AbandonReason, BodyInit, Client, ContainerPolicy, DeferredFetch, DeferredRequestInit, Document,
-    DocumentLifecycle, FetchLaterError, Inflight, NetworkError, Origin, Outcome, Request,
-    VisibilityState,
+    FetchLaterError, Inflight, NetworkError, Origin, Outcome, Request, VisibilityState,
 };
 use sendbeacon_testkit::{
     network::{ScriptedNetwork, respond},
@@ -26,7 +25,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// A request with so many bytes of body.
 pub(crate) fn request(document: &Document, to: &str, body: usize) -> Request {
     let url = document.client().api_base_url.join(to).unwrap();
-    let mut request = Request::new(Arc::clone(document.client()), url);
+    let mut request = Request::new(document.client(), url);
     if body > 0 {
         request.method = Method::POST;
         request.body = Some(Bytes::from(vec![b'x'; body]).into());
@@ -178,7 +177,7 @@ async fn a_shutdown_sends_what_was_deferred_and_reports_it() {
     assert!(!browser.events.is_busy());
     let report = browser.agent.shutdown(LONG).await;
     assert!(report.completed && report.lost.is_empty());
-    let delivered: Vec<_> = report.delivered.iter().map(|(info, _)| info.url.path()).collect();
+    let delivered: Vec<_> = report.delivered.iter().map(|it| it.fetch.url.path()).collect();
     assert_eq!(delivered, ["/1", "/2"]);
     assert!(deferred.iter().all(DeferredFetch::is_activated));
     let refused = document.fetch_later(request(&document, "/late", 0), after(0));
@@ -214,7 +213,7 @@ async fn what_is_given_up_is_not_sent() {
     aborted.fetch_group().abort();
     browser.agent.clear_site_data(&cleared.client().origin);
     let report = browser.agent.shutdown(LONG).await;
-    let urls: Vec<_> = report.delivered.iter().map(|(info, _)| info.url.as_str()).collect();
+    let urls: Vec<_> = report.delivered.iter().map(|it| it.fetch.url.as_str()).collect();
     assert_eq!(urls, ["https://c.test/x"]);
     assert!(report.lost.is_empty() && !of_cleared.is_activated());
 }

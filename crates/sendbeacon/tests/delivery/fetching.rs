@@ -10,8 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use sendbeacon::{
-    AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Outcome, Request,
-    UserAgent,
+    AbandonReason, Client, Document, Inflight, NetworkError, Outcome, Request, UserAgent,
     host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
@@ -74,7 +73,7 @@ fn open() -> (Browser, Document) {
 
 fn request(document: &Document, path: &str, keepalive: bool) -> Request {
     let url = document.client().api_base_url.join(path).unwrap();
-    let mut request = Request::new(Arc::clone(document.client()), url);
+    let mut request = Request::new(document.client(), url);
     request.keepalive = keepalive;
     request
 }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use sendbeacon::{
-    AbandonReason, Client, DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle,
-    Inflight, NetworkError, Outcome, Scheduling, VisibilityState,
+    AbandonReason, Client, DeferredFetch, DeferredRequestInit, Document, Inflight, NetworkError,
+    Outcome, Scheduling, VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
@@ -251,8 +251,7 @@ async fn important_loads_hold_back_until_the_document_is_hidden() {
 #[tokio::test]
 async fn a_document_that_was_hidden_for_a_moment_has_nothing_held_back() {
     let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
-    let mut scheduling = Scheduling::default();
-    scheduling.max_delay = Duration::MAX;
+    let scheduling = Scheduling::default().with_max_delay(Duration::MAX);
     let browser = Browser::with(|builder| {
         builder.network(network).scheduling(scheduling).runtime(Handle::current())
     });

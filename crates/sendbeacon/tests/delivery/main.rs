@@ -17,7 +17,7 @@ mod shutdown;
 
 use std::sync::Arc;
 
-use sendbeacon::{Blob, DocumentLifecycle, Inflight, NetworkError, Outcome, PreflightFailure};
+use sendbeacon::{Blob, Inflight, NetworkError, Outcome, PreflightFailure};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
@@ -166,9 +166,9 @@ async fn a_document_in_the_back_forward_cache_sends_nothing_until_it_is_back() {
 async fn a_new_client_changes_the_next_call_only() {
     let server = RecordingServer::start(|_| Behavior::status(200)).await;
     let browser = Browser::new();
-    let mut document = browser.open(&server.url("/d/"));
+    let document = browser.open(&server.url("/d/"));
     assert_eq!(document.send_beacon("b", None), Ok(true));
-    let mut client = sendbeacon::Client::clone(document.client());
+    let mut client = Arc::unwrap_or_clone(document.client());
     client.api_base_url = client.api_base_url.join("/e/").unwrap();
     client.referrer_policy = sendbeacon::ReferrerPolicy::NoReferrer;
     document.set_client(client);
@@ -222,7 +222,7 @@ async fn a_fetch_gets_its_response_and_shares_the_quota_if_it_has_keepalive() {
     let group = document.fetch_group();
     let request = |path: &str, keepalive| {
         let url = url::Url::parse(&server.url(path)).unwrap();
-        let mut request = sendbeacon::Request::new(Arc::clone(document.client()), url);
+        let mut request = sendbeacon::Request::new(document.client(), url);
         request.method = http::Method::POST;
         request.body = Some(bytes::Bytes::from("y".repeat(50_000)).into());
         request.keepalive = keepalive;
@@ -252,7 +252,7 @@ async fn termination_stops_a_fetch_without_keepalive() {
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     let url = url::Url::parse(&server.url("/f")).unwrap();
-    let request = sendbeacon::Request::new(Arc::clone(document.client()), url);
+    let request = sendbeacon::Request::new(document.client(), url);
     let pending = document.fetch_group().fetch(request);
     server.wait_for(1).await;
     document.unload();

@@ -51,8 +51,7 @@ async fn a_server_that_never_answers_holds_its_beacons_quota_until_the_limit() {
         _ => Behavior::status(204),
     })
     .await;
-    let mut timeouts = Timeouts::default();
-    timeouts.fetch = Duration::from_secs(3);
+    let timeouts = Timeouts::default().with_fetch(Duration::from_secs(3));
     let browser = Browser::with(|builder| builder.timeouts(timeouts));
     let document = browser.open(&server.url("/"));
     assert_eq!(document.send_beacon("/hang", Some("x".into())), Ok(true));

@@ -1,8 +1,6 @@
 //! Hyperlink auditing, and the document that the hyperlink leads away from.
 
-use std::sync::Arc;
-
-use sendbeacon::{DocumentLifecycle, Inflight, NetworkError, Request};
+use sendbeacon::{Inflight, NetworkError, Request};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
 use crate::{
@@ -73,7 +71,7 @@ async fn pings_beyond_the_quota_are_not_sent() {
     assert_eq!((inflight.requests, inflight.body_bytes), (2, 65_536));
     // It is the same ledger as a fetch's.
     let url = url::Url::parse(&server.url("/f")).unwrap();
-    let mut request = Request::new(Arc::clone(document.client()), url);
+    let mut request = Request::new(document.client(), url);
     request.keepalive = true;
     request.body = Some(bytes::Bytes::from_static(b"x").into());
     let refused = document.fetch_group().fetch(request).await;

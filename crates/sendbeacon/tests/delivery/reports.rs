@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use sendbeacon::{
-    Client, CspDisposition, CspViolation, DocumentLifecycle, Inflight, NetworkError, Outcome,
-    RedirectFailure,
+    Client, CspDisposition, CspViolation, Inflight, NetworkError, Outcome, RedirectFailure,
 };
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use serde_json::{Value, json};
@@ -136,7 +135,7 @@ async fn a_report_takes_nothing_of_the_documents_quota_and_a_flood_is_cut_off() 
     browser.events.wait_for(1_000).await;
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
     let report = browser.agent.shutdown(Duration::ZERO).await;
-    let reports = report.lost.iter().filter(|(info, _)| info.url.path() == "/r");
+    let reports = report.lost.iter().filter(|it| it.fetch.url.path() == "/r");
     assert_eq!(reports.count(), 64);
 }
 

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
 use sendbeacon::{
-    AbandonReason, Blob, Client, Document, Event, EventSink, NetworkError, Outcome, ShutdownReport,
+    AbandonReason, Blob, Client, Document, Event, EventSink, NetworkError, ShutdownReport,
     UserAgentBuilder,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
@@ -39,10 +40,10 @@ async fn what_was_accepted_is_delivered_and_nothing_more_is_accepted() {
     answer.notify_one();
     answer.notify_one();
     let report = first.await;
-    let mut paths: Vec<_> = report.delivered.iter().map(|(info, _)| info.url.path()).collect();
+    let mut paths: Vec<_> = report.delivered.iter().map(|it| it.fetch.url.path()).collect();
     paths.sort_unstable();
     assert_eq!(paths, ["/1", "/2"]);
-    assert!(report.delivered.iter().all(|(_, outcome)| *outcome == delivered(204)));
+    assert!(report.delivered.iter().all(|it| it.status == StatusCode::NO_CONTENT));
     assert!(report.completed && report.lost.is_empty());
     let second = second.await;
     assert!(second.completed);
@@ -64,8 +65,8 @@ async fn the_deadline_ends_what_hangs_and_the_report_names_it() {
     let report = browser.agent.shutdown(Duration::from_millis(50)).await;
     assert!(report.completed && report.delivered.is_empty());
     assert_eq!(report.lost.len(), 20);
-    let lost = Outcome::Failed(NetworkError::Abandoned(AbandonReason::Shutdown));
-    assert!(report.lost.iter().all(|(_, outcome)| *outcome == lost));
+    let lost = NetworkError::Abandoned(AbandonReason::Shutdown);
+    assert!(report.lost.iter().all(|it| it.error == lost));
     assert_eq!(document.fetch_group().inflight().requests, 0);
 }
 
@@ -301,6 +302,6 @@ fn a_look_up_that_hangs_keeps_neither_the_caller_nor_the_thread() {
     let document = agent.document(Client::new("http://a.test/".parse().unwrap(), 1));
     assert_eq!(document.send_beacon("/", None), Ok(true));
     let report = agent.shutdown_blocking(Duration::from_millis(50));
-    assert_eq!(report.lost[0].1, Outcome::Failed(AbandonReason::Shutdown.into()));
+    assert_eq!(report.lost[0].error, AbandonReason::Shutdown.into());
     assert_eq!(thread_end.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
 }

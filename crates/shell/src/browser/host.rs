@@ -1,13 +1,13 @@
 //! What a page asks, answered by the library.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Instant};
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
     Body, CacheMode, Client, CredentialsMode, CspViolation, DeferredFetch, DeferredRequestInit,
-    Document, DocumentLifecycle, FetchId, FetchLaterError, Mode, NavigableContainer, Origin,
-    RedirectMode, Referrer, Request, Response, ResponseType, VisibilityState,
+    Document, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode, Referrer,
+    Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
 use url::Url;
@@ -80,7 +80,7 @@ pub(super) struct Storage {
 
 /// The host of one document.
 pub(super) struct Host {
-    document: RefCell<Document>,
+    document: Document,
     /// The client as the response made it, without what elements of the document add.
     of_response: Client,
     runtime: Handle,
@@ -106,7 +106,7 @@ impl Host {
         environment.session_storage = storage.session;
         USER_AGENT.clone_into(&mut environment.user_agent);
         Rc::new(Self {
-            document: RefCell::new(document),
+            document,
             of_response: environment.client.clone(),
             runtime,
             around,
@@ -118,7 +118,7 @@ impl Host {
 
     /// `sendBeacon()`, with the quota as the running task sees it.
     fn try_send_beacon(&self, url: &str, data: Option<&BodyInit>) -> Result<bool, String> {
-        let document = self.document.borrow();
+        let document = &self.document;
         let group = document.fetch_group();
         let length = data.map_or(0, |body| {
             // What cannot be extracted is the library's to refuse.
@@ -145,8 +145,8 @@ impl Host {
 
     /// The library's request, which the page's describes.
     fn request(&self, request: &FetchRequest) -> Result<Request, String> {
-        let document = self.document.borrow();
-        let mut made = Request::new(Arc::clone(document.client()), request.url.clone());
+        let document = &self.document;
+        let mut made = Request::new(document.client(), request.url.clone());
         made.method = Method::from_bytes(request.method.as_bytes()).map_err(text)?;
         made.keepalive = request.keepalive;
         made.mode = match &*request.mode {
@@ -215,7 +215,7 @@ impl PageHost for Host {
             Err(message) => return done(Err(message)),
         };
         let length = made.body.as_ref().map_or(0, Body::length);
-        let document = self.document.borrow();
+        let document = &self.document;
         let group = document.fetch_group();
         if made.keepalive {
             let Some(taken) = self.quota.taken_with(group, length) else {
@@ -236,7 +236,7 @@ impl PageHost for Host {
 
     fn abort_fetch(&self, id: u64) {
         if let Some(id) = self.fetches.borrow_mut().remove(&id) {
-            self.document.borrow().fetch_group().abort_fetch(id);
+            self.document.fetch_group().abort_fetch(id);
         }
     }
 
@@ -253,7 +253,7 @@ impl PageHost for Host {
             quota: None,
         })?;
         let init = DeferredRequestInit { activate_after, has_stream_body, ..Default::default() };
-        let deferred = self.document.borrow().fetch_later(made, init).map_err(|error| Thrown {
+        let deferred = self.document.fetch_later(made, init).map_err(|error| Thrown {
             name: error.exception_name(),
             message: error.to_string(),
             quota: match error {
@@ -277,7 +277,7 @@ impl PageHost for Host {
 
     fn ping(&self, ping: &str, href: &str) {
         // TODO(spec): in the encoding of the document.
-        self.document.borrow().ping(ping, href, None);
+        self.document.ping(ping, href, None);
     }
 
     fn attached(&self, queue: TaskQueue, realm: RealmId) {
@@ -308,11 +308,11 @@ impl PageHost for Host {
     }
 
     fn navigable_container(&self) -> Option<NavigableContainer> {
-        Some(self.document.borrow().navigable_container())
+        Some(self.document.navigable_container())
     }
 
     fn lifecycle(&self, step: Lifecycle) {
-        let document = self.document.borrow();
+        let document = &self.document;
         match step {
             Lifecycle::Visible => document.visibility_change(VisibilityState::Visible),
             Lifecycle::Hidden => document.visibility_change(VisibilityState::Hidden),
@@ -325,24 +325,24 @@ impl PageHost for Host {
     }
 
     fn load_script(&self, url: &Url) -> Result<Script, String> {
-        self.around.load_script(self.document.borrow().client(), url)
+        self.around.load_script(&self.document.client(), url)
     }
 
     fn cookies(&self) -> String {
-        self.around.cookies(self.document.borrow().client())
+        self.around.cookies(&self.document.client())
     }
 
     fn set_cookie(&self, cookie: &str) {
-        self.around.set_cookie(self.document.borrow().client(), cookie);
+        self.around.set_cookie(&self.document.client(), cookie);
     }
 
     fn report_violation(&self, violation: &CspViolation) {
-        self.document.borrow().report_violation(violation);
+        self.document.report_violation(violation);
     }
 
     fn document_changed(&self, info: &DocumentInfo) {
         let client = info.client(self.of_response.clone());
-        self.document.borrow_mut().set_client(client);
+        self.document.set_client(client);
     }
 }
 

@@ -4,8 +4,8 @@ use std::{io::Write, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use sendbeacon::{
-    Blob, BlobSource, CspDisposition, DocumentLifecycle, NetworkError, Outcome, Scheduling,
-    TypeError, VisibilityState,
+    Blob, BlobSource, CspDisposition, NetworkError, Outcome, Scheduling, TypeError,
+    VisibilityState,
     host::Answer,
     remote::{ChannelError, Pin, RemoteUserAgent},
 };
@@ -63,7 +63,7 @@ async fn a_set_client_is_that_of_the_next_beacon() {
     let browser = Browser::new();
     let page = page_of(&server);
     let content = Content::start(&browser, &page);
-    let mut document = content.agent.document(page.clone());
+    let document = content.agent.document(page.clone());
     document.send_beacon("1", None).unwrap();
     server.wait_for(1).await;
     document.set_client(client(&server.url("/other")));
@@ -131,8 +131,7 @@ async fn bytes_that_are_not_there_yet_are_refused() {
 #[tokio::test]
 async fn a_document_that_hides_or_goes_does_so_in_the_network_process() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let mut scheduling = Scheduling::default();
-    scheduling.max_delay = Duration::MAX;
+    let scheduling = Scheduling::default().with_max_delay(Duration::MAX);
     let browser = Browser::with(|builder| builder.scheduling(scheduling));
     browser.agent.important_loads(true);
     let page = page_of(&server);

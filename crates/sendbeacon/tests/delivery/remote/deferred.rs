@@ -3,8 +3,8 @@
 use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use sendbeacon::{
-    AbandonReason, DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle,
-    FetchLaterError, NetworkError, Outcome,
+    AbandonReason, DeferredFetch, DeferredRequestInit, Document, FetchLaterError, NetworkError,
+    Outcome,
     remote::{Pin, RemoteUserAgent},
 };
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};

@@ -4,7 +4,7 @@ use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use http::Method;
 use sendbeacon::{
-    AbandonReason, Document, DocumentLifecycle, Mode, NetworkError, Request, Response,
+    AbandonReason, Document, Mode, NetworkError, Request, Response,
     remote::{Pin, RemoteUserAgent},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
@@ -15,7 +15,7 @@ use super::{Content, client, page_of, serve, wait_for_quota};
 use crate::browser::Browser;
 
 fn request(document: &Document, url: &str, keepalive: bool) -> Request {
-    let mut request = Request::new(Arc::clone(document.client()), Url::parse(url).unwrap());
+    let mut request = Request::new(document.client(), Url::parse(url).unwrap());
     request.keepalive = keepalive;
     request
 }

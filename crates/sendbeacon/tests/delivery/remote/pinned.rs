@@ -98,7 +98,7 @@ async fn a_fetch_with_a_foreign_referrer_ends_the_channel() {
     let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
     let document = agent.document(page);
     let url = Url::parse("http://127.0.0.1:1/").unwrap();
-    let mut request = Request::new(document.client().clone(), url);
+    let mut request = Request::new(document.client(), url);
     request.referrer = Referrer::Url(Url::parse("https://b.test/").unwrap());
     let pending = document.fetch_group().fetch(request);
     assert!(matches!(ended.await.unwrap(), Err(ChannelError::Request)));

@@ -1,6 +1,6 @@
 //! When each fetch starts and when it is given up: a state machine without I/O.
 //!
-//! It says [`Action::Start`] and [`Action::Cancel`]; the [driver](crate::driver) owns the futures
+//! It says [`Action::Start`] and [`Action::Cancel`]; the [driver](super::driver) owns the futures
 //! and the timer. After every [`handle`](Dispatcher::handle), and when
 //! [`next_timeout`](Dispatcher::next_timeout) has come, call [`poll`](Dispatcher::poll) until it
 //! returns `None`.
@@ -9,71 +9,22 @@ mod wire;
 
 use std::{
     collections::{BTreeMap, VecDeque, hash_map::Entry},
-    fmt,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-// Identifiers are counters, and destinations hashes with a secret: no page chooses what is hashed here.
+// Identifiers are counters, and endpoints are hashes with a secret: no page chooses what is hashed here.
 use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
-pub use self::wire::Scheduling;
-pub(crate) use self::wire::{Destination, Wire};
-
-/// Limits on time. Reaching one ends the fetch with
-/// [`NetworkError::Timeout`](sendbeacon_fetch::NetworkError::Timeout) and gives its quota back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timeouts {
-    /// A whole keepalive fetch, from its first dispatch to the end of the response. Default 300
-    /// seconds. A `fetch()` without keepalive has no such limit; its document may end it.
-    pub fetch: Duration,
-    /// A keepalive request after its document has gone, from the later of that moment and the
-    /// request's first dispatch. Default 30 seconds.
-    pub after_document: Duration,
-    /// Waiting for the network to come back, from the later of when it went and when the fetch was
-    /// queued. Default 60 seconds.
-    pub offline: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            fetch: Duration::from_secs(300),
-            after_document: Duration::from_secs(30),
-            offline: Duration::from_secs(60),
-        }
-    }
-}
-
-/// A fetch, unique within its user agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FetchId(pub(crate) u64);
-
-/// A number, for protocols that name a request.
-impl fmt::Display for FetchId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Where the identifiers come from.
-#[derive(Debug, Default)]
-pub(crate) struct FetchIds(AtomicU64);
-
-impl FetchIds {
-    pub(crate) fn next(&self) -> FetchId {
-        FetchId(self.0.fetch_add(1, Relaxed))
-    }
-}
-
-/// A fetch group, unique within its user agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct GroupId(pub(crate) u64);
+pub(super) use self::wire::Endpoint;
+use self::wire::Wire;
+use crate::{
+    id::{FetchId, GroupId},
+    limits::{Scheduling, Timeouts},
+};
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Event {
+pub(super) enum Event {
     /// A fetch was handed over.
     Queued(Queued),
     /// A started fetch has ended by itself.
@@ -97,18 +48,18 @@ pub(crate) enum Event {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Queued {
-    pub(crate) id: FetchId,
-    pub(crate) group: GroupId,
-    pub(crate) destination: Destination,
+pub(super) struct Queued {
+    pub(super) id: FetchId,
+    pub(super) group: GroupId,
+    pub(super) endpoint: Endpoint,
     /// May it be held back? Not if script waits for it, or its document is hidden or frozen.
-    pub(crate) may_wait: bool,
+    pub(super) may_wait: bool,
     /// Has its document gone meanwhile?
-    pub(crate) gone: bool,
+    pub(super) gone: bool,
 }
 
 #[derive(Debug, PartialEq)]
-pub(crate) enum Action {
+pub(super) enum Action {
     /// Run this fetch, and say [`Event::Finished`] at its end.
     Start(FetchId),
     /// Drop this fetch, which is over with this error, and say nothing more of it.
@@ -142,7 +93,7 @@ enum Shutdown {
 #[derive(Debug)]
 struct Fetch {
     group: GroupId,
-    destination: Destination,
+    endpoint: Endpoint,
     queued: Instant,
     state: State,
     /// Where its alarm is found.
@@ -191,11 +142,11 @@ impl Dispatcher {
     }
 
     /// Whether nothing waits and nothing is on the wire.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.fetches.is_empty() && self.cancels.is_empty()
     }
 
-    pub(crate) fn handle(&mut self, event: Event, now: Instant) {
+    pub(super) fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Queued(queued) => self.queue(queued, now),
             Event::Finished { id } => self.forget(id),
@@ -229,7 +180,7 @@ impl Dispatcher {
             }
             Event::ShutDown { deadline } => {
                 self.shutdown = Some(self.shutdown_by(deadline));
-                for id in self.all_where(|fetch| !fetch.destination.keepalive) {
+                for id in self.all_where(|fetch| !fetch.endpoint.keepalive) {
                     self.cancel(id, AbandonReason::Shutdown.into());
                 }
                 self.release_all();
@@ -238,7 +189,7 @@ impl Dispatcher {
     }
 
     /// What to do next, or `None` if nothing before the next event or timeout.
-    pub(crate) fn poll(&mut self, now: Instant) -> Option<Action> {
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Action> {
         if let Some(Shutdown::Draining { deadline: Some(deadline) }) = self.shutdown
             && deadline <= now
         {
@@ -276,7 +227,7 @@ impl Dispatcher {
     }
 
     /// When to call [`poll`](Self::poll) although nothing has happened.
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
         let alarm = self.alarms.keys().next().map(|(at, _)| *at);
         let shutdown = match self.shutdown {
             Some(Shutdown::Draining { deadline }) => deadline,
@@ -297,28 +248,28 @@ impl Dispatcher {
     }
 
     fn queue(&mut self, queued: Queued, now: Instant) {
-        let Queued { id, group, destination, may_wait, gone } = queued;
+        let Queued { id, group, endpoint, may_wait, gone } = queued;
         let members = self.groups.entry(group).or_default();
         members.unfinished.insert(id);
         let is_held = self.important_loads && may_wait && !gone && self.shutdown.is_none();
         members.held += usize::from(is_held);
         let was_gone = members.gone.is_some();
         let state = if is_held { State::Held } else { State::Waiting };
-        let fetch = Fetch { group, destination, queued: now, state, alarm: None };
+        let fetch = Fetch { group, endpoint, queued: now, state, alarm: None };
         self.fetches.insert(id, fetch);
         let is_too_late = match self.shutdown {
             Some(Shutdown::PastDeadline) => true,
-            Some(Shutdown::Draining { .. }) => !destination.keepalive,
+            Some(Shutdown::Draining { .. }) => !endpoint.keepalive,
             None => false,
         };
         if is_too_late {
             return self.cancel(id, AbandonReason::Shutdown.into());
         }
-        if was_gone && !destination.keepalive {
+        if was_gone && !endpoint.keepalive {
             return self.cancel(id, AbandonReason::Terminated.into());
         }
         if !is_held {
-            self.wire.line_up(id, group, destination);
+            self.wire.line_up(id, group, endpoint);
         }
         self.reset_alarm(id);
         if gone && !was_gone {
@@ -335,7 +286,7 @@ impl Dispatcher {
             if let Some(group) = self.groups.get_mut(&fetch.group) {
                 group.held -= 1;
             }
-            self.wire.line_up(id, fetch.group, fetch.destination);
+            self.wire.line_up(id, fetch.group, fetch.endpoint);
             self.reset_alarm(id);
         }
     }
@@ -351,7 +302,7 @@ impl Dispatcher {
         let Some(members) = self.groups.get_mut(&group) else { return };
         members.gone.get_or_insert(now);
         for id in self.members(group) {
-            if self.fetches.get(&id).is_some_and(|fetch| !fetch.destination.keepalive) {
+            if self.fetches.get(&id).is_some_and(|fetch| !fetch.endpoint.keepalive) {
                 self.cancel(id, AbandonReason::Terminated.into());
             } else {
                 self.release(id);
@@ -370,7 +321,7 @@ impl Dispatcher {
         let timeouts = &self.timeouts;
         // A moment beyond the clock's end never comes.
         let alarm = match (fetch.state, self.offline_since) {
-            (State::Started(started), _) if fetch.destination.keepalive => {
+            (State::Started(started), _) if fetch.endpoint.keepalive => {
                 give_up(timeouts, started, gone)
             }
             (State::Held | State::Waiting, Some(since)) => {
@@ -416,7 +367,7 @@ impl Dispatcher {
             }
         }
         if let State::Started(_) = fetch.state {
-            self.wire.leave(fetch.destination);
+            self.wire.leave(fetch.endpoint);
         }
     }
 

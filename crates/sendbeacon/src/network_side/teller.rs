@@ -1,4 +1,4 @@
-//! What is told of one fetch.
+//! Telling the embedder what happens to one fetch.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,24 +13,31 @@ use sendbeacon_fetch::{
 };
 use url::Url;
 
+use super::message::Mailbox;
 use crate::{
-    Event, EventKind, EventSink, FetchInfo, FetchTiming, Outcome,
-    fetch_group::{Flag, GroupState},
-    response::Cause,
+    event::{Event, EventKind, EventSink, FetchInfo, Outcome},
+    message::{Cause, Flag, GroupMessage, GroupState, NetworkSide},
+    timing::FetchTiming,
 };
 
-/// A fetch that has not been told to be done. If it is dropped before, the driver was: its runtime
-/// has gone, and that is what it says.
+/// Where the driver tells what happens: the embedder's event sink, and its own mailbox.
+pub(super) struct Embedder {
+    pub(super) sink: Option<Arc<dyn EventSink>>,
+    pub(super) mailbox: Mailbox,
+}
+
+/// Sees to it that each fetch is told to be done once. If it is dropped before, the runtime under the driver
+/// has gone, and it tells that.
 pub(super) struct Record {
     pub(super) teller: Arc<Teller>,
-    /// Where whoever waits for the response, if anybody does, learns why there is none.
+    /// Tells the `PendingResponse`, if there is one, why it failed.
     cause: Option<Cause>,
-    done: bool,
+    is_done: bool,
 }
 
 impl Record {
     pub(super) fn new(teller: Teller, cause: Option<Cause>) -> Self {
-        Self { teller: Arc::new(teller), cause, done: false }
+        Self { teller: Arc::new(teller), cause, is_done: false }
     }
 
     pub(super) fn tell_cause(&self, error: NetworkError) {
@@ -39,7 +46,8 @@ impl Record {
         }
     }
 
-    /// The outcome of a fetch that is given up: once the answer is there, only its body is cut off.
+    /// The outcome of a fetch that is given up. If the response's head has come, the request was delivered, and
+    /// only the body is cut off.
     pub(super) fn outcome_of(&self, error: NetworkError) -> Outcome {
         match self.teller.timing().response_status {
             Some(status) => Outcome::Delivered { status },
@@ -48,7 +56,7 @@ impl Record {
     }
 
     pub(super) fn done(mut self, outcome: Outcome, at: Instant) -> Arc<FetchInfo> {
-        self.done = true;
+        self.is_done = true;
         self.teller.tell_done(outcome, at);
         Arc::clone(&self.teller.info)
     }
@@ -56,7 +64,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.is_done {
             self.tell_cause(AbandonReason::Dropped.into());
             let outcome = self.outcome_of(AbandonReason::Dropped.into());
             self.teller.tell_done(outcome, Instant::now());
@@ -65,26 +73,26 @@ impl Drop for Record {
 }
 
 /// Tells the event sink about one fetch.
-pub(crate) struct Teller {
-    pub(crate) info: Arc<FetchInfo>,
-    pub(crate) group: Arc<GroupState>,
-    /// How far it has come.
+pub(super) struct Teller {
+    pub(super) info: Arc<FetchInfo>,
+    pub(super) group: Arc<GroupState>,
+    /// When its steps were done so far.
     timing: Mutex<FetchTiming>,
-    sink: Option<Arc<dyn EventSink>>,
+    embedder: Arc<Embedder>,
 }
 
 impl Teller {
     pub(super) fn new(
         info: FetchInfo,
         group: Arc<GroupState>,
-        sink: Option<Arc<dyn EventSink>>,
+        embedder: Arc<Embedder>,
         start: Instant,
     ) -> Self {
         let timing = Mutex::new(FetchTiming::new(start));
-        Self { info: Arc::new(info), group, timing, sink }
+        Self { info: Arc::new(info), group, timing, embedder }
     }
 
-    pub(crate) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
+    pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
         self.timing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,7 +101,7 @@ impl Teller {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(feature = "tracing")]
             crate::trace::event(&event);
-            if let Some(sink) = &self.sink {
+            if let Some(sink) = &self.embedder.sink {
                 sink.event(event);
             }
         }));
@@ -104,7 +112,7 @@ impl Teller {
         if crate::trace::wants_wire_events() {
             return true;
         }
-        self.sink.as_ref().is_some_and(|sink| {
+        self.embedder.sink.as_ref().is_some_and(|sink| {
             catch_unwind(AssertUnwindSafe(|| sink.wants_wire_events())).unwrap_or_default()
         })
     }
@@ -120,7 +128,8 @@ impl Observer for Teller {
     fn observe(&self, observation: Observation) {
         let at = Instant::now();
         if let Observation::CspViolation(violation) = &observation {
-            self.group.report(&self.info.client, violation);
+            let message = GroupMessage::violation(violation, &self.info.client, &self.group);
+            message.map(|message| self.embedder.mailbox.send(message));
         }
         if matches!(observation, Observation::Redirected { .. }) {
             self.timing().redirected(at);

@@ -1,4 +1,4 @@
-//! The content process's side.
+//! The content process's end of a channel: what a content process has of the network process.
 
 use std::{
     fmt,
@@ -11,41 +11,38 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sendbeacon_fetch::{
-    AbandonReason, Body, Client, CspViolation, NetworkError, Reservation, beacon::Beacon,
-    hyperlink_auditing::Ping,
+    AbandonReason, Body, Client, NetworkError, beacon::Beacon, hyperlink_auditing::Ping,
 };
 
 use super::{
     clients::{Clients, payload_of},
-    frame::{
-        self, BeaconFrame, Cost, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork,
-        VERSION, sendable,
-    },
+    frame,
+    frame_writer::{FrameWriter, INTERVAL},
     in_hand::{DeferredInHand, InHand, Unfinished},
-    outbox::{INTERVAL, Outbox},
-    responses::Incoming,
+    incoming::Incoming,
+    limits::{Cost, VERSION},
+    protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, sendable},
 };
 use crate::{
-    FetchId,
-    deferred_fetch::Deferred,
-    dispatcher::FetchIds,
-    driver::{Message, PlainFetch},
-    fetch_group::{Flag, GroupState},
-    response::Piece,
+    id::{FetchId, FetchIds},
+    message::{
+        Deferral, Flag, GroupMessage, GroupState, NetworkSide, Piece, PlainFetch,
+        UnreportedViolation,
+    },
 };
 
 /// How often what is owed to a full channel is tried again.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What the fetch groups of a content process share.
-pub(crate) struct Connection {
+/// What the fetch groups of a content process share: the channel to the network process.
+pub(super) struct NetworkProcess {
     ids: Arc<FetchIds>,
-    outgoing: Mutex<Outgoing>,
+    sending: Mutex<Sending>,
     unfinished: Mutex<Unfinished>,
 }
 
-struct Outgoing {
-    outbox: Outbox,
+struct Sending {
+    writer: FrameWriter,
     clients: Clients,
     /// Nothing is accepted any more.
     is_closed: bool,
@@ -53,120 +50,79 @@ struct Outgoing {
     is_settling: bool,
 }
 
-impl Connection {
+impl NetworkProcess {
     pub(super) fn open(writer: Box<dyn Write + Send>, ids: Arc<FetchIds>) -> io::Result<Arc<Self>> {
-        let mut outbox = Outbox::new(writer);
+        let mut frame_writer = FrameWriter::new(writer);
         let hello = frame::encode(&ToNetwork::Hello { version: VERSION }).unwrap_or_default();
-        if !outbox.send(hello, Outbox::deadline()) {
+        if !frame_writer.send(hello, FrameWriter::deadline()) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let clients = Clients::default();
-        let outgoing = Outgoing { outbox, clients, is_closed: false, is_settling: false };
-        let (outgoing, unfinished) = (Mutex::new(outgoing), Mutex::default());
-        Ok(Arc::new(Self { ids, outgoing, unfinished }))
+        let sending =
+            Sending { writer: frame_writer, clients, is_closed: false, is_settling: false };
+        let (sending, unfinished) = (Mutex::new(sending), Mutex::default());
+        Ok(Arc::new(Self { ids, sending, unfinished }))
     }
 
-    /// Sends what a fetch group has to say. False means that it is not sent and will not be.
-    pub(crate) fn send(self: &Arc<Self>, message: Message) -> bool {
-        match message {
-            Message::Beacon(beacon, group) => self.send_beacon(beacon, &group),
-            Message::Ping(ping, group) => self.send_ping(*ping, &group),
-            Message::Fetch(fetch, group) => self.send_fetch(*fetch, &group),
-            Message::AbortFetch(id) => {
-                if let Some(incoming) = self.take_incoming(id.0) {
-                    incoming.fail(AbandonReason::Aborted.into());
-                }
-                // Its head may be on its way to it just now; the network process says so then.
-                if self.unfinished().fetches.contains_key(&id.0) {
-                    self.tell(ToNetwork::AbortFetch { id: id.0 });
-                }
-                true
-            }
-            Message::Defer(deferred, group) => self.send_deferred(*deferred, &group),
-            Message::AbortDeferred(id) => {
-                self.tell(ToNetwork::AbortDeferred { id: id.0 });
-                true
-            }
-            Message::Flags(group) => {
-                self.tell_if(|outgoing| {
-                    group.look();
-                    let frame = ToNetwork::Flags { group: group.id.0, flags: group.flags() };
-                    outgoing.clients.get(group.id.0).map(|_| frame)
-                });
-                true
-            }
-            Message::GroupTerminated(group) => {
-                self.tell_if(|outgoing| {
-                    let was_known = outgoing.clients.remove(group.id.0);
-                    was_known.then_some(ToNetwork::Terminated { group: group.id.0 })
-                });
-                true
-            }
-            Message::Abort(group) => {
-                self.tell_if(|outgoing| {
-                    outgoing.clients.remove(group.id.0);
-                    Some(ToNetwork::Abort { group: group.id.0 })
-                });
-                true
-            }
-            // No shutdown waits here.
-            Message::ReservationReleased => true,
-            // These are said only in the other process, by the user agent most of them.
-            Message::Report(..)
-            | Message::ChannelDrained(_)
-            | Message::ClearSiteData(_)
-            | Message::ImportantLoads(_)
-            | Message::Online(_)
-            | Message::NetworkChanged
-            | Message::ShutDown { .. } => false,
-        }
-    }
-
-    fn send_beacon(self: &Arc<Self>, beacon: Beacon, group: &GroupState) -> bool {
-        let Beacon { url, data, client, reservation } = beacon;
-        let Some(url) = sendable(&url) else { return false };
-        let data = match data {
+    fn send_beacon(self: &Arc<Self>, id: FetchId, beacon: Beacon, group: &GroupState) -> bool {
+        let Some(url) = sendable(beacon.url()) else { return false };
+        let data = match beacon.data() {
             None => None,
             Some((body, content_type)) => {
-                let Some(bytes) = bytes_of(&body) else { return false };
+                let Some(bytes) = bytes_of(body) else { return false };
+                let content_type = content_type.as_ref();
                 Some((bytes, content_type.map(|it| Bytes::copy_from_slice(it.as_bytes()))))
             }
         };
-        let in_hand = InHand::new(Some(reservation), None);
-        self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {
-            ToNetwork::Beacon { id, group, beacon: BeaconFrame { url, data } }
+        let client = Arc::clone(beacon.client());
+        let in_hand = InHand::new(Some(beacon.into_reservation()), None);
+        self.send_group_frame(id.0, in_hand, group, &client, |id, group| ToNetwork::Beacon {
+            id,
+            group,
+            beacon: BeaconFrame { url, data },
         })
     }
 
-    fn send_ping(self: &Arc<Self>, ping: Ping, group: &GroupState) -> bool {
-        let Ping { url, target_url, client, reservation } = ping;
-        let (Some(url), Some(target_url)) = (sendable(&url), sendable(&target_url)) else {
-            // The fault is its own: others may be sent.
-            return true;
-        };
-        let in_hand = InHand::new(Some(reservation), None);
-        self.send_group_frame(self.ids.next().0, in_hand, group, &client, |id, group| {
-            ToNetwork::Ping { id, group, ping: PingFrame { url, target_url } }
+    fn send_ping(self: &Arc<Self>, id: FetchId, ping: Ping, group: &GroupState) -> bool {
+        let urls = sendable(ping.url()).zip(sendable(ping.target_url()));
+        // A ping that cannot be sent says nothing about the next one.
+        let Some((url, target_url)) = urls else { return true };
+        let client = Arc::clone(ping.client());
+        let in_hand = InHand::new(Some(ping.into_reservation()), None);
+        self.send_group_frame(id.0, in_hand, group, &client, |id, group| ToNetwork::Ping {
+            id,
+            group,
+            ping: PingFrame { url, target_url },
         })
     }
 
-    pub(crate) fn send_violation(
+    fn send_violation(
         self: &Arc<Self>,
-        violation: &CspViolation,
-        client: &Arc<Client>,
+        violation: UnreportedViolation,
         group: &GroupState,
-        reservation: Reservation,
-    ) {
+    ) -> bool {
+        let UnreportedViolation { violation, client, reservation } = violation;
         let id = self.ids.next().0;
         let in_hand = InHand::new(Some(reservation), None);
-        let violation = Box::new(violation.clone());
+        let violation = Box::new(violation);
         // It may be lost: script does not wait until there is room for it.
         let deadline = Instant::now();
-        let is_sent = self.try_to_send(id, in_hand, group, client, deadline, |id, group| {
+        let is_sent = self.try_to_send(id, in_hand, group, &client, deadline, |id, group| {
             ToNetwork::Violation { id, group, violation }
         });
         if !is_sent {
             self.put_down(id);
+        }
+        is_sent
+    }
+
+    fn abort_fetch(self: &Arc<Self>, id: FetchId) {
+        if let Some(incoming) = self.take_incoming(id.0) {
+            incoming.fail(AbandonReason::Aborted.into());
+        }
+        // The head of its response may be on its way just now; the network process says so then.
+        if self.unfinished().fetches.contains_key(&id.0) {
+            self.tell(ToNetwork::AbortFetch { id: id.0 });
         }
     }
 
@@ -196,14 +152,18 @@ impl Connection {
         })
     }
 
-    fn send_deferred(self: &Arc<Self>, deferred: Deferred, group: &GroupState) -> bool {
-        let lengths = deferred.lengths();
-        let Deferred { id, request, record, activate_after, ledger, .. } = deferred;
+    fn send_deferred(self: &Arc<Self>, deferral: &Deferral, group: &GroupState) -> bool {
+        let Deferral { id, queued, .. } = deferral;
+        let (request, activate_after) = (queued.request(), queued.activate_after());
         let body = request.body.as_ref().map(bytes_of);
         let Some(body) = body.map_or(Some(None), |body| body.map(Some)) else { return false };
-        let Some(frame) = RequestFrame::new(&request, body).map(Box::new) else { return false };
+        let Some(frame) = RequestFrame::new(request, body).map(Box::new) else { return false };
         let mut in_hand = InHand::new(None, None);
-        in_hand.deferred = Some(DeferredInHand { record, ledger, lengths });
+        in_hand.deferred = Some(DeferredInHand {
+            record: Arc::clone(queued.record()),
+            ledger: Arc::clone(queued.ledger()),
+            weight: request.weight(),
+        });
         self.send_group_frame(id.0, in_hand, group, &request.client, |id, group| ToNetwork::Defer {
             id,
             group,
@@ -221,7 +181,7 @@ impl Connection {
         client: &Arc<Client>,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
-        let is_sent = self.try_to_send(id, in_hand, group, client, Outbox::deadline(), frame);
+        let is_sent = self.try_to_send(id, in_hand, group, client, FrameWriter::deadline(), frame);
         if !is_sent && let Some(incoming) = self.put_down(id).and_then(|in_hand| in_hand.incoming) {
             let reason = "there is no room in the channel to the network process, or no process";
             incoming.fail(NetworkError::Unsendable(reason.to_owned()));
@@ -238,17 +198,17 @@ impl Connection {
         deadline: Instant,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
-        let Some(mut outgoing) = self.outgoing_before(deadline) else {
+        let Some(mut sending) = self.sending_before(deadline) else {
             self.unfinished().fetches.insert(id, in_hand);
             return false;
         };
-        let known = outgoing.clients.get(group.id.0);
+        let known = sending.clients.get(group.id.0);
         // Another thread may just have terminated the group, and said so.
-        let is_over = outgoing.is_closed || known.is_none() && group.is(Flag::Terminated);
+        let is_over = sending.is_closed || known.is_none() && group.is(Flag::Terminated);
         let is_known = known.is_some_and(|known| Arc::ptr_eq(known, client));
         let payload = if is_known { None } else { payload_of(client) };
         let client_bytes = payload.as_ref().map_or(0, Bytes::len);
-        let is_taken = payload.is_some() && outgoing.clients.has_room(group.id.0, client_bytes);
+        let is_taken = payload.is_some() && sending.clients.has_room(group.id.0, client_bytes);
         let group_frame = GroupFrame { id: group.id.0, flags: group.flags(), client: payload };
         let frame = (!is_over && (is_known || is_taken))
             .then(|| frame::encode(&frame(id, group_frame)))
@@ -257,54 +217,48 @@ impl Connection {
             frame.as_ref().map_or(Cost::default(), |frame| Cost::of(frame::payload_length(frame)));
         // Before it is sent: its end may come at once.
         let has_credit = self.unfinished().take(id, in_hand);
-        let is_sent =
-            has_credit && frame.is_some_and(|frame| outgoing.outbox.send(frame, deadline));
+        let is_sent = has_credit && frame.is_some_and(|frame| sending.writer.send(frame, deadline));
         if is_sent && !is_known {
-            outgoing.clients.insert(group.id.0, Arc::clone(client), client_bytes);
+            sending.clients.insert(group.id.0, Arc::clone(client), client_bytes);
         }
-        self.settle(&mut outgoing);
+        self.settle(&mut sending);
         is_sent
     }
 
-    /// Nobody waits for the response any more.
-    pub(crate) fn unwanted(self: &Arc<Self>, id: FetchId) {
-        self.tell(ToNetwork::Unwanted { id: id.0 });
-    }
-
     /// Sends a frame that must not be lost.
-    pub(super) fn tell(self: &Arc<Self>, frame: ToNetwork) {
+    fn tell(self: &Arc<Self>, frame: ToNetwork) {
         self.tell_if(|_| Some(frame));
     }
 
-    fn tell_if(self: &Arc<Self>, frame: impl FnOnce(&mut Outgoing) -> Option<ToNetwork>) {
-        let mut outgoing = self.outgoing();
-        if let Some(frame) = frame(&mut outgoing).as_ref().and_then(frame::encode) {
-            outgoing.outbox.send_surely(&frame, Instant::now());
-            self.settle(&mut outgoing);
+    fn tell_if(self: &Arc<Self>, frame: impl FnOnce(&mut Sending) -> Option<ToNetwork>) {
+        let mut sending = self.sending();
+        if let Some(frame) = frame(&mut sending).as_ref().and_then(frame::encode) {
+            sending.writer.send_surely(&frame, Instant::now());
+            self.settle(&mut sending);
         }
     }
 
     /// Sees to it that what is owed is written, whoever else writes or not.
-    fn settle(self: &Arc<Self>, outgoing: &mut Outgoing) {
-        if !outgoing.outbox.owes() || outgoing.is_settling {
+    fn settle(self: &Arc<Self>, sending: &mut Sending) {
+        if !sending.writer.owes() || sending.is_settling {
             return;
         }
         // The channel does not end before.
         let connection = Arc::clone(self);
         let thread = thread::Builder::new().name("sendbeacon".into()).spawn(move || {
             loop {
-                let mut outgoing = connection.outgoing();
-                outgoing.outbox.settle(Instant::now());
-                if !outgoing.outbox.owes() {
-                    outgoing.is_settling = false;
+                let mut sending = connection.sending();
+                sending.writer.settle(Instant::now());
+                if !sending.writer.owes() {
+                    sending.is_settling = false;
                     return;
                 }
-                drop(outgoing);
+                drop(sending);
                 thread::sleep(SETTLE_INTERVAL);
             }
         });
         // If there is no thread, the next frame settles it.
-        outgoing.is_settling = thread.is_ok();
+        sending.is_settling = thread.is_ok();
     }
 
     /// The lock is not held any more when what it held is dropped.
@@ -319,8 +273,8 @@ impl Connection {
     fn receive(self: &Arc<Self>, frame: ToContent) {
         match frame {
             ToContent::Close => {
-                self.tell_if(|outgoing| {
-                    let was_closed = std::mem::replace(&mut outgoing.is_closed, true);
+                self.tell_if(|sending| {
+                    let was_closed = std::mem::replace(&mut sending.is_closed, true);
                     (!was_closed).then_some(ToNetwork::Closed)
                 });
             }
@@ -335,7 +289,8 @@ impl Connection {
             }
             ToContent::Response { id, response } => {
                 if let Some(incoming) = self.take_incoming(id) {
-                    let incoming = incoming.response(id, response, self);
+                    let this = Arc::clone(self);
+                    let incoming = incoming.response(id, response, move |frame| this.tell(frame));
                     if let Some(in_hand) = self.unfinished().fetches.get_mut(&id) {
                         in_hand.incoming = incoming;
                     }
@@ -361,7 +316,7 @@ impl Connection {
 
     /// The channel has ended: nothing is sent, and nothing will come back.
     fn lose(&self) {
-        self.outgoing().outbox.break_off();
+        self.sending().writer.break_off();
         let fetches = self.unfinished().lose();
         for mut in_hand in fetches.into_values() {
             // The end of the channel is that of its documents.
@@ -372,10 +327,10 @@ impl Connection {
         }
     }
 
-    fn outgoing_before(&self, deadline: Instant) -> Option<MutexGuard<'_, Outgoing>> {
+    fn sending_before(&self, deadline: Instant) -> Option<MutexGuard<'_, Sending>> {
         loop {
-            match self.outgoing.try_lock() {
-                Ok(outgoing) => return Some(outgoing),
+            match self.sending.try_lock() {
+                Ok(sending) => return Some(sending),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
                 Err(TryLockError::WouldBlock) => thread::sleep(INTERVAL),
@@ -383,8 +338,8 @@ impl Connection {
         }
     }
 
-    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
-        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sending(&self) -> MutexGuard<'_, Sending> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
@@ -392,14 +347,62 @@ impl Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl NetworkSide for Arc<NetworkProcess> {
+    fn send(&self, message: GroupMessage) -> bool {
+        match message {
+            GroupMessage::Beacon(id, beacon, group) => self.send_beacon(id, beacon, &group),
+            GroupMessage::Ping(id, ping, group) => self.send_ping(id, *ping, &group),
+            GroupMessage::Fetch(fetch, group) => self.send_fetch(*fetch, &group),
+            GroupMessage::Defer(deferral, group) => self.send_deferred(&deferral, &group),
+            GroupMessage::Violation(violation, group) => self.send_violation(*violation, &group),
+            GroupMessage::AbortFetch(id) => {
+                self.abort_fetch(id);
+                true
+            }
+            GroupMessage::AbortDeferred(id) => {
+                self.tell(ToNetwork::AbortDeferred { id: id.0 });
+                true
+            }
+            GroupMessage::Unwanted(id) => {
+                self.tell(ToNetwork::Unwanted { id: id.0 });
+                true
+            }
+            GroupMessage::Flags(group) => {
+                self.tell_if(|sending| {
+                    group.look();
+                    let frame = ToNetwork::Flags { group: group.id.0, flags: group.flags() };
+                    sending.clients.get(group.id.0).map(|_| frame)
+                });
+                true
+            }
+            GroupMessage::Terminated(group) => {
+                self.tell_if(|sending| {
+                    let was_known = sending.clients.remove(group.id.0);
+                    was_known.then_some(ToNetwork::Terminated { group: group.id.0 })
+                });
+                true
+            }
+            GroupMessage::Abort(group) => {
+                self.tell_if(|sending| {
+                    sending.clients.remove(group.id.0);
+                    Some(ToNetwork::Abort { group: group.id.0 })
+                });
+                true
+            }
+            // No shutdown waits here.
+            GroupMessage::ReservationReleased => true,
+        }
+    }
+}
+
+impl fmt::Debug for NetworkProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
+        f.debug_struct("NetworkProcess").finish_non_exhaustive()
     }
 }
 
 /// Reads what the network process says, until it says no more or nobody wants to know.
-pub(super) fn receive(reader: &mut impl Read, connection: &Weak<Connection>) {
+pub(super) fn receive(reader: &mut impl Read, connection: &Weak<NetworkProcess>) {
     loop {
         let frame = frame::read(reader);
         let Some(connection) = connection.upgrade() else { return };

@@ -12,14 +12,14 @@ impl World {
         Self { dispatcher: Dispatcher::new(Timeouts::default(), scheduling), now: Instant::now() }
     }
 
-    fn queue(&mut self, id: u64, group: u64, destination: u64) {
-        self.queue_with(id, group, destination, true);
+    fn queue(&mut self, id: u64, group: u64, endpoint: u64) {
+        self.queue_with(id, group, endpoint, true);
     }
 
-    fn queue_with(&mut self, id: u64, group: u64, destination: u64, keepalive: bool) {
-        let (id, group, destination) = (FetchId(id), GroupId(group), to(destination, keepalive));
+    fn queue_with(&mut self, id: u64, group: u64, endpoint: u64, keepalive: bool) {
+        let (id, group, endpoint) = (FetchId(id), GroupId(group), to(endpoint, keepalive));
         let (may_wait, gone) = (keepalive, false);
-        self.handle(Event::Queued(Queued { id, group, destination, may_wait, gone }));
+        self.handle(Event::Queued(Queued { id, group, endpoint, may_wait, gone }));
     }
 
     fn handle(&mut self, event: Event) {
@@ -51,13 +51,13 @@ impl World {
     }
 }
 
-/// Each ten destinations share a partition.
-fn to(origin: u64, keepalive: bool) -> Destination {
-    Destination { partition: origin / 10, origin, keepalive }
+/// Each ten endpoints share a partition.
+fn to(origin: u64, keepalive: bool) -> Endpoint {
+    Endpoint { partition: origin / 10, origin, keepalive }
 }
 
-fn limits(per_destination: usize, overall: usize) -> Scheduling {
-    Scheduling { per_destination, overall, ..Scheduling::default() }
+fn limits(per_origin: usize, overall: usize) -> Scheduling {
+    Scheduling { per_origin, overall, ..Scheduling::default() }
 }
 
 fn timed_out(id: u64, kind: TimeoutKind, seconds: u32) -> Action {
@@ -89,7 +89,7 @@ fn what_is_over_a_limit_waits_in_order() {
     world.finish(5);
     assert_eq!(world.started(), [2]);
     world.finish(6);
-    assert!(world.started().is_empty(), "destination 1 has two");
+    assert!(world.started().is_empty(), "endpoint 1 has two");
     world.finish(2);
     assert_eq!(world.started(), [3]);
     world.finish(1);
@@ -195,11 +195,11 @@ fn an_end_that_was_already_told_is_ignored() {
 #[test]
 fn a_fetch_handed_over_while_its_document_went_has_the_lifetime_too() {
     let mut world = World::new(Scheduling::default());
-    let (id, group, destination) = (FetchId(1), GroupId(1), to(1, true));
+    let (id, group, endpoint) = (FetchId(1), GroupId(1), to(1, true));
     world.handle(Event::GroupTerminated { group });
     let (may_wait, gone) = (true, true);
     world.handle(Event::ImportantLoads(true));
-    world.handle(Event::Queued(Queued { id, group, destination, may_wait, gone }));
+    world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, gone }));
     assert_eq!(world.started(), [1]);
     assert_eq!(world.wait(), SECOND * 30);
 }
@@ -259,8 +259,8 @@ fn a_plain_fetch_that_comes_too_late_is_stopped() {
     let mut world = World::new(Scheduling::default());
     // Two that reach the network side before it hears that their document has gone.
     for id in 1..=2 {
-        let (group, destination) = (GroupId(1), to(1, id == 1));
-        let queued = Queued { id: FetchId(id), group, destination, may_wait: false, gone: true };
+        let (group, endpoint) = (GroupId(1), to(1, id == 1));
+        let queued = Queued { id: FetchId(id), group, endpoint, may_wait: false, gone: true };
         world.handle(Event::Queued(queued));
     }
     let terminated = stopped(2, AbandonReason::Terminated);
@@ -335,9 +335,9 @@ fn what_is_handed_over_just_before_its_document_goes_does_not_hide_that_from_the
     world.queue_with(2, 1, 1, false);
     assert_eq!(world.started().len(), 2);
     // The flag is set when both messages are read: the late beacon's comes first.
-    let (id, group, destination) = (FetchId(3), GroupId(1), to(1, true));
+    let (id, group, endpoint) = (FetchId(3), GroupId(1), to(1, true));
     let (may_wait, gone) = (false, true);
-    world.handle(Event::Queued(Queued { id, group, destination, may_wait, gone }));
+    world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, gone }));
     world.handle(Event::GroupTerminated { group });
     let stopped = Action::Cancel(FetchId(2), AbandonReason::Terminated.into());
     assert_eq!(world.actions(), [stopped, Action::Start(FetchId(3))]);
@@ -402,8 +402,8 @@ fn the_earliest_shutdown_deadline_counts_and_nothing_starts_after_it() {
 fn absurd_settings_neither_panic_nor_starve() {
     let timeouts =
         Timeouts { fetch: Duration::MAX, after_document: Duration::MAX, offline: Duration::MAX };
-    let scheduling =
-        Scheduling { per_destination: 0, per_partition: 0, overall: 0, max_delay: Duration::MAX };
+    let (most, max_delay) = (usize::MAX, Duration::MAX);
+    let scheduling = Scheduling { per_origin: most, per_partition: most, overall: most, max_delay };
     let dispatcher = Dispatcher::new(timeouts, scheduling);
     let mut world = World { dispatcher, now: Instant::now() };
     world.queue(1, 1, 1);

@@ -17,14 +17,14 @@ pub(super) const INTERVAL: Duration = Duration::from_micros(100);
 /// How much may be owed, in bytes, before the channel counts as stuck for good.
 const MAX_OWED: usize = 1 << 20;
 
-pub(super) struct Outbox {
+pub(super) struct FrameWriter {
     /// Never waits. `None` once the channel is broken, so that the other side sees its end.
     writer: Option<Box<dyn Write + Send>>,
     /// Begun or promised, and to be written before anything else.
     owed: Vec<u8>,
 }
 
-impl Outbox {
+impl FrameWriter {
     pub(super) fn new(writer: Box<dyn Write + Send>) -> Self {
         Self { writer: Some(writer), owed: Vec::new() }
     }
@@ -126,7 +126,10 @@ mod tests {
     };
 
     use super::{
-        super::frame::{ToContent, encode, read},
+        super::{
+            frame::{encode, read},
+            protocol::ToContent,
+        },
         *,
     };
 
@@ -174,12 +177,12 @@ mod tests {
     #[test]
     fn a_frame_that_did_not_fit_is_taken_back() {
         let narrow = Narrow::default();
-        let mut outbox = Outbox::new(Box::new(narrow.clone()));
+        let mut writer = FrameWriter::new(Box::new(narrow.clone()));
         for room in 0..frame(1).len() {
             narrow.make_room(room);
-            assert!(!outbox.send(frame(1), Instant::now()), "{room}");
+            assert!(!writer.send(frame(1), Instant::now()), "{room}");
             narrow.make_room(1 << 20);
-            assert!(outbox.send(frame(2), Instant::now()), "{room}");
+            assert!(writer.send(frame(2), Instant::now()), "{room}");
         }
         assert!(narrow.ids().iter().all(|&id| id == 2));
         assert_eq!(narrow.ids().len(), frame(1).len());
@@ -202,36 +205,36 @@ mod tests {
     #[test]
     fn a_frame_that_finds_no_room_is_refused_once_it_has_waited() {
         let tries = Arc::new(AtomicUsize::new(0));
-        let mut outbox = Outbox::new(Box::new(Full(Arc::clone(&tries))));
-        assert!(!outbox.send(frame(1), Instant::now()));
+        let mut writer = FrameWriter::new(Box::new(Full(Arc::clone(&tries))));
+        assert!(!writer.send(frame(1), Instant::now()));
         assert_eq!(tries.swap(0, Relaxed), 1);
         // A pause lies between each two.
-        assert!(!outbox.send(frame(1), Outbox::deadline()));
+        assert!(!writer.send(frame(1), FrameWriter::deadline()));
         let most = PATIENCE.as_micros() / INTERVAL.as_micros() + 1;
         assert!((1..=most).contains(&(tries.load(Relaxed) as u128)));
-        assert!(!outbox.owes());
+        assert!(!writer.owes());
     }
 
     #[test]
     fn what_is_owed_goes_before_what_is_sent_later() {
         let narrow = Narrow::default();
-        let mut outbox = Outbox::new(Box::new(narrow.clone()));
-        outbox.send_surely(&frame(1), Instant::now());
+        let mut writer = FrameWriter::new(Box::new(narrow.clone()));
+        writer.send_surely(&frame(1), Instant::now());
         narrow.make_room(2);
-        assert!(!outbox.send(frame(2), Instant::now()));
-        assert!(outbox.owes());
+        assert!(!writer.send(frame(2), Instant::now()));
+        assert!(writer.owes());
         narrow.make_room(1 << 20);
-        assert!(outbox.send(frame(3), Instant::now()));
+        assert!(writer.send(frame(3), Instant::now()));
         assert_eq!(narrow.ids(), [1, 3]);
     }
 
     #[test]
     fn a_channel_that_takes_nothing_for_long_is_given_up() {
-        let mut outbox = Outbox::new(Box::new(Narrow::default()));
+        let mut writer = FrameWriter::new(Box::new(Narrow::default()));
         for _ in 0..=MAX_OWED / 4096 {
-            outbox.send_surely(&[0; 4096], Instant::now());
+            writer.send_surely(&[0; 4096], Instant::now());
         }
-        assert!(!outbox.owes());
-        assert!(!outbox.send(frame(1), Instant::now()));
+        assert!(!writer.owes());
+        assert!(!writer.send(frame(1), Instant::now()));
     }
 }

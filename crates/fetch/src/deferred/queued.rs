@@ -1,0 +1,101 @@
+//! A deferred fetch from its call until it is sent.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::record::DeferredFetchRecord;
+use crate::{Ledger, Request, Reservation};
+
+/// A request that [`fetch_later`](super::fetch_later) has queued. The network side keeps it until it is sent
+/// or aborted.
+pub struct QueuedDeferredFetch {
+    request: Box<Request>,
+    record: Arc<DeferredFetchRecord>,
+    activate_after: Option<Duration>,
+    /// Where the request counts once it is sent.
+    ledger: Arc<Ledger>,
+    /// Its share of the ledger, from the moment when there is room for it.
+    reservation: Option<Reservation>,
+    when_sent: Option<WhenSent>,
+}
+
+type WhenSent = Box<dyn FnOnce(Reservation) -> Reservation + Send>;
+
+impl QueuedDeferredFetch {
+    pub(super) fn new(
+        request: Request,
+        record: Arc<DeferredFetchRecord>,
+        activate_after: Option<Duration>,
+        ledger: &Arc<Ledger>,
+    ) -> Self {
+        let (request, ledger) = (Box::new(request), Arc::clone(ledger));
+        Self { request, record, activate_after, ledger, reservation: None, when_sent: None }
+    }
+
+    /// Calls `when_sent` with the request's reservation when the request is sent. If it never is, `when_sent`
+    /// is dropped with it.
+    #[must_use]
+    pub fn when_sent(
+        mut self,
+        when_sent: impl FnOnce(Reservation) -> Reservation + Send + 'static,
+    ) -> Self {
+        self.when_sent = Some(Box::new(when_sent));
+        self
+    }
+
+    /// The request, as it will be fetched.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Its deferred fetch record.
+    #[must_use]
+    pub fn record(&self) -> &Arc<DeferredFetchRecord> {
+        &self.record
+    }
+
+    /// How long the request waits at least while its document lives. `None`: as long as the document lives.
+    #[must_use]
+    pub fn activate_after(&self) -> Option<Duration> {
+        self.activate_after
+    }
+
+    /// Where the request counts once it is sent.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Whether the request may be sent beside its fetch group's unfinished requests. If so, it has reserved
+    /// its room. A request that is alone always may.
+    pub fn has_room(&mut self) -> bool {
+        self.reservation = self.ledger.reserve(self.request.weight());
+        self.reservation.is_some() || self.ledger.inflight().requests == 0
+    }
+
+    /// [Processes](https://fetch.spec.whatwg.org/#process-a-deferred-fetch) it: gives the request to fetch,
+    /// and the reservation to hold until that is done. `None` if it was aborted.
+    #[must_use]
+    pub fn process(self) -> Option<(Box<Request>, Reservation)> {
+        if !self.record.process() {
+            return None;
+        }
+        let Self { request, ledger, reservation, when_sent, .. } = self;
+        let reservation = reservation.unwrap_or_else(|| ledger.reserve_accepted(request.weight()));
+        let reservation = match when_sent {
+            Some(when_sent) => when_sent(reservation),
+            None => reservation,
+        };
+        Some((request, reservation))
+    }
+}
+
+impl fmt::Debug for QueuedDeferredFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuedDeferredFetch")
+            .field("url", &self.request.url().as_str())
+            .field("record", &self.record)
+            .field("activate_after", &self.activate_after)
+            .finish_non_exhaustive()
+    }
+}

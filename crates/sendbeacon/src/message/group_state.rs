@@ -1,0 +1,142 @@
+//! The state of a fetch group that the script side and the network side share.
+
+use std::sync::{
+    Arc,
+    atomic::{
+        AtomicBool, AtomicU8,
+        Ordering::{AcqRel, Acquire},
+    },
+};
+
+use sendbeacon_fetch::{CspViolation, KeepaliveLimits, Ledger, Request, Reservation, Weight};
+use tokio::sync::Notify;
+
+use crate::id::GroupId;
+
+/// How much of its reports a group may have unfinished. A violation beyond that is not reported.
+const REPORT_LIMITS: KeepaliveLimits =
+    KeepaliveLimits { body_bytes: 65_536, requests: 64, url_bytes: 65_536 };
+
+/// The state of a fetch group. The script side sets the flags, and the network side reads them.
+pub(crate) struct GroupState {
+    pub(crate) id: GroupId,
+    /// A set of [`Flag`]s.
+    flags: AtomicU8,
+    /// Whether the network side was told of a change and has not looked at the flags since.
+    is_told: AtomicBool,
+    /// Notified after a flag has changed.
+    changed: Notify,
+    /// Room for reports of violations. It is apart from the keepalive ledger: the network side makes
+    /// reports after script was told what fits there.
+    reports: Arc<Ledger>,
+    /// Room for the reports of all groups of a content process, because such a process may make any number
+    /// of groups.
+    reports_of_process: Option<Arc<Ledger>>,
+}
+
+/// A fact about a group's document.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Flag {
+    /// It is hidden.
+    Hidden = 1,
+    /// It is frozen.
+    Frozen = 2,
+    /// It is in the back/forward cache, and so not fully active.
+    Cached = 4,
+    /// Its group was terminated.
+    Terminated = 8,
+}
+
+impl GroupState {
+    pub(crate) fn new(id: GroupId, reports_of_process: Option<Arc<Ledger>>) -> Self {
+        Self {
+            id,
+            flags: AtomicU8::new(0),
+            is_told: AtomicBool::new(false),
+            changed: Notify::new(),
+            reports: Ledger::new(REPORT_LIMITS),
+            reports_of_process,
+        }
+    }
+
+    /// Sets the flag, and says whether it was set before.
+    pub(crate) fn set(&self, flag: Flag) -> bool {
+        let was_set = self.flags.fetch_or(flag as u8, AcqRel) & flag as u8 != 0;
+        self.changed.notify_waiters();
+        was_set
+    }
+
+    /// Clears the flag, and says whether it was set before.
+    pub(crate) fn unset(&self, flag: Flag) -> bool {
+        let was_set = self.flags.fetch_and(!(flag as u8), AcqRel) & flag as u8 != 0;
+        self.changed.notify_waiters();
+        was_set
+    }
+
+    pub(crate) fn is(&self, flag: Flag) -> bool {
+        self.flags.load(Acquire) & flag as u8 != 0
+    }
+
+    /// All flags, as they cross a channel.
+    #[cfg(feature = "remote")]
+    pub(crate) fn flags(&self) -> u8 {
+        self.flags.load(Acquire)
+    }
+
+    /// Says whether the network side has to be told of a change: once is enough until it has looked.
+    pub(crate) fn must_tell(&self) -> bool {
+        !self.is_told.swap(true, AcqRel)
+    }
+
+    /// The network side calls this before it looks at the flags because of a message.
+    pub(crate) fn look(&self) {
+        // NB: a swap, not a store: it also acquires the flags that were set before `must_tell`.
+        self.is_told.swap(false, AcqRel);
+    }
+
+    /// Whether the group's beacons may not be held back.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.flags.load(Acquire) != 0
+    }
+
+    /// Whether the document is in the back/forward cache, from which it may come back.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.is(Flag::Cached) && !self.is(Flag::Terminated)
+    }
+
+    pub(crate) fn is_fully_active(&self) -> bool {
+        !self.is(Flag::Cached) && !self.is(Flag::Terminated)
+    }
+
+    /// Waits until `condition` is true of this state.
+    pub(crate) async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        loop {
+            // Made before the look, so that no change after it is missed.
+            let changed = self.changed.notified();
+            if condition(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Room for a violation until the network side makes its reports.
+    pub(crate) fn reserve_violation(&self, violation: &CspViolation) -> Option<Reservation> {
+        let body_bytes = violation.original_policy.len() as u64;
+        self.reserve(Weight { body_bytes, url_bytes: 0 })
+    }
+
+    /// Room for a report.
+    pub(crate) fn reserve_report(&self, request: &Request) -> Option<Reservation> {
+        self.reserve(request.weight())
+    }
+
+    fn reserve(&self, weight: Weight) -> Option<Reservation> {
+        let reservation = self.reports.reserve(weight)?;
+        match &self.reports_of_process {
+            None => Some(reservation),
+            Some(of_process) => Some(reservation.with_guard(of_process.reserve(weight)?)),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a fetch group tells the network side, and where its messages go.
+//!
+//! This is the floor between the script side and the network side: both import it, and it imports neither.
+
+mod group_state;
+mod response;
+
+use std::{fmt, sync::Arc};
+
+use sendbeacon_fetch::{
+    Client, CspViolation, Request, Reservation, beacon::Beacon, deferred::QueuedDeferredFetch,
+    hyperlink_auditing::Ping,
+};
+
+pub(crate) use self::{
+    group_state::{Flag, GroupState},
+    response::{Cause, ChannelBody, Piece, Responder},
+};
+use crate::id::FetchId;
+
+/// What a fetch group tells the network side.
+#[allow(clippy::large_enum_variant)] // Most messages are beacons: a box would cost each an allocation.
+pub(crate) enum GroupMessage {
+    /// A beacon was admitted.
+    Beacon(FetchId, Beacon, Arc<GroupState>),
+    /// A ping was admitted.
+    Ping(FetchId, Box<Ping>, Arc<GroupState>),
+    /// `fetch()` was called.
+    Fetch(Box<PlainFetch>, Arc<GroupState>),
+    /// `fetchLater()` was called.
+    Defer(Box<Deferral>, Arc<GroupState>),
+    /// A Content Security Policy was violated.
+    Violation(Box<UnreportedViolation>, Arc<GroupState>),
+    /// The fetch is to be aborted, as `AbortController` does it.
+    AbortFetch(FetchId),
+    /// The deferred fetch was aborted.
+    AbortDeferred(FetchId),
+    /// Nobody waits for the response any more.
+    Unwanted(FetchId),
+    /// The group's flags have changed.
+    Flags(Arc<GroupState>),
+    /// The group was terminated.
+    Terminated(Arc<GroupState>),
+    /// The group's fetches are to be given up.
+    Abort(Arc<GroupState>),
+    /// A reservation that no fetch holds was given back, or a content process accepts nothing more: a
+    /// deferred fetch may have room now, or a shutdown may have drained.
+    ReservationReleased,
+}
+
+impl GroupMessage {
+    /// The message about a violation. `None` if there is no room for it.
+    pub(crate) fn violation(
+        violation: &CspViolation,
+        client: &Arc<Client>,
+        group: &Arc<GroupState>,
+    ) -> Option<Self> {
+        let reservation = group.reserve_violation(violation)?;
+        let (violation, client) = (violation.clone(), Arc::clone(client));
+        let violation = UnreportedViolation { violation, client, reservation };
+        Some(Self::Violation(Box::new(violation), Arc::clone(group)))
+    }
+}
+
+/// Where the messages of fetch groups go: to the driver in this process, or to the network process.
+pub(crate) trait NetworkSide: fmt::Debug + Send + Sync {
+    /// Sends a message, and says whether it is on its way. If not, the network side has gone or takes no
+    /// more.
+    fn send(&self, message: GroupMessage) -> bool;
+}
+
+/// A `fetch()` with a `PendingResponse`.
+pub(crate) struct PlainFetch {
+    pub(crate) id: FetchId,
+    pub(crate) request: Request,
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) responder: Responder,
+}
+
+/// A `fetchLater()`.
+pub(crate) struct Deferral {
+    pub(crate) id: FetchId,
+    pub(crate) queued: QueuedDeferredFetch,
+    /// Makes a shutdown wait until the network side has received the message.
+    pub(crate) hand_over: Option<Reservation>,
+}
+
+/// A violation of a Content Security Policy that is to be reported.
+pub(crate) struct UnreportedViolation {
+    pub(crate) violation: CspViolation,
+    pub(crate) client: Arc<Client>,
+    /// Its room until the network side makes the reports, which have reservations of their own.
+    pub(crate) reservation: Reservation,
+}

@@ -1,0 +1,305 @@
+//! The driver: receives messages, keeps the timer, and knows when a shutdown has drained.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use sendbeacon_fetch::{
+    AbandonReason, Origin,
+    deferred::{DeferredQueue, QueuedDeferredFetch},
+    fetch::Profile,
+    report_violation,
+};
+use tokio::{sync::mpsc, time::sleep_until};
+
+use super::{
+    dispatcher::{Dispatcher, Event},
+    fetches::{Fetches, Work},
+    message::{Mailbox, Message},
+    shutdown::ShutdownInProgress,
+};
+use crate::{
+    event::EventSink,
+    id::{FetchId, FetchIds},
+    ledgers::Ledgers,
+    message::{Deferral, Flag, GroupMessage, GroupState, PlainFetch, UnreportedViolation},
+};
+
+/// How many messages are received in one turn, before the driver acts on them.
+const BURST: usize = 1024;
+
+pub(crate) struct Driver {
+    messages: mpsc::UnboundedReceiver<Message>,
+    profile: Arc<Profile>,
+    reports_violations: bool,
+    ledgers: Arc<Ledgers>,
+    ids: Arc<FetchIds>,
+    /// The pending calls of `fetchLater()`, each with its group.
+    deferred: DeferredQueue<(QueuedDeferredFetch, Arc<GroupState>)>,
+    fetches: Fetches,
+    /// When this turn began. The clock is read once for all that is done in it.
+    now: Instant,
+    shutdown: Option<ShutdownInProgress>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        (mailbox, messages): (Mailbox, mpsc::UnboundedReceiver<Message>),
+        profile: Profile,
+        reports_violations: bool,
+        sink: Option<Arc<dyn EventSink>>,
+        ledgers: Arc<Ledgers>,
+        ids: Arc<FetchIds>,
+        dispatcher: Dispatcher,
+    ) -> Self {
+        let profile = Arc::new(profile);
+        Self {
+            messages,
+            fetches: Fetches::new(Arc::clone(&profile), sink, mailbox, dispatcher),
+            profile,
+            reports_violations,
+            ledgers,
+            ids,
+            deferred: DeferredQueue::default(),
+            now: Instant::now(),
+            shutdown: None,
+        }
+    }
+
+    /// Runs until a shutdown has drained.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.act();
+            self.fetches.tell_whether_busy();
+            if self.is_drained() {
+                return self.shutdown.take().into_iter().for_each(ShutdownInProgress::finish);
+            }
+            let shutdown = self.shutdown.as_ref().and_then(ShutdownInProgress::next_timeout);
+            let timeouts = [self.fetches.next_timeout(), self.deferred.next_timeout(), shutdown];
+            let timeout = timeouts.into_iter().flatten().min();
+            // Unbiased: an endless stream of messages does not stop the fetches, nor the reverse.
+            tokio::select! {
+                // The driver has a sender of its own, so there is always another message.
+                Some(message) = self.messages.recv() => {
+                    self.now = Instant::now();
+                    self.receive(message);
+                    // A burst wakes this side once.
+                    self.receive_burst();
+                }
+                Some(ended) = self.fetches.next_ended() => {
+                    self.now = Instant::now();
+                    // A shutdown that was asked for before the fetch ended has it in its report.
+                    self.receive_burst();
+                    self.fetches.ended(ended, self.now, &mut self.shutdown);
+                }
+                () = sleep_until(timeout.unwrap_or(self.now).into()), if timeout.is_some() => {
+                    self.now = Instant::now();
+                }
+            }
+        }
+    }
+
+    fn receive_burst(&mut self) {
+        for _ in 0..BURST {
+            let Ok(message) = self.messages.try_recv() else { break };
+            self.receive(message);
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Group(message) => self.receive_from_group(message),
+            Message::ClearSiteData(origin) => self.clear_site_data(&origin),
+            Message::ImportantLoads(running) => self.dispatch(Event::ImportantLoads(running)),
+            Message::Online(online) => self.dispatch(Event::Online(online)),
+            Message::NetworkChanged => {
+                let network = &self.profile.network;
+                let _ = catch_unwind(AssertUnwindSafe(|| network.network_changed()));
+            }
+            Message::ShutDown { deadline, reply } => {
+                let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
+                shutdown.ask(deadline, reply);
+                self.dispatch(Event::ShutDown { deadline });
+                self.deferred.process_all();
+            }
+        }
+    }
+
+    fn receive_from_group(&mut self, message: GroupMessage) {
+        match message {
+            GroupMessage::Beacon(id, beacon, group) => self.queue(id, Work::Beacon(beacon), group),
+            GroupMessage::Ping(id, ping, group) => self.queue(id, Work::Ping(ping), group),
+            GroupMessage::Fetch(fetch, group) => {
+                let PlainFetch { id, request, reservation, responder } = *fetch;
+                let work = Work::Request(Box::new(request), reservation);
+                self.fetches.queue(id, work, Some(responder), group, self.now);
+            }
+            GroupMessage::Defer(deferral, group) => self.defer(*deferral, group),
+            GroupMessage::Violation(violation, group) => self.report(*violation, &group),
+            GroupMessage::AbortFetch(id) => {
+                self.dispatch(Event::Abandon { id, reason: AbandonReason::Aborted });
+            }
+            GroupMessage::AbortDeferred(id) => drop(self.deferred.remove(id.0)),
+            GroupMessage::Unwanted(id) => {
+                if !self.fetches.is_keepalive(id) {
+                    self.dispatch(Event::Abandon { id, reason: AbandonReason::Unwanted });
+                }
+            }
+            GroupMessage::Flags(group) => {
+                group.look();
+                // Fetches whose document was not fully active for a moment were processed in that moment.
+                self.deferred.process_deferred_fetches(group.id.0, |(it, _)| it.record().is_sent());
+                if group.is(Flag::Frozen) {
+                    self.deferred.scripts_stop(group.id.0);
+                }
+                self.process_deferred_fetches();
+                // The document may have been hidden for a moment only.
+                self.dispatch(Event::Flush { group: group.id });
+            }
+            GroupMessage::Terminated(group) => {
+                self.deferred.process_deferred_fetches(group.id.0, |_| true);
+                self.process_deferred_fetches();
+                self.dispatch(Event::GroupTerminated { group: group.id });
+            }
+            GroupMessage::Abort(group) => {
+                let (group, reason) = (group.id, AbandonReason::Aborted);
+                self.dispatch(Event::AbandonGroup { group, reason });
+            }
+            // It has woken the loop, which looks whether something has room or the shutdown has drained.
+            GroupMessage::ReservationReleased => {}
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        self.fetches.dispatch(event, self.now);
+    }
+
+    fn queue(&mut self, id: FetchId, work: Work, group: Arc<GroupState>) {
+        self.fetches.queue(id, work, None, group, self.now);
+    }
+
+    fn defer(&mut self, deferral: Deferral, group: Arc<GroupState>) {
+        let Deferral { id: FetchId(id), queued, hand_over } = deferral;
+        drop(hand_over);
+        let (group_id, after) = (group.id.0, queued.activate_after());
+        // The document may have left its active state, and returned to it, before this side heard of the call.
+        let is_processed = queued.record().is_sent() || !group.is_fully_active();
+        // The message about the flag may have come before.
+        let is_stopped = after.is_some() && group.is(Flag::Frozen);
+        let is_over = self.shutdown.is_some() || is_processed || is_stopped;
+        self.deferred.add(id, group_id, after, (queued, group), self.now);
+        if is_over {
+            self.deferred.process_deferred_fetch(id);
+            self.process_deferred_fetches();
+        }
+    }
+
+    /// Sends the deferred fetches that are due, and says whether there were any. After a message that makes
+    /// some due it is called at once, because the next message may give up what is under way.
+    fn process_deferred_fetches(&mut self) -> bool {
+        let mut is_any = false;
+        while let Some((id, (queued, group))) =
+            self.deferred.poll(self.now, |(it, _)| it.has_room())
+        {
+            self.process_a_deferred_fetch(FetchId(id), queued, group);
+            is_any = true;
+        }
+        is_any
+    }
+
+    fn process_a_deferred_fetch(
+        &mut self,
+        id: FetchId,
+        queued: QueuedDeferredFetch,
+        group: Arc<GroupState>,
+    ) {
+        if let Some((request, reservation)) = queued.process() {
+            self.queue(id, Work::Request(request, Some(reservation)), group);
+        }
+    }
+
+    /// Makes the reports of a violation, as far as there is room for them.
+    fn report(&mut self, violation: UnreportedViolation, group: &Arc<GroupState>) {
+        let UnreportedViolation { violation, client, reservation } = violation;
+        drop(reservation);
+        if !self.reports_violations {
+            return;
+        }
+        for request in report_violation(&violation, &client) {
+            let Some(reservation) = group.reserve_report(&request) else { return };
+            let work = Work::Request(Box::new(request), Some(reservation));
+            self.queue(self.ids.next(), work, Arc::clone(group));
+        }
+    }
+
+    fn clear_site_data(&mut self, origin: &Origin) {
+        let is_of_origin =
+            |(it, _): &(QueuedDeferredFetch, _)| it.request().client.origin == *origin;
+        for (id, (queued, group)) in self.deferred.remove_where(is_of_origin) {
+            // If it was sent before, it is given up with the fetches below.
+            if !queued.record().abort() {
+                self.process_a_deferred_fetch(FetchId(id), queued, group);
+            }
+        }
+        for id in self.fetches.of_origin(origin) {
+            self.dispatch(Event::Abandon { id, reason: AbandonReason::SiteDataCleared });
+        }
+    }
+
+    /// Does what is due.
+    fn act(&mut self) {
+        loop {
+            self.fetches.act(self.now, &mut self.shutdown);
+            // A fetch that was given up may have made room for a deferred one.
+            if !self.process_deferred_fetches() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a shutdown was asked for and nothing is unfinished, or its deadline has passed. What is
+    /// reserved and has not reached this side yet counts as unfinished.
+    fn is_drained(&self) -> bool {
+        let Some(shutdown) = &self.shutdown else { return false };
+        if !self.fetches.is_idle() {
+            return false;
+        }
+        // NB: the mailbox is looked at last. A content process is drained once its last message is there, and
+        // a fetch that has just ended may have left a violation there.
+        let is_over = || {
+            self.fetches.is_empty()
+                && self.ledgers.are_empty()
+                && (shutdown.is_acknowledged() || self.ledgers.are_intakes_drained())
+                && self.messages.is_empty()
+        };
+        shutdown.is_late() || is_over()
+    }
+}
+
+/// Whatever the mailbox still holds when the runtime goes away is told to be dropped, like the queued and
+/// running fetches.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.messages.close();
+        self.now = Instant::now();
+        let mut context = Context::from_waker(Waker::noop());
+        // A sender that was let in before the mailbox closed may still be writing, for a moment.
+        let mut patience = 1_000;
+        while patience > 0 {
+            match self.messages.poll_recv(&mut context) {
+                Poll::Ready(Some(message)) => self.receive(message),
+                Poll::Ready(None) => break,
+                Poll::Pending => {
+                    patience -= 1;
+                    std::thread::yield_now();
+                }
+            }
+        }
+        self.deferred.process_all();
+        self.process_deferred_fetches();
+        self.fetches.clear();
+    }
+}

@@ -1,0 +1,326 @@
+//! The queued and running fetches: starts them, gives them up, and tells how they ended.
+
+use std::{
+    any::Any,
+    hash::BuildHasher,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use foldhash::quality::RandomState;
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{AbortHandle, Abortable, Aborted, BoxFuture},
+    stream::FuturesUnordered,
+};
+use http::StatusCode;
+use rustc_hash::FxHashMap;
+use sendbeacon_fetch::{
+    AbandonReason, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
+    fetch::Profile, hyperlink_auditing::Ping,
+};
+
+use super::{
+    dispatcher::{Action, Dispatcher, Endpoint, Event, Queued},
+    message::Mailbox,
+    run_fetch::run_fetch,
+    shutdown::ShutdownInProgress,
+    teller::{Embedder, Record, Teller},
+};
+use crate::{
+    event::{EventKind, EventSink, FetchInfo, Outcome},
+    id::FetchId,
+    message::{Flag, GroupState, Responder},
+};
+
+pub(super) struct Fetches {
+    profile: Arc<Profile>,
+    embedder: Arc<Embedder>,
+    dispatcher: Dispatcher,
+    /// Whether the sink was told that work is outstanding.
+    is_busy: bool,
+    endpoint_hasher: RandomState,
+    queued: FxHashMap<FetchId, Unstarted>,
+    running: FxHashMap<FetchId, Running>,
+    futures: FuturesUnordered<Abortable<Contained>>,
+}
+
+/// What is fetched. A beacon and a ping become requests when they start: until then they take less memory.
+pub(super) enum Work {
+    Beacon(Beacon),
+    Ping(Box<Ping>),
+    Request(Box<Request>, Option<Reservation>),
+}
+
+impl Work {
+    fn info(&self, id: FetchId) -> FetchInfo {
+        let (client, url, initiator_type, keepalive, body_length) = match self {
+            Self::Beacon(beacon) => {
+                let length = beacon.body_length();
+                (beacon.client(), beacon.url(), InitiatorType::Beacon, true, length)
+            }
+            Self::Ping(ping) => {
+                (ping.client(), ping.url(), InitiatorType::Ping, true, ping.body_length())
+            }
+            Self::Request(request, _) => {
+                let length = request.weight().body_bytes;
+                let (client, url) = (&request.client, request.url());
+                (client, url, request.initiator_type, request.keepalive, length)
+            }
+        };
+        let (client, url) = (Arc::clone(client), url.clone());
+        FetchInfo { id, client, url, initiator_type, keepalive, body_length }
+    }
+
+    fn into_request(self) -> (Box<Request>, Option<Reservation>) {
+        let (request, reservation) = match self {
+            Self::Beacon(beacon) => beacon.into_request(),
+            Self::Ping(ping) => ping.into_request(),
+            Self::Request(request, reservation) => return (request, reservation),
+        };
+        (Box::new(request), Some(reservation))
+    }
+}
+
+/// A fetch that waits for its start.
+struct Unstarted {
+    work: Work,
+    responder: Option<Responder>,
+    record: Record,
+}
+
+struct Running {
+    abort: AbortHandle,
+    /// Given back before the fetch is told to be done.
+    reservation: Option<Reservation>,
+    record: Record,
+}
+
+/// A future that has ended, if it was not aborted.
+pub(super) type Ended = Result<Completed, Aborted>;
+
+pub(super) struct Completed {
+    id: FetchId,
+    /// An error holds the payload of a panic.
+    result: Result<Result<StatusCode, NetworkError>, Box<dyn Any + Send>>,
+}
+
+impl Fetches {
+    pub(super) fn new(
+        profile: Arc<Profile>,
+        sink: Option<Arc<dyn EventSink>>,
+        mailbox: Mailbox,
+        dispatcher: Dispatcher,
+    ) -> Self {
+        Self {
+            profile,
+            embedder: Arc::new(Embedder { sink, mailbox }),
+            dispatcher,
+            is_busy: false,
+            endpoint_hasher: RandomState::default(),
+            queued: FxHashMap::default(),
+            running: FxHashMap::default(),
+            futures: FuturesUnordered::new(),
+        }
+    }
+
+    pub(super) fn dispatch(&mut self, event: Event, now: Instant) {
+        self.dispatcher.handle(event, now);
+    }
+
+    /// When to call [`act`](Self::act) although nothing has happened.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.dispatcher.next_timeout()
+    }
+
+    /// Whether the dispatcher has no fetch.
+    pub(super) fn is_idle(&self) -> bool {
+        self.dispatcher.is_idle()
+    }
+
+    /// Whether no future is left, those of fetches that were given up included.
+    pub(super) fn is_empty(&self) -> bool {
+        self.futures.is_empty()
+    }
+
+    pub(super) fn is_keepalive(&self, id: FetchId) -> bool {
+        let queued = self.queued.get(&id).map(|queued| &queued.record);
+        let record = queued.or_else(|| self.running.get(&id).map(|running| &running.record));
+        record.is_some_and(|record| record.teller.info.keepalive)
+    }
+
+    /// The fetches of an origin's documents, the oldest first.
+    pub(super) fn of_origin(&self, origin: &Origin) -> Vec<FetchId> {
+        let queued = self.queued.values().map(|queued| &queued.record);
+        let records = queued.chain(self.running.values().map(|running| &running.record));
+        let infos = records.map(|record| &record.teller.info);
+        let mut ids: Vec<_> =
+            infos.filter(|info| info.client.origin == *origin).map(|info| info.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(super) fn queue(
+        &mut self,
+        id: FetchId,
+        work: Work,
+        responder: Option<Responder>,
+        group: Arc<GroupState>,
+        now: Instant,
+    ) {
+        let info = work.info(id);
+        let event = Event::Queued(Queued {
+            id,
+            group: group.id,
+            endpoint: self.endpoint(&info),
+            may_wait: info.initiator_type != InitiatorType::Fetch && !group.is_urgent(),
+            gone: group.is(Flag::Terminated),
+        });
+        let teller = Teller::new(info, group, Arc::clone(&self.embedder), now);
+        teller.tell_at(now, EventKind::Queued);
+        let cause = responder.as_ref().map(|it| it.cause().clone());
+        let record = Record::new(teller, cause);
+        self.queued.insert(id, Unstarted { work, responder, record });
+        self.dispatch(event, now);
+    }
+
+    fn endpoint(&self, info: &FetchInfo) -> Endpoint {
+        let partition = self.endpoint_hasher.hash_one(&info.client.network_partition_key);
+        let url = &info.url;
+        let origin = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
+        let origin = self.endpoint_hasher.hash_one(origin);
+        Endpoint { partition, origin, keepalive: info.keepalive }
+    }
+
+    /// Does what the dispatcher says.
+    pub(super) fn act(&mut self, now: Instant, shutdown: &mut Option<ShutdownInProgress>) {
+        while let Some(action) = self.dispatcher.poll(now) {
+            match action {
+                Action::Start(id) => self.start(id, now),
+                Action::Cancel(id, error) => self.cancel(id, error, now, shutdown),
+            }
+        }
+    }
+
+    fn start(&mut self, id: FetchId, now: Instant) {
+        let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) else { return };
+        record.teller.tell_at(now, EventKind::Started);
+        let (request, reservation) = work.into_request();
+        let (profile, teller) = (Arc::clone(&self.profile), Arc::clone(&record.teller));
+        let fetch = run_fetch(profile, teller, request, responder);
+        // NB: an async block in place of `map` would hold the fetch twice.
+        let future =
+            AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });
+        let (abort, registration) = AbortHandle::new_pair();
+        self.futures.push(Abortable::new(Contained(Some(future.boxed())), registration));
+        self.running.insert(id, Running { abort, reservation, record });
+    }
+
+    fn cancel(
+        &mut self,
+        id: FetchId,
+        error: NetworkError,
+        now: Instant,
+        shutdown: &mut Option<ShutdownInProgress>,
+    ) {
+        if let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) {
+            // Its reservation is given back first.
+            drop(work);
+            if let Some(responder) = responder {
+                responder.fail(error.clone());
+            }
+            tell_done(record, Outcome::Failed(error), now, shutdown);
+        } else if let Some(Running { abort, reservation, record }) = self.running.remove(&id) {
+            record.tell_cause(error.clone());
+            // Polled once more it sees the abort, and is dropped.
+            abort.abort();
+            let outcome = record.outcome_of(error);
+            drop(reservation);
+            tell_done(record, outcome, now, shutdown);
+        }
+    }
+
+    /// The next future to end. `None` if there is none.
+    pub(super) async fn next_ended(&mut self) -> Option<Ended> {
+        self.futures.next().await
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        ended: Ended,
+        now: Instant,
+        shutdown: &mut Option<ShutdownInProgress>,
+    ) {
+        let Ok(Completed { id, result }) = ended else { return };
+        self.dispatch(Event::Finished { id }, now);
+        let Some(Running { reservation, record, .. }) = self.running.remove(&id) else { return };
+        let outcome = match result {
+            Ok(Ok(status)) => Outcome::Delivered { status },
+            Ok(Err(error)) => Outcome::Failed(error),
+            Err(_panic) => Outcome::Failed(AbandonReason::Panic.into()),
+        };
+        drop(reservation);
+        tell_done(record, outcome, now, shutdown);
+    }
+
+    /// Tells the sink whether work is outstanding, if that has changed.
+    pub(super) fn tell_whether_busy(&mut self) {
+        let is_busy = !self.dispatcher.is_idle();
+        if is_busy != self.is_busy {
+            self.is_busy = is_busy;
+            self.tell_work_outstanding(is_busy);
+        }
+    }
+
+    fn tell_work_outstanding(&self, outstanding: bool) {
+        let Some(sink) = &self.embedder.sink else { return };
+        let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
+    }
+
+    /// Drops every fetch. Each is told to be dropped.
+    pub(super) fn clear(&mut self) {
+        self.queued.clear();
+        self.running.clear();
+        if self.is_busy {
+            self.tell_work_outstanding(false);
+        }
+    }
+}
+
+fn tell_done(
+    record: Record,
+    outcome: Outcome,
+    now: Instant,
+    shutdown: &mut Option<ShutdownInProgress>,
+) {
+    let info = record.done(outcome.clone(), now);
+    if let Some(shutdown) = shutdown
+        && info.keepalive
+    {
+        shutdown.add(info, outcome);
+    }
+}
+
+/// A future whose own drop may panic without harm to the others.
+struct Contained(Option<BoxFuture<'static, Completed>>);
+
+impl Future for Contained {
+    type Output = Completed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Completed> {
+        match &mut self.0 {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+    }
+}

@@ -1,0 +1,15 @@
+//! The network side: one future that owns every fetch of a user agent and the timer.
+
+mod dispatcher;
+mod driver;
+mod fetches;
+mod message;
+mod run_fetch;
+mod shutdown;
+mod teller;
+
+pub(crate) use self::{
+    dispatcher::Dispatcher,
+    driver::Driver,
+    message::{Mailbox, Message, Reply},
+};

@@ -1,0 +1,126 @@
+//! Running one fetch to the end of its response's body.
+
+use std::{future::poll_fn, sync::Arc};
+
+use bytes::Bytes;
+use http::StatusCode;
+use sendbeacon_fetch::{
+    NetworkError, Request, Response,
+    fetch::{Profile, fetch},
+    host::ResponseBody,
+};
+use tokio::sync::mpsc;
+
+use super::teller::Teller;
+use crate::message::{ChannelBody, Flag, Piece, Responder};
+
+/// How many bytes of a response body are drained to keep its connection if nobody reads the body.
+const DRAIN_LIMIT: usize = 65_536;
+
+/// How many bytes of a response body its reader is given while its document is in the back/forward cache,
+/// the chunk that exceeds the limit included.
+const CACHED_LIMIT: usize = 65_536;
+
+/// Fetches `request` to the end of its response's body.
+pub(super) async fn run_fetch(
+    profile: Arc<Profile>,
+    teller: Arc<Teller>,
+    request: Box<Request>,
+    responder: Option<Responder>,
+) -> Result<StatusCode, NetworkError> {
+    if let Some(responder) = responder {
+        // A beacon's future need not have room for it.
+        return Box::pin(run_for(responder, profile, teller, request)).await;
+    }
+    let mut response = fetch(&profile, &*teller, request).await?;
+    teller.timing().answered(&response);
+    drain(&mut response.body, &teller).await;
+    Ok(response.status)
+}
+
+/// Fetches `request` for somebody who waits for the response.
+async fn run_for(
+    responder: Responder,
+    profile: Arc<Profile>,
+    teller: Arc<Teller>,
+    request: Box<Request>,
+) -> Result<StatusCode, NetworkError> {
+    match fetch(&profile, &*teller, request).await {
+        Ok(response) => {
+            let status = response.status;
+            teller.timing().answered(&response);
+            hand_over(response, responder, &teller).await;
+            Ok(status)
+        }
+        Err(error) => {
+            responder.fail(error.clone());
+            Err(error)
+        }
+    }
+}
+
+/// Gives the response to whoever waits for it, chunk by chunk as it is read.
+async fn hand_over(mut response: Response, responder: Responder, teller: &Teller) {
+    let keepalive = teller.info.keepalive;
+    let (pieces, receiver) = mpsc::channel(4);
+    let reader = ChannelBody::new(receiver, responder.cause().clone());
+    let mut body = std::mem::replace(&mut response.body, Box::pin(reader));
+    if responder.succeed(response) {
+        let mut while_cached = 0;
+        loop {
+            if !teller.group.is_cached() {
+                while_cached = 0;
+            } else if while_cached >= CACHED_LIMIT {
+                tokio::select! {
+                    biased;
+                    () = pieces.closed() => break,
+                    () = teller.group.until(|group| !group.is_cached()) => continue,
+                }
+            }
+            let piece = tokio::select! {
+                biased;
+                () = pieces.closed() => break,
+                chunk = next_chunk(&mut body, teller) => chunk.map_or(Piece::End, Piece::Chunk),
+            };
+            if let Piece::Chunk(Ok(chunk)) = &piece {
+                while_cached += chunk.len().max(1);
+            }
+            let is_last = !matches!(piece, Piece::Chunk(Ok(_)));
+            let is_taken = tokio::select! {
+                biased;
+                sent = pieces.send(piece) => sent.is_ok(),
+                () = teller.group.until(|group| group.is(Flag::Terminated)), if keepalive => false,
+            };
+            match (is_last, is_taken) {
+                (true, _) => return,
+                (false, true) => {}
+                (false, false) => break,
+            }
+        }
+    }
+    if keepalive {
+        drain(&mut body, teller).await;
+    }
+}
+
+async fn next_chunk(
+    body: &mut ResponseBody,
+    teller: &Teller,
+) -> Option<Result<Bytes, NetworkError>> {
+    let chunk = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await;
+    let length = chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, Bytes::len);
+    teller.timing().read(length, body.encoded_size());
+    chunk
+}
+
+/// Reads what nobody wants, up to the limit; an error no longer matters.
+async fn drain(body: &mut ResponseBody, teller: &Teller) {
+    let mut left = DRAIN_LIMIT;
+    while let Some(Ok(chunk)) = next_chunk(body, teller).await {
+        // An empty chunk counts, too: they may come for ever.
+        match left.checked_sub(chunk.len().max(1)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}

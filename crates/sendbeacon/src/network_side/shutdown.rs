@@ -1,0 +1,75 @@
+//! A shutdown while it drains: who is told at its end, and of what.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time;
+
+use super::message::Reply;
+use crate::event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, ShutdownReport};
+
+/// How long a shutdown waits for content processes to acknowledge that they accept no more. A frozen process
+/// does not; what it had accepted before is in its channel, and is read by then.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
+
+pub(super) struct ShutdownInProgress {
+    /// When the time to acknowledge it is over.
+    acknowledged_by: time::Instant,
+    /// When it waits no longer, not even for reservations of the engine's own requests.
+    deadline: Option<Instant>,
+    replies: Vec<Reply>,
+    report: ShutdownReport,
+}
+
+impl ShutdownInProgress {
+    pub(super) fn new() -> Self {
+        Self {
+            acknowledged_by: time::Instant::now() + ACKNOWLEDGED_WITHIN,
+            deadline: None,
+            replies: Vec::new(),
+            report: ShutdownReport::default(),
+        }
+    }
+
+    /// Adds a call of `shutdown`. Of several deadlines the earliest counts.
+    pub(super) fn ask(&mut self, deadline: Option<Instant>, reply: Option<Reply>) {
+        self.deadline = self.deadline.into_iter().chain(deadline).min();
+        self.replies.extend(reply);
+    }
+
+    /// Adds the outcome of a keepalive fetch.
+    pub(super) fn add(&mut self, fetch: Arc<FetchInfo>, outcome: Outcome) {
+        match outcome {
+            Outcome::Delivered { status } => {
+                self.report.delivered.push(DeliveredFetch { fetch, status });
+            }
+            Outcome::Failed(error) => self.report.lost.push(LostFetch { fetch, error }),
+        }
+    }
+
+    /// Whether the deadline has passed.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Whether the time to acknowledge the shutdown is over.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.acknowledged_by <= time::Instant::now()
+    }
+
+    /// When to check again whether it has drained.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let acknowledged_by = (!self.is_acknowledged()).then(|| self.acknowledged_by.into_std());
+        acknowledged_by.into_iter().chain(self.deadline).min()
+    }
+
+    /// Replies to every call: the shutdown has drained.
+    pub(super) fn finish(mut self) {
+        self.report.completed = true;
+        for reply in self.replies {
+            reply(self.report.clone());
+        }
+    }
+}

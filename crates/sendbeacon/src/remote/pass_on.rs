@@ -1,0 +1,68 @@
+//! Passing the response to a `fetch()` on to a content process.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use sendbeacon_fetch::{Response, ResponseType};
+use tokio::sync::Semaphore;
+
+use super::{
+    channel::{Channel, Credit},
+    limits::MAX_PIECE,
+    protocol::{Headers, ResponseFrame, ToContent},
+};
+use crate::script::PendingResponse;
+
+/// Passes a response on, as fast as the content process takes it.
+pub(super) async fn pass_on(
+    id: u64,
+    pending: PendingResponse,
+    window: Arc<Semaphore>,
+    channel: Arc<Channel>,
+    credit: Arc<Credit>,
+) {
+    let end = match pending.await {
+        Ok(response) => pass_on_response(id, response, &window, &channel).await,
+        Err(_) => ToContent::Failed { id },
+    };
+    channel.tell(&end);
+    // The fetch's credit is given back after its end.
+    drop(credit);
+}
+
+async fn pass_on_response(
+    id: u64,
+    mut response: Response,
+    window: &Semaphore,
+    channel: &Channel,
+) -> ToContent {
+    // What a script may not see does not get into its process.
+    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    if is_opaque {
+        response.status = StatusCode::OK;
+        response.url_list.truncate(1);
+    }
+    let Some(headers) = Headers::new(&response.headers) else { return ToContent::Failed { id } };
+    let head = ResponseFrame {
+        type_: response.type_,
+        status: response.status.as_u16(),
+        headers,
+        url_list: response.url_list.iter().map(|url| url.as_str().to_owned()).collect(),
+        timing_allow_passed: response.timing_allow_passed,
+    };
+    if !channel.tell_in_turn(&ToContent::Response { id, response: head }).await {
+        return ToContent::Failed { id };
+    }
+    while let Some(chunk) = response.chunk().await {
+        let Ok(mut chunk) = chunk else { return ToContent::Failed { id } };
+        while !is_opaque && !chunk.is_empty() {
+            let bytes = chunk.split_to(chunk.len().min(MAX_PIECE));
+            // Neither semaphore is ever closed.
+            if let Ok(permit) = window.acquire().await {
+                permit.forget();
+            }
+            channel.tell_in_turn(&ToContent::Piece { id, bytes }).await;
+        }
+    }
+    ToContent::End { id }
+}

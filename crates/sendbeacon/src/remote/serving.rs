@@ -1,0 +1,309 @@
+//! Serving a content process: checks each of its messages, and does what it says.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io::Read,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::{AbortHandle, Abortable};
+use http::HeaderValue;
+use sendbeacon_fetch::{
+    Body, Client, KeepaliveLimits, Ledger,
+    beacon::Beacon,
+    deferred::{DeferredFetching, DeferredRequestInit, FetchLaterError, fetch_later},
+    hyperlink_auditing::Ping,
+};
+use tokio::{runtime::Handle, sync::Semaphore};
+
+use super::{
+    channel::{Channel, Credit},
+    error::ChannelError,
+    fetches::{Fetches, Fetching},
+    frame,
+    limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
+    pass_on::pass_on,
+    pin::Pin,
+    protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
+};
+use crate::{
+    message::GroupMessage,
+    script::{DeferredFetch, FetchGroup, Groups},
+};
+
+pub(super) struct Serving {
+    all: Groups,
+    limits: KeepaliveLimits,
+    runtime: Handle,
+    pin: Pin,
+    channel: Arc<Channel>,
+    groups: HashMap<u64, KnownGroup>,
+    /// The sum of theirs.
+    client_bytes: usize,
+    /// Terminated groups that may still be aborted.
+    ending: Vec<(u64, FetchGroup)>,
+    fetches: Arc<Fetches>,
+    /// Those that are deferred, and some that were sent since.
+    deferred: HashMap<u64, DeferredFetch>,
+    is_closed: bool,
+}
+
+struct KnownGroup {
+    group: FetchGroup,
+    /// Where deferred fetches are counted that were sent. The content process counts them with the others
+    /// when it hears of it, and may have used that room before.
+    activated: Arc<Ledger>,
+    /// The settings object that its last fetch had.
+    client: Arc<Client>,
+    /// How many bytes it came in.
+    client_bytes: usize,
+}
+
+impl Serving {
+    pub(super) fn new(
+        all: Groups,
+        limits: KeepaliveLimits,
+        runtime: Handle,
+        pin: Pin,
+        channel: Arc<Channel>,
+    ) -> Self {
+        Self {
+            all,
+            limits,
+            runtime,
+            pin,
+            channel,
+            groups: HashMap::new(),
+            client_bytes: 0,
+            ending: Vec::new(),
+            fetches: Arc::default(),
+            deferred: HashMap::new(),
+            is_closed: false,
+        }
+    }
+
+    pub(super) fn run(mut self, reader: &mut impl Read) -> Result<(), ChannelError> {
+        match frame::read(reader)? {
+            None => return Ok(()),
+            Some((ToNetwork::Hello { version: VERSION }, _)) => {}
+            Some((ToNetwork::Hello { version }, _)) => return Err(ChannelError::Version(version)),
+            Some(_) => return Err(ChannelError::malformed("the first")),
+        }
+        while let Some((frame, length)) = frame::read(reader)? {
+            self.receive(frame, length)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, frame: ToNetwork, length: usize) -> Result<(), ChannelError> {
+        match frame {
+            ToNetwork::Hello { .. } => Err(ChannelError::malformed("a second hello")),
+            ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, length),
+            ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, length),
+            ToNetwork::Violation { id, group, violation } => {
+                let _lease = Credit::take(&self.channel, &self.fetches, id, length)?;
+                let (KnownGroup { group, .. }, client) = self.group(group)?;
+                group.report(&client, &violation);
+                Ok(())
+            }
+            ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request, length),
+            ToNetwork::Defer { id, group, request, activate_after } => {
+                self.defer(id, group, *request, activate_after, length)
+            }
+            ToNetwork::AbortDeferred { id } => {
+                self.deferred.remove(&id).inspect(DeferredFetch::abort);
+                Ok(())
+            }
+            ToNetwork::Taken { id } => {
+                self.fetches.taken(id);
+                Ok(())
+            }
+            ToNetwork::Unwanted { id } => {
+                self.fetches.unwanted(id);
+                Ok(())
+            }
+            ToNetwork::AbortFetch { id } => {
+                if let Some(id) = self.fetches.abort(id) {
+                    self.all.network_side.send(GroupMessage::AbortFetch(id));
+                }
+                Ok(())
+            }
+            ToNetwork::Flags { group, flags } => {
+                if let Some(KnownGroup { group, .. }) = self.groups.get(&group) {
+                    group.set_flags(flags);
+                }
+                Ok(())
+            }
+            ToNetwork::Terminated { group: id } => {
+                if let Some(KnownGroup { group, client_bytes, .. }) = self.groups.remove(&id) {
+                    self.client_bytes -= client_bytes;
+                    group.terminate();
+                    self.ending.retain(|(_, group)| group.is_under_way());
+                    self.ending.push((id, group));
+                }
+                Ok(())
+            }
+            ToNetwork::Abort { group: id } => {
+                if let Some(KnownGroup { group, client_bytes, .. }) = self.groups.remove(&id) {
+                    self.client_bytes -= client_bytes;
+                    group.abort();
+                }
+                let ending = self.ending.iter().position(|(ending, _)| *ending == id);
+                ending.inspect(|&at| self.ending.swap_remove(at).1.abort());
+                Ok(())
+            }
+            ToNetwork::Closed if self.is_closed => Err(ChannelError::malformed("a second close")),
+            ToNetwork::Closed => {
+                self.is_closed = true;
+                self.channel.set_drained();
+                Ok(())
+            }
+        }
+    }
+
+    /// Admits a beacon once more, by the same rules.
+    fn beacon(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        beacon: BeaconFrame,
+        length: usize,
+    ) -> Result<(), ChannelError> {
+        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let BeaconFrame { url, data } = beacon;
+        let url = received(&url)?;
+        let (KnownGroup { group, .. }, client) = self.group(frame)?;
+        let data = match data {
+            None => None,
+            Some((bytes, content_type)) => {
+                let content_type = content_type.map(HeaderValue::from_maybe_shared);
+                let content_type = content_type.transpose().map_err(ChannelError::malformed)?;
+                Some((Body::from(bytes), content_type))
+            }
+        };
+        let body_length = data.as_ref().map_or(0, |(body, _)| body.length());
+        let beacon = Beacon::admit(&client, group.ledger(), url, body_length, || data);
+        // If the network side has gone, it was past its shutdown's deadline.
+        group.pass(beacon.ok_or(ChannelError::Quota)?.with_guard(credit));
+        Ok(())
+    }
+
+    /// Admits a ping once more, by the same rules.
+    fn ping(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        ping: &PingFrame,
+        length: usize,
+    ) -> Result<(), ChannelError> {
+        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
+        let (KnownGroup { group, .. }, client) = self.group(frame)?;
+        let ping = Ping::admit(&client, group.ledger(), url, target_url);
+        group.pass_ping(ping.ok_or(ChannelError::Quota)?.with_guard(credit));
+        Ok(())
+    }
+
+    fn fetch(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        request: RequestFrame,
+        length: usize,
+    ) -> Result<(), ChannelError> {
+        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let channel = Arc::clone(&self.channel);
+        let (KnownGroup { group, .. }, client) = self.group(frame)?;
+        let request = request.into_request(client)?;
+        let pending = group.fetch_guarded(request, Arc::clone(&credit));
+        let window = Arc::new(Semaphore::new(WINDOW));
+        let fetch_id = pending.id();
+        let passing = pass_on(id, pending, Arc::clone(&window), channel, credit);
+        let (task, registration) = AbortHandle::new_pair();
+        // Listed first, so that it is not gone before it is there.
+        self.fetches.insert(id, Fetching { id: fetch_id, window, task, is_aborted: false });
+        self.runtime.spawn(Abortable::new(passing, registration));
+        Ok(())
+    }
+
+    /// Admits a deferred fetch once more, by the same rules; of the quota the most that any document has.
+    fn defer(
+        &mut self,
+        id: u64,
+        frame: GroupFrame,
+        request: RequestFrame,
+        activate_after: Option<Duration>,
+        length: usize,
+    ) -> Result<(), ChannelError> {
+        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let (group, client) = self.group(frame)?;
+        let request = request.into_request(client)?;
+        let init = activate_after.map(DeferredRequestInit::activate_after).unwrap_or_default();
+        let KnownGroup { group, activated, .. } = group;
+        let queued = fetch_later(group.deferred(), true, request, init, activated);
+        let queued = queued.map_err(|error| match error {
+            FetchLaterError::QuotaExceeded { .. } => ChannelError::Quota,
+            _ => ChannelError::Request,
+        })?;
+        let queued = queued.when_sent(|reservation| {
+            credit.tell_activated();
+            reservation.with_guard(credit)
+        });
+        // If the network side has gone, it was past its shutdown's deadline.
+        let Ok(deferred) = group.defer(queued, None) else { return Ok(()) };
+        if self.deferred.len() >= self.deferred.capacity() {
+            self.deferred.retain(|_, deferred| deferred.is_pending());
+        }
+        self.deferred.insert(id, deferred);
+        Ok(())
+    }
+
+    /// The fetch group of a fetch, a new one if it is its first, and the settings object.
+    fn group(&mut self, frame: GroupFrame) -> Result<(&KnownGroup, Arc<Client>), ChannelError> {
+        if self.is_closed {
+            return Err(ChannelError::malformed("a fetch after the last"));
+        }
+        let GroupFrame { id, flags, client } = frame;
+        let length = client.as_ref().map_or(0, Bytes::len);
+        let client = client.map(|bytes| frame::decode(&bytes).and_then(|it| self.pin.hold(it)));
+        let client = client.transpose()?.map(Arc::new);
+        let count = self.groups.len();
+        let known = match (self.groups.entry(id), client) {
+            (Entry::Occupied(entry), None) => entry.into_mut(),
+            (Entry::Occupied(entry), Some(client)) => {
+                let known = entry.into_mut();
+                self.client_bytes = self.client_bytes - known.client_bytes + length;
+                (known.client, known.client_bytes) = (client, length);
+                known
+            }
+            (Entry::Vacant(_), None) => {
+                return Err(ChannelError::malformed("a fetch group without a client"));
+            }
+            (Entry::Vacant(_), _) if count >= MAX_GROUPS => return Err(ChannelError::Groups),
+            (Entry::Vacant(entry), Some(client)) => {
+                let ledger = || Ledger::new(self.limits);
+                let group = self.all.open(ledger(), DeferredFetching::unshared());
+                self.client_bytes += length;
+                let activated = ledger();
+                entry.insert(KnownGroup { group, activated, client, client_bytes: length })
+            }
+        };
+        if self.client_bytes > MAX_CLIENTS {
+            return Err(ChannelError::Groups);
+        }
+        known.group.set_flags(flags);
+        Ok((known, Arc::clone(&known.client)))
+    }
+}
+
+/// However it ends, its documents have gone, and no shutdown need wait for it.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.fetches.clear();
+        self.groups.clear();
+        self.channel.set_drained();
+        self.channel.end();
+    }
+}

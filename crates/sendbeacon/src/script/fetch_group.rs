@@ -1,0 +1,301 @@
+//! A fetch group: what script calls, and what becomes of the group.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use sendbeacon_fetch::{
+    AbandonReason, BodyInit, Client, CspViolation, Inflight, Ledger, NetworkError, Request,
+    Reservation, TypeError, Weight,
+    beacon::{Beacon, send_beacon},
+    deferred::{
+        DeferredFetching, DeferredRequestInit, FetchLaterError, QueuedDeferredFetch, fetch_later,
+    },
+    hyperlink_auditing::{Ping, hyperlink_auditing},
+};
+use url::EncodingOverride;
+
+use super::{
+    deferred_fetch::DeferredFetch, keepalive_reservation::KeepaliveReservation,
+    pending_response::PendingResponse,
+};
+use crate::{
+    id::{FetchId, FetchIds},
+    message::{Deferral, Flag, GroupMessage, GroupState, NetworkSide, PlainFetch},
+    random::SystemRandom,
+};
+
+/// The [fetch group](https://fetch.spec.whatwg.org/#concept-fetch-group) of an environment settings
+/// object: the unit that shares a keepalive quota and is terminated as one.
+///
+/// A [`Document`](crate::Document) has one. A worker uses a fetch group alone for its keepalive `fetch()`.
+/// Dropping a group terminates it.
+pub struct FetchGroup {
+    state: Arc<GroupState>,
+    /// Room for keepalive requests.
+    ledger: Arc<Ledger>,
+    deferred: DeferredFetching,
+    network_side: Arc<dyn NetworkSide>,
+    ids: Arc<FetchIds>,
+}
+
+impl FetchGroup {
+    pub(super) fn new(
+        state: Arc<GroupState>,
+        ledger: Arc<Ledger>,
+        deferred: DeferredFetching,
+        network_side: Arc<dyn NetworkSide>,
+        ids: Arc<FetchIds>,
+    ) -> Self {
+        Self { state, ledger, deferred, network_side, ids }
+    }
+
+    /// Fetches `request`, whose client belongs to this group.
+    ///
+    /// A request with `keepalive` shares the quota of the group's beacons and outlives the document. A
+    /// request without it is stopped when the group is terminated. Does not block; any thread.
+    ///
+    /// # Errors
+    /// The response is a network error at once if the request has `keepalive` and there is no room for it
+    /// ([`NetworkError::KeepaliveQuota`]), if the group was terminated, or if the user agent shuts down.
+    pub fn fetch(&self, request: Request) -> PendingResponse {
+        self.fetch_guarded(request, ())
+    }
+
+    /// [`fetch`](Self::fetch), with a guard for the reservation of a keepalive request.
+    pub(crate) fn fetch_guarded(
+        &self,
+        request: Request,
+        guard: impl Any + Send + Sync,
+    ) -> PendingResponse {
+        let id = self.ids.next();
+        let (responder, response) = PendingResponse::new(id, Arc::clone(&self.network_side));
+        if self.is_terminated() {
+            responder.fail(AbandonReason::Terminated.into());
+            return response;
+        }
+        if self.ledger.is_closed() {
+            responder.fail(AbandonReason::Shutdown.into());
+            return response;
+        }
+        let reservation = if request.keepalive {
+            let Some(reservation) = self.ledger.reserve(request.weight()) else {
+                responder.fail(NetworkError::KeepaliveQuota);
+                return response;
+            };
+            Some(reservation.with_guard(guard))
+        } else {
+            None
+        };
+        // If the network side has gone, the response says so.
+        let fetch = PlainFetch { id, request, reservation, responder };
+        self.network_side.send(GroupMessage::Fetch(Box::new(fetch), Arc::clone(&self.state)));
+        response
+    }
+
+    /// Reserves room for a keepalive request that the engine sends with its own network stack, so that the
+    /// request shares the quota. Lengths are in bytes; [`url_length`](crate::url_length) gives the length of
+    /// a URL. `None` if there is no room or the group was terminated.
+    ///
+    /// Drop the reservation when the request is done. A shutdown waits for that until its deadline.
+    #[must_use]
+    pub fn reserve_keepalive(
+        &self,
+        body_bytes: u64,
+        url_bytes: u64,
+    ) -> Option<KeepaliveReservation> {
+        if self.is_terminated() {
+            return None;
+        }
+        let reservation = self.ledger.reserve(Weight { body_bytes, url_bytes })?;
+        Some(KeepaliveReservation::new(reservation, Arc::clone(&self.network_side)))
+    }
+
+    /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Nothing happens if the
+    /// fetch is done.
+    pub fn abort_fetch(&self, id: FetchId) {
+        // If the network side has gone, so has the fetch.
+        self.network_side.send(GroupMessage::AbortFetch(id));
+    }
+
+    /// What the group's keepalive ledger holds at this moment.
+    #[must_use]
+    pub fn inflight(&self) -> Inflight {
+        self.ledger.inflight()
+    }
+
+    /// [Terminates](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate) the group: its keepalive
+    /// requests go on, its other requests are stopped, its deferred fetches are sent, and new requests are
+    /// refused. A second call changes nothing.
+    pub fn terminate(&self) {
+        if !self.state.set(Flag::Terminated) {
+            self.deferred.process_deferred_fetches();
+            // If the network side has gone there is nothing left to terminate.
+            self.network_side.send(GroupMessage::Terminated(Arc::clone(&self.state)));
+        }
+    }
+
+    /// Gives up every unfinished request of the group, keepalive and deferred ones included, and refuses new
+    /// requests. [Termination](Self::terminate) does less.
+    pub fn abort(&self) {
+        self.deferred.abort();
+        // Before the termination: that would make another process send what is deferred.
+        self.network_side.send(GroupMessage::Abort(Arc::clone(&self.state)));
+        self.terminate();
+    }
+
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.state.is(Flag::Terminated)
+    }
+
+    /// Sets a flag and releases the group's held-back beacons.
+    pub(crate) fn set(&self, flag: Flag) {
+        if !self.state.set(flag) {
+            if !self.state.is_fully_active() {
+                self.deferred.process_deferred_fetches();
+            }
+            self.tell_flags();
+        }
+    }
+
+    pub(crate) fn unset(&self, flag: Flag) {
+        if self.state.unset(flag) {
+            self.tell_flags();
+        }
+    }
+
+    fn tell_flags(&self) {
+        if self.state.must_tell() {
+            self.network_side.send(GroupMessage::Flags(Arc::clone(&self.state)));
+        }
+    }
+
+    pub(super) fn send_beacon(
+        &self,
+        client: &Arc<Client>,
+        url: &str,
+        data: Option<BodyInit<'_>>,
+    ) -> Result<Option<FetchId>, TypeError> {
+        let beacon = send_beacon(client, &self.ledger, &SystemRandom, url, data)?;
+        // NB: the Beacon text does not ask whether the document is fully active; Chromium and WebKit
+        // answer false where it is not, after the errors.
+        let Some(beacon) = beacon.filter(|_| self.state.is_fully_active()) else {
+            return Ok(None);
+        };
+        // The network side ends only after every ledger was closed and empty, or with the runtime that the
+        // embedder gave it.
+        Ok(self.pass(beacon))
+    }
+
+    /// Passes an admitted beacon on. `None` if the network side has gone, or the channel to it is full.
+    pub(crate) fn pass(&self, beacon: Beacon) -> Option<FetchId> {
+        let id = self.ids.next();
+        let message = GroupMessage::Beacon(id, beacon, Arc::clone(&self.state));
+        self.network_side.send(message).then_some(id)
+    }
+
+    pub(super) fn ping(
+        &self,
+        client: &Arc<Client>,
+        ping: &str,
+        href: &str,
+        encoding: EncodingOverride<'_>,
+    ) {
+        if !self.state.is_fully_active() {
+            return;
+        }
+        for ping in hyperlink_auditing(client, &self.ledger, ping, href, encoding) {
+            if !self.pass_ping(ping) {
+                return;
+            }
+        }
+    }
+
+    /// Passes an admitted ping on. False if the next one would not be sent either: this one may have waited
+    /// for room in a full channel, and each of the others would wait again.
+    pub(crate) fn pass_ping(&self, ping: Ping) -> bool {
+        let (id, state) = (self.ids.next(), Arc::clone(&self.state));
+        self.network_side.send(GroupMessage::Ping(id, Box::new(ping), state))
+    }
+
+    pub(super) fn fetch_later(
+        &self,
+        request: Request,
+        init: DeferredRequestInit,
+    ) -> Result<DeferredFetch, FetchLaterError> {
+        let is_fully_active = self.state.is_fully_active();
+        let queued = fetch_later(&self.deferred, is_fully_active, request, init, &self.ledger)?;
+        let Some(hand_over) = self.ledger.hand_over() else {
+            queued.record().abort();
+            return Err(FetchLaterError::Unavailable);
+        };
+        self.defer(queued, Some(hand_over))
+    }
+
+    /// Passes a deferred fetch on.
+    pub(crate) fn defer(
+        &self,
+        queued: QueuedDeferredFetch,
+        hand_over: Option<Reservation>,
+    ) -> Result<DeferredFetch, FetchLaterError> {
+        let id = self.ids.next();
+        let record = Arc::clone(queued.record());
+        let deferral = Deferral { id, queued, hand_over };
+        let message = GroupMessage::Defer(Box::new(deferral), Arc::clone(&self.state));
+        if !self.network_side.send(message) {
+            record.abort();
+            return Err(FetchLaterError::Unavailable);
+        }
+        Ok(DeferredFetch::new(id, record, Arc::clone(&self.network_side)))
+    }
+
+    pub(crate) fn deferred(&self) -> &DeferredFetching {
+        &self.deferred
+    }
+
+    /// Reports a violation, if there is room for its reports.
+    pub(crate) fn report(&self, client: &Arc<Client>, violation: &CspViolation) {
+        if let Some(message) = GroupMessage::violation(violation, client, &self.state) {
+            // If the network side has gone, nobody makes reports.
+            self.network_side.send(message);
+        }
+    }
+}
+
+/// What the network process needs of a group whose document is in a content process.
+#[cfg(feature = "remote")]
+impl FetchGroup {
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Whether the network side has a fetch of the group, or a message about one.
+    pub(crate) fn is_under_way(&self) -> bool {
+        Arc::strong_count(&self.state) > 1
+    }
+
+    /// Sets the flags of the document's state, as the content process says they are.
+    pub(crate) fn set_flags(&self, flags: u8) {
+        for flag in [Flag::Hidden, Flag::Frozen, Flag::Cached] {
+            if flags & flag as u8 == 0 {
+                self.unset(flag);
+            } else {
+                self.set(flag);
+            }
+        }
+    }
+}
+
+impl Drop for FetchGroup {
+    fn drop(&mut self) {
+        self.terminate();
+    }
+}
+
+impl fmt::Debug for FetchGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchGroup")
+            .field("id", &self.state.id)
+            .field("is_terminated", &self.is_terminated())
+            .field("inflight", &self.inflight())
+            .finish_non_exhaustive()
+    }
+}
