@@ -14,7 +14,7 @@ use crate::name_cache::NameCache;
 /// Whoever knows the addresses of host names.
 ///
 /// Asked within the tokio runtime that the fetch is polled in, and must not block it. `localhost`,
-/// names under it, IP addresses and the names of [`host_map`](crate::HyperNetworkBuilder::host_map)
+/// names under it, IP addresses and the names of [`host_map`](crate::HttpNetworkBuilder::host_map)
 /// are not asked for. Answers are remembered per network partition for their lifetime, failures are
 /// not, and there is one question at a time for a name and partition.
 pub trait Resolver: Send + Sync {

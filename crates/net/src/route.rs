@@ -7,12 +7,12 @@ use sendbeacon_fetch::{
 };
 
 use crate::{
-    HyperNetwork,
+    HttpNetwork,
     proxy::{Proxy, ProxyProtocol, Route},
     tunnel::MAX_AUTHENTICATIONS,
 };
 
-impl HyperNetwork {
+impl HttpNetwork {
     /// Sends the request on the first of its routes that there is a connection on.
     pub(crate) fn fetch_on_any_route(
         &self,

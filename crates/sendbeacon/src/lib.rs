@@ -37,7 +37,7 @@
 //!
 //! # Features
 //!
-//! * `net` (default): the default [`Network`](host::Network), `HyperNetwork`.
+//! * `net` (default): the default [`Network`](host::Network), `HttpNetwork`.
 //! * `cookies` (default): a cookie store, `MemoryCookieStore`.
 //! * `tracing`: events go to `tracing`, too, target `sendbeacon`, without headers and bodies, and of a URL
 //!   its origin only.

@@ -12,7 +12,7 @@ use sendbeacon_fetch::{
     AddressSpace, Client, NetworkError, PartitionKey,
     host::{Answer, NetworkRequest},
 };
-use sendbeacon_net::{HyperNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
+use sendbeacon_net::{HttpNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::net::{TcpListener, TcpSocket};
 use url::Url;
@@ -54,7 +54,7 @@ fn scripted(routes: &[&str], values: &[&'static str]) -> Arc<Scripted> {
     Arc::new(Scripted { routes, values: Mutex::new(values.to_vec()), ..Scripted::default() })
 }
 
-fn through(routes: &[&str]) -> HyperNetworkBuilder {
+fn through(routes: &[&str]) -> HttpNetworkBuilder {
     builder().proxies(scripted(routes, &[]))
 }
 
@@ -62,7 +62,7 @@ async fn tls_server() -> RecordingServer {
     RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await
 }
 
-fn trusting(server: &RecordingServer, proxies: Arc<dyn Proxies>) -> HyperNetworkBuilder {
+fn trusting(server: &RecordingServer, proxies: Arc<dyn Proxies>) -> HttpNetworkBuilder {
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap().proxies(proxies)
 }
 
