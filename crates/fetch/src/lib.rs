@@ -15,6 +15,7 @@ mod body;
 mod client;
 pub mod deferred;
 mod error;
+mod error_detail;
 pub mod fetch;
 mod headers;
 pub mod host;
@@ -32,6 +33,7 @@ pub use self::{
         AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
         TypeError,
     },
+    error_detail::ErrorDetail,
     headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation},
     origin::{Origin, PartitionKey, Site},

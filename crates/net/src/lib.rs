@@ -271,7 +271,7 @@ impl HttpNetwork {
         };
         let (head, incoming) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(NetworkError::Protocol("101 without an Upgrade request".to_owned()));
+            return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }
         lease.heed(&head.headers, self.pool.limits.http1_idle);
         let body: ResponseBody = if incoming.is_end_stream() {
@@ -392,7 +392,7 @@ impl fmt::Debug for HttpNetwork {
 }
 
 fn protocol_error(error: &hyper::Error) -> NetworkError {
-    NetworkError::Protocol(describe(error))
+    NetworkError::Protocol(describe(error).into())
 }
 
 /// An error and what caused it, on one line.

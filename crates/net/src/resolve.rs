@@ -85,7 +85,7 @@ impl Names {
             return Ok(vec![(*ip, port).into()]);
         }
         let addresses = self.cache.resolve(domain, partition).await.map_err(|reason| {
-            NetworkError::Dns { host: domain.clone(), reason: reason.as_ref().to_owned() }
+            NetworkError::Dns { host: domain.clone(), reason: reason.as_ref().into() }
         })?;
         let addresses = interleaved(&addresses).into_iter().take(MAX_ADDRESSES);
         Ok(addresses.map(|ip| (ip, port).into()).collect())

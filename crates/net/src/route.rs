@@ -34,7 +34,7 @@ impl HttpNetwork {
         request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkError> {
         let routes = routes.get().await;
-        let mut routes = routes.map_err(|error| NetworkError::Proxy(error.to_string()))?;
+        let mut routes = routes.map_err(|error| NetworkError::Proxy(error.into()))?;
         let last = routes.pop().unwrap_or(Route::Direct);
         for route in routes {
             match self.fetch_on(route, request.clone()).await {

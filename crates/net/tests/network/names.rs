@@ -83,7 +83,7 @@ async fn failure_of_the_resolver_is_a_dns_error_with_its_reason() {
     let (network, _) = network(&[]);
     for (host, reason) in [("nx.example", "no such name"), ("a.test", "it has no addresses")] {
         let error = send(&network, post(&format!("http://{host}/"), "x")).await.unwrap_err();
-        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason: reason.to_owned() });
+        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason: reason.into() });
     }
 }
 
