@@ -57,7 +57,7 @@ impl Rule {
     /// If a case has a status or header that cannot be.
     fn answer(&self, request: &NetworkRequest) -> Answer {
         if self.is_down {
-            return Err(NetworkError::Connect("there is no server".to_owned()));
+            return Err(NetworkError::Connect("there is no server".into()));
         }
         let header = |(name, value): &(String, String)| {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a case has header names");

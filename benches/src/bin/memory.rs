@@ -20,7 +20,7 @@ use std::{
 use sendbeacon::{
     Client, Document, Event, EventKind, EventSink, NetworkError, Scheduling, UserAgent,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
-    net::HyperNetwork,
+    net::HttpNetwork,
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let page = format!("http://{}/page", listener.local_addr()?).parse()?;
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     thread::spawn(move || hold(&listener, &sent));
-    let network = HyperNetwork::builder();
+    let network = HttpNetwork::builder();
     let network = network.max_connections(2 * BEACONS).max_connections_per_key(2 * BEACONS);
     let bytes = bytes_of_each(BEACONS, Arc::new(network.build()), page, &in_flight)?;
     println!(
@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let _ = sent.send(());
         }
     });
-    let network = HyperNetwork::builder().add_root_certificates_pem(certificate.as_bytes())?;
+    let network = HttpNetwork::builder().add_root_certificates_pem(certificate.as_bytes())?;
     let bytes = bytes_of_each(STREAMS, Arc::new(network.build()), page, &in_flight)?;
     println!("on one HTTP/2 connection: {bytes} bytes, {} beyond its body", bytes - SIZE);
     server.kill()?;

@@ -1,10 +1,10 @@
 //! The two kinds of failure, which never mix: what script sees, and what happens to a request later.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use thiserror::Error;
 
-use crate::AddressSpace;
+use crate::{AddressSpace, ErrorDetail};
 
 /// What `sendBeacon()` throws: a JavaScript `TypeError` with this message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -66,9 +66,9 @@ pub enum NetworkError {
     /// A 407: a proxy asks for authentication, or a server as if it were one, and nobody can be prompted.
     #[error("the proxy asks for authentication")]
     ProxyAuthentication,
-    /// There is no way through a proxy: it refused, or nobody could say which one to use.
+    /// There is no way through a proxy: it refused, or the embedder failed to name one.
     #[error("no connection through the proxy: {0}")]
-    Proxy(String),
+    Proxy(#[source] ErrorDetail),
     /// A rule about the request's mode.
     #[error("the request's mode forbids it: {0}")]
     Mode(&'static str),
@@ -83,7 +83,7 @@ pub enum NetworkError {
     },
     /// The body of the response is not of the content coding that it says it is of, or was cut short in it.
     #[error("the body could not be decoded: {0}")]
-    ContentCoding(String),
+    ContentCoding(#[source] ErrorDetail),
     /// A `BlobSource` could not be read, or gave another number of bytes than it had promised.
     #[error("the body could not be read: {0}")]
     Body(String),
@@ -102,7 +102,8 @@ pub enum NetworkError {
         /// The host.
         host: String,
         /// What the resolver said.
-        reason: String,
+        #[source]
+        reason: ErrorDetail,
     },
     /// [`FetchGroup::fetch`] of a keepalive request that the fetch group's ledger had no room for.
     ///
@@ -114,13 +115,13 @@ pub enum NetworkError {
     Unsendable(String),
     /// No connection could be made.
     #[error("could not connect: {0}")]
-    Connect(String),
-    /// The TLS handshake failed.
+    Connect(#[source] ErrorDetail),
+    /// The TLS handshake failed. `sendbeacon-net` gives the `rustls::Error` as the detail's source.
     #[error("TLS failed: {0}")]
-    Tls(String),
+    Tls(#[source] ErrorDetail),
     /// The connection broke, or the server did not speak HTTP.
     #[error("the server's answer was cut short or was not HTTP: {0}")]
-    Protocol(String),
+    Protocol(#[source] ErrorDetail),
     /// A limit on time was reached.
     #[error("timed out: {kind} took more than {after:?}")]
     Timeout {
@@ -137,13 +138,44 @@ pub enum NetworkError {
     Abandoned(#[from] AbandonReason),
 }
 
+impl NetworkError {
+    /// What went wrong beneath HTTP, if it was there that something went wrong.
+    ///
+    /// A failed preflight gives the detail of its own fetch.
+    #[must_use]
+    pub fn detail(&self) -> Option<&ErrorDetail> {
+        match self {
+            Self::Dns { reason: detail, .. }
+            | Self::Connect(detail)
+            | Self::Tls(detail)
+            | Self::Protocol(detail)
+            | Self::Proxy(detail)
+            | Self::ContentCoding(detail) => Some(detail),
+            Self::CorsPreflight(PreflightFailure::Network(error)) => error.detail(),
+            _ => None,
+        }
+    }
+
+    /// The kind of the I/O error beneath, by which an engine can choose its own error code.
+    ///
+    /// A [`Timeout`](Self::Timeout) is [`io::ErrorKind::TimedOut`].
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Timeout { .. } => Some(io::ErrorKind::TimedOut),
+            Self::CorsPreflight(PreflightFailure::Network(error)) => error.io_kind(),
+            error => error.detail()?.kind(),
+        }
+    }
+}
+
 /// Why a preflight failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PreflightFailure {
     /// The preflight itself got no response.
     #[error("no answer: {0}")]
-    Network(Box<NetworkError>),
+    Network(#[source] Box<NetworkError>),
     /// Its response does not pass the CORS check.
     #[error("{0}")]
     Cors(CorsFailure),

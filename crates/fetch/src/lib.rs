@@ -15,6 +15,7 @@ mod body;
 mod client;
 pub mod deferred;
 mod error;
+mod error_detail;
 pub mod fetch;
 mod headers;
 pub mod host;
@@ -33,6 +34,7 @@ pub use self::{
         AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
         TypeError,
     },
+    error_detail::ErrorDetail,
     headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
     origin::{Origin, PartitionKey, Site},

@@ -5,7 +5,7 @@ use rustls_pki_types::CertificateDer;
 use sendbeacon_fetch::{AddressSpace, host::LocalNetworkAccess};
 
 use crate::{
-    HyperNetwork,
+    HttpNetwork,
     address_space::{AddressSpaces, AddressesError},
     connect::Connector,
     pool::{Limits, Pool},
@@ -14,9 +14,9 @@ use crate::{
     tls::{RootCertificateError, Tls, TlsSettings, parse_root_certificates},
 };
 
-/// Settings of a [`HyperNetwork`].
+/// Settings of a [`HttpNetwork`].
 #[derive(Clone)]
-pub struct HyperNetworkBuilder {
+pub struct HttpNetworkBuilder {
     crypto_provider: Arc<CryptoProvider>,
     platform_roots: bool,
     root_certificates: Vec<CertificateDer<'static>>,
@@ -33,7 +33,7 @@ pub struct HyperNetworkBuilder {
     max_connections: usize,
 }
 
-impl Default for HyperNetworkBuilder {
+impl Default for HttpNetworkBuilder {
     fn default() -> Self {
         Self {
             crypto_provider: Arc::new(ring::default_provider()),
@@ -54,7 +54,7 @@ impl Default for HyperNetworkBuilder {
     }
 }
 
-impl HyperNetworkBuilder {
+impl HttpNetworkBuilder {
     /// The cryptography that TLS is made with: cipher suites, key exchange, signatures. That of
     /// `ring` unless set. Nothing is taken from, or installed as, the process's default provider.
     ///
@@ -196,8 +196,8 @@ impl HyperNetworkBuilder {
     /// The network. Needs no runtime yet, does no I/O and cannot fail: the platform's roots are
     /// read for the first `https` URL.
     #[must_use]
-    pub fn build(self) -> HyperNetwork {
-        HyperNetwork {
+    pub fn build(self) -> HttpNetwork {
+        HttpNetwork {
             connector: Connector {
                 names: Names::new(self.host_map, self.resolver),
                 address_spaces: self.address_spaces,
@@ -221,8 +221,8 @@ impl HyperNetworkBuilder {
     }
 }
 
-impl fmt::Debug for HyperNetworkBuilder {
+impl fmt::Debug for HttpNetworkBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HyperNetworkBuilder").finish_non_exhaustive()
+        f.debug_struct("HttpNetworkBuilder").finish_non_exhaustive()
     }
 }

@@ -86,7 +86,7 @@ impl Connector {
     ) -> Result<Connection, NetworkError> {
         let (tcp, address) = connect_to_any(addresses)
             .await
-            .map_err(|error| NetworkError::Connect(format!("{key}: {error}")))?;
+            .map_err(|error| NetworkError::Connect(format!("{key}: {error}").into()))?;
         self.open(key, tcp, Some(self.address_spaces.of(address))).await
     }
 

@@ -293,7 +293,7 @@ pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Respo
     match answer {
         Ok(response) if response.headers().len() > MAX_HEADERS => {
             let text = format!("the response has more than {MAX_HEADERS} headers");
-            Err(Failure::Final(NetworkError::Protocol(text)))
+            Err(Failure::Final(NetworkError::Protocol(text.into())))
         }
         Ok(response) => Ok(response),
         Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(protocol_error(&error))),
@@ -312,5 +312,5 @@ fn is_unprocessed(error: &h2::Error) -> bool {
 }
 
 pub(crate) fn protocol_error(error: &h2::Error) -> NetworkError {
-    NetworkError::Protocol(describe(error))
+    NetworkError::Protocol(describe(error).into())
 }

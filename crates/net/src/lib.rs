@@ -1,6 +1,6 @@
 //! The network of `sendbeacon`: [`Network`] over hyper and rustls, on tokio.
 //!
-//! [`HyperNetwork`] is everything below
+//! [`HttpNetwork`] is everything below
 //! [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch) for an engine without a
 //! network stack of its own: HTTP/1.1 and HTTP/2, TLS with the platform's roots, and a
 //! [connection pool](https://fetch.spec.whatwg.org/#concept-connection-pool) that shares no
@@ -11,10 +11,10 @@
 //! use std::time::Duration;
 //!
 //! use sendbeacon_fetch::host::{Network, NetworkRequest};
-//! use sendbeacon_net::HyperNetwork;
+//! use sendbeacon_net::HttpNetwork;
 //!
 //! # async fn example(request: NetworkRequest) -> Result<(), Box<dyn std::error::Error>> {
-//! let network = HyperNetwork::builder()
+//! let network = HttpNetwork::builder()
 //!     .add_root_certificates_pem(&std::fs::read("corporate-ca.pem")?)?
 //!     .connect_timeout(Duration::from_secs(10))
 //!     .build();
@@ -42,10 +42,10 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use sendbeacon_net::{HyperNetwork, ProxyRules};
+//! use sendbeacon_net::{HttpNetwork, ProxyRules};
 //!
 //! let proxies = Arc::new(ProxyRules::from_environment());
-//! let network = HyperNetwork::builder().proxies(proxies).build();
+//! let network = HttpNetwork::builder().proxies(proxies).build();
 //! ```
 //!
 //! Where the request has a client whose address space is known, the
@@ -111,7 +111,7 @@ use self::{
 };
 pub use self::{
     address_space::AddressesError,
-    builder::HyperNetworkBuilder,
+    builder::HttpNetworkBuilder,
     proxy::{Proxies, Proxy, ProxyError, ProxyRules, Route},
     resolve::{Resolved, Resolver},
     tls::RootCertificateError,
@@ -123,18 +123,18 @@ const MAX_ATTEMPTS: usize = 3;
 /// [`Network`] over hyper: HTTP/1.1 and HTTP/2 with a partitioned connection pool.
 ///
 /// Dropping it closes the idle connections; those in use are closed when they are done.
-pub struct HyperNetwork {
+pub struct HttpNetwork {
     connector: Connector,
     pool: Arc<Pool>,
     local_network_access: Arc<dyn LocalNetworkAccess>,
     response_head_timeout: Duration,
 }
 
-impl HyperNetwork {
+impl HttpNetwork {
     /// A builder with the default settings.
     #[must_use]
-    pub fn builder() -> HyperNetworkBuilder {
-        HyperNetworkBuilder::default()
+    pub fn builder() -> HttpNetworkBuilder {
+        HttpNetworkBuilder::default()
     }
 
     fn fetch(
@@ -271,7 +271,7 @@ impl HyperNetwork {
         };
         let (head, incoming) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(NetworkError::Protocol("101 without an Upgrade request".to_owned()));
+            return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }
         lease.heed(&head.headers, self.pool.limits.http1_idle);
         let body: ResponseBody = if incoming.is_end_stream() {
@@ -370,7 +370,7 @@ struct Unsent {
     reason: NetworkError,
 }
 
-impl Network for HyperNetwork {
+impl Network for HttpNetwork {
     fn http_network_fetch(
         &self,
         request: NetworkRequest,
@@ -385,14 +385,14 @@ impl Network for HyperNetwork {
     }
 }
 
-impl fmt::Debug for HyperNetwork {
+impl fmt::Debug for HttpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HyperNetwork").finish_non_exhaustive()
+        f.debug_struct("HttpNetwork").finish_non_exhaustive()
     }
 }
 
 fn protocol_error(error: &hyper::Error) -> NetworkError {
-    NetworkError::Protocol(describe(error))
+    NetworkError::Protocol(describe(error).into())
 }
 
 /// An error and what caused it, on one line.
@@ -427,7 +427,7 @@ mod tests {
             client: None,
             force_new_connection: false,
         };
-        let network = HyperNetwork::builder().build();
+        let network = HttpNetwork::builder().build();
 
         let (client_end, server_end) = tokio::io::duplex(1024);
         let mut connection = Http1Connection::open(client_end, None).await.unwrap();

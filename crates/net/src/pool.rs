@@ -155,7 +155,7 @@ impl Pool {
         // By reference: the place is to be left before the receiver is dropped.
         let granted = (&mut place.grant).await;
         // The sender is in the queue until it is used.
-        granted.unwrap_or_else(|_| Err(NetworkError::Connect("the pool is gone".to_owned())))
+        granted.unwrap_or_else(|_| Err(NetworkError::Connect("the pool is gone".into())))
     }
 
     fn checkout_or_wait<'a>(

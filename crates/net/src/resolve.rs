@@ -14,7 +14,7 @@ use crate::name_cache::NameCache;
 /// Whoever knows the addresses of host names.
 ///
 /// Asked within the tokio runtime that the fetch is polled in, and must not block it. `localhost`,
-/// names under it, IP addresses and the names of [`host_map`](crate::HyperNetworkBuilder::host_map)
+/// names under it, IP addresses and the names of [`host_map`](crate::HttpNetworkBuilder::host_map)
 /// are not asked for. Answers are remembered per network partition for their lifetime, failures are
 /// not, and there is one question at a time for a name and partition.
 pub trait Resolver: Send + Sync {
@@ -85,7 +85,7 @@ impl Names {
             return Ok(vec![(*ip, port).into()]);
         }
         let addresses = self.cache.resolve(domain, partition).await.map_err(|reason| {
-            NetworkError::Dns { host: domain.clone(), reason: reason.as_ref().to_owned() }
+            NetworkError::Dns { host: domain.clone(), reason: reason.as_ref().into() }
         })?;
         let addresses = interleaved(&addresses).into_iter().take(MAX_ADDRESSES);
         Ok(addresses.map(|ip| (ip, port).into()).collect())

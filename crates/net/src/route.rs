@@ -7,12 +7,12 @@ use sendbeacon_fetch::{
 };
 
 use crate::{
-    HyperNetwork,
+    HttpNetwork,
     proxy::{Proxy, ProxyProtocol, Route},
     tunnel::MAX_AUTHENTICATIONS,
 };
 
-impl HyperNetwork {
+impl HttpNetwork {
     /// Sends the request on the first of its routes that there is a connection on.
     pub(crate) fn fetch_on_any_route(
         &self,
@@ -34,7 +34,7 @@ impl HyperNetwork {
         request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkError> {
         let routes = routes.get().await;
-        let mut routes = routes.map_err(|error| NetworkError::Proxy(error.to_string()))?;
+        let mut routes = routes.map_err(|error| NetworkError::Proxy(error.into()))?;
         let last = routes.pop().unwrap_or(Route::Direct);
         for route in routes {
             match self.fetch_on(route, request.clone()).await {

@@ -84,7 +84,7 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let done = self.handshake_with(&key.host, SessionKey::of(key), stream).await;
-        done.map_err(|reason| NetworkError::Tls(format!("{key}: {reason}")))
+        done.map_err(|reason| NetworkError::Tls(format!("{key}: {reason}").into()))
     }
 
     /// A handshake with the proxy on the way there.
@@ -99,7 +99,7 @@ impl Tls {
     {
         let session = SessionKey { port: proxy.port, is_to_proxy: true, ..SessionKey::of(key) };
         let done = self.handshake_with(&proxy.host, session, stream).await;
-        done.map_err(|reason| NetworkError::Proxy(format!("{proxy}: {reason}")))
+        done.map_err(|reason| NetworkError::Proxy(format!("{proxy}: {reason}").into()))
     }
 
     async fn handshake_with<S>(

@@ -64,13 +64,15 @@ impl Connector {
             let sent = self.authorizations.get(proxy);
             let connecting = connect_to_any(&addresses);
             let connected = time.spend(async { Ok(connecting.await) }).await?;
-            let (tcp, _) =
-                connected.map_err(|error| NetworkError::Connect(format!("{proxy}: {error}")))?;
+            let (tcp, _) = connected
+                .map_err(|error| NetworkError::Connect(format!("{proxy}: {error}").into()))?;
             let creating = self.create_through(proxy, key, tcp, sent.clone(), target);
             // From here on it is not that there is no connection: a proxy, or a server behind it, that
             // keeps silent does not get the request another way.
             let created = time.spend(creating).await.map_err(|error| match error {
-                NetworkError::Timeout { .. } => NetworkError::Proxy(format!("{proxy}: {error}")),
+                NetworkError::Timeout { .. } => {
+                    NetworkError::Proxy(format!("{proxy}: {error}").into())
+                }
                 error => error,
             });
             match created? {
@@ -162,7 +164,7 @@ async fn tunnel<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let failure = |reason| NetworkError::Proxy(format!("{proxy}: {reason}"));
+    let failure = |reason| NetworkError::Proxy(format!("{proxy}: {reason}").into());
     let mut request = Request::new(RequestBody::new(Bytes::new()));
     *request.method_mut() = Method::CONNECT;
     *request.uri_mut() = authority(key)?;
@@ -208,7 +210,7 @@ async fn socks5(
     }
     match socks.call(authority(key)?).await {
         Ok(stream) => Ok(stream.into_inner()),
-        Err(error) => Err(NetworkError::Proxy(format!("{proxy}: {error}"))),
+        Err(error) => Err(NetworkError::Proxy(format!("{proxy}: {error}").into())),
     }
 }
 

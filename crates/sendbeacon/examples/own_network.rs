@@ -50,7 +50,7 @@ impl BodyStream for Incoming {
 }
 
 fn failure(error: &reqwest::Error) -> NetworkError {
-    NetworkError::Protocol(error.to_string())
+    NetworkError::Protocol(error.to_string().into())
 }
 
 #[tokio::main]

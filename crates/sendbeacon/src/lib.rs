@@ -37,7 +37,7 @@
 //!
 //! # Features
 //!
-//! * `net` (default): the default [`Network`](host::Network), `HyperNetwork`.
+//! * `net` (default): the default [`Network`](host::Network), `HttpNetwork`.
 //! * `cookies` (default): a cookie store, `MemoryCookieStore`.
 //! * `tracing`: events go to `tracing`, too, target `sendbeacon`, without headers and bodies, and of a URL
 //!   its origin only.
@@ -71,7 +71,7 @@ pub use sendbeacon_cookies as cookie_jar;
 pub use sendbeacon_fetch::{
     AbandonReason, AddressSpace, Blob, BlobSource, Body, BodyInit, CacheMode, Client,
     ContainerPolicy, CorsFailure, CredentialsMode, CspDisposition, CspList, CspViolation,
-    EmbedderPolicy, Extracted, FormDataEntry, FormDataValue, Inflight, InitiatorType,
+    EmbedderPolicy, ErrorDetail, Extracted, FormDataEntry, FormDataValue, Inflight, InitiatorType,
     KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Origin, PartitionKey, PermissionsPolicy,
     PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
     Request, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,

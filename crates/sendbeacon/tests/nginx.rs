@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use sendbeacon::{Client, UserAgent, net::HyperNetwork};
+use sendbeacon::{Client, UserAgent, net::HttpNetwork};
 use url::Url;
 
 const DOCUMENTS: usize = 100;
@@ -39,7 +39,7 @@ fn deliver(scheme: &str, protocol: &str) {
         println!("not run: nginx is not installed");
         return;
     };
-    let network = HyperNetwork::builder().add_root_certificates_pem(nginx.certificate.as_bytes());
+    let network = HttpNetwork::builder().add_root_certificates_pem(nginx.certificate.as_bytes());
     let network = network.unwrap().build();
     let agent = UserAgent::builder().network(Arc::new(network)).build().unwrap();
     let body = "x".repeat(600);

@@ -8,7 +8,7 @@ use std::{
 
 use sendbeacon::{
     Client, Document, Event, EventKind, EventSink, KeepaliveLimits, MemoryCookieStore, Outcome,
-    Scheduling, UserAgent, net::HyperNetwork,
+    Scheduling, UserAgent, net::HttpNetwork,
 };
 
 use crate::{BoxError, PAGE, Tally, Work};
@@ -24,7 +24,7 @@ pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
     for cookie in ["session=0123456789abcdef0123456789abcdef", "consent=yes; Path=/", "ab=17"] {
         cookies.set_document_cookie(&page, cookie);
     }
-    let mut network = HyperNetwork::builder().max_connections_per_key(work.concurrency);
+    let mut network = HttpNetwork::builder().max_connections_per_key(work.concurrency);
     if let Some(roots) = &work.roots {
         network = network.add_root_certificates_pem(roots)?;
     }

@@ -191,7 +191,7 @@ impl BodyStream for Decoded {
                     Ok(decoded) => return Poll::Ready(Some(Ok(decoded))),
                     Err(error) => {
                         this.state = State::Over;
-                        let error = NetworkError::ContentCoding(error.to_string());
+                        let error = NetworkError::ContentCoding(error.into());
                         return Poll::Ready(Some(Err(error)));
                     }
                 }

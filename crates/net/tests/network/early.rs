@@ -8,7 +8,7 @@ use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
     host::{Network, NetworkRequest},
 };
-use sendbeacon_net::HyperNetwork;
+use sendbeacon_net::HttpNetwork;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
@@ -86,7 +86,7 @@ async fn server_that_closes_or_resets_amid_the_body_is_a_protocol_error() {
 }
 
 /// An HTTP/2 server that reads a request on when it has answered it.
-async fn reading_on() -> (RecordingServer, HyperNetwork) {
+async fn reading_on() -> (RecordingServer, HttpNetwork) {
     let server = RecordingServer::setup()
         .tls(&["h2"])
         .answers_early()

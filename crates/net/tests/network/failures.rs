@@ -204,7 +204,7 @@ async fn refused_connection_is_a_connect_error_that_names_the_server() {
         let url = format!("http://{host}:{port}/");
         let error = send(&builder().build(), post(&url, "x")).await.unwrap_err();
         let NetworkError::Connect(text) = &error else { panic!("{error:?}") };
-        assert!(text.starts_with(&format!("{host}:{port}: ")), "{text}");
+        assert!(text.message().starts_with(&format!("{host}:{port}: ")), "{text}");
     }
 }
 

@@ -11,7 +11,7 @@ use sendbeacon_fetch::{
     Client, NetworkError,
     host::{Answer, LocalNetworkAccess, NetworkRequest},
 };
-use sendbeacon_net::HyperNetwork;
+use sendbeacon_net::HttpNetwork;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 use url::Url;
@@ -207,7 +207,7 @@ async fn only_those_addresses_of_a_name_are_used_that_pass() {
     let first = TcpListener::bind((Ipv6Addr::LOCALHOST, server.port())).unwrap();
     first.set_nonblocking(true).unwrap();
     let resolver = Arc::new(Everything(vec![Ipv6Addr::LOCALHOST.into(), server.addr().ip()]));
-    let network = HyperNetwork::builder().resolver(resolver).address_space("127.0.0.1", Public);
+    let network = HttpNetwork::builder().resolver(resolver).address_space("127.0.0.1", Public);
     let network = network.unwrap().build();
     let url = format!("http://a.test:{}/", server.port());
     assert_eq!(send(&network, request_of(PAGE, Some(Public), &url)).await, Ok((204, vec![])));

@@ -9,7 +9,7 @@ use sendbeacon_fetch::{
     NetworkError, PartitionKey, Site,
     host::{Answer, Network},
 };
-use sendbeacon_net::{HyperNetwork, Resolved, Resolver};
+use sendbeacon_net::{HttpNetwork, Resolved, Resolver};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::net::TcpSocket;
 
@@ -35,10 +35,10 @@ impl Resolver for Scripted {
 }
 
 /// A network without kept connections whose names all have these addresses.
-fn network(addresses: &[&str]) -> (HyperNetwork, Arc<Scripted>) {
+fn network(addresses: &[&str]) -> (HttpNetwork, Arc<Scripted>) {
     let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
     let resolver = Arc::new(Scripted { addresses, ..Scripted::default() });
-    let builder = HyperNetwork::builder().idle_timeout(Duration::ZERO);
+    let builder = HttpNetwork::builder().idle_timeout(Duration::ZERO);
     (builder.resolver(resolver.clone()).build(), resolver)
 }
 
@@ -68,7 +68,7 @@ async fn resolver_is_asked_once_for_a_name_in_each_partition() {
 async fn resolver_is_not_asked_for_localhost_addresses_and_mapped_names() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let resolver = Arc::new(Scripted::default());
-    let network = HyperNetwork::builder()
+    let network = HttpNetwork::builder()
         .resolver(resolver.clone())
         .host_map("mapped.test", [127, 0, 0, 1].into())
         .build();
@@ -83,7 +83,7 @@ async fn failure_of_the_resolver_is_a_dns_error_with_its_reason() {
     let (network, _) = network(&[]);
     for (host, reason) in [("nx.example", "no such name"), ("a.test", "it has no addresses")] {
         let error = send(&network, post(&format!("http://{host}/"), "x")).await.unwrap_err();
-        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason: reason.to_owned() });
+        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason: reason.into() });
     }
 }
 

@@ -12,7 +12,7 @@ use sendbeacon_fetch::{
     AddressSpace, Client, NetworkError, PartitionKey,
     host::{Answer, NetworkRequest},
 };
-use sendbeacon_net::{HyperNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
+use sendbeacon_net::{HttpNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::net::{TcpListener, TcpSocket};
 use url::Url;
@@ -54,7 +54,7 @@ fn scripted(routes: &[&str], values: &[&'static str]) -> Arc<Scripted> {
     Arc::new(Scripted { routes, values: Mutex::new(values.to_vec()), ..Scripted::default() })
 }
 
-fn through(routes: &[&str]) -> HyperNetworkBuilder {
+fn through(routes: &[&str]) -> HttpNetworkBuilder {
     builder().proxies(scripted(routes, &[]))
 }
 
@@ -62,7 +62,7 @@ async fn tls_server() -> RecordingServer {
     RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await
 }
 
-fn trusting(server: &RecordingServer, proxies: Arc<dyn Proxies>) -> HyperNetworkBuilder {
+fn trusting(server: &RecordingServer, proxies: Arc<dyn Proxies>) -> HttpNetworkBuilder {
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap().proxies(proxies)
 }
 
@@ -170,7 +170,7 @@ async fn refused_tunnel_is_a_proxy_error_and_the_next_route_is_not_tried() {
         let network = trusting(&server, proxies).build();
         let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
         let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
-        assert!(text.starts_with(&proxy.url("http")), "{text}");
+        assert!(text.message().starts_with(&proxy.url("http")), "{text}");
     }
     assert_eq!(server.connections(), 0);
 }
@@ -212,7 +212,7 @@ async fn refusal_of_a_socks5_proxy_is_a_proxy_error_and_the_next_route_is_not_tr
     let network = through(&[&proxy.url("socks5"), "direct"]).build();
     let error = send(&network, post(&url, "x")).await.unwrap_err();
     let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
-    assert!(text.starts_with(&proxy.url("socks5")), "{text}");
+    assert!(text.message().starts_with(&proxy.url("socks5")), "{text}");
     assert_eq!(proxy.asked().len(), 1);
     assert_eq!(server.connections(), 0);
 }
@@ -233,7 +233,7 @@ async fn next_route_is_tried_when_a_proxy_cannot_be_reached() {
 
     let error = send(&through(&[&dead]).build(), post(&url, "x")).await.unwrap_err();
     let NetworkError::Connect(text) = &error else { panic!("{error:?}") };
-    assert!(text.starts_with(&dead), "{text}");
+    assert!(text.message().starts_with(&dead), "{text}");
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -276,7 +276,8 @@ async fn embedder_who_knows_no_route_fails_the_request() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().proxies(Arc::new(Lost)).build();
     let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
-    assert_eq!(error, NetworkError::Proxy("the script has an error".to_owned()));
+    let NetworkError::Proxy(detail) = &error else { panic!("{error:?}") };
+    assert_eq!(detail.message(), "the script has an error");
     assert_eq!(server.connections(), 0);
 }
 
@@ -324,7 +325,7 @@ async fn proxy_that_is_not_who_it_says_is_a_proxy_error_and_the_next_route_is_no
     for target in ["http://a.test/", "https://a.test/"] {
         let error = send(&network, post(target, "x")).await.unwrap_err();
         let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
-        assert!(text.starts_with(&url), "{text}");
+        assert!(text.message().starts_with(&url), "{text}");
     }
     assert_eq!(proxy.requests(), []);
 }

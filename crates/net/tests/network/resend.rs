@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sendbeacon_fetch::NetworkError;
-use sendbeacon_net::HyperNetwork;
+use sendbeacon_net::HttpNetwork;
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::sync::Notify;
 
@@ -31,7 +31,7 @@ async fn send_to(
 /// The same, with the network that still has its connections.
 async fn send_and_stay(
     first: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
-) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer, HyperNetwork) {
+) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer, HttpNetwork) {
     let server = RecordingServer::start_http2(move |request| match request.index {
         0 => first(request),
         _ => Behavior::status(204),

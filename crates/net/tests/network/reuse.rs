@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sendbeacon_fetch::host::{Network, NetworkRequest};
-use sendbeacon_net::HyperNetwork;
+use sendbeacon_net::HttpNetwork;
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
@@ -10,7 +10,7 @@ use crate::support::{builder, connection_key, pass, post, read, send};
 /// Sends the requests one after another and says on which connections they came.
 async fn connections_of(
     server: &RecordingServer,
-    network: &HyperNetwork,
+    network: &HttpNetwork,
     requests: impl IntoIterator<Item = NetworkRequest>,
 ) -> Vec<usize> {
     for request in requests {
@@ -72,7 +72,7 @@ async fn connection_is_not_shared_between_origins() {
 #[tokio::test]
 async fn connection_idle_for_too_long_is_closed_and_not_reused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = HyperNetwork::builder().build();
+    let network = HttpNetwork::builder().build();
     for (seconds, connections) in [(0, 1), (1, 1), (2, 2)] {
         pass(Duration::from_secs(seconds)).await;
         send(&network, post(&server.url("/"), "x")).await.unwrap();

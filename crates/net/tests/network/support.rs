@@ -11,14 +11,14 @@ use sendbeacon_fetch::{
     NetworkError, PartitionKey, Site,
     host::{Answer, ConnectionKey, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
-use sendbeacon_net::{HyperNetwork, HyperNetworkBuilder, Resolved, Resolver};
+use sendbeacon_net::{HttpNetwork, HttpNetworkBuilder, Resolved, Resolver};
 use sendbeacon_testkit::server::RecordingServer;
 use url::Url;
 
 /// `a.test` and `b.test` are this machine, as the certificate of the recording server has it. No test
 /// takes so long that an idle connection is too old, unless it lets time pass.
-pub(crate) fn builder() -> HyperNetworkBuilder {
-    HyperNetwork::builder()
+pub(crate) fn builder() -> HttpNetworkBuilder {
+    HttpNetwork::builder()
         .idle_timeout(Duration::from_secs(3600))
         .http2_idle_timeout(Duration::from_secs(3600))
         .host_map("a.test", Ipv4Addr::LOCALHOST.into())
@@ -26,7 +26,7 @@ pub(crate) fn builder() -> HyperNetworkBuilder {
 }
 
 /// A builder of networks that take the server for who it is.
-pub(crate) fn trusting(server: &RecordingServer) -> HyperNetworkBuilder {
+pub(crate) fn trusting(server: &RecordingServer) -> HttpNetworkBuilder {
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn after<T>(
 
 /// Sends a request and reads the response to its end.
 pub(crate) async fn send(
-    network: &HyperNetwork,
+    network: &HttpNetwork,
     request: NetworkRequest,
 ) -> Result<(u16, Vec<u8>), NetworkError> {
     let NetworkResponse { status, body, .. } = network.http_network_fetch(request).await?;

@@ -275,7 +275,7 @@ impl Network for Stuck {
         let stuck = Arc::clone(&self.0);
         Box::pin(async move {
             let _ = spawn_blocking(move || stuck.lock().unwrap().recv()).await;
-            Err(NetworkError::Connect("it was let go".to_owned()))
+            Err(NetworkError::Connect("it was let go".into()))
         })
     }
 }

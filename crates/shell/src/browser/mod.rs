@@ -28,7 +28,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HyperNetwork};
+use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HttpNetwork};
 use thiserror::Error;
 use tokio::{
     runtime::Runtime,
@@ -60,7 +60,7 @@ pub struct Options {
 /// A browser with one profile.
 pub struct Browser {
     agent: Arc<UserAgent>,
-    network: Arc<HyperNetwork>,
+    network: Arc<HttpNetwork>,
     cookies: Arc<MemoryCookieStore>,
     local_storage: Rc<tab::Areas>,
     last_document: Rc<Cell<u64>>,
@@ -127,7 +127,7 @@ pub(crate) const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
 impl Browser {
     /// Starts one.
     pub fn new(options: &Options) -> Result<Self, BrowserError> {
-        let mut network = HyperNetwork::builder();
+        let mut network = HttpNetwork::builder();
         if let Some(path) = &options.ca_certificates {
             let failed = |reason: String| BrowserError::Certificates { path: path.clone(), reason };
             let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;

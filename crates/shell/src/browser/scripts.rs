@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sendbeacon::{Client, MemoryCookieStore, net::HyperNetwork};
+use sendbeacon::{Client, MemoryCookieStore, net::HttpNetwork};
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -13,7 +13,7 @@ pub(super) type Script = (Vec<u8>, Option<String>);
 
 /// Where a document gets scripts.
 pub(super) struct Scripts {
-    network: Arc<HyperNetwork>,
+    network: Arc<HttpNetwork>,
     cookies: Arc<MemoryCookieStore>,
     runtime: Handle,
     stand_in: Option<(String, String)>,

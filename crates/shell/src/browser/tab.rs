@@ -10,7 +10,7 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Document, MemoryCookieStore, NavigableContainer, Origin, UserAgent, net::HyperNetwork,
+    Client, Document, MemoryCookieStore, NavigableContainer, Origin, UserAgent, net::HttpNetwork,
 };
 use tokio::runtime::Handle;
 use url::Url;
@@ -146,7 +146,7 @@ impl Areas {
 /// The browser around the documents of a tab in this process.
 struct Here {
     agent: Arc<UserAgent>,
-    network: Arc<HyperNetwork>,
+    network: Arc<HttpNetwork>,
     cookies: Arc<MemoryCookieStore>,
     log: Arc<Log>,
     console: Console,
