@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use url::Host;
 
-use crate::{ClearContext, Cookie, domain::site};
+use crate::{ClearContext, Cookie, site::site_host};
 
-/// The cookies of one partition by [site].
+/// The cookies of one partition by [site](site_host).
 pub(crate) type Sites = BTreeMap<Host, Vec<Cookie>>;
 
 /// A jar of cookies, kept in memory: the cookies of one profile.
@@ -31,7 +31,7 @@ impl CookieJar {
     /// [clear cookies](https://w3c.github.io/webappsec-clear-site-data/#clear-cookies) for
     /// `Clear-Site-Data`, with the restriction to one partition that CHIPS asks for.
     pub fn clear(&mut self, context: &ClearContext<'_>) -> usize {
-        let site = site(&context.host);
+        let site = site_host(&context.host).to_owned();
         let mut removed = Vec::new();
         if context.unpartitioned_allowed {
             removed.extend(self.unpartitioned.remove(&site));

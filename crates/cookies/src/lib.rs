@@ -62,6 +62,7 @@ mod parse;
 mod path;
 mod rejected;
 mod retrieve;
+pub mod site;
 mod store;
 
 pub use context::{ClearContext, RetrieveContext, SameSiteMode, StoreContext};

@@ -4,8 +4,9 @@ use std::{cmp::Reverse, time::SystemTime};
 
 use crate::{
     Cookie, CookieJar, RetrieveContext, SameSite, SameSiteMode,
-    domain::{borrowed, domain_matches, site},
+    domain::domain_matches,
     path::path_matches,
+    site::{borrowed, site_host},
 };
 
 impl CookieJar {
@@ -14,7 +15,7 @@ impl CookieJar {
     ///
     /// It notes that they were used, hence `&mut self`.
     pub fn retrieve(&mut self, context: &RetrieveContext<'_>, now: SystemTime) -> Vec<&Cookie> {
-        let site = site(&context.host);
+        let site = site_host(&context.host).to_owned();
         let unpartitioned = Some(&mut self.unpartitioned).filter(|_| context.unpartitioned_allowed);
         let partitioned =
             context.partition.and_then(|partition| self.partitioned.get_mut(partition));

@@ -6,10 +6,11 @@ use url::Host;
 
 use crate::{
     Cookie, CookieJar, Rejected, SameSite, StoreContext,
-    domain::{borrowed, domain_matches, is_public_suffix, site},
+    domain::domain_matches,
     jar::Sites,
     parse::{ParsedCookie, parse_cookie},
     path::{cookie_default_path, path_matches},
+    site::{borrowed, is_public_suffix, site_host},
 };
 
 /// Longer default paths are not kept. A `Path` attribute cannot have more than 1024 bytes, but a URL
@@ -42,7 +43,7 @@ impl CookieJar {
         // Step 3.
         self.store_a_cookie(&parsed, context, now)?;
         // NB: Fetch names the host of the URL here; what can have grown is the site of it.
-        self.garbage_collect(&site(&context.host), context.partition, now);
+        self.garbage_collect(&site_host(&context.host).to_owned(), context.partition, now);
         Ok(())
     }
 
@@ -92,7 +93,7 @@ impl CookieJar {
         // NB: here, after the prefixes, CHIPS has its steps.
         let partition = partition_of(parsed, context)?.map(|key| self.partition_key(key));
         // Step 18.
-        let site = site(&context.host);
+        let site = site_host(&context.host).to_owned();
         let sites = match &partition {
             None => &mut self.unpartitioned,
             Some(key) => self.partitioned.entry(Arc::clone(key)).or_default(),
@@ -141,7 +142,7 @@ impl CookieJar {
         path: &str,
         partition: Option<&str>,
     ) -> bool {
-        let site = site(host);
+        let site = site_host(host).to_owned();
         let partitioned = partition.and_then(|partition| self.partitioned.get(partition));
         [Some(&self.unpartitioned), partitioned]
             .into_iter()
@@ -172,7 +173,7 @@ fn bind_to_domain(domain: &Host<&str>, context: &StoreContext<'_>) -> Result<boo
     // NB: a public suffix may lie below a registrable domain, as s3.amazonaws.com does. Those who
     // live under it must not set each other's cookies by naming the domain above; Chromium has the
     // same rule.
-    if site(domain) != site(&context.host) {
+    if site_host(domain) != site_host(&context.host) {
         return Err(Rejected::PublicSuffix);
     }
     // Step 7.2.

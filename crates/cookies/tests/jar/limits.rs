@@ -41,6 +41,16 @@ fn the_hosts_of_a_site_share_its_limit() {
 }
 
 #[test]
+fn a_host_with_a_trailing_dot_is_of_another_site() {
+    let mut profile = Profile::with_limits(limits(1, 100));
+    profile.set("https://a.example.com/", "a=1").unwrap();
+    profile.set("https://a.example.com./", "b=2").unwrap();
+    assert_eq!(names(&profile), ["a", "b"]);
+    profile.set("https://b.example.com./", "c=3").unwrap();
+    assert_eq!(names(&profile), ["a", "c"]);
+}
+
+#[test]
 fn insecure_cookies_go_first_then_those_not_used_for_longest() {
     let mut profile = Profile::with_limits(limits(3, 100));
     for cookie in ["s1=v; Secure", "i1=v; Path=/x", "i2=v; Path=/y", "s2=v; Secure"] {
