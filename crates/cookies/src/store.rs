@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use url::Host;
 
 use crate::{
-    Cookie, CookieJar, Rejected, SameSite, StoreContext,
+    AccessContext, Cookie, CookieJar, Rejected, SameSite, SameSiteMode,
     domain::domain_matches,
     jar::Sites,
     parse::{ParsedCookie, parse_cookie},
@@ -32,7 +32,7 @@ impl CookieJar {
     pub fn store(
         &mut self,
         set_cookie: &[u8],
-        context: &StoreContext<'_>,
+        context: &AccessContext<'_>,
         now: SystemTime,
     ) -> Result<(), Rejected> {
         // Steps 1 and 2.
@@ -51,7 +51,7 @@ impl CookieJar {
     fn store_a_cookie(
         &mut self,
         parsed: &ParsedCookie<'_>,
-        context: &StoreContext<'_>,
+        context: &AccessContext<'_>,
         now: SystemTime,
     ) -> Result<(), Rejected> {
         // Steps 1 to 3 are what the parser has made sure of.
@@ -81,7 +81,7 @@ impl CookieJar {
             }
         }
         // Step 11.
-        if parsed.same_site != SameSite::None && !context.same_site_strict_or_lax_allowed {
+        if parsed.same_site != SameSite::None && context.same_site != SameSiteMode::StrictOrLess {
             return Err(Rejected::CrossSite);
         }
         // Step 12.
@@ -161,7 +161,7 @@ impl CookieJar {
 }
 
 /// Steps 5 and 7 of store a cookie, for a cookie with a `Domain` attribute: whether it is host-only.
-fn bind_to_domain(domain: &Host<&str>, context: &StoreContext<'_>) -> Result<bool, Rejected> {
+fn bind_to_domain(domain: &Host<&str>, context: &AccessContext<'_>) -> Result<bool, Rejected> {
     // Step 5.
     if is_public_suffix(domain) {
         return if *domain == context.host { Ok(true) } else { Err(Rejected::PublicSuffix) };
@@ -215,7 +215,7 @@ fn has_prefix(bytes: &[u8], prefix: &[u8]) -> bool {
 /// Partitioned", and "Third-Party Cookie Controls".
 fn partition_of<'a>(
     parsed: &ParsedCookie<'_>,
-    context: &StoreContext<'a>,
+    context: &AccessContext<'a>,
 ) -> Result<Option<&'a str>, Rejected> {
     if !parsed.partitioned {
         return if context.unpartitioned_allowed {
@@ -236,7 +236,7 @@ fn insert(
     site: Host,
     mut cookie: Cookie,
     old_cookie: Option<usize>,
-    context: &StoreContext<'_>,
+    context: &AccessContext<'_>,
 ) -> Result<(), Rejected> {
     let cookies = sites.entry(site).or_default();
     let Some(old_cookie) = old_cookie.and_then(|index| cookies.get_mut(index)) else {

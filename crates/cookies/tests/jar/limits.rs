@@ -1,5 +1,7 @@
 //! Cookie store eviction.
 
+use sendbeacon_cookies::InvalidLimits;
+
 use super::*;
 
 const URL: &str = "https://example.org/";
@@ -15,7 +17,7 @@ fn names(profile: &Profile) -> Vec<String> {
 }
 
 fn limits(cookies_per_site: usize, cookies: usize) -> Limits {
-    Limits { cookies_per_site, cookies, ..Limits::default() }
+    Limits::default().with_cookies_per_site(cookies_per_site).with_cookies(cookies)
 }
 
 #[test]
@@ -99,6 +101,14 @@ fn the_jar_drops_what_was_not_used_for_longest() {
 }
 
 #[test]
+fn a_jar_refuses_to_keep_cookies_for_more_than_400_days() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert!(CookieJar::new(Limits::default().with_max_age(400 * day)).is_ok());
+    let result = CookieJar::new(Limits::default().with_max_age(401 * day));
+    assert_eq!(result.unwrap_err(), InvalidLimits::MaxAge);
+}
+
+#[test]
 fn a_jar_of_no_size_keeps_nothing() {
     let mut profile = Profile::with_limits(limits(0, 0));
     assert_eq!(profile.set(URL, "a=b"), Ok(()));
@@ -110,7 +120,7 @@ fn a_site_has_10_kib_in_a_partition_and_any_number_of_partitions() {
     let mut jar = CookieJar::default();
     let url = url(URL);
     for partition in ["a", "b"] {
-        let context = StoreContext { partition: Some(partition), ..response(&url) };
+        let context = same_site(&url).with_partition(Some(partition));
         for name in ["a", "b", "c"] {
             let cookie = format!("{name}={}; Secure; Partitioned", "v".repeat(4095));
             jar.store(cookie.as_bytes(), &context, start()).unwrap();
@@ -125,17 +135,12 @@ fn a_site_has_10_kib_in_a_partition_and_any_number_of_partitions() {
 
 #[test]
 fn partitioned_cookies_are_limited_apart_from_the_others() {
-    let mut jar = CookieJar::new(Limits {
-        cookies_per_site: 2,
-        cookies: 2,
-        partitioned_cookies_per_site: 2,
-        partitioned_cookies: 3,
-        ..Limits::default()
-    });
+    let limits = limits(2, 2).with_partitioned_cookies_per_site(2).with_partitioned_cookies(3);
+    let mut jar = CookieJar::new(limits).unwrap();
     let url = url(URL);
     let mut now = start();
     for partition in [None, Some("a"), Some("b"), Some("a")] {
-        let context = StoreContext { partition, ..response(&url) };
+        let context = same_site(&url).with_partition(partition);
         let attribute = if partition.is_some() { "; Partitioned" } else { "" };
         for name in ["a", "b", "c"] {
             now += Duration::from_secs(1);
