@@ -1,44 +1,45 @@
-//! Cases about the cookie jar alone: what is stored, until when, and who gets it.
+//! Cases about the cookie jar alone: which cookies are stored, when they expire, and who gets them.
 
 use std::time::{Duration, SystemTime};
 
-use sendbeacon_cookies::{CookieJar, Limits, RetrieveContext, SameSiteMode, StoreContext};
+use sendbeacon_cookies::{AccessContext, CookieJar, SameSiteMode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::Failure;
 
-/// 2024-01-01T00:00:00Z, where the clock of every case begins, in seconds after the epoch.
+/// The time at which every case begins, in seconds after the epoch: 2024-01-01T00:00:00Z.
 const START: u64 = 1_704_067_200;
 
-/// A jar and what is done to it, in order.
+/// The operations on a new jar, in order.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CookieCase {
     cookies: Vec<CookieStep>,
 }
 
-/// One thing.
+/// One operation or check.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum CookieStep {
-    /// A cookie is set.
+    /// Sets a cookie.
     Set(Set),
-    /// The cookies for a request, or for script, are these.
+    /// Checks the cookies for a request or for script.
     Get(Get),
-    /// A cookie of this name expires then, in seconds after the epoch; null is with the session.
+    /// Checks when the cookie of this name expires, in seconds after the epoch; null is the end of the
+    /// session.
     Expires { name: String, at: Option<i64> },
-    /// Seconds pass.
+    /// Moves the clock forward by this number of seconds.
     Advance(u64),
-    /// The session ends.
+    /// Ends the session.
     EndSession,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Set {
-    /// The value of `Set-Cookie`, or what script assigns to `document.cookie`.
+    /// The value of `Set-Cookie`, or the string that script assigns to `document.cookie`.
     cookie: String,
     #[serde(default = "page")]
     at: Url,
@@ -49,7 +50,7 @@ struct Set {
     partition: Option<String>,
     #[serde(default)]
     third_parties_blocked: bool,
-    /// Why it is not stored.
+    /// The reason why the jar rejects the cookie; null if the jar stores it.
     rejected: Option<String>,
 }
 
@@ -62,13 +63,13 @@ struct Get {
     by_script: bool,
     #[serde(default)]
     cross_site: bool,
-    /// It is a navigation.
+    /// Whether the request is a top-level navigation with GET.
     #[serde(default)]
     navigation: bool,
     partition: Option<String>,
     #[serde(default)]
     third_parties_blocked: bool,
-    /// All of them, in order; null is none.
+    /// The expected value of the `Cookie` header; null if there are no cookies.
     cookie: Option<String>,
 }
 
@@ -86,7 +87,7 @@ impl CookieCase {
     }
 
     pub(crate) fn run(&self, failures: &mut Vec<Failure>) {
-        let mut jar = CookieJar::new(Limits::default());
+        let mut jar = CookieJar::default();
         let mut now = SystemTime::UNIX_EPOCH + Duration::from_secs(START);
         for step in &self.cookies {
             let failure = match step {
@@ -109,35 +110,33 @@ impl CookieCase {
 
 impl Set {
     fn run(&self, jar: &mut CookieJar, now: SystemTime) -> Option<Failure> {
-        let for_url = StoreContext::for_url(&self.at)?;
-        let context = StoreContext {
-            http_only_allowed: !self.by_script,
-            same_site_strict_or_lax_allowed: !self.cross_site,
-            partition: self.partition.as_deref(),
-            unpartitioned_allowed: !self.third_parties_blocked,
-            ..for_url
-        };
+        let mode =
+            if self.cross_site { SameSiteMode::UnsetOrLess } else { SameSiteMode::StrictOrLess };
+        let context = AccessContext::for_url(&self.at)?
+            .with_http_only_allowed(!self.by_script)
+            .with_same_site(mode)
+            .with_partition(self.partition.as_deref())
+            .with_unpartitioned_allowed(!self.third_parties_blocked);
         let result = jar.store(self.cookie.as_bytes(), &context, now);
         let rejected = result.err().map(|reason| format!("{reason:?}"));
-        (rejected != self.rejected)
-            .then(|| format!("{:?} is {rejected:?}, and not {:?}", self.cookie, self.rejected))
+        (rejected != self.rejected).then(|| {
+            format!("the result of {:?} is {rejected:?}, and not {:?}", self.cookie, self.rejected)
+        })
     }
 }
 
 impl Get {
     fn run(&self, jar: &mut CookieJar, now: SystemTime) -> Option<Failure> {
-        let for_url = RetrieveContext::for_url(&self.at)?;
-        let context = RetrieveContext {
-            http_only_allowed: !self.by_script,
-            same_site: match (self.cross_site, self.navigation) {
-                (false, _) => SameSiteMode::StrictOrLess,
-                (true, true) => SameSiteMode::LaxOrLess,
-                (true, false) => SameSiteMode::UnsetOrLess,
-            },
-            partition: self.partition.as_deref(),
-            unpartitioned_allowed: !self.third_parties_blocked,
-            ..for_url
+        let mode = match (self.cross_site, self.navigation) {
+            (false, _) => SameSiteMode::StrictOrLess,
+            (true, true) => SameSiteMode::LaxOrLess,
+            (true, false) => SameSiteMode::UnsetOrLess,
         };
+        let context = AccessContext::for_url(&self.at)?
+            .with_http_only_allowed(!self.by_script)
+            .with_same_site(mode)
+            .with_partition(self.partition.as_deref())
+            .with_unpartitioned_allowed(!self.third_parties_blocked);
         let cookie = jar.cookie_header(&context, now);
         let cookie = cookie.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (cookie != self.cookie)

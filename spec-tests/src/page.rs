@@ -154,14 +154,14 @@ impl Page {
 
     fn set_cookies(&self, url: &Url, top_level: &Url, set: &[String]) {
         let client = Client::new(top_level.clone(), 4);
-        let context = CookieContext { url, client: &client, same_site: SameSiteMode::StrictOrLess };
+        let context = CookieContext::new(url, &client, SameSiteMode::StrictOrLess);
         let values = set.iter().map(|value| header_value(value)).collect();
         let _ = self.cookies.store(context, values);
     }
 
     fn cookies_for(&self, url: &Url, top_level: &Url) -> Option<String> {
         let client = Client::new(top_level.clone(), 4);
-        let context = CookieContext { url, client: &client, same_site: SameSiteMode::StrictOrLess };
+        let context = CookieContext::new(url, &client, SameSiteMode::StrictOrLess);
         match self.cookies.retrieve(context) {
             Answer::Ready(value) => Some(String::from_utf8_lossy(value?.as_bytes()).into_owned()),
             Answer::Later(_) => None,

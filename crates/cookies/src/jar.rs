@@ -1,37 +1,42 @@
-//! The [cookie store](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-store-and-limits)
-//! and its limits.
+//! The [cookie store](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-store-and-limits).
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use url::Host;
 
-use crate::{ClearContext, Cookie, domain::site};
+use crate::{ClearContext, Cookie, InvalidLimits, Limits, site::site_host};
 
-/// The cookies of one partition by [site].
+/// The cookies of one partition by the host of their [site](site_host).
 pub(crate) type Sites = BTreeMap<Host, Vec<Cookie>>;
 
 /// A jar of cookies, kept in memory: the cookies of one profile.
 ///
-/// See the [crate] for what it does and an example. It is `Send` and `Sync`; who shares it locks it.
+/// See the [crate] for an overview and an example. The jar is `Send` and `Sync`. Its methods take
+/// `&mut self`, so threads that share a jar need a lock.
 pub struct CookieJar {
     pub(crate) limits: Limits,
     pub(crate) unpartitioned: Sites,
+    /// The partitioned cookies by their cookie partition key. Each cookie shares the key's text.
     pub(crate) partitioned: BTreeMap<Arc<str>, Sites>,
+    /// The [`Cookie::sequence`] of the next cookie that replaces no other.
     pub(crate) next_sequence: u64,
 }
 
 impl CookieJar {
-    /// An empty jar.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, unpartitioned: Sites::new(), partitioned: BTreeMap::new(), next_sequence: 0 }
+    /// Creates an empty jar.
+    ///
+    /// # Errors
+    /// A limit is out of its bounds.
+    pub fn new(limits: Limits) -> Result<Self, InvalidLimits> {
+        limits.check()?;
+        Ok(Self { limits, ..Self::default() })
     }
 
-    /// Removes what a site has stored, and returns how many cookies that were:
+    /// Removes the cookies that a site has stored, and returns their number:
     /// [clear cookies](https://w3c.github.io/webappsec-clear-site-data/#clear-cookies) for
-    /// `Clear-Site-Data`, with the restriction to one partition that CHIPS asks for.
+    /// `Clear-Site-Data`, restricted to one partition as CHIPS asks.
     pub fn clear(&mut self, context: &ClearContext<'_>) -> usize {
-        let site = site(&context.host);
+        let site = site_host(&context.host).to_owned();
         let mut removed = Vec::new();
         if context.unpartitioned_allowed {
             removed.extend(self.unpartitioned.remove(&site));
@@ -48,33 +53,39 @@ impl CookieJar {
         self.retain(|_| false);
     }
 
-    /// Removes the cookies without an expiry-time, as is due when the session is over.
+    /// Removes the cookies that have no expiry-time. Call this when the session is over.
     pub fn end_session(&mut self) {
         self.retain(|cookie| cookie.expiry_time.is_some());
     }
 
-    /// All cookies, in no order of use; among them may be such as have expired since the last one
-    /// was stored.
+    /// Iterates over all cookies in unspecified order; may include expired ones until the next
+    /// [`store`](Self::store).
     pub fn iter(&self) -> impl Iterator<Item = &Cookie> {
         self.partitioned.values().chain([&self.unpartitioned]).flat_map(Sites::values).flatten()
     }
 
-    /// The number of cookies.
+    /// The number of cookies that [`iter`](Self::iter) returns.
     #[must_use]
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are no cookies.
+    /// Whether [`len`](Self::len) is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
+/// An empty jar with the default limits.
 impl Default for CookieJar {
     fn default() -> Self {
-        Self::new(Limits::default())
+        Self {
+            limits: Limits::default(),
+            unpartitioned: Sites::new(),
+            partitioned: BTreeMap::new(),
+            next_sequence: 0,
+        }
     }
 }
 
@@ -84,36 +95,5 @@ impl fmt::Debug for CookieJar {
             .field("limits", &self.limits)
             .field("cookies", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// How much a [`CookieJar`] keeps. A site is a registrable domain, or a host that has none.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Unpartitioned cookies of one site; 180, as in Chromium and Firefox.
-    pub cookies_per_site: usize,
-    /// Unpartitioned cookies of all sites; 3300, as in Chromium.
-    pub cookies: usize,
-    /// Cookies of one site in one partition; 180.
-    pub partitioned_cookies_per_site: usize,
-    /// Bytes of the names and values of one site's cookies in one partition; 10 KiB, as CHIPS
-    /// suggests.
-    pub partitioned_bytes_per_site: usize,
-    /// Partitioned cookies of all sites in all partitions; 3300.
-    pub partitioned_cookies: usize,
-    /// For how long a cookie is kept at most, the "cookie age limit"; 400 days.
-    pub max_age: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            cookies_per_site: 180,
-            cookies: 3300,
-            partitioned_cookies_per_site: 180,
-            partitioned_bytes_per_site: 10 * 1024,
-            partitioned_cookies: 3300,
-            max_age: Duration::from_secs(400 * 24 * 60 * 60),
-        }
     }
 }

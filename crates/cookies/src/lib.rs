@@ -18,25 +18,28 @@
 //!
 //! ```
 //! use std::time::SystemTime;
-//! use sendbeacon_cookies::{CookieJar, Limits, RetrieveContext, SameSiteMode, StoreContext};
+//! use sendbeacon_cookies::{AccessContext, CookieJar, SameSiteMode};
 //! use url::Url;
 //!
-//! let mut jar = CookieJar::new(Limits::default());
+//! let mut jar = CookieJar::default();
 //! let now = SystemTime::now();
 //! let url = Url::parse("https://shop.example/cart/add")?;
 //!
-//! let response = StoreContext {
-//!     same_site_strict_or_lax_allowed: true,
-//!     ..StoreContext::for_url(&url).expect("an https URL has a host")
-//! };
-//! jar.store(b"__Host-id=7; Path=/; Secure; HttpOnly", &response, now)?;
-//! jar.store(b"seen=cart", &response, now)?;
+//! let context = AccessContext::for_url(&url)
+//!     .expect("an https URL has a host")
+//!     .with_same_site(SameSiteMode::StrictOrLess);
 //!
-//! let request = RetrieveContext {
-//!     same_site: SameSiteMode::StrictOrLess,
-//!     ..RetrieveContext::for_url(&url).expect("an https URL has a host")
-//! };
-//! assert_eq!(jar.cookie_header(&request, now).as_deref(), Some(&b"seen=cart; __Host-id=7"[..]));
+//! // A same-site response sets two cookies.
+//! jar.store(b"__Host-id=7; Path=/; Secure; HttpOnly", &context, now)?;
+//! jar.store(b"seen=cart", &context, now)?;
+//!
+//! // A same-site request sends them.
+//! let header = jar.cookie_header(&context, now);
+//! assert_eq!(header.as_deref(), Some(&b"seen=cart; __Host-id=7"[..]));
+//!
+//! // Script does not see the HttpOnly cookie.
+//! let script = context.with_http_only_allowed(false);
+//! assert_eq!(jar.cookie_header(&script, now).as_deref(), Some(&b"seen=cart"[..]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -58,14 +61,19 @@ mod date;
 mod domain;
 mod evict;
 mod jar;
+mod limits;
 mod parse;
 mod path;
 mod rejected;
 mod retrieve;
+mod same_site;
+pub mod site;
 mod store;
 
-pub use context::{ClearContext, RetrieveContext, SameSiteMode, StoreContext};
+pub use context::{AccessContext, ClearContext};
 pub use cookie::{Cookie, SameSite};
-pub use jar::{CookieJar, Limits};
+pub use jar::CookieJar;
+pub use limits::{InvalidLimits, Limits};
 pub use rejected::Rejected;
 pub use retrieve::serialize_cookies;
+pub use same_site::SameSiteMode;

@@ -3,9 +3,10 @@
 use std::{cmp::Reverse, time::SystemTime};
 
 use crate::{
-    Cookie, CookieJar, RetrieveContext, SameSite, SameSiteMode,
-    domain::{borrowed, domain_matches, site},
+    AccessContext, Cookie, CookieJar, SameSite, SameSiteMode,
+    domain::domain_matches,
     path::path_matches,
+    site::{borrowed, site_host},
 };
 
 impl CookieJar {
@@ -13,8 +14,8 @@ impl CookieJar {
     /// [retrieve cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-retrieve-cookies).
     ///
     /// It notes that they were used, hence `&mut self`.
-    pub fn retrieve(&mut self, context: &RetrieveContext<'_>, now: SystemTime) -> Vec<&Cookie> {
-        let site = site(&context.host);
+    pub fn retrieve(&mut self, context: &AccessContext<'_>, now: SystemTime) -> Vec<&Cookie> {
+        let site = site_host(&context.host).to_owned();
         let unpartitioned = Some(&mut self.unpartitioned).filter(|_| context.unpartitioned_allowed);
         let partitioned =
             context.partition.and_then(|partition| self.partitioned.get_mut(partition));
@@ -44,7 +45,7 @@ impl CookieJar {
     /// no cookies for it.
     pub fn cookie_header(
         &mut self,
-        context: &RetrieveContext<'_>,
+        context: &AccessContext<'_>,
         now: SystemTime,
     ) -> Option<Vec<u8>> {
         let cookies = self.retrieve(context, now);
@@ -53,7 +54,7 @@ impl CookieJar {
 }
 
 /// The conditions in step 2 of retrieve cookies.
-fn is_for(cookie: &Cookie, context: &RetrieveContext<'_>) -> bool {
+fn is_for(cookie: &Cookie, context: &AccessContext<'_>) -> bool {
     let host_is_meant = if cookie.host_only {
         cookie.host == context.host
     } else {

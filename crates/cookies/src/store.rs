@@ -5,11 +5,12 @@ use std::{sync::Arc, time::SystemTime};
 use url::Host;
 
 use crate::{
-    Cookie, CookieJar, Rejected, SameSite, StoreContext,
-    domain::{borrowed, domain_matches, is_public_suffix, site},
+    AccessContext, Cookie, CookieJar, Rejected, SameSite, SameSiteMode,
+    domain::domain_matches,
     jar::Sites,
     parse::{ParsedCookie, parse_cookie},
     path::{cookie_default_path, path_matches},
+    site::{borrowed, is_public_suffix, site_host},
 };
 
 /// Longer default paths are not kept. A `Path` attribute cannot have more than 1024 bytes, but a URL
@@ -31,7 +32,7 @@ impl CookieJar {
     pub fn store(
         &mut self,
         set_cookie: &[u8],
-        context: &StoreContext<'_>,
+        context: &AccessContext<'_>,
         now: SystemTime,
     ) -> Result<(), Rejected> {
         // Steps 1 and 2.
@@ -42,7 +43,7 @@ impl CookieJar {
         // Step 3.
         self.store_a_cookie(&parsed, context, now)?;
         // NB: Fetch names the host of the URL here; what can have grown is the site of it.
-        self.garbage_collect(&site(&context.host), context.partition, now);
+        self.garbage_collect(&site_host(&context.host).to_owned(), context.partition, now);
         Ok(())
     }
 
@@ -50,7 +51,7 @@ impl CookieJar {
     fn store_a_cookie(
         &mut self,
         parsed: &ParsedCookie<'_>,
-        context: &StoreContext<'_>,
+        context: &AccessContext<'_>,
         now: SystemTime,
     ) -> Result<(), Rejected> {
         // Steps 1 to 3 are what the parser has made sure of.
@@ -80,7 +81,7 @@ impl CookieJar {
             }
         }
         // Step 11.
-        if parsed.same_site != SameSite::None && !context.same_site_strict_or_lax_allowed {
+        if parsed.same_site != SameSite::None && context.same_site != SameSiteMode::StrictOrLess {
             return Err(Rejected::CrossSite);
         }
         // Step 12.
@@ -92,7 +93,7 @@ impl CookieJar {
         // NB: here, after the prefixes, CHIPS has its steps.
         let partition = partition_of(parsed, context)?.map(|key| self.partition_key(key));
         // Step 18.
-        let site = site(&context.host);
+        let site = site_host(&context.host).to_owned();
         let sites = match &partition {
             None => &mut self.unpartitioned,
             Some(key) => self.partitioned.entry(Arc::clone(key)).or_default(),
@@ -141,7 +142,7 @@ impl CookieJar {
         path: &str,
         partition: Option<&str>,
     ) -> bool {
-        let site = site(host);
+        let site = site_host(host).to_owned();
         let partitioned = partition.and_then(|partition| self.partitioned.get(partition));
         [Some(&self.unpartitioned), partitioned]
             .into_iter()
@@ -160,7 +161,7 @@ impl CookieJar {
 }
 
 /// Steps 5 and 7 of store a cookie, for a cookie with a `Domain` attribute: whether it is host-only.
-fn bind_to_domain(domain: &Host<&str>, context: &StoreContext<'_>) -> Result<bool, Rejected> {
+fn bind_to_domain(domain: &Host<&str>, context: &AccessContext<'_>) -> Result<bool, Rejected> {
     // Step 5.
     if is_public_suffix(domain) {
         return if *domain == context.host { Ok(true) } else { Err(Rejected::PublicSuffix) };
@@ -172,7 +173,7 @@ fn bind_to_domain(domain: &Host<&str>, context: &StoreContext<'_>) -> Result<boo
     // NB: a public suffix may lie below a registrable domain, as s3.amazonaws.com does. Those who
     // live under it must not set each other's cookies by naming the domain above; Chromium has the
     // same rule.
-    if site(domain) != site(&context.host) {
+    if site_host(domain) != site_host(&context.host) {
         return Err(Rejected::PublicSuffix);
     }
     // Step 7.2.
@@ -214,7 +215,7 @@ fn has_prefix(bytes: &[u8], prefix: &[u8]) -> bool {
 /// Partitioned", and "Third-Party Cookie Controls".
 fn partition_of<'a>(
     parsed: &ParsedCookie<'_>,
-    context: &StoreContext<'a>,
+    context: &AccessContext<'a>,
 ) -> Result<Option<&'a str>, Rejected> {
     if !parsed.partitioned {
         return if context.unpartitioned_allowed {
@@ -235,7 +236,7 @@ fn insert(
     site: Host,
     mut cookie: Cookie,
     old_cookie: Option<usize>,
-    context: &StoreContext<'_>,
+    context: &AccessContext<'_>,
 ) -> Result<(), Rejected> {
     let cookies = sites.entry(site).or_default();
     let Some(old_cookie) = old_cookie.and_then(|index| cookies.get_mut(index)) else {

@@ -13,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+pub use sendbeacon_cookies::SameSiteMode;
 use url::Url;
 
 use crate::{AddressSpace, Client, NetworkError, PartitionKey, Request, ResponseType};
@@ -185,20 +186,32 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> SystemTime;
 }
 
-/// Where cookies are: what Fetch asks of the
+/// The cookies of a profile: what Fetch asks of the
 /// [cookie store](https://fetch.spec.whatwg.org/#cookies).
+///
+/// `MemoryCookieStore` in the crate `sendbeacon` is an implementation.
 pub trait CookieStore: Send + Sync {
-    /// [Retrieve cookies](https://fetch.spec.whatwg.org/#append-a-request-cookie-header) and serialise
-    /// them to the value of a `Cookie` header; `None` if there are none, or none may be sent.
+    /// Retrieves the cookies for a request and serializes them:
+    /// [append a request `Cookie` header](https://fetch.spec.whatwg.org/#append-a-request-cookie-header).
+    ///
+    /// Returns the value of the `Cookie` header, or `None` if the request has no such header.
     fn retrieve(&self, context: CookieContext<'_>) -> Answer<Option<HeaderValue>>;
 
-    /// [Parse and store](https://fetch.spec.whatwg.org/#parse-and-store-response-set-cookie-headers)
-    /// the values of a response's `Set-Cookie` headers, at least one.
+    /// Stores the cookies that a response sets:
+    /// [parse and store response `Set-Cookie` headers](https://fetch.spec.whatwg.org/#parse-and-store-response-set-cookie-headers).
+    ///
+    /// `set_cookie` holds the values of the response's `Set-Cookie` headers in their order, at least one.
+    /// A cookie that is rejected is ignored.
     fn store(&self, context: CookieContext<'_>, set_cookie: Vec<HeaderValue>) -> Answer<()>;
 }
 
-/// The default store: there are no cookies.
-impl CookieStore for () {
+/// A [`CookieStore`] without cookies: no request sends one, and no response sets one.
+///
+/// This is the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCookies;
+
+impl CookieStore for NoCookies {
     fn retrieve(&self, _: CookieContext<'_>) -> Answer<Option<HeaderValue>> {
         Answer::Ready(None)
     }
@@ -208,26 +221,30 @@ impl CookieStore for () {
     }
 }
 
-/// What decides which cookies a request may send and set.
+/// The properties of a request that decide which cookies it may send and set.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct CookieContext<'a> {
     /// The request's current URL.
     pub url: &'a Url,
-    /// The request's client: partition, ancestors, the embedder's document.
+    /// The request's client, which has the network partition key and knows about cross-site ancestors.
     pub client: &'a Client,
     /// The [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
     pub same_site: SameSiteMode,
 }
 
-/// A request's [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SameSiteMode {
-    /// `strict-or-less`
-    StrictOrLess,
-    /// `lax-or-less`
-    LaxOrLess,
-    /// `unset-or-less`
-    UnsetOrLess,
+impl<'a> CookieContext<'a> {
+    /// The context of a request for `url`. An engine makes one for a navigation.
+    #[must_use]
+    pub fn new(url: &'a Url, client: &'a Client, same_site: SameSiteMode) -> Self {
+        Self { url, client, same_site }
+    }
+
+    /// Sets [`same_site`](Self::same_site).
+    #[must_use]
+    pub fn with_same_site(self, same_site: SameSiteMode) -> Self {
+        Self { same_site, ..self }
+    }
 }
 
 /// Known HSTS hosts.

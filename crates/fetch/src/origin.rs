@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::HeaderValue;
+use sendbeacon_cookies::site::{self, borrowed, registrable_domain};
 use url::{Host, Url};
 
 /// An [origin](https://html.spec.whatwg.org/multipage/browsers.html#concept-origin).
@@ -217,7 +218,7 @@ pub(crate) fn is_schemelessly_same_site(origin: &Origin, url: &Url) -> bool {
     match origin {
         Origin::Opaque(_) => false,
         Origin::Tuple { host, .. } => {
-            url.host().is_some_and(|other| schemelessly_same_site(&borrowed(host), &other))
+            url.host().is_some_and(|other| site::is_schemelessly_same_site(&borrowed(host), &other))
         }
     }
 }
@@ -232,37 +233,7 @@ pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
 /// Whether two URLs' origins are same site.
 pub(crate) fn same_site(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme()
-        && a.host().zip(b.host()).is_some_and(|(a, b)| schemelessly_same_site(&a, &b))
-}
-
-fn schemelessly_same_site(a: &Host<&str>, b: &Host<&str>) -> bool {
-    if a == b {
-        return true;
-    }
-    let (a, b) = (registrable_domain(a), registrable_domain(b));
-    a.is_some() && a == b
-}
-
-/// The registrable domain of a host, by the Public Suffix List; `None` for an IP address and for a
-/// public suffix itself.
-fn registrable_domain<'a>(host: &Host<&'a str>) -> Option<&'a str> {
-    match host {
-        Host::Domain(domain) => {
-            // The list knows no root's dot; the registrable domain keeps it.
-            let dot = usize::from(domain.ends_with('.'));
-            let found = psl::domain_str(&domain[..domain.len() - dot])?;
-            domain.get(domain.len() - dot - found.len()..)
-        }
-        Host::Ipv4(_) | Host::Ipv6(_) => None,
-    }
-}
-
-fn borrowed(host: &Host) -> Host<&str> {
-    match host {
-        Host::Domain(domain) => Host::Domain(domain),
-        Host::Ipv4(ip) => Host::Ipv4(*ip),
-        Host::Ipv6(ip) => Host::Ipv6(*ip),
-    }
+        && a.host().zip(b.host()).is_some_and(|(a, b)| site::is_schemelessly_same_site(&a, &b))
 }
 
 #[cfg(test)]

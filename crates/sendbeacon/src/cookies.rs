@@ -1,4 +1,4 @@
-//! The default cookie store: a jar in memory, and the policy on third parties.
+//! The cookie store that comes with the library: a jar in memory, and a policy on third-party cookies.
 
 use std::{
     fmt,
@@ -7,24 +7,52 @@ use std::{
 };
 
 use http::HeaderValue;
-use sendbeacon_cookies::{CookieJar, Limits, RetrieveContext, StoreContext};
+use sendbeacon_cookies::{AccessContext, CookieJar};
 use sendbeacon_fetch::{
     Client, Site,
     host::{Answer, CookieContext, CookieStore, SameSiteMode},
 };
-/// Whether cookies that are not partitioned go to a site other than the top-level one.
+
+/// Whether a site other than the top-level one has access to its unpartitioned cookies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ThirdPartyCookies {
-    /// They are neither sent nor set there. Partitioned cookies are.
+    /// A third party can send and set only partitioned cookies. This is the default.
     #[default]
     Block,
-    /// They are, as their `SameSite` says.
+    /// A third party can send and set all cookies that their `SameSite` attribute allows.
     Allow,
 }
 
 /// A [`CookieStore`] over a [`CookieJar`] in memory, for [`UserAgentBuilder::cookies`].
 ///
-/// Share it in an `Arc`: the engine uses the same one for navigations and `document.cookie`.
+/// Share it in an `Arc`: the engine uses the same store for navigations and for `document.cookie`. All
+/// methods may be called from any thread. A lock is held only while the jar is read or changed.
+///
+/// ```
+/// use http::HeaderValue;
+/// use sendbeacon::{
+///     Client, MemoryCookieStore, ThirdPartyCookies,
+///     host::{Answer, CookieContext, CookieStore, SameSiteMode},
+/// };
+/// use url::Url;
+///
+/// let store = MemoryCookieStore::new(ThirdPartyCookies::Block);
+/// let page = Client::new(Url::parse("https://news.example/")?, 1);
+///
+/// // Script in the page sets a cookie and reads it.
+/// store.set_document_cookie(&page, "theme=dark");
+/// assert_eq!(store.document_cookie(&page), "theme=dark");
+///
+/// // A third party may set partitioned cookies only.
+/// let url = Url::parse("https://widget.example/")?;
+/// let context = CookieContext::new(&url, &page, SameSiteMode::UnsetOrLess);
+/// let set_cookie = ["a=1; Secure; SameSite=None", "b=2; Secure; SameSite=None; Partitioned"];
+/// let _ = store.store(context, set_cookie.map(HeaderValue::from_static).to_vec());
+/// let Answer::Ready(cookie) = store.retrieve(context) else { unreachable!("it never waits") };
+/// assert_eq!(cookie, Some(HeaderValue::from_static("b=2")));
+/// # Ok::<(), url::ParseError>(())
+/// ```
 ///
 /// [`UserAgentBuilder::cookies`]: crate::UserAgentBuilder::cookies
 pub struct MemoryCookieStore {
@@ -39,68 +67,82 @@ impl Default for MemoryCookieStore {
 }
 
 impl MemoryCookieStore {
-    /// An empty jar with the default limits.
+    /// Creates a store with an empty jar that has the default limits.
     #[must_use]
     pub fn new(third_party: ThirdPartyCookies) -> Self {
-        Self { jar: Mutex::new(CookieJar::new(Limits::default())), third_party }
+        Self { jar: Mutex::default(), third_party }
     }
 
-    /// The jar, to load, save or clear it. Locked until dropped.
+    /// Replaces the jar: for other limits, or for the cookies of an earlier session.
+    #[must_use]
+    pub fn with_jar(self, jar: CookieJar) -> Self {
+        Self { jar: Mutex::new(jar), ..self }
+    }
+
+    /// Locks the jar until the guard is dropped: to read, save or clear the cookies.
     pub fn jar(&self) -> MutexGuard<'_, CookieJar> {
-        // The jar keeps its own invariants from call to call.
+        // The jar keeps its own invariants from call to call, so a panic elsewhere does no harm.
         self.jar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The [cookie string](https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie) that
-    /// `document.cookie` gets in a document of `client`: empty where cookies are disabled, and where the
-    /// document has an opaque origin (the getter throws a `SecurityError` there, which is the engine's).
+    /// The [cookie string](https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie) that the
+    /// getter of `document.cookie` returns in a document of `client`.
+    ///
+    /// It is empty where cookies are disabled, and in a document with an opaque origin. There, the
+    /// standard's getter throws a `SecurityError`; the engine throws it.
     #[must_use]
     pub fn document_cookie(&self, client: &Client) -> String {
-        let context = of_script(client);
+        let context = document_context(client);
+        // Step 3.
         let value = context.and_then(|context| self.cookie_header(context, false));
         String::from_utf8_lossy(&value.unwrap_or_default()).into_owned()
     }
 
-    /// What `document.cookie = cookie` does in a document of `client`. A cookie that is rejected is
-    /// ignored, and so is any where [`document_cookie`](Self::document_cookie) is empty.
+    /// What `document.cookie = cookie` does in a document of `client`.
+    ///
+    /// A rejected cookie is ignored. So is every cookie where cookies are disabled, and in a document
+    /// with an opaque origin.
     pub fn set_document_cookie(&self, client: &Client, cookie: &str) {
-        if let Some(context) = of_script(client) {
+        if let Some(context) = document_context(client) {
+            // Step 3.
             self.set(context, cookie.as_bytes(), false);
         }
     }
 
+    /// Steps 3 to 7 of
+    /// [append a request `Cookie` header](https://fetch.spec.whatwg.org/#append-a-request-cookie-header).
     fn cookie_header(
         &self,
         context: CookieContext<'_>,
         http_only_allowed: bool,
     ) -> Option<Vec<u8>> {
         let partition = partition_of(context.client);
-        let retrieve = RetrieveContext {
-            http_only_allowed,
-            same_site: match context.same_site {
-                SameSiteMode::StrictOrLess => sendbeacon_cookies::SameSiteMode::StrictOrLess,
-                SameSiteMode::LaxOrLess => sendbeacon_cookies::SameSiteMode::LaxOrLess,
-                SameSiteMode::UnsetOrLess => sendbeacon_cookies::SameSiteMode::UnsetOrLess,
-            },
-            partition: Some(&partition),
-            unpartitioned_allowed: self.unpartitioned_allowed(context),
-            ..RetrieveContext::for_url(context.url)?
-        };
-        self.jar().cookie_header(&retrieve, SystemTime::now())
+        let access = self.access(context, &partition)?.with_http_only_allowed(http_only_allowed);
+        self.jar().cookie_header(&access, SystemTime::now())
     }
 
+    /// Steps 6.2 and 6.3 of
+    /// [parse and store response `Set-Cookie` headers](https://fetch.spec.whatwg.org/#parse-and-store-response-set-cookie-headers).
     fn set(&self, context: CookieContext<'_>, cookie: &[u8], http_only_allowed: bool) {
         let partition = partition_of(context.client);
-        let Some(for_url) = StoreContext::for_url(context.url) else { return };
-        let store = StoreContext {
-            http_only_allowed,
-            same_site_strict_or_lax_allowed: context.same_site == SameSiteMode::StrictOrLess,
-            partition: Some(&partition),
-            unpartitioned_allowed: self.unpartitioned_allowed(context),
-            ..for_url
-        };
-        // A server is not told why its cookie was rejected.
-        let _ = self.jar().store(cookie, &store, SystemTime::now());
+        let Some(access) = self.access(context, &partition) else { return };
+        let access = access.with_http_only_allowed(http_only_allowed);
+        // Neither a server nor a script learns why its cookie was rejected.
+        let _ = self.jar().store(cookie, &access, SystemTime::now());
+    }
+
+    /// The jar's form of a context; `None` if the URL has no host. Steps 3 to 5 of both algorithms.
+    fn access<'a>(
+        &self,
+        context: CookieContext<'a>,
+        partition: &'a str,
+    ) -> Option<AccessContext<'a>> {
+        Some(
+            AccessContext::for_url(context.url)?
+                .with_same_site(context.same_site)
+                .with_partition(Some(partition))
+                .with_unpartitioned_allowed(self.unpartitioned_allowed(context)),
+        )
     }
 
     fn unpartitioned_allowed(&self, context: CookieContext<'_>) -> bool {
@@ -116,7 +158,7 @@ impl MemoryCookieStore {
 impl CookieStore for MemoryCookieStore {
     fn retrieve(&self, context: CookieContext<'_>) -> Answer<Option<HeaderValue>> {
         let value = self.cookie_header(context, true);
-        // The jar rejects what has control characters, so a stored cookie is a header value.
+        // The jar rejects control characters, so a cookie from it is always a header value.
         Answer::Ready(value.and_then(|value| HeaderValue::try_from(value).ok()))
     }
 
@@ -136,9 +178,10 @@ impl fmt::Debug for MemoryCookieStore {
     }
 }
 
-/// The context of `document.cookie`; `None` where it has none.
-fn of_script(client: &Client) -> Option<CookieContext<'_>> {
+/// The context of `document.cookie` in a document of `client`; `None` where script has no cookies.
+fn document_context(client: &Client) -> Option<CookieContext<'_>> {
     let url = &client.creation_url;
+    // Steps 1 and 2.
     if client.cookies_disabled || !client.origin.is_same_origin_with_url(url) {
         return None;
     }
@@ -147,15 +190,16 @@ fn of_script(client: &Client) -> Option<CookieContext<'_>> {
     } else {
         SameSiteMode::StrictOrLess
     };
-    Some(CookieContext { url, client, same_site })
+    Some(CookieContext::new(url, client, same_site))
 }
 
 /// The [partition key](https://github.com/privacycg/CHIPS#partitioning-model) of partitioned cookies:
 /// the top-level site, and whether an ancestor is cross-site.
 fn partition_of(client: &Client) -> String {
+    // Steps 1 to 3.
     let key = &client.network_partition_key;
     let site = match &key.top_level_site {
-        // Made for every request, so without formatting.
+        // Every request needs this text, and `format!` is slower.
         Site::Tuple { scheme, host } => [scheme, "://", host].concat(),
         Site::Opaque(nonce) => format!("opaque {nonce:032x}"),
     };
@@ -187,8 +231,8 @@ mod tests {
         same_site: SameSiteMode,
     ) -> String {
         let url = Url::parse(url).unwrap();
-        let context = CookieContext { url: &url, client, same_site };
-        let Answer::Ready(value) = store.retrieve(context) else { panic!("has to wait") };
+        let context = CookieContext::new(&url, client, same_site);
+        let Answer::Ready(value) = store.retrieve(context) else { panic!("the store has to wait") };
         value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     }
 
@@ -197,11 +241,11 @@ mod tests {
         let cookies =
             ["n=1", "x=1; SameSite=None; Secure", "p=1; Secure; SameSite=None; Partitioned"];
         let cookies = cookies.map(HeaderValue::from_static).to_vec();
-        let _ = store.store(CookieContext { url: &url, client, same_site }, cookies);
+        let _ = store.store(CookieContext::new(&url, client, same_site), cookies);
     }
 
     #[test]
-    fn a_third_party_gets_its_partitioned_cookies_only() {
+    fn a_third_party_gets_only_its_partitioned_cookies() {
         let store = MemoryCookieStore::default();
         let (a, b) = (client("https://a.test/"), client("https://b.test/"));
         set(&store, &b, "https://b.test/", StrictOrLess);
@@ -215,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn third_party_cookies_may_be_allowed() {
+    fn third_party_cookies_can_be_allowed() {
         let store = MemoryCookieStore::new(ThirdPartyCookies::Allow);
         let (a, b) = (client("https://a.test/"), client("https://b.test/"));
         set(&store, &b, "https://b.test/", StrictOrLess);
@@ -223,11 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn script_sees_what_is_not_http_only() {
+    fn script_neither_sees_nor_sets_http_only_cookies() {
         let store = MemoryCookieStore::default();
         let page = client("https://a.test/");
-        let context =
-            CookieContext { url: &page.creation_url, client: &page, same_site: StrictOrLess };
+        let context = CookieContext::new(&page.creation_url, &page, StrictOrLess);
         let _ = store.store(context, vec![HeaderValue::from_static("h=1; HttpOnly")]);
         store.set_document_cookie(&page, "s=1");
         store.set_document_cookie(&page, "t=1; HttpOnly");

@@ -1,5 +1,7 @@
 //! WPT cookies/attributes/domain, cookies/domain.
 
+use sendbeacon_cookies::ClearContext;
+
 use super::*;
 
 const WWW: &str = "https://www.example.org/";
@@ -131,11 +133,7 @@ fn clearing_a_site_takes_the_cookies_of_all_its_hosts() {
     profile.set("https://example.org/", "c=d").unwrap();
     profile.set("https://example.com/", "e=f").unwrap();
     let other = url("https://other.example.org/");
-    let context = sendbeacon_cookies::ClearContext {
-        host: other.host().unwrap(),
-        partition: None,
-        unpartitioned_allowed: true,
-    };
+    let context = ClearContext::new(other.host().unwrap());
     assert_eq!(profile.jar.clear(&context), 2);
     assert_eq!(profile.jar.len(), 1);
     profile.jar.clear_all();

@@ -1,5 +1,7 @@
 //! Cookie store eviction.
 
+use sendbeacon_cookies::InvalidLimits;
+
 use super::*;
 
 const URL: &str = "https://example.org/";
@@ -15,7 +17,7 @@ fn names(profile: &Profile) -> Vec<String> {
 }
 
 fn limits(cookies_per_site: usize, cookies: usize) -> Limits {
-    Limits { cookies_per_site, cookies, ..Limits::default() }
+    Limits::default().with_cookies_per_site(cookies_per_site).with_cookies(cookies)
 }
 
 #[test]
@@ -38,6 +40,16 @@ fn the_hosts_of_a_site_share_its_limit() {
         profile.set(&format!("https://h{number}.github.io/"), "a=b").unwrap();
     }
     assert_eq!(profile.jar.len(), 5 + 20);
+}
+
+#[test]
+fn a_host_with_a_trailing_dot_is_of_another_site() {
+    let mut profile = Profile::with_limits(limits(1, 100));
+    profile.set("https://a.example.com/", "a=1").unwrap();
+    profile.set("https://a.example.com./", "b=2").unwrap();
+    assert_eq!(names(&profile), ["a", "b"]);
+    profile.set("https://b.example.com./", "c=3").unwrap();
+    assert_eq!(names(&profile), ["a", "c"]);
 }
 
 #[test]
@@ -89,6 +101,14 @@ fn the_jar_drops_what_was_not_used_for_longest() {
 }
 
 #[test]
+fn a_jar_refuses_to_keep_cookies_for_more_than_400_days() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert!(CookieJar::new(Limits::default().with_max_age(400 * day)).is_ok());
+    let result = CookieJar::new(Limits::default().with_max_age(401 * day));
+    assert_eq!(result.unwrap_err(), InvalidLimits::MaxAge);
+}
+
+#[test]
 fn a_jar_of_no_size_keeps_nothing() {
     let mut profile = Profile::with_limits(limits(0, 0));
     assert_eq!(profile.set(URL, "a=b"), Ok(()));
@@ -100,7 +120,7 @@ fn a_site_has_10_kib_in_a_partition_and_any_number_of_partitions() {
     let mut jar = CookieJar::default();
     let url = url(URL);
     for partition in ["a", "b"] {
-        let context = StoreContext { partition: Some(partition), ..response(&url) };
+        let context = same_site(&url).with_partition(Some(partition));
         for name in ["a", "b", "c"] {
             let cookie = format!("{name}={}; Secure; Partitioned", "v".repeat(4095));
             jar.store(cookie.as_bytes(), &context, start()).unwrap();
@@ -115,17 +135,12 @@ fn a_site_has_10_kib_in_a_partition_and_any_number_of_partitions() {
 
 #[test]
 fn partitioned_cookies_are_limited_apart_from_the_others() {
-    let mut jar = CookieJar::new(Limits {
-        cookies_per_site: 2,
-        cookies: 2,
-        partitioned_cookies_per_site: 2,
-        partitioned_cookies: 3,
-        ..Limits::default()
-    });
+    let limits = limits(2, 2).with_partitioned_cookies_per_site(2).with_partitioned_cookies(3);
+    let mut jar = CookieJar::new(limits).unwrap();
     let url = url(URL);
     let mut now = start();
     for partition in [None, Some("a"), Some("b"), Some("a")] {
-        let context = StoreContext { partition, ..response(&url) };
+        let context = same_site(&url).with_partition(partition);
         let attribute = if partition.is_some() { "; Partitioned" } else { "" };
         for name in ["a", "b", "c"] {
             now += Duration::from_secs(1);

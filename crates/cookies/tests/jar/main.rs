@@ -1,6 +1,7 @@
 //! What a page and a server see of a jar. Where WPT has tests of a behaviour, they are named.
 
 mod attributes;
+mod auto_traits;
 mod domains;
 mod limits;
 mod partitions;
@@ -12,9 +13,7 @@ mod syntax;
 
 use std::time::{Duration, SystemTime};
 
-use sendbeacon_cookies::{
-    CookieJar, Limits, Rejected, RetrieveContext, SameSiteMode, StoreContext,
-};
+use sendbeacon_cookies::{AccessContext, CookieJar, Limits, Rejected, SameSiteMode};
 use url::Url;
 
 /// A day in 2026 to count from.
@@ -26,17 +25,19 @@ fn url(input: &str) -> Url {
     Url::parse(input).unwrap()
 }
 
-/// A `Set-Cookie` header in a same-site response.
-fn response(url: &Url) -> StoreContext<'_> {
-    StoreContext { same_site_strict_or_lax_allowed: true, ..StoreContext::for_url(url).unwrap() }
+/// A request to `url` or its response, whose initiator is on another site.
+fn cross_site(url: &Url) -> AccessContext<'_> {
+    AccessContext::for_url(url).unwrap()
 }
 
-/// A same-site request.
-fn request(url: &Url) -> RetrieveContext<'_> {
-    RetrieveContext {
-        same_site: SameSiteMode::StrictOrLess,
-        ..RetrieveContext::for_url(url).unwrap()
-    }
+/// A request to `url` or its response, whose initiator is on the same site.
+fn same_site(url: &Url) -> AccessContext<'_> {
+    cross_site(url).with_same_site(SameSiteMode::StrictOrLess)
+}
+
+/// A script in a document at `url`.
+fn script(url: &Url) -> AccessContext<'_> {
+    same_site(url).with_http_only_allowed(false)
 }
 
 /// A jar, the time, and short ways to ask for things.
@@ -51,7 +52,7 @@ impl Profile {
     }
 
     fn with_limits(limits: Limits) -> Self {
-        Self { jar: CookieJar::new(limits), now: start() }
+        Self { jar: CookieJar::new(limits).unwrap(), now: start() }
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -60,27 +61,25 @@ impl Profile {
 
     /// A same-site response from `from` sets a cookie.
     fn set(&mut self, from: &str, set_cookie: &str) -> Result<(), Rejected> {
-        self.jar.store(set_cookie.as_bytes(), &response(&url(from)), self.now)
+        self.jar.store(set_cookie.as_bytes(), &same_site(&url(from)), self.now)
     }
 
     /// A document at `from` sets `document.cookie`.
     fn script_sets(&mut self, from: &str, set_cookie: &str) -> Result<(), Rejected> {
         let url = url(from);
-        let context = StoreContext { http_only_allowed: false, ..response(&url) };
-        self.jar.store(set_cookie.as_bytes(), &context, self.now)
+        self.jar.store(set_cookie.as_bytes(), &script(&url), self.now)
     }
 
     /// The `Cookie` header of a same-site request to `to`.
     fn sent(&mut self, to: &str) -> String {
-        let header = self.jar.cookie_header(&request(&url(to)), self.now);
+        let header = self.jar.cookie_header(&same_site(&url(to)), self.now);
         String::from_utf8(header.unwrap_or_default()).unwrap()
     }
 
     /// What `document.cookie` is at `at`.
     fn script_sees(&mut self, at: &str) -> String {
         let url = url(at);
-        let context = RetrieveContext { http_only_allowed: false, ..request(&url) };
-        let value = self.jar.cookie_header(&context, self.now);
+        let value = self.jar.cookie_header(&script(&url), self.now);
         String::from_utf8(value.unwrap_or_default()).unwrap()
     }
 }

@@ -14,24 +14,25 @@ struct Embedded<'a> {
     third_party_cookies: bool,
 }
 
-impl Embedded<'_> {
+impl<'a> Embedded<'a> {
+    fn context<'b>(&self, url: &'b Url) -> AccessContext<'b>
+    where
+        'a: 'b,
+    {
+        cross_site(url)
+            .with_partition(self.partition)
+            .with_unpartitioned_allowed(self.third_party_cookies)
+    }
+
     fn set(&mut self, cookie: &str) -> Result<(), Rejected> {
         let url = url(EMBED);
-        let context = StoreContext {
-            partition: self.partition,
-            unpartitioned_allowed: self.third_party_cookies,
-            ..StoreContext::for_url(&url).unwrap()
-        };
+        let context = self.context(&url);
         self.profile.jar.store(cookie.as_bytes(), &context, self.profile.now)
     }
 
     fn sent(&mut self) -> String {
         let url = url(EMBED);
-        let context = RetrieveContext {
-            partition: self.partition,
-            unpartitioned_allowed: self.third_party_cookies,
-            ..RetrieveContext::for_url(&url).unwrap()
-        };
+        let context = self.context(&url);
         let header = self.profile.jar.cookie_header(&context, self.profile.now);
         String::from_utf8(header.unwrap_or_default()).unwrap()
     }
@@ -75,7 +76,7 @@ fn cookies_of_one_name_live_side_by_side_in_partitions_and_outside() {
 fn partitioned_needs_secure() {
     let mut profile = Profile::new();
     let url = url(EMBED);
-    let context = StoreContext { partition: Some("a"), ..response(&url) };
+    let context = same_site(&url).with_partition(Some("a"));
     let stored = profile.jar.store(b"a=b; Partitioned", &context, start());
     assert_eq!(stored, Err(Rejected::PartitionedWithoutSecure));
 }
@@ -89,7 +90,7 @@ fn partitioned_needs_a_partition() {
 fn partitioned_does_not_need_same_site_none_where_all_is_same_site() {
     let mut profile = Profile::new();
     let url = url(EMBED);
-    let context = StoreContext { partition: Some("a"), ..response(&url) };
+    let context = same_site(&url).with_partition(Some("a"));
     profile.jar.store(b"a=b; Secure; Partitioned; SameSite=Lax", &context, start()).unwrap();
     // Embedded across sites it is not sent, as any lax cookie.
     assert_eq!(profile.embedded_in("a").sent(), "");
@@ -132,7 +133,7 @@ fn secure_cookies_of_other_partitions_are_not_given_away_by_a_refusal() {
     profile.embedded_in("a").set("id=1; Secure; SameSite=None; Partitioned").unwrap();
     let url = url("http://embed.example/");
     let mut in_partition = |partition| {
-        let context = StoreContext { partition: Some(partition), ..response(&url) };
+        let context = same_site(&url).with_partition(Some(partition));
         profile.jar.store(b"id=2", &context, start())
     };
     assert_eq!(in_partition("a"), Err(Rejected::OverlaysSecure));
@@ -146,14 +147,10 @@ fn clearing_stays_within_a_partition() {
     profile.embedded_in("a").set(CHIP).unwrap();
     profile.embedded_in("b").set(CHIP).unwrap();
     let url = url(EMBED);
-    let mut context = ClearContext {
-        host: url.host().unwrap(),
-        partition: Some("a"),
-        unpartitioned_allowed: false,
-    };
-    assert_eq!(profile.jar.clear(&context), 1);
+    let context = ClearContext::new(url.host().unwrap()).with_partition(Some("a"));
+    let third_party = context.clone().with_unpartitioned_allowed(false);
+    assert_eq!(profile.jar.clear(&third_party), 1);
     assert_eq!(profile.embedded_in("a").sent(), "a=b");
-    context.unpartitioned_allowed = true;
     assert_eq!(profile.jar.clear(&context), 1);
     assert_eq!(profile.embedded_in("b").sent(), "__Host-id=1");
 }

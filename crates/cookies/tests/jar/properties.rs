@@ -84,7 +84,7 @@ proptest! {
     ) {
         let mut jar = CookieJar::default();
         let url = url("https://www.example.org/a/b/c");
-        let context = StoreContext { partition: Some("p"), ..response(&url) };
+        let context = same_site(&url).with_partition(Some("p"));
         let stored = jar.store(&cookie, &context, start());
         let cookies: Vec<_> = jar.iter().collect();
         prop_assert!(stored.is_ok() || cookies.is_empty());
@@ -96,34 +96,36 @@ proptest! {
 
     #[test]
     fn a_jar_stays_within_its_limits(operations in prop::collection::vec(operation(), 1..80)) {
-        let limits = Limits {
-            cookies_per_site: 4,
-            cookies: 7,
-            partitioned_cookies_per_site: 3,
-            partitioned_bytes_per_site: 20,
-            partitioned_cookies: 5,
-            max_age: Duration::from_secs(10),
-        };
-        let mut jar = CookieJar::new(limits);
+        let limits = Limits::default()
+            .with_cookies_per_site(4)
+            .with_cookies(7)
+            .with_partitioned_cookies_per_site(3)
+            .with_partitioned_bytes_per_site(20)
+            .with_partitioned_cookies(5)
+            .with_max_age(Duration::from_secs(10));
+        let mut jar = CookieJar::new(limits).unwrap();
         let mut now = start();
         for operation in operations {
             let Operation { cookie, url: from, partition, flags, kind, seconds } = operation;
             now += Duration::from_secs(seconds.into());
             let url = url(from);
-            let [http_only_allowed, same_site, unpartitioned_allowed, _] = flags;
+            let [http_only_allowed, is_same_site, unpartitioned_allowed, _] = flags;
+            let context = same_site(&url)
+                .with_http_only_allowed(http_only_allowed)
+                .with_partition(partition)
+                .with_unpartitioned_allowed(unpartitioned_allowed);
             match kind {
                 0 => {
                     let host = url.host().unwrap();
                     let before = jar.len();
-                    let cleared =
-                        jar.clear(&ClearContext { host, partition, unpartitioned_allowed });
+                    let context = ClearContext::new(host)
+                        .with_partition(partition)
+                        .with_unpartitioned_allowed(unpartitioned_allowed);
+                    let cleared = jar.clear(&context);
                     prop_assert_eq!(before, jar.len() + cleared);
                 }
                 1 => jar.end_session(),
                 2..5 => {
-                    let context = RetrieveContext {
-                        http_only_allowed, partition, unpartitioned_allowed, ..request(&url)
-                    };
                     for cookie in jar.retrieve(&context, now) {
                         prop_assert!(cookie.expiry_time().is_none_or(|expiry| expiry > now));
                         prop_assert!(cookie.partition().is_none() || cookie.partition() == partition);
@@ -133,13 +135,12 @@ proptest! {
                     }
                 }
                 _ => {
-                    let context = StoreContext {
-                        http_only_allowed,
-                        same_site_strict_or_lax_allowed: same_site,
-                        partition,
-                        unpartitioned_allowed,
-                        ..response(&url)
+                    let mode = if is_same_site {
+                        SameSiteMode::StrictOrLess
+                    } else {
+                        SameSiteMode::UnsetOrLess
                     };
+                    let context = context.with_same_site(mode);
                     let is_kept = |cookie: &&Cookie| {
                         cookie.expiry_time().is_none_or(|expiry| expiry > now)
                     };
@@ -184,8 +185,8 @@ proptest! {
         let mut jar = CookieJar::default();
         let url = url("https://example.org/");
         for now in [now.unwrap_or(SystemTime::UNIX_EPOCH), start(), SystemTime::UNIX_EPOCH] {
-            let _ = jar.store(&cookie, &response(&url), now);
-            let _ = jar.cookie_header(&request(&url), now);
+            let _ = jar.store(&cookie, &same_site(&url), now);
+            let _ = jar.cookie_header(&same_site(&url), now);
         }
     }
 }

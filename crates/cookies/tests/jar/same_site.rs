@@ -4,9 +4,9 @@ use super::*;
 
 const URL: &str = "https://example.org/";
 
-fn sent_in(profile: &mut Profile, same_site: SameSiteMode) -> String {
+fn sent_in(profile: &mut Profile, mode: SameSiteMode) -> String {
     let url = url(URL);
-    let context = RetrieveContext { same_site, ..request(&url) };
+    let context = cross_site(&url).with_same_site(mode);
     String::from_utf8(profile.jar.cookie_header(&context, profile.now).unwrap_or_default()).unwrap()
 }
 
@@ -71,12 +71,14 @@ fn same_site_none_needs_secure() {
 fn a_cross_site_response_sets_same_site_none_only() {
     let mut jar = CookieJar::default();
     let url = url(URL);
-    let context = StoreContext::for_url(&url).unwrap();
     for attributes in
         ["", "SameSite=Strict", "SameSite=Lax", "SameSite=x", "SameSite=None; SameSite=x"]
     {
         let cookie = format!("a=b; Secure; {attributes}");
-        assert_eq!(jar.store(cookie.as_bytes(), &context, start()), Err(Rejected::CrossSite));
+        assert_eq!(
+            jar.store(cookie.as_bytes(), &cross_site(&url), start()),
+            Err(Rejected::CrossSite)
+        );
     }
-    assert_eq!(jar.store(b"a=b; Secure; SameSite=None", &context, start()), Ok(()));
+    assert_eq!(jar.store(b"a=b; Secure; SameSite=None", &cross_site(&url), start()), Ok(()));
 }

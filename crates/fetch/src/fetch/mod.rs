@@ -31,7 +31,7 @@ use crate::{
     CspViolation, NetworkError, Request, Response,
     host::{
         AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
-        NetworkRequest, NetworkResponse, ServiceWorkers,
+        NetworkRequest, NetworkResponse, NoCookies, ServiceWorkers,
     },
     policy::hsts::MemoryHstsStore,
 };
@@ -74,7 +74,7 @@ impl Profile {
         Self {
             network,
             clock,
-            cookies: Arc::new(()),
+            cookies: Arc::new(NoCookies),
             hsts: Arc::new(MemoryHstsStore::default()),
             authentication_entries: Arc::new(()),
             http_cache: Arc::new(()),

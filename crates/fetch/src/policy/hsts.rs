@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, header::STRICT_TRANSPORT_SECURITY};
+use sendbeacon_cookies::site::registrable_domain;
 use url::{Host, Url};
 
 use super::{secure_contexts::is_localhost, upgrade_insecure_requests::set_scheme_to_https};
@@ -119,7 +120,7 @@ const MAX_MAX_AGE: u64 = 365 * 24 * 60 * 60;
 
 /// The registrable domain, or the domain itself where there is none.
 fn site(domain: &str) -> &str {
-    psl::domain_str(domain).unwrap_or(domain)
+    registrable_domain(&Host::Domain(domain)).unwrap_or(domain)
 }
 
 impl HstsStore for MemoryHstsStore {

@@ -175,11 +175,11 @@ async fn fetch(
         if let Some(post) = &post {
             add_post(navigation, post, referrer_policy, &mut request);
         }
-        let context = CookieContext { url: &url, client: &client, same_site };
+        let context = CookieContext::new(&url, &client, same_site);
         request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
-        let context = CookieContext { same_site: same_site_of_response, ..context };
+        let context = context.with_same_site(same_site_of_response);
         cookies.store(context, set_cookie).get().await;
         if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
             && let Some(location) = response.headers.get(LOCATION)
