@@ -96,7 +96,10 @@ use http::StatusCode;
 use hyper::body::Body as _;
 use sendbeacon_fetch::{
     AddressSpace, NetworkError, TimeoutKind,
-    host::{BoxFuture, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse, ResponseBody},
+    host::{
+        BoxFuture, EmptyBody, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse,
+        ResponseBody,
+    },
 };
 use tokio::time::timeout;
 
@@ -277,7 +280,7 @@ impl HyperNetwork {
         let body: ResponseBody = if incoming.is_end_stream() {
             // Nobody need read an empty body for its connection to be of use again.
             lease.give_back();
-            Box::pin(())
+            Box::pin(EmptyBody)
         } else {
             Box::pin(Http1Body::new(incoming, lease))
         };
@@ -307,7 +310,7 @@ impl HyperNetwork {
         let reading = Reading::begin(upload, lease);
         let body: ResponseBody = if stream.is_end_stream() {
             reading.end();
-            Box::pin(())
+            Box::pin(EmptyBody)
         } else {
             Box::pin(Http2Body::new(stream, reading))
         };
