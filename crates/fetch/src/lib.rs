@@ -20,6 +20,7 @@ mod headers;
 pub mod host;
 pub mod hyperlink_auditing;
 mod keepalive;
+mod nonce;
 mod origin;
 mod policy;
 mod request;
@@ -34,6 +35,7 @@ pub use self::{
     },
     headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation},
+    nonce::Nonce,
     origin::{Origin, PartitionKey, Site},
     policy::{
         csp::{CspDisposition, CspList, CspViolation, report_violation},

@@ -408,7 +408,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use bytes::Bytes;
     use http::{HeaderMap, Method};
-    use sendbeacon_fetch::{PartitionKey, Site, host::ConnectionKey};
+    use sendbeacon_fetch::{Nonce, PartitionKey, Site, host::ConnectionKey};
     use sendbeacon_testkit::server::{Behavior, RecordingServer};
     use url::Url;
 
@@ -420,7 +420,8 @@ mod tests {
     #[tokio::test]
     async fn request_given_to_a_connection_that_has_just_died_is_sent_on_another() {
         let server = RecordingServer::start(|_| Behavior::status(204)).await;
-        let partition = PartitionKey { top_level_site: Site::Opaque(0), second_key: None };
+        let partition =
+            PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
         let request = NetworkRequest {
             method: Method::POST,
             url: Url::parse(&server.url("/")).unwrap(),

@@ -21,7 +21,7 @@ use super::{
     record::{DeferredFetchRecord, Pending},
     total_request_length,
 };
-use crate::{Client, ContainerPolicy, Origin, PolicyFeature, Request};
+use crate::{Client, ContainerPolicy, Nonce, Origin, PolicyFeature, Request};
 
 const KIBIBYTE: u64 = 1024;
 
@@ -268,7 +268,7 @@ impl DeferredFetching {
     fn admit(&self, request: &Request) -> Result<DeferredFetchRecord, FetchLaterError> {
         let control = &self.control;
         let mut books = control.books();
-        let of_origin = Arc::clone(books.of_origin(Origin::of(request.url(), 0)));
+        let of_origin = Arc::clone(books.of_origin(Origin::of(request.url(), Nonce::from_u128(0))));
         let quota = if control.pending.records() < MAX_RECORDS {
             control.available_deferred_fetch_quota(&books, of_origin.bytes())
         } else {

@@ -10,8 +10,8 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use sendbeacon::{
-    AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Outcome, Request,
-    UserAgent,
+    AbandonReason, Client, Document, DocumentLifecycle, Inflight, NetworkError, Nonce, Outcome,
+    Request, UserAgent,
     host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
@@ -63,7 +63,7 @@ impl Network for Stalls {
 }
 
 fn page() -> Client {
-    Client::new(Url::parse("http://a.test/").unwrap(), 1)
+    Client::new(Url::parse("http://a.test/").unwrap(), Nonce::from_u128(1))
 }
 
 fn open() -> (Browser, Document) {
