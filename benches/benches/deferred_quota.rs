@@ -8,7 +8,7 @@ use benches::{document, user_agent};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use sendbeacon::{
     Client, ContainerPolicy, DeferredRequestInit, Document, FetchLaterError, NavigableContainer,
-    Origin, Request, UserAgent,
+    Nonce, Origin, Request, UserAgent,
 };
 use url::Url;
 
@@ -19,11 +19,11 @@ fn frames(agent: &UserAgent, top: &Document, count: usize) -> Vec<(NavigableCont
     let of = |n: usize| if n.is_multiple_of(2) { own.clone() } else { other.clone() };
     let frame = |n| {
         let url = of(n);
-        let (client, origin) = (top.client(), Origin::of(&url, 1));
+        let (client, origin) = (top.client(), Origin::of(&url, Nonce::from_u128(1)));
         let container = top.navigable_container();
         let policy = ContainerPolicy::new(&client.permissions_policy, &client.origin, "", &origin);
         container.reserve_deferred_fetch_quota(&policy, &origin);
-        let document = agent.nested_document(Client::new(url, 1), &container);
+        let document = agent.nested_document(Client::new(url, Nonce::from_u128(1)), &container);
         // A frame beyond the first sixteen of another origin has no quota.
         let _ = document.fetch_later(request(&document), DeferredRequestInit::default());
         (container, document)

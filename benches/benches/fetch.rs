@@ -12,7 +12,7 @@ use sendbeacon::{Blob, BodyInit, KeepaliveLimits, MemoryCookieStore};
 use sendbeacon_fetch::{
     Ledger,
     beacon::{Beacon, send_beacon},
-    fetch::{Profile, fetch},
+    fetch::{NoObserver, Profile, fetch},
 };
 use sendbeacon_testkit::{clock::VirtualClock, network::complete, random::Zeros};
 
@@ -48,7 +48,8 @@ fn whole_fetch(c: &mut Criterion) {
                 || beacon(url, body.clone()),
                 |beacon| {
                     let (request, _reservation) = beacon.into_request();
-                    complete(fetch(&profile, &(), Box::new(request))).expect("it is delivered")
+                    complete(fetch(&profile, &NoObserver, Box::new(request)))
+                        .expect("it is delivered")
                 },
                 BatchSize::PerIteration,
             );

@@ -6,7 +6,7 @@ use std::{future, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use sendbeacon::{
-    Client, CspDisposition, Document, FormDataEntry, FormDataValue, NetworkError, UserAgent,
+    Client, CspDisposition, Document, FormDataEntry, FormDataValue, NetworkError, Nonce, UserAgent,
     UserAgentBuilder,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
@@ -55,7 +55,7 @@ pub fn user_agent() -> UserAgentBuilder {
 #[must_use]
 pub fn client() -> Client {
     let url = Url::parse("https://www.example.com/2026/11/an-article?from=home").expect("a URL");
-    let mut client = Client::new(url, 1);
+    let mut client = Client::new(url, Nonce::from_u128(1));
     let policy = "default-src 'self'; connect-src 'self' https://collect.example.net";
     client.csp_list.push_header(policy, CspDisposition::Enforce);
     client

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sendbeacon_fetch::{
-    Client, ContainerPolicy, Origin, PermissionsPolicy,
+    Client, ContainerPolicy, Nonce, Origin, PermissionsPolicy,
     deferred::{
         DeferredFetchRecord, DeferredFetching, DeferredQueue, DeferredRequestInit, FetchLaterError,
         NavigableContainer, QueuedDeferredFetch, fetch_later,
@@ -253,8 +253,12 @@ impl Tree {
     ) -> Result<(), Failure> {
         let setup = step.page.as_ref().ok_or("a frame has a page")?;
         let url = step.src.as_ref().unwrap_or(setup.url());
-        let opaque = Origin::Opaque(self.next().into());
-        let to = if step.sandbox { opaque.clone() } else { Origin::of(url, self.next().into()) };
+        let opaque = Origin::Opaque(Nonce::from_u128(self.next().into()));
+        let to = if step.sandbox {
+            opaque.clone()
+        } else {
+            Origin::of(url, Nonce::from_u128(self.next().into()))
+        };
         let mut client = setup.client();
         if step.sandbox || matches!(client.origin, Origin::Opaque(_)) {
             client.origin = opaque;
@@ -357,7 +361,8 @@ impl Tree {
             }
         }
         for (name, expected) in step.available.iter().flatten() {
-            let available = self.document(name)?.deferred.available_quota(&Origin::Opaque(0));
+            let available =
+                self.document(name)?.deferred.available_quota(&Origin::Opaque(Nonce::from_u128(0)));
             if available != *expected {
                 failures.push(format!("{name} has {available} left, and not {expected}"));
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 use sendbeacon::{MemoryCookieStore, ThirdPartyCookies};
 use sendbeacon_fetch::{
-    Client, CspViolation, Ledger,
+    Client, CspViolation, Ledger, Nonce,
     fetch::{Observation, Observer, Profile},
     host::{Answer, CookieContext, CookieStore, SameSiteMode},
 };
@@ -153,14 +153,14 @@ impl Page {
     }
 
     fn set_cookies(&self, url: &Url, top_level: &Url, set: &[String]) {
-        let client = Client::new(top_level.clone(), 4);
+        let client = Client::new(top_level.clone(), Nonce::from_u128(4));
         let context = CookieContext::new(url, &client, SameSiteMode::StrictOrLess);
         let values = set.iter().map(|value| header_value(value)).collect();
         let _ = self.cookies.store(context, values);
     }
 
     fn cookies_for(&self, url: &Url, top_level: &Url) -> Option<String> {
-        let client = Client::new(top_level.clone(), 4);
+        let client = Client::new(top_level.clone(), Nonce::from_u128(4));
         let context = CookieContext::new(url, &client, SameSiteMode::StrictOrLess);
         match self.cookies.retrieve(context) {
             Answer::Ready(value) => Some(String::from_utf8_lossy(value?.as_bytes()).into_owned()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::REFERRER_POLICY};
 use sendbeacon_fetch::{
-    Client, CspDisposition, CspList, EmbedderPolicy, KeepaliveLimits, Ledger, Origin,
+    Client, CspDisposition, CspList, EmbedderPolicy, KeepaliveLimits, Ledger, Nonce, Origin,
     ReferrerPolicy, Site,
 };
 use serde::Deserialize;
@@ -69,7 +69,7 @@ impl PageSetup {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let mut client = Client::new(self.url.clone(), 1);
+        let mut client = Client::new(self.url.clone(), Nonce::from_u128(1));
         if let Some(base) = &self.base {
             client.api_base_url = base.clone();
         }
@@ -86,10 +86,11 @@ impl PageSetup {
             csp.enforced_directives("upgrade-insecure-requests").next().is_some();
         client.csp_list = csp;
         if self.opaque_origin {
-            client.origin = Origin::Opaque(2);
+            client.origin = Origin::Opaque(Nonce::from_u128(2));
         }
         if let Some(top_level) = &self.top_level {
-            client.network_partition_key.top_level_site = Site::of(&Origin::of(top_level, 3));
+            client.network_partition_key.top_level_site =
+                Site::of(&Origin::of(top_level, Nonce::from_u128(3)));
         }
         client.has_cross_site_ancestor = self.cross_site_ancestor;
         if let Some(value) = &self.referrer_policy {

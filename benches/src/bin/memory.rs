@@ -18,7 +18,7 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Document, Event, EventKind, EventSink, NetworkError, Scheduling, UserAgent,
+    Client, Document, Event, EventKind, EventSink, NetworkError, Nonce, Scheduling, UserAgent,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
     net::HttpNetwork,
 };
@@ -111,7 +111,7 @@ fn at_rest() -> Result<(), Box<dyn Error>> {
     let (sender, queued) = sync_channel(2 * BEACONS);
     let agent = UserAgent::builder().event_sink(Arc::new(Queued(sender))).build()?;
     agent.set_online(false);
-    let client = Client::new("https://www.example.com/an-article".parse()?, 1);
+    let client = Client::new("https://www.example.com/an-article".parse()?, Nonce::from_u128(1));
     let region = Region::new(GLOBAL);
     let groups: Vec<_> = (0..BEACONS).map(|_| agent.fetch_group()).collect();
     let bytes = held(&region) / BEACONS;
@@ -157,7 +157,7 @@ fn bytes_of_each(
         .with_per_partition(2 * BEACONS)
         .with_overall(2 * BEACONS);
     let agent = UserAgent::builder().network(network).scheduling(scheduling).build()?;
-    let page = Client::new(page, 1);
+    let page = Client::new(page, Nonce::from_u128(1));
     let documents: Vec<_> =
         (0..2 * beacons / OF_EACH_DOCUMENT).map(|_| agent.document(page.clone())).collect();
     let (first, second) = documents.split_at(documents.len() / 2);

@@ -186,7 +186,7 @@ fn excerpt(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::KeepaliveLimits;
+    use crate::{KeepaliveLimits, Nonce};
 
     struct Zeros;
 
@@ -201,7 +201,10 @@ mod tests {
         url: &str,
         data: Option<BodyInit<'_>>,
     ) -> Result<Option<Beacon>, TypeError> {
-        let client = Arc::new(Client::new(Url::parse("https://a.test/d/page").unwrap(), 0));
+        let client = Arc::new(Client::new(
+            Url::parse("https://a.test/d/page").unwrap(),
+            Nonce::from_u128(0),
+        ));
         send_beacon(&client, ledger, &Zeros, url, data)
     }
 
@@ -255,7 +258,8 @@ mod tests {
     #[test]
     fn mixed_content_is_false_unless_it_will_be_upgraded() {
         let send = |url: &str, upgrade: bool| {
-            let mut client = Client::new(Url::parse("https://a.test/").unwrap(), 0);
+            let mut client =
+                Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(0));
             client.upgrade_insecure_requests = upgrade;
             send_beacon(&Arc::new(client), &ledger(), &Zeros, url, None).unwrap().is_some()
         };

@@ -4,7 +4,7 @@ use http::HeaderValue;
 use url::Url;
 
 use crate::{
-    Origin, PartitionKey, Site,
+    Nonce, Origin, PartitionKey, Site,
     policy::{
         csp::CspList, local_network_access::AddressSpace, permissions_policy::PermissionsPolicy,
         referrer::ReferrerPolicy, secure_contexts::is_potentially_trustworthy,
@@ -92,9 +92,9 @@ impl Client {
     /// may then be set.
     ///
     /// `nonce` becomes the opaque origin of a URL that has no tuple origin (`data:`, `about:`).
-    /// Give 128 random bits, the same ones for the same document in every process.
+    /// Give a [`Nonce::random`], the same one for the same document in every process.
     #[must_use]
-    pub fn new(url: Url, nonce: u128) -> Self {
+    pub fn new(url: Url, nonce: Nonce) -> Self {
         let origin = Origin::of(&url, nonce);
         let is_secure_context = is_potentially_trustworthy(&url);
         Self {

@@ -157,8 +157,11 @@ pub trait BodyStream: Send {
     }
 }
 
-/// A body of no bytes, which a box need not allocate for.
-impl BodyStream for () {
+/// A body without bytes. It has no size, so boxing it does not allocate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmptyBody;
+
+impl BodyStream for EmptyBody {
     fn poll_chunk(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -272,8 +275,11 @@ pub trait AuthenticationEntries: Send + Sync {
     fn authorization(&self, url: &Url, client: &Client) -> Answer<Option<HeaderValue>>;
 }
 
-/// The default: there are none.
-impl AuthenticationEntries for () {
+/// No authentication entries: no request gets an `Authorization` header from the user agent. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAuthenticationEntries;
+
+impl AuthenticationEntries for NoAuthenticationEntries {
     fn authorization(&self, _: &Url, _: &Client) -> Answer<Option<HeaderValue>> {
         Answer::Ready(None)
     }
@@ -291,8 +297,11 @@ pub trait LocalNetworkAccess: Send + Sync {
     fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool>;
 }
 
-/// The default: nobody.
-impl LocalNetworkAccess for () {
+/// Refuses every request to an address less public than its client's. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RefuseAll;
+
+impl LocalNetworkAccess for RefuseAll {
     fn permits(&self, _: &Client, _: &Url, _: AddressSpace) -> Answer<bool> {
         Answer::Ready(false)
     }
@@ -305,8 +314,11 @@ pub trait HttpCache: Send + Sync {
     fn invalidate(&self, url: &Url, partition: &PartitionKey);
 }
 
-/// The default: there is none.
-impl HttpCache for () {
+/// No HTTP cache: there is nothing to invalidate. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHttpCache;
+
+impl HttpCache for NoHttpCache {
     fn invalidate(&self, _: &Url, _: &PartitionKey) {}
 }
 
@@ -317,8 +329,11 @@ pub trait Interceptor: Send + Sync {
     fn before_request_sent(&self, request: InterceptedRequest<'_>) -> Answer<Interception>;
 }
 
-/// The default: everything goes on.
-impl Interceptor for () {
+/// Lets every request pass unchanged. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PassEverything;
+
+impl Interceptor for PassEverything {
     fn before_request_sent(&self, _: InterceptedRequest<'_>) -> Answer<Interception> {
         Answer::Ready(Interception::Continue)
     }
@@ -360,8 +375,11 @@ pub trait ServiceWorkers: Send + Sync {
     fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer>;
 }
 
-/// The default: there are none.
-impl ServiceWorkers for () {
+/// No service workers: every request goes to the network. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoServiceWorkers;
+
+impl ServiceWorkers for NoServiceWorkers {
     fn handle_fetch(&self, _: &Request) -> Answer<ServiceWorkerAnswer> {
         Answer::Ready(ServiceWorkerAnswer::Network)
     }

@@ -162,10 +162,10 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::KeepaliveLimits;
+    use crate::{KeepaliveLimits, Nonce};
 
     fn client() -> Arc<Client> {
-        Arc::new(Client::new(Url::parse("https://a.test/d/page?q#f").unwrap(), 0))
+        Arc::new(Client::new(Url::parse("https://a.test/d/page?q#f").unwrap(), Nonce::from_u128(0)))
     }
 
     fn urls(pings: &[Ping]) -> Vec<&str> {

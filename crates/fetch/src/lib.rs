@@ -21,6 +21,7 @@ mod headers;
 pub mod host;
 pub mod hyperlink_auditing;
 mod keepalive;
+mod nonce;
 mod origin;
 mod policy;
 mod pruning;
@@ -37,6 +38,7 @@ pub use self::{
     error_detail::ErrorDetail,
     headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
+    nonce::Nonce,
     origin::{Origin, PartitionKey, Site},
     policy::{
         csp::{CspDisposition, CspList, CspViolation, report_violation},

@@ -9,6 +9,8 @@ use http::HeaderValue;
 use sendbeacon_cookies::site::{self, borrowed, registrable_domain};
 use url::{Host, Url};
 
+use crate::Nonce;
+
 /// An [origin](https://html.spec.whatwg.org/multipage/browsers.html#concept-origin).
 ///
 /// Unlike `url::Origin`, an opaque origin is a value: it carries a nonce given by the embedder, so
@@ -30,14 +32,14 @@ pub enum Origin {
         port: Option<u16>,
     },
     /// An opaque origin: same origin with nothing but itself.
-    Opaque(u128),
+    Opaque(Nonce),
 }
 
 impl Origin {
     /// The origin of `url`. A URL whose origin is opaque (`data:`, `file:`, ...) gives
     /// `Opaque(nonce)`.
     #[must_use]
-    pub fn of(url: &Url, nonce: u128) -> Self {
+    pub fn of(url: &Url, nonce: Nonce) -> Self {
         match url.origin() {
             url::Origin::Tuple(scheme, host, port) => {
                 Self::Tuple { scheme: scheme.into(), host, port: Some(port) }
@@ -97,7 +99,7 @@ impl Origin {
 #[derive(serde::Serialize, serde::Deserialize)]
 enum SerializedOrigin {
     Tuple { scheme: Arc<str>, host: String, port: Option<u16> },
-    Opaque(u128),
+    Opaque(Nonce),
 }
 
 #[cfg(feature = "serde")]
@@ -166,7 +168,7 @@ pub enum Site {
         host: Arc<str>,
     },
     /// The site of an opaque origin.
-    Opaque(u128),
+    Opaque(Nonce),
 }
 
 impl Site {
@@ -246,9 +248,15 @@ mod tests {
 
     #[test]
     fn default_ports_are_not_serialised() {
-        assert_eq!(Origin::of(&url("https://a.test:443/x"), 0).to_string(), "https://a.test");
-        assert_eq!(Origin::of(&url("https://[::1]:8443/"), 0).to_string(), "https://[::1]:8443");
-        assert_eq!(Origin::of(&url("data:,x"), 7).serialize(), "null");
+        assert_eq!(
+            Origin::of(&url("https://a.test:443/x"), Nonce::from_u128(0)).to_string(),
+            "https://a.test"
+        );
+        assert_eq!(
+            Origin::of(&url("https://[::1]:8443/"), Nonce::from_u128(0)).to_string(),
+            "https://[::1]:8443"
+        );
+        assert_eq!(Origin::of(&url("data:,x"), Nonce::from_u128(7)).serialize(), "null");
     }
 
     #[test]
@@ -262,15 +270,15 @@ mod tests {
 
     #[test]
     fn an_opaque_origin_is_same_origin_with_no_url() {
-        let opaque = Origin::of(&url("data:,x"), 7);
+        let opaque = Origin::of(&url("data:,x"), Nonce::from_u128(7));
         assert!(!opaque.is_same_origin_with_url(&url("data:,x")));
-        assert_eq!(opaque, Origin::Opaque(7));
-        assert_ne!(opaque, Origin::Opaque(8));
+        assert_eq!(opaque, Origin::Opaque(Nonce::from_u128(7)));
+        assert_ne!(opaque, Origin::Opaque(Nonce::from_u128(8)));
     }
 
     #[test]
     fn site_is_schemeful_and_ignores_the_port() {
-        let origin = Origin::of(&url("https://sub.a.test/"), 0);
+        let origin = Origin::of(&url("https://sub.a.test/"), Nonce::from_u128(0));
         assert!(origin.is_same_site_with_url(&url("https://a.test:8443/")));
         assert!(!origin.is_same_site_with_url(&url("http://a.test/")));
         assert!(!origin.is_same_site_with_url(&url("https://b.test/")));
@@ -292,9 +300,9 @@ mod tests {
         ]
         .map(url);
         for a in &urls {
-            let site = Site::of(&Origin::of(a, 1));
+            let site = Site::of(&Origin::of(a, Nonce::from_u128(1)));
             for b in &urls {
-                let is_same = site == Site::of(&Origin::of(b, 2));
+                let is_same = site == Site::of(&Origin::of(b, Nonce::from_u128(2)));
                 assert_eq!(site.is_of_url(b), is_same, "{a} {b}");
             }
         }
@@ -308,7 +316,7 @@ mod tests {
         assert!(same_site(&url("http://x.a.test./"), &url("http://a.test./")));
         assert!(!same_site(&url("http://a.test./"), &url("http://a.test/")));
         assert_eq!(
-            Site::of(&Origin::of(&url("https://a.b.example.co.uk/"), 0)),
+            Site::of(&Origin::of(&url("https://a.b.example.co.uk/"), Nonce::from_u128(0))),
             Site::Tuple { scheme: "https".into(), host: "example.co.uk".into() }
         );
     }

@@ -18,7 +18,7 @@ use crate::{
     NetworkError, RedirectFailure, Request,
     fetch::HttpResponse,
     headers::extract::extract_tokens,
-    host::{NetworkResponse, ResponseBody},
+    host::{EmptyBody, NetworkResponse, ResponseBody},
     request::{CredentialsMode, ResponseTainting},
 };
 
@@ -92,7 +92,7 @@ impl Response {
             ResponseType::Opaque => headers.clear(),
             ResponseType::OpaqueRedirect => {
                 headers.clear();
-                body = Box::pin(());
+                body = Box::pin(EmptyBody);
             }
         }
         let url_list = if url_list.is_empty() { request.url_list } else { url_list };

@@ -2,7 +2,10 @@ use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls_pki_types::CertificateDer;
-use sendbeacon_fetch::{AddressSpace, host::LocalNetworkAccess};
+use sendbeacon_fetch::{
+    AddressSpace,
+    host::{LocalNetworkAccess, RefuseAll},
+};
 
 use crate::{
     HttpNetwork,
@@ -43,7 +46,7 @@ impl Default for HttpNetworkBuilder {
             resolver: Arc::new(()),
             proxies: Arc::new(()),
             address_spaces: AddressSpaces::default(),
-            local_network_access: Arc::new(()),
+            local_network_access: Arc::new(RefuseAll),
             connect_timeout: Duration::from_secs(30),
             response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),

@@ -96,7 +96,10 @@ use http::StatusCode;
 use hyper::body::Body as _;
 use sendbeacon_fetch::{
     AddressSpace, NetworkError, TimeoutKind,
-    host::{BoxFuture, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse, ResponseBody},
+    host::{
+        BoxFuture, EmptyBody, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse,
+        ResponseBody,
+    },
 };
 use tokio::time::timeout;
 
@@ -277,7 +280,7 @@ impl HttpNetwork {
         let body: ResponseBody = if incoming.is_end_stream() {
             // Nobody need read an empty body for its connection to be of use again.
             lease.give_back();
-            Box::pin(())
+            Box::pin(EmptyBody)
         } else {
             Box::pin(Http1Body::new(incoming, lease))
         };
@@ -307,7 +310,7 @@ impl HttpNetwork {
         let reading = Reading::begin(upload, lease);
         let body: ResponseBody = if stream.is_end_stream() {
             reading.end();
-            Box::pin(())
+            Box::pin(EmptyBody)
         } else {
             Box::pin(Http2Body::new(stream, reading))
         };
@@ -405,7 +408,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use bytes::Bytes;
     use http::{HeaderMap, Method};
-    use sendbeacon_fetch::{PartitionKey, Site, host::ConnectionKey};
+    use sendbeacon_fetch::{Nonce, PartitionKey, Site, host::ConnectionKey};
     use sendbeacon_testkit::server::{Behavior, RecordingServer};
     use url::Url;
 
@@ -417,7 +420,8 @@ mod tests {
     #[tokio::test]
     async fn request_given_to_a_connection_that_has_just_died_is_sent_on_another() {
         let server = RecordingServer::start(|_| Behavior::status(204)).await;
-        let partition = PartitionKey { top_level_site: Site::Opaque(0), second_key: None };
+        let partition =
+            PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
         let request = NetworkRequest {
             method: Method::POST,
             url: Url::parse(&server.url("/")).unwrap(),

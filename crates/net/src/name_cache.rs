@@ -126,7 +126,7 @@ mod tests {
         sync::atomic::{AtomicU8, Ordering},
     };
 
-    use sendbeacon_fetch::{Site, host::Answer};
+    use sendbeacon_fetch::{Nonce, Site, host::Answer};
     use tokio::{sync::Notify, time::advance};
 
     use super::*;
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn partition(site: u128) -> PartitionKey {
-        PartitionKey { top_level_site: Site::Opaque(site), second_key: None }
+        PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(site)), second_key: None }
     }
 
     fn cache(resolver: Counting) -> (NameCache, Arc<Counting>) {

@@ -266,12 +266,13 @@ impl ProxyAuthorizations {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sendbeacon_fetch::Site;
+    use sendbeacon_fetch::{Nonce, Site};
 
     use super::*;
 
     fn route_of(rules: &ProxyRules, url: &Url) -> io::Result<Route> {
-        let partition = PartitionKey { top_level_site: Site::Opaque(0), second_key: None };
+        let partition =
+            PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
         let Answer::Ready(routes) = rules.routes(url, &partition) else { panic!("not at once") };
         routes.map(|mut routes| {
             assert_eq!(routes.len(), 1);

@@ -229,7 +229,7 @@ pub(crate) fn parse_root_certificates(
 
 #[cfg(test)]
 mod tests {
-    use sendbeacon_fetch::{PartitionKey, Site};
+    use sendbeacon_fetch::{Nonce, PartitionKey, Site};
 
     use super::*;
 
@@ -239,7 +239,8 @@ mod tests {
     }
 
     fn key(site: u128, credentials: bool) -> SessionKey {
-        let partition = PartitionKey { top_level_site: Site::Opaque(site), second_key: None };
+        let partition =
+            PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(site)), second_key: None };
         let connection = ConnectionKey { partition, credentials };
         SessionKey { connection, port: 443, proxy: None, is_to_proxy: false }
     }

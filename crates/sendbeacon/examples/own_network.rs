@@ -8,7 +8,7 @@ use std::{sync::Arc, sync::Mutex, sync::PoisonError};
 use bytes::Bytes;
 use http_body::Body as _;
 use sendbeacon::host::{BodyStream, BoxFuture, ConnectionKey, Network, NetworkRequest};
-use sendbeacon::{Client, NetworkError, UserAgentBuilder, host::NetworkResponse};
+use sendbeacon::{Client, NetworkError, Nonce, UserAgentBuilder, host::NetworkResponse};
 
 type Result<T, E = NetworkError> = std::result::Result<T, E>;
 
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let collector = TcpListener::bind("127.0.0.1:0")?;
     let page = format!("http://{}/page", collector.local_addr()?).parse()?;
     let agent = UserAgentBuilder::new(Arc::new(OverReqwest::default())).build()?;
-    let document = agent.document(Client::new(page, 1));
+    let document = agent.document(Client::new(page, Nonce::random()));
     println!("sendBeacon: {}", document.send_beacon("/collect", Some("hello".into()))?);
     let report = agent.shutdown(Duration::from_secs(10));
 

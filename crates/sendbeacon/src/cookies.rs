@@ -201,7 +201,7 @@ fn partition_of(client: &Client) -> String {
     let site = match &key.top_level_site {
         // Every request needs this text, and `format!` is slower.
         Site::Tuple { scheme, host } => [scheme, "://", host].concat(),
-        Site::Opaque(nonce) => format!("opaque {nonce:032x}"),
+        Site::Opaque(nonce) => format!("opaque {nonce}"),
     };
     let ancestor = if client.has_cross_site_ancestor { "; cross-site ancestor" } else { "" };
     match key.second_key {
@@ -212,7 +212,7 @@ fn partition_of(client: &Client) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sendbeacon_fetch::Origin;
+    use sendbeacon_fetch::{Nonce, Origin};
     use url::Url;
 
     use super::{
@@ -221,7 +221,7 @@ mod tests {
     };
 
     fn client(top_level: &str) -> Client {
-        Client::new(Url::parse(top_level).unwrap(), 1)
+        Client::new(Url::parse(top_level).unwrap(), Nonce::from_u128(1))
     }
 
     fn sent(
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(store.document_cookie(&page), "s=1");
         assert_eq!(sent(&store, &page, "https://a.test/", StrictOrLess), "h=1; s=1");
         let mut sandboxed = page.clone();
-        sandboxed.origin = Origin::Opaque(1);
+        sandboxed.origin = Origin::Opaque(Nonce::from_u128(1));
         store.set_document_cookie(&sandboxed, "x=1");
         assert_eq!(store.document_cookie(&sandboxed), "");
         assert_eq!(store.document_cookie(&page), "s=1");

@@ -10,7 +10,7 @@
 //! ```
 //! use std::{sync::mpsc, time::Duration};
 //!
-//! use sendbeacon::{Client, DocumentLifecycle, Event, EventKind, EventSink, UserAgent};
+//! use sendbeacon::{Client, DocumentLifecycle, Event, EventKind, EventSink, Nonce, UserAgent};
 //!
 //! /// Hands every outcome to whoever wants to know.
 //! struct Outcomes(mpsc::Sender<String>);
@@ -25,7 +25,7 @@
 //!
 //! let (sender, outcomes) = mpsc::channel();
 //! let agent = UserAgent::builder().event_sink(std::sync::Arc::new(Outcomes(sender))).build()?;
-//! let document = agent.document(Client::new("http://127.0.0.1:25/page".parse()?, 1));
+//! let document = agent.document(Client::new("http://127.0.0.1:25/page".parse()?, Nonce::random()));
 //! // true: it is on its way. That port 25 is blocked, script never hears.
 //! assert!(document.send_beacon("collect", Some("bye".into()))?);
 //! document.unload();
@@ -72,9 +72,9 @@ pub use sendbeacon_fetch::{
     AbandonReason, AddressSpace, Blob, BlobSource, Body, BodyInit, CacheMode, Client,
     ContainerPolicy, CorsFailure, CredentialsMode, CspDisposition, CspList, CspViolation,
     EmbedderPolicy, ErrorDetail, Extracted, FormDataEntry, FormDataValue, Inflight, InitiatorType,
-    KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Origin, PartitionKey, PermissionsPolicy,
-    PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
-    Request, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,
+    KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Nonce, Origin, PartitionKey,
+    PermissionsPolicy, PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer,
+    ReferrerPolicy, Request, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,
     deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
     determine_referrer,
     fetch::Observation,

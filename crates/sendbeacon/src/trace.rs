@@ -98,7 +98,7 @@ mod tests {
     use tokio::runtime::Handle;
     use tracing::level_filters::LevelFilter;
 
-    use crate::{Client, UserAgentBuilder};
+    use crate::{Client, Nonce, UserAgentBuilder};
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -130,7 +130,7 @@ mod tests {
         // On this thread, as the subscriber is.
         let agent = UserAgentBuilder::new(network).runtime(Handle::current()).build().unwrap();
         let page = url::Url::parse("http://secret:secret@a.test/secret?secret#secret").unwrap();
-        let document = agent.document(Client::new(page, 1));
+        let document = agent.document(Client::new(page, Nonce::from_u128(1)));
         let url = "http://secret:secret@a.test/secret?secret#secret";
         assert_eq!(document.send_beacon(url, Some("secret".into())), Ok(true));
         assert_eq!(document.send_beacon("http://a.test:25/secret", None), Ok(true));

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use sendbeacon::{Client, UserAgent, net::HttpNetwork};
+use sendbeacon::{Client, Nonce, UserAgent, net::HttpNetwork};
 use url::Url;
 
 const DOCUMENTS: usize = 100;
@@ -44,7 +44,8 @@ fn deliver(scheme: &str, protocol: &str) {
     let agent = UserAgent::builder().network(Arc::new(network)).build().unwrap();
     let body = "x".repeat(600);
     for document in 0..DOCUMENTS {
-        let page = agent.document(Client::new(nginx.url.join("/page").unwrap(), 1));
+        let page =
+            agent.document(Client::new(nginx.url.join("/page").unwrap(), Nonce::from_u128(1)));
         for beacon in 0..BEACONS_OF_EACH {
             let url = format!("/collect?document={document}&beacon={beacon}");
             assert_eq!(page.send_beacon(&url, Some((&*body).into())), Ok(true), "{url}");

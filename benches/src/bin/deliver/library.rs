@@ -7,8 +7,8 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Document, Event, EventKind, EventSink, KeepaliveLimits, MemoryCookieStore, Outcome,
-    Scheduling, UserAgent, net::HttpNetwork,
+    Client, Document, Event, EventKind, EventSink, KeepaliveLimits, MemoryCookieStore, Nonce,
+    Outcome, Scheduling, UserAgent, net::HttpNetwork,
 };
 
 use crate::{BoxError, PAGE, Tally, Work};
@@ -19,7 +19,7 @@ const AHEAD: usize = 64;
 
 /// This thread is the script's; the network side is the library's own.
 pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
-    let page = Client::new(work.url.join(PAGE)?, 1);
+    let page = Client::new(work.url.join(PAGE)?, Nonce::from_u128(1));
     let cookies = Arc::new(MemoryCookieStore::default());
     for cookie in ["session=0123456789abcdef0123456789abcdef", "consent=yes; Path=/", "ab=17"] {
         cookies.set_document_cookie(&page, cookie);

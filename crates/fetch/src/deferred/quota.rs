@@ -22,7 +22,7 @@ use super::{
     record::{DeferredFetchRecord, Pending},
     request_length::total_request_length,
 };
-use crate::{Client, ContainerPolicy, Ledger, Origin, PolicyFeature, Pruning, Request};
+use crate::{Client, ContainerPolicy, Ledger, Nonce, Origin, PolicyFeature, Pruning, Request};
 
 const KIBIBYTE: u64 = 1024;
 
@@ -271,7 +271,7 @@ impl DeferredFetching {
     fn admit(&self, request: &Request) -> Result<DeferredFetchRecord, FetchLaterError> {
         let control = &self.control;
         let mut books = control.books();
-        let of_origin = Arc::clone(books.of_origin(Origin::of(request.url(), 0)));
+        let of_origin = Arc::clone(books.of_origin(Origin::of(request.url(), Nonce::from_u128(0))));
         let quota = if control.pending.records() < MAX_RECORDS {
             control.available_deferred_fetch_quota(&books, of_origin.bytes())
         } else {

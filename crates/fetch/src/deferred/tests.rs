@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::{Client, ContainerPolicy, KeepaliveLimits, Origin, PermissionsPolicy, Referrer};
+use crate::{Client, ContainerPolicy, KeepaliveLimits, Nonce, Origin, PermissionsPolicy, Referrer};
 
 const KIB: u64 = 1024;
 
@@ -13,7 +13,7 @@ fn url(url: &str) -> Url {
 }
 
 fn origin(origin: &str) -> Origin {
-    Origin::of(&url(origin), 7)
+    Origin::of(&url(origin), Nonce::from_u128(7))
 }
 
 /// A request of exactly so many bytes, its URL and `about:client` included.
@@ -26,7 +26,7 @@ fn request(client: &Client, to: &str, length: u64) -> Request {
 }
 
 fn top(page: &str, header: &str) -> (Client, DeferredFetching) {
-    let mut client = Client::new(url(page), 1);
+    let mut client = Client::new(url(page), Nonce::from_u128(1));
     client.permissions_policy = PermissionsPolicy::top_level(&client.origin, &headers(header));
     let document = DeferredFetching::top_level(&client);
     (client, document)
@@ -52,7 +52,7 @@ fn frame(
     let to = origin(urls[0]);
     let policy = ContainerPolicy::new(&parent.permissions_policy, &parent.origin, allow, &to);
     container.reserve_deferred_fetch_quota(&policy, &to);
-    let mut client = Client::new(url(urls[1]), 2);
+    let mut client = Client::new(url(urls[1]), Nonce::from_u128(2));
     client.permissions_policy = policy.permissions_policy(&client.origin, &HeaderMap::new());
     let nested = DeferredFetching::nested(&client, &container);
     (container, (client, nested))
@@ -84,7 +84,7 @@ fn room((client, document): &(Client, DeferredFetching)) -> u64 {
 #[test]
 fn the_length_of_a_request_is_that_of_url_referrer_headers_and_body() {
     let mut request = Request::new(
-        Arc::new(Client::new(url("https://a.test/page"), 1)),
+        Arc::new(Client::new(url("https://a.test/page"), Nonce::from_u128(1))),
         url("https://a.test/x?q#fragment"),
     );
     assert_eq!(total_request_length(&request), 18 + 12);
@@ -233,7 +233,7 @@ fn a_nested_document_may_give_all_it_has() {
 fn a_container_in_another_process_passes_on_what_was_reserved() {
     let container = NavigableContainer::in_another_process(ReservedQuota::Minimal);
     // Though it could be same origin: that cannot be in another process.
-    let client = Client::new(url("https://b.test/"), 1);
+    let client = Client::new(url("https://b.test/"), Nonce::from_u128(1));
     let nested = (client.clone(), DeferredFetching::nested(&client, &container));
     assert_eq!(available(&nested), 8 * KIB);
     container.set_reserved_quota(ReservedQuota::Normal);

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     NetworkError, Request, Response, ResponseType,
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
+    host::EmptyBody,
     policy::{
         bad_port,
         csp::{self, CspDisposition, CspViolation},
@@ -142,7 +143,7 @@ fn handover(request: Request, mut response: HttpResponse) -> Response {
     // Step 22.
     let status = response.internal.status;
     if request.method == Method::HEAD || is_null_body_status(status) {
-        response.internal.body = Box::pin(());
+        response.internal.body = Box::pin(EmptyBody);
     }
     // HTTP fetch, step 6.3: a manual redirect.
     if is_redirect_status(status) && request.redirect == RedirectMode::Manual {

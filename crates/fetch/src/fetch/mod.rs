@@ -31,7 +31,8 @@ use crate::{
     CspViolation, NetworkError, Request, Response,
     host::{
         AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
-        NetworkRequest, NetworkResponse, NoCookies, ServiceWorkers,
+        NetworkRequest, NetworkResponse, NoAuthenticationEntries, NoCookies, NoHttpCache,
+        NoServiceWorkers, PassEverything, ServiceWorkers,
     },
     policy::hsts::MemoryHstsStore,
 };
@@ -76,10 +77,10 @@ impl Profile {
             clock,
             cookies: Arc::new(NoCookies),
             hsts: Arc::new(MemoryHstsStore::default()),
-            authentication_entries: Arc::new(()),
-            http_cache: Arc::new(()),
-            interceptor: Arc::new(()),
-            service_workers: Arc::new(()),
+            authentication_entries: Arc::new(NoAuthenticationEntries),
+            http_cache: Arc::new(NoHttpCache),
+            interceptor: Arc::new(PassEverything),
+            service_workers: Arc::new(NoServiceWorkers),
             user_agent,
             accept_language: None,
             beacon_priority: Some(HeaderValue::from_static("u=6")),
@@ -115,8 +116,11 @@ pub trait Observer: Send + Sync {
     fn document_is_gone(&self) -> bool;
 }
 
-/// For a caller who wants to know nothing and has no document.
-impl Observer for () {
+/// Ignores every observation, for a caller without a document.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
     fn observe(&self, _: Observation) {}
 
     fn request_sent(&self, _: bool, _: &NetworkRequest) {}

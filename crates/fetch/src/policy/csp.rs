@@ -13,7 +13,7 @@ pub(crate) use self::fetch_integration::{
 };
 use self::lately_allowed::LatelyAllowed;
 pub use self::{reporting::report_violation, violation::CspViolation};
-use crate::Origin;
+use crate::{Nonce, Origin};
 
 /// A [CSP list](https://w3c.github.io/webappsec-csp/#csp-list): policies and the self-origin that
 /// their `'self'` means.
@@ -150,7 +150,7 @@ impl CspList {
 /// An empty list.
 impl Default for CspList {
     fn default() -> Self {
-        Self::new(&Origin::Opaque(0))
+        Self::new(&Origin::Opaque(Nonce::from_u128(0)))
     }
 }
 

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 use url::Url;
 
-use crate::{Origin, policy::csp};
+use crate::{Nonce, Origin, policy::csp};
 
 /// A [policy-controlled feature](https://w3c.github.io/webappsec-permissions-policy/#policy-controlled-feature)
 /// of [deferred fetching](https://fetch.spec.whatwg.org/#deferred-fetch-quota).
@@ -254,7 +254,7 @@ fn parse_policy_directive(
             } else if element.eq_ignore_ascii_case("'src'") {
                 origins.push(target_origin.clone());
             } else if let Ok(url) = Url::parse(element)
-                && let origin @ Origin::Tuple { .. } = Origin::of(&url, 0)
+                && let origin @ Origin::Tuple { .. } = Origin::of(&url, Nonce::from_u128(0))
             {
                 expressions.push(origin.to_string());
             }
@@ -278,7 +278,7 @@ mod tests {
     const MINIMAL: PolicyFeature = PolicyFeature::DeferredFetchMinimal;
 
     fn origin(url: &str) -> Origin {
-        Origin::of(&Url::parse(url).unwrap(), 7)
+        Origin::of(&Url::parse(url).unwrap(), Nonce::from_u128(7))
     }
 
     fn top(header: &str) -> PermissionsPolicy {

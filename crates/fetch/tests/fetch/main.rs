@@ -400,7 +400,7 @@ fn a_long_referrer_is_cut_to_its_origin_and_an_opaque_origin_has_none() {
     page.beacon("/x", None).unwrap();
     assert_eq!(header(&page.last(), "referer"), Some("https://a.test/"));
     let mut page = Page::new(PAGE, |_| respond(204, &[]));
-    page.client.origin = sendbeacon_fetch::Origin::Opaque(3);
+    page.client.origin = sendbeacon_fetch::Origin::Opaque(sendbeacon_fetch::Nonce::from_u128(3));
     page.beacon("/x", Some("x".into())).unwrap();
     assert_eq!(header(&page.last(), "referer"), None);
     assert_eq!(header(&page.last(), "origin"), Some("null"));

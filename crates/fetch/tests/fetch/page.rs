@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Method};
 use sendbeacon_fetch::{
-    Blob, BodyInit, Client, KeepaliveLimits, Ledger, NetworkError, Request, Response,
+    Blob, BodyInit, Client, KeepaliveLimits, Ledger, NetworkError, Nonce, Request, Response,
     beacon::send_beacon,
     fetch::{Observation, Observer, Profile, fetch},
     host::NetworkRequest,
@@ -53,7 +53,7 @@ impl Page {
         let clock = Arc::new(VirtualClock::default());
         let user_agent = http::HeaderValue::from_static("test/1");
         let profile = Profile::new(Arc::clone(&network) as _, Arc::clone(&clock) as _, user_agent);
-        let client = Client::new(Url::parse(url).unwrap(), 1);
+        let client = Client::new(Url::parse(url).unwrap(), Nonce::from_u128(1));
         Self { client, network, clock, profile, observations: Observations::default() }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sendbeacon_fetch::{
-    AddressSpace, CspDisposition, CspList, CspViolation, EmbedderPolicy, NetworkError, Origin,
-    fetch::Observation,
+    AddressSpace, CspDisposition, CspList, CspViolation, EmbedderPolicy, NetworkError, Nonce,
+    Origin, fetch::Observation,
 };
 use sendbeacon_testkit::network::respond;
 
@@ -116,7 +116,7 @@ fn self_is_the_origin_of_the_response_even_in_a_sandbox() {
     assert_eq!(csp.enforced_directives("sandbox").count(), 1);
     assert_eq!(csp.enforced_directives("default-src").count(), 0);
     page.client.csp_list = csp;
-    page.client.origin = Origin::Opaque(9);
+    page.client.origin = Origin::Opaque(Nonce::from_u128(9));
     assert!(page.beacon("/x", None).is_ok());
     assert_eq!(header(&page.last(), "origin"), Some("null"));
 }

@@ -8,7 +8,7 @@ use std::{
 use futures_util::poll;
 use sendbeacon_fetch::{
     AddressSpace::{self, Local, Loopback, Public},
-    Client, NetworkError,
+    Client, NetworkError, Nonce,
     host::{Answer, LocalNetworkAccess, NetworkRequest},
 };
 use sendbeacon_net::HttpNetwork;
@@ -20,7 +20,7 @@ use crate::support::{Everything, builder, pass, post, send, trusting};
 
 /// A request of `page`, which came from an address in `space`.
 fn request_of(page: &str, space: Option<AddressSpace>, url: &str) -> NetworkRequest {
-    let mut client = Client::new(Url::parse(page).unwrap(), 1);
+    let mut client = Client::new(Url::parse(page).unwrap(), Nonce::from_u128(1));
     client.address_space = space;
     NetworkRequest { client: Some(Arc::new(client)), ..post(url, "x") }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use http::HeaderValue;
 use sendbeacon_fetch::{
-    AddressSpace, Client, NetworkError, PartitionKey,
+    AddressSpace, Client, NetworkError, Nonce, PartitionKey,
     host::{Answer, NetworkRequest},
 };
 use sendbeacon_net::{HttpNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
@@ -392,7 +392,7 @@ async fn proxy_that_cannot_be_used_is_an_error_and_not_a_direct_connection() {
 async fn page_is_kept_from_less_public_addresses_behind_a_proxy_as_far_as_they_are_known() {
     let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = through(&[&format!("http://{}", proxy.addr())]).build();
-    let mut client = Client::new(Url::parse("https://page.test/").unwrap(), 1);
+    let mut client = Client::new(Url::parse("https://page.test/").unwrap(), Nonce::from_u128(1));
     client.address_space = Some(AddressSpace::Public);
     let client = Some(Arc::new(client));
     for (host, target) in [

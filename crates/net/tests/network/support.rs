@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_LENGTH};
 use sendbeacon_fetch::{
-    NetworkError, PartitionKey, Site,
+    NetworkError, Nonce, PartitionKey, Site,
     host::{Answer, ConnectionKey, Network, NetworkRequest, NetworkResponse, ResponseBody},
 };
 use sendbeacon_net::{HttpNetwork, HttpNetworkBuilder, Resolved, Resolver};
@@ -32,7 +32,10 @@ pub(crate) fn trusting(server: &RecordingServer) -> HttpNetworkBuilder {
 
 /// Whose connections a request may use: a number for the partition, and the credentials flag.
 pub(crate) fn connection_key(partition: u128, credentials: bool) -> ConnectionKey {
-    let partition = PartitionKey { top_level_site: Site::Opaque(partition), second_key: None };
+    let partition = PartitionKey {
+        top_level_site: Site::Opaque(Nonce::from_u128(partition)),
+        second_key: None,
+    };
     ConnectionKey { partition, credentials }
 }
 

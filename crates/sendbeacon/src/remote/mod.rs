@@ -10,12 +10,12 @@
 //! # #[cfg(unix)] {
 //! use std::{os::unix::net::UnixStream, sync::Arc, thread};
 //!
-//! use sendbeacon::{Client, Site, UserAgent, remote::{Pin, RemoteUserAgent}};
+//! use sendbeacon::{Client, Nonce, Site, UserAgent, remote::{Pin, RemoteUserAgent}};
 //!
 //! // In the network process, for each content process:
 //! let agent = UserAgent::builder().build()?;
 //! let (ours, theirs) = UnixStream::pair()?; // theirs is inherited by the content process
-//! let page = Client::new("https://a.test/".parse()?, 1);
+//! let page = Client::new("https://a.test/".parse()?, Nonce::random());
 //! let process = agent.content_process(Pin::of(&page));
 //! thread::spawn(move || process.serve_unix(ours));
 //!

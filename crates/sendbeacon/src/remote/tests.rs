@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
-use sendbeacon_fetch::{Client, CspDisposition, CspViolation, Mode, Origin, Request};
+use sendbeacon_fetch::{Client, CspDisposition, CspViolation, Mode, Nonce, Origin, Request};
 use sendbeacon_testkit::network::{ScriptedNetwork, respond, respond_with_body};
 use url::{Host, Url};
 
@@ -23,7 +23,7 @@ use super::{
 use crate::{Document, Inflight, KeepaliveLimits, UserAgent, UserAgentBuilder};
 
 fn page() -> Client {
-    Client::new(Url::parse("https://a.test/").unwrap(), 1)
+    Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1))
 }
 
 fn network() -> Arc<ScriptedNetwork> {

@@ -9,7 +9,8 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Document, Event, EventKind, EventSink, FetchId, Outcome, UserAgent, UserAgentBuilder,
+    Client, Document, Event, EventKind, EventSink, FetchId, Nonce, Outcome, UserAgent,
+    UserAgentBuilder,
 };
 use tokio::{sync::Notify, time::timeout};
 use url::Url;
@@ -92,7 +93,7 @@ impl Browser {
     }
 
     pub(crate) fn open(&self, url: &str) -> Document {
-        self.agent.document(Client::new(Url::parse(url).unwrap(), 1))
+        self.agent.document(Client::new(Url::parse(url).unwrap(), Nonce::from_u128(1)))
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use sendbeacon::{
     AbandonReason, BodyInit, Client, ContainerPolicy, DeferredFetch, DeferredRequestInit, Document,
-    FetchLaterError, Inflight, NetworkError, Origin, Outcome, Request, VisibilityState,
+    FetchLaterError, Inflight, NetworkError, Nonce, Origin, Outcome, Request, VisibilityState,
 };
 use sendbeacon_testkit::{
     network::{ScriptedNetwork, respond},
@@ -322,11 +322,11 @@ fn frame(
     url: &str,
 ) -> (sendbeacon::NavigableContainer, Document) {
     let url = Url::parse(url).unwrap();
-    let (client, origin) = (parent.client(), Origin::of(&url, 2));
+    let (client, origin) = (parent.client(), Origin::of(&url, Nonce::from_u128(2)));
     let container = parent.navigable_container();
     let policy = ContainerPolicy::new(&client.permissions_policy, &client.origin, "", &origin);
     container.reserve_deferred_fetch_quota(&policy, &origin);
-    let mut client = Client::new(url, 2);
+    let mut client = Client::new(url, Nonce::from_u128(2));
     client.permissions_policy = policy.permissions_policy(&origin, &http::HeaderMap::new());
     let document = browser.agent.nested_document(client, &container);
     (container, document)

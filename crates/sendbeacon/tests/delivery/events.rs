@@ -8,7 +8,7 @@ use std::{
 use http::StatusCode;
 use sendbeacon::{
     AbandonReason, Blob, ChannelSink, Client, Document, Event, EventKind, FetchTiming,
-    NetworkError, Observation, Outcome, UserAgent, UserAgentBuilder, host::NetworkRequest,
+    NetworkError, Nonce, Observation, Outcome, UserAgent, UserAgentBuilder, host::NetworkRequest,
 };
 use sendbeacon_testkit::{
     network::{Answer, ScriptedNetwork, respond, respond_with_body},
@@ -28,7 +28,7 @@ fn builder(
 }
 
 fn page(agent: &UserAgent) -> Document {
-    agent.document(Client::new(Url::parse("https://a.test/").unwrap(), 1))
+    agent.document(Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1)))
 }
 
 fn line(kind: EventKind) -> String {
@@ -177,7 +177,7 @@ async fn the_default_network_tells_its_protocol() {
     let (sink, events) = ChannelSink::new(100);
     let agent = UserAgent::builder().event_sink(sink).build().unwrap();
     let url = Url::parse(&server.url("/")).unwrap();
-    let document = agent.document(Client::new(url, 1));
+    let document = agent.document(Client::new(url, Nonce::from_u128(1)));
     assert_eq!(document.send_beacon("/x", None), Ok(true));
     agent.shutdown(LONG).await;
     drop((document, agent));
@@ -210,7 +210,7 @@ async fn a_receiver_that_never_reads_holds_up_nothing() {
         let (sink, events) = ChannelSink::new(5);
         let agent = UserAgent::builder().event_sink(Arc::clone(&sink) as _).build().unwrap();
         let url = Url::parse(&server.url("/")).unwrap();
-        let document = agent.document(Client::new(url, 1));
+        let document = agent.document(Client::new(url, Nonce::from_u128(1)));
         let events = is_there.then_some(events);
         for n in 0..200 {
             assert_eq!(document.send_beacon(&format!("/{n}"), Some("x".into())), Ok(true));

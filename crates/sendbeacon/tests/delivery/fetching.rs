@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use sendbeacon::{
-    AbandonReason, Client, Document, Inflight, NetworkError, Outcome, Request, UserAgent,
+    AbandonReason, Client, Document, Inflight, NetworkError, Nonce, Outcome, Request, UserAgent,
     host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
@@ -62,7 +62,7 @@ impl Network for Stalls {
 }
 
 fn page() -> Client {
-    Client::new(Url::parse("http://a.test/").unwrap(), 1)
+    Client::new(Url::parse("http://a.test/").unwrap(), Nonce::from_u128(1))
 }
 
 fn open() -> (Browser, Document) {

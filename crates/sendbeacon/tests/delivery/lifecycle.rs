@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 use sendbeacon::{
     AbandonReason, Client, DeferredFetch, DeferredRequestInit, Document, Inflight, NetworkError,
-    Outcome, Scheduling, VisibilityState,
+    Nonce, Outcome, Scheduling, VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
@@ -152,7 +152,7 @@ fn runtime() -> Runtime {
 }
 
 fn page() -> Client {
-    Client::new(Url::parse("https://a.test/").unwrap(), 1)
+    Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1))
 }
 
 proptest! {
@@ -266,8 +266,10 @@ async fn a_document_that_was_hidden_for_a_moment_has_nothing_held_back() {
 #[tokio::test]
 async fn an_abort_and_cleared_site_data_end_what_is_under_way() {
     let browser = Browser::with(|builder| builder.network(Arc::new(NeverAnswers)));
-    let [aborted, cleared, other] = ["http://a.test/", "http://b.test/", "http://b.test:81/"]
-        .map(|url| browser.agent.document(Client::new(Url::parse(url).unwrap(), 1)));
+    let [aborted, cleared, other] =
+        ["http://a.test/", "http://b.test/", "http://b.test:81/"].map(|url| {
+            browser.agent.document(Client::new(Url::parse(url).unwrap(), Nonce::from_u128(1)))
+        });
     for document in [&aborted, &cleared, &other] {
         assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
     }

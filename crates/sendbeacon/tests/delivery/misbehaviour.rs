@@ -135,7 +135,7 @@ fn a_runtime_that_goes_away_is_told_to_have_dropped_what_it_had() {
         .build()
         .unwrap();
     let url = url::Url::parse("http://a.test/").unwrap();
-    let document = agent.document(sendbeacon::Client::new(url, 1));
+    let document = agent.document(sendbeacon::Client::new(url, sendbeacon::Nonce::from_u128(1)));
     assert_eq!(document.send_beacon("/1", Some("x".into())), Ok(true));
     drop(runtime);
     let dropped = NetworkError::Abandoned(AbandonReason::Dropped);

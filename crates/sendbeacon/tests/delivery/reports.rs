@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sendbeacon::{
-    Client, CspDisposition, CspViolation, Inflight, NetworkError, Outcome, RedirectFailure,
+    Client, CspDisposition, CspViolation, Inflight, NetworkError, Nonce, Outcome, RedirectFailure,
 };
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// A page of the server with this policy.
 fn page(server: &RecordingServer, policy: &str, disposition: CspDisposition) -> Client {
-    let mut client = Client::new(server.url("/d/page?q#f").parse().unwrap(), 1);
+    let mut client = Client::new(server.url("/d/page?q#f").parse().unwrap(), Nonce::from_u128(1));
     client.csp_list.push_header(policy, disposition);
     client
 }

@@ -7,7 +7,7 @@ use std::{
 
 use http::StatusCode;
 use sendbeacon::{
-    AbandonReason, Blob, Client, Document, Event, EventSink, NetworkError, ShutdownReport,
+    AbandonReason, Blob, Client, Document, Event, EventSink, NetworkError, Nonce, ShutdownReport,
     UserAgentBuilder,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
@@ -181,7 +181,7 @@ async fn dropping_the_user_agent_closes_intake_and_still_delivers() {
     let (server, answer) = holding_server().await;
     let Browser { agent, events } = Browser::new();
     let url = url::Url::parse(&server.url("/")).unwrap();
-    let document = agent.document(sendbeacon::Client::new(url, 1));
+    let document = agent.document(sendbeacon::Client::new(url, Nonce::from_u128(1)));
     assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
     drop(agent);
     assert_eq!(document.send_beacon("/late", None), Ok(false));
@@ -299,7 +299,8 @@ fn a_look_up_that_hangs_keeps_neither_the_caller_nor_the_thread() {
     let network = Arc::new(Stuck(Arc::new(receiver.into())));
     let sink = Arc::new(ThreadEnd(Some(sender).into()));
     let agent = UserAgentBuilder::new(network).event_sink(sink).build().unwrap();
-    let document = agent.document(Client::new("http://a.test/".parse().unwrap(), 1));
+    let document =
+        agent.document(Client::new("http://a.test/".parse().unwrap(), Nonce::from_u128(1)));
     assert_eq!(document.send_beacon("/", None), Ok(true));
     let report = agent.shutdown_blocking(Duration::from_millis(50));
     assert_eq!(report.lost[0].error, AbandonReason::Shutdown.into());

@@ -13,8 +13,8 @@ use http::{
     },
 };
 use sendbeacon::{
-    Client, CspDisposition, CspList, EmbedderPolicy, Mode, NetworkError, Origin, PermissionsPolicy,
-    Referrer, ReferrerPolicy, Request, Site, append_origin,
+    Client, CspDisposition, CspList, EmbedderPolicy, Mode, NetworkError, Nonce, Origin,
+    PermissionsPolicy, Referrer, ReferrerPolicy, Request, Site, append_origin,
     host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
@@ -91,7 +91,7 @@ pub(super) async fn fetch_document(
     navigation: &Navigation,
 ) -> Result<Option<FetchedDocument>, NavigationError> {
     let steps = |url: &Url| {
-        let client = reserved_client(navigation, url, 0);
+        let client = reserved_client(navigation, url, Nonce::random());
         let same_site = same_site(navigation, &client);
         // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
         let same_site_of_response = match navigation.container {
@@ -133,7 +133,7 @@ pub(super) async fn fetch_script(
         if is_potentially_trustworthy(url) {
             set("sec-fetch-dest", "script");
             set("sec-fetch-mode", "no-cors");
-            set("sec-fetch-site", relation(&Origin::of(url, 0), Some(client)));
+            set("sec-fetch-site", relation(&Origin::of(url, Nonce::random()), Some(client)));
         }
         request.headers.remove(UPGRADE_INSECURE_REQUESTS);
         let same_site_of_response = same_site;
@@ -216,7 +216,7 @@ async fn fetch(
 }
 
 /// The settings object that the document will have, so far as its URL and its place make it.
-fn reserved_client(navigation: &Navigation, url: &Url, nonce: u128) -> Client {
+fn reserved_client(navigation: &Navigation, url: &Url, nonce: Nonce) -> Client {
     let mut client = Client::new(url.clone(), nonce);
     if let Some(container) = &navigation.container {
         nest(&mut client, container);
@@ -397,10 +397,7 @@ impl Fetched {
 
     /// The document's settings object, as its URL, its place and its response's headers make it.
     fn client(&self, navigation: &Navigation) -> Client {
-        let mut nonce = [0; 16];
-        // Without randomness opaque origins may be guessed, which here nobody gains by.
-        let _ = getrandom::fill(&mut nonce);
-        let nonce = u128::from_ne_bytes(nonce);
+        let nonce = Nonce::random();
         let mut client = reserved_client(navigation, &self.url, nonce);
         if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
             client.referrer_policy = policy;

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use sendbeacon::Client;
+use sendbeacon::{Client, Nonce};
 use url::Url;
 
 use super::navigable::SandboxFlags;
@@ -42,7 +42,7 @@ impl Environment {
     /// What holds for a document at `url` of which nothing else is known.
     #[must_use]
     pub fn new(url: Url) -> Self {
-        Self::of(Client::new(url, 0))
+        Self::of(Client::new(url, Nonce::random()))
     }
 
     /// What holds for a document with this settings object.

@@ -161,11 +161,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Client;
+    use crate::{Client, Nonce};
 
     #[test]
     fn what_is_no_source_list_stays_as_it_is() {
-        let mut client = Client::new(Url::parse("http://a.test/").unwrap(), 1);
+        let mut client = Client::new(Url::parse("http://a.test/").unwrap(), Nonce::from_u128(1));
         let policy = "connect-src 'none'; report-uri 'self' //b.test:65536/r";
         client.csp_list.push_header(policy, CspDisposition::Enforce);
         let request = Request::new(Arc::new(client), Url::parse("http://a.test/x").unwrap());
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn an_engine_asks_about_the_first_directive_there_is() {
-        let origin = Origin::of(&Url::parse("https://a.test/").unwrap(), 1);
+        let origin = Origin::of(&Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
         let mut list = CspList::new(&origin);
         list.push_header("frame-src 'self' *.b.test; default-src *", CspDisposition::Enforce);
         list.push_header("default-src 'none'", CspDisposition::Report);
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_was_allowed_before_says_nothing_of_another_path_redirect_or_policy() {
-        let mut client = Client::new(Url::parse("https://a.test/").unwrap(), 1);
+        let mut client = Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
         let policy = "connect-src https://b.test/ok";
         client.csp_list.push_header(policy, CspDisposition::Enforce);
         let is_allowed = |client: &Client, url: &str, redirect_count| {
@@ -213,7 +213,7 @@ mod tests {
         assert!(is_allowed(&client, "https://b.test/other", 1));
         assert!(!is_allowed(&client, "https://c.test/ok", 0));
 
-        let mut lax = Client::new(Url::parse("https://a.test/").unwrap(), 1);
+        let mut lax = Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
         lax.csp_list.push_header("connect-src https://b.test", CspDisposition::Enforce);
         assert!(is_allowed(&lax, "https://b.test/other", 0));
         assert!(!is_allowed(&lax, "https://c.test/ok", 0));

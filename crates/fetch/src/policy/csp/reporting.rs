@@ -95,9 +95,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::Nonce;
 
     fn client() -> Arc<Client> {
-        let mut client = Client::new(Url::parse("https://u:p@a.test/d/page?q#f").unwrap(), 0);
+        let mut client =
+            Client::new(Url::parse("https://u:p@a.test/d/page?q#f").unwrap(), Nonce::from_u128(0));
         client.document_referrer = Some(Url::parse("http://b.test/from#f").unwrap());
         client.document_status = 404;
         Arc::new(client)

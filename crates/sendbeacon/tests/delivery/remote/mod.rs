@@ -9,7 +9,7 @@ mod pinned;
 use std::{os::unix::net::UnixStream, thread};
 
 use sendbeacon::{
-    Client, Document, Inflight, KeepaliveLimits,
+    Client, Document, Inflight, KeepaliveLimits, Nonce,
     remote::{ChannelError, Pin, RemoteUserAgent},
 };
 use sendbeacon_testkit::server::RecordingServer;
@@ -20,7 +20,7 @@ use crate::browser::{Browser, wait_until};
 
 /// The settings object of a page.
 fn client(url: &str) -> Client {
-    Client::new(Url::parse(url).unwrap(), 1)
+    Client::new(Url::parse(url).unwrap(), Nonce::from_u128(1))
 }
 
 /// A content process, in this one.

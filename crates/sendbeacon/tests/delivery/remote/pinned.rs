@@ -3,7 +3,7 @@
 use std::{os::unix::net::UnixStream, time::Duration};
 
 use sendbeacon::{
-    Client, Origin, PartitionKey, Referrer, Request, Site,
+    Client, Nonce, Origin, PartitionKey, Referrer, Request, Site,
     remote::{ChannelError, Pin, RemoteUserAgent},
 };
 use url::Url;
@@ -57,7 +57,7 @@ async fn no_document_names_another_site_as_its_referrer() {
 #[tokio::test]
 async fn an_opaque_origin_is_let_through_unless_another_is_pinned() {
     let mut page = client("https://a.test/");
-    page.origin = Origin::Opaque(7);
+    page.origin = Origin::Opaque(Nonce::from_u128(7));
     assert!(channel_of(page).await.is_ok());
 }
 
@@ -65,7 +65,7 @@ async fn an_opaque_origin_is_let_through_unless_another_is_pinned() {
 #[tokio::test]
 async fn an_opaque_origin_hides_no_other_sites_url() {
     let mut page = client("https://a.test/");
-    page.origin = Origin::Opaque(7);
+    page.origin = Origin::Opaque(Nonce::from_u128(7));
     page.creation_url = Url::parse("https://b.test/secret").unwrap();
     assert_eq!(refused(channel_of(page.clone()).await), "creation URL");
     page.creation_url = Url::parse("data:text/html,x").unwrap();
@@ -76,7 +76,7 @@ async fn an_opaque_origin_hides_no_other_sites_url() {
 async fn a_process_for_a_sandbox_is_held_to_the_site_of_its_url() {
     let browser = Browser::new();
     let mut page = client("https://a.test/");
-    page.origin = Origin::Opaque(7);
+    page.origin = Origin::Opaque(Nonce::from_u128(7));
     for (url, is_own) in [("https://sub.a.test/", true), ("https://b.test/", false)] {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let ended = serve(&browser, ours, Pin::of(&page));
@@ -145,7 +145,7 @@ async fn a_flood_ends_at_the_credits_of_the_channel() {
 }
 
 fn with_partition(mut client: Client, top_level: &str) -> Client {
-    let origin = Origin::of(&Url::parse(top_level).unwrap(), 0);
+    let origin = Origin::of(&Url::parse(top_level).unwrap(), Nonce::from_u128(0));
     client.network_partition_key =
         PartitionKey { top_level_site: Site::of(&origin), second_key: None };
     client

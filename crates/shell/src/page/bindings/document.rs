@@ -66,7 +66,7 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
     object.set("originKey", origin_key(&client.origin))?;
     let site = match &client.network_partition_key.top_level_site {
         Site::Tuple { scheme, host } => format!("{scheme}://{host}"),
-        Site::Opaque(nonce) => format!("{nonce:x}"),
+        Site::Opaque(nonce) => nonce.to_string(),
     };
     object.set("storageKey", format!("{} {site}", origin_key(&client.origin)))?;
     object.set("isSecureContext", client.is_secure_context)?;
@@ -83,7 +83,7 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
 /// The same for the same origin and no other.
 fn origin_key(origin: &Origin) -> String {
     match origin {
-        Origin::Opaque(nonce) => format!("{nonce:x}"),
+        Origin::Opaque(nonce) => nonce.to_string(),
         Origin::Tuple { .. } => origin.to_string(),
     }
 }

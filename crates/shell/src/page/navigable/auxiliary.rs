@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use rquickjs::Ctx;
-use sendbeacon::{Client, PartitionKey, ReferrerPolicy, Site};
+use sendbeacon::{Client, Nonce, PartitionKey, ReferrerPolicy, Site};
 use url::Url;
 
 use super::{
@@ -110,7 +110,7 @@ fn create_auxiliary(
     let creator = source.window().client();
     let mut client = inherit(&creator, &about_blank());
     if noopener {
-        client = Client::new(about_blank(), 0);
+        client = Client::new(about_blank(), Nonce::random());
         client.origin = opaque_origin();
     }
     client.network_partition_key = PartitionKey {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sendbeacon::{Client, CspDisposition, Origin};
+use sendbeacon::{Client, CspDisposition, Nonce, Origin};
 use url::Url;
 
 use super::Navigable;
@@ -56,7 +56,7 @@ impl Navigable {
         let csp_list = container.window().client().csp_list;
         let violations = csp_list.violations_of(&["frame-src", "child-src", "default-src"], url);
         let is_blocked = violations.iter().any(|it| it.disposition == CspDisposition::Enforce);
-        let origin = Origin::of(url, 0);
+        let origin = Origin::of(url, Nonce::random());
         for mut violation in violations {
             // NB: by the standard it is the whole URL; no browser says more of another origin's.
             if !origin.is_same_origin_with_url(&container.window().document.url()) && url.has_host()

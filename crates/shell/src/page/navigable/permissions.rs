@@ -1,7 +1,7 @@
 //! What a container's document and attributes let the documents in it, and the quota it reserves for them.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sendbeacon::{ContainerPolicy, Origin};
+use sendbeacon::{ContainerPolicy, Nonce, Origin};
 use url::Url;
 
 use super::{Navigable, create::container_sandbox, settings::opaque_origin};
@@ -64,7 +64,7 @@ fn container_policy(parent: &Realm, container: NodeId) -> ContainerPolicy {
 fn origin_of(parent: &Realm, url: &Url) -> Origin {
     match url.scheme() {
         "about" => parent.window().client().origin,
-        "http" | "https" => Origin::of(url, 0),
+        "http" | "https" => Origin::of(url, Nonce::random()),
         _ => opaque_origin(),
     }
 }

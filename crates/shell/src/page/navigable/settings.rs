@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sendbeacon::{
-    Client, Origin, PermissionsPolicy, Referrer, ReferrerPolicy, Request, Site, determine_referrer,
+    Client, Nonce, Origin, PermissionsPolicy, Referrer, ReferrerPolicy, Request, Site,
+    determine_referrer,
 };
 use url::Url;
 
@@ -36,7 +37,7 @@ pub(super) fn inherit(source: &Client, url: &Url) -> Client {
 /// The settings object of a `data:` document: it has an origin of its own, but the policies of the
 /// document it comes of.
 pub(super) fn inherit_policies(source: &Client, url: &Url) -> Client {
-    let mut client = Client::new(url.clone(), 0);
+    let mut client = Client::new(url.clone(), Nonce::random());
     client.origin = opaque_origin();
     client.referrer_policy = source.referrer_policy;
     client.csp_list = source.csp_list.clone();
@@ -48,10 +49,7 @@ pub(super) fn inherit_policies(source: &Client, url: &Url) -> Client {
 
 /// A new opaque origin.
 pub(in crate::page) fn opaque_origin() -> Origin {
-    let mut nonce = [0; 16];
-    // Without randomness they may be guessed, which here nobody gains by.
-    let _ = getrandom::fill(&mut nonce);
-    Origin::Opaque(u128::from_ne_bytes(nonce))
+    Origin::Opaque(Nonce::random())
 }
 
 /// The referrer of a navigation's request for `url` on behalf of `source`, which for the request before it
