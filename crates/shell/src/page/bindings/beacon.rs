@@ -1,4 +1,4 @@
-//! `navigator.sendBeacon`
+//! The native function of `navigator.sendBeacon()`.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     let window = Rc::clone(window);
     let send_beacon = move |ctx: Ctx<'js>, url: String, data: Option<Object<'js>>| {
         let data = data.map(|data| body::body_init(&ctx, &data)).transpose()?;
-        // NB: the URL is parsed as UTF-8, whatever the document's encoding; browsers do not yet.
+        // NB: the library parses the URL as UTF-8, whatever the encoding of the document. Browsers do not do so yet.
         let answer = window.host().send_beacon(&url, data);
         answer.map_err(|message| Exception::throw_type(&ctx, &message))
     };
