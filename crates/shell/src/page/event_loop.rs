@@ -7,24 +7,21 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     rc::{Rc, Weak},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, Sender},
-    },
+    sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
 use rquickjs::{Context, Ctx, Function, Runtime};
 
 use super::{
-    PageError,
+    PageError, RealmId, TaskQueue,
     budget::{Budget, TASK_BUDGET},
     contexts::{Contexts, NewContext},
     exceptions::{ContextId, Rejections, describe},
     navigable::Navigables,
     prelude::{self, Agent},
     realm::Realm,
+    task_queue::Task,
     timers::{TimerId, Timers},
     workers::{self, Workers},
 };
@@ -34,73 +31,24 @@ const MEMORY_LIMIT: usize = 256 << 20;
 /// How many bytes of stack a script may use. A thread of std has 2 MiB by default.
 const STACK_LIMIT: usize = 512 << 10;
 
-/// Names a realm within its event loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RealmId(pub(super) u64);
-
-type Steps = Box<dyn FnOnce(&Realm) + Send>;
-
-struct Task {
-    realm: RealmId,
-    steps: Steps,
-    /// Whether a running fetch ends with this task.
-    ends_fetch: bool,
-}
-
-/// Where other threads put tasks.
-#[derive(Clone)]
-pub struct TaskQueue {
-    sender: Sender<Task>,
-    queued: Arc<AtomicUsize>,
-    tasks: Arc<AtomicU32>,
-}
-
-impl TaskQueue {
-    /// A number of the running task, which no other has.
-    #[must_use]
-    pub fn task(&self) -> u32 {
-        self.tasks.load(Ordering::Acquire)
-    }
-
-    /// [Queues a task](https://html.spec.whatwg.org/multipage/webappapis.html#queue-a-task): `steps`
-    /// run on the page's thread, or never, if the realm or its event loop has gone by then.
-    pub fn post(&self, realm: RealmId, steps: impl FnOnce(&Realm) + Send + 'static) {
-        self.send(Task { realm, steps: Box::new(steps), ends_fetch: false });
-    }
-
-    pub(super) fn post_fetch_end(
-        &self,
-        realm: RealmId,
-        steps: impl FnOnce(&Realm) + Send + 'static,
-    ) {
-        self.send(Task { realm, steps: Box::new(steps), ends_fetch: true });
-    }
-
-    fn send(&self, task: Task) {
-        self.queued.fetch_add(1, Ordering::AcqRel);
-        if self.sender.send(task).is_err() {
-            self.queued.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-/// What the native functions of all realms share. Holds no JavaScript value, so that the engine may
-/// hold it.
+/// The state that the native functions of all realms share. It holds no JavaScript value, so the engine can own it
+/// without a cycle.
 pub(super) struct Shared {
     pub(super) queue: TaskQueue,
     pub(super) timers: RefCell<Timers>,
     pub(super) budget: Budget,
     pub(super) rejections: Rejections,
+    /// How many fetches run.
     pub(super) fetches: Cell<usize>,
-    /// The deferred fetches of realms that were not sent when last looked at.
+    /// The deferred fetches that were not sent yet at the last look, by realm and number.
     pub(super) deferred: RefCell<Vec<(RealmId, u64)>>,
-    /// How many algorithms run that a script has called, so that no microtask may run.
+    /// How many algorithms run that a script has called. While it is not zero, no microtask may run.
     pub(super) nested: Cell<usize>,
     event_loop: OnceCell<Weak<EventLoop>>,
 }
 
 impl Shared {
-    /// The event loop, unless it is going.
+    /// The event loop, unless it is being dropped.
     pub(super) fn event_loop(&self) -> Option<Rc<EventLoop>> {
         self.event_loop.get()?.upgrade()
     }
@@ -139,9 +87,9 @@ pub struct EventLoop {
 impl EventLoop {
     /// Creates an event loop without realms.
     pub fn new() -> Result<Rc<Self>, PageError> {
-        let (sender, incoming) = mpsc::channel();
+        let (queue, incoming) = TaskQueue::new();
         let shared = Rc::new(Shared {
-            queue: TaskQueue { sender, queued: Arc::default(), tasks: Arc::default() },
+            queue,
             timers: RefCell::default(),
             budget: Budget::new(TASK_BUDGET),
             rejections: Rejections::default(),
@@ -200,7 +148,7 @@ impl EventLoop {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.shared.fetches.get() == 0
-            && self.shared.queue.queued.load(Ordering::Acquire) == 0
+            && self.shared.queue.is_empty()
             && self.shared.timers.borrow().is_empty()
             && !self.runtime.is_job_pending()
     }
@@ -271,7 +219,7 @@ impl EventLoop {
             ran = true;
         }
         // What the embedder runs before the next turn (an unload, for example) is not part of this task.
-        self.count_task();
+        self.shared.queue.note_started();
         ran
     }
 
@@ -286,7 +234,7 @@ impl EventLoop {
     }
 
     fn run_task(&self, task: Task) {
-        self.shared.queue.queued.fetch_sub(1, Ordering::AcqRel);
+        self.shared.queue.note_received();
         if task.ends_fetch {
             self.shared.fetches.set(self.shared.fetches.get().saturating_sub(1));
         }
@@ -294,18 +242,14 @@ impl EventLoop {
             frozen.tasks.push(task);
             return;
         }
-        self.count_task();
+        self.shared.queue.note_started();
         if let Some(realm) = self.realm(task.realm) {
             (task.steps)(&realm);
         }
     }
 
-    fn count_task(&self) {
-        self.shared.queue.tasks.fetch_add(1, Ordering::AcqRel);
-    }
-
     fn run_timer(&self, realm: RealmId, id: TimerId) {
-        self.count_task();
+        self.shared.queue.note_started();
         if let Some(realm) = self.realm(realm) {
             realm.call("fireTimer", (id,));
         }

@@ -17,6 +17,7 @@ mod dom;
 mod environment;
 mod event_loop;
 mod exceptions;
+mod fetch_data;
 mod host;
 mod markup;
 mod navigable;
@@ -26,6 +27,7 @@ mod realm;
 mod refresh;
 mod resource_timing;
 mod script;
+mod task_queue;
 mod timers;
 mod window;
 mod workers;
@@ -36,15 +38,16 @@ use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
 pub use self::{
     document::DocumentInfo,
     environment::{Environment, StorageArea},
-    event_loop::{EventLoop, RealmId, TaskQueue},
+    event_loop::EventLoop,
+    fetch_data::{Blob, BodyInit, FetchRequest, FetchResponse, FormDataEntry, FormDataValue},
     host::{
-        Blob, BodyInit, DocumentDone, FetchDone, FetchRequest, FetchResponse, FetchedDocument,
-        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, PostResource, TabOf, Thrown,
-        Violation,
+        DocumentDone, FetchDone, FetchedDocument, Lifecycle, Navigation, PageHost, PostResource,
+        TabOf, Thrown, Violation,
     },
     navigable::{SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,
     resource_timing::ResourceTiming,
+    task_queue::{RealmId, TaskQueue},
 };
 
 /// Why a page or one of its realms cannot be created.

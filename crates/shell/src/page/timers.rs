@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::event_loop::RealmId;
+use super::RealmId;
 
 /// Identifies a timer within its event loop. Never zero.
 pub(super) type TimerId = u32;
