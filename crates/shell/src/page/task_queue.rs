@@ -26,7 +26,7 @@ pub(super) struct Task {
 #[derive(Clone)]
 pub struct TaskQueue {
     sender: Sender<Task>,
-    /// How many tasks are posted and have not begun to run.
+    /// How many tasks are posted, and not received by the event loop yet.
     queued: Arc<AtomicUsize>,
     /// How many tasks have begun, which numbers the running one.
     started: Arc<AtomicU32>,

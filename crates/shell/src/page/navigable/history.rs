@@ -268,8 +268,8 @@ impl Navigable {
     }
 
     /// Whether the document is [salvageable](https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable),
-    /// so that it may go into the back/forward cache. It is not if another window can script it, or if it or a document
-    /// in it has an `unload` listener.
+    /// so that it may go into the back/forward cache. It is not if another window can script it, or if a window in it has
+    /// a listener for `unload` or `beforeunload`.
     fn can_be_cached(self: &Rc<Self>, realm: &Realm) -> bool {
         let event_loop = realm.event_loop();
         let navigables = event_loop.navigables();
