@@ -1,17 +1,19 @@
-//! A bound on the time a task may run: a page must not be able to hang its browser.
+//! The time budget of a task: a page must not be able to hang its browser.
 
 use std::{
     cell::Cell,
     time::{Duration, Instant},
 };
 
-/// How long a task and its microtasks may run.
+/// How long a task and its microtasks may run, unless the embedder sets another limit.
 pub(super) const TASK_BUDGET: Duration = Duration::from_secs(10);
 
+/// The time that the running task has left.
 pub(super) struct Budget {
     limit: Cell<Duration>,
+    /// When the running task must end. `None` before the first task, and for a limit without end.
     until: Cell<Option<Instant>>,
-    /// Whether a script has been interrupted and nobody has said so yet.
+    /// Whether a script was interrupted and the console does not say so yet.
     interrupted: Cell<bool>,
 }
 
@@ -24,7 +26,7 @@ impl Budget {
         self.limit.set(limit);
     }
 
-    /// A task begins.
+    /// Gives a new task the whole budget.
     pub(super) fn start(&self) {
         self.until.set(Instant::now().checked_add(self.limit.get()));
     }
@@ -33,8 +35,8 @@ impl Budget {
         self.until.get().is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Asked by the engine every few thousand operations; `true` ends the script.
-    pub(super) fn interrupts(&self) -> bool {
+    /// Whether to end the running script. The engine asks every few thousand operations.
+    pub(super) fn should_interrupt(&self) -> bool {
         let spent = self.is_spent();
         if spent {
             self.interrupted.set(true);
@@ -46,7 +48,7 @@ impl Budget {
         self.interrupted.get()
     }
 
-    /// Whether a script was interrupted since the last call.
+    /// Whether a script was interrupted since the last call of this method.
     pub(super) fn take_interrupted(&self) -> bool {
         self.interrupted.take()
     }

@@ -1,29 +1,32 @@
-//! JavaScript contexts in stock: none can be made while a script runs, and a script makes frames.
+//! Spare JavaScript contexts, for the realms that a running script creates.
+//!
+//! A script that inserts an `iframe` needs a new realm at once, but rquickjs cannot create a context while a script
+//! runs. So the event loop creates contexts between tasks.
 
 use std::cell::RefCell;
 
 use rquickjs::{Context, Ctx, Function, Persistent, Runtime, context::intrinsic, function::OnceFn};
 
-/// How many realms one script can make. A web platform test makes 25.
-const STOCK: usize = 32;
+/// How many realms one script can create. The most demanding web platform test creates 25.
+const SPARE_CONTEXTS: usize = 32;
 
-/// Contexts that no realm is in yet.
+/// The contexts that no realm uses yet.
 #[derive(Default)]
 pub(super) struct Contexts(RefCell<Vec<NewContext>>);
 
-/// A context without a realm.
+/// A context that no realm uses yet.
 pub(super) struct NewContext {
-    /// `(steps) => steps()`, a function of the context. Dropped before it.
+    /// `(steps) => steps()`, a function of `context`. It must be dropped before `context`, so it is the first field.
     call: Persistent<Function<'static>>,
     context: Context,
 }
 
 impl Contexts {
-    /// Fills the stock. Not to be called while a script is running.
+    /// Creates contexts until there are [`SPARE_CONTEXTS`]. Must not be called while a script runs.
     pub(super) fn fill(&self, runtime: &Runtime) -> rquickjs::Result<()> {
-        let mut stock = self.0.borrow_mut();
-        while stock.len() < STOCK {
-            stock.push(NewContext::new(runtime)?);
+        let mut spare = self.0.borrow_mut();
+        while spare.len() < SPARE_CONTEXTS {
+            spare.push(NewContext::new(runtime)?);
         }
         Ok(())
     }
@@ -32,15 +35,17 @@ impl Contexts {
         self.0.borrow().is_empty()
     }
 
-    /// Takes one out, if there is one.
+    /// Takes a context, if there is one.
     pub(super) fn take(&self) -> Option<NewContext> {
         self.0.borrow_mut().pop()
     }
 }
 
 impl NewContext {
-    /// `Context::full` gives only the first context of a runtime a `DOMException`, so this names what
-    /// it adds, but for `atob` and `btoa`, which the prelude makes.
+    /// Creates a context with all intrinsic objects.
+    ///
+    /// NB: this does not use `Context::full`, because that gives a `DOMException` to the first context of a runtime
+    /// only. The prelude defines what `Context::full` would add beside it: `atob` and `btoa`.
     fn new(runtime: &Runtime) -> rquickjs::Result<Self> {
         let context = Context::custom::<intrinsic::All>(runtime)?;
         let call = context.with(|ctx| {
@@ -50,8 +55,10 @@ impl NewContext {
         Ok(Self { call, context })
     }
 
-    /// Runs `steps` in the context from within another one: a native function is given the context of
-    /// the function that calls it.
+    /// Runs `steps` in this context while another context, `ctx`, is entered.
+    ///
+    /// The engine passes a native function the context of the JavaScript function that calls it. So `steps` becomes a
+    /// native function, and the JavaScript function `call` calls it.
     pub(super) fn run<'js, F>(&self, ctx: &Ctx<'js>, steps: F) -> rquickjs::Result<()>
     where
         F: FnOnce(Ctx<'js>) -> rquickjs::Result<()> + 'js,

@@ -16,18 +16,18 @@ use super::{
     refresh::{Refresh, parse_refresh},
 };
 
-/// What of a document its requests depend on, beyond the response it came with.
+/// The parts of a document that its requests depend on and that its elements and scripts can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentInfo {
     /// The document's URL.
     pub url: Url,
     /// The [document base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url).
     pub base_url: Url,
-    /// The [referrer policy](https://html.spec.whatwg.org/multipage/semantics.html#meta-referrer) a
-    /// `meta` element has set.
+    /// The [referrer policy](https://html.spec.whatwg.org/multipage/semantics.html#meta-referrer) that the
+    /// last `meta` element has set, if any has.
     pub referrer_policy: Option<String>,
-    /// The policies of [`meta` elements](https://html.spec.whatwg.org/multipage/semantics.html#attr-meta-http-equiv-content-security-policy),
-    /// serialised, in order. All are enforced.
+    /// The serialised Content Security Policies of [`meta` elements](https://html.spec.whatwg.org/multipage/semantics.html#attr-meta-http-equiv-content-security-policy),
+    /// in order. All of them are enforced.
     pub content_security_policies: Vec<String>,
 }
 
@@ -41,10 +41,10 @@ impl DocumentInfo {
         }
     }
 
-    /// The settings object, of which the browser has made `client`.
+    /// Adds this document's URLs and policies to the settings object that the browser has made of the response.
     #[must_use]
     pub fn client(&self, mut client: Client) -> Client {
-        // A `srcdoc` document's is that of the document it is in.
+        // A `srcdoc` document keeps the creation URL of its parent document.
         if self.url.scheme() != "about" {
             client.creation_url.clone_from(&self.url);
         }
@@ -61,6 +61,7 @@ impl DocumentInfo {
     }
 }
 
+/// A document: its nodes, its URLs, and what its elements have changed.
 pub(super) struct Document {
     /// See [`Environment::about_base_url`](super::Environment::about_base_url).
     about_base_url: RefCell<Option<Url>>,
@@ -68,18 +69,18 @@ pub(super) struct Document {
     info: RefCell<DocumentInfo>,
     /// Its [encoding](https://dom.spec.whatwg.org/#concept-document-encoding).
     pub(super) encoding: Cell<&'static Encoding>,
-    /// `iframe` elements that have become connected, and nobody has taken note of.
+    /// The `iframe` elements that were connected and have no navigable yet.
     connected_frames: RefCell<Vec<NodeId>>,
-    /// Identifiers and frame names of elements that have become connected, and nobody has taken note of.
+    /// The identifiers and frame names of connected elements that the window does not have as properties yet.
     names: RefCell<Vec<String>>,
     /// The first [declarative refresh](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps),
-    /// until it waits for its time.
+    /// until its timer starts.
     refresh: RefCell<Option<Refresh>>,
     /// [Will declaratively refresh](https://html.spec.whatwg.org/multipage/semantics.html#will-declaratively-refresh)
     will_refresh: Cell<bool>,
-    /// Whether the tree or an attribute has changed so that the base URL may have.
+    /// Whether a change of the tree or of an attribute may have changed the base URL.
     base_is_stale: Cell<bool>,
-    /// Whether `info` has changed since the host was told.
+    /// Whether `info` has changed since the last [`apply_tree_changes`](Self::apply_tree_changes).
     changed: Cell<bool>,
 }
 
@@ -99,7 +100,7 @@ impl Document {
         }
     }
 
-    /// Becomes a new document, without a node.
+    /// Turns this into a new document without nodes.
     pub(super) fn replace(&self, url: Url, about_base_url: Option<Url>) {
         self.dom.take();
         self.connected_frames.take();
@@ -144,7 +145,7 @@ impl Document {
     pub(super) fn parse_url(&self, url: &str) -> Result<Url, url::ParseError> {
         let encoding = self.encoding.get().output_encoding();
         let info = self.info.borrow();
-        // UTF-8 is what the parser does by itself.
+        // The parser uses UTF-8 by default.
         if encoding == UTF_8 {
             return info.base_url.join(url);
         }
@@ -167,14 +168,14 @@ impl Document {
         }
     }
 
-    /// A subtree was removed, perhaps with a `base` element.
-    pub(super) fn removed(&self) {
+    /// Notes that a subtree was removed, which may contain a `base` element.
+    pub(super) fn note_removal(&self) {
         self.base_is_stale.set(true);
     }
 
-    /// The insertion steps of `base` and `meta` elements put in the tree since the last call.
-    /// Whether anything requests depend on has changed.
-    pub(super) fn settle(&self) -> bool {
+    /// Runs the insertion steps of all elements that were connected since the last call.
+    /// Returns whether anything has changed that requests depend on.
+    pub(super) fn apply_tree_changes(&self) -> bool {
         let connected = self.dom.borrow_mut().take_connected();
         {
             let dom = self.dom.borrow();
@@ -199,7 +200,8 @@ impl Document {
         self.changed.take()
     }
 
-    /// <https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-nameditem-filter>
+    /// Notes the names by which the window gives access to an element
+    /// (<https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-nameditem-filter>).
     fn note_names(&self, dom: &Dom, node: NodeId) {
         let is_frame = dom.has_local_name(node, &local_name!("iframe"));
         let name = dom.attribute(node, "name").filter(|_| is_frame);
@@ -208,12 +210,13 @@ impl Document {
         self.names.borrow_mut().extend(names);
     }
 
-    /// By what names the window is to have elements, since the last call.
+    /// Takes the names of elements that were noted since the last call.
     pub(super) fn take_names(&self) -> Vec<String> {
         self.names.take()
     }
 
-    /// These `iframe` elements wait still.
+    /// Returns `iframe` elements that could not get a navigable yet, for the next
+    /// [`take_connected_frames`](Self::take_connected_frames).
     pub(super) fn put_connected_frames_back(&self, frames: &[NodeId]) {
         self.connected_frames.borrow_mut().splice(..0, frames.iter().copied());
     }
@@ -222,13 +225,13 @@ impl Document {
         !self.connected_frames.borrow().is_empty()
     }
 
-    /// The `iframe` elements that have become connected since the last call.
+    /// Takes the `iframe` elements that were connected since the last call.
     pub(super) fn take_connected_frames(&self) -> Vec<NodeId> {
         self.connected_frames.take()
     }
 
-    /// The [document base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url):
-    /// the first `base` with an `href`, or the document's URL.
+    /// Sets the [document base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url)
+    /// to the `href` of the first `base` element that has one, or to the fallback base URL.
     fn update_base_url(&self) {
         let dom = self.dom.borrow();
         // https://html.spec.whatwg.org/multipage/urls-and-fetching.html#fallback-base-url
@@ -267,7 +270,7 @@ impl Document {
     }
 
     /// The [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps)
-    /// but for the wait.
+    /// without the timer. `navigable::begin_refresh` starts the timer later.
     pub(super) fn refresh(&self, input: &str) {
         // Step 1.
         if self.will_refresh.get() {
@@ -282,7 +285,7 @@ impl Document {
         }
     }
 
-    /// The declarative refresh whose time is to begin.
+    /// Takes the declarative refresh, to start its timer.
     pub(super) fn take_refresh(&self) -> Option<Refresh> {
         self.refresh.take()
     }
@@ -297,8 +300,9 @@ impl Document {
     }
 }
 
-/// [Percent-encode after encoding](https://url.spec.whatwg.org/#string-percent-encode-after-encoding), up to the
-/// percent signs of what the encoding has: what it has not is percent-encoded already.
+/// [Percent-encode after encoding](https://url.spec.whatwg.org/#string-percent-encode-after-encoding), except for the
+/// last step: the URL parser percent-encodes the bytes of this result. A character that the encoding does not have
+/// becomes a percent-encoded reference (`&#…;`) here.
 fn encode_query<'a>(encoding: &'static Encoding, text: &'a str) -> Cow<'a, [u8]> {
     let (encoded, _, has_unmappable) = encoding.encode(text);
     if !has_unmappable {
@@ -319,8 +323,8 @@ fn is_meta(dom: &Dom, node: NodeId, attribute: &str, value: &str) -> bool {
         && dom.attribute(node, attribute).is_some_and(|it| it.eq_ignore_ascii_case(value))
 }
 
-/// The policy a [`meta` element's](https://html.spec.whatwg.org/multipage/semantics.html#meta-referrer)
-/// `content` names, legacy names included.
+/// The referrer policy that the `content` of a [`meta` element](https://html.spec.whatwg.org/multipage/semantics.html#meta-referrer)
+/// names. Legacy names are included.
 fn meta_referrer_policy(content: &str) -> Option<&'static str> {
     const POLICIES: [(&str, &str); 12] = [
         ("no-referrer", "no-referrer"),

@@ -1,4 +1,4 @@
-//! What the browser decides about a document before its first script runs.
+//! The `Environment` of a document: what the browser decides before the first script runs.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -7,8 +7,8 @@ use url::Url;
 
 use super::navigable::SandboxFlags;
 
-/// The parts of an [environment settings object](https://html.spec.whatwg.org/multipage/webappapis.html#environment-settings-object)
-/// and of a document that come from outside: the response and the browser's settings.
+/// The parts of a document and of its [environment settings object](https://html.spec.whatwg.org/multipage/webappapis.html#environment-settings-object)
+/// that come from the response and from the browser's settings.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// The document's URL.
@@ -16,36 +16,36 @@ pub struct Environment {
     /// The [about base URL](https://html.spec.whatwg.org/multipage/dom.html#concept-document-about-base-url):
     /// the fallback base URL of an `about:blank` or `about:srcdoc` document.
     pub about_base_url: Option<Url>,
-    /// What its requests depend on, before elements of the document add to it.
+    /// The settings object as the response defines it. `meta` and `base` elements add to it later.
     pub client: Client,
-    /// Its [active sandboxing flag set](https://html.spec.whatwg.org/multipage/browsers.html#active-sandboxing-flag-set).
+    /// The document's [active sandboxing flag set](https://html.spec.whatwg.org/multipage/browsers.html#active-sandboxing-flag-set).
     pub sandbox: SandboxFlags,
-    /// `crossOriginIsolated`; without it there is no `SharedArrayBuffer`.
+    /// `crossOriginIsolated`. If it is false, scripts have no `SharedArrayBuffer`.
     pub cross_origin_isolated: bool,
     /// `document.referrer`
     pub referrer: String,
-    /// The value of the response's `Refresh` header.
+    /// The value of the response's `Refresh` header, if there is one.
     pub refresh: Option<String>,
     /// `navigator.userAgent`
     pub user_agent: String,
-    /// `navigator.languages`, the preferred one first.
+    /// `navigator.languages`, the most preferred language first.
     pub languages: Vec<String>,
     /// `navigator.onLine`
     pub online: bool,
-    /// `localStorage`; shared by the documents of an origin.
+    /// `localStorage`. All documents of an origin share it.
     pub local_storage: StorageArea,
-    /// `sessionStorage`; shared by the documents of an origin in one tab.
+    /// `sessionStorage`. The documents of an origin in one tab share it.
     pub session_storage: StorageArea,
 }
 
 impl Environment {
-    /// What holds for a document at `url` of which nothing else is known.
+    /// The environment of a document at `url`, with a default for everything else.
     #[must_use]
     pub fn new(url: Url) -> Self {
         Self::of(Client::new(url, Nonce::random()))
     }
 
-    /// What holds for a document with this settings object.
+    /// The environment of a document with the settings object `client`, with a default for everything else.
     #[must_use]
     pub fn of(client: Client) -> Self {
         Self {
@@ -66,29 +66,29 @@ impl Environment {
 }
 
 /// The map behind a [`Storage`](https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface)
-/// object, in insertion order. Clones are the same map.
+/// object, in insertion order. A clone shares its items with the original.
 #[derive(Clone, Debug, Default)]
 pub struct StorageArea(Rc<RefCell<Vec<(String, String)>>>);
 
 impl StorageArea {
-    /// All there is.
+    /// All keys and values, in insertion order.
     #[must_use]
     pub fn items(&self) -> Vec<(String, String)> {
         self.0.borrow().clone()
     }
 
-    /// Has these items from now on, and nothing else.
+    /// Replaces all items with `items`.
     pub fn replace(&self, items: Vec<(String, String)>) {
         *self.0.borrow_mut() = items;
     }
 
-    /// A map of its own with the same items.
+    /// A separate map with the same items.
     #[must_use]
     pub fn copy(&self) -> Self {
         Self(Rc::new(RefCell::new(self.items())))
     }
 
-    /// The value of `key`.
+    /// The value of `key`, if there is one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<String> {
         self.0.borrow().iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
@@ -108,12 +108,12 @@ impl StorageArea {
         self.0.borrow_mut().retain(|(name, _)| name != key);
     }
 
-    /// Removes everything.
+    /// Removes all items.
     pub fn clear(&self) {
         self.0.borrow_mut().clear();
     }
 
-    /// All keys.
+    /// All keys, in insertion order.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         self.0.borrow().iter().map(|(name, _)| name.clone()).collect()

@@ -1,132 +1,83 @@
-//! The [event loop](https://html.spec.whatwg.org/multipage/webappapis.html#event-loops) of the
-//! documents that may script each other, which share one JavaScript heap: tasks from any thread,
-//! timers, microtasks.
+//! The [event loop](https://html.spec.whatwg.org/multipage/webappapis.html#event-loops) of a page's thread.
+//!
+//! All documents of the loop share one JavaScript heap. The loop runs tasks, which any thread can post, timers and
+//! microtasks.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     rc::{Rc, Weak},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, Sender},
-    },
+    sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
 use rquickjs::{Context, Ctx, Function, Runtime};
 
 use super::{
-    PageError,
+    PageError, RealmId, TaskQueue,
     budget::{Budget, TASK_BUDGET},
     contexts::{Contexts, NewContext},
     exceptions::{ContextId, Rejections, describe},
     navigable::Navigables,
     prelude::{self, Agent},
     realm::Realm,
+    task_queue::Task,
     timers::{TimerId, Timers},
     workers::{self, Workers},
 };
 
-/// What all scripts of an event loop may hold together.
+/// How many bytes of memory all scripts of an event loop may use together.
 const MEMORY_LIMIT: usize = 256 << 20;
-/// A page thread's stack is 2 MiB unless the embedder says more.
+/// How many bytes of stack a script may use. A thread of std has 2 MiB by default.
 const STACK_LIMIT: usize = 512 << 10;
 
-/// Names a realm within its event loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RealmId(pub(super) u64);
-
-type Steps = Box<dyn FnOnce(&Realm) + Send>;
-
-struct Task {
-    realm: RealmId,
-    steps: Steps,
-    /// Whether a running fetch ends with this task.
-    ends_fetch: bool,
-}
-
-/// Where other threads put tasks.
-#[derive(Clone)]
-pub struct TaskQueue {
-    sender: Sender<Task>,
-    queued: Arc<AtomicUsize>,
-    tasks: Arc<AtomicU32>,
-}
-
-impl TaskQueue {
-    /// A number of the running task, which no other has.
-    #[must_use]
-    pub fn task(&self) -> u32 {
-        self.tasks.load(Ordering::Acquire)
-    }
-
-    /// [Queues a task](https://html.spec.whatwg.org/multipage/webappapis.html#queue-a-task): `steps`
-    /// run on the page's thread, or never, if the realm or its event loop has gone by then.
-    pub fn post(&self, realm: RealmId, steps: impl FnOnce(&Realm) + Send + 'static) {
-        self.send(Task { realm, steps: Box::new(steps), ends_fetch: false });
-    }
-
-    pub(super) fn post_fetch_end(
-        &self,
-        realm: RealmId,
-        steps: impl FnOnce(&Realm) + Send + 'static,
-    ) {
-        self.send(Task { realm, steps: Box::new(steps), ends_fetch: true });
-    }
-
-    fn send(&self, task: Task) {
-        self.queued.fetch_add(1, Ordering::AcqRel);
-        if self.sender.send(task).is_err() {
-            self.queued.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-/// What the native functions of all realms share. Holds no JavaScript value, so that the engine may
-/// hold it.
+/// The state that the native functions of all realms share. It holds no JavaScript value, so the engine can own it
+/// without a cycle.
 pub(super) struct Shared {
     pub(super) queue: TaskQueue,
     pub(super) timers: RefCell<Timers>,
     pub(super) budget: Budget,
     pub(super) rejections: Rejections,
+    /// How many fetches run.
     pub(super) fetches: Cell<usize>,
-    /// The deferred fetches of realms that were not sent when last looked at.
+    /// The deferred fetches that were not sent yet at the last look, by realm and number.
     pub(super) deferred: RefCell<Vec<(RealmId, u64)>>,
-    /// How many algorithms run that a script has called, so that no microtask may run.
+    /// How many algorithms run that a script has called. While it is not zero, no microtask may run.
     pub(super) nested: Cell<usize>,
     event_loop: OnceCell<Weak<EventLoop>>,
 }
 
 impl Shared {
-    /// The event loop, unless it is going.
+    /// The event loop, unless it is being dropped.
     pub(super) fn event_loop(&self) -> Option<Rc<EventLoop>> {
         self.event_loop.get()?.upgrade()
     }
 }
 
+/// What a frozen realm keeps until it is thawed.
 #[derive(Default)]
 struct Frozen {
     tasks: Vec<Task>,
-    /// The timers, and what is left of each.
+    /// The timers, and the time that each has left.
     timers: Vec<(TimerId, Duration)>,
 }
 
-/// One thread's event loop.
+/// The event loop of one thread.
+///
+/// NB: fields are dropped in order. Everything that refers to JavaScript objects stands before `runtime`.
 pub struct EventLoop {
-    /// The documents that are shown. Dropped before the runtime whose objects they are, as are the three
-    /// below.
+    /// The windows and frames, with the documents they show.
     navigables: Navigables,
     workers: Workers,
     agent: Agent,
     contexts: Contexts,
-    /// The context of `agent`.
+    /// The context that `agent` is an object of.
     agent_context: Context,
     realms: RefCell<HashMap<RealmId, Weak<Realm>>>,
     last_realm: Cell<u64>,
-    /// What waits for realms whose tasks do not run for now.
+    /// The realms whose tasks and timers do not run for now.
     frozen: RefCell<HashMap<RealmId, Frozen>>,
-    /// Whether a realm has gone whose objects wait for the garbage collector.
+    /// Whether a realm was removed since the last garbage collection.
     has_garbage: Cell<bool>,
     incoming: Receiver<Task>,
     shared: Rc<Shared>,
@@ -134,11 +85,11 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// An event loop without realms.
+    /// Creates an event loop without realms.
     pub fn new() -> Result<Rc<Self>, PageError> {
-        let (sender, incoming) = mpsc::channel();
+        let (queue, incoming) = TaskQueue::new();
         let shared = Rc::new(Shared {
-            queue: TaskQueue { sender, queued: Arc::default(), tasks: Arc::default() },
+            queue,
             timers: RefCell::default(),
             budget: Budget::new(TASK_BUDGET),
             rejections: Rejections::default(),
@@ -151,7 +102,7 @@ impl EventLoop {
         runtime.set_memory_limit(MEMORY_LIMIT);
         runtime.set_max_stack_size(STACK_LIMIT);
         let budget = Rc::clone(&shared);
-        runtime.set_interrupt_handler(Some(Box::new(move || budget.budget.interrupts())));
+        runtime.set_interrupt_handler(Some(Box::new(move || budget.budget.should_interrupt())));
         let tracker = Rc::clone(&shared);
         runtime.set_host_promise_rejection_tracker(Some(Box::new(
             move |ctx, promise, reason, is_handled| {
@@ -176,33 +127,33 @@ impl EventLoop {
             shared,
             runtime,
         });
-        // It is set here and nowhere else.
+        // Cannot fail: nothing else sets it.
         let _ = event_loop.shared.event_loop.set(Rc::downgrade(&event_loop));
         Ok(event_loop)
     }
 
-    /// The handle by which other threads post tasks.
+    /// The queue by which any thread posts tasks.
     #[must_use]
     pub fn queue(&self) -> TaskQueue {
         self.shared.queue.clone()
     }
 
-    /// How long one task may run before its script is interrupted. Ten seconds unless set.
+    /// Sets how long a task may run before its script is interrupted. Default: 10 seconds.
     pub fn set_task_budget(&self, limit: Duration) {
         self.shared.budget.set_limit(limit);
     }
 
-    /// Whether nothing can happen any more unless somebody posts a task: no timer, no running fetch,
-    /// no task, no microtask.
+    /// Whether there is no timer, no running fetch, no task and no microtask. An idle loop stays idle until a thread
+    /// posts a task.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.shared.fetches.get() == 0
-            && self.shared.queue.queued.load(Ordering::Acquire) == 0
+            && self.shared.queue.is_empty()
             && self.shared.timers.borrow().is_empty()
             && !self.runtime.is_job_pending()
     }
 
-    /// Whether a document has deferred a fetch that waits for its end, or for its time.
+    /// Whether a deferred fetch (`fetchLater()`) of a document is not sent yet.
     #[must_use]
     pub fn has_deferred_fetches(&self) -> bool {
         let is_waiting = |&(realm, id): &(RealmId, u64)| {
@@ -213,8 +164,9 @@ impl EventLoop {
         !deferred.is_empty()
     }
 
-    /// Runs until `done` says so (`true`) or until `deadline` (`false`). Sleeps while there is
-    /// nothing to do. `done` is asked before every turn.
+    /// Runs until `done` returns true, or until `deadline`. Returns whether `done` returned true.
+    ///
+    /// It calls `done` before every turn, and sleeps while there is nothing to do.
     pub fn run_until(&self, deadline: Instant, mut done: impl FnMut(&Self) -> bool) -> bool {
         loop {
             if done(self) {
@@ -229,7 +181,7 @@ impl EventLoop {
             }
             let next = self.shared.timers.borrow_mut().next_expiry();
             let wake = next.map_or(deadline, |expiry| expiry.min(deadline));
-            // Never disconnected: `shared` has a sender.
+            // The channel is never disconnected, because `shared` holds a sender.
             if let Ok(task) = self.incoming.recv_timeout(wake.saturating_duration_since(now)) {
                 self.run_task(task);
             }
@@ -241,15 +193,15 @@ impl EventLoop {
         self.run_until(deadline, Self::is_idle)
     }
 
-    /// At most one task and one timer, so that neither starves the other.
+    /// Runs at most one task and one timer, so that neither starves the other. Returns whether anything ran.
     fn turn(&self, now: Instant) -> bool {
-        // A realm is one great cycle, and holds its host.
+        // The objects of a realm refer to each other, and keep its host alive: only the collector frees them.
         if self.has_garbage.take() {
-            self.workers.let_go();
+            self.workers.drop_stopped();
             self.forget_navigables();
             self.runtime.run_gc();
         }
-        // What is not there is not given.
+        // Without memory there are fewer spare contexts, and realms cannot be created.
         let _ = self.contexts.fill(&self.runtime);
         let task = self.incoming.try_recv().ok();
         let mut ran = task.is_some();
@@ -266,23 +218,23 @@ impl EventLoop {
             self.microtask_checkpoint();
             ran = true;
         }
-        // What runs before the next turn, such as an unload, is no part of the last task.
-        self.count_task();
+        // What the embedder runs before the next turn (an unload, for example) is not part of this task.
+        self.shared.queue.note_started();
         ran
     }
 
-    /// Lets go of the `WindowProxy` objects that no navigable has any more.
+    /// Releases the `WindowProxy` objects of the navigables that were removed.
     fn forget_navigables(&self) {
-        let gone = self.navigables.take_gone();
-        // Without memory they stay.
+        let removed = self.navigables.take_removed();
+        // Without memory this fails, and the objects stay.
         let _ = self.agent_context.with(|ctx| {
             let forget: Function = self.agent.clone().restore(&ctx)?.get("forgetNavigable")?;
-            gone.iter().try_for_each(|id| forget.call::<_, ()>((id.0,)))
+            removed.iter().try_for_each(|id| forget.call::<_, ()>((id.0,)))
         });
     }
 
     fn run_task(&self, task: Task) {
-        self.shared.queue.queued.fetch_sub(1, Ordering::AcqRel);
+        self.shared.queue.note_received();
         if task.ends_fetch {
             self.shared.fetches.set(self.shared.fetches.get().saturating_sub(1));
         }
@@ -290,18 +242,14 @@ impl EventLoop {
             frozen.tasks.push(task);
             return;
         }
-        self.count_task();
+        self.shared.queue.note_started();
         if let Some(realm) = self.realm(task.realm) {
             (task.steps)(&realm);
         }
     }
 
-    fn count_task(&self) {
-        self.shared.queue.tasks.fetch_add(1, Ordering::AcqRel);
-    }
-
     fn run_timer(&self, realm: RealmId, id: TimerId) {
-        self.count_task();
+        self.shared.queue.note_started();
         if let Some(realm) = self.realm(realm) {
             realm.call("fireTimer", (id,));
         }
@@ -324,8 +272,10 @@ impl EventLoop {
         }
     }
 
-    /// A microtask ended with an exception. Callbacks of pages catch their own, so this is one that
-    /// ran too long, or the engine's.
+    /// Reports an exception that ended a microtask.
+    ///
+    /// The prelude reports what the callbacks of pages throw. So the microtask was interrupted because it ran too long,
+    /// or the engine itself failed.
     fn report_job(&self, context: &Context) {
         let exception = context.with(|ctx| describe(&ctx, &ctx.catch()));
         let Some(realm) = self.realm_of(context.as_raw()) else { return };
@@ -348,24 +298,23 @@ impl EventLoop {
         &self.workers
     }
 
-    /// A context for a realm of this event loop.
+    /// Takes a spare context for a new realm.
     pub(super) fn new_context(&self) -> Option<NewContext> {
         self.contexts.take()
     }
 
-    /// Whether a realm can be made before the running script has ended.
+    /// Whether there is a spare context, so that a realm can be created while a script runs.
     pub(super) fn has_new_context(&self) -> bool {
         !self.contexts.is_empty()
     }
 
-    /// Runs `steps` in no realm, within the budget of a task. Not to be called while a script is
-    /// running.
+    /// Runs `steps` as a task that is in none of the documents' realms. Must not be called while a script runs.
     pub(super) fn enter<T>(&self, steps: impl FnOnce(&Ctx<'_>) -> T) -> T {
         self.shared.budget.start();
         self.agent_context.with(|ctx| steps(&ctx))
     }
 
-    /// The object by which the realms' preludes share internal slots.
+    /// The JavaScript object that the preludes of all realms share. It holds the internal slots.
     pub(super) fn agent(&self) -> &Agent {
         &self.agent
     }
@@ -379,7 +328,7 @@ impl EventLoop {
         self.realms.borrow_mut().insert(realm.id(), Rc::downgrade(realm));
     }
 
-    /// From now on no task and no timer of the realm runs.
+    /// Removes a realm: none of its tasks and timers runs any more, and its workers stop.
     pub(super) fn remove_realm(&self, id: RealmId) {
         self.realms.borrow_mut().remove(&id);
         self.frozen.borrow_mut().remove(&id);
@@ -390,12 +339,13 @@ impl EventLoop {
         }
     }
 
-    /// The realm's tasks and timers wait until it is thawed.
+    /// Stops the tasks and timers of a realm until [`thaw`](Self::thaw).
     pub(super) fn freeze(&self, id: RealmId) {
         let timers = self.shared.timers.borrow_mut().take_realm(id, Instant::now());
         self.frozen.borrow_mut().insert(id, Frozen { tasks: Vec::new(), timers });
     }
 
+    /// Lets the tasks and timers of a frozen realm run again.
     pub(super) fn thaw(&self, id: RealmId) {
         let Some(Frozen { tasks, timers }) = self.frozen.borrow_mut().remove(&id) else { return };
         for task in tasks {

@@ -1,4 +1,4 @@
-//! What becomes of exceptions nobody catches.
+//! Exceptions and promise rejections that no script handles.
 
 use std::{
     cell::RefCell,
@@ -8,13 +8,14 @@ use std::{
 
 use rquickjs::{Coerced, Ctx, FromJs, Object, Value, qjs::JSContext};
 
-/// Tells contexts apart.
+/// Identifies a JavaScript context.
 pub(super) type ContextId = NonNull<JSContext>;
 
 /// A promise rejected without a handler.
 pub(super) struct Rejection {
     pub(super) context: ContextId,
     pub(super) reason: String,
+    /// The [`identity`] of the promise.
     promise: u64,
 }
 
@@ -45,21 +46,24 @@ impl Rejections {
     }
 }
 
-/// The same for the same object, as long as it lives. A reference would outlive the heap.
+/// A number that identifies a value as long as the value lives.
+///
+/// NB: the list of rejections keeps this number instead of the promise, because a reference to the promise could
+/// outlive the JavaScript heap.
 fn identity(value: &Value<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A thrown value in words: `Name: message` and the stack for an error, else its string.
+/// Describes a thrown value: `Name: message` and the stack for an error, its string conversion for anything else.
 pub(super) fn describe<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> String {
     let described = value.as_object().and_then(describe_error).or_else(|| {
         let text = Coerced::<String>::from_js(ctx, value.clone());
         text.ok().map(|text| text.0)
     });
     described.unwrap_or_else(|| {
-        // `toString` has thrown in its turn.
+        // The string conversion has thrown an exception too: forget that one.
         drop(ctx.catch());
         "a value that cannot be shown".into()
     })

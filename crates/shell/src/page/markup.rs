@@ -25,7 +25,7 @@ pub(super) struct ScriptCreatedParser {
 }
 
 /// The [document open steps](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#document-open-steps)
-/// from 11 on, and whether the document is open now: one that is being parsed goes on as it is.
+/// from 11 on. Returns false for a document that is being parsed, which stays unchanged.
 pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
     let window = realm.window();
     if window.stage.get() == Stage::Parsing {
@@ -37,8 +37,8 @@ pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
     for child in children {
         window.document.dom_mut().detach(child);
     }
-    window.document.removed();
-    window.settle();
+    window.document.note_removal();
+    window.apply_tree_changes();
     navigable::removed(ctx, realm, &frames);
     // Steps 14 to 19.
     window.is_initial.set(false);
@@ -57,7 +57,7 @@ pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
 /// The [document write steps](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#document-write-steps)
 /// from 9 on.
 ///
-/// NB: what is written while a parser runs a script is parsed when the script has ended.
+/// NB: text that a script writes while a parser runs that script is parsed after the script has ended.
 pub(super) fn write(ctx: &Ctx<'_>, realm: &Rc<Realm>, text: &str) {
     let window = realm.window();
     let parser = window.parser.borrow().clone();
@@ -67,18 +67,18 @@ pub(super) fn write(ctx: &Ctx<'_>, realm: &Rc<Realm>, text: &str) {
     };
     parser.input.push_back(StrTendril::from(text));
     while let TokenizerResult::Script(script) = parser.tokenizer.feed(&parser.input) {
-        window.settle();
+        window.apply_tree_changes();
         navigable::connected(ctx, realm);
         window.is_in_parser_script.set(true);
         realm.call_in(ctx, "runParserScript", (script.0,));
         window.is_in_parser_script.set(false);
         parser.input.push_front(StrTendril::from(window.written.take()));
-        // The script may have closed the document, or taken it away.
+        // The script may have closed or unloaded the document.
         if window.parser.borrow().is_none() {
             return;
         }
     }
-    window.settle();
+    window.apply_tree_changes();
     navigable::connected(ctx, realm);
 }
 
@@ -87,7 +87,7 @@ pub(super) fn close(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     let window = realm.window();
     let Some(parser) = window.parser.take() else { return };
     parser.tokenizer.end();
-    window.settle();
+    window.apply_tree_changes();
     navigable::connected(ctx, realm);
     window.shared().queue.post(realm.id(), |realm| {
         if let Some(realm) = realm.event_loop().realm(realm.id()) {

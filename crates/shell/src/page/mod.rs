@@ -1,13 +1,23 @@
-//! A page: a document, its scripts and its lifecycle.
+//! A page: a tree of documents, their scripts and their lifecycle.
+//!
+//! A [`Page`] runs on one thread. An [`EventLoop`] runs its tasks, timers and microtasks. Each document has a
+//! [`Realm`] (its JavaScript global object and the Web APIs), and a [`PageHost`] (what the browser around the page
+//! does for the document). `navigable` holds the tree of windows and frames; `dom` holds the nodes of a document.
+//!
+//! Some Web APIs are written in JavaScript: the *prelude*, the files of `js/`. The prelude calls *native functions*,
+//! which are the Rust functions in `bindings`. Rust calls the prelude by *hooks*, functions that it stores in an
+//! object of the realm.
 
 mod bindings;
 mod budget;
 mod contexts;
+mod data_urls;
 mod document;
 mod dom;
 mod environment;
 mod event_loop;
 mod exceptions;
+mod fetch_data;
 mod host;
 mod markup;
 mod navigable;
@@ -17,6 +27,7 @@ mod realm;
 mod refresh;
 mod resource_timing;
 mod script;
+mod task_queue;
 mod timers;
 mod window;
 mod workers;
@@ -27,46 +38,48 @@ use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
 pub use self::{
     document::DocumentInfo,
     environment::{Environment, StorageArea},
-    event_loop::{EventLoop, RealmId, TaskQueue},
+    event_loop::EventLoop,
+    fetch_data::{Blob, BodyInit, FetchRequest, FetchResponse, FormDataEntry, FormDataValue},
     host::{
-        Blob, BodyInit, DocumentDone, FetchDone, FetchRequest, FetchResponse, FetchedDocument,
-        FormDataEntry, FormDataValue, Lifecycle, Navigation, PageHost, PostResource, TabOf, Thrown,
-        Violation,
+        DocumentDone, FetchDone, FetchedDocument, Lifecycle, Navigation, PageHost, PostResource,
+        TabOf, Thrown, Violation,
     },
     navigable::{SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,
     resource_timing::ResourceTiming,
+    task_queue::{RealmId, TaskQueue},
 };
 
-/// Why there is no page.
+/// Why a page or one of its realms cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PageError {
-    /// The JavaScript engine refuses, most likely for want of memory.
+    /// The JavaScript engine reports an error. Most likely it is out of memory.
     #[error("the JavaScript engine cannot be set up: {0}")]
     Engine(#[from] rquickjs::Error),
-    /// The Web APIs cannot be set up, which is a bug of this crate or want of memory.
+    /// The prelude fails. This is a bug of this crate, or the engine is out of memory.
     #[error("the Web APIs cannot be set up: {0}")]
     Prelude(String),
-    /// A script makes more realms than are in stock.
+    /// A script creates more realms than there are spare contexts.
     #[error("a script has made too many realms at once")]
     TooManyRealms,
 }
 
-/// A top-level traversable: a document with the frames in it, and what comes in its place. Dropping it
-/// discards them without a word to their scripts; [`unload`](Self::unload) is the polite way.
+/// A top-level traversable: a document with the frames in it, and the documents that replace it.
+///
+/// Dropping a page discards its documents without firing an event. [`unload`](Self::unload) fires the events.
 pub struct Page {
     navigable: Rc<Navigable>,
     event_loop: Rc<EventLoop>,
-    /// Scripts with `defer`, until [`fire_load`](Self::fire_load).
+    /// The scripts with `defer`, which [`fire_load`](Self::fire_load) runs.
     deferred: Vec<dom::NodeId>,
 }
 
 impl Page {
-    /// Parses `html` and runs its scripts as the parser reaches them. `charset` is that of the
-    /// `Content-Type`; without one the document is UTF-8.
+    /// Parses `html` and runs its scripts as the parser reaches them. `charset` is the charset of the
+    /// `Content-Type`. Without one, a `<meta>` element names the encoding. Default: UTF-8.
     ///
-    /// No event has been fired when this returns; that is [`fire_load`](Self::fire_load).
+    /// This fires no event: call [`fire_load`](Self::fire_load) next.
     pub fn load(
         event_loop: &Rc<EventLoop>,
         html: &[u8],
@@ -78,7 +91,7 @@ impl Page {
         let (html, encoding) = parser::decode_html(html, charset);
         let realm = navigable.active();
         realm.window().document.encoding.set(encoding);
-        let deferred = navigable::parse(&realm, &html);
+        let deferred = parser::parse_document(&realm, &html);
         drop(realm);
         Ok(Self { navigable, event_loop: Rc::clone(event_loop), deferred })
     }
@@ -95,41 +108,41 @@ impl Page {
         &self.event_loop
     }
 
-    /// What the document's requests depend on, as it is now.
+    /// The URLs and policies of the document that its requests depend on, as they are now.
     #[must_use]
     pub fn document_info(&self) -> DocumentInfo {
         self.realm().window().document.info()
     }
 
-    /// [The end](https://html.spec.whatwg.org/multipage/parsing.html#the-end) of parsing: deferred
-    /// scripts, `DOMContentLoaded`, and when the frames are there `load` and `pageshow`.
+    /// [The end](https://html.spec.whatwg.org/multipage/parsing.html#the-end) of parsing: runs the deferred
+    /// scripts, fires `DOMContentLoaded`, and fires `load` and `pageshow` as soon as all frames are loaded.
     pub fn fire_load(&mut self) {
         navigable::the_end(&self.realm(), std::mem::take(&mut self.deferred));
     }
 
-    /// The page is [no longer visible](https://html.spec.whatwg.org/multipage/interaction.html#update-the-visibility-state):
-    /// its tab is in the background, or its window minimised.
+    /// Tells the page that it is [no longer visible](https://html.spec.whatwg.org/multipage/interaction.html#update-the-visibility-state):
+    /// its tab is in the background, or its window is minimised.
     pub fn hide(&self) {
         self.tell_all("setVisibility", Some("hidden"), Lifecycle::Hidden);
     }
 
-    /// The page is visible again.
+    /// Tells the page that it is visible again.
     pub fn show(&self) {
         self.tell_all("setVisibility", Some("visible"), Lifecycle::Visible);
     }
 
-    /// The page is [frozen](https://wicg.github.io/page-lifecycle/#freeze-steps). The embedder then
-    /// leaves its event loop alone.
+    /// [Freezes](https://wicg.github.io/page-lifecycle/#freeze-steps) the page. The embedder must not run the event
+    /// loop until it calls [`resume`](Self::resume).
     pub fn freeze(&self) {
         self.tell_all("freeze", None, Lifecycle::Freeze);
     }
 
-    /// The page is [resumed](https://wicg.github.io/page-lifecycle/#resume-steps).
+    /// [Resumes](https://wicg.github.io/page-lifecycle/#resume-steps) the page.
     pub fn resume(&self) {
         self.tell_all("resume", None, Lifecycle::Resume);
     }
 
-    /// Calls a hook of every document, and tells its host.
+    /// Calls `hook` in every document of the page, and reports `step` to the document's host.
     fn tell_all(&self, hook: &str, argument: Option<&str>, step: Lifecycle) {
         for navigable in self.event_loop.navigables().inclusive_descendants(&self.navigable) {
             let realm = navigable.active();
@@ -138,17 +151,18 @@ impl Page {
         }
     }
 
-    /// Asks the page [whether it may go](https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled),
-    /// which is all `beforeunload` is for. There is nobody to prompt, so the answer is yes.
+    /// Fires `beforeunload` in every document, as in
+    /// [checking if unloading is canceled](https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled).
+    /// A handler cannot stop the unload, because there is no user to ask.
     pub fn before_unload(&self) {
         navigable::fire_before_unload(&self.navigable);
     }
 
-    /// [Unloads](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document) the
-    /// documents: `beforeunload`, and for each document, those of frames first, `pagehide`,
-    /// `visibilitychange` if it was visible, and `unload`. After that, none of its tasks and timers runs.
+    /// [Unloads](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document) all documents.
     ///
-    /// The windows that its scripts have opened go after it.
+    /// It fires `beforeunload` in all of them. Then it fires `pagehide`, `visibilitychange` if the document was
+    /// visible, and `unload` in each document, a parent before the documents of its frames. No task or timer of an
+    /// unloaded document runs. The windows that the page's scripts have opened are unloaded after the page.
     pub fn unload(&self) {
         for navigable in self.event_loop.navigables().top_levels() {
             definitely_close_a_top_level_traversable(&navigable);

@@ -1,5 +1,5 @@
-//! [Parsing HTML documents](https://html.spec.whatwg.org/multipage/parsing.html), stopping at each
-//! script to run it.
+//! [Parsing HTML documents](https://html.spec.whatwg.org/multipage/parsing.html). The parser pauses at each script to
+//! run it.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -23,8 +23,8 @@ use super::{
     window::Window,
 };
 
-/// Decodes a response body, and says from which encoding. A byte order mark wins over `charset`, and
-/// `fallback` is what remains.
+/// Decodes a response body. Returns the text and its encoding: that of a byte order mark, else `charset`, else
+/// `fallback`.
 pub(super) fn decode(
     bytes: &[u8],
     charset: Option<&str>,
@@ -35,7 +35,7 @@ pub(super) fn decode(
     (text.into_owned(), encoding)
 }
 
-/// Decodes an HTML document, whose `<meta>` may say what its response does not.
+/// Decodes an HTML document. Without a `charset`, a `<meta>` element may name the encoding.
 pub(super) fn decode_html(bytes: &[u8], charset: Option<&str>) -> (String, &'static Encoding) {
     match charset {
         Some(_) => decode(bytes, charset, UTF_8),
@@ -44,22 +44,22 @@ pub(super) fn decode_html(bytes: &[u8], charset: Option<&str>) -> (String, &'sta
 }
 
 /// [Prescan a byte stream to determine its encoding](https://html.spec.whatwg.org/multipage/parsing.html#prescan-a-byte-stream-to-determine-its-encoding):
-/// what a `<meta>` within the first 1,024 bytes says.
+/// the encoding that a `<meta>` within the first 1,024 bytes names.
 ///
-/// NB: by the tokenizer instead of the standard's own, which knows no scripts.
+/// NB: this uses html5ever's tokenizer instead of the simpler scanner that the standard describes.
 fn prescan(bytes: &[u8]) -> Option<String> {
     let head = WINDOWS_1252.decode_without_bom_handling(&bytes[..bytes.len().min(1024)]).0;
     let tokenizer = Tokenizer::new(MetaCharset::default(), TokenizerOpts::default());
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(&*head));
-    // It stops at nothing: the sink asks for no script.
+    // The tokenizer runs to the end, because the sink never asks it to pause for a script.
     let _ = tokenizer.feed(&input);
     let label = tokenizer.sink.0.take()?;
-    // Steps "if charset is UTF-16BE/LE, then set it to UTF-8" and its like.
+    // A document whose `<meta>` can be read as ASCII is not UTF-16: the standard takes UTF-8 instead.
     Some(if label.to_ascii_lowercase().starts_with("utf-16") { "utf-8".to_owned() } else { label })
 }
 
-/// The first encoding that a `<meta>` names.
+/// A token sink that finds the first encoding that a `<meta>` names.
 #[derive(Default)]
 struct MetaCharset(RefCell<Option<String>>);
 
@@ -90,8 +90,8 @@ impl TokenSink for MetaCharset {
     }
 }
 
-/// Parses `html` into the document of `realm`, and runs its scripts where the parser reaches them.
-/// Returns the scripts that are to wait for the end.
+/// Parses `html` into the document of `realm`, and runs its scripts as the parser reaches them.
+/// Returns the deferred scripts, for [`the_end`](navigable::the_end).
 pub(super) fn parse_document(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
     let sink = Sink::new(Rc::clone(realm.window()));
     let builder = TreeBuilder::new(sink, TreeBuilderOpts::default());
@@ -104,7 +104,7 @@ pub(super) fn parse_document(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
             TokenizerResult::Done => break,
             TokenizerResult::EncodingIndicator(_) => {}
             TokenizerResult::Script(script) => {
-                settle(realm);
+                apply_tree_changes(realm);
                 if realm.window().is_deferred(script) {
                     deferred.push(script);
                 } else {
@@ -119,13 +119,13 @@ pub(super) fn parse_document(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
         }
     }
     tokenizer.end();
-    settle(realm);
+    apply_tree_changes(realm);
     deferred
 }
 
-/// Takes note of what the parser has put into the tree: frames get their navigables.
-fn settle(realm: &Rc<Realm>) {
-    realm.window().settle();
+/// Runs the insertion steps of the elements that the parser has inserted, and creates navigables for frames.
+fn apply_tree_changes(realm: &Rc<Realm>) {
+    realm.window().apply_tree_changes();
     realm.run(|ctx, _| {
         navigable::connected(ctx, realm);
         Ok(())
@@ -133,7 +133,7 @@ fn settle(realm: &Rc<Realm>) {
 }
 
 /// The [fragment parsing algorithm](https://html.spec.whatwg.org/multipage/parsing.html#parsing-html-fragments)
-/// with `context` as the context element: the resulting nodes, which have no parent yet.
+/// with `context` as the context element. Returns the resulting nodes, which have no parent yet.
 pub(super) fn parse_html_fragment(window: &Rc<Window>, context: NodeId, html: &str) -> Vec<NodeId> {
     let name = {
         let dom = window.document.dom();
@@ -154,7 +154,7 @@ pub(super) fn parse_html_fragment(window: &Rc<Window>, context: NodeId, html: &s
     nodes
 }
 
-/// Scripts of a fragment are parser-inserted, but no parser runs them.
+/// Marks the scripts of a fragment as already started: the standard does not run them.
 fn never_run_scripts(dom: &mut Dom, root: NodeId) {
     let subtree: Vec<_> = std::iter::once(root).chain(dom.descendants(root)).collect();
     for node in subtree {

@@ -1,8 +1,8 @@
-//! The Web APIs that are written in JavaScript, and how they are put into a realm.
+//! The prelude: the Web APIs that are written in JavaScript, and the code that runs them in a new realm.
 //!
-//! Each file of `js/` is the body of a function of `native` (the functions of [`bindings`]),
-//! `agent` (what the realms of an event loop share) and `internal` (what the files of a realm leave
-//! for each other). Pages reach none of the three.
+//! Each file of `js/` is the body of a function with three parameters: `native` (the functions of [`bindings`]), `agent`
+//! (an object that all realms of an event loop share) and `internal` (an object that the files of one realm share).
+//! Scripts of pages have access to none of the three.
 //!
 //! [`bindings`]: super::bindings
 
@@ -12,15 +12,17 @@ use rquickjs::{Ctx, Function, Object, Persistent, context::EvalOptions};
 
 use super::{bindings, window::Window};
 
+/// The JavaScript object that all realms of an event loop share: see `js/agent.js`.
 pub(super) type Agent = Persistent<Object<'static>>;
 
+/// The name and the source of each file.
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("js/", $name, ".js")))),*]
     };
 }
 
-/// What windows and workers have. In order: a file uses what the files before it have left in `internal`.
+/// The files for windows and workers. Their order matters: a file uses what earlier files have stored in `internal`.
 const FILES: &[(&str, &str)] = files![
     "webidl",
     "buffer_source",
@@ -50,7 +52,7 @@ const FILES: &[(&str, &str)] = files![
     "worker",
 ];
 
-/// What windows have beside.
+/// The files for windows only, which run after [`FILES`].
 const WINDOW_FILES: &[(&str, &str)] = files![
     "storage",
     "node",
@@ -68,20 +70,20 @@ const WINDOW_FILES: &[(&str, &str)] = files![
     "lifecycle",
 ];
 
-/// What dedicated workers have beside.
+/// The files for dedicated workers only, which run after [`FILES`].
 const WORKER_FILES: &[(&str, &str)] = files!["worker_global_scope"];
 
-/// What the global object of a realm is.
+/// The kind of a realm's global object.
 #[derive(Clone, Copy)]
 pub(super) enum Global {
     Window,
     DedicatedWorker,
 }
 
-/// What the realms of an event loop share. Made in a context of its own, which it keeps alive.
+/// Creates the object that all realms of an event loop share. `ctx` is a context that no document uses.
 pub(super) fn create_agent(ctx: &Ctx<'_>) -> rquickjs::Result<Agent> {
-    // All native functions of a runtime share one prototype, that of the realm of the first, which
-    // then lives as long as the runtime. Let it be this one.
+    // All native functions of a runtime share one prototype. It belongs to the context of the first native function and
+    // keeps that context alive as long as the runtime. So the first one is created here, not in a document's context.
     Function::new(ctx.clone(), || ())?;
     let native = bindings::install_agent(ctx)?;
     let agent: Object = function(ctx, "agent", "", include_str!("js/agent.js"))?.call(())?;
@@ -91,7 +93,7 @@ pub(super) fn create_agent(ctx: &Ctx<'_>) -> rquickjs::Result<Agent> {
     Ok(Persistent::save(ctx, agent))
 }
 
-/// Runs the files of a `global` in the realm of `ctx`. Returns the hooks they leave.
+/// Runs the files for the kind of global object `global` in the realm of `ctx`. Returns the object with their hooks.
 pub(super) fn run(
     ctx: &Ctx<'_>,
     window: &Rc<Window>,
@@ -114,6 +116,7 @@ pub(super) fn run(
     Ok(Persistent::save(ctx, hooks))
 }
 
+/// Compiles a file to a function with the given parameters.
 fn function<'js>(
     ctx: &Ctx<'js>,
     name: &str,
@@ -122,7 +125,7 @@ fn function<'js>(
 ) -> rquickjs::Result<Function<'js>> {
     let mut options = EvalOptions::default();
     options.filename = Some(format!("{name}.js"));
-    // On one line with the first of the file, so that line numbers are the file's.
+    // The function's head stands on the first line of the file, so that line numbers in stacks are those of the file.
     let source = format!("(function ({parameters}) {{ \"use strict\"; {body}\n}})");
     ctx.eval_with_options(source, options)
 }

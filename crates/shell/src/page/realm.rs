@@ -1,5 +1,5 @@
 //! A JavaScript [realm](https://html.spec.whatwg.org/multipage/webappapis.html#realms-settings-objects-global-objects)
-//! with the Web APIs of a window in it.
+//! with the Web APIs of a window or a worker.
 
 use std::{
     cell::OnceCell,
@@ -15,15 +15,15 @@ use url::Url;
 
 use super::{
     EventLoop, PageError, RealmId, ResourceTiming, Violation,
-    bindings::performance::Seen,
+    bindings::performance::TimingSince,
     exceptions::{ContextId, describe},
     prelude::{self, Global},
     window::Window,
 };
 
-/// A realm and the window that is its global object.
+/// A JavaScript realm, with the native part of its global object.
 pub struct Realm {
-    /// The functions the prelude has left for us. Dropped before the context they are from.
+    /// The prelude's functions that Rust calls. It must be dropped before `context`, so it is the first field.
     hooks: Persistent<Object<'static>>,
     context: Context,
     window: Rc<Window>,
@@ -31,12 +31,12 @@ pub struct Realm {
 }
 
 impl Realm {
-    /// A realm with a window in it that has no document yet.
+    /// Creates a realm whose global object is a window without a document.
     pub(super) fn new(event_loop: &Rc<EventLoop>, ctx: &Ctx<'_>) -> Result<Rc<Self>, PageError> {
         Self::with_global(event_loop, ctx, Global::Window)
     }
 
-    /// A realm with the global scope of a dedicated worker in it.
+    /// Creates a realm whose global object is the global scope of a dedicated worker.
     pub(super) fn new_worker(
         event_loop: &Rc<EventLoop>,
         ctx: &Ctx<'_>,
@@ -58,13 +58,13 @@ impl Realm {
             let hooks = Rc::clone(&hooks);
             move |ctx| {
                 let made = prelude::run(&ctx, &window, &agent, global);
-                // It is set here and nowhere else.
+                // Cannot fail: nothing else sets it.
                 let _ = hooks.set(made.map_err(|error| explain(&ctx, &error)));
                 Ok(())
             }
         })?;
         let hooks = Rc::into_inner(hooks).and_then(OnceCell::into_inner);
-        let hooks = hooks.unwrap_or_else(|| Err("it was not run".to_owned()));
+        let hooks = hooks.unwrap_or_else(|| Err("the prelude was not run".to_owned()));
         let hooks = hooks.map_err(PageError::Prelude)?;
         let context = context.into_context();
         let realm = Rc::new(Self { hooks, context, window, event_loop: Rc::downgrade(event_loop) });
@@ -72,8 +72,8 @@ impl Realm {
         Ok(realm)
     }
 
-    /// [Reports a violation](https://w3c.github.io/webappsec-csp/#report-violation) to the page, of a
-    /// Content Security Policy by one of its requests. Not to be called while a script is running.
+    /// [Reports](https://w3c.github.io/webappsec-csp/#report-violation) to the page that one of its requests has violated
+    /// a Content Security Policy: fires the event. Must not be called while a script runs.
     pub fn fire_violation(&self, violation: Violation) {
         let Violation { blocked_uri, effective_directive, original_policy, disposition } =
             violation;
@@ -81,12 +81,16 @@ impl Realm {
         self.call("fireViolation", arguments);
     }
 
-    /// Puts an entry into the page's performance timeline. Not to be called while a script is running.
+    /// Adds an entry to the page's performance timeline. Must not be called while a script runs.
     pub fn add_resource_timing(&self, timing: ResourceTiming) {
-        self.call("addResourceTiming", (Seen(timing, self.window.time_origin.at),));
+        self.call(
+            "addResourceTiming",
+            (TimingSince { timing, origin: self.window.time_origin.at },),
+        );
     }
 
-    /// Has the page and its worker talk to each other, unless the worker is to stop already.
+    /// Connects the page with its worker, so that they can exchange messages. Returns false if the page has terminated
+    /// the worker already.
     pub(super) fn connect_worker(&self, id: u32, worker: &Self) -> bool {
         let mut is_wanted = false;
         self.run(|ctx, hooks| {
@@ -97,20 +101,20 @@ impl Realm {
         is_wanted
     }
 
-    /// Names this realm to [`TaskQueue::post`](super::TaskQueue::post).
+    /// Identifies this realm, for [`TaskQueue::post`](super::TaskQueue::post).
     #[must_use]
     pub fn id(&self) -> RealmId {
         self.window.id
     }
 
     /// [Runs a classic script](https://html.spec.whatwg.org/multipage/webappapis.html#run-a-classic-script).
-    /// What it throws goes to the console. Not to be called while a script is running.
+    /// An exception that the script throws is printed to the console. Must not be called while a script runs.
     pub fn evaluate(&self, source: &str, name: &str) {
         self.run(|ctx, _| evaluate(ctx, source, name));
     }
 
-    /// Evaluates an expression and returns its value as JSON: for tests, and for asking a page how
-    /// it is doing. `None` for what throws or has no JSON.
+    /// Evaluates an expression and returns its value as JSON. `None` if the expression throws, or if its value has no
+    /// JSON form. Must not be called while a script runs.
     #[must_use]
     pub fn inspect(&self, expression: &str) -> Option<String> {
         let mut json = None;
@@ -122,7 +126,7 @@ impl Realm {
         json
     }
 
-    /// Runs a script as a `javascript:` URL does: its value, if that is a string.
+    /// Runs the script of a `javascript:` URL. Returns its value if that is a string.
     pub(super) fn evaluate_to_string(&self, source: &str, name: &str) -> Option<String> {
         let mut result = None;
         self.run(|ctx, _| {
@@ -133,7 +137,7 @@ impl Realm {
         result
     }
 
-    /// Calls a hook of the prelude as a task of its own.
+    /// Calls a hook of the prelude. Must not be called while a script runs.
     pub(super) fn call<A>(&self, hook: &str, arguments: A)
     where
         A: for<'js> IntoArgs<'js>,
@@ -144,7 +148,7 @@ impl Realm {
         });
     }
 
-    /// The bytes of what is at a blob URL, and their type.
+    /// The bytes and the type of the blob at a blob URL.
     pub(super) fn blob_document(&self, url: &Url) -> Option<(Vec<u8>, String)> {
         let mut document = None;
         self.run(|_, hooks| {
@@ -156,7 +160,7 @@ impl Realm {
         Some((forgiving_base64::decode_to_vec(base64.as_bytes()).ok()?, type_))
     }
 
-    /// Whether nothing in the document minds that it is kept while another is shown.
+    /// Whether the document may go into the back/forward cache, as far as its scripts decide that.
     pub(super) fn is_salvageable(&self) -> bool {
         let mut answer = false;
         self.run(|_, hooks| {
@@ -166,7 +170,7 @@ impl Realm {
         answer
     }
 
-    /// Calls a hook of the prelude from within a script of any realm, or an algorithm that one has called.
+    /// Calls a hook of the prelude while a script of any realm runs. `ctx` is the running context.
     pub(super) fn call_in<'js, A>(&self, ctx: &Ctx<'js>, hook: &str, arguments: A)
     where
         A: IntoArgs<'js>,
@@ -174,14 +178,15 @@ impl Realm {
         let outcome = self.hooks.clone().restore(ctx).and_then(|hooks| {
             hooks.get::<_, Function>(hook)?.call::<_, rquickjs::Value>(arguments).map(drop)
         });
-        // The hooks report what pages throw, so this is a script that ran too long.
+        // The hooks report the exceptions of pages themselves. So this script was interrupted.
         if let Err(error) = outcome {
             self.console_error(&format!("Uncaught {}", explain(ctx, &error)));
         }
     }
 
     /// [Prepares to run](https://html.spec.whatwg.org/multipage/webappapis.html#prepare-to-run-script)
-    /// `steps`, reports what they throw, and cleans up after them.
+    /// `steps`, runs them, reports the exception they throw, and performs a microtask checkpoint. Must not be called
+    /// while a script runs.
     pub(super) fn run<F>(&self, steps: F)
     where
         F: for<'js> FnOnce(&Ctx<'js>, &Object<'js>) -> rquickjs::Result<()>,
@@ -200,7 +205,7 @@ impl Realm {
         self.report_interruption();
     }
 
-    /// Says so if a script has been interrupted since the last call.
+    /// Prints an error if a script was interrupted since the last call. Returns whether one was.
     pub(super) fn report_interruption(&self) -> bool {
         let interrupted = self.event_loop().shared().budget.take_interrupted();
         if interrupted {
@@ -225,7 +230,7 @@ impl Realm {
         if !budget.is_spent() {
             return hooks.get::<_, Function>("reportException")?.call((exception,));
         }
-        // There is no time left for an `error` event. Interruptions are told at the end.
+        // There is no time left for an `error` event. `report_interruption` prints the line for an interruption.
         if !budget.was_interrupted() {
             self.console_error(&format!("Uncaught {}", describe(ctx, &exception)));
         }
@@ -289,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_what_they_are_in_every_realm() {
+    fn an_object_keeps_its_interface_in_every_realm() {
         let (_event_loop, one, two) = two_realms();
         one.run(|ctx, _| {
             let foreign: Object = ctx.eval(
                 "({ blob: new Blob(['abc'], { type: 'a/b' }), event: new Event('x'), buffer: new ArrayBuffer(2) })",
             )?;
             let foreign = Persistent::save(ctx, foreign);
-            // As a script that reaches into another window does.
+            // A script that uses another window passes objects in this way.
             let hooks = two.hooks.clone().restore(ctx)?;
             hooks.set("foreign", foreign)
         });
@@ -315,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn realms_have_globals_of_their_own() {
+    fn each_realm_has_its_own_global_objects() {
         let (_event_loop, one, two) = two_realms();
         one.evaluate("var x = 1; DOMException.prototype.mine = true", "one");
         assert_eq!(two.inspect("[typeof x, new DOMException('', 'AbortError').code, typeof DOMException.prototype.mine]").as_deref(),

@@ -1,15 +1,15 @@
-//! [Declarative refreshes](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps)
+//! The parser of [declarative refreshes](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps).
 
 use url::Url;
 
-/// Where a document goes by itself, and when.
+/// A declarative refresh: the URL that a document navigates to after some seconds.
 pub(super) struct Refresh {
     pub(super) seconds: u32,
     pub(super) url: Url,
 }
 
-/// Steps 2 to 11 of the [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps):
-/// the seconds, and the URL as it stands there.
+/// Steps 2 to 11 of the [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps).
+/// Returns the seconds and the unparsed URL, which may be empty.
 pub(super) fn parse_refresh(input: &str) -> Option<(u32, &str)> {
     // Steps 2 to 6.
     let rest = input.trim_ascii_start();
@@ -41,7 +41,7 @@ mod tests {
     use super::parse_refresh;
 
     #[test]
-    fn a_refresh_is_read_as_authors_write_it() {
+    fn a_refresh_is_parsed_with_all_its_separators_and_quotes() {
         for (input, expected) in [
             ("0", Some((0, ""))),
             (" 5 ; url=a b", Some((5, "a b"))),

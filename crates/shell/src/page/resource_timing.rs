@@ -1,14 +1,14 @@
-//! What a page may know of how a fetch went.
+//! `ResourceTiming`, the timing of a fetch as a page may know it.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A [`PerformanceResourceTiming`](https://w3c.github.io/resource-timing/#sec-performanceresourcetiming):
-/// what script may see of it. Everything after the start is relative to that.
+/// The content of a [`PerformanceResourceTiming`](https://w3c.github.io/resource-timing/#sec-performanceresourcetiming).
+/// All times after `start` are relative to `start`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResourceTiming {
-    /// `name`: the URL that was asked for.
+    /// `name`: the requested URL.
     pub name: String,
     /// `initiatorType`
     pub initiator_type: String,
@@ -27,7 +27,7 @@ pub struct ResourceTiming {
     pub response_start: Option<Duration>,
     /// `responseEnd`
     pub response_end: Duration,
-    /// `responseStatus`; 0 if it may not be seen.
+    /// `responseStatus`, or 0 if script may not see it.
     pub response_status: u16,
     /// `transferSize`, in bytes.
     pub transfer_size: u64,
@@ -40,7 +40,7 @@ pub struct ResourceTiming {
 }
 
 impl ResourceTiming {
-    /// That of a fetch that ends now, of which nothing but start and end may be seen.
+    /// The timing of a fetch that ends now, if script may see only its start and its end.
     #[must_use]
     pub fn opaque(name: String, initiator_type: &str, start: Instant) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl ResourceTiming {
     }
 }
 
-/// An instant as how long ago it is, for another process.
+/// Serialises an instant as the time since then, which another process can read.
 mod ago {
     use super::{Deserialize, Deserializer, Duration, Instant, Serialize, Serializer};
 

@@ -1,5 +1,5 @@
-//! The [`script` element](https://html.spec.whatwg.org/multipage/scripting.html#the-script-element):
-//! classic scripts.
+//! The [`script` element](https://html.spec.whatwg.org/multipage/scripting.html#the-script-element), for classic
+//! scripts.
 
 use html5ever::local_name;
 
@@ -14,29 +14,29 @@ use super::{
 pub(super) struct ClassicScript {
     pub(super) source: String,
     pub(super) name: String,
-    /// Whether the element hears of it by a `load` event.
+    /// Whether the script has a `src`, so that its element gets a `load` event.
     pub(super) is_external: bool,
 }
 
-/// What preparing a script element comes to.
+/// The result of preparing a script element.
 pub(super) enum Prepared {
-    /// Nothing is to run: no script, or not now.
+    /// There is nothing to run, or not yet.
     Nothing,
     Ready(ClassicScript),
-    /// The element gets an `error` event.
+    /// The script cannot be loaded, for this reason. The element gets an `error` event.
     Failed(String),
 }
 
 impl Window {
-    /// Whether the script waits for the end of the parser.
+    /// Whether the script runs after the parser has ended.
     pub(super) fn is_deferred(&self, script: NodeId) -> bool {
         let dom = self.document.dom();
         let has = |name| dom.attribute(script, name).is_some();
         has("src") && has("defer") && !has("async")
     }
 
-    /// [Prepare the script element](https://html.spec.whatwg.org/multipage/scripting.html#prepare-the-script-element),
-    /// and wait for it to be fetched.
+    /// [Prepare the script element](https://html.spec.whatwg.org/multipage/scripting.html#prepare-the-script-element).
+    /// Blocks until an external script is fetched.
     pub(super) fn prepare_script(&self, script: NodeId) -> Prepared {
         // Step 19.
         if self.environment().sandbox.scripts {
@@ -45,7 +45,7 @@ impl Window {
         let text = {
             let mut dom = self.document.dom_mut();
             let text = dom.text_content(script);
-            // Step 6: an empty script stays unstarted, so that text may come later.
+            // Step 6. An empty script is not marked as started: it may get text later.
             let is_empty = text.is_empty() && dom.attribute(script, "src").is_none();
             let connected = dom.is_connected(script);
             let Some(element) = dom.element_mut(script) else { return Prepared::Nothing };
@@ -79,7 +79,7 @@ impl Window {
     }
 }
 
-/// Steps 8 to 13, as far as they decide the type. Module scripts are none of ours.
+/// Whether the script is a classic one, by steps 8 to 13. The shell has no module scripts.
 fn is_classic(element: &Element) -> bool {
     if element.name.local != local_name!("script") {
         return false;
@@ -125,7 +125,7 @@ fn is_javascript_mime_type_essence(type_: &str) -> bool {
 
 impl Realm {
     /// [Execute the script element](https://html.spec.whatwg.org/multipage/scripting.html#execute-the-script-element)
-    /// the parser has come to.
+    /// that the parser has reached.
     pub(super) fn execute_script_element(&self, script: NodeId) {
         match self.window().prepare_script(script) {
             Prepared::Nothing => {}

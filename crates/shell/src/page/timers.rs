@@ -1,5 +1,5 @@
 //! The [map of active timers](https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#map-of-active-timers)
-//! of all realms of an event loop. The callbacks stay in their realms.
+//! of all realms of an event loop. The prelude of each realm holds the callbacks.
 
 use std::{
     cmp::Reverse,
@@ -7,22 +7,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::event_loop::RealmId;
+use super::RealmId;
 
-/// Names a timer; unique within an event loop, never zero.
+/// Identifies a timer within its event loop. Never zero.
 pub(super) type TimerId = u32;
 
+/// The timers of an event loop.
 #[derive(Default)]
 pub(super) struct Timers {
     last_id: TimerId,
     active: HashSet<(RealmId, TimerId)>,
-    /// By expiry, then by age. Cleared timers stay until they surface.
+    /// The timers by expiry, then in the order they were started. A cleared timer is not in `active`. It stays in the
+    /// heap until it is on top.
     heap: BinaryHeap<Reverse<(Instant, u64, RealmId, TimerId)>>,
+    /// How many timers were started, which tells the order of timers with the same expiry.
     started: u64,
 }
 
 impl Timers {
-    /// Starts a timer, or starts `id` (an interval's) once more.
+    /// Starts a new timer, or starts the timer `id` of an interval again.
     pub(super) fn start(&mut self, realm: RealmId, id: Option<TimerId>, at: Instant) -> TimerId {
         let id = id.unwrap_or_else(|| {
             self.last_id = self.last_id.wrapping_add(1).max(1);
@@ -38,7 +41,7 @@ impl Timers {
         self.active.remove(&(realm, id));
     }
 
-    /// Clears the timers of a realm, and returns what is left of each.
+    /// Clears the timers of a realm. Returns them with the time that each has left.
     pub(super) fn take_realm(&mut self, realm: RealmId, now: Instant) -> Vec<(TimerId, Duration)> {
         let active = &self.active;
         let of_realm = self
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timers_expire_by_time_then_by_age() {
+    fn timers_expire_by_time_and_then_in_the_order_they_were_started() {
         let realm = RealmId(1);
         let now = Instant::now();
         let mut timers = Timers::default();
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleared_timer_neither_expires_nor_delays() {
+    fn a_cleared_timer_does_not_expire_and_does_not_wake_the_loop() {
         let realm = RealmId(1);
         let now = Instant::now();
         let mut timers = Timers::default();

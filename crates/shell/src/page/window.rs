@@ -1,4 +1,4 @@
-//! The part of a window that is not JavaScript.
+//! `Window`, the native part of a realm's global object.
 
 use std::{
     cell::{Cell, Ref, RefCell},
@@ -7,21 +7,24 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use data_url::DataUrl;
 use sendbeacon::Client;
 use url::Url;
 
 use super::{
     BodyInit, Environment, FetchDone, FetchRequest, PageHost, RealmId, ResourceTiming,
+    data_urls::process_data_url,
     document::Document,
     dom::NodeId,
     event_loop::{EventLoop, Shared},
     markup::ScriptCreatedParser,
     navigable::{Navigable, NavigableId},
+    realm::Realm,
 };
 
-/// What the native functions of a realm work on. Holds no JavaScript value, so that they may hold
-/// it.
+/// The state that the native functions of a realm work on, for a window or a worker.
+///
+/// It holds no JavaScript value. Otherwise a native function that holds it would create a cycle that the garbage
+/// collector does not see.
 pub(super) struct Window {
     pub(super) id: RealmId,
     pub(super) document: Document,
@@ -31,28 +34,29 @@ pub(super) struct Window {
     environment: RefCell<Environment>,
     last_fetch: Cell<u64>,
     last_worker: Cell<u32>,
-    /// The navigable whose active document this is; none if it is not
+    /// The navigable that shows this document. `None` if the document is not
     /// [fully active](https://html.spec.whatwg.org/multipage/document-sequences.html#fully-active).
     pub(super) navigable: Cell<Option<NavigableId>>,
     /// The [content navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#content-navigable)
-    /// of its elements.
+    /// of the document's elements.
     pub(super) frames: RefCell<BTreeMap<NodeId, NavigableId>>,
     pub(super) stage: Cell<Stage>,
     /// [Is initial about:blank](https://html.spec.whatwg.org/multipage/document-sequences.html#is-initial-about:blank)
     pub(super) is_initial: Cell<bool>,
-    /// Since `document.open()`.
+    /// The parser that `document.open()` has created, until `document.close()`.
     pub(super) parser: RefCell<Option<Rc<ScriptCreatedParser>>>,
+    /// Whether `parser` waits for a script that it has reached.
     pub(super) is_in_parser_script: Cell<bool>,
-    /// What a script that a parser runs has written.
+    /// The text that a script has passed to `document.write()` while a parser runs the script.
     pub(super) written: RefCell<String>,
 }
 
-/// How far a document has come.
+/// How far a document is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Its parser runs, or its deferred scripts.
+    /// The parser or the deferred scripts run.
     Parsing,
-    /// It waits for what delays its `load` event.
+    /// The document waits until nothing delays its `load` event.
     Loading,
     /// `load` has been fired.
     Complete,
@@ -82,6 +86,7 @@ impl Window {
         }
     }
 
+    /// Gives the window a new document, with its environment and its host.
     pub(super) fn initialize(&self, environment: Environment, host: Rc<dyn PageHost>) {
         self.document.replace(environment.url.clone(), environment.about_base_url.clone());
         if let Some(value) = &environment.refresh {
@@ -113,13 +118,19 @@ impl Window {
     }
 
     /// The [node navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#node-navigable)
-    /// of its document.
+    /// of the document.
     pub(super) fn navigable(&self) -> Option<Rc<Navigable>> {
         self.event_loop()?.navigables().get(self.navigable.get()?)
     }
 
+    /// The realm of this window, if its document is fully active.
+    pub(super) fn active_realm(&self) -> Option<Rc<Realm>> {
+        self.navigable.get()?;
+        self.event_loop()?.realm(self.id)
+    }
+
     /// The [content navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#content-navigable)
-    /// of one of its elements.
+    /// of one of the document's elements.
     pub(super) fn content_navigable(&self, container: NodeId) -> Option<Rc<Navigable>> {
         let id = self.frames.borrow().get(&container).copied()?;
         self.event_loop()?.navigables().get(id)
@@ -129,10 +140,12 @@ impl Window {
         Rc::clone(&self.host.borrow())
     }
 
-    /// Fetches a script, and puts that into the timeline.
+    /// Fetches a script, and adds the fetch to the performance timeline.
     pub(super) fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
         if url.scheme() == "data" {
-            return load_data(url).ok_or_else(|| "the data: URL is none".to_owned());
+            let (type_, bytes) =
+                process_data_url(url.as_str()).ok_or("the data: URL is not valid")?;
+            return Ok((bytes, type_.get_parameter("charset").map(str::to_owned)));
         }
         let start = Instant::now();
         let loaded = self.host().load_script(url);
@@ -151,9 +164,9 @@ impl Window {
         self.last_worker.get()
     }
 
-    /// Takes note of what the parser or a script has put into the tree.
-    pub(super) fn settle(&self) {
-        if self.document.settle() {
+    /// Applies what the parser or a script has changed in the tree, and tells the host if requests depend on it.
+    pub(super) fn apply_tree_changes(&self) {
+        if self.document.apply_tree_changes() {
             self.notify_host();
         }
     }
@@ -161,12 +174,6 @@ impl Window {
     pub(super) fn notify_host(&self) {
         self.host().document_changed(&self.document.info());
     }
-}
-
-fn load_data(url: &Url) -> Option<(Vec<u8>, Option<String>)> {
-    let data = DataUrl::process(url.as_str()).ok()?;
-    let (bytes, _) = data.decode_to_vec().ok()?;
-    Some((bytes, data.mime_type().get_parameter("charset").map(str::to_owned)))
 }
 
 /// The [time origin](https://w3c.github.io/hr-time/#dfn-get-time-origin-timestamp) of a realm.
@@ -183,7 +190,7 @@ impl TimeOrigin {
     }
 }
 
-/// The host of a document nobody has navigated to yet.
+/// The host of a window that has no document yet: it does nothing.
 pub(super) struct NoHost;
 
 impl PageHost for NoHost {

@@ -1,5 +1,5 @@
-//! [Dedicated workers](https://html.spec.whatwg.org/multipage/workers.html). Each has a realm of its own, on
-//! the event loop of whoever starts it.
+//! [Dedicated workers](https://html.spec.whatwg.org/multipage/workers.html). Each has a realm of its own, on the event
+//! loop of the document or worker that starts it.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -15,33 +15,34 @@ use super::{
 /// How many workers a page may have at a time.
 const MAX_WORKERS: usize = 32;
 
-/// The workers of an event loop, by who started them and their number there.
+/// The workers of an event loop.
 #[derive(Default)]
 pub(super) struct Workers {
+    /// The running workers, by the realm that has started each and the worker's number in that realm.
     running: RefCell<HashMap<(RealmId, u32), Rc<Realm>>>,
-    /// Those that are to go, which they cannot while a script runs.
-    going: RefCell<Vec<Rc<Realm>>>,
+    /// The stopped workers. Their realms cannot be dropped while a script runs.
+    stopped: RefCell<Vec<Rc<Realm>>>,
 }
 
 impl Workers {
-    /// Those that `owner` has started stop.
+    /// Takes the workers that `owner` has started, to stop them.
     pub(super) fn take_of(&self, owner: RealmId) -> Vec<Rc<Realm>> {
         let running = &mut *self.running.borrow_mut();
-        let gone: Vec<_> = running.extract_if(|(it, _), _| *it == owner).collect();
-        let realms: Vec<_> = gone.into_iter().map(|(_, realm)| realm).collect();
-        self.going.borrow_mut().extend(realms.iter().cloned());
+        let of_owner = running.extract_if(|(it, _), _| *it == owner);
+        let realms: Vec<_> = of_owner.map(|(_, realm)| realm).collect();
+        self.stopped.borrow_mut().extend(realms.iter().cloned());
         realms
     }
 
-    /// Lets those go that have stopped. Not to be called while a script is running.
-    pub(super) fn let_go(&self) {
-        let going = self.going.take();
-        drop(going);
+    /// Drops the realms of stopped workers. Must not be called while a script runs.
+    pub(super) fn drop_stopped(&self) {
+        // Taken out first: a realm's destructor asks for the workers again.
+        let stopped = self.stopped.take();
+        drop(stopped);
     }
 }
 
-/// [Run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker) for the page of
-/// `window`, in a task of its own. Returns its number.
+/// Starts a worker for the document or worker of `window`, in a task of its own. Returns the worker's number.
 pub(super) fn start(
     window: &Window,
     url: Option<Url>,
@@ -62,6 +63,7 @@ pub(super) fn start(
     id
 }
 
+/// [Run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker)
 fn run_a_worker(
     owner: &Realm,
     id: u32,
@@ -76,10 +78,10 @@ fn run_a_worker(
     if !is_local && !environment.client.origin.is_same_origin_with_url(url) {
         return Err(format!("{url} is of another origin"));
     }
-    // A worker's script is UTF-8, whatever its response says.
+    // A worker's script is always UTF-8: the standard ignores the charset of the response.
     let load = || window.load_script(url).map(|(bytes, _)| decode(&bytes, None, UTF_8).0);
     let source = source.map_or_else(load, Ok)?;
-    let worker = make(&event_loop, owner.id(), id, environment, window)
+    let worker = create_realm(&event_loop, owner.id(), id, environment, window)
         .map_err(|error| error.to_string())?;
     worker.call("initialize", (name,));
     if owner.connect_worker(id, &worker) {
@@ -109,7 +111,8 @@ fn environment(owner: &Window, url: &Url) -> Environment {
     Environment { url: url.clone(), cross_origin_isolated, ..Environment::of(client) }
 }
 
-fn make(
+/// Creates the realm of a worker, unless there are too many workers.
+fn create_realm(
     event_loop: &Rc<EventLoop>,
     owner: RealmId,
     id: u32,
@@ -127,19 +130,19 @@ fn make(
     Ok(worker)
 }
 
-/// [Terminate a worker](https://html.spec.whatwg.org/multipage/workers.html#terminate-a-worker) of the page
-/// of `window`. None of its tasks runs any more; a script that runs goes on to its end.
+/// [Terminate a worker](https://html.spec.whatwg.org/multipage/workers.html#terminate-a-worker) that `window` has
+/// started. None of the worker's tasks runs any more, but a running script runs to its end.
 pub(super) fn stop(window: &Window, id: u32) {
     let Some(event_loop) = window.event_loop() else { return };
     let workers = event_loop.workers();
     let worker = workers.running.borrow_mut().remove(&(window.id, id));
     if let Some(worker) = worker {
-        workers.going.borrow_mut().push(Rc::clone(&worker));
+        workers.stopped.borrow_mut().push(Rc::clone(&worker));
         stop_realm(&event_loop, &worker);
     }
 }
 
-/// The realm of a worker runs nothing any more, and its own workers stop.
+/// Stops the tasks and timers of a worker's realm, and the workers that the worker has started.
 pub(super) fn stop_realm(event_loop: &EventLoop, worker: &Realm) {
     worker.window().host().lifecycle(Lifecycle::Unload);
     event_loop.remove_realm(worker.id());

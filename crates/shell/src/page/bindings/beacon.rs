@@ -1,19 +1,20 @@
-//! `navigator.sendBeacon`
+//! The native function of `navigator.sendBeacon()`.
 
 use std::rc::Rc;
 
-use rquickjs::{Ctx, Exception, Function, Object};
+use rquickjs::{Ctx, Exception, Object};
 
 use super::body;
 use crate::page::window::Window;
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
-    let window = Rc::clone(window);
-    let send_beacon = move |ctx: Ctx<'js>, url: String, data: Option<Object<'js>>| {
-        let data = data.map(|data| body::body_init(&ctx, &data)).transpose()?;
-        // NB: the URL is parsed as UTF-8, whatever the document's encoding; browsers do not yet.
-        let answer = window.host().send_beacon(&url, data);
-        answer.map_err(|message| Exception::throw_type(&ctx, &message))
-    };
-    native.set("sendBeacon", Function::new(native.ctx().clone(), send_beacon)?)
+    functions! { native, window,
+        "sendBeacon" => |this, ctx: Ctx<'js>, url: String, data: Option<Object<'js>>| {
+            let data = data.map(|data| body::body_init(&ctx, &data)).transpose()?;
+            // NB: the library parses the URL as UTF-8, whatever the encoding of the document. Browsers do not do so yet.
+            let answer = this.host().send_beacon(&url, data);
+            answer.map_err(|message| Exception::throw_type(&ctx, &message))
+        },
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Bodies on their way out, as `body.js` packs them.
+//! Converts request bodies from the form in which `body.js` passes them.
 
 use std::{
     future::Future,
@@ -12,7 +12,7 @@ use rquickjs::{Array, Ctx, Exception, FromJs, Object};
 use super::{buffer, bytes_from_base64};
 use crate::page::{Blob, BodyInit, FormDataEntry, FormDataValue};
 
-/// Unpacks `{ kind, ... }`.
+/// Converts a body of the form `{ kind, ... }`.
 pub(super) fn body_init(ctx: &Ctx<'_>, packed: &Object<'_>) -> rquickjs::Result<BodyInit> {
     let kind: String = packed.get("kind")?;
     Ok(match kind.as_str() {
@@ -32,8 +32,8 @@ pub(super) fn body_init(ctx: &Ctx<'_>, packed: &Object<'_>) -> rquickjs::Result<
     })
 }
 
-/// [Extracts a body](https://fetch.spec.whatwg.org/#concept-bodyinit-extract) from a packed form: its
-/// bytes, and its type with the boundary.
+/// [Extracts a body](https://fetch.spec.whatwg.org/#concept-bodyinit-extract). Returns `{ bytes, type }`, where the type
+/// of a form contains the boundary.
 pub(super) fn encode_form_data<'js>(
     ctx: Ctx<'js>,
     packed: Object<'js>,
@@ -44,7 +44,7 @@ pub(super) fn encode_form_data<'js>(
             let extracted = sendbeacon::extract(body).map_err(|error| error.to_string())?;
             let type_ = extracted.content_type.clone();
             let body = extracted.into_body();
-            // Bodies of pages are in memory.
+            // Bodies of pages are in memory, so reading one ends at once.
             let read = pin!(body.read()).poll(&mut Context::from_waker(Waker::noop()));
             let Poll::Ready(Ok(bytes)) = read else { return Err("a body not in memory".into()) };
             Ok((bytes, type_))
@@ -56,7 +56,7 @@ pub(super) fn encode_form_data<'js>(
     Ok(object)
 }
 
-/// A list of pairs, packed as a list of lists of two.
+/// Converts a list of pairs, each of which is a list of two strings.
 pub(super) fn pairs(list: &Array<'_>) -> rquickjs::Result<Vec<(String, String)>> {
     list.iter::<Array>()
         .map(|pair| {
@@ -84,7 +84,7 @@ fn bytes(ctx: &Ctx<'_>, base64: &str) -> rquickjs::Result<Bytes> {
     bytes_from_base64(ctx, base64).map(Bytes::from)
 }
 
-/// `None` for a member that is absent or undefined.
+/// The value of a member, or `None` if it is absent or undefined.
 fn optional<'js, T: FromJs<'js>>(object: &Object<'js>, name: &str) -> rquickjs::Result<Option<T>> {
     object.get(name)
 }

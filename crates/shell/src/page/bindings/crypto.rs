@@ -1,4 +1,4 @@
-//! Random bytes.
+//! The native function of `crypto`: random bytes.
 
 use rquickjs::{ArrayBuffer, Ctx, Exception, Function, Object};
 

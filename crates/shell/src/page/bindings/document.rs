@@ -1,63 +1,30 @@
-//! The document's URLs, its environment, navigation and cookies.
+//! The native functions for the document's URLs, environment, encoding and cookies, and for hyperlink auditing.
 
 use std::rc::Rc;
 
-use rquickjs::{Ctx, Function, Object};
+use rquickjs::{Ctx, Object};
 use sendbeacon::{Origin, Site};
 
 use crate::page::{realm::evaluate, window::Window};
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
-    let ctx = native.ctx();
-    let this = Rc::clone(window);
-    native.set(
-        "environment",
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>| environment(&ctx, &this))?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "documentUrl",
-        Function::new(ctx.clone(), move || String::from(this.document.url()))?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "baseUrl",
-        Function::new(ctx.clone(), move || String::from(this.document.base_url()))?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "resolveUrl",
-        Function::new(ctx.clone(), move |url: String| {
-            this.document.parse_url(&url).ok().map(String::from)
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "encoding",
-        Function::new(ctx.clone(), move || this.document.encoding.get().name())?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "ping",
-        Function::new(ctx.clone(), move |ping: String, href: String| {
-            this.host().ping(&ping, &href);
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set("cookies", Function::new(ctx.clone(), move || this.host().cookies())?)?;
-    let this = Rc::clone(window);
-    native.set(
-        "setCookie",
-        Function::new(ctx.clone(), move |cookie: String| this.host().set_cookie(&cookie))?,
-    )?;
-    native.set(
-        "evaluate",
-        Function::new(ctx.clone(), |ctx: Ctx<'js>, source: String, name: String| {
+    functions! { native, window,
+        "environment" => |this, ctx: Ctx<'js>| environment(&ctx, this),
+        "documentUrl" => |this| String::from(this.document.url()),
+        "baseUrl" => |this| String::from(this.document.base_url()),
+        "resolveUrl" => |this, url: String| this.document.parse_url(&url).ok().map(String::from),
+        "encoding" => |this| this.document.encoding.get().name(),
+        "ping" => |this, ping: String, href: String| this.host().ping(&ping, &href),
+        "cookies" => |this| this.host().cookies(),
+        "setCookie" => |this, cookie: String| this.host().set_cookie(&cookie),
+        "evaluate" => |_this, ctx: Ctx<'js>, source: String, name: String| {
             evaluate(&ctx, &source, &name)
-        })?,
-    )
+        },
+    }
+    Ok(())
 }
 
+/// The parts of the document's environment that scripts can see, and keys that identify its origin and its storage.
 fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<'js>> {
     let environment = window.environment();
     let object = Object::new(ctx.clone())?;
@@ -80,7 +47,7 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
     Ok(object)
 }
 
-/// The same for the same origin and no other.
+/// A string that is the same for the same origin, and different for every other origin.
 fn origin_key(origin: &Origin) -> String {
     match origin {
         Origin::Opaque(nonce) => nonce.to_string(),

@@ -1,4 +1,4 @@
-//! `TextEncoder` and `TextDecoder`, UTF-8 only, and `atob`.
+//! The native functions of `TextEncoder` and `TextDecoder`, for UTF-8 only, and of `atob()`.
 
 use data_url::forgiving_base64;
 use rquickjs::{ArrayBuffer, Ctx, Function, Object};
@@ -17,8 +17,8 @@ fn encode_utf8(ctx: Ctx<'_>, text: String) -> rquickjs::Result<ArrayBuffer<'_>> 
     buffer(&ctx, text.into_bytes())
 }
 
-/// [UTF-8 decode without BOM](https://encoding.spec.whatwg.org/#utf-8-decode-without-bom), `or fail`
-/// if `fatal`: then `None` says that it did.
+/// [UTF-8 decode without BOM](https://encoding.spec.whatwg.org/#utf-8-decode-without-bom). If `fatal` is true, it returns
+/// `None` for invalid bytes (`UTF-8 decode without BOM or fail`).
 fn decode_utf8(ctx: Ctx<'_>, base64: String, fatal: bool) -> rquickjs::Result<Option<String>> {
     let bytes = bytes_from_base64(&ctx, &base64)?;
     Ok(match String::from_utf8(bytes) {
@@ -28,14 +28,14 @@ fn decode_utf8(ctx: Ctx<'_>, base64: String, fatal: bool) -> rquickjs::Result<Op
     })
 }
 
-/// [Forgiving-base64 decode](https://infra.spec.whatwg.org/#forgiving-base64-decode) to a string
-/// with a character for each byte. `None` for failure.
+/// [Forgiving-base64 decode](https://infra.spec.whatwg.org/#forgiving-base64-decode) to a string with one character for
+/// each byte. `None` if `data` is not base64.
 fn decode_base64(data: String) -> Option<String> {
     let bytes = forgiving_base64::decode_to_vec(data.as_bytes()).ok()?;
     Some(bytes.into_iter().map(char::from).collect())
 }
 
-/// How many of the last bytes are the beginning of a sequence that may go on in the next chunk.
+/// How many bytes at the end are an incomplete UTF-8 sequence, which the next chunk may complete.
 fn incomplete_utf8(ctx: Ctx<'_>, base64: String) -> rquickjs::Result<usize> {
     let bytes = bytes_from_base64(&ctx, &base64)?;
     let last = bytes.utf8_chunks().last();

@@ -1,56 +1,48 @@
-//! `fetch()`
+//! The native functions of `fetch()`, and of bodies that scripts read.
 
 use std::rc::Rc;
 
-use data_url::DataUrl;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs, Object, Value};
 use url::Url;
 
-use super::{body, buffer};
-use crate::page::{FetchRequest, FetchResponse, RealmId, TaskQueue, window::Window};
+use super::{body, buffer, from_number, to_number};
+use crate::page::{
+    FetchRequest, FetchResponse, RealmId, TaskQueue, data_urls::process_data_url, window::Window,
+};
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
     let ctx = native.ctx();
-    let this = Rc::clone(window);
-    native.set(
-        "fetch",
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>, request: Object<'js>| {
-            start(&ctx, &this, &request)
-        })?,
-    )?;
     native.set("decodeDataUrl", Function::new(ctx.clone(), decode_data_url)?)?;
     native.set("encodeFormData", Function::new(ctx.clone(), body::encode_form_data)?)?;
-    let this = Rc::clone(window);
-    native.set(
-        "abortFetch",
-        Function::new(ctx.clone(), move |id: f64| this.host().abort_fetch(as_id(id)))?,
-    )
+    functions! { native, window,
+        "fetch" => |this, ctx: Ctx<'js>, request: Object<'js>| start(&ctx, this, &request),
+        "abortFetch" => |this, id: f64| this.host().abort_fetch(from_number(id)),
+    }
+    Ok(())
 }
 
-/// [Processes a data: URL](https://fetch.spec.whatwg.org/#data-url-processor): `{ bytes, type }`, or nothing
-/// for failure.
+/// Decodes a `data:` URL. Returns `{ bytes, type }`, or nothing if the URL is not valid.
 fn decode_data_url(ctx: Ctx<'_>, url: String) -> rquickjs::Result<Option<Object<'_>>> {
-    let Ok(data) = DataUrl::process(&url) else { return Ok(None) };
-    let Ok((bytes, _)) = data.decode_to_vec() else { return Ok(None) };
+    let Some((type_, bytes)) = process_data_url(&url) else { return Ok(None) };
     let object = Object::new(ctx.clone())?;
     object.set("bytes", buffer(&ctx, bytes)?)?;
-    object.set("type", data.mime_type().to_string())?;
+    object.set("type", type_.to_string())?;
     Ok(Some(object))
 }
 
-/// Starts the fetch and returns its number.
+/// Starts a fetch, and returns its number.
 fn start<'js>(ctx: &Ctx<'js>, window: &Window, packed: &Object<'js>) -> rquickjs::Result<f64> {
-    let request = unpack(ctx, window, packed)?;
+    let request = fetch_request(ctx, window, packed)?;
     let id = request.id;
     let shared = window.shared();
     shared.fetches.set(shared.fetches.get() + 1);
     let mut end = FetchEnd { queue: Some(shared.queue.clone()), realm: window.id, id };
     window.host().fetch(request, Box::new(move |result| end.settle(result)));
-    Ok(as_number(id))
+    Ok(to_number(id))
 }
 
-/// What a `Request` says.
-pub(super) fn unpack<'js>(
+/// Converts a `Request`.
+pub(super) fn fetch_request<'js>(
     ctx: &Ctx<'js>,
     window: &Window,
     packed: &Object<'js>,
@@ -76,7 +68,7 @@ pub(super) fn unpack<'js>(
     })
 }
 
-/// What becomes of the promise: the first answer counts, and no answer is an error.
+/// Posts the result of a fetch once, which settles the promise. If it is dropped without a result, it posts an error.
 struct FetchEnd {
     queue: Option<TaskQueue>,
     realm: RealmId,
@@ -86,9 +78,9 @@ struct FetchEnd {
 impl FetchEnd {
     fn settle(&mut self, result: Result<FetchResponse, String>) {
         let Some(queue) = self.queue.take() else { return };
-        let id = as_number(self.id);
+        let id = to_number(self.id);
         queue.post_fetch_end(self.realm, move |realm| match result {
-            Ok(response) => realm.call("fulfillFetch", (id, Unpacked(response))),
+            Ok(response) => realm.call("fulfillFetch", (id, ScriptResponse(response))),
             Err(message) => realm.call("rejectFetch", (id, message)),
         });
     }
@@ -100,9 +92,10 @@ impl Drop for FetchEnd {
     }
 }
 
-struct Unpacked(FetchResponse);
+/// The object that `response.js` makes a `Response` of.
+struct ScriptResponse(FetchResponse);
 
-impl<'js> IntoJs<'js> for Unpacked {
+impl<'js> IntoJs<'js> for ScriptResponse {
     fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
         let response = self.0;
         let headers: Vec<_> =
@@ -117,16 +110,4 @@ impl<'js> IntoJs<'js> for Unpacked {
         object.set("body", buffer(ctx, response.body.into())?)?;
         Ok(object.into_value())
     }
-}
-
-/// One of ours, as a Number.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub(super) fn as_id(number: f64) -> u64 {
-    number as u64
-}
-
-/// Numbers of fetches are counted up from one and never come near 2⁵³.
-#[allow(clippy::cast_precision_loss)]
-pub(super) fn as_number(id: u64) -> f64 {
-    id as f64
 }

@@ -1,43 +1,33 @@
-//! `document.open()`, `write()` and `close()`
+//! The native functions of `document.open()`, `write()` and `close()`.
 
 use std::rc::Rc;
 
-use rquickjs::{Ctx, Function, Object};
+use rquickjs::{Ctx, Object};
 use url::Url;
 
 use super::nested;
-use crate::page::{markup, realm::Realm, window::Window};
+use crate::page::{markup, window::Window};
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
-    let ctx = native.ctx();
-    let this = Rc::clone(window);
-    native.set(
-        "openDocument",
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>, url: String| open(&ctx, &this, &url))?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "writeDocument",
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>, text: String| {
-            if let Some(realm) = active_realm(&this) {
-                nested(&this, || markup::write(&ctx, &realm, &text));
+    functions! { native, window,
+        "openDocument" => |this, ctx: Ctx<'js>, url: String| open(&ctx, this, &url),
+        "writeDocument" => |this, ctx: Ctx<'js>, text: String| {
+            if let Some(realm) = this.active_realm() {
+                nested(this, || markup::write(&ctx, &realm, &text));
             }
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "closeDocument",
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>| {
-            if let Some(realm) = active_realm(&this) {
-                nested(&this, || markup::close(&ctx, &realm));
+        },
+        "closeDocument" => |this, ctx: Ctx<'js>| {
+            if let Some(realm) = this.active_realm() {
+                nested(this, || markup::close(&ctx, &realm));
             }
-        })?,
-    )
+        },
+    }
+    Ok(())
 }
 
-/// Opens the document on behalf of one at `url`. Whether it is another one now.
+/// Opens the document on behalf of a document at `url`. Returns whether it was opened.
 fn open(ctx: &Ctx<'_>, window: &Window, url: &str) -> bool {
-    let Some(realm) = active_realm(window) else { return false };
+    let Some(realm) = window.active_realm() else { return false };
     let is_open = nested(window, || markup::open(ctx, &realm));
     // Step 13.
     if let (true, Some(navigable), Ok(mut url)) = (is_open, window.navigable(), Url::parse(url))
@@ -47,9 +37,4 @@ fn open(ctx: &Ctx<'_>, window: &Window, url: &str) -> bool {
         navigable.update_url_and_history(window, &url, true);
     }
     is_open
-}
-
-fn active_realm(window: &Window) -> Option<Rc<Realm>> {
-    window.navigable.get()?;
-    window.event_loop()?.realm(window.id)
 }

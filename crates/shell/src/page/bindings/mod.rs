@@ -1,10 +1,24 @@
-//! The native functions of the prelude, one module for an API.
+//! The native functions that the prelude calls, one module for each API.
 //!
-//! They take strings that are well-formed (the prelude sees to that) and bytes as base64, which the
-//! engine makes of a `Uint8Array` at its own speed: rquickjs lends the bytes themselves only to
-//! `unsafe` code.
+//! The prelude passes well-formed strings, so that they can become a `String`. It passes bytes as base64, which the engine
+//! can make of a `Uint8Array`: with rquickjs only `unsafe` code can read the bytes themselves.
 
 #![allow(clippy::needless_pass_by_value, reason = "rquickjs hands over arguments it has made")]
+
+/// Defines native functions: `functions! { native, window, "name" => |this, argument: Type| body, }` sets `native.name` to
+/// a function whose `this` is a reference to the window.
+macro_rules! functions {
+    ($native:ident, $window:ident, $($name:literal => |$this:ident $(, $arg:ident: $type:ty)*| $body:expr),* $(,)?) => {
+        $({
+            let owner = std::rc::Rc::clone($window);
+            let function = move |$($arg: $type),*| {
+                let $this = &owner;
+                $body
+            };
+            $native.set($name, rquickjs::Function::new($native.ctx().clone(), function)?)?;
+        })*
+    };
+}
 
 mod beacon;
 mod body;
@@ -34,7 +48,7 @@ use rquickjs::{
 
 use super::window::Window;
 
-/// An object with all native functions of a realm.
+/// Creates the object with all native functions of a realm.
 pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Result<Object<'js>> {
     let native = Object::new(ctx.clone())?;
     beacon::install(&native, window)?;
@@ -56,7 +70,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     Ok(native)
 }
 
-/// Runs an algorithm that a script has called: no microtask runs in it.
+/// Runs an algorithm that a script has called. No microtask runs meanwhile.
 fn nested<T>(window: &Window, algorithm: impl FnOnce() -> T) -> T {
     let depth = &window.shared().nested;
     depth.set(depth.get() + 1);
@@ -65,9 +79,11 @@ fn nested<T>(window: &Window, algorithm: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The native functions of the agent: `traps`, a function for each trap of a `Proxy`, which calls that of
-/// the handler's `steps` with the global object of whoever asks before the arguments. A native function is
-/// called in the realm of its caller, as no other is.
+/// Creates the object with the native functions of the agent: `traps`, a function for each trap of a `Proxy`.
+///
+/// The engine runs a native function in the realm of its caller; it runs a JavaScript function in the function's own
+/// realm. So a native trap knows its caller. It calls the step of the same name in the handler's `steps`, and passes the
+/// caller's global object before the arguments of the trap.
 pub(super) fn install_agent<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
     const TRAPS: [&str; 12] = [
         "apply",
@@ -97,10 +113,27 @@ pub(super) fn install_agent<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>
     Ok(native)
 }
 
-/// The bytes a buffer's base64 stands for.
+/// Decodes the bytes that the prelude has passed as base64.
 fn bytes_from_base64(ctx: &Ctx<'_>, base64: &str) -> rquickjs::Result<Vec<u8>> {
     forgiving_base64::decode_to_vec(base64.as_bytes())
         .map_err(|_| Exception::throw_internal(ctx, "the engine's base64 is not base64"))
+}
+
+/// A number of ours as a JavaScript number. Identifiers are counted up from one, and sizes are those of bodies in memory,
+/// so they are far below 2⁵³.
+#[allow(clippy::cast_precision_loss, reason = "the number is far below 2⁵³")]
+fn to_number(value: u64) -> f64 {
+    value as f64
+}
+
+/// The inverse of [`to_number`].
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number was made of a u64"
+)]
+fn from_number(number: f64) -> u64 {
+    number as u64
 }
 
 fn buffer<'js>(ctx: &Ctx<'js>, bytes: Vec<u8>) -> rquickjs::Result<ArrayBuffer<'js>> {

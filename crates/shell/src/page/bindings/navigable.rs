@@ -1,8 +1,8 @@
-//! The navigables around a document, by their numbers, and navigation.
+//! The native functions for navigables, which scripts know by their numbers, and for navigation.
 
 use std::rc::Rc;
 
-use rquickjs::{Ctx, Function, Object, convert::List, function::Opt};
+use rquickjs::{Ctx, Object, convert::List, function::Opt};
 use url::Url;
 
 use super::{bytes_from_base64, nested};
@@ -17,105 +17,59 @@ use crate::page::{
 };
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
-    let ctx = native.ctx();
-    let this = Rc::clone(window);
-    native.set(
-        "navigable",
-        Function::new(ctx.clone(), move |relation: String| navigable(&this, &relation))?,
-    )?;
-    let this = Rc::clone(window);
-    native.set("childNavigables", Function::new(ctx.clone(), move || child_navigables(&this))?)?;
-    let this = Rc::clone(window);
-    native.set(
-        "contentNavigable",
-        Function::new(ctx.clone(), move |node: u32| {
-            this.content_navigable(NodeId(node)).map(|navigable| navigable.id.0)
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "frameElement",
-        Function::new(ctx.clone(), move || Some(this.navigable()?.container?.node.0))?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "targetName",
-        Function::new(ctx.clone(), move || Some(this.navigable()?.name.borrow().clone()))?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "setTargetName",
-        Function::new(ctx.clone(), move |name: String| {
+    functions! { native, window,
+        "navigable" => |this, relation: String| navigable(this, &relation),
+        "childNavigables" => |this| child_navigables(this),
+        "contentNavigable" => |this, node: u32| this.content_navigable(NodeId(node)).map(|it| it.id.0),
+        "frameElement" => |this| Some(this.navigable()?.container?.node.0),
+        "targetName" => |this| Some(this.navigable()?.name.borrow().clone()),
+        "setTargetName" => |this, name: String| {
             if let Some(navigable) = this.navigable() {
                 navigable.name.replace(name);
             }
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "navigate",
-        Function::new(ctx.clone(), move |ctx: Ctx<'js>, id: u32, url: String, replace: bool| {
-            navigate(&ctx, &this, NavigableId(id), &url, replace)
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "open",
-        Function::new(
-            ctx.clone(),
-            move |ctx: Ctx<'js>,
-                  url: Option<String>,
-                  name: String,
-                  noopener: bool,
-                  referrer_policy: String,
-                  post: Opt<Option<List<(String, String)>>>| {
-                let post = post.0.flatten().map(|List((content_type, base64))| {
-                    let body = bytes_from_base64(&ctx, &base64)?;
-                    rquickjs::Result::Ok(PostResource { content_type, body })
-                });
-                let post = post.transpose()?;
-                let url = url.and_then(|url| Url::parse(&url).ok());
-                let referrer_policy = referrer_policy.to_ascii_lowercase().parse().ok();
-                let params = OpenParams { url, name, noopener, referrer_policy, post };
-                let source = this.event_loop().and_then(|it| it.realm(this.id));
-                let opened =
-                    source.and_then(|source| nested(&this, || open(&ctx, &source, params)));
-                rquickjs::Result::Ok(opened.map(|it| it.id.0))
-            },
-        )?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "close",
-        Function::new(ctx.clone(), move || {
+        },
+        "navigate" => |this, ctx: Ctx<'js>, id: u32, url: String, replace: bool| {
+            navigate(&ctx, this, NavigableId(id), &url, replace)
+        },
+        "open" => |this, ctx: Ctx<'js>, url: Option<String>, name: String, noopener: bool,
+            referrer_policy: String, post: Opt<Option<List<(String, String)>>>| {
+            let url = url.and_then(|url| Url::parse(&url).ok());
+            let referrer_policy = referrer_policy.to_ascii_lowercase().parse().ok();
+            let post = post.0.flatten().map(|post| post_resource(&ctx, post)).transpose()?;
+            let params = OpenParams { url, name, noopener, referrer_policy, post };
+            let source = this.active_realm();
+            let opened = source.and_then(|source| nested(this, || open(&ctx, &source, params)));
+            rquickjs::Result::Ok(opened.map(|it| it.id.0))
+        },
+        "close" => |this| {
             if let Some(navigable) = this.navigable() {
                 navigable.close();
             }
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set(
-        "stopLoading",
-        Function::new(ctx.clone(), move || {
+        },
+        "stopLoading" => |this| {
             if let Some(navigable) = this.navigable() {
                 navigable.stop_loading();
             }
-        })?,
-    )?;
-    let this = Rc::clone(window);
-    native.set("isClosing", Function::new(ctx.clone(), move || is_closing(&this))?)?;
-    let this = Rc::clone(window);
-    native.set(
-        "disownOpener",
-        Function::new(ctx.clone(), move || {
+        },
+        "isClosing" => |this| is_closing(this),
+        "disownOpener" => |this| {
             if let Some(navigable) = this.navigable() {
                 navigable.opener.set(None);
             }
-        })?,
-    )
+        },
+    }
+    Ok(())
 }
 
-/// Whether it is allowed to.
+/// Converts the content type and the base64 body of a form's POST request.
+fn post_resource(
+    ctx: &Ctx<'_>,
+    List((content_type, base64)): List<(String, String)>,
+) -> rquickjs::Result<PostResource> {
+    Ok(PostResource { content_type, body: bytes_from_base64(ctx, &base64)? })
+}
+
+/// Navigates the navigable `id`. Returns false if the sandboxing of the document forbids it.
 fn navigate(ctx: &Ctx<'_>, window: &Window, id: NavigableId, url: &str, replace: bool) -> bool {
     let target = window.event_loop().and_then(|it| it.navigables().get(id));
     let (Some(target), Some(current), Ok(url)) = (target, window.navigable(), Url::parse(url))
@@ -131,12 +85,13 @@ fn navigate(ctx: &Ctx<'_>, window: &Window, id: NavigableId, url: &str, replace:
     true
 }
 
-/// <https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-closed>
+/// The value of [`window.closed`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-closed).
 fn is_closing(window: &Window) -> bool {
     let own = window.navigable().zip(window.event_loop());
     own.is_none_or(|(own, event_loop)| event_loop.navigables().top(&own).is_closing.get())
 }
 
+/// The number of a navigable: the window's own, or the one in this relation to it.
 fn navigable(window: &Window, relation: &str) -> Option<u32> {
     let own = window.navigable()?;
     let event_loop = window.event_loop()?;
@@ -150,7 +105,7 @@ fn navigable(window: &Window, relation: &str) -> Option<u32> {
     Some(found.id.0)
 }
 
-/// Number and target name of each.
+/// The number and the target name of each child navigable.
 fn child_navigables(window: &Window) -> Vec<List<(u32, String)>> {
     let Some(event_loop) = window.event_loop() else { return Vec::new() };
     let Some(realm) = event_loop.realm(window.id) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! `performance`: the clock, and what the browser says of fetches.
+//! The native functions of `performance`: the clock, and the conversion of fetch timings.
 
 use std::{
     rc::Rc,
@@ -7,6 +7,7 @@ use std::{
 
 use rquickjs::{Ctx, Function, IntoJs, Object, Value};
 
+use super::to_number;
 use crate::page::{ResourceTiming, window::Window};
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
@@ -16,12 +17,15 @@ pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Res
     native.set("now", Function::new(native.ctx().clone(), now)?)
 }
 
-/// A timing as the document that began at this instant sees it.
-pub(in crate::page) struct Seen(pub(in crate::page) ResourceTiming, pub(in crate::page) Instant);
+/// A timing, whose times become milliseconds since the time origin `origin` of a document.
+pub(in crate::page) struct TimingSince {
+    pub(in crate::page) timing: ResourceTiming,
+    pub(in crate::page) origin: Instant,
+}
 
-impl<'js> IntoJs<'js> for Seen {
+impl<'js> IntoJs<'js> for TimingSince {
     fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
-        let Self(timing, origin) = self;
+        let Self { timing, origin } = self;
         let start = timing.start.saturating_duration_since(origin);
         let after = |offset| milliseconds(start + offset);
         let fetch_start = after(timing.fetch_start);
@@ -33,7 +37,7 @@ impl<'js> IntoJs<'js> for Seen {
         object.set("redirectEnd", timing.redirect_end.map(after))?;
         object.set("fetchStart", fetch_start)?;
         if let Some(request_start) = timing.request_start {
-            // NB: connecting is told apart by nobody, which is how a connection that was there looks.
+            // NB: the library does not report the times of connecting. These values say that an open connection was used.
             for name in ["domainLookupStart", "domainLookupEnd", "connectStart", "connectEnd"] {
                 object.set(name, fetch_start)?;
             }
@@ -42,9 +46,9 @@ impl<'js> IntoJs<'js> for Seen {
         object.set("responseStart", timing.response_start.map(after))?;
         object.set("responseEnd", after(timing.response_end))?;
         object.set("responseStatus", timing.response_status)?;
-        object.set("transferSize", number(timing.transfer_size))?;
-        object.set("encodedBodySize", number(timing.encoded_body_size))?;
-        object.set("decodedBodySize", number(timing.decoded_body_size))?;
+        object.set("transferSize", to_number(timing.transfer_size))?;
+        object.set("encodedBodySize", to_number(timing.encoded_body_size))?;
+        object.set("decodedBodySize", to_number(timing.decoded_body_size))?;
         object.set("nextHopProtocol", timing.next_hop_protocol)?;
         Ok(object.into_value())
     }
@@ -52,10 +56,4 @@ impl<'js> IntoJs<'js> for Seen {
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
-}
-
-/// Sizes of bodies come nowhere near 2⁵³.
-#[allow(clippy::cast_precision_loss)]
-fn number(size: u64) -> f64 {
-    size as f64
 }

@@ -1,4 +1,4 @@
-//! `localStorage` and `sessionStorage`
+//! The native functions of `localStorage` and `sessionStorage`.
 
 use std::rc::Rc;
 
@@ -14,8 +14,8 @@ pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Res
         .set("sessionStorage", area(native, move || session.environment().session_storage.clone())?)
 }
 
-/// The functions of one area. It is asked for anew each time: which one it is depends on the
-/// document.
+/// Creates the functions of one storage area. They call `area` each time, because a new document in the window may have
+/// another area.
 fn area<'js>(
     native: &Object<'js>,
     area: impl Fn() -> StorageArea + Clone + 'js,

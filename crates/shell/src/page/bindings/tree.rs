@@ -1,34 +1,18 @@
-//! The node tree. Nodes go by their number.
+//! The native functions of the node tree. Scripts know a node by its number.
 
 use std::rc::Rc;
 
 use html5ever::local_name;
-use rquickjs::{Ctx, Function, IntoJs, Object, Value};
+use rquickjs::{Ctx, IntoJs, Object, Value};
 
 use super::nested;
 use crate::page::{
     dom::{Dom, DomError, NodeData, NodeId, Selector, inner_html},
     navigable,
     parser::parse_html_fragment,
-    realm::Realm,
     script::Prepared,
     window::Window,
 };
-
-/// Puts a function of a window and more into `native`; node numbers that name no node of this
-/// document are turned away before.
-macro_rules! functions {
-    ($native:ident, $window:ident, $($name:literal => |$this:ident $(, $arg:ident: $type:ty)*| $body:expr),* $(,)?) => {
-        $({
-            let owner = Rc::clone($window);
-            let function = move |$($arg: $type),*| {
-                let $this = &owner;
-                $body
-            };
-            $native.set($name, Function::new($native.ctx().clone(), function)?)?;
-        })*
-    };
-}
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
     functions! { native, window,
@@ -94,6 +78,7 @@ fn create(window: &Window, data: NodeData) -> u32 {
     window.document.dom_mut().create(data).0
 }
 
+/// Reads from a node, unless the node does not exist or is another document's.
 fn read<T>(window: &Window, node: u32, get: impl FnOnce(&Dom, NodeId) -> Option<T>) -> Option<T> {
     let dom = window.document.dom();
     dom.exists(NodeId(node)).then(|| get(&dom, NodeId(node))).flatten()
@@ -103,7 +88,7 @@ fn numbers(nodes: &[NodeId]) -> Vec<u32> {
     nodes.iter().map(|node| node.0).collect()
 }
 
-/// <https://dom.spec.whatwg.org/#dom-node-nodetype>
+/// The value of [`nodeType`](https://dom.spec.whatwg.org/#dom-node-nodetype).
 fn node_type(dom: &Dom, node: u32) -> Option<u8> {
     dom.exists(NodeId(node)).then(|| match dom.data(NodeId(node)) {
         NodeData::Element(_) => 1,
@@ -115,6 +100,7 @@ fn node_type(dom: &Dom, node: u32) -> Option<u8> {
     })
 }
 
+/// The data of a text or comment node, or the name of a doctype.
 fn data(dom: &Dom, node: NodeId) -> Option<String> {
     match dom.data(node) {
         NodeData::Text(data) | NodeData::Comment(data) => Some(data.clone()),
@@ -123,6 +109,7 @@ fn data(dom: &Dom, node: NodeId) -> Option<String> {
     }
 }
 
+/// Changes an attribute, and runs the attribute change steps.
 fn change_attribute(
     ctx: &Ctx<'_>,
     window: &Window,
@@ -136,19 +123,13 @@ fn change_attribute(
     }
     change(&mut window.document.dom_mut(), node);
     window.document.attribute_changed(node);
-    window.settle();
-    if let Some(realm) = realm_with_frames(window) {
+    window.apply_tree_changes();
+    if let Some(realm) = window.active_realm() {
         nested(window, || navigable::attribute_changed(ctx, &realm, node, name));
     }
 }
 
-/// The realm of the window, if its document is shown and so can have frames.
-fn realm_with_frames(window: &Window) -> Option<Rc<Realm>> {
-    window.navigable.get()?;
-    window.event_loop()?.realm(window.id)
-}
-
-/// Inserts, and returns the scripts that are to run now, or the name of an exception.
+/// Inserts a node. Returns the scripts in it, which the caller runs, or the name of an exception.
 fn insert(ctx: &Ctx<'_>, window: &Window, parent: u32, node: u32, child: Option<u32>) -> Inserted {
     let (parent, node, child) = (NodeId(parent), NodeId(node), child.map(NodeId));
     let mut dom = window.document.dom_mut();
@@ -165,9 +146,10 @@ fn insert(ctx: &Ctx<'_>, window: &Window, parent: u32, node: u32, child: Option<
     let frames = frames_in(window, &dom, &nodes);
     let scripts = if dom.is_connected(parent) { scripts(&dom, &nodes) } else { Vec::new() };
     drop(dom);
-    window.document.removed();
-    window.settle();
-    if let Some(realm) = realm_with_frames(window) {
+    // The node may have been removed from another place.
+    window.document.note_removal();
+    window.apply_tree_changes();
+    if let Some(realm) = window.active_realm() {
         nested(window, || {
             navigable::removed(ctx, &realm, &frames);
             navigable::connected(ctx, &realm);
@@ -176,6 +158,7 @@ fn insert(ctx: &Ctx<'_>, window: &Window, parent: u32, node: u32, child: Option<
     Inserted(Ok(scripts))
 }
 
+/// The `script` elements in the subtrees of `roots`.
 fn scripts(dom: &Dom, roots: &[NodeId]) -> Vec<u32> {
     let is_script = |node: &NodeId| dom.has_local_name(*node, &local_name!("script"));
     let subtrees =
@@ -194,6 +177,7 @@ impl<'js> IntoJs<'js> for Inserted {
     }
 }
 
+/// Removes a node, and destroys the navigables in it.
 fn remove(ctx: &Ctx<'_>, window: &Window, node: u32) {
     let node = NodeId(node);
     if !window.document.dom().exists(node) {
@@ -201,14 +185,14 @@ fn remove(ctx: &Ctx<'_>, window: &Window, node: u32) {
     }
     let frames = frames_in(window, &window.document.dom(), &[node]);
     window.document.dom_mut().detach(node);
-    window.document.removed();
-    window.settle();
-    if let Some(realm) = realm_with_frames(window) {
+    window.document.note_removal();
+    window.apply_tree_changes();
+    if let Some(realm) = window.active_realm() {
         nested(window, || navigable::removed(ctx, &realm, &frames));
     }
 }
 
-/// The elements with a content navigable in these trees.
+/// The elements in the subtrees of `roots` that have a content navigable.
 fn frames_in(window: &Window, dom: &Dom, roots: &[NodeId]) -> Vec<NodeId> {
     let frames = window.frames.borrow();
     let is_in = |node: &NodeId| roots.iter().any(|root| dom.is_inclusive_ancestor(*root, *node));
@@ -217,7 +201,7 @@ fn frames_in(window: &Window, dom: &Dom, roots: &[NodeId]) -> Vec<NodeId> {
     frames
 }
 
-/// All matching descendants, or nothing where the selector is not one.
+/// All descendants of `root` that match, or nothing if the selector is not valid.
 fn query(window: &Window, root: u32, selector: &str) -> Option<Vec<u32>> {
     let selector = Selector::parse(selector)?;
     read(window, root, |dom, root| {
@@ -226,7 +210,7 @@ fn query(window: &Window, root: u32, selector: &str) -> Option<Vec<u32>> {
     })
 }
 
-/// `undefined`, or the script as `{ source, name, isExternal }`, or `{ error }`.
+/// Prepares a script element. Returns `undefined`, the script as `{ source, name, isExternal }`, or `{ error }`.
 fn prepare_script(window: &Window, node: NodeId) -> Option<PreparedScript> {
     match window.prepare_script(node) {
         Prepared::Nothing => None,

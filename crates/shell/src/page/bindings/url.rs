@@ -1,4 +1,4 @@
-//! `URL` and `URLSearchParams`: the parser and serialisers are the `url` crate's.
+//! The native functions of `URL` and `URLSearchParams`, which use the parser and the serialisers of the `url` crate.
 
 use rquickjs::{Array, Function, Object};
 use url::{Url, form_urlencoded, quirks};
@@ -22,7 +22,7 @@ pub(super) fn install(native: &Object<'_>) -> rquickjs::Result<()> {
     )
 }
 
-/// The [API URL parser](https://url.spec.whatwg.org/#api-url-parser): the serialised URL, or nothing.
+/// The [API URL parser](https://url.spec.whatwg.org/#api-url-parser). Returns the serialised URL, or nothing.
 fn parse(url: String, base: Option<String>) -> Option<String> {
     let base = match base {
         Some(base) => Some(Url::parse(&base).ok()?),
@@ -31,6 +31,7 @@ fn parse(url: String, base: Option<String>) -> Option<String> {
     Url::options().base_url(base.as_ref()).parse(&url).ok().map(String::from)
 }
 
+/// The value of a getter of `URL`.
 fn component(url: String, name: String) -> Option<String> {
     let url = Url::parse(&url).ok()?;
     Some(match name.as_str() {
@@ -48,7 +49,7 @@ fn component(url: String, name: String) -> Option<String> {
     })
 }
 
-/// The URL after one of its setters has run. A value that does not fit changes nothing.
+/// Runs a setter of `URL`. Returns the serialised URL, which is unchanged if the setter refuses the value.
 fn set_component(url: String, name: String, value: String) -> Option<String> {
     let mut url = Url::parse(&url).ok()?;
     let _ = match name.as_str() {

@@ -1,5 +1,6 @@
-//! A minimal [node tree](https://dom.spec.whatwg.org/#node-trees): an arena whose nodes live as long
-//! as their document. Every JavaScript node object is a name for one of them.
+//! A minimal [node tree](https://dom.spec.whatwg.org/#node-trees): an arena whose nodes live as long as their document.
+//!
+//! A JavaScript node object holds the number of a node in this arena.
 
 mod query;
 mod serialize;
@@ -11,10 +12,11 @@ use html5ever::{Attribute, LocalName, Namespace, QualName, local_name, ns};
 
 pub(super) use self::{query::Selector, serialize::inner_html, sink::Sink};
 
-/// Names a node of a [`Dom`].
+/// Identifies a node of a [`Dom`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NodeId(pub(super) u32);
 
+/// The kind of a node, and the data of its kind.
 #[derive(Debug)]
 pub(super) enum NodeData {
     Document,
@@ -29,10 +31,11 @@ pub(super) enum NodeData {
 pub(super) struct Element {
     pub(super) name: QualName,
     pub(super) attributes: Vec<Attribute>,
-    /// A `template`'s contents.
+    /// The contents of a `template`, a document fragment.
     contents: Option<NodeId>,
+    /// Whether this is an `annotation-xml` element of `MathML` with HTML in it, which the parser has to know.
     integration_point: bool,
-    /// A `script`'s [already started](https://html.spec.whatwg.org/multipage/scripting.html#already-started).
+    /// Whether a `script` is [already started](https://html.spec.whatwg.org/multipage/scripting.html#already-started).
     pub(super) already_started: bool,
 }
 
@@ -43,7 +46,7 @@ struct Node {
     data: NodeData,
 }
 
-/// Why a tree cannot be changed so; each is the name of a `DOMException`.
+/// Why a node cannot be inserted. Each variant stands for the name of a `DOMException`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DomError {
     HierarchyRequest,
@@ -59,10 +62,11 @@ impl DomError {
     }
 }
 
+/// The nodes of a document.
 #[derive(Debug)]
 pub(super) struct Dom {
     nodes: Vec<Node>,
-    /// Elements that have become connected since somebody asked, in tree order.
+    /// The elements that were connected since the last [`take_connected`](Self::take_connected).
     connected: Vec<NodeId>,
 }
 
@@ -75,12 +79,11 @@ impl Default for Dom {
 }
 
 impl Dom {
-    /// The document, the first node of its arena.
+    /// The document node, which is the first node of the arena.
     pub(super) const DOCUMENT: NodeId = NodeId(0);
 
     pub(super) fn create(&mut self, data: NodeData) -> NodeId {
-        // An arena of 2³² nodes does not fit in memory; the memory limit of the scripts, which
-        // make them, ends them long before.
+        // There are never 2³² nodes: scripts create them, and reach their memory limit long before.
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(Node { parent: None, children: Vec::new(), data });
         id
@@ -104,7 +107,7 @@ impl Dom {
         self.create(NodeData::Element(element))
     }
 
-    /// A node named by script may be of another document, so it need not exist.
+    /// Whether the arena has this node. A script can pass the number of another document's node.
     pub(super) fn exists(&self, node: NodeId) -> bool {
         (node.0 as usize) < self.nodes.len()
     }
@@ -150,7 +153,7 @@ impl Dom {
         }
     }
 
-    /// Whether `node` is an HTML element of this name.
+    /// Whether `node` is an HTML element with this local name.
     pub(super) fn has_local_name(&self, node: NodeId, local_name: &LocalName) -> bool {
         self.element(node).is_some_and(|it| it.name.ns == ns!(html) && it.name.local == *local_name)
     }
@@ -194,7 +197,7 @@ impl Dom {
         self.ancestors(node).any(|ancestor| ancestor == root)
     }
 
-    /// All below `root` in tree order.
+    /// All descendants of `root`, in tree order.
     pub(super) fn descendants(&self, root: NodeId) -> impl Iterator<Item = NodeId> {
         let mut stack: Vec<_> = self.children(root).iter().rev().copied().collect();
         std::iter::from_fn(move || {
@@ -217,8 +220,8 @@ impl Dom {
         texts.collect()
     }
 
-    /// [Pre-inserts](https://dom.spec.whatwg.org/#concept-node-pre-insert) `node`, or what a
-    /// fragment holds, into `parent` before `child`, or at the end.
+    /// [Pre-inserts](https://dom.spec.whatwg.org/#concept-node-pre-insert) `node`, or the children of a
+    /// fragment, into `parent`: before `child`, or at the end.
     pub(super) fn pre_insert(
         &mut self,
         parent: NodeId,
@@ -236,7 +239,7 @@ impl Dom {
         if child.is_some_and(|child| self.parent(child) != Some(parent)) {
             return Err(DomError::NotFound);
         }
-        // Step 2: a node inserted before itself goes before its next sibling.
+        // Step 2. A node that is to stand before itself goes before its next sibling.
         let child = if child == Some(node) { self.next_sibling(node) } else { child };
         if matches!(self.data(node), NodeData::DocumentFragment) {
             for node in std::mem::take(&mut self.node_mut(node).children) {
@@ -274,7 +277,7 @@ impl Dom {
         }
     }
 
-    /// Those of `nodes` that are in the document, in tree order.
+    /// The nodes among `nodes` that are connected, in tree order.
     pub(super) fn connected_in_order(&self, nodes: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
         let mut connected: Vec<_> = nodes.filter(|node| self.is_connected(*node)).collect();
         if connected.len() > 1 {
@@ -285,7 +288,7 @@ impl Dom {
         connected
     }
 
-    /// The elements that have become connected since the last call and still are.
+    /// Takes the elements that were connected since the last call and still are.
     pub(super) fn take_connected(&mut self) -> Vec<NodeId> {
         let connected = std::mem::take(&mut self.connected);
         connected.into_iter().filter(|node| self.is_connected(*node)).collect()

@@ -1,5 +1,5 @@
-//! The [selectors](https://drafts.csswg.org/selectors/) a page without style needs: compounds of a
-//! type, `#id`, `.class` and `[attribute]`, and lists of them. No combinators, no pseudo-classes.
+//! A small part of [selectors](https://drafts.csswg.org/selectors/), for `querySelector()`: compounds of a type, `#id`,
+//! `.class` and `[attribute]`, and lists of compounds. There are no combinators and no pseudo-classes.
 
 use super::{Dom, NodeId};
 
@@ -9,7 +9,7 @@ pub(in crate::page) struct Selector(Vec<Compound>);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Compound {
-    /// `None` is `*`.
+    /// The type selector. `None` matches every element.
     local_name: Option<String>,
     conditions: Vec<Condition>,
 }
@@ -18,11 +18,12 @@ struct Compound {
 enum Condition {
     Id(String),
     Class(String),
+    /// The name of an attribute, and the value it must have, if any.
     Attribute(String, Option<String>),
 }
 
 impl Selector {
-    /// `None` for what is no selector, or none of those above.
+    /// Parses a selector list. `None` if it is not valid, or if it uses an unsupported feature.
     pub(in crate::page) fn parse(text: &str) -> Option<Self> {
         let compounds = text.split(',').map(|compound| Compound::parse(compound.trim()));
         compounds.collect::<Option<_>>().map(Self)
@@ -84,7 +85,7 @@ impl Condition {
     }
 }
 
-/// `name`, `name=value` or `name="value"`
+/// Parses the inside of an attribute selector: `name`, `name=value` or `name="value"`.
 fn attribute_condition(text: &str) -> Option<Condition> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(unquote(value.trim())?)),
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compounds_match_every_condition() {
+    fn a_compound_matches_if_all_its_conditions_match() {
         let mut dom = Dom::default();
         let node = dom.create_html_element("meta");
         dom.set_attribute(node, "name", "referrer");
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_refused() {
+    fn an_unsupported_selector_is_refused() {
         for bad in ["", "a b", "a > b", "a:hover", "#", ".", "[", "[=x]", "a,,b", "[a=\"b]"] {
             assert_eq!(Selector::parse(bad), None, "{bad}");
         }

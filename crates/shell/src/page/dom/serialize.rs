@@ -1,5 +1,5 @@
-//! The [HTML fragment serialization algorithm](https://html.spec.whatwg.org/multipage/parsing.html#serialising-html-fragments),
-//! which is html5ever's; here is the walk.
+//! The [HTML fragment serialization algorithm](https://html.spec.whatwg.org/multipage/parsing.html#serialising-html-fragments):
+//! this file walks the tree, and html5ever writes each node.
 
 use std::io;
 
@@ -9,12 +9,12 @@ use html5ever::serialize::{
 
 use super::{Dom, NodeData, NodeId};
 
-/// What `innerHTML` of `node` says.
+/// The value of `innerHTML` of `node`.
 pub(in crate::page) fn inner_html(dom: &Dom, node: NodeId) -> String {
     let scope = TraversalScope::ChildrenOnly(dom.element(node).map(|it| it.name.clone()));
     let options = SerializeOpts { traversal_scope: scope, ..SerializeOpts::default() };
     let mut html = Vec::new();
-    // A Vec takes everything that is written to it.
+    // Cannot fail: it writes to a Vec.
     let _ = serialize_html(&mut html, &Subtree { dom, node }, options);
     String::from_utf8_lossy(&html).into_owned()
 }
@@ -29,7 +29,7 @@ impl Serialize for Subtree<'_> {
         if scope == TraversalScope::IncludeNode {
             return self.write(out);
         }
-        // A template's contents stand in for its children.
+        // The contents of a `template` are serialised instead of its children.
         let contents = self.dom.element(self.node).and_then(|element| element.contents);
         self.write_children(contents.unwrap_or(self.node), out)
     }

@@ -1,4 +1,4 @@
-//! The parser's hands: html5ever builds the tree of a document through this.
+//! `Sink`, by which html5ever's tree builder creates and moves the nodes of a document.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -11,8 +11,9 @@ use html5ever::{
 use super::{Dom, NodeData, NodeId};
 use crate::page::window::Window;
 
-/// Parses into `window`'s document. Borrows the tree for no longer than a step, since scripts run
-/// between them.
+/// The tree builder's access to the document of `window`.
+///
+/// Each method borrows the tree for its own duration only, because scripts run between two calls.
 pub(in crate::page) struct Sink {
     window: Rc<Window>,
     root: NodeId,
@@ -23,12 +24,13 @@ impl Sink {
         Self { window, root: Dom::DOCUMENT }
     }
 
-    /// Parses a fragment, under a root of its own.
+    /// A sink for a fragment, whose nodes get a new root outside of the document.
     pub(in crate::page) fn for_fragment(window: Rc<Window>) -> Self {
         let root = window.document.dom_mut().create(NodeData::DocumentFragment);
         Self { window, root }
     }
 
+    /// Inserts `child` into `parent`. Text is appended to a text node that stands before it.
     fn place(&self, parent: NodeId, child: NodeOrText<NodeId>, before: Option<NodeId>) {
         let mut dom = self.window.document.dom_mut();
         let node = match child {
@@ -49,7 +51,7 @@ impl Sink {
     }
 }
 
-/// The name of an element, owned: the tree is not borrowed while the parser looks at it.
+/// A copy of an element's name, so that the tree is not borrowed while the parser uses the name.
 #[derive(Debug)]
 pub(in crate::page) struct Name(QualName);
 
@@ -103,7 +105,7 @@ impl TreeSink for Sink {
     }
 
     fn create_pi(&self, _target: StrTendril, data: StrTendril) -> NodeId {
-        // HTML has no processing instructions; its tokenizer makes comments of them.
+        // HTML has no processing instructions: the tokenizer turns them into comments.
         self.create_comment(data)
     }
 
@@ -126,7 +128,7 @@ impl TreeSink for Sink {
 
     fn append_before_sibling(&self, sibling: &NodeId, child: NodeOrText<NodeId>) {
         let parent = self.window.document.dom().parent(*sibling);
-        // A script may have taken the sibling out since the parser saw it.
+        // A script may have removed the sibling after the parser has inserted it.
         if let Some(parent) = parent {
             self.place(parent, child, Some(*sibling));
         }

@@ -1,4 +1,4 @@
-// AbortController and AbortSignal.
+// The interfaces AbortController and AbortSignal.
 // https://dom.spec.whatwg.org/#aborting-ongoing-activities
 
 const { DOMException, expose, illegalConstructor, sequence } = internal.webidl;

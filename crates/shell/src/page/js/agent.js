@@ -1,9 +1,9 @@
-// Internal slots, shared by all realms of an event loop, so that an object of one realm is what it
-// is to the functions of another.
+// The object that all realms of an event loop share. It holds the internal slots of objects, so that a function of one
+// realm recognises an object of another realm.
 // https://webidl.spec.whatwg.org/#implements
 
-// Private fields are what no page can see or fake. A constructor that returns its argument lets a
-// class put its field on any object.
+// A slot is a private field of a class, because no page can see or fake a private field. A base class whose constructor
+// returns its argument lets the class put its field on any object.
 const ReturnObject = function (object) { return object; };
 
 function createSlot() {
@@ -43,6 +43,6 @@ return {
   // https://w3c.github.io/FileAPI/#blob-url-store
   blobUrls: new Map(),
   broadcastChannels: new Set(),
-  // The states of session history entries, serialized, by the number of the entry.
+  // The serialized states of session history entries, by the number of the entry.
   historyStates: new Map(),
 };

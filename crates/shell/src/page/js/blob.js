@@ -1,4 +1,4 @@
-// Blob and File.
+// The interfaces Blob and File.
 // https://w3c.github.io/FileAPI/#blob-section
 
 const { DOMString, USVString, clampedLongLong, dictionary, enumeration, expose, longLong, required,
@@ -12,7 +12,7 @@ class Blob {
   constructor(blobParts = undefined, options = {}) {
     const parts = blobParts === undefined ? [] : sequence(blobParts, toBlobPart);
     const init = dictionary(options, "BlobPropertyBag");
-    // Members in lexicographical order.
+    // Web IDL reads the members in lexicographical order.
     const endings = init.endings === undefined
       ? "transparent" : enumeration(init.endings, "EndingType", ["transparent", "native"]);
     const type = init.type === undefined ? "" : DOMString(init.type);
@@ -27,7 +27,7 @@ class Blob {
     const from = start === undefined ? 0 : clampedLongLong(start);
     const to = end === undefined ? bytes.length : clampedLongLong(end);
     const type = contentType === undefined ? "" : normalizeType(DOMString(contentType));
-    // Negative offsets count from the end, for `subarray` as well. The bytes never change.
+    // As for slice(), a negative offset of `subarray` counts from the end. The bytes never change, so blobs can share them.
     return createBlob(bytes.subarray(from, to), type);
   }
 
@@ -56,13 +56,13 @@ class File extends Blob {
 }
 expose(File, fileSlot);
 
-// "UTF-8 decode" takes a byte order mark away.
+// Decodes UTF-8 and removes a byte order mark ("UTF-8 decode").
 function withoutBom(bytes) {
   const hasBom = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   return hasBom ? bytes.subarray(3) : bytes;
 }
 
-// (BufferSource or Blob or USVString)
+// The Web IDL conversion to (BufferSource or Blob or USVString).
 function toBlobPart(value) {
   if (slot.has(value)) return bytesOf(value);
   if (isBufferSource(value)) return copy(value);
@@ -94,7 +94,7 @@ function createBlob(bytes, type) {
   return blob;
 }
 
-// The File whose bytes are those of `blob`.
+// Creates a File with the bytes of `blob`.
 function createFile(blob, name, lastModified = Date.now()) {
   const file = new File([], name, { lastModified });
   Object.assign(slot.get(file), { bytes: bytesOf(blob), type: slot.get(blob).type });

@@ -1,4 +1,4 @@
-// Bodies: the BodyInit union, and the Body mixin.
+// The BodyInit union and the Body mixin.
 // https://fetch.spec.whatwg.org/#bodyinit-unions
 
 const { DOMException, USVString } = internal.webidl;
@@ -8,8 +8,8 @@ const { slot: formDataSlot, entriesOf } = internal.formData;
 const { slot: streamSlot } = internal.stream;
 const paramsSlot = agent.slot("URLSearchParams");
 
-// The Web IDL conversion to (ReadableStream or XMLHttpRequestBodyInit), with the lists as they are
-// now. https://webidl.spec.whatwg.org/#js-union
+// The Web IDL conversion to (ReadableStream or XMLHttpRequestBodyInit). It copies the lists of a form and of search
+// parameters. https://webidl.spec.whatwg.org/#js-union
 function convert(value) {
   if (streamSlot.has(value)) return { kind: "stream", stream: value };
   if (blobSlot.has(value)) return { kind: "blob", blob: value };
@@ -21,7 +21,7 @@ function convert(value) {
 
 const convertNullable = (value) => (value === null || value === undefined ? null : convert(value));
 
-// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: the type.
+// The type of an extracted body: https://fetch.spec.whatwg.org/#concept-bodyinit-extract
 function typeOf(body) {
   switch (body.kind) {
     case "text": return "text/plain;charset=UTF-8";
@@ -31,7 +31,7 @@ function typeOf(body) {
   }
 }
 
-// What the native side takes.
+// Converts a body to the form that the native functions take.
 function pack(body) {
   switch (body.kind) {
     case "text": return { kind: "text", text: body.text };
@@ -47,7 +47,7 @@ const packBlob = (blob) => ({ base64: toBase64(bytesOf(blob)), type: blobSlot.ge
 const packEntry = ([name, value]) => typeof value === "string"
   ? { name, text: value } : { name, filename: fileSlot.get(value).name, ...packBlob(value) };
 
-// https://fetch.spec.whatwg.org/#concept-bodyinit-extract: a body to keep, and its type.
+// Extracts a body, and its type: https://fetch.spec.whatwg.org/#concept-bodyinit-extract
 function extract(converted, keepalive = false) {
   if (converted.kind === "stream") {
     const { disturbed, reader } = streamSlot.get(converted.stream);
@@ -98,7 +98,7 @@ function streamFor(state) {
   if (body === null) return null;
   if (body.stream === null) {
     body.stream = lazyStream(body.converted);
-    // What has read it keeps its reader.
+    // The stream stays locked to its reader.
     if (body.used) body.stream.getReader();
   }
   return body.stream;
@@ -138,7 +138,7 @@ function mixin(prototype, slot) {
   Object.defineProperties(prototype, Object.getOwnPropertyDescriptors(members));
 }
 
-// https://fetch.spec.whatwg.org/#concept-body-clone, without a tee for streams.
+// https://fetch.spec.whatwg.org/#concept-body-clone. The stream of a script cannot be cloned.
 function clone(body) {
   if (body === null) return null;
   if (isUnusable(body)) throw new TypeError("Body has already been consumed.");

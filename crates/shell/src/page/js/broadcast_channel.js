@@ -1,10 +1,10 @@
-// BroadcastChannel, between the realms of one event loop.
+// The interface BroadcastChannel, for the realms of one event loop.
 // https://html.spec.whatwg.org/multipage/web-messaging.html#broadcasting-to-other-browsing-contexts
 
 const { DOMString, expose, fail } = internal.webidl;
 const { fire } = internal.eventTarget;
 const slot = agent.slot("BroadcastChannel");
-// All that are open, in order of their creation.
+// All open channels, in the order of their creation.
 const channels = agent.broadcastChannels;
 
 class BroadcastChannel extends EventTarget {
@@ -49,7 +49,7 @@ internal.receiveBroadcast = (channel, serialized, origin) => {
   });
 };
 
-// The document has gone, and its channels with it.
+// Closes the channels of an unloaded document.
 internal.closeChannels = () => {
   for (const channel of [...channels]) if (channel.internal === internal) channels.delete(channel);
 };

@@ -1,4 +1,4 @@
-// BufferSource: https://webidl.spec.whatwg.org/#BufferSource
+// The Web IDL type BufferSource: https://webidl.spec.whatwg.org/#BufferSource
 
 const getter = (prototype, name) => Function.prototype.call.bind(
   Object.getOwnPropertyDescriptor(prototype, name).get);
@@ -16,7 +16,7 @@ const { isView } = ArrayBuffer;
 const toBase64 = Function.prototype.call.bind(Uint8Array.prototype.toBase64);
 const slice = Function.prototype.call.bind(Uint8Array.prototype.slice);
 
-// Getters of an internal slot throw where there is none, in whatever realm the object is from.
+// A getter throws if the object does not have the internal slot. It recognises objects of every realm.
 function brand(get) {
   return (value) => {
     try {
@@ -31,8 +31,8 @@ function brand(get) {
 const isBufferSource = (value) => typeof value === "object" && value !== null &&
   (isView(value) || isBuffer(value) || isShared(value));
 
-// A Uint8Array over the bytes of `value`, none if its buffer is detached. Without [AllowShared] and
-// [AllowResizable], as everywhere here, such buffers are turned away.
+// A Uint8Array over the bytes of `value`, which is empty if the buffer is detached. It throws for a shared or resizable
+// buffer, because no API here has [AllowShared] or [AllowResizable].
 // https://webidl.spec.whatwg.org/#js-buffer-source-types
 function look(value) {
   let buffer = value, offset = 0, length;

@@ -1,11 +1,11 @@
-// console
+// The console namespace.
 // https://console.spec.whatwg.org/#console-namespace
 
 const counts = new Map();
 const starts = new Map();
 let indent = "";
 
-// https://console.spec.whatwg.org/#formatter: %s, %d, %i, %f, %o, %O; %c takes its argument away.
+// https://console.spec.whatwg.org/#formatter, for %s, %d, %i, %f, %o and %O. %c consumes its argument.
 function format(args) {
   if (typeof args[0] !== "string") return args.map(show).join(" ");
   const rest = args.slice(1);
@@ -44,7 +44,7 @@ function print(level, args) {
   native.console(level, (indent + text).toWellFormed());
 }
 
-// A namespace object: its methods take any `this`.
+// The methods of a namespace object accept any `this`.
 const namespace = {};
 for (const level of ["log", "info", "debug", "warn", "error"]) {
   namespace[level] = { [level](...args) { print(level, args); } }[level];

@@ -1,4 +1,4 @@
-// crypto
+// The interface Crypto.
 // https://w3c.github.io/webcrypto/#crypto-interface
 
 const { expose, fail, illegalConstructor } = internal.webidl;

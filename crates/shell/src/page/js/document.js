@@ -1,4 +1,4 @@
-// Document
+// The interface Document.
 // https://dom.spec.whatwg.org/#interface-document
 // https://html.spec.whatwg.org/multipage/dom.html#the-document-object
 
@@ -6,9 +6,9 @@ const { DOMString, USVString, expose, fail } = internal.webidl;
 const { wrap, mixin, parentNode } = internal.node;
 const { slot: targetSlot } = internal.eventTarget;
 const slot = agent.slot("Document");
-// The lifecycle, as far as script can see it; lifecycle.js moves it on.
+// The parts of the lifecycle that scripts can see. lifecycle.js changes them.
 const state = { readyState: "loading", visibilityState: "visible" };
-// https://dom.spec.whatwg.org/#valid-element-local-name, as HTML's parser would take it
+// https://dom.spec.whatwg.org/#valid-element-local-name, for names that the HTML parser accepts
 // eslint-disable-next-line no-control-regex
 const ELEMENT_NAME = /^[A-Za-z][^\t\n\f\r \0/>]*$/;
 
@@ -97,7 +97,8 @@ expose(Document, slot);
 internal.handlers.attributes(Document.prototype,
   [...internal.handlers.GLOBAL, ...internal.handlers.DOCUMENT]);
 
-// https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html, on behalf of whoever calls
+// https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html, on behalf of the document of the
+// calling script.
 function markup(name, length, steps) {
   const target = Object.defineProperty({ [name]() {} }[name], "length", { value: length });
   const value = agent.callerAware(target, (caller, self, args) => {
@@ -139,13 +140,13 @@ const childOf = (parent, tagName) =>
 class HTMLDocument extends Document {}
 expose(HTMLDocument, slot);
 
-// What is stored for an origin is not there for an opaque one.
+// A document with an opaque origin has no cookies and no storage.
 internal.requireTupleOrigin = (name) => {
   if (native.environment().origin === "null") fail("SecurityError", `There is no ${name} for an opaque origin.`);
 };
 internal.documentPrototype = HTMLDocument.prototype;
 internal.documentState = state;
-// The window has a new document.
+// Creates the objects of the window's new document.
 internal.createDocument = () => {
   internal.node.forget();
   Object.assign(state, { readyState: "loading" });

@@ -1,4 +1,4 @@
-// Element and HTMLElement.
+// The interfaces Element and HTMLElement.
 // https://dom.spec.whatwg.org/#interface-element
 // https://html.spec.whatwg.org/multipage/dom.html#htmlelement
 
@@ -83,7 +83,8 @@ function setAttribute(element, name, value) {
     fail("InvalidCharacterError", `'${name}' is not a valid attribute name.`);
   }
   native.setAttribute(idOf(element), lower, DOMString(value).toWellFormed());
-  // https://html.spec.whatwg.org/multipage/scripting.html#script-processing-model: a src may be late.
+  // A script may get its src after it was inserted:
+  // https://html.spec.whatwg.org/multipage/scripting.html#script-processing-model
   if (lower === "src" && native.localName(idOf(element)) === "script") runScript(idOf(element));
 }
 

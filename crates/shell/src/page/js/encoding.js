@@ -1,4 +1,4 @@
-// TextEncoder and TextDecoder, UTF-8 only, and the base64 utilities.
+// TextEncoder and TextDecoder, for UTF-8 only, and atob() and btoa().
 // https://encoding.spec.whatwg.org/#api
 // https://html.spec.whatwg.org/multipage/webappapis.html#atob
 
@@ -38,7 +38,7 @@ class TextDecoder {
   constructor(label = "utf-8", options = {}) {
     const name = DOMString(label).trim().toLowerCase();
     const init = dictionary(options, "TextDecoderOptions");
-    // TODO(spec): the legacy encodings.
+    // TODO(spec): TextDecoder does not know the legacy encodings.
     if (!UTF_8_LABELS.includes(name)) {
       throw new RangeError(`Failed to construct 'TextDecoder': '${label}' is not supported.`);
     }

@@ -1,5 +1,5 @@
-// Events.
-// https://dom.spec.whatwg.org/#interface-event and the interfaces derived from it
+// The interface Event and the interfaces derived from it.
+// https://dom.spec.whatwg.org/#interface-event
 
 const { DOMString, dictionary, constants, expose, required } = internal.webidl;
 const slot = agent.slot("Event");
@@ -74,7 +74,7 @@ function cancel(event) {
 }
 expose(Event, slot);
 
-// Declares an interface whose attributes are the members of its init dictionary.
+// Declares an event interface whose attributes are the members of its init dictionary.
 function derive(name, members, Parent = Event) {
   const own = agent.slot(name);
   const Interface = {

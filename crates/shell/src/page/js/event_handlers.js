@@ -1,4 +1,4 @@
-// Event handlers: `onload` and its like, as IDL attributes and as content attributes.
+// Event handlers (`onload` and so on), as IDL attributes and as content attributes.
 // https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-attributes
 
 const { slot } = internal.eventTarget;
@@ -12,7 +12,7 @@ const WINDOW = ["afterprint", "beforeprint", "beforeunload", "hashchange", "lang
   "message", "messageerror", "offline", "online", "pagehide", "pageshow", "popstate",
   "rejectionhandled", "storage", "unhandledrejection", "unload"];
 const DOCUMENT = ["readystatechange", "visibilitychange", "freeze", "resume"];
-// Those of a body element that are really the window's.
+// The event handlers of a body element that belong to the window.
 const BODY_TO_WINDOW = [...WINDOW, "blur", "error", "focus", "load", "resize", "scroll"];
 
 // https://html.spec.whatwg.org/multipage/webappapis.html#the-event-handler-processing-algorithm
@@ -30,8 +30,8 @@ function process(target, type, event) {
   }
 }
 
-// https://html.spec.whatwg.org/multipage/webappapis.html#activate-an-event-handler: its listener keeps its
-// place among the others, whatever becomes of the value.
+// https://html.spec.whatwg.org/multipage/webappapis.html#activate-an-event-handler. The listener keeps its place among
+// the other listeners when the handler's value changes.
 function set(target, type, value, content) {
   const { handlers, listeners } = slot.get(target);
   const handler = handlers.get(type);
@@ -55,7 +55,7 @@ function setHandler(target, type, value) {
   set(target, type, isObject ? value : null);
 }
 
-// Gives `target` the IDL attributes; `of` finds the object whose handlers they are.
+// Defines the IDL attributes on `target`. `of` finds the object whose event handlers they are.
 function handlerAttributes(target, types, of = (self) => self) {
   for (const type of types) {
     Object.defineProperty(target, `on${type}`, {
@@ -71,7 +71,7 @@ function handlerAttributes(target, types, of = (self) => self) {
   }
 }
 
-// A content attribute is compiled when its event first comes by.
+// Compiles a content attribute when its event is fired for the first time.
 // https://html.spec.whatwg.org/multipage/webappapis.html#getting-the-current-value-of-the-event-handler
 internal.activateContentHandler = (target, type) => {
   if (!native.environment().scripting) return;
@@ -84,7 +84,7 @@ internal.activateContentHandler = (target, type) => {
   const source = element && internal.contentAttribute?.(element, `on${type}`);
   if (typeof source !== "string") return;
   const existing = slot.get(target).handlers.get(type);
-  // Set by script since, or compiled already.
+  // A script has set the handler since then, or it is compiled already.
   if (existing && (existing.content === undefined || existing.content === source)) return;
   try {
     const parameters = type === "error" && target === global

@@ -1,11 +1,11 @@
-// EventTarget and dispatch.
+// The interface EventTarget, and event dispatch.
 // https://dom.spec.whatwg.org/#interface-eventtarget
 
 const { DOMString, dictionary, expose, fail, globals } = internal.webidl;
 const { slot: eventSlot } = internal.event;
 const slot = agent.slot("EventTarget");
 
-// `parent` is the target's "get the parent" algorithm; `handlers` its event handlers.
+// The state of a target. `parent` is its "get the parent" algorithm. `handlers` are its event handlers.
 const createState = (parent = () => null) => ({ listeners: [], handlers: new Map(), parent });
 
 class EventTarget {
@@ -73,9 +73,9 @@ function drop(state, listener) {
   state.listeners = state.listeners.filter((it) => it !== listener);
 }
 
-// https://dom.spec.whatwg.org/#concept-event-dispatch. `fromHost` says that no script is running
-// below, so that callbacks are followed by a microtask checkpoint; `targetOverride` is that of a
-// window's `load` event. Whether the event was not canceled.
+// https://dom.spec.whatwg.org/#concept-event-dispatch. `fromHost` says that no script runs, so that a microtask
+// checkpoint follows each callback. `targetOverride` is the target that the event shows instead of the real one, as a
+// window's `load` event shows the document. Returns false if the event was canceled.
 function dispatch(target, event, { fromHost = false, targetOverride = target } = {}) {
   const state = eventSlot.get(event);
   state.dispatching = true;
@@ -125,7 +125,7 @@ function call(object, event, listener) {
   }
 }
 
-// https://dom.spec.whatwg.org/#concept-event-fire. Trusted, as what the browser fires is.
+// https://dom.spec.whatwg.org/#concept-event-fire. The event is trusted.
 function fire(target, type, init = {}, options = {}) {
   const { Interface = internal.interfaces.Event, ...rest } = init;
   const event = new Interface(type, rest);
@@ -158,7 +158,7 @@ globals({
   reportError(exception) { reportException(exception); },
 });
 
-// What pages may replace, as it was.
+// The original methods, which pages may replace.
 const { Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
   SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent, SubmitEvent, FormDataEvent } =
   globalThis;

@@ -1,4 +1,4 @@
-// fetch()
+// The method fetch().
 // https://fetch.spec.whatwg.org/#fetch-method
 
 const { globals } = internal.webidl;
@@ -37,7 +37,7 @@ function packed(request) {
 
 internal.fetch = { packed };
 
-// https://fetch.spec.whatwg.org/#scheme-fetch, for the schemes that are not of the network.
+// https://fetch.spec.whatwg.org/#scheme-fetch, for the schemes that need no network.
 function fetchLocally({ method, url }) {
   const [scheme] = url.split(":", 1);
   if (scheme !== "blob" && scheme !== "data") return undefined;
@@ -49,7 +49,7 @@ function fetchLocally({ method, url }) {
     body: method === "HEAD" ? new Uint8Array(0) : bytes };
 }
 
-// The text of a script at a blob URL.
+// The text of a script at a blob URL, or undefined.
 internal.blobText = (url) => {
   const { bytes } = blobAt(url) ?? {};
   return bytes && native.decodeUtf8(toBase64(bytes), false);
@@ -61,14 +61,13 @@ function blobAt(url) {
   return blob && { bytes: bytesOf(blob), type: blobSlot.get(blob).type };
 }
 
-// A document at a blob URL: its bytes and their type.
+// The bytes of a document at a blob URL, as base64, and their type.
 internal.hooks.blobDocument = (url) => {
   const { bytes, type } = blobAt(url) ?? {};
   return bytes && [toBase64(bytes), type];
 };
 
-// https://html.spec.whatwg.org/multipage/document-lifecycle.html#abort-a-document: what may outlive the
-// document goes on.
+// https://html.spec.whatwg.org/multipage/document-lifecycle.html#abort-a-document. Keepalive fetches go on.
 internal.stopFetches = () => {
   for (const [id, { keepalive, reject }] of running) {
     if (keepalive) continue;
@@ -80,7 +79,7 @@ internal.stopFetches = () => {
 
 function end(id, settle) {
   const outcome = running.get(id);
-  // An aborted fetch has ended for its page.
+  // The page has aborted the fetch.
   if (running.delete(id)) settle(outcome);
 }
 

@@ -1,4 +1,4 @@
-// fetchLater()
+// The method fetchLater().
 // https://fetch.spec.whatwg.org/#dom-window-fetchlater
 
 const { DOMException, dictionary, double, expose, globals, illegalConstructor } = internal.webidl;
@@ -29,7 +29,7 @@ expose(QuotaExceededError, quotaSlot);
 class FetchLaterResult {
   constructor() { illegalConstructor(); }
 
-  // It changes with a task: what a task has seen as false stays so for it.
+  // The value changes only between tasks: if a task has seen false, it sees false until it ends.
   get activated() {
     const state = slot.get(this);
     if (!state.activated && native.isActivated(state.id)) {

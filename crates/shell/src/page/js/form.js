@@ -1,4 +1,4 @@
-// HTMLFormElement and form submission.
+// The interface HTMLFormElement, and form submission.
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-2
 
 const { attributes, fail } = internal.webidl;
@@ -13,7 +13,7 @@ const { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitB
 const METHODS = ["get", "post", "dialog"];
 const URLENCODED = "application/x-www-form-urlencoded";
 const ENCTYPES = [URLENCODED, "multipart/form-data", "text/plain"];
-// Forms whose entry list is being constructed, and those that are firing `submit`.
+// The forms whose entry list is being constructed, and the forms that are firing `submit`.
 const constructing = new Set();
 const firing = new Set();
 
@@ -25,7 +25,7 @@ attributes(HTMLFormElement.prototype, slot, {
   set method(value) { setAttribute(this, "method", value); },
   get enctype() { return oneOf(attribute(this, "enctype"), ENCTYPES); },
   set enctype(value) { setAttribute(this, "enctype", value); },
-  // TODO(spec): a list of its time, not a live HTMLFormControlsCollection.
+  // TODO(spec): `elements` is a copy of the list, not a live HTMLFormControlsCollection.
   get elements() { return controlsOf(this).filter((it) => localName(it) !== "input" || typeOf(it) !== "image"); },
   get length() { return this.elements.length; },
   submit() { submit(this, this, true); },
@@ -35,7 +35,7 @@ attributes(HTMLFormElement.prototype, slot, {
   },
 });
 
-// What FormData's constructor and requestSubmit() ask of a submitter.
+// The check of a submitter in FormData's constructor and in requestSubmit().
 function requireSubmitter(form, submitter) {
   if (submitter === null) return;
   if (!slot.has(submitter) || !isSubmitButton(submitter)) throw new TypeError("The submitter is no submit button.");
@@ -80,7 +80,7 @@ function constructEntryList(form, submitter) {
 }
 
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm
-// TODO(spec): constraints are not validated.
+// TODO(spec): a form's constraints are not validated.
 function submit(form, submitter, isByMethod) {
   // Steps 1 to 3.
   if (!form.isConnected || constructing.has(form) || native.environment().forbidsForms) return;
@@ -97,7 +97,7 @@ function submit(form, submitter, isByMethod) {
   // Steps 8 to 10.
   const entries = constructEntryList(form, button);
   if (entries === null) return;
-  // Steps 11 to 20. A submitter's attributes go before the form's.
+  // Steps 11 to 20. The attributes of a submitter override those of the form.
   const of = (name) => (button && attribute(button, `form${name}`)) ?? attribute(form, name);
   const method = oneOf(of("method"), METHODS);
   const url = native.resolveUrl(of("action") || native.documentUrl());
@@ -121,7 +121,7 @@ const toCrLf = (text) => text.replace(/\r\n|\r|\n/g, "\r\n");
 const pairs = (entries) => entries.map(([name, value]) =>
   [toCrLf(name), toCrLf(typeof value === "string" ? value : value.name)]);
 
-// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#submit-body: the type, and the bytes.
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#submit-body. Returns the type and the bytes.
 function entityBody(entries, enctype) {
   if (enctype === "multipart/form-data") {
     const { bytes, type } = native.encodeFormData(pack({ kind: "formData", entries }));
@@ -132,7 +132,7 @@ function entityBody(entries, enctype) {
   return [enctype, toBase64(new Uint8Array(native.encodeUtf8(text)))];
 }
 
-// The activation behaviour of a button. Whether the element is one.
+// The activation behavior of a button. Returns false if the element is not a button.
 internal.activateButton = (element) => {
   if (!["button", "input"].includes(localName(element))) return false;
   const form = ownerOf(element);

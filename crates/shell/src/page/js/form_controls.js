@@ -1,4 +1,4 @@
-// The form controls, as far as they have a say in what a form submits.
+// The form controls: the parts of them that decide what a form submits.
 // https://html.spec.whatwg.org/multipage/forms.html
 
 const { DOMString, attributes } = internal.webidl;
@@ -7,7 +7,7 @@ const { slot, setAttribute } = internal.element;
 const stateSlot = agent.slot("FormControl");
 const CONTROLS = "button, input, select, textarea";
 
-// What a script has set: the dirty value, checkedness and selectedness.
+// The values that a script has set: the dirty value, the checkedness and the selectedness.
 function stateOf(element) {
   return stateSlot.has(element) ? stateSlot.get(element) : stateSlot.get(stateSlot.set(element, {}));
 }
@@ -28,7 +28,7 @@ function ownerOf(element) {
   return owner !== null && localName(owner) === "form" ? owner : null;
 }
 
-// The controls whose form owner it is, in tree order.
+// The controls whose form owner is `form`, in tree order.
 const controlsOf = (form) =>
   descendants(form.getRootNode(), CONTROLS).filter((element) => ownerOf(element) === form);
 

@@ -1,4 +1,4 @@
-// FormData
+// The interface FormData.
 // https://xhr.spec.whatwg.org/#interface-formdata
 
 const { USVString, expose, pairIterable } = internal.webidl;
@@ -54,8 +54,8 @@ class FormData {
 expose(FormData, slot);
 pairIterable(FormData, slot, entriesOf);
 
-// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#create-an-entry, after the
-// choice between the overloads for strings and for blobs.
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#create-an-entry. It first chooses between the
+// overloads for strings and for blobs.
 function createEntry(method, count, name, value, filename) {
   if (!blobSlot.has(value)) {
     if (count > 2) {

@@ -1,4 +1,4 @@
-// Headers
+// The interface Headers.
 // https://fetch.spec.whatwg.org/#headers-class
 
 const { ByteString, expose, pairIterable, record, sequence } = internal.webidl;
@@ -65,7 +65,7 @@ function append(object, name, value) {
     const old = get(headers.list, lower);
     if (!isNoCorsSafelisted(lower, old === null ? value : `${old}, ${value}`)) return;
   }
-  // The case of the first header of a name goes for all of them.
+  // All headers of a name have the case of the first one.
   const first = headers.list.find(([it]) => it.toLowerCase() === lower);
   headers.list.push([first ? first[0] : name, value]);
 }
@@ -87,7 +87,7 @@ function isForbidden(lower, value) {
 const isNoCorsSafelistedName = (lower) =>
   ["accept", "accept-language", "content-language", "content-type"].includes(lower);
 
-// https://fetch.spec.whatwg.org/#cors-safelisted-request-header, for those names
+// https://fetch.spec.whatwg.org/#cors-safelisted-request-header, for the no-CORS-safelisted names
 function isNoCorsSafelisted(lower, value) {
   if (!isNoCorsSafelistedName(lower) || value.length > 128) return false;
   if (lower.endsWith("-language")) return /^[0-9A-Za-z *,\-.;=]*$/.test(value);

@@ -1,10 +1,10 @@
-// The HTML elements a page that sends requests deals with, by their reflecting attributes.
+// The interfaces of HTML elements that matter to requests, with their reflecting attributes.
 // https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#reflect
 
 const { expose } = internal.webidl;
 const { slot, setAttribute } = internal.element;
 
-// Interface: [element names, string attributes, URL attributes, boolean attributes]
+// For each interface: [element names, string attributes, URL attributes, boolean attributes].
 const INTERFACES = {
   HTMLHtmlElement: [["html"]],
   HTMLHeadElement: [["head"]],
@@ -84,11 +84,12 @@ Object.defineProperty(HTMLAnchorElement.prototype, "toString", {
   writable: true, enumerable: true, configurable: true,
 });
 
-// A body's handlers for the events of the window are the window's.
+// The event handlers of a body element for the window's events are the window's handlers.
 internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_TO_WINDOW,
   () => internal.global);
 
-// https://html.spec.whatwg.org/multipage/dom.html#the-activation-behavior of what is clicked, or of what it is in
+// The activation behavior of a clicked element, or of its nearest ancestor that has one:
+// https://dom.spec.whatwg.org/#eventtarget-activation-behavior
 internal.activate = (clicked) => {
   const element = clicked.closest("a[href], button, input");
   if (element !== null && !internal.activateButton(element)) followHyperlink(element);
@@ -123,7 +124,7 @@ internal.isBody = (target) => slot.has(target) && native.localName(internal.node
 internal.elementPrototype = (localName) => byName.get(localName) ??
   (KNOWN.has(localName) || localName.includes("-") ? HTMLElement : HTMLUnknownElement).prototype;
 
-// Elements whose interface is HTMLElement, or one of their own that is not here.
+// The elements whose interface is HTMLElement, or an interface that the shell does not have.
 const KNOWN = new Set(("abbr address article aside audio b bdi bdo blockquote br canvas caption cite " +
   "code col colgroup data datalist dd del details dfn dialog dl dt em embed fieldset figcaption figure " +
   "footer form h1 h2 h3 h4 h5 h6 header hgroup hr i input ins kbd label legend li main map mark menu " +

@@ -1,4 +1,4 @@
-// HTMLIFrameElement
+// The interface HTMLIFrameElement.
 // https://html.spec.whatwg.org/multipage/iframe-embed-object.html#the-iframe-element
 
 const { attributes } = internal.webidl;

@@ -1,4 +1,4 @@
-// The document lifecycle, step by step as the browser tells it.
+// The hooks by which the browser moves a document through its lifecycle.
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html
 
 const { slot: targetSlot, fire, fireEvent } = internal.eventTarget;
@@ -6,7 +6,7 @@ const { BeforeUnloadEvent, PageTransitionEvent, SecurityPolicyViolationEvent } =
   internal.interfaces;
 const { documentState: state, hooks, global: window } = internal;
 const FROM_HOST = { fromHost: true };
-// Events of the window that say they are the document's.
+// For events that are fired at the window but show the document as their target.
 const fromHostForDocument = () => ({ fromHost: true, targetOverride: internal.document });
 let pageShowing = false;
 
@@ -42,11 +42,11 @@ hooks.completeLoading = () => {
   firePageTransition("pageshow", false);
 };
 
-// The initial about:blank document is there at once: nothing happens and nothing is shown.
+// The initial about:blank document is complete at once. It fires no event.
 hooks.becomeInitial = () => { state.readyState = "complete"; };
 
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled
-// NB: by the standard its target is the window; to all browsers it is the document.
+// NB: the standard shows the window as the target. All browsers show the document.
 hooks.fireBeforeUnload = () => {
   fireEvent(window, new BeforeUnloadEvent(internal), fromHostForDocument());
 };
@@ -63,8 +63,8 @@ hooks.unload = (persisted) => {
   internal.closeChannels();
 };
 
-// https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable: no listener
-// hears of an end that may not come.
+// https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable. A listener for `unload`
+// or `beforeunload` expects that the document ends, so its document is not cached.
 hooks.isSalvageable = () => {
   const types = ["unload", "beforeunload"];
   types.forEach((type) => internal.activateContentHandler(window, type));
@@ -79,7 +79,8 @@ hooks.reactivate = () => {
   firePageTransition("pageshow", true);
 };
 
-// https://w3c.github.io/webappsec-csp/#report-violation, step 3: a violation by a request has no element.
+// https://w3c.github.io/webappsec-csp/#report-violation, step 3. The target is the document, because a violation by a
+// request has no element.
 hooks.fireViolation = (blockedURI, effectiveDirective, originalPolicy, disposition) => {
   fire(internal.document, "securitypolicyviolation", {
     Interface: SecurityPolicyViolationEvent, bubbles: true, composed: true,

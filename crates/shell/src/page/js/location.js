@@ -1,4 +1,4 @@
-// Location and History.
+// The interfaces Location and History.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html
 
 const { DOMString, USVString, expose, fail, illegalConstructor, long, required } =
@@ -16,15 +16,15 @@ class Location {
 }
 expose(Location, slot);
 
-// https://html.spec.whatwg.org/multipage/nav-history-apis.html#location-object-navigate: relative to, and on
-// behalf of, the document of whoever calls.
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#location-object-navigate. The URL is relative to the
+// document of the calling script, which is the source of the navigation.
 internal.setLocation = (caller, value, replace = false) => {
   const source = agent.realms.has(caller) ? agent.realms.get(caller).internal : internal;
   const target = native.navigable("self");
   if (target !== undefined) source.navigate(target, USVString(value), replace);
 };
 
-// What changes the location knows its caller.
+// The members that change the location know their caller.
 function setter(name, steps) {
   const { get } = Object.getOwnPropertyDescriptor(Location.prototype, name);
   const target = { [name](_value) {} }[name];
@@ -52,7 +52,7 @@ method("assign", 1, (caller, url) => internal.setLocation(caller, url));
 method("replace", 1, (caller, url) => internal.setLocation(caller, url, true));
 method("reload", 0, () => native.reload());
 
-// Has this document's navigable, or another, go to `url`, relative to this document.
+// Navigates this document's navigable, or another one, to `url`, which is relative to this document.
 internal.navigate = (target, url, replace) => {
   const parsed = native.resolveUrl(url);
   if (parsed === undefined) fail("SyntaxError", `'${url}' is not a valid URL.`);
@@ -61,7 +61,7 @@ internal.navigate = (target, url, replace) => {
   }
 };
 
-// The document goes where a declarative refresh says.
+// Starts the timer of a declarative refresh.
 internal.hooks.refresh = (url, seconds) => {
   internal.startTimer(() => native.navigate(native.navigable("self"), url, true), seconds * 1000);
 };
@@ -96,7 +96,7 @@ function go(delta) {
   else native.traverse(delta);
 }
 
-// The state of the current entry: an object of this realm, the same each time.
+// The state of the current entry: an object of this realm. It is the same object until the entry changes.
 let current = { entry: undefined, state: null };
 function currentState() {
   const entry = native.historyEntry();
@@ -128,7 +128,7 @@ function update(data, url, replace) {
 internal.hooks.restoreState = (oldURL, newURL) => {
   fire(internal.global, "popstate",
     { Interface: internal.interfaces.PopStateEvent, state: currentState() }, { fromHost: true });
-  // NB: the standard compares the fragments only; to browsers another query is no other fragment.
+  // NB: the standard compares only the fragments. Browsers fire no `hashchange` if another part of the URL differs.
   const [[oldRest, oldHash], [newRest, newHash]] = [oldURL, newURL].map((url) => url.split(/#(.*)/s));
   if (oldRest === newRest && oldHash !== newHash) internal.hooks.fireHashChange(oldURL, newURL);
 };

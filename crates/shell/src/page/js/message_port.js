@@ -1,12 +1,12 @@
-// MessageChannel and MessagePort, between realms of one event loop.
+// The interfaces MessageChannel and MessagePort, for the realms of one event loop.
 // https://html.spec.whatwg.org/multipage/web-messaging.html#message-channels
 
 const { dictionary, expose, illegalConstructor, sequence } = internal.webidl;
 const { slot: targetSlot, createState, fire } = internal.eventTarget;
 const slot = agent.slot("MessagePort");
 
-// What a port is to its channel, `end`, moves from port to port when it is transferred: its queue, the port it
-// is now, in `owner`, and the other end.
+// An end of a channel. Transferring a port moves its end to a new port. The end has a queue, the port it belongs to now
+// (`owner`), and the other end.
 const createEnd = () => ({ other: null, owner: null, queue: [], isStarted: false, isDetached: false });
 
 class MessagePort extends EventTarget {
@@ -48,12 +48,12 @@ class MessagePort extends EventTarget {
 expose(MessagePort, slot);
 internal.handlers.attributes(MessagePort.prototype, ["messageerror", "close"]);
 
-// The port that a channel's end is from now on.
+// Creates the port for an end of a channel.
 internal.portOf = (end) => {
   const port = Object.create(MessagePort.prototype);
   targetSlot.set(port, createState());
   slot.set(port, end);
-  // Messages come one a task, as soon as the port is started.
+  // Once the port is started, each message arrives in a task of its own.
   const deliver = () => {
     if (!end.isStarted) return;
     for (let waiting = end.queue.length - end.scheduled; waiting > 0; waiting--) {
@@ -73,7 +73,7 @@ internal.portOf = (end) => {
   return port;
 };
 
-// The port's end has been taken from it.
+// Takes the end away from a port that is transferred.
 internal.detachPort = (port) => {
   slot.get(port).owner = null;
   slot.replace(port, { ...createEnd(), isDetached: true });

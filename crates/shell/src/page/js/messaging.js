@@ -1,12 +1,12 @@
-// window.postMessage()
+// The method window.postMessage().
 // https://html.spec.whatwg.org/multipage/web-messaging.html#posting-messages
 
 const { dictionary, fail, required, sequence } = internal.webidl;
 const { fire } = internal.eventTarget;
 const { global: window } = internal;
 
-// https://html.spec.whatwg.org/multipage/web-messaging.html#window-post-message-steps: `caller` is the
-// window of the incumbent settings object.
+// https://html.spec.whatwg.org/multipage/web-messaging.html#window-post-message-steps. `caller` is the window of the
+// incumbent settings object.
 internal.postMessage = (caller, args) => {
   const source = agent.realms.has(caller) ? agent.realms.get(caller) : agent.realms.get(window);
   source.internal.sendMessage(window, args);
@@ -22,7 +22,7 @@ internal.sendMessage = (target, args) => {
   const targetOrigin = wantedOrigin(options.targetOrigin ?? "/");
   const { origin } = native.environment();
   const { internal: there } = agent.realms.get(target);
-  // What cannot be cloned is this realm's exception, and the copy the other's object.
+  // An exception belongs to the realm of the caller. The copy of the message belongs to the receiving realm.
   const serialized = internal.serialize(message, transfer);
   there.startTask(() => {
     if (targetOrigin !== "*" && targetOrigin !== there.origin()) return;
@@ -30,7 +30,7 @@ internal.sendMessage = (target, args) => {
   });
 };
 
-// Step 3 to 5: "*", or a serialised origin.
+// Steps 3 to 5. Returns "*" or a serialised origin.
 function wantedOrigin(wanted) {
   if (wanted === "*") return wanted;
   if (wanted === "/") return native.environment().origin;

@@ -1,4 +1,4 @@
-// Form data out of a body.
+// The parser that makes a FormData of a body.
 // https://fetch.spec.whatwg.org/#dom-body-formdata
 
 const { slot: formDataSlot } = internal.formData;
@@ -24,8 +24,8 @@ internal.parseFormData = (type, bytes) => {
   }
 };
 
-// https://andreubotella.github.io/multipart-form-data/#multipart-form-data-parser, of a string with a character
-// for each byte.
+// https://andreubotella.github.io/multipart-form-data/#multipart-form-data-parser. The input is a string with one
+// character for each byte.
 function parseMultipart(input, boundary) {
   const entries = [];
   const delimiter = `--${boundary}`;

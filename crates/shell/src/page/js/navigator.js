@@ -1,4 +1,4 @@
-// Navigator
+// The interface Navigator.
 // https://html.spec.whatwg.org/multipage/system-state.html#the-navigator-object
 // https://w3c.github.io/beacon/
 
@@ -14,15 +14,15 @@ class Navigator {
   get product() { return "Gecko"; }
   get userAgent() { return native.environment().userAgent; }
   get language() { return native.environment().languages[0] ?? "en"; }
-  // The same array each time, as [SameObject]-like attributes are.
+  // The same array each time, as for an attribute with [SameObject].
   get languages() {
     return slot.get(this).languages ??= Object.freeze([...native.environment().languages]);
   }
   get onLine() { return native.environment().onLine; }
   get cookieEnabled() { return true; }
 
-  // https://w3c.github.io/beacon/#sendbeacon-method. Here are the Web IDL conversions, the URL's first;
-  // the processing model is the library's.
+  // https://w3c.github.io/beacon/#sendbeacon-method. This does the Web IDL conversions, that of the URL first. The
+  // library does the processing model.
   sendBeacon(url, data = null) {
     const target = USVString(url);
     const body = convertNullable(data);

@@ -1,7 +1,7 @@
-// Node, CharacterData, Text, Comment, DocumentFragment, and the mixins of the tree.
+// The interfaces Node, CharacterData, Text, Comment and DocumentFragment, and the mixins of the node tree.
 // https://dom.spec.whatwg.org/#interface-node
 //
-// A node object is a name for a node of the native tree; a node has at most one.
+// A node object holds the number of a node in the native tree. Each node has at most one node object.
 
 const { DOMString, constants, expose, fail, illegalConstructor } = internal.webidl;
 const { slot: targetSlot, createState, fire, reportException } = internal.eventTarget;
@@ -25,7 +25,7 @@ class Node extends EventTarget {
     const parent = native.parent(idOf(this));
     return parent !== undefined && native.nodeType(parent) === ELEMENT ? wrap(parent) : null;
   }
-  // TODO(spec): a list of its time, not a live NodeList.
+  // TODO(spec): `childNodes` is a copy of the list, not a live NodeList.
   get childNodes() { return childNodes(this); }
   get firstChild() { return wrap(native.children(idOf(this))[0]); }
   get lastChild() { return wrap(native.children(idOf(this)).at(-1)); }
@@ -149,7 +149,7 @@ function wrap(id) {
   return node;
 }
 
-// The objects of a document that has gone name no node any more.
+// The number of a node object whose document was replaced: no node has it.
 const NO_NODE = 2 ** 32 - 1;
 function forget() {
   for (const node of objects.values()) slot.get(node).id = NO_NODE;
@@ -167,7 +167,7 @@ function prototypeOf(id, type) {
   }
 }
 
-// https://dom.spec.whatwg.org/#get-the-parent. A `load` event does not reach the window.
+// https://dom.spec.whatwg.org/#get-the-parent. A `load` event does not propagate to the window.
 function eventParent(node, type, event) {
   if (type !== DOCUMENT) return wrap(native.parent(idOf(node)));
   return event.type === "load" ? null : internal.global;
@@ -195,7 +195,7 @@ const setData = (node, value) => native.setData(idOf(node), DOMString(value).toW
 // https://dom.spec.whatwg.org/#converting-nodes-into-a-node
 const toNodes = (values) => values.map((it) => (slot.has(it) ? it : new Text(it)));
 
-// https://dom.spec.whatwg.org/#concept-node-pre-insert, and then the scripts that have come in.
+// https://dom.spec.whatwg.org/#concept-node-pre-insert. Then it runs the inserted scripts.
 function insert(parent, node, child) {
   const result = native.insert(idOf(parent), idOf(node), child === null ? undefined : idOf(child));
   if (typeof result === "string") fail(result, "The node cannot be inserted there.");
@@ -206,7 +206,7 @@ function insert(parent, node, child) {
 function insertAll(parent, values, child) {
   if (parent === null) return;
   const nodes = toNodes(values);
-  // What is inserted cannot mark the place.
+  // An inserted node cannot mark the place of insertion.
   let before = child;
   while (before !== null && nodes.includes(before)) before = before.nextSibling;
   for (const node of nodes) insert(parent, node, before);
@@ -231,7 +231,7 @@ function runScript(id) {
     internal.startTimer(() => fire(wrap(id), "error"), 0);
     return;
   }
-  // An external script is not waited for in place.
+  // An external script runs in a later task.
   if (script.isExternal) internal.startTimer(() => evaluate(id, script), 0);
   else evaluate(id, script);
 }
@@ -251,7 +251,7 @@ function query(root, selectors) {
   return found.map(wrap);
 }
 
-// A script that document.write() has come to.
+// Runs a script that the parser of document.write() has reached.
 internal.hooks.runParserScript = (id) => {
   const script = native.prepareScript(id);
   if (script?.error !== undefined) native.console("error", script.error);

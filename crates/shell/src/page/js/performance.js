@@ -1,5 +1,5 @@
-// performance: https://w3c.github.io/hr-time/#sec-performance
-// and its timeline: https://w3c.github.io/performance-timeline/
+// The interface Performance (https://w3c.github.io/hr-time/#sec-performance)
+// and its timeline (https://w3c.github.io/performance-timeline/).
 
 const { DOMString, callback, dictionary, double, expose, illegalConstructor, required, sequence } =
   internal.webidl;
@@ -26,7 +26,7 @@ class PerformanceEntry {
 }
 expose(PerformanceEntry, entrySlot);
 
-// What an entry and its prototypes say of it, as the default toJSON steps have it.
+// The default toJSON steps: an object with the attributes of an entry and of its prototypes.
 function toJSON(entry) {
   const json = {};
   for (let at = Object.getPrototypeOf(entry); at !== Object.prototype; at = Object.getPrototypeOf(at)) {
@@ -37,7 +37,7 @@ function toJSON(entry) {
   return json;
 }
 
-// An interface whose attributes are the members of an entry's state.
+// Declares an interface whose attributes are the members of an entry's state.
 function derive(name, members, construct = illegalConstructor) {
   const Interface = { [name]: class extends PerformanceEntry {} }[name];
   const Constructor = { [name]: function (...args) {
@@ -217,7 +217,7 @@ function report(observer, state, steps) {
 const performance = targetSlot.set(slot.set(Object.create(Performance.prototype), {}), createState());
 internal.webidl.replaceable("performance", () => performance);
 
-// https://w3c.github.io/resource-timing/#dfn-mark-resource-timing. What is not told is 0.
+// https://w3c.github.io/resource-timing/#dfn-mark-resource-timing. A time that script may not see is 0.
 internal.hooks.addResourceTiming = (timing) => {
   const times = Object.fromEntries(TIMES.map((name) => [name, timing[name] ?? 0]));
   queue(createResource({ ...timing, ...times, entryType: "resource", renderBlockingStatus: "non-blocking",

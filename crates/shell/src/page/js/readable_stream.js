@@ -1,4 +1,4 @@
-// ReadableStream with a default reader and controller. No byte streams, piping or tees.
+// The interface ReadableStream with its default reader and controller. There are no byte streams, no piping and no tees.
 // https://streams.spec.whatwg.org/#rs-class
 
 const { callback, dictionary, expose, illegalConstructor, required } = internal.webidl;
@@ -197,7 +197,7 @@ function pullIfNeeded(stream) {
   }, (reason) => fail(stream, reason));
 }
 
-// A stream of one chunk.
+// Creates a stream with one chunk.
 internal.streamOf = (bytes) => new ReadableStream({
   start(controller) {
     if (bytes.length > 0) controller.enqueue(bytes);

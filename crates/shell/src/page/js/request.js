@@ -1,4 +1,4 @@
-// Request
+// The interface Request.
 // https://fetch.spec.whatwg.org/#request-class
 
 const { ByteString, USVString, DOMString, dictionary, enumeration, expose, required } = internal.webidl;
@@ -66,7 +66,7 @@ class Request {
 mixin(Request.prototype, slot);
 expose(Request, slot);
 
-// The RequestInit dictionary, in the order of its members' names.
+// The Web IDL conversion to RequestInit, which reads the members in the order of their names.
 function convertInit(value) {
   const init = dictionary(value, "RequestInit");
   const options = {};
@@ -100,7 +100,7 @@ function convertInit(value) {
   return options;
 }
 
-// Steps 5 and 6, and what a request starts with.
+// Steps 5 and 6: the request that the constructor starts from.
 function fromUrl(input) {
   const url = native.resolveUrl(input);
   if (url === undefined) throw new TypeError(`Failed to parse URL from ${input}`);

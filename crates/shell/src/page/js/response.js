@@ -1,4 +1,4 @@
-// Response
+// The interface Response.
 // https://fetch.spec.whatwg.org/#response-class
 
 const { ByteString, USVString, dictionary, expose } = internal.webidl;
@@ -79,7 +79,7 @@ function initialState(body, type, value) {
   return { type: "default", url: "", redirected: false, status, statusText, headers, body };
 }
 
-// The response of a fetch.
+// Creates the Response of a fetch.
 internal.responseOf = (fetched) => {
   const response = new Response();
   const { status, statusText, headers, url, type, redirected, body } = fetched;

@@ -1,4 +1,4 @@
-// localStorage and sessionStorage
+// The interface Storage: localStorage and sessionStorage.
 // https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface
 
 const { USVString, expose, globals, illegalConstructor, unsignedLong } = internal.webidl;
@@ -16,7 +16,7 @@ class Storage {
 }
 expose(Storage, slot);
 
-// A legacy platform object: its items are its properties, unless something else has that name.
+// A legacy platform object: its items are properties, unless the object or its prototypes have a property of that name.
 // https://webidl.spec.whatwg.org/#js-legacy-platform-objects
 function storage(area) {
   const target = slot.set(Object.create(Storage.prototype), area);
@@ -45,7 +45,7 @@ function storage(area) {
       return true;
     },
   });
-  // Its methods are called on the proxy.
+  // Scripts call the methods on the proxy.
   return slot.set(object, area);
 }
 

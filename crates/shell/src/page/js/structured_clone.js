@@ -1,4 +1,4 @@
-// structuredClone
+// The method structuredClone(), and structured serialization.
 // https://html.spec.whatwg.org/multipage/structured-data.html#structured-cloning
 
 const { dictionary, fail, globals, sequence } = internal.webidl;
@@ -9,7 +9,7 @@ const isDetached = Function.prototype.call.bind(
   Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "detached").get);
 const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 const portSlot = agent.slot("MessagePort");
-// What stands for a port on its way: the channel's end that it was.
+// The slot of a holder, the object that stands for a transferred port in a message. It holds the end of the channel.
 const holderSlot = agent.slot("TransferredPort");
 const BOXED = [Boolean, Number, String, BigInt];
 
@@ -21,11 +21,11 @@ globals({
   },
 });
 
-// Of the transferable objects there are array buffers and message ports.
+// The transferable objects are array buffers and message ports.
 const structuredClone = (value, transfer) => deserialize(serialize(value, transfer)).data;
 
-// https://html.spec.whatwg.org/multipage/structured-data.html#structuredserializewithtransfer: a clone, in which
-// a holder of what it was stands for each port.
+// https://html.spec.whatwg.org/multipage/structured-data.html#structuredserializewithtransfer. The serialized form is a
+// clone of the value, in which a holder stands for each transferred port.
 function serialize(value, transfer) {
   if (new Set(transfer).size !== transfer.length) refuse("an object is in the transfer list twice");
   for (const object of transfer) {
@@ -35,7 +35,8 @@ function serialize(value, transfer) {
   }
   const ports = transfer.filter(portSlot.has);
   const buffers = transfer.filter(isArrayBuffer);
-  // Cloned before anything is transferred: a failure leaves all alone. A placeholder keeps their place.
+  // The value is cloned before anything is transferred, so that a failure changes nothing. Copies of the buffers and
+  // holders of the ports stand in the clone.
   const transferring = new Map(buffers.map((buffer) => [buffer, buffer.slice()]));
   for (const port of ports) transferring.set(port, holderSlot.set({}, portSlot.get(port)));
   const data = clone(value, new Map(), transferring);
@@ -44,8 +45,8 @@ function serialize(value, transfer) {
   return { data, ports: ports.map((port) => transferring.get(port)) };
 }
 
-// https://html.spec.whatwg.org/multipage/structured-data.html#structureddeserializewithtransfer: the objects
-// are of this realm.
+// https://html.spec.whatwg.org/multipage/structured-data.html#structureddeserializewithtransfer. The objects belong to
+// this realm.
 function deserialize({ data, ports }) {
   const memory = new Map();
   return { data: clone(data, memory, new Map()), ports: ports.map((it) => clone(it, memory, new Map())) };

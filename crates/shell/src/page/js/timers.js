@@ -1,4 +1,4 @@
-// Timers and microtasks.
+// Timers and queueMicrotask().
 // https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timers
 
 const { DOMString, callback, globals, long } = internal.webidl;

@@ -1,4 +1,4 @@
-// URL
+// The interface URL.
 // https://url.spec.whatwg.org/#api and https://w3c.github.io/FileAPI/#creating-revoking
 
 const { USVString, expose, required } = internal.webidl;

@@ -1,4 +1,4 @@
-// URLSearchParams
+// The interface URLSearchParams.
 // https://url.spec.whatwg.org/#interface-urlsearchparams
 
 const { USVString, expose, pairIterable, record, sequence } = internal.webidl;
@@ -39,7 +39,7 @@ class URLSearchParams {
     update(this);
   }
 
-  // By code units, and stable.
+  // The order is by code units, and the sort is stable.
   sort() {
     listOf(this).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
     update(this);
@@ -63,7 +63,7 @@ function initialList(init) {
         return pair;
       });
     }
-    // A record: later keys that are the same after conversion win.
+    // A record. If two keys are the same after the conversion, the later one wins.
     return [...new Map(record(init, USVString, USVString))];
   }
   return parse(USVString(init));
@@ -78,7 +78,7 @@ function matcher(name, value) {
     it === wanted && (wantedValue === undefined || itsValue === wantedValue);
 }
 
-// The first pair of the name gets the value, the others go.
+// Sets the value of the first pair with this name, and removes the others.
 function setFirst(list, first, pair) {
   const kept = list.filter(([name], i) => i <= first || name !== pair[0]);
   kept[first] = pair;

@@ -1,4 +1,4 @@
-// Web IDL: conversions, and the shape of interface objects.
+// Web IDL: the conversions of values, and the form of interface objects.
 // https://webidl.spec.whatwg.org/#javascript-binding
 
 const { apply, ownKeys } = Reflect;
@@ -6,7 +6,7 @@ const { defineProperty, getOwnPropertyDescriptor } = Object;
 const toWellFormed = Function.prototype.call.bind(String.prototype.toWellFormed);
 const global = globalThis;
 
-// https://webidl.spec.whatwg.org/#js-DOMString (a Symbol throws, as it must)
+// https://webidl.spec.whatwg.org/#js-DOMString. It throws for a Symbol, as the standard demands.
 const DOMString = (value) => `${value}`;
 // https://webidl.spec.whatwg.org/#js-USVString
 const USVString = (value) => toWellFormed(`${value}`);
@@ -93,7 +93,7 @@ function callback(value) {
   return value;
 }
 
-// https://webidl.spec.whatwg.org/#dfn-effective-overload-set: too few arguments
+// Throws if there are too few arguments: https://webidl.spec.whatwg.org/#dfn-effective-overload-set
 function required(count, minimum, where) {
   if (count < minimum) {
     throw new TypeError(`Failed to ${where}: ${minimum} argument${minimum === 1 ? "" : "s"} ` +
@@ -105,7 +105,7 @@ function illegalConstructor() {
   throw new TypeError("Illegal constructor");
 }
 
-// An operation's `this`: null and undefined are the global object, and a WindowProxy is its window.
+// The `this` of an operation. Null and undefined become the global object, and a WindowProxy becomes its window.
 function receiver(self, slot) {
   const object = agent.unwrap(self ?? global);
   if (slot && !slot.has(object)) throw new TypeError("Illegal invocation");
@@ -116,7 +116,7 @@ const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.
 const AsyncFunction = (async () => {}).constructor;
 
 // https://webidl.spec.whatwg.org/#dfn-create-operation-function
-// `steps.length` counts the parameters without a default: the required arguments.
+// `steps.length` counts the parameters without a default, which are the required arguments.
 function operation(interfaceName, name, steps, slot) {
   const where = `execute '${String(name)}' on '${interfaceName}'`;
   const call = (self, args) => {
@@ -124,7 +124,7 @@ function operation(interfaceName, name, steps, slot) {
     required(args.length, steps.length, where);
     return apply(steps, object, args);
   };
-  // Methods, so that they cannot be constructed.
+  // Method syntax, because methods have no [[Construct]].
   const method = steps instanceof AsyncFunction
     ? { async [name](...args) { return call(this, args); } }[name]
     : { [name](...args) { return call(this, args); } }[name];
@@ -159,7 +159,7 @@ function shape(target, interfaceName, slot) {
   }
 }
 
-// Makes an interface of a class: https://webidl.spec.whatwg.org/#es-interfaces
+// Turns a class into an interface: https://webidl.spec.whatwg.org/#es-interfaces
 function expose(Interface, slot) {
   shape(Interface.prototype, Interface.name, slot);
   shape(Interface, Interface.name, undefined);
@@ -181,8 +181,8 @@ function constants(Interface, values) {
   }
 }
 
-// https://webidl.spec.whatwg.org/#js-iterable: entries, keys, values, forEach over a list of pairs.
-// Called after `expose`, since their form is their own.
+// Defines entries(), keys(), values() and forEach() over a list of pairs: https://webidl.spec.whatwg.org/#js-iterable
+// Call it after `expose`, which would give these methods the form of operations.
 function pairIterable(Interface, slot, pairsOf) {
   const { prototype, name } = Interface;
   // https://webidl.spec.whatwg.org/#es-default-iterator-object
@@ -243,7 +243,7 @@ function globals(members, enumerable = true) {
   }
 }
 
-// https://webidl.spec.whatwg.org/#Replaceable: an assignment puts a plain property in the place.
+// https://webidl.spec.whatwg.org/#Replaceable. An assignment replaces the attribute by a plain property.
 function replaceable(name, get) {
   defineProperty(global, name, {
     enumerable: true, configurable: true,
@@ -254,7 +254,7 @@ function replaceable(name, get) {
   });
 }
 
-// Lets `Error` subclasses of the engine throw from here with one call.
+// Throws a DOMException.
 const { DOMException } = global;
 const fail = (name, message) => { throw new DOMException(message, name); };
 
@@ -263,5 +263,5 @@ internal.webidl = {
   dictionary, sequence, record, callback, required, illegalConstructor, expose, tag, constants,
   pairIterable, attributes, globals, replaceable, fail, DOMException,
 };
-// The window, where `globalThis` is the WindowProxy when a page's scripts run.
+// The global object itself. In the scripts of a page, `globalThis` is the WindowProxy.
 internal.global = global;

@@ -1,4 +1,4 @@
-// Window
+// The interface Window.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-window-object
 
 const { DOMString, USVString, callback, expose, fail, globals, illegalConstructor, replaceable } = internal.webidl;
@@ -11,7 +11,7 @@ class Window extends EventTarget {
 }
 expose(Window, slot);
 Object.setPrototypeOf(window, Window.prototype);
-// The engine's, which says "global".
+// The engine's own tag, which is "global".
 delete window[Symbol.toStringTag];
 slot.set(window, {});
 targetSlot.set(window, createState());
@@ -67,7 +67,7 @@ Object.defineProperty(window, "opener", {
   enumerable: true, configurable: true,
 });
 
-// Operations that know their caller, the global object of the incumbent settings object.
+// Defines an operation that knows its caller, the global object of the incumbent settings object.
 function operation(name, length, steps) {
   const target = Object.defineProperty({ [name]() {} }[name], "length", { value: length });
   const value = agent.callerAware(target, (caller, self, args) => {
@@ -83,7 +83,7 @@ operation("blur", 0, () => {});
 operation("open", 0, (there, caller, args) => internalOf(caller).open(...args));
 operation("postMessage", 1, (there, caller, args) => there.postMessage(caller, args));
 
-// That of the caller, or of this window if it is none.
+// The `internal` object of the caller, or of this window if the caller is not a window.
 const internalOf = (caller) => (agent.realms.has(caller) ? agent.realms.get(caller).internal : internal);
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps
@@ -95,7 +95,7 @@ internal.open = (url = "", target = "_blank", features = "") => {
   if (text !== "" && parsed === undefined) fail("SyntaxError", `'${text}' is not a valid URL.`);
   const noreferrer = isSet("noreferrer");
   const noopener = noreferrer || isSet("noopener");
-  // NB: by the standard an empty name is `_self`; to all browsers it is `_blank` here.
+  // NB: in the standard an empty name means `_self`. In all browsers it means `_blank` here.
   const opened = native.open(parsed, DOMString(target) || "_blank", noopener, noreferrer ? "no-referrer" : "");
   return opened === undefined || noopener ? null : agent.windowProxy(opened);
 };
@@ -123,8 +123,9 @@ internal.sharesTab = (other) => internal.top() === other.top();
 
 // The named properties object, a prototype of the window's.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object
-// NB: its properties come with the elements, since the engine takes any undeclared variable for a property
-// of a Proxy among the prototypes of the global object. Those of elements that have gone stay, undefined.
+// NB: this is an object that gets a property for each new element, not a Proxy. With a Proxy among the prototypes of the
+// global object, the engine would find every undeclared variable there. The property of a removed element stays, and its
+// value is undefined.
 const named = Object.create(EventTarget.prototype);
 internal.webidl.tag(named, "WindowProperties");
 Object.setPrototypeOf(Window.prototype, named);
@@ -159,7 +160,8 @@ Object.defineProperty(window, "name", {
   enumerable: true, configurable: true,
 });
 
-// https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects: what others may call.
+// The operations that scripts of other origins may call:
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects
 internal.crossOriginOperations = {
   close() { native.close(); },
   focus() {},
@@ -174,7 +176,7 @@ internal.crossOriginFunction = (name, length, steps) => {
 const realm = { internal, originKey: "", proxy: undefined };
 agent.realms.set(window, realm);
 
-// The window has a document, which the navigable of this number shows.
+// The window gets a document. `id` is the number of the navigable that shows it.
 internal.hooks.activate = (id) => { realm.proxy = internal.windowProxy = agent.activate(id, window); };
 internal.hooks.initialize = (id) => {
   const { crossOriginIsolated, originKey } = native.environment();

@@ -1,11 +1,11 @@
-// WindowProxy, and what scripts of another origin may see of a window and its location.
+// WindowProxy, and the access of other origins to a window and its location.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-windowproxy-exotic-object
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects
 //
-// In a realm of its own. `agent.realms` is the slot of a window: `{ internal, originKey, proxy }`.
+// This file runs in a realm of its own. `agent.realms` is the slot of a window: `{ internal, originKey, proxy }`.
 //
-// TODO(spec): a Proxy cannot have a non-configurable property that its target has not, so those of a
-// window are said to be configurable, and none can be defined with `configurable: false`.
+// TODO(spec): a window's non-configurable properties look configurable, and no property can be defined with
+// `configurable: false`. A Proxy cannot have a non-configurable property that its target does not have.
 
 const { getOwnPropertyDescriptor } = Object;
 const realms = agent.slot("Realm");
@@ -14,7 +14,7 @@ const handlers = agent.slot("WindowProxy");
 const navigables = new Map();
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#isplatformobjectsameorigin-(-o-)
-// Whoever is in no realm of a window is of the prelude.
+// A caller without a window is the prelude, which has access to everything.
 function isSameOrigin(one, other) {
   if (one === other || !realms.has(one)) return true;
   return realms.get(one).originKey === realms.get(other).originKey;
@@ -24,13 +24,13 @@ const isIndex = (key) => typeof key === "string" && /^(0|[1-9]\d{0,9})$/.test(ke
 const internalOf = (window) => realms.get(window).internal;
 const children = (window) => internalOf(window).childWindows();
 
-// Throws in the realm of whoever asks.
+// Throws an exception of the caller's realm.
 function securityError(caller, key) {
   const { webidl } = internalOf(caller);
   webidl.fail("SecurityError", `Access to '${String(key)}' of a cross-origin object is denied.`);
 }
 
-// A function of the realm of whoever asks, the same each time.
+// A function of the caller's realm. It is the same function each time.
 const functions = new WeakMap();
 function functionFor(caller, object, key, length, steps) {
   if (!functions.has(caller)) functions.set(caller, new WeakMap());
@@ -44,8 +44,8 @@ function functionFor(caller, object, key, length, steps) {
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-property-fallback
 const FALLBACK = ["then", Symbol.toStringTag, Symbol.hasInstance, Symbol.isConcatSpreadable];
 
-// The essential internal methods of an object that other origins see a part of. The `this` of each is the
-// handler; `original` is the object behind it, `members` an object with what others see.
+// The essential internal methods of an object of which other origins see a part. The `this` of each is the handler.
+// `original` returns the object itself, and `members` returns an object with the members that other origins see.
 const steps = {
   get(caller, _target, key) {
     if (this.allows(caller)) return this.ownGet(key);
@@ -109,7 +109,7 @@ function crossOriginDescriptor(caller, key) {
   return { value: undefined, writable: false, enumerable: false };
 }
 
-// The `this` of the steps is a handler: the traps, and what a guard asks of the kind of object.
+// The prototype of the handlers: the native traps, and the steps that they call. Each kind of object adds its own functions.
 const { apply, ...traps } = native.traps;
 const handler = { __proto__: null, ...traps, steps, crossOriginDescriptor };
 
@@ -184,7 +184,7 @@ function guard(prototype, fields) {
   return made;
 }
 
-// The WindowProxy of a navigable, whose active window is `window` from now on.
+// Makes `window` the active window of a navigable. Returns the navigable's WindowProxy.
 agent.activate = (id, window) => {
   let proxyHandler = navigables.get(id);
   if (proxyHandler === undefined) {
@@ -201,22 +201,23 @@ agent.activeWindow = (id) => navigables.get(id)?.window ?? null;
 
 agent.locationProxy = (window, location) => guard(locationHandler, { window, location }).proxy;
 
-// A window for a WindowProxy, and the other way round; all else is itself.
+// `unwrap` turns a WindowProxy into its window, and `expose` turns a window into its WindowProxy. Both return everything
+// else unchanged.
 agent.unwrap = (object) => (handlers.has(object) ? handlers.get(object).window : object);
 agent.expose = (object) => (realms.has(object) ? realms.get(object).proxy ?? object : object);
 
 agent.realms = realms;
 agent.isSameOrigin = isSameOrigin;
 
-// `target`, a function, with steps that are given the global object of whoever calls, `this` and the
-// arguments: https://html.spec.whatwg.org/multipage/webappapis.html#concept-incumbent-everything
+// A function like `target` that calls `run` with the caller's global object, `this` and the arguments:
+// https://html.spec.whatwg.org/multipage/webappapis.html#concept-incumbent-everything
 agent.callerAware = (target, run) => new Proxy(target, {
   __proto__: null,
   apply,
   steps: { apply: (caller, _target, self, args) => run(caller, self, args) },
 });
 
-// Tells the other documents of an origin, in the same tab for session storage, of a change.
+// Fires `storage` in the other documents of the origin; for session storage only in those of the same tab.
 agent.broadcastStorage = (source, name, change) => {
   const event = { ...change, url: source.document.URL };
   for (const { window } of navigables.values()) {

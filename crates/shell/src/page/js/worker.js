@@ -1,10 +1,10 @@
-// Worker
+// The interface Worker.
 // https://html.spec.whatwg.org/multipage/workers.html#dedicated-workers-and-the-worker-interface
 
 const { DOMString, USVString, dictionary, enumeration, expose, fail, required, sequence } = internal.webidl;
 const { fire } = internal.eventTarget;
 const slot = agent.slot("Worker");
-// Those that run or are about to, by their number.
+// The workers that run or will run, by their number.
 const workers = new Map();
 
 class Worker extends EventTarget {
@@ -18,7 +18,7 @@ class Worker extends EventTarget {
     const url = native.resolveUrl(given);
     if (url === undefined) fail("SyntaxError", `'${given}' is not a valid URL.`);
     super();
-    // TODO(spec): module workers; there are no modules at all.
+    // TODO(spec): there are no module workers, because the shell has no module scripts.
     const id = native.startWorker(type === "module" ? undefined : url, name, internal.blobText(url));
     const worker = { id, object: this, port: null, waiting: [] };
     slot.set(this, worker);
@@ -47,7 +47,8 @@ function end(id) {
   if (workers.delete(id)) native.stopWorker(id);
 }
 
-// The worker's realm is there: `port` are its hooks, and it gets ours. Whether it is still wanted.
+// Connects a new worker: `port` are the hooks of its realm, and the worker gets the functions below. Returns false if the
+// page has terminated the worker already.
 internal.hooks.connectWorker = (id, port) => {
   const worker = workers.get(id);
   if (worker === undefined) return false;
@@ -61,7 +62,7 @@ internal.hooks.connectWorker = (id, port) => {
       internal.startTask(() =>
         tell(id, "error", { Interface: internal.interfaces.ErrorEvent, message, cancelable: true }));
     },
-    // What it has said before is still heard.
+    // The messages that the worker has sent before still arrive.
     close() {
       worker.port = { receive() {} };
       native.stopWorker(id);
@@ -71,13 +72,13 @@ internal.hooks.connectWorker = (id, port) => {
   return true;
 };
 
-// A terminated worker is not heard of any more.
+// Fires an event at a Worker, unless it is terminated.
 function tell(id, type, init) {
   const worker = workers.get(id);
   if (worker) fire(worker.object, type, init);
 }
 
-// Its script could not be fetched.
+// The worker's script could not be fetched.
 internal.hooks.failWorker = (id) => {
   tell(id, "error", { cancelable: true });
   workers.delete(id);

@@ -1,4 +1,4 @@
-// WorkerGlobalScope, DedicatedWorkerGlobalScope, and what is on them.
+// The interfaces WorkerGlobalScope and DedicatedWorkerGlobalScope, with their attributes and operations.
 // https://html.spec.whatwg.org/multipage/workers.html#the-workerglobalscope-common-interface
 
 const { USVString, expose, fail, globals, illegalConstructor, replaceable } = internal.webidl;
@@ -8,7 +8,7 @@ const slot = agent.slot("WorkerGlobalScope");
 const locationSlot = agent.slot("WorkerLocation");
 const navigatorSlot = agent.slot("WorkerNavigator");
 let name = "";
-// The worker's end of the way to whoever started it.
+// The functions by which the worker reaches the document or worker that has started it.
 let owner = null;
 
 class WorkerGlobalScope extends EventTarget {
@@ -21,7 +21,7 @@ class DedicatedWorkerGlobalScope extends WorkerGlobalScope {
 }
 expose(DedicatedWorkerGlobalScope, slot);
 Object.setPrototypeOf(global, DedicatedWorkerGlobalScope.prototype);
-// The engine's, which says "global".
+// The engine's own tag, which is "global".
 delete global[Symbol.toStringTag];
 slot.set(global, {});
 targetSlot.set(global, createState());

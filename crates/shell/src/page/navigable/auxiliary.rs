@@ -1,5 +1,5 @@
-//! Windows that scripts open and close, and which navigable a name means.
-//! <https://html.spec.whatwg.org/multipage/document-sequences.html#navigable-target-names>
+//! Windows that scripts open and close, and the choice of a navigable by its
+//! [target name](https://html.spec.whatwg.org/multipage/document-sequences.html#navigable-target-names).
 
 use std::rc::Rc;
 
@@ -9,14 +9,14 @@ use url::Url;
 
 use super::{
     HistoryHandling, MAX_NAVIGABLES, Navigable, NavigateParams, SandboxFlags,
-    create::{about_blank, make_initial},
+    create::{about_blank, create_initial_document},
     iframe::is_about_blank,
     settings::{inherit, opaque_origin},
     unload::{fire_before_unload, unload_a_document_and_its_descendants},
 };
 use crate::page::{PostResource, TabOf, realm::Realm, window::Window};
 
-/// What of `window.open()` is not the document that calls it.
+/// The parameters of `window.open()`.
 pub(in crate::page) struct OpenParams {
     pub(in crate::page) url: Option<Url>,
     pub(in crate::page) name: String,
@@ -25,9 +25,9 @@ pub(in crate::page) struct OpenParams {
     pub(in crate::page) post: Option<PostResource>,
 }
 
-/// Steps 12 to 17 of the [window open steps](https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps),
-/// and what [following a hyperlink](https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2)
-/// has in common with them. None if nothing may be navigated or opened.
+/// Steps 12 to 17 of the [window open steps](https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps).
+/// [Following a hyperlink](https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2) and submitting a form
+/// use them too. Returns the navigable, or `None` if `source` may not navigate or open one.
 pub(in crate::page) fn open(
     ctx: &Ctx<'_>,
     source: &Rc<Realm>,
@@ -36,7 +36,7 @@ pub(in crate::page) fn open(
     let OpenParams { url, name, noopener, referrer_policy, post } = params;
     let current = source.window().navigable()?;
     // Step 12.
-    if let Some(existing) = choose(source, &current, &name) {
+    if let Some(existing) = choose_a_navigable(source, &current, &name) {
         if let Some(url) = url {
             let allowed =
                 is_allowed_by_sandboxing_to_navigate(source.window(), &current, &existing);
@@ -63,8 +63,12 @@ pub(in crate::page) fn open(
 }
 
 /// The [rules for choosing a navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#the-rules-for-choosing-a-navigable),
-/// as far as they find one that is there.
-fn choose(source: &Realm, current: &Rc<Navigable>, name: &str) -> Option<Rc<Navigable>> {
+/// for existing navigables only. [`create_auxiliary`] creates a new one.
+fn choose_a_navigable(
+    source: &Realm,
+    current: &Rc<Navigable>,
+    name: &str,
+) -> Option<Rc<Navigable>> {
     let event_loop = source.event_loop();
     let navigables = event_loop.navigables();
     match name.to_ascii_lowercase().as_str() {
@@ -86,8 +90,8 @@ fn choose(source: &Realm, current: &Rc<Navigable>, name: &str) -> Option<Rc<Navi
     }
 }
 
-/// Step 8.2 of the rules: a new top-level traversable, one that knows who has opened it unless it is
-/// `noopener`.
+/// Step 8.2 of the rules for choosing a navigable: creates a top-level traversable. Without `noopener`, `current` is its
+/// opener.
 fn create_auxiliary(
     ctx: &Ctx<'_>,
     source: &Rc<Realm>,
@@ -126,7 +130,7 @@ fn create_auxiliary(
     let navigable = Navigable::new(id, None, None, None, name, Rc::clone(&realm));
     navigable.opener.set((!noopener).then_some(current.id));
     let navigable = navigables.add(Navigable { group, ..navigable });
-    make_initial(ctx, &navigable, client, flags, source, tab);
+    create_initial_document(ctx, &navigable, client, flags, source, tab);
     Some(navigable)
 }
 

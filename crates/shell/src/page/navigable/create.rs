@@ -20,7 +20,7 @@ use crate::page::{
 };
 
 /// Creates a [top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#creating-a-new-top-level-traversable)
-/// for a document that is there already.
+/// for a document that the browser has fetched already.
 pub(in crate::page) fn create_top_level_traversable(
     event_loop: &Rc<EventLoop>,
     environment: Environment,
@@ -40,7 +40,7 @@ pub(in crate::page) fn create_top_level_traversable(
 }
 
 /// [Create a new child navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#create-a-new-child-navigable)
-/// in `container`, an element of `parent`'s document. None if that would be one too many.
+/// in `container`, an element of `parent`'s document. Returns `None` if there are too many navigables already.
 pub(super) fn create_child_navigable(
     ctx: &Ctx<'_>,
     parent: &Rc<Realm>,
@@ -61,7 +61,7 @@ pub(super) fn create_child_navigable(
         let dom = parent.window().document.dom();
         dom.attribute(container, "name").unwrap_or_default().to_owned()
     };
-    let flags = container_sandbox(parent, container);
+    let flags = creation_sandboxing_flags(parent, container);
     let realm = match Realm::new(&event_loop, ctx) {
         Ok(realm) => realm,
         Err(error) => {
@@ -69,7 +69,7 @@ pub(super) fn create_child_navigable(
             return None;
         }
     };
-    // Step 4 to 8.
+    // Steps 4 to 8.
     let id = navigables.next_id();
     let place = Container { realm: parent.id(), node: container };
     let (parent_id, quota) =
@@ -77,12 +77,12 @@ pub(super) fn create_child_navigable(
     let navigable = Navigable::new(id, parent_id, Some(place), quota, name, Rc::clone(&realm));
     let navigable = navigables.add(navigable);
     parent.window().frames.borrow_mut().insert(container, id);
-    make_initial(ctx, &navigable, client, flags, parent, TabOf::Other);
+    create_initial_document(ctx, &navigable, client, flags, parent, TabOf::Other);
     Some(navigable)
 }
 
-/// Puts the initial `about:blank` document into a navigable, completely loaded.
-pub(super) fn make_initial(
+/// Gives a new navigable its initial `about:blank` document, completely loaded.
+pub(super) fn create_initial_document(
     ctx: &Ctx<'_>,
     navigable: &Rc<Navigable>,
     mut client: Client,
@@ -110,13 +110,13 @@ pub(super) fn make_initial(
     realm.window().is_initial.set(true);
     activate(ctx, &realm, navigable.id, environment, host);
     navigable.enter_history(HistoryHandling::Replace, about_blank(), None, realm.id().0);
-    fill(&mut realm.window().document.dom_mut());
-    realm.window().settle();
+    populate_with_html_head_body(&mut realm.window().document.dom_mut());
+    realm.window().apply_tree_changes();
     realm.window().stage.set(Stage::Complete);
     realm.call_in(ctx, "becomeInitial", ());
 }
 
-/// Makes the document of `environment` the one of `realm`, and that the active one of the navigable.
+/// Gives `realm` a new document, and makes it the active document of the navigable `id`.
 pub(super) fn activate(
     ctx: &Ctx<'_>,
     realm: &Rc<Realm>,
@@ -129,9 +129,9 @@ pub(super) fn activate(
     realm.call_in(ctx, "initialize", (id.0,));
 }
 
-/// The sandboxing flags a document in this element has of it, and of the document the element is in.
-/// <https://html.spec.whatwg.org/multipage/browsers.html#determining-the-creation-sandboxing-flags>
-pub(super) fn container_sandbox(parent: &Realm, container: NodeId) -> SandboxFlags {
+/// [Determines the creation sandboxing flags](https://html.spec.whatwg.org/multipage/browsers.html#determining-the-creation-sandboxing-flags)
+/// of a document in `container`, an element of `parent`'s document.
+pub(super) fn creation_sandboxing_flags(parent: &Realm, container: NodeId) -> SandboxFlags {
     let inherited = parent.window().environment().sandbox;
     let dom = parent.window().document.dom();
     match dom.attribute(container, "sandbox") {
@@ -141,11 +141,11 @@ pub(super) fn container_sandbox(parent: &Realm, container: NodeId) -> SandboxFla
 }
 
 /// [Populate with html/head/body](https://html.spec.whatwg.org/multipage/browsing-the-web.html#populate-with-html/head/body)
-fn fill(dom: &mut Dom) {
+fn populate_with_html_head_body(dom: &mut Dom) {
     let html = dom.create_html_element("html");
     let (head, body) = (dom.create_html_element("head"), dom.create_html_element("body"));
     for (parent, node) in [(Dom::DOCUMENT, html), (html, head), (html, body)] {
-        // It can be inserted there.
+        // Cannot fail: the nodes are new elements, and the document is empty.
         let _ = dom.pre_insert(parent, node, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Which documents may be in a frame.
+//! The checks that decide whether a document may be in a frame: `X-Frame-Options`, `frame-ancestors`, `frame-src`.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use crate::page::FetchedDocument;
 
 impl Navigable {
     /// [Check a navigation response's adherence to X-Frame-Options](https://html.spec.whatwg.org/multipage/document-lifecycle.html#check-a-navigation-response's-adherence-to-x-frame-options)
-    pub(super) fn may_frame(self: &Rc<Self>, document: &FetchedDocument) -> bool {
+    pub(super) fn check_x_frame_options(self: &Rc<Self>, document: &FetchedDocument) -> bool {
         // Step 1.
         if self.parent.is_none() {
             return true;
@@ -46,11 +46,11 @@ impl Navigable {
         }
     }
 
-    /// The [`frame-src` pre-request check](https://w3c.github.io/webappsec-csp/#frame-src-pre-request) of the
-    /// document the frame is in. Whether the request may be made.
+    /// The [`frame-src` pre-request check](https://w3c.github.io/webappsec-csp/#frame-src-pre-request) of the policies
+    /// of the container's document. Returns whether the frame may request `url`.
     ///
     /// TODO(spec): redirects are not checked.
-    pub(super) fn is_frame_source(&self, url: &Url) -> bool {
+    pub(super) fn check_frame_src(&self, url: &Url) -> bool {
         let event_loop = self.active().event_loop();
         let Some((container, _)) = self.container_realm(&event_loop) else { return true };
         let csp_list = container.window().client().csp_list;
@@ -58,7 +58,7 @@ impl Navigable {
         let is_blocked = violations.iter().any(|it| it.disposition == CspDisposition::Enforce);
         let origin = Origin::of(url, Nonce::random());
         for mut violation in violations {
-            // NB: by the standard it is the whole URL; no browser says more of another origin's.
+            // NB: the standard reports the whole URL. Browsers report only the origin of a cross-origin URL.
             if !origin.is_same_origin_with_url(&container.window().document.url()) && url.has_host()
             {
                 violation.blocked_uri = origin.to_string();
@@ -72,7 +72,7 @@ impl Navigable {
 }
 
 /// The [`frame-ancestors` navigation response check](https://w3c.github.io/webappsec-csp/#frame-ancestors-navigation-response)
-/// of one ancestor.
+/// for one ancestor.
 ///
 /// TODO(spec): violations are not reported.
 fn is_frame_ancestor(client: &Client, ancestor: &Origin) -> bool {

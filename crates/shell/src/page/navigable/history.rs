@@ -1,8 +1,8 @@
-//! [Session history](https://html.spec.whatwg.org/multipage/browsing-the-web.html#session-history), and the
-//! documents that are kept for a journey back.
+//! [Session history](https://html.spec.whatwg.org/multipage/browsing-the-web.html#session-history) and the back/forward
+//! cache.
 //!
-//! The history of a top-level traversable and all that is in it is kept as the changes made: each took one
-//! navigable from an entry to another, and a step back takes it there again.
+//! A top-level traversable has one history for itself and all frames in it: a list of changes. Each change has moved one
+//! navigable from an entry to another entry. A step back undoes a change.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,12 +15,12 @@ use url::Url;
 use super::{Navigable, NavigableId, NavigateParams, unload};
 use crate::page::{host::Lifecycle, realm::Realm, window::Window};
 
-/// How many steps are remembered.
+/// How many changes a history keeps.
 const MAX_CHANGES: usize = 50;
-/// How many documents are kept.
-const MAX_KEPT: usize = 6;
+/// How many documents the back/forward cache of a top-level traversable holds.
+const MAX_CACHED: usize = 6;
 
-/// Names an entry, and the state that script has given it.
+/// Identifies an entry, and the state that a script has given to it.
 pub(in crate::page) type EntryId = u32;
 
 /// A [session history entry](https://html.spec.whatwg.org/multipage/browsing-the-web.html#session-history-entry)
@@ -29,19 +29,19 @@ pub(super) struct Entry {
     url: RefCell<Url>,
     /// The source of a `srcdoc` document.
     resource: RefCell<Option<String>>,
-    /// The number of the document's realm.
+    /// The number of the realm whose document the entry has shown last.
     document: Cell<u64>,
 }
 
 /// The [history handling behavior](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigation-history-handling-behavior)
-/// of a navigation, and that of a traversal.
+/// of a navigation or a traversal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::page) enum HistoryHandling {
-    /// A new entry.
+    /// The document gets a new entry.
     Push,
-    /// The current entry becomes another.
+    /// The document replaces the one of the current entry.
     Replace,
-    /// The entry is there, and is the current one already.
+    /// The document belongs to the current entry, to which the history was traversed.
     Traverse,
 }
 
@@ -49,13 +49,13 @@ pub(in crate::page) enum HistoryHandling {
 #[derive(Default)]
 pub(super) struct History {
     changes: Vec<Change>,
-    /// How many of the changes are made; the others are ahead.
+    /// How many changes lie behind the current step. The others lie ahead of it.
     position: usize,
-    /// [Kept documents](https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable)
-    /// by the number of their realm.
-    kept: BTreeMap<u64, Rc<Realm>>,
+    /// The documents in the back/forward cache, by the number of their realm.
+    cached: BTreeMap<u64, Rc<Realm>>,
 }
 
+/// A change of one navigable's current entry.
 struct Change {
     navigable: NavigableId,
     before: Rc<Entry>,
@@ -74,7 +74,7 @@ impl Entry {
 }
 
 impl Navigable {
-    /// The state of the current entry goes by this number.
+    /// The number of the current entry.
     pub(in crate::page) fn entry_id(&self) -> EntryId {
         self.entry.borrow().id.get()
     }
@@ -84,7 +84,7 @@ impl Navigable {
         self.top().history.borrow().changes.len() + 1
     }
 
-    /// A document at `url` takes its place in the history.
+    /// Enters the document of realm number `document` at `url` into the history.
     pub(super) fn enter_history(
         self: &Rc<Self>,
         handling: HistoryHandling,
@@ -105,7 +105,7 @@ impl Navigable {
         entry.document.set(document);
     }
 
-    /// Makes `entry` the current one, with nothing ahead.
+    /// Makes `entry` the current entry, and removes the changes ahead of it.
     fn push(self: &Rc<Self>, entry: Rc<Entry>) {
         let before = self.entry.replace(Rc::clone(&entry));
         let top = self.top();
@@ -120,7 +120,7 @@ impl Navigable {
     }
 
     /// [URL and history update steps](https://html.spec.whatwg.org/multipage/browsing-the-web.html#url-and-history-update-steps):
-    /// the same document at another URL. Returns the number of the entry, for its state.
+    /// gives the same document another URL. Returns the number of its entry.
     pub(in crate::page) fn update_url_and_history(
         self: &Rc<Self>,
         window: &Window,
@@ -131,12 +131,12 @@ impl Navigable {
             let entry = self.entry.borrow();
             (entry.resource.borrow().clone(), entry.document.get())
         };
-        // Step 4: there is nothing to go back to.
+        // Step 4. There is nothing to go back to.
         let replace = replace || window.is_initial.get();
         let handling = if replace { HistoryHandling::Replace } else { HistoryHandling::Push };
         self.enter_history(handling, url.clone(), resource, document);
         window.document.set_url(url.clone());
-        window.settle();
+        window.apply_tree_changes();
         self.entry_id()
     }
 
@@ -148,7 +148,7 @@ impl Navigable {
 
     /// [Reload](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reload)
     pub(in crate::page) fn reload(self: &Rc<Self>, source: &Window) {
-        self.show_entry_again(source, HistoryHandling::Replace);
+        self.fetch_entry_again(source, HistoryHandling::Replace);
     }
 
     /// [Apply the traverse history step](https://html.spec.whatwg.org/multipage/browsing-the-web.html#apply-the-traverse-history-step)
@@ -161,7 +161,7 @@ impl Navigable {
             if step > history.changes.len() {
                 return;
             }
-            // The last change on the way decides.
+            // If several changes belong to one navigable, the last of them decides.
             if step > history.position {
                 for change in &history.changes[history.position..step] {
                     targets.insert(change.navigable, Rc::clone(&change.after));
@@ -175,13 +175,14 @@ impl Navigable {
         }
         for (id, entry) in targets {
             if let Some(navigable) = event_loop.navigables().get(id) {
-                navigable.go_to(self, entry);
+                navigable.apply_entry(self, entry);
             }
         }
     }
 
-    /// Shows what `entry` has shown: the same document, a kept one, or one that is fetched again.
-    fn go_to(self: &Rc<Self>, top: &Rc<Self>, entry: Rc<Entry>) {
+    /// Shows the document of `entry`: the active one with another URL, one from the back/forward cache, or one that is
+    /// fetched again.
+    fn apply_entry(self: &Rc<Self>, top: &Rc<Self>, entry: Rc<Entry>) {
         let old = self.active();
         let url = entry.url.borrow().clone();
         let document = entry.document.get();
@@ -190,18 +191,19 @@ impl Navigable {
             // https://html.spec.whatwg.org/multipage/browsing-the-web.html#update-document-for-history-step-application
             let old_url = old.window().document.url();
             old.window().document.set_url(url.clone());
-            old.window().settle();
+            old.window().apply_tree_changes();
             old.call("restoreState", (old_url.as_str(), url.as_str()));
             return;
         }
-        let kept = top.history.borrow_mut().kept.remove(&document);
-        match kept {
+        let cached = top.history.borrow_mut().cached.remove(&document);
+        match cached {
             Some(realm) => self.reactivate(&old, &realm),
-            None => self.show_entry_again(old.window(), HistoryHandling::Traverse),
+            None => self.fetch_entry_again(old.window(), HistoryHandling::Traverse),
         }
     }
 
-    fn show_entry_again(self: &Rc<Self>, source: &Window, history: HistoryHandling) {
+    /// Fetches the document of the current entry again.
+    fn fetch_entry_again(self: &Rc<Self>, source: &Window, history: HistoryHandling) {
         let (url, document_resource) = {
             let entry = self.entry.borrow();
             (entry.url.borrow().clone(), entry.resource.borrow().clone())
@@ -210,15 +212,15 @@ impl Navigable {
         self.navigate_across_documents(source, params);
     }
 
-    /// [Reactivates](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document) a kept
-    /// document in the place of another.
+    /// [Reactivates](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document) the cached
+    /// document of `realm`, which replaces the document of `old`.
     fn reactivate(self: &Rc<Self>, old: &Rc<Realm>, realm: &Rc<Realm>) {
         unload::fire_before_unload(self);
         let event_loop = old.event_loop();
-        self.leave(old, false);
+        self.cache_or_unload(old, false);
         self.set_active(Rc::clone(realm));
         event_loop.enter(|ctx| {
-            for (realm, id) in realm.kept_subtree(self.id) {
+            for (realm, id) in realm.document_subtree(self.id) {
                 realm.window().navigable.set(Some(id));
                 event_loop.thaw(realm.id());
             }
@@ -233,12 +235,13 @@ impl Navigable {
         }
     }
 
-    /// The document goes: into the cache if it may be kept, for good else.
-    pub(super) fn leave(self: &Rc<Self>, realm: &Rc<Realm>, keeps_window: bool) {
+    /// Puts the document into the back/forward cache if that is possible, and unloads it otherwise. `keeps_window` says
+    /// that the next document uses the same window.
+    pub(super) fn cache_or_unload(self: &Rc<Self>, realm: &Rc<Realm>, keeps_window: bool) {
         let event_loop = realm.event_loop();
-        let is_kept = !keeps_window && self.can_be_kept(realm);
-        let keeping = is_kept.then(|| realm.kept_subtree(self.id));
-        event_loop.enter(|ctx| match &keeping {
+        let can_be_cached = !keeps_window && self.can_be_cached(realm);
+        let cached = can_be_cached.then(|| realm.document_subtree(self.id));
+        event_loop.enter(|ctx| match &cached {
             None => unload::unload_a_document_and_its_descendants(ctx, realm, keeps_window),
             Some(subtree) => {
                 for (realm, _) in subtree {
@@ -251,11 +254,11 @@ impl Navigable {
             }
         });
         event_loop.microtask_checkpoint();
-        if is_kept {
+        if can_be_cached {
             let mut history = self.history.borrow_mut();
-            history.kept.insert(realm.id().0, Rc::clone(realm));
-            if history.kept.len() > MAX_KEPT {
-                let oldest = history.kept.pop_first();
+            history.cached.insert(realm.id().0, Rc::clone(realm));
+            if history.cached.len() > MAX_CACHED {
+                let oldest = history.cached.pop_first();
                 drop(history);
                 if let Some((_, realm)) = oldest {
                     discard(&realm);
@@ -264,9 +267,10 @@ impl Navigable {
         }
     }
 
-    /// Whether the document is [salvageable](https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable):
-    /// that of a window which no other can script, and nothing in it listens to `unload`.
-    fn can_be_kept(self: &Rc<Self>, realm: &Realm) -> bool {
+    /// Whether the document is [salvageable](https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable),
+    /// so that it may go into the back/forward cache. It is not if another window can script it, or if a window in it has
+    /// a listener for `unload` or `beforeunload`.
+    fn can_be_cached(self: &Rc<Self>, realm: &Realm) -> bool {
         let event_loop = realm.event_loop();
         let navigables = event_loop.navigables();
         let is_alone =
@@ -278,10 +282,10 @@ impl Navigable {
             && documents.iter().all(|it| it.active().is_salvageable())
     }
 
-    /// Nothing can be gone back to any more.
+    /// Removes all changes, and discards all cached documents.
     pub(super) fn discard_history(&self) {
         let history = self.history.take();
-        history.kept.values().for_each(discard);
+        history.cached.values().for_each(discard);
     }
 
     fn top(self: &Rc<Self>) -> Rc<Self> {
@@ -289,10 +293,10 @@ impl Navigable {
     }
 }
 
-/// A kept document goes, without a word to its scripts.
+/// Discards a cached document and the documents in it, without firing an event.
 fn discard(realm: &Rc<Realm>) {
     let event_loop = realm.event_loop();
-    for (realm, id) in realm.kept_subtree(NavigableId(0)) {
+    for (realm, id) in realm.document_subtree(NavigableId(0)) {
         realm.window().host().lifecycle(Lifecycle::Unload);
         event_loop.remove_realm(realm.id());
         event_loop.navigables().remove(id);
@@ -300,11 +304,12 @@ fn discard(realm: &Rc<Realm>) {
 }
 
 impl Realm {
-    /// This document and those of the frames in it, with their navigables; its own is `id`.
-    fn kept_subtree(self: &Rc<Self>, id: NavigableId) -> Vec<(Rc<Self>, NavigableId)> {
+    /// This document and all documents in it, each with the number of its navigable. The navigable of this document is
+    /// `id`.
+    fn document_subtree(self: &Rc<Self>, id: NavigableId) -> Vec<(Rc<Self>, NavigableId)> {
         let mut all = vec![(Rc::clone(self), id)];
         for child in self.event_loop().navigables().children(self) {
-            all.extend(child.active().kept_subtree(child.id));
+            all.extend(child.active().document_subtree(child.id));
         }
         all
     }

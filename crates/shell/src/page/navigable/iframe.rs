@@ -15,9 +15,10 @@ use super::{
 use crate::page::{dom::NodeId, realm::Realm, window::Stage};
 
 /// The [post-connection steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#the-iframe-element:html-element-post-connection-steps)
-/// of the `iframe` elements that have come into the document since the last call.
+/// of the `iframe` elements that were connected since the last call. It also gives the window the names of new elements,
+/// and starts a declarative refresh.
 ///
-/// NB: a script can make no more realms than are in stock; the frames beyond that come when it has ended.
+/// NB: without a spare context, a frame gets its navigable in a later task, when the running script has ended.
 pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     name_elements(ctx, realm);
     begin_refresh(ctx, realm);
@@ -36,7 +37,7 @@ pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
             });
             return;
         }
-        // The steps of one before may have taken it out again.
+        // Scripts that an earlier element's steps have run may have removed this element.
         if !document.dom().is_connected(element)
             || realm.window().frames.borrow().contains_key(&element)
         {
@@ -49,8 +50,8 @@ pub(in crate::page) fn connected(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     }
 }
 
-/// Gives the window the [names](https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object)
-/// of elements.
+/// Gives the window a property for the [name](https://html.spec.whatwg.org/multipage/nav-history-apis.html#named-access-on-the-window-object)
+/// of each new element.
 fn name_elements(ctx: &Ctx<'_>, realm: &Realm) {
     let names = realm.window().document.take_names();
     if !names.is_empty() {
@@ -61,14 +62,14 @@ fn name_elements(ctx: &Ctx<'_>, realm: &Realm) {
 /// The [removing steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#the-iframe-element:html-element-removing-steps)
 /// of these elements.
 ///
-/// NB: the standard destroys the documents without an event; all browsers unload them.
+/// NB: the standard destroys the documents without firing an event. All browsers unload them.
 pub(in crate::page) fn removed(ctx: &Ctx<'_>, realm: &Rc<Realm>, elements: &[NodeId]) {
     for element in elements {
         destroy_child_navigable(ctx, realm, *element);
     }
 }
 
-/// An attribute has changed, perhaps of an `iframe`.
+/// The attribute change steps of an element, which may be an `iframe`.
 pub(in crate::page) fn attribute_changed(
     ctx: &Ctx<'_>,
     realm: &Rc<Realm>,
@@ -121,7 +122,7 @@ fn process_iframe_attributes(
         );
         return;
     }
-    // Step 2.1 and 2.2.
+    // Steps 2.1 and 2.2.
     let Some(url) = shared_attribute_processing_steps(realm, element, initial_insertion) else {
         return;
     };
@@ -133,7 +134,7 @@ fn process_iframe_attributes(
         run_iframe_load_event_steps(ctx, realm, navigable, element);
         return;
     }
-    // Step 2.4 to 2.6.
+    // Steps 2.4 to 2.6.
     let params = NavigateParams { referrer_policy, ..NavigateParams::new(url) };
     navigate_an_iframe_or_frame(ctx, realm, navigable, params);
 }
@@ -155,7 +156,7 @@ fn shared_attribute_processing_steps(
                 url = parsed;
             }
         }
-        // An attribute that has gone changes nothing.
+        // Removing the attribute does not navigate.
         None if !initial_insertion => return None,
         _ => {}
     }

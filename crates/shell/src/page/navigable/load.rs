@@ -1,21 +1,14 @@
-//! A document's way from its bytes to its `load` event, and what that means for the one it is in.
+//! The end of a document's loading: its `load` event, and the `load` event of its container.
 
 use std::rc::Rc;
 
 use rquickjs::Ctx;
 
 use super::{Navigable, iframe::run_iframe_load_event_steps};
-use crate::page::{
-    dom::NodeId, host::Lifecycle, parser, realm::Realm, refresh::Refresh, window::Stage,
-};
+use crate::page::{dom::NodeId, host::Lifecycle, realm::Realm, refresh::Refresh, window::Stage};
 
-/// Parses `html` and runs its scripts as the parser reaches them. Returns those that wait for the end.
-pub(in crate::page) fn parse(realm: &Rc<Realm>, html: &str) -> Vec<NodeId> {
-    parser::parse_document(realm, html)
-}
-
-/// [The end](https://html.spec.whatwg.org/multipage/parsing.html#the-end) of parsing: deferred scripts,
-/// `DOMContentLoaded`, and `load` when nothing delays it.
+/// [The end](https://html.spec.whatwg.org/multipage/parsing.html#the-end) of parsing: runs the deferred scripts, fires
+/// `DOMContentLoaded`, and fires `load` as soon as nothing delays it.
 pub(in crate::page) fn the_end(realm: &Rc<Realm>, deferred: Vec<NodeId>) {
     // Step 3.
     realm.call("setReadyState", ("interactive",));
@@ -30,7 +23,7 @@ pub(in crate::page) fn the_end(realm: &Rc<Realm>, deferred: Vec<NodeId>) {
     complete_if_possible(realm);
 }
 
-/// Steps 8 and 9 of the end: if nothing delays the `load` event any more, it is fired.
+/// Steps 8 and 9 of the end: fires the `load` event if nothing delays it any more.
 pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
     let window = realm.window();
     let event_loop = realm.event_loop();
@@ -51,7 +44,7 @@ pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
 }
 
 /// Step 13 of the [shared declarative refresh steps](https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps):
-/// the time begins when the document is completely loaded.
+/// starts the timer of a declarative refresh once the document is completely loaded.
 pub(super) fn begin_refresh(ctx: &Ctx<'_>, realm: &Realm) {
     let window = realm.window();
     if window.stage.get() != Stage::Complete || window.environment().sandbox.scripts {
@@ -68,12 +61,12 @@ fn completely_finish_loading(realm: &Realm) {
     queue_container_load(realm, &navigable);
 }
 
-/// Step 3.3: the container's `load` event, in a task of its own.
+/// Step 3.3 of completely finish loading: queues a task that fires the container's `load` event.
 pub(super) fn queue_container_load(realm: &Realm, navigable: &Navigable) {
     let (Some(container), id) = (navigable.container, navigable.id) else { return };
     realm.window().shared().queue.post(container.realm, move |parent| {
         let navigable = parent.event_loop().navigables().get(id);
-        // Another navigation may have begun since, which delays it still.
+        // A navigation that has begun since then delays the event further.
         if let Some(navigable) = navigable.filter(|it| it.ongoing.get().is_none()) {
             parent.run(|ctx, _| {
                 run_iframe_load_event_steps(ctx, parent, &navigable, container.node);

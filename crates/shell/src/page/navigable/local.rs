@@ -1,4 +1,4 @@
-//! Documents of URLs that are no network's: `data:` and `blob:`.
+//! Navigation to `data:` and `blob:` URLs, whose documents do not come from the network.
 
 use std::rc::Rc;
 
@@ -10,10 +10,10 @@ use super::{
     Navigable,
     settings::{inherit, inherit_policies, nest, referrer_of_navigation},
 };
-use crate::page::FetchedDocument;
+use crate::page::{FetchedDocument, data_urls::process_data_url};
 
 impl Navigable {
-    /// A `data:` URL, whose document has an origin of its own.
+    /// Loads the document of a `data:` URL. The document gets a new opaque origin.
     pub(super) fn load_data(
         self: &Rc<Self>,
         url: &Url,
@@ -21,12 +21,9 @@ impl Navigable {
         container: Option<&Client>,
         referrer_policy: Option<ReferrerPolicy>,
     ) {
-        let decoded = data_url::DataUrl::process(url.as_str()).ok().and_then(|url| {
-            let (body, _) = url.decode_to_vec().ok()?;
-            Some((url.mime_type().clone(), body))
-        });
+        let decoded = process_data_url(url.as_str());
         let realm = self.active();
-        // A top-level one would look like any site.
+        // NB: browsers refuse a `data:` document at the top level, because it could pretend to be any site.
         let (Some((type_, body)), Some(container)) = (decoded, container) else {
             realm.console_error(&format!("{url} cannot be shown."));
             self.end_without_document(&realm);
@@ -38,9 +35,10 @@ impl Navigable {
         self.load_local(url, client, referrer, &type_, body);
     }
 
-    /// A blob URL of the source's origin: its document has that, and the policies of the source.
+    /// Loads the document of a blob URL, which must belong to the origin of `source`. The document gets that origin,
+    /// and the policies of `source`.
     ///
-    /// NB: by the standard they are the creator's, which in one origin mostly has the same.
+    /// NB: the standard takes the policies of the document that has created the URL.
     pub(super) fn load_blob(
         self: &Rc<Self>,
         url: &Url,
@@ -62,12 +60,12 @@ impl Navigable {
             nest(&mut client, container);
         }
         let referrer = referrer_of(source, &source.creation_url, referrer_policy);
-        // A Blob without a type is text.
+        // A blob without a type is plain text.
         let type_ = type_.parse().unwrap_or_else(|_| "text/plain".parse().expect("it is a type"));
         self.load_local(url, client, referrer, &type_, body);
     }
 
-    /// Loads a document that is in its URL.
+    /// Loads a document with the given body.
     fn load_local(
         self: &Rc<Self>,
         url: &Url,
@@ -87,7 +85,7 @@ impl Navigable {
     }
 }
 
-/// `document.referrer` of what is fetched without a network.
+/// The value of `document.referrer` in a document that does not come from the network.
 pub(super) fn referrer_of(source: &Client, url: &Url, policy: Option<ReferrerPolicy>) -> String {
     match referrer_of_navigation(source, url, Referrer::Client, policy) {
         Referrer::Url(url) => url.into(),

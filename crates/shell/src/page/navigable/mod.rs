@@ -1,8 +1,8 @@
-//! [Navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#navigables): the tree of
-//! what presents documents, windows and the frames in them.
+//! [Navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#navigables): the tree of windows and
+//! frames, each of which presents a document.
 //!
-//! What may be called by a script takes the running JavaScript context, `ctx`. All else is a task of its
-//! own.
+//! A function that may run while a script runs takes the running JavaScript context, `ctx`. Every other function must
+//! be called from a task, when no script runs.
 
 mod auxiliary;
 mod create;
@@ -34,7 +34,7 @@ pub(super) use self::{
     create::create_top_level_traversable,
     history::{EntryId, HistoryHandling},
     iframe::{attribute_changed, connected, removed},
-    load::{parse, the_end},
+    load::the_end,
     navigate::NavigateParams,
     settings::opaque_origin,
     unload::fire_before_unload,
@@ -45,13 +45,12 @@ pub use self::{
 };
 use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
 
-/// How many navigables may be at once: each has a realm, which takes a megabyte of what all scripts may
-/// hold together.
+/// How many navigables there may be at once. Each has a realm, which takes about 1 MB of the memory limit of all scripts.
 pub(super) const MAX_NAVIGABLES: usize = 200;
-/// How deep frames may be in each other.
+/// How deep frames may be nested.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// Names a navigable within its event loop. Never zero.
+/// Identifies a navigable within its event loop. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NavigableId(pub(super) u32);
 
@@ -62,7 +61,7 @@ pub(super) struct Navigable {
     /// The [container](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-container), an
     /// element of the parent's active document.
     pub(super) container: Option<Container>,
-    /// The deferred-fetch quota that it has reserved.
+    /// The library's handle of the container, which reserves the deferred-fetch quota of the frame.
     quota: Option<NavigableContainer>,
     /// The [target name](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-target)
     pub(super) name: RefCell<String>,
@@ -72,12 +71,12 @@ pub(super) struct Navigable {
     ongoing: Cell<Option<Ongoing>>,
     /// The [current session history entry](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-current-history-entry)
     entry: RefCell<Rc<Entry>>,
-    /// That of a top-level traversable.
+    /// The history of a top-level traversable. Empty in a frame.
     history: RefCell<History>,
-    /// Whether it delays the `load` event of the document it is in.
+    /// Whether this delays the `load` event of the container's document.
     delays_load: Cell<bool>,
-    /// The [browsing context group](https://html.spec.whatwg.org/multipage/document-sequences.html#browsing-context-group),
-    /// by the number of its first top-level traversable.
+    /// The number of the first top-level traversable in the
+    /// [browsing context group](https://html.spec.whatwg.org/multipage/document-sequences.html#browsing-context-group).
     group: u32,
     /// The [opener](https://html.spec.whatwg.org/multipage/document-sequences.html#opener-browsing-context)
     pub(super) opener: Cell<Option<NavigableId>>,
@@ -92,7 +91,7 @@ struct Ongoing {
     history: HistoryHandling,
 }
 
-/// The element a navigable is in.
+/// The element that contains a navigable.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Container {
     pub(super) realm: RealmId,
@@ -129,12 +128,12 @@ impl Navigable {
         self.active.replace(realm);
     }
 
-    /// Whether its ongoing navigation is this one.
+    /// Whether the ongoing navigation has this number.
     fn is_ongoing(&self, navigation: u64) -> bool {
         self.ongoing.get().is_some_and(|ongoing| ongoing.id == navigation)
     }
 
-    /// From now on it delays the `load` event of the document it is in, until its own has been fired.
+    /// Delays the `load` event of the container's document until the `load` event of the active document is fired.
     pub(super) fn delay_load(&self) {
         self.delays_load.set(true);
     }
@@ -144,7 +143,7 @@ impl Navigable {
         Rc::clone(&self.active.borrow())
     }
 
-    /// The realm of the document it is in, with the element.
+    /// The realm of the container's document, and the container element.
     fn container_realm(&self, event_loop: &EventLoop) -> Option<(Rc<Realm>, NodeId)> {
         let Container { realm, node } = self.container?;
         Some((event_loop.realm(realm)?, node))
@@ -158,8 +157,8 @@ pub(super) struct Navigables {
     last_id: Cell<u32>,
     last_navigation: Cell<u64>,
     last_entry: Cell<EntryId>,
-    /// Those that have gone, and whose `WindowProxy` nobody has let go yet.
-    gone: RefCell<Vec<NavigableId>>,
+    /// The navigables that were removed and whose `WindowProxy` is not released yet.
+    removed: RefCell<Vec<NavigableId>>,
 }
 
 impl Navigables {
@@ -239,7 +238,7 @@ impl Navigables {
         navigable
     }
 
-    /// Takes out a top-level traversable with all that is in it.
+    /// Removes a top-level traversable and all frames in it, without firing an event.
     pub(super) fn discard(&self, navigable: &Rc<Navigable>) {
         for navigable in self.inclusive_descendants(navigable) {
             navigable.active().window().navigable.set(None);
@@ -248,14 +247,14 @@ impl Navigables {
     }
 
     fn remove(&self, id: NavigableId) {
-        self.gone.borrow_mut().push(id);
+        self.removed.borrow_mut().push(id);
         let removed = self.all.borrow_mut().remove(&id);
-        // Its realm may go with it, and asks for navigables then.
+        // Dropped here, when `all` is not borrowed: the realm's destructor may use the navigables.
         drop(removed);
     }
 
-    /// Those that have gone since the last call.
-    pub(super) fn take_gone(&self) -> Vec<NavigableId> {
-        self.gone.take()
+    /// Takes the navigables that were removed since the last call.
+    pub(super) fn take_removed(&self) -> Vec<NavigableId> {
+        self.removed.take()
     }
 }

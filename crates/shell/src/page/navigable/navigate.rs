@@ -9,8 +9,8 @@ use sendbeacon::{Client, ReferrerPolicy};
 use url::{Position, Url};
 
 use super::{
-    HistoryHandling, Navigable, Ongoing,
-    create::{activate, container_sandbox},
+    HistoryHandling, Navigable, NavigableId, Ongoing,
+    create::{about_blank, activate, creation_sandboxing_flags},
     load,
     local::referrer_of,
     permissions::create_a_permissions_policy,
@@ -24,8 +24,7 @@ use crate::page::{
     window::{Stage, Window},
 };
 
-/// The parameters of [navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate)
-/// that are not the same for all.
+/// The parameters of [navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate).
 pub(in crate::page) struct NavigateParams {
     pub(in crate::page) url: Url,
     /// The source of a `srcdoc` document.
@@ -53,7 +52,7 @@ impl Navigable {
     ) {
         let realm = self.active();
         let url = &params.url;
-        // Step 13: a fragment.
+        // Step 13. Only the fragment changes.
         let current = realm.window().document.url();
         let is_fragment = params.document_resource.is_none()
             && params.post.is_none()
@@ -71,7 +70,7 @@ impl Navigable {
         self.navigate_across_documents(source, params);
     }
 
-    /// The steps from 16 on, where the document is not to stay.
+    /// The steps of navigate from 16 on, for a navigation to another document.
     pub(super) fn navigate_across_documents(
         self: &Rc<Self>,
         source: &Window,
@@ -88,12 +87,12 @@ impl Navigable {
             HistoryHandling::Push if is_replaced => HistoryHandling::Replace,
             other => other,
         };
-        // Step 16 to 18.
+        // Steps 16 to 18.
         let event_loop = realm.event_loop();
         let id = event_loop.navigables().next_navigation();
         self.ongoing.set(Some(Ongoing { id, history }));
         let client = source.client();
-        // Step 20: a task of its own.
+        // Step 20. The script runs in a task of its own.
         if url.scheme() == "javascript" {
             self.post(&realm, move |navigable| {
                 if navigable.is_ongoing(id) {
@@ -115,7 +114,7 @@ impl Navigable {
         });
     }
 
-    /// Runs `steps` in a task of the active document.
+    /// Queues a task of `realm` that runs `steps`, unless this navigable is removed before.
     pub(super) fn post(&self, realm: &Realm, steps: impl FnOnce(&Rc<Self>) + Send + 'static) {
         let id = self.id;
         realm.window().shared().queue.post(realm.id(), move |realm| {
@@ -141,7 +140,7 @@ impl Navigable {
             if let Some(container) = &container {
                 nest(&mut client, container);
             }
-            // NB: by the standard there is none; Chromium and WebKit have that of a URL of the same origin.
+            // NB: the standard has no referrer here. Chromium and WebKit use that of a same-origin URL.
             let source_url = source.creation_url.clone();
             let document = FetchedDocument {
                 cross_origin_isolated: realm.window().environment().cross_origin_isolated,
@@ -150,7 +149,7 @@ impl Navigable {
                 ..FetchedDocument::local(url.clone(), client)
             };
             self.load(document, Some(creator.api_base_url.clone()));
-        } else if !self.is_frame_source(&url) {
+        } else if !self.check_frame_src(&url) {
             self.fetched(Err(format!("{url} may not be in a frame here.")));
         } else if url.scheme() == "data" {
             self.load_data(&url, &source, container.as_ref(), referrer_policy);
@@ -158,7 +157,7 @@ impl Navigable {
             self.load_blob(&url, &source, container.as_ref(), referrer_policy);
         } else if matches!(url.scheme(), "http" | "https") {
             let host = realm.window().host();
-            let done = self.when_fetched(&realm, navigation);
+            let done = self.document_done(&realm, navigation);
             let done = self.marking_resource_timing(&event_loop, &url, done);
             let source = Some(source);
             let navigation = Navigation { url, source, referrer_policy, post, container };
@@ -169,8 +168,8 @@ impl Navigable {
         }
     }
 
-    /// What becomes of the answer, in a task of the document that is active then.
-    fn when_fetched(&self, realm: &Realm, navigation: u64) -> DocumentDone {
+    /// The callback for the result of a navigation's fetch, which it handles in a task of `realm`.
+    fn document_done(&self, realm: &Realm, navigation: u64) -> DocumentDone {
         let shared = realm.window().shared();
         shared.fetches.set(shared.fetches.get() + 1);
         let (id, realm) = (self.id, realm.id());
@@ -178,8 +177,8 @@ impl Navigable {
         Box::new(move |result| end.settle(result))
     }
 
-    /// `done`, and before that an entry on the timeline of the document that the frame is in.
-    /// <https://html.spec.whatwg.org/multipage/browsing-the-web.html#create-navigation-params-by-fetching>
+    /// A callback that adds an entry to the performance timeline of the container's document, and then calls `done`
+    /// (<https://html.spec.whatwg.org/multipage/browsing-the-web.html#create-navigation-params-by-fetching>).
     fn marking_resource_timing(
         &self,
         event_loop: &EventLoop,
@@ -196,10 +195,11 @@ impl Navigable {
         })
     }
 
+    /// Handles the result of a navigation's fetch: loads the document, or an error page.
     fn fetched(self: &Rc<Self>, result: Result<Option<FetchedDocument>, String>) {
         let realm = self.active();
         let result = match result {
-            Ok(Some(document)) if !self.may_frame(&document) => {
+            Ok(Some(document)) if !self.check_x_frame_options(&document) => {
                 Err(format!("{} may not be in a frame.", document.url))
             }
             other => other,
@@ -210,7 +210,7 @@ impl Navigable {
             Err(message) => {
                 realm.console_error(&message);
                 // https://html.spec.whatwg.org/multipage/document-lifecycle.html#read-ua-inline
-                let url = super::create::about_blank();
+                let url = about_blank();
                 let mut client = inherit_policies(&realm.window().client(), &url);
                 if let Some((container, _)) = self.container_realm(&realm.event_loop()) {
                     nest(&mut client, &container.window().client());
@@ -220,15 +220,15 @@ impl Navigable {
         }
     }
 
-    /// [Stop loading](https://html.spec.whatwg.org/multipage/document-lifecycle.html#nav-stop): an ongoing
-    /// navigation comes to nothing.
+    /// [Stop loading](https://html.spec.whatwg.org/multipage/document-lifecycle.html#nav-stop): cancels the ongoing
+    /// navigation.
     pub(in crate::page) fn stop_loading(self: &Rc<Self>) {
         if self.ongoing.get().is_some() {
             self.end_without_document(&self.active());
         }
     }
 
-    /// The navigation ends, and the document stays.
+    /// Ends the navigation without a new document.
     pub(super) fn end_without_document(self: &Rc<Self>, realm: &Rc<Realm>) {
         self.ongoing.set(None);
         if self.delays_load.get() {
@@ -236,8 +236,8 @@ impl Navigable {
         }
     }
 
-    /// [Load a document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#loading-a-document) and
-    /// show it: the old one is unloaded, the new one parsed.
+    /// [Load a document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#loading-a-document): unloads the
+    /// active document, and creates and parses the new one.
     pub(super) fn load(self: &Rc<Self>, fetched: FetchedDocument, about_base_url: Option<Url>) {
         let history = self.ongoing.take().map_or(HistoryHandling::Replace, |it| it.history);
         let old = self.active();
@@ -245,7 +245,7 @@ impl Navigable {
         let container = self.container_realm(&event_loop);
         let mut sandbox = fetched.sandbox;
         if let Some((parent, node)) = &container {
-            sandbox = sandbox.union(container_sandbox(parent, *node));
+            sandbox = sandbox.union(creation_sandboxing_flags(parent, *node));
         }
         let mut environment = Environment {
             url: fetched.url,
@@ -267,8 +267,8 @@ impl Navigable {
         let reuses_window = old.window().is_initial.take() && is_same_origin;
         let host =
             old.window().host().create_host(&mut environment, TabOf::Other, self.quota.as_ref());
-        self.leave(&old, reuses_window);
-        // A handler may have taken the frame out.
+        self.cache_or_unload(&old, reuses_window);
+        // An event handler of the old document may have removed the frame.
         if event_loop.navigables().get(self.id).is_none() {
             return;
         }
@@ -297,7 +297,7 @@ impl Navigable {
         let url = realm.window().document.url();
         let resource = (url.as_str() == "about:srcdoc").then(|| html.clone());
         self.enter_history(history, url, resource, realm.id().0);
-        let deferred = load::parse(&realm, &html);
+        let deferred = parser::parse_document(&realm, &html);
         load::the_end(&realm, deferred);
     }
 
@@ -311,10 +311,10 @@ impl Navigable {
             let script = percent_decode_str(&script).decode_utf8_lossy().into_owned();
             result = realm.evaluate_to_string(&script, url.as_str());
         }
-        // The script may have navigated, or taken the frame out.
-        let is_here = window.navigable.get() == Some(self.id) && self.ongoing.get() == ongoing;
+        // The script may have navigated elsewhere, or removed the frame.
+        let is_current = window.navigable.get() == Some(self.id) && self.ongoing.get() == ongoing;
         match result {
-            Some(html) if is_here => {
+            Some(html) if is_current => {
                 let environment = window.environment().clone();
                 let document = FetchedDocument {
                     cross_origin_isolated: environment.cross_origin_isolated,
@@ -324,17 +324,17 @@ impl Navigable {
                 };
                 self.load(document, Some(window.document.base_url()));
             }
-            _ if is_here => self.end_without_document(&realm),
+            _ if is_current => self.end_without_document(&realm),
             _ => {}
         }
     }
 }
 
-/// The end of a navigation's fetch: the first answer counts, and no answer is an error.
+/// Posts the result of a navigation's fetch once. If it is dropped without a result, it posts an error.
 struct NavigationEnd {
     queue: Option<TaskQueue>,
     realm: RealmId,
-    id: super::NavigableId,
+    id: NavigableId,
     navigation: u64,
 }
 

@@ -1,21 +1,21 @@
-//! What a container's document and attributes let the documents in it, and the quota it reserves for them.
+//! The permissions policy of a document in a frame, and the deferred-fetch quota that its container reserves for it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sendbeacon::{ContainerPolicy, Nonce, Origin};
 use url::Url;
 
-use super::{Navigable, create::container_sandbox, settings::opaque_origin};
+use super::{Navigable, create::creation_sandboxing_flags, settings::opaque_origin};
 use crate::page::{dom::NodeId, environment::Environment, realm::Realm};
 
 impl Navigable {
-    /// [Reserve deferred-fetch quota](https://fetch.spec.whatwg.org/#reserve-deferred-fetch-quota), if it is
-    /// the document it is in that navigates it.
+    /// [Reserve deferred-fetch quota](https://fetch.spec.whatwg.org/#reserve-deferred-fetch-quota), if the container's
+    /// document is the source of the navigation.
     pub(super) fn reserve_deferred_fetch_quota(&self, source: &Realm, url: &Url) {
         let (Some(container), Some(quota)) = (self.container, &self.quota) else { return };
         if container.realm != source.id() {
             return;
         }
-        let origin = if container_sandbox(source, container.node).origin {
+        let origin = if creation_sandboxing_flags(source, container.node).origin {
             opaque_origin()
         } else {
             origin_of(source, url)
@@ -25,7 +25,7 @@ impl Navigable {
 }
 
 /// [Create a permissions policy for a navigable from response](https://w3c.github.io/webappsec-permissions-policy/#algo-create-from-response)
-/// for the document of `environment` in this container.
+/// for the document of `environment` in `container`. `header` is the document's `Permissions-Policy` header.
 pub(super) fn create_a_permissions_policy(
     parent: &Realm,
     container: NodeId,
@@ -40,6 +40,7 @@ pub(super) fn create_a_permissions_policy(
     client.permissions_policy = policy.permissions_policy(&client.origin, &headers);
 }
 
+/// The policy that `parent`'s document and the attributes of its element `container` set for a document in the element.
 fn container_policy(parent: &Realm, container: NodeId) -> ContainerPolicy {
     let window = parent.window();
     let attribute = |name: &str| {
@@ -48,7 +49,7 @@ fn container_policy(parent: &Realm, container: NodeId) -> ContainerPolicy {
     };
     let client = window.client();
     // https://w3c.github.io/webappsec-permissions-policy/#declared-origin
-    let declared_origin = if container_sandbox(parent, container).origin {
+    let declared_origin = if creation_sandboxing_flags(parent, container).origin {
         opaque_origin()
     } else if attribute("srcdoc").is_some() {
         client.origin.clone()
@@ -60,7 +61,7 @@ fn container_policy(parent: &Realm, container: NodeId) -> ContainerPolicy {
     ContainerPolicy::new(&client.permissions_policy, &client.origin, &allow, &declared_origin)
 }
 
-/// The origin of a document at `url` in a container of this document.
+/// The origin of a document at `url` in a frame of `parent`'s document.
 fn origin_of(parent: &Realm, url: &Url) -> Origin {
     match url.scheme() {
         "about" => parent.window().client().origin,

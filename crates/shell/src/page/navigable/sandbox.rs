@@ -2,23 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A [sandboxing flag set](https://html.spec.whatwg.org/multipage/browsers.html#sandboxing-flag-set), as far
-/// as it concerns what is here. Each flag forbids something.
+/// A [sandboxing flag set](https://html.spec.whatwg.org/multipage/browsers.html#sandboxing-flag-set), with the flags
+/// that the shell implements. Each flag forbids something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxFlags {
-    /// To navigate what is neither below nor the top.
+    /// Forbids navigating a frame that is not below the document, unless it is the top-level traversable.
     pub navigation: bool,
-    /// To open windows.
+    /// Forbids opening windows.
     pub auxiliary_navigation: bool,
-    /// To navigate the top-level traversable.
+    /// Forbids navigating the top-level traversable.
     pub top_level_navigation: bool,
-    /// To have the origin of the URL.
+    /// Forbids the origin of the URL: the document gets an opaque origin.
     pub origin: bool,
-    /// To submit forms.
+    /// Forbids submitting forms.
     pub forms: bool,
-    /// To run scripts.
+    /// Forbids running scripts.
     pub scripts: bool,
-    /// To open windows that are free of these flags.
+    /// Forbids opening windows without these flags.
     pub escape: bool,
 }
 
@@ -39,7 +39,7 @@ impl SandboxFlags {
         }
     }
 
-    /// What either forbids.
+    /// The flags that are set in `self` or in `other`.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {

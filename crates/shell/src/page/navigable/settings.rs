@@ -1,4 +1,4 @@
-//! The settings objects of documents that are in another or come of one.
+//! The settings objects of documents in frames, and of documents that inherit from another document.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sendbeacon::{
 };
 use url::Url;
 
-/// What a document in a frame of `container`'s has from it.
+/// Sets the parts of `client` that depend on the document with the frame, whose settings object is `container`.
 pub fn nest(client: &mut Client, container: &Client) {
     let is_same_site = Site::of(&client.origin) == Site::of(&container.origin);
     client.network_partition_key = container.network_partition_key.clone();
@@ -20,22 +20,22 @@ pub fn nest(client: &mut Client, container: &Client) {
     client.webview_id = container.webview_id;
 }
 
-/// The settings object of an `about:blank` or `about:srcdoc` document: it has the origin, the base URL and
-/// a clone of the [policy container](https://html.spec.whatwg.org/multipage/browsers.html#requires-storing-the-policy-container-in-history)
-/// of the document it comes of.
+/// The settings object of an `about:blank` or `about:srcdoc` document. It has the origin, the base URL and a clone of the
+/// [policy container](https://html.spec.whatwg.org/multipage/browsers.html#requires-storing-the-policy-container-in-history)
+/// of `source`, the document that creates it.
 pub(super) fn inherit(source: &Client, url: &Url) -> Client {
     let mut client = source.clone();
-    // Unlike the others this is none of the container's.
+    // The permissions policy is not part of the policy container.
     client.permissions_policy = PermissionsPolicy::default();
-    // That of a `srcdoc` document is the URL of the document it is in.
+    // The creation URL of a `srcdoc` document is that of its parent document.
     if url.path() != "srcdoc" {
         client.creation_url = url.clone();
     }
     client
 }
 
-/// The settings object of a `data:` document: it has an origin of its own, but the policies of the
-/// document it comes of.
+/// The settings object of a `data:` document. It has a new opaque origin, and the policies of `source`, the document that
+/// creates it.
 pub(super) fn inherit_policies(source: &Client, url: &Url) -> Client {
     let mut client = Client::new(url.clone(), Nonce::random());
     client.origin = opaque_origin();
@@ -52,8 +52,8 @@ pub(in crate::page) fn opaque_origin() -> Origin {
     Origin::Opaque(Nonce::random())
 }
 
-/// The referrer of a navigation's request for `url` on behalf of `source`, which for the request before it
-/// was `so_far`.
+/// The referrer of a navigation's request for `url` on behalf of `source`. `so_far` is the referrer of the request before
+/// the redirect, or [`Referrer::Client`] for the first request.
 pub fn referrer_of_navigation(
     source: &Client,
     url: &Url,

@@ -7,8 +7,9 @@ use rquickjs::Ctx;
 use super::Navigable;
 use crate::page::{dom::NodeId, host::Lifecycle, realm::Realm};
 
-/// [Checks if unloading is canceled](https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled),
-/// which is all `beforeunload` is for. There is nobody to prompt, so the answer is no.
+/// Fires `beforeunload` in all documents of `navigable`, as in
+/// [checking if unloading is canceled](https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled).
+/// A handler cannot cancel, because there is no user to ask.
 pub(in crate::page) fn fire_before_unload(navigable: &Rc<Navigable>) {
     let event_loop = navigable.active().event_loop();
     for navigable in event_loop.navigables().inclusive_descendants(navigable) {
@@ -18,9 +19,9 @@ pub(in crate::page) fn fire_before_unload(navigable: &Rc<Navigable>) {
 
 /// [Unload a document and its descendants](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document-and-its-descendants)
 ///
-/// After that none of its tasks and timers runs, unless it `keeps_window` for the next document.
+/// Afterwards none of its tasks and timers runs, unless the next document uses the same window (`keeps_window`).
 ///
-/// NB: by the standard the descendants hear of it first; in all browsers the document does.
+/// NB: the standard unloads the descendants first. All browsers unload the document first.
 pub(in crate::page) fn unload_a_document_and_its_descendants(
     ctx: &Ctx<'_>,
     realm: &Rc<Realm>,
@@ -65,7 +66,7 @@ pub(super) fn destroy_child_navigable(ctx: &Ctx<'_>, realm: &Rc<Realm>, containe
     // Step 5.
     unload_a_document_and_its_descendants(ctx, &navigable.active(), false);
     remove(realm, &navigable);
-    // It may have been what the `load` event has waited for.
+    // The removed frame may have been the last thing that delayed the `load` event.
     realm.window().shared().queue.post(realm.id(), |realm| {
         if let Some(realm) = realm.event_loop().realm(realm.id()) {
             super::load::complete_if_possible(&realm);
@@ -73,6 +74,7 @@ pub(super) fn destroy_child_navigable(ctx: &Ctx<'_>, realm: &Rc<Realm>, containe
     });
 }
 
+/// Removes a child navigable from its parent document and from the event loop.
 fn remove(parent: &Realm, navigable: &Navigable) {
     if let Some(container) = navigable.container {
         parent.window().frames.borrow_mut().remove(&container.node);
