@@ -1,4 +1,4 @@
-//! Cases about the cookie jar alone: what is stored, until when, and who gets it.
+//! Cases about the cookie jar alone: which cookies are stored, until when, and which requests get them.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,36 +9,36 @@ use url::Url;
 
 use crate::Failure;
 
-/// 2024-01-01T00:00:00Z, where the clock of every case begins, in seconds after the epoch.
+/// The start of each case's clock, 2024-01-01T00:00:00Z, in seconds since 1970.
 const START: u64 = 1_704_067_200;
 
-/// A jar and what is done to it, in order.
+/// A case: the steps that are taken with an empty jar.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CookieCase {
     cookies: Vec<CookieStep>,
 }
 
-/// One thing.
+/// One step of a case.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum CookieStep {
-    /// A cookie is set.
+    /// Sets a cookie.
     Set(Set),
-    /// The cookies for a request, or for script, are these.
+    /// Checks the cookies for a request or for script.
     Get(Get),
-    /// A cookie of this name expires then, in seconds after the epoch; null is with the session.
+    /// Checks when the cookie with this name expires, in seconds since 1970. `null` means with the session.
     Expires { name: String, at: Option<i64> },
-    /// Seconds pass.
+    /// Lets this many seconds pass.
     Advance(u64),
-    /// The session ends.
+    /// Ends the session.
     EndSession,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Set {
-    /// The value of `Set-Cookie`, or what script assigns to `document.cookie`.
+    /// The value of `Set-Cookie`, or the value that script assigns to `document.cookie`.
     cookie: String,
     #[serde(default = "page")]
     at: Url,
@@ -49,7 +49,7 @@ struct Set {
     partition: Option<String>,
     #[serde(default)]
     third_parties_blocked: bool,
-    /// Why it is not stored.
+    /// The reason for which the jar must not store the cookie; `null` if it must store it.
     rejected: Option<String>,
 }
 
@@ -62,13 +62,13 @@ struct Get {
     by_script: bool,
     #[serde(default)]
     cross_site: bool,
-    /// It is a navigation.
+    /// Whether the request is a navigation.
     #[serde(default)]
     navigation: bool,
     partition: Option<String>,
     #[serde(default)]
     third_parties_blocked: bool,
-    /// All of them, in order; null is none.
+    /// The expected `Cookie` header; `null` if there are no cookies.
     cookie: Option<String>,
 }
 
@@ -82,7 +82,11 @@ impl CookieCase {
             serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
         let checks =
             |step: &CookieStep| matches!(step, CookieStep::Get(_) | CookieStep::Expires { .. });
-        if case.cookies.iter().any(checks) { Ok(case) } else { Err("checks nothing".to_owned()) }
+        if case.cookies.iter().any(checks) {
+            Ok(case)
+        } else {
+            Err("the case checks nothing".to_owned())
+        }
     }
 
     pub(crate) fn run(&self, failures: &mut Vec<Failure>) {
@@ -119,8 +123,9 @@ impl Set {
         };
         let result = jar.store(self.cookie.as_bytes(), &context, now);
         let rejected = result.err().map(|reason| format!("{reason:?}"));
-        (rejected != self.rejected)
-            .then(|| format!("{:?} is {rejected:?}, and not {:?}", self.cookie, self.rejected))
+        (rejected != self.rejected).then(|| {
+            format!("{:?} is rejected for {rejected:?}, expected {:?}", self.cookie, self.rejected)
+        })
     }
 }
 
@@ -141,7 +146,7 @@ impl Get {
         let cookie = jar.cookie_header(&context, now);
         let cookie = cookie.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (cookie != self.cookie)
-            .then(|| format!("{} gets {cookie:?}, and not {:?}", self.at, self.cookie))
+            .then(|| format!("{} gets {cookie:?}, expected {:?}", self.at, self.cookie))
     }
 }
 
@@ -154,5 +159,5 @@ fn check_expiry(jar: &CookieJar, name: &str, at: Option<i64>) -> Option<Failure>
             Ok(after) => after.as_secs().cast_signed(),
             Err(before) => -before.duration().as_secs().cast_signed(),
         });
-    (seconds != at).then(|| format!("{name} expires at {seconds:?}, and not {at:?}"))
+    (seconds != at).then(|| format!("{name} expires at {seconds:?}, expected {at:?}"))
 }
