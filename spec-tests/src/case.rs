@@ -1,4 +1,4 @@
-//! A case: its name, what it follows, and which of the two kinds it is.
+//! A case: its name, what it follows, and which of the three kinds it is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 
-/// What a case may follow: folders of the web platform tests, observations of browsers, sections of
-/// standards that neither has a test of, and decisions of our own.
+/// How a case's `follows` may begin.
+///
+/// A case follows a web platform test (its folder), an observation of browsers (`oracle:`), a section of a standard
+/// for which no test is known (`#`), or a decision of ours (docs/SPEC-MAP.md).
 const SOURCES: [&str; 19] = [
     "beacon/",
     "content-security-policy/",
@@ -30,7 +32,7 @@ const SOURCES: [&str; 19] = [
     "xhr/",
 ];
 
-/// One case.
+/// A conformance case.
 #[derive(Debug)]
 pub struct Case {
     name: String,
@@ -46,6 +48,7 @@ enum Kind {
 }
 
 impl Case {
+    /// Parses the fields of a case.
     pub(crate) fn parse(topic: &str, mut fields: Map<String, Value>) -> Result<Self, Failure> {
         let mut text = |key: &str| match fields.remove(key) {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
@@ -53,11 +56,14 @@ impl Case {
         };
         let name = text("name").ok_or_else(|| format!("{topic}: a case has no name"))?;
         let name = format!("{topic}::{name}");
-        let follows = text("follows").ok_or_else(|| format!("{name}: what does it follow?"))?;
+        let follows =
+            text("follows").ok_or_else(|| format!("{name}: the case has no \"follows\""))?;
         if !SOURCES.iter().any(|source| follows.starts_with(source)) {
-            return Err(format!("{name}: follows {follows:?}, which is no source"));
+            return Err(format!(
+                "{name}: \"follows\" is {follows:?}, which begins with no known source"
+            ));
         }
-        // For the reader only.
+        // The note is for readers only.
         text("note");
         let kind = if fields.contains_key("cookies") {
             CookieCase::parse(fields).map(Kind::Cookies)
@@ -69,28 +75,28 @@ impl Case {
         Ok(Self { kind: kind.map_err(|failure| format!("{name}: {failure}"))?, name, follows })
     }
 
-    /// `topic::case`.
+    /// The name of the case, as `topic::case`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The topic.
+    /// The topic of the case: the name of its file, without `.json`.
     #[must_use]
     pub fn topic(&self) -> &str {
         self.name.split_once("::").map_or("", |(topic, _)| topic)
     }
 
-    /// What it follows: the path of a web platform test, or `oracle:` and the observation's name.
+    /// What the case follows: the path of a web platform test, `oracle:` and an observation's name, or a section.
     #[must_use]
     pub fn follows(&self) -> &str {
         &self.follows
     }
 
-    /// Runs it.
+    /// Runs the case.
     ///
     /// # Errors
-    /// What was seen and should not have been, and the reverse.
+    /// The differences between what the case expects and what was seen, one a line.
     pub fn run(&self) -> Result<(), Failure> {
         let mut failures = Vec::new();
         let outcome = catch_unwind(AssertUnwindSafe(|| match &self.kind {

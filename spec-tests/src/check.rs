@@ -1,4 +1,4 @@
-//! What was seen against what should have been.
+//! Compares what was seen with what a case expects.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use serde::Deserialize;
 
 use crate::{Failure, server::wire_url, step::describe, value::Bytes};
 
-/// A request as it must have gone to the wire.
+/// A request that must have been sent.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum ExpectedRequest {
     /// `METHOD URL`.
     Line(String),
-    /// And more.
+    /// `METHOD URL`, with expectations of the headers and the body.
     Whole(WholeRequest),
 }
 
@@ -26,13 +26,13 @@ pub(crate) enum ExpectedRequest {
 pub(crate) struct WholeRequest {
     /// `METHOD URL`.
     is: String,
-    /// Header values; null is a header that must not be there.
+    /// Header values by name. `null` means that the request must not have the header.
     #[serde(default)]
     headers: BTreeMap<String, Option<String>>,
-    /// The names of all headers, sorted.
+    /// The names of all headers of the request, sorted.
     all_headers: Option<Vec<String>>,
     body: Option<ExpectedBody>,
-    /// Whether it may share a connection with requests that include credentials.
+    /// Whether the request may share a connection with requests that include credentials.
     credentials: Option<bool>,
 }
 
@@ -41,18 +41,22 @@ pub(crate) struct WholeRequest {
 pub(crate) enum ExpectedBody {
     /// These bytes.
     Bytes(Bytes),
-    /// This text, where `BOUNDARY` stands for the boundary that `Content-Type` names.
+    /// This text, in which `BOUNDARY` stands for the boundary from `Content-Type`.
     Multipart(String),
-    /// So many bytes.
+    /// Any bytes, this many.
     Length(usize),
 }
 
+/// A violation of a Content Security Policy that must have been observed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpectedViolation {
+    /// The blocked URI.
     blocked: String,
+    /// The effective directive.
     directive: String,
     disposition: Disposition,
+    /// The original policy.
     policy: Option<String>,
 }
 
@@ -63,6 +67,7 @@ enum Disposition {
     Report,
 }
 
+/// Checks that exactly these requests were sent, in this order.
 pub(crate) fn check_requests(
     expected: &[ExpectedRequest],
     seen: &[NetworkRequest],
@@ -78,7 +83,7 @@ pub(crate) fn check_requests(
         })
         .collect();
     if !lines.iter().eq(expected_lines.iter().copied()) {
-        failures.push(format!("sent {lines:#?}, and not {expected_lines:#?}"));
+        failures.push(format!("sent {lines:#?}, expected {expected_lines:#?}"));
         return;
     }
     for (expected, seen) in expected.iter().zip(seen) {
@@ -88,6 +93,7 @@ pub(crate) fn check_requests(
     }
 }
 
+/// `METHOD URL`.
 fn line(request: &NetworkRequest) -> String {
     format!("{} {}", request.method, wire_url(request))
 }
@@ -97,20 +103,22 @@ impl WholeRequest {
         for (name, expected) in &self.headers {
             let value = header(seen, name);
             if value != *expected {
-                failures.push(format!("{}: {name} is {value:?}, and not {expected:?}", self.is));
+                failures.push(format!("{}: {name} is {value:?}, expected {expected:?}", self.is));
             }
         }
         if let Some(expected) = &self.all_headers {
             let mut names: Vec<_> = seen.headers.keys().map(http::HeaderName::as_str).collect();
             names.sort_unstable();
             if names != *expected {
-                failures.push(format!("{}: has {names:?}, and not {expected:?}", self.is));
+                failures
+                    .push(format!("{}: the headers are {names:?}, expected {expected:?}", self.is));
             }
         }
         if let Some(expected) = self.credentials
             && seen.connection.credentials != expected
         {
-            failures.push(format!("{}: credentials are not {expected}", self.is));
+            failures
+                .push(format!("{}: credentials are {}, expected {expected}", self.is, !expected));
         }
         if let Some(expected) = &self.body {
             expected.check(seen, failures);
@@ -118,6 +126,7 @@ impl WholeRequest {
     }
 }
 
+/// All values of a header, joined by commas.
 fn header(request: &NetworkRequest, name: &str) -> Option<String> {
     let values = request.headers.get_all(name);
     let values: Vec<_> =
@@ -140,19 +149,22 @@ impl ExpectedBody {
             }
             Self::Length(length) => {
                 if seen.body.len() != *length {
-                    failures.push(format!("{} bytes, and not {length}", seen.body.len()));
+                    failures
+                        .push(format!("the body has {} bytes, expected {length}", seen.body.len()));
                 }
                 return;
             }
         };
         if seen.body != expected {
-            failures.push(format!("the body is {:?}, and not {expected:?}", seen.body));
+            failures.push(format!("the body is {:?}, expected {expected:?}", seen.body));
         }
     }
 }
 
-/// `expected` is a response's type and status, or a network error as far as its `Debug` is given:
-/// `Csp` is any `Csp { .. }`, `Redirect(TooMany)` just that.
+/// Checks how a fetch ended.
+///
+/// `expected` is the type and the status of the response, or the beginning of the network error's `Debug` output:
+/// `Csp` matches any `Csp { .. }`, and `Redirect(TooMany)` matches that error only.
 pub(crate) fn check_outcome(
     expected: &str,
     result: Option<&Result<Response, NetworkError>>,
@@ -167,10 +179,11 @@ pub(crate) fn check_outcome(
         .strip_prefix(expected)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '(']));
     if !is_expected {
-        failures.push(format!("ended with {outcome}, and not {expected}"));
+        failures.push(format!("the outcome is {outcome}, expected {expected}"));
     }
 }
 
+/// Checks that exactly these policy violations were observed, in this order.
 pub(crate) fn check_violations(
     expected: &[ExpectedViolation],
     seen: &[CspViolation],
@@ -185,7 +198,8 @@ pub(crate) fn check_violations(
                 format!("{:?} {} {}", seen.disposition, seen.blocked_uri, seen.original_policy)
             })
             .collect();
-        failures.push(format!("{} violations were expected, not {seen:#?}", expected.len()));
+        failures
+            .push(format!("expected {} violations as in the case, seen {seen:#?}", expected.len()));
     }
 }
 

@@ -83,7 +83,11 @@ impl CookieCase {
             serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
         let checks =
             |step: &CookieStep| matches!(step, CookieStep::Get(_) | CookieStep::Expires { .. });
-        if case.cookies.iter().any(checks) { Ok(case) } else { Err("checks nothing".to_owned()) }
+        if case.cookies.iter().any(checks) {
+            Ok(case)
+        } else {
+            Err("the case checks nothing".to_owned())
+        }
     }
 
     pub(crate) fn run(&self, failures: &mut Vec<Failure>) {
@@ -140,7 +144,7 @@ impl Get {
         let cookie = jar.cookie_header(&context, now);
         let cookie = cookie.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (cookie != self.cookie)
-            .then(|| format!("{} gets {cookie:?}, and not {:?}", self.at, self.cookie))
+            .then(|| format!("{} gets {cookie:?}, expected {:?}", self.at, self.cookie))
     }
 }
 
@@ -153,5 +157,5 @@ fn check_expiry(jar: &CookieJar, name: &str, at: Option<i64>) -> Option<Failure>
             Ok(after) => after.as_secs().cast_signed(),
             Err(before) => -before.duration().as_secs().cast_signed(),
         });
-    (seconds != at).then(|| format!("{name} expires at {seconds:?}, and not {at:?}"))
+    (seconds != at).then(|| format!("{name} expires at {seconds:?}, expected {at:?}"))
 }

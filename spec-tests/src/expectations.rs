@@ -1,34 +1,37 @@
-//! Which cases are known to fail, and why.
+//! The known failures, and the verdict on each result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Failure;
 
-/// Between the name of a case and the reason.
+/// Separates the name of a case from the reason.
 const SEPARATOR: &str = " — ";
 
 /// The cases that are expected to fail, each with its reason.
+///
+/// A result is judged in three ways: a failure is expected or not, an unexpected pass is a failure, and an entry that
+/// names no case is stale. So the list cannot become outdated unseen.
 #[derive(Debug, Default)]
 pub struct Expectations(BTreeMap<String, String>);
 
-/// What the result of a case means, given what was expected of it.
+/// The verdict on the result of a case.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It passed, as it should.
+    /// The case passed, and no entry expects a failure.
     Passed,
-    /// It failed, as it was expected to.
+    /// The case failed, and an entry expects that.
     FailedAsExpected,
-    /// It failed.
+    /// The case failed, and no entry expects that.
     Failed(Failure),
-    /// It passed and was expected to fail, for this reason.
+    /// The case passed, and an entry expects a failure for this reason.
     PassedUnexpectedly(String),
 }
 
 impl Expectations {
-    /// Parses lines of `topic::case — reason`; empty ones and those that begin with `#` say nothing.
+    /// Parses lines of `topic::case — reason`. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// A line without a reason, or a case that is named twice.
+    /// If a line has no reason, or names a case that an earlier line names.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let mut expectations = BTreeMap::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -38,15 +41,15 @@ impl Expectations {
             let (name, reason) = line
                 .split_once(SEPARATOR)
                 .filter(|(_, reason)| !reason.trim().is_empty())
-                .ok_or_else(|| format!("no reason in {line:?}"))?;
+                .ok_or_else(|| format!("the line {line:?} has no reason"))?;
             if expectations.insert(name.trim().to_owned(), reason.trim().to_owned()).is_some() {
-                return Err(format!("{name:?} is there twice"));
+                return Err(format!("two lines name {name:?}"));
             }
         }
         Ok(Self(expectations))
     }
 
-    /// Judges the `result` of the case `name`.
+    /// Returns the verdict on the `result` of the case `name`.
     #[must_use]
     pub fn judge(&self, name: &str, result: Result<(), Failure>) -> Verdict {
         match (self.0.get(name), result) {
@@ -57,7 +60,7 @@ impl Expectations {
         }
     }
 
-    /// The entries that name none of `cases`.
+    /// The names of the entries that name none of `cases`.
     #[must_use]
     pub fn stale(&self, cases: &BTreeSet<&str>) -> Vec<&str> {
         self.0.keys().map(String::as_str).filter(|name| !cases.contains(name)).collect()
@@ -65,17 +68,17 @@ impl Expectations {
 }
 
 impl Verdict {
-    /// Whether the suite holds.
+    /// Turns the verdict into the result of a test.
     ///
     /// # Errors
-    /// What is to be done about it.
+    /// For an unexpected result: the failure, or what to do about an unexpected pass.
     pub fn into_result(self) -> Result<(), Failure> {
         match self {
             Self::Passed | Self::FailedAsExpected => Ok(()),
             Self::Failed(failure) => Err(failure),
-            Self::PassedUnexpectedly(reason) => {
-                Err(format!("passes: take it out of expectations.txt, where it says {reason:?}"))
-            }
+            Self::PassedUnexpectedly(reason) => Err(format!(
+                "the case passes: remove its entry from expectations.txt, which gives the reason {reason:?}"
+            )),
         }
     }
 }
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_a_failure_unless_it_is_expected() {
+    fn a_failure_is_tolerated_only_if_it_is_expected() {
         let failed = || Err("differs".to_owned());
         assert_eq!(expectations().judge("a::known", failed()), Verdict::FailedAsExpected);
         assert_eq!(expectations().judge("a::other", failed()), Verdict::Failed("differs".into()));
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_a_reason_and_is_there_once() {
+    fn an_entry_needs_a_reason_and_must_be_unique() {
         assert!(Expectations::parse("a::x").is_err());
         assert!(Expectations::parse("a::x —  ").is_err());
         assert!(Expectations::parse("a::x — y\na::x — z").is_err());

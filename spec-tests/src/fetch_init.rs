@@ -1,4 +1,4 @@
-//! The arguments of `fetch()`, and the request that they make.
+//! The arguments of `fetch()` in a case, and the request that they describe.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(crate) struct FetchInit {
 }
 
 impl FetchInit {
-    /// The request that the constructor of `Request` makes.
+    /// Makes the request, as the constructor of `Request` does.
     pub(crate) fn request(
         &self,
         client: &Arc<Client>,
@@ -45,19 +45,19 @@ impl FetchInit {
             None | Some("cors") => Mode::Cors,
             Some("no-cors") => Mode::NoCors,
             Some("same-origin") => Mode::SameOrigin,
-            Some(other) => return Err(format!("no mode: {other}")),
+            Some(other) => return Err(format!("unknown mode: {other}")),
         };
         request.credentials = match self.credentials.as_deref() {
             None | Some("same-origin") => CredentialsMode::SameOrigin,
             Some("include") => CredentialsMode::Include,
             Some("omit") => CredentialsMode::Omit,
-            Some(other) => return Err(format!("no credentials mode: {other}")),
+            Some(other) => return Err(format!("unknown credentials mode: {other}")),
         };
         request.redirect = match self.redirect.as_deref() {
             None | Some("follow") => RedirectMode::Follow,
             Some("error") => RedirectMode::Error,
             Some("manual") => RedirectMode::Manual,
-            Some(other) => return Err(format!("no redirect mode: {other}")),
+            Some(other) => return Err(format!("unknown redirect mode: {other}")),
         };
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| text(&error))?;
@@ -71,7 +71,8 @@ impl FetchInit {
             }
         };
         if let Some(policy) = &self.referrer_policy {
-            let policy = policy.parse().map_err(|()| format!("no policy: {policy}"))?;
+            let policy =
+                policy.parse().map_err(|()| format!("unknown referrer policy: {policy}"))?;
             request.referrer_policy = Some(policy);
         }
         if let Some(data) = data {

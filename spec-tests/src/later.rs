@@ -1,4 +1,4 @@
-//! `fetchLater()` in a tree of documents.
+//! Cases about `fetchLater()` in a tree of documents.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
 /// The name of the top-level document.
 const TOP: &str = "top";
 
-/// A tree of documents that begins with one, and what happens in it.
+/// A case: a top-level document, and the steps that are taken in its tree of documents.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LaterCase {
@@ -44,60 +44,69 @@ impl std::fmt::Debug for LaterCase {
     }
 }
 
-/// One thing that happens, and what must be seen of it. Documents and calls go by names; a document that
-/// none is given for is the top-level one.
+/// One step of a case: an action, and what must be seen after it.
+///
+/// Documents and calls have names. A step without the name of a document is about the top-level document.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    /// A frame, with its first document.
+    /// Inserts a frame with this name, and its first document.
     frame: Option<String>,
-    /// A frame's document navigates it.
+    /// Navigates the frame with this name.
     navigate: Option<String>,
-    /// The document that a frame is in, or that calls.
+    /// The document that contains the frame or makes the call.
     #[serde(rename = "in")]
     in_: Option<String>,
-    /// What the frame's document will be.
+    /// The frame's new document.
     page: Option<PageSetup>,
-    /// Where its container's document navigates it to, where that is not where it ends.
+    /// The URL that the frame is navigated to, if the new document has another one after redirects.
     src: Option<Url>,
+    /// The frame's `allow` attribute.
     #[serde(default)]
     allow: String,
-    /// Sandboxed without `allow-same-origin`.
+    /// Whether the frame is sandboxed without `allow-same-origin`.
     #[serde(default)]
     sandbox: bool,
-    /// The frame's element is removed.
+    /// Removes the frame's element.
     remove: Option<String>,
+    /// Calls `fetchLater()`.
     fetch_later: Option<FetchInit>,
     data: Option<Data>,
     activate_after: Option<f64>,
+    /// Whether the call's signal is aborted already.
     #[serde(default)]
     aborted: bool,
+    /// Gives the call a name.
     #[serde(rename = "as")]
     named: Option<String>,
+    /// Aborts the call with this name.
     abort: Option<String>,
-    /// Milliseconds pass.
+    /// Lets this many milliseconds pass.
     advance: Option<u64>,
-    /// The document and those in it enter the back/forward cache.
+    /// Puts the document and the documents in it into the back/forward cache.
     pagehide: Option<String>,
+    /// Takes the document and the documents in it out of the back/forward cache.
     pageshow: Option<String>,
+    /// Freezes the document.
     freeze: Option<String>,
-    /// The document is unloaded, with those in it.
+    /// Unloads the document and the documents in it.
     unload: Option<String>,
+    /// Shuts the user agent down.
     shutdown: Option<bool>,
     throws: Option<Throws>,
     requests: Option<Vec<ExpectedRequest>>,
     violations: Option<Vec<ExpectedViolation>>,
-    /// By call.
+    /// The expected `activated`, by the name of the call.
     activated: Option<BTreeMap<String, bool>>,
-    /// By document: the quota that is left to it for an origin to which nothing is deferred.
+    /// The expected quota in bytes, by document, for an origin to which nothing is deferred yet.
     available: Option<BTreeMap<String, u64>>,
 }
 
-/// An exception.
+/// The exception that a call must throw.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 enum Throws {
-    /// With a part of its message.
+    /// A `TypeError` whose message contains this text.
     #[serde(rename = "TypeError")]
     Type(String),
     #[serde(rename = "RangeError")]
@@ -112,10 +121,10 @@ impl LaterCase {
     pub(crate) fn parse(fields: Map<String, Value>) -> Result<Self, Failure> {
         let case: Self = serde_json::from_value(fields.into()).map_err(|e| e.to_string())?;
         if let Some(at) = case.later.iter().position(|step| step.actions() > 1) {
-            return Err(format!("step {} does more than one thing", at + 1));
+            return Err(format!("step {} has more than one action", at + 1));
         }
         if !case.later.iter().any(Step::checks) {
-            return Err("checks nothing".to_owned());
+            return Err("the case checks nothing".to_owned());
         }
         Ok(case)
     }
@@ -152,21 +161,24 @@ impl Step {
     }
 }
 
+/// A document of the tree.
 struct Document {
     client: Arc<Client>,
     deferred: DeferredFetching,
-    /// What it is in, and the name of the document that is in.
+    /// The frame's container, and the name of the container's document.
     container: Option<(NavigableContainer, String)>,
     group: u64,
     is_fully_active: bool,
 }
 
+/// The tree of documents, and their deferred fetches.
 struct Tree {
-    /// The network, the clock and the rest.
+    /// The network, the clock and the other services.
     page: Page,
     documents: BTreeMap<String, Document>,
     calls: BTreeMap<String, Arc<DeferredFetchRecord>>,
     queue: DeferredQueue<QueuedDeferredFetch>,
+    /// The last number that was given to a group, a call or an opaque origin.
     next: u64,
 }
 
@@ -189,7 +201,7 @@ impl Tree {
     }
 
     fn document(&self, name: &str) -> Result<&Document, Failure> {
-        self.documents.get(name).ok_or_else(|| format!("there is no document {name}"))
+        self.documents.get(name).ok_or_else(|| format!("no document has the name {name}"))
     }
 
     fn next(&mut self) -> u64 {
@@ -197,6 +209,7 @@ impl Tree {
         self.next
     }
 
+    /// Takes the action of a step.
     fn perform(&mut self, step: &Step) -> Result<(), Failure> {
         let in_ = step.in_.as_deref().unwrap_or(TOP);
         if let Some(name) = &step.frame {
@@ -205,7 +218,7 @@ impl Tree {
             return self.navigate(name, container, in_, step);
         }
         if let Some(name) = &step.navigate {
-            let (container, parent) = self.unload(name).ok_or("no frame")?;
+            let (container, parent) = self.unload(name).ok_or("no frame has this name")?;
             return self.navigate(name, container, &parent, step);
         }
         if let Some(init) = &step.fetch_later {
@@ -232,7 +245,7 @@ impl Tree {
             self.queue.scripts_stop(group);
         }
         if let Some(name) = &step.abort {
-            self.calls.get(name).ok_or("no such call")?.abort();
+            self.calls.get(name).ok_or("no call has this name")?.abort();
         }
         if let Some(millis) = step.advance {
             self.page.clock.advance(Duration::from_millis(millis));
@@ -243,7 +256,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The container's document navigates it, and a document comes of it.
+    /// Navigates the frame in `container`, which belongs to the document `parent`, and adds the new document.
     fn navigate(
         &mut self,
         name: &str,
@@ -251,7 +264,7 @@ impl Tree {
         parent: &str,
         step: &Step,
     ) -> Result<(), Failure> {
-        let setup = step.page.as_ref().ok_or("a frame has a page")?;
+        let setup = step.page.as_ref().ok_or("the step has no page for the frame")?;
         let url = step.src.as_ref().unwrap_or(setup.url());
         let opaque = Origin::Opaque(Nonce::from_u128(self.next().into()));
         let to = if step.sandbox {
@@ -280,7 +293,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The document and what is in it, from the outside in.
+    /// The document and the documents in it, from the outermost to the innermost.
     fn with_nested(&self, name: &str) -> Vec<String> {
         let mut names = vec![name.to_owned()];
         let mut at = 0;
@@ -294,7 +307,7 @@ impl Tree {
         names
     }
 
-    /// Ends a document and those in it, and gives the container that it was in.
+    /// Unloads a document and the documents in it. Returns the container that the document was in.
     fn unload(&mut self, name: &str) -> Option<(NavigableContainer, String)> {
         let mut container = None;
         for name in self.with_nested(name).into_iter().rev() {
@@ -319,7 +332,7 @@ impl Tree {
         let group = document.group;
         let (is_fully_active, ledger) = (document.is_fully_active, &self.page.ledger);
         match fetch_later(&document.deferred, is_fully_active, request, arguments, ledger) {
-            Ok(_) if step.throws.is_some() => Err("did not throw".to_owned()),
+            Ok(_) if step.throws.is_some() => Err("the call did not throw".to_owned()),
             Ok(queued) => {
                 if let Some(name) = &step.named {
                     self.calls.insert(name.clone(), Arc::clone(queued.record()));
@@ -330,11 +343,12 @@ impl Tree {
             }
             Err(error) => match &step.throws {
                 Some(throws) if throws.is(&error) => Ok(()),
-                _ => Err(format!("threw {error:?} ({error})")),
+                _ => Err(format!("the call threw {error:?} ({error})")),
             },
         }
     }
 
+    /// Fetches the deferred fetches that are due.
     fn fetch_due(&mut self) {
         let now = self.page.clock.now();
         while let Some((_, queued)) = self.queue.poll(now, |_| true) {
@@ -357,14 +371,15 @@ impl Tree {
         for (name, expected) in step.activated.iter().flatten() {
             let is_activated = self.calls.get(name).map(|record| record.is_sent());
             if is_activated != Some(*expected) {
-                failures.push(format!("{name} is activated: {is_activated:?}"));
+                failures
+                    .push(format!("activated of {name} is {is_activated:?}, expected {expected}"));
             }
         }
         for (name, expected) in step.available.iter().flatten() {
             let available =
                 self.document(name)?.deferred.available_quota(&Origin::Opaque(Nonce::from_u128(0)));
             if available != *expected {
-                failures.push(format!("{name} has {available} left, and not {expected}"));
+                failures.push(format!("{name} has {available} bytes left, expected {expected}"));
             }
         }
         if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }

@@ -1,11 +1,11 @@
-//! Conformance cases as data, and what runs them.
+//! Conformance cases as data, and their runner.
 //!
-//! A case says what a page is, what its script does, how servers answer and what must then be seen on
-//! the wire. Cases are in `cases/*.json`, one file a topic; each names the web platform test or the
-//! observation of browsers that it follows. README.md describes the format. [`load`] reads them all,
-//! [`Case::run`] runs one, and [`Expectations`] holds the result against `expectations.txt`.
+//! A case describes a page, what its script does, how servers answer, and which requests must then be sent. The cases
+//! are in `cases/*.json`, one file for each topic. Each case names the web platform test or the observation of
+//! browsers that it follows. README.md describes the format.
 //!
-//! Nothing here knows what a right answer is: no value that a case expects is computed.
+//! [`load`] reads the cases, [`Case::run`] runs one, and [`Expectations`] compares the result with `expectations.txt`.
+//! The runner computes no expected value: each stands in the case.
 
 mod case;
 mod check;
@@ -26,5 +26,5 @@ pub use self::{
     load::load,
 };
 
-/// What went wrong, in words.
+/// A description of what went wrong.
 pub type Failure = String;

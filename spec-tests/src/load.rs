@@ -1,4 +1,4 @@
-//! From the files to the cases: topics, defaults, tables.
+//! Reads the files of cases: topics, defaults and tables.
 
 use std::{fs, path::Path};
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use crate::{Case, Failure};
 
-/// A file: one topic.
+/// The content of a file, which has the cases of one topic.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Topic {
-    /// What every case of the topic has unless it says otherwise.
+    /// Fields for each case that does not have them.
     #[serde(default)]
     defaults: Map<String, Value>,
     #[serde(default)]
@@ -20,20 +20,20 @@ struct Topic {
     tables: Vec<Table>,
 }
 
-/// Cases that differ in a few values: one a row.
+/// Cases that differ in a few values. Each row is a case.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// A case in which `"$column"` stands for a row's value, and `{column}` for it within a string.
+    /// A case in which `"$column"` stands for the row's value, and `{column}` stands for it within a string.
     template: Map<String, Value>,
     columns: Vec<String>,
     rows: Vec<Vec<Value>>,
 }
 
-/// Reads the cases of every `*.json` in `directory`, in order of file name.
+/// Reads the cases of each `*.json` file in `directory`, in the order of the files' names.
 ///
 /// # Errors
-/// A file that cannot be read, a case that is not one, or a name that is there twice.
+/// If a file cannot be read, a case is not valid, or two cases have the same name.
 pub fn load(directory: &Path) -> Result<Vec<Case>, Failure> {
     let entries = fs::read_dir(directory).map_err(|error| error.to_string())?;
     let mut paths: Vec<_> = entries
@@ -50,6 +50,7 @@ pub fn load(directory: &Path) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
+/// Parses the text of a file.
 fn parse_topic(topic: &str, text: &str) -> Result<Vec<Case>, Failure> {
     let file: Topic = serde_json::from_str(text).map_err(|error| format!("{topic}: {error}"))?;
     let mut cases: Vec<Case> = Vec::new();
@@ -61,7 +62,7 @@ fn parse_topic(topic: &str, text: &str) -> Result<Vec<Case>, Failure> {
         let whole = whole.into_iter().map(|(key, field)| (key, unfold(field))).collect();
         let case = Case::parse(topic, whole)?;
         if cases.iter().any(|other| other.name() == case.name()) {
-            return Err(format!("{}: there are two", case.name()));
+            return Err(format!("{}: two cases have this name", case.name()));
         }
         cases.push(case);
     }
@@ -69,10 +70,14 @@ fn parse_topic(topic: &str, text: &str) -> Result<Vec<Case>, Failure> {
 }
 
 impl Table {
+    /// Makes a case of each row.
     fn expand(&self) -> impl Iterator<Item = Result<Map<String, Value>, Failure>> {
         self.rows.iter().map(|row| {
             if row.len() != self.columns.len() {
-                return Err(format!("{} columns, but {row:?}", self.columns.len()));
+                return Err(format!(
+                    "there are {} columns, but the row is {row:?}",
+                    self.columns.len()
+                ));
             }
             let value = |name: &str| {
                 let column = self.columns.iter().position(|column| column == name)?;
@@ -87,7 +92,7 @@ impl Table {
     }
 }
 
-/// `template` with a row's values in place of its columns' names.
+/// Replaces the columns' names in `template` by a row's values.
 fn fill<'a>(
     template: &Value,
     value: &impl Fn(&str) -> Option<&'a Value>,
@@ -115,7 +120,7 @@ fn fill<'a>(
     }
 }
 
-/// `value` with long strings at their length: `{x*1000}` is 1,000 letters `x`.
+/// Replaces the short forms of long strings in `value`: `{x*1000}` stands for 1,000 letters `x`.
 fn unfold(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(repeat(&text)),
@@ -129,6 +134,7 @@ fn unfold(value: Value) -> Value {
     }
 }
 
+/// Replaces the short forms in one string.
 fn repeat(text: &str) -> String {
     let Some((before, rest)) = text.split_once('{') else { return text.to_owned() };
     let repeated = rest.split_once('}').and_then(|(fold, after)| {
@@ -155,7 +161,7 @@ mod tests {
     }"#;
 
     #[test]
-    fn a_row_of_a_table_is_a_case() {
+    fn each_row_of_a_table_becomes_a_case() {
         let cases = parse_topic("t", TOPIC).unwrap();
         let names: Vec<_> = cases.iter().map(Case::name).collect();
         assert_eq!(names, ["t::to x", "t::to y"]);
@@ -163,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_string_is_written_short() {
+    fn short_forms_of_long_strings_are_replaced() {
         assert_eq!(repeat("a{x*3}b{\u{e9}/*2}c"), "axxxb\u{e9}/\u{e9}/c");
         for same in ["", "a", "{", "}", "{x}", "{\"k\":1}", "{x*}", "{*y}", "{x*3"] {
             assert_eq!(repeat(same), same);
@@ -171,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_there_once_and_a_row_has_all_columns() {
+    fn a_name_twice_and_a_row_with_missing_columns_are_errors() {
         assert!(parse_topic("t", &TOPIC.replace("[\"y\"]", "[\"x\"]")).is_err());
         assert!(parse_topic("t", &TOPIC.replace("[\"y\"]", "[]")).is_err());
     }
 
     #[test]
-    fn a_field_that_is_not_known_and_a_case_that_checks_nothing_are_errors() {
+    fn an_unknown_field_and_a_case_that_checks_nothing_are_errors() {
         let parse = |case: &str| {
             let case = format!(r#""name": "n", "follows": "oracle:url-empty", {case}"#);
             let page = r#""page": { "url": "https://a.test/" }"#;

@@ -1,4 +1,4 @@
-//! A page on a profile of its own, and what happens on it.
+//! Cases about one page, and the page with its profile.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,16 +21,16 @@ use crate::{
     step::{Held, Step},
 };
 
-/// What of a case is not its one step.
+/// The fields of a case that do not belong to its step, if it has one step only.
 const CASE_FIELDS: [&str; 6] =
     ["page", "jar", "third_party_cookies", "servers", "steps", "cookies_after"];
 
-/// A page and what happens on it.
+/// A case: a page, and the steps that are taken on it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageCase {
     page: PageSetup,
-    /// Cookies that servers have set before, each as a first party.
+    /// Cookies that are in the jar at the start.
     #[serde(default)]
     jar: Vec<SetCookie>,
     #[serde(default)]
@@ -42,15 +42,17 @@ pub(crate) struct PageCase {
     cookies_after: Vec<CookieAfter>,
 }
 
+/// Cookies that the server of `url` has set.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetCookie {
     url: Url,
-    /// The site under which it is set, where that is another.
+    /// The top-level site under which the cookies are set. Default: that of `url`.
     top_level: Option<Url>,
     set: Vec<String>,
 }
 
+/// The cookies that a request to `url` must have after the last step.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CookieAfter {
@@ -66,19 +68,22 @@ impl std::fmt::Debug for PageCase {
 }
 
 impl PageCase {
-    /// A case of one step has its fields beside its own.
+    /// Parses a case. A case with one step only may have the step's fields beside its own.
     pub(crate) fn parse(fields: Map<String, Value>) -> Result<Self, Failure> {
         let (mut case, step): (Map<_, _>, Map<_, _>) =
             fields.into_iter().partition(|(key, _)| CASE_FIELDS.contains(&key.as_str()));
         if !step.is_empty() {
             if case.contains_key("steps") {
-                return Err(format!("{:?} beside steps", step.keys().collect::<Vec<_>>()));
+                return Err(format!(
+                    "the case has steps, and {:?} beside them",
+                    step.keys().collect::<Vec<_>>()
+                ));
             }
             case.insert("steps".to_owned(), vec![Value::Object(step)].into());
         }
         let case: Self = serde_json::from_value(case.into()).map_err(|error| error.to_string())?;
         if case.cookies_after.is_empty() && !case.steps.iter().any(Step::checks) {
-            return Err("checks nothing".to_owned());
+            return Err("the case checks nothing".to_owned());
         }
         Ok(case)
     }
@@ -97,13 +102,13 @@ impl PageCase {
         for CookieAfter { url, top_level, cookie } in &self.cookies_after {
             let now = page.cookies_for(url, top_level.as_ref().unwrap_or(url));
             if now != *cookie {
-                failures.push(format!("{url} has {now:?}, and not {cookie:?}"));
+                failures.push(format!("{url} has the cookies {now:?}, expected {cookie:?}"));
             }
         }
     }
 }
 
-/// A page on a profile of its own.
+/// A page with a profile, a network and a clock of its own.
 pub(crate) struct Page {
     pub(crate) client: Arc<Client>,
     pub(crate) ledger: Arc<Ledger>,
@@ -111,7 +116,7 @@ pub(crate) struct Page {
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) profile: Profile,
     pub(crate) observations: Observations,
-    /// Beacons that were admitted and have not been fetched.
+    /// The requests that were admitted and are held back. Finished ones leave `None`.
     pub(crate) held: Vec<Held>,
     cookies: Arc<MemoryCookieStore>,
 }
@@ -141,17 +146,18 @@ impl Page {
         }
     }
 
-    /// The settings object has changed.
+    /// Changes the settings object of the document.
     pub(crate) fn change(&mut self, setup: &PageSetup) {
         self.client = Arc::new(setup.client());
     }
 
-    /// The next document is there, with a fetch group of its own.
+    /// Replaces the document by another one, with a ledger of its own.
     pub(crate) fn navigate(&mut self, setup: &PageSetup) {
         self.change(setup);
         self.ledger = setup.ledger();
     }
 
+    /// Stores cookies of the server of `url`.
     fn set_cookies(&self, url: &Url, top_level: &Url, set: &[String]) {
         let client = Client::new(top_level.clone(), Nonce::from_u128(4));
         let context = CookieContext::new(url, &client, SameSiteMode::StrictOrLess);
@@ -159,6 +165,7 @@ impl Page {
         let _ = self.cookies.store(context, values);
     }
 
+    /// The `Cookie` header of a request to `url`.
     fn cookies_for(&self, url: &Url, top_level: &Url) -> Option<String> {
         let client = Client::new(top_level.clone(), Nonce::from_u128(4));
         let context = CookieContext::new(url, &client, SameSiteMode::StrictOrLess);
@@ -169,11 +176,12 @@ impl Page {
     }
 }
 
+/// Keeps the observations of fetches.
 #[derive(Default)]
 pub(crate) struct Observations(Mutex<Vec<Observation>>);
 
 impl Observations {
-    /// The violations since it was asked last.
+    /// Returns the violations since the last call.
     pub(crate) fn take_violations(&self) -> Vec<CspViolation> {
         let observed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let violation = |observation| match observation {

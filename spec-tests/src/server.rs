@@ -1,4 +1,4 @@
-//! How servers answer.
+//! The servers of a case: rules that answer requests.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -14,26 +14,27 @@ use sendbeacon_fetch::{
 use sendbeacon_testkit::network::Answer;
 use serde::Deserialize;
 
-/// An answer, and what it answers. The first rule that matches a request counts; what none matches
-/// is answered with 204 and no headers.
+/// A rule: which requests it matches, and how it answers them.
+///
+/// The first matching rule answers a request. A request that matches no rule gets 204 without headers.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
-    /// `METHOD URL`; the method may be `*`, and so may the end of the URL.
+    /// `METHOD URL`. The method may be `*` for any method, and the URL may end with `*` for any end.
     to: String,
     #[serde(default = "no_content")]
     status: u16,
     #[serde(default)]
     headers: Vec<(String, String)>,
-    /// It also allows whoever asks, with credentials and any `Content-Type`.
+    /// Whether to add the CORS headers that allow any origin, credentials and any `Content-Type`.
     #[serde(default)]
     cors: bool,
-    /// Values are one byte a character, and not UTF-8.
+    /// Whether each character of a header value stands for one byte. Otherwise values are encoded as UTF-8.
     #[serde(default)]
     latin1: bool,
-    /// How often it answers before it matches no more.
+    /// How many requests the rule answers. Default: all.
     times: Option<u32>,
-    /// It does not answer at all.
+    /// Whether connections to the server fail.
     #[serde(default)]
     is_down: bool,
 }
@@ -53,8 +54,10 @@ impl Rule {
             }
     }
 
+    /// The answer to a matching request.
+    ///
     /// # Panics
-    /// If a case has a status or header that cannot be.
+    /// If the case has a status or a header that is not valid.
     fn answer(&self, request: &NetworkRequest) -> Answer {
         if self.is_down {
             return Err(NetworkError::Connect("there is no server".into()));
@@ -80,7 +83,7 @@ impl Rule {
     }
 }
 
-/// What answers by `rules`.
+/// The script of a network that answers by `rules`.
 pub(crate) fn script(
     mut rules: Vec<Rule>,
 ) -> impl FnMut(&NetworkRequest) -> Answer + Send + 'static {
@@ -96,11 +99,11 @@ pub(crate) fn script(
     }
 }
 
-/// The URL as a server sees it: a network sends neither fragment nor credentials.
+/// The URL without fragment and credentials, which are not sent to servers.
 pub(crate) fn wire_url(request: &NetworkRequest) -> String {
     let mut url = request.url.clone();
     url.set_fragment(None);
-    // They fail for a URL without a host, and then there are none.
+    // These calls fail only for URLs without a host, which have no credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.into()

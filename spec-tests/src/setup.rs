@@ -1,4 +1,4 @@
-//! The environment settings object of a page.
+//! The settings object of a page in a case.
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use sendbeacon_fetch::{
 use serde::Deserialize;
 use url::Url;
 
-/// What of it is not as the standards have it by default.
+/// The settings object of a page: its URL, and what differs from the defaults of the standards.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageSetup {
     url: Url,
+    /// The base URL. Default: the page's URL.
     base: Option<Url>,
-    /// The referrer source, where it is not the page's URL: a `srcdoc` document.
+    /// The referrer source. Default: the page's URL. A `srcdoc` document has another one.
     referrer_source: Option<Url>,
     #[serde(default)]
     opaque_origin: bool,
@@ -62,12 +63,13 @@ impl PageSetup {
         &self.url
     }
 
-    /// The headers that its permissions policy is made from.
+    /// The headers of which the page's permissions policy is made.
     pub(crate) fn permissions_policy(&self) -> HeaderMap {
         let name = HeaderName::from_static("permissions-policy");
         self.permissions_policy.iter().map(|value| (name.clone(), header_value(value))).collect()
     }
 
+    /// Makes the client.
     pub(crate) fn client(&self) -> Client {
         let mut client = Client::new(self.url.clone(), Nonce::from_u128(1));
         if let Some(base) = &self.base {
@@ -112,6 +114,7 @@ impl PageSetup {
         client
     }
 
+    /// Makes a ledger with the case's limits.
     pub(crate) fn ledger(&self) -> Arc<Ledger> {
         let default = KeepaliveLimits::default();
         Ledger::new(KeepaliveLimits {
@@ -122,8 +125,10 @@ impl PageSetup {
     }
 }
 
+/// Makes a header value.
+///
 /// # Panics
-/// If a case has a value that no header has.
+/// If the case has a value that is not valid in a header.
 pub(crate) fn header_value(value: &str) -> HeaderValue {
     HeaderValue::from_bytes(value.as_bytes()).expect("a case has header values")
 }

@@ -1,4 +1,4 @@
-//! What script does, one call after another, and what is seen of each.
+//! The steps of a case about one page: an action, and what must be seen of it.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::{
     value::Data,
 };
 
-/// A beacon or another keepalive request that was admitted and has not been fetched: its room is taken.
+/// A keepalive request that was admitted and is held back. Its reservation stays in the ledger until it is fetched.
 pub(crate) type Held = Option<(Request, Reservation)>;
 
-/// One thing that happens, and what must be seen of it.
+/// One step: an action, and what must be seen of it.
 #[derive(Deserialize)]
 #[serde(try_from = "Fields")]
 pub(crate) struct Step {
@@ -32,27 +32,21 @@ pub(crate) struct Step {
 }
 
 enum Action {
-    Beacon {
-        url: String,
-        data: Option<Data>,
-        hold: bool,
-    },
-    Fetch {
-        init: FetchInit,
-        data: Option<Data>,
-        hold: bool,
-    },
-    /// Follows a hyperlink.
+    /// Calls `sendBeacon()`.
+    Beacon { url: String, data: Option<Data>, hold: bool },
+    /// Calls `fetch()`.
+    Fetch { init: FetchInit, data: Option<Data>, hold: bool },
+    /// Follows a hyperlink with pings.
     Ping(Hyperlink),
-    /// Fetches what was held as the n-th.
+    /// Fetches the n-th request that was held back, counted from 0.
     Finish(usize),
-    /// Lets seconds pass.
+    /// Lets this many seconds pass.
     Advance(u64),
-    /// The settings object changes.
+    /// Changes the settings object.
     Page(PageSetup),
-    /// Another document takes the place of this one.
+    /// Replaces the document by another one.
     Navigate(PageSetup),
-    /// The user agent shuts down.
+    /// Closes the ledger, as the user agent does when it shuts down.
     CloseLedger,
 }
 
@@ -64,22 +58,25 @@ struct Hyperlink {
     href: String,
 }
 
-/// Whatever is not there is not checked.
+/// What must be seen of a step. `None` is not checked.
+#[derive(Deserialize)]
 struct Expected {
     returns: Option<Returns>,
+    /// The requests that are sent.
     requests: Option<Vec<ExpectedRequest>>,
-    /// How many they are, where that is all that matters.
+    /// The number of requests that are sent.
     request_count: Option<usize>,
     outcome: Option<String>,
-    /// The response's own, with its fragment.
+    /// The URL of the response, with its fragment.
     response_url: Option<String>,
     violations: Option<Vec<ExpectedViolation>>,
-    /// The requests that report them.
+    /// The requests that report the violations.
     reports: Option<Vec<ExpectedRequest>>,
-    /// The names of the headers that script may read.
+    /// The names of the response's headers that script may read.
     exposed: Option<Vec<String>>,
 }
 
+/// The fields of a step as they are in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -94,14 +91,10 @@ struct Fields {
     data: Option<Data>,
     #[serde(default)]
     hold: bool,
-    returns: Option<Returns>,
-    requests: Option<Vec<ExpectedRequest>>,
-    request_count: Option<usize>,
-    outcome: Option<String>,
-    response_url: Option<String>,
-    violations: Option<Vec<ExpectedViolation>>,
-    reports: Option<Vec<ExpectedRequest>>,
-    exposed: Option<Vec<String>>,
+    // NB: serde's documentation advises against `flatten` with `deny_unknown_fields`. A test in load.rs makes sure that
+    // unknown fields are errors.
+    #[serde(flatten)]
+    expected: Expected,
 }
 
 /// The return value of `sendBeacon()`, or a word of the message of the `TypeError` that it throws.
@@ -119,24 +112,16 @@ impl TryFrom<Fields> for Step {
     type Error = Failure;
 
     fn try_from(fields: Fields) -> Result<Self, Failure> {
-        let expected = Expected {
-            returns: fields.returns,
-            requests: fields.requests,
-            request_count: fields.request_count,
-            outcome: fields.outcome,
-            response_url: fields.response_url,
-            violations: fields.violations,
-            reports: fields.reports,
-            exposed: fields.exposed,
-        };
-        let Fields { data, hold, .. } = fields;
+        let Fields { data, hold, expected, .. } = fields;
         let is_beacon = fields.beacon.is_some();
         let is_keepalive = is_beacon || fields.fetch.as_ref().is_some_and(|init| init.keepalive);
         if hold && !is_keepalive || expected.returns.is_some() && !is_beacon {
-            return Err("hold is for keepalive requests, returns for beacons".to_owned());
+            return Err(
+                "\"hold\" needs a keepalive request, and \"returns\" needs a beacon".to_owned()
+            );
         }
         if data.is_some() && !is_beacon && fields.fetch.is_none() {
-            return Err("data is for calls".to_owned());
+            return Err("\"data\" needs a beacon or a fetch".to_owned());
         }
         let actions = [
             fields.follow.map(Action::Ping),
@@ -150,18 +135,20 @@ impl TryFrom<Fields> for Step {
             (Some(url), None) => Some(Action::Beacon { url, data, hold }),
             (None, Some(init)) => Some(Action::Fetch { init, data, hold }),
             (None, None) => None,
-            (Some(_), Some(_)) => return Err("a step is one call".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("a step cannot have both a beacon and a fetch".to_owned());
+            }
         };
         let mut actions = actions.into_iter().chain([call]).flatten();
         match (actions.next(), actions.next()) {
             (Some(action), None) => Ok(Self { action, expected }),
-            _ => Err("a step does one thing".to_owned()),
+            _ => Err("a step needs exactly one action".to_owned()),
         }
     }
 }
 
 impl Step {
-    /// Whether it looks at anything.
+    /// Whether the step checks anything.
     pub(crate) fn checks(&self) -> bool {
         let expected = &self.expected;
         expected.returns.is_some()
@@ -180,7 +167,7 @@ impl Step {
         self.check(page, before, result.as_ref(), failures);
     }
 
-    /// The result of what is fetched, if anything is.
+    /// Takes the step's action. Returns the result of the last fetch, if there was one.
     fn perform(
         &self,
         page: &mut Page,
@@ -217,7 +204,7 @@ impl Step {
             }
             Action::Finish(at) => match page.held.get_mut(*at).and_then(Option::take) {
                 Some((request, _reservation)) => return Some(fetched(page, request)),
-                None => failures.push(format!("there is nothing {at} that is held")),
+                None => failures.push(format!("no request {at} is held back")),
             },
             Action::Advance(seconds) => page.clock.advance(Duration::from_secs(*seconds)),
             Action::Page(setup) => page.change(setup),
@@ -227,7 +214,7 @@ impl Step {
         None
     }
 
-    /// What `sendBeacon()` admits.
+    /// Calls `sendBeacon()` and checks what it returns. Returns the request, if it was admitted.
     fn call_send_beacon(
         &self,
         page: &Page,
@@ -243,14 +230,17 @@ impl Step {
         };
         let expected = self.expected.returns.as_ref().unwrap_or(&Returns::Bool(true));
         let failure = match (expected, &result) {
-            (Returns::Bool(expected), Ok(beacon)) => {
-                (*expected != beacon.is_some()).then(|| format!("returned {}", beacon.is_some()))
-            }
+            (Returns::Bool(expected), Ok(beacon)) => (*expected != beacon.is_some())
+                .then(|| format!("the call returned {}", beacon.is_some())),
             (Returns::Throws { message }, Err(thrown)) => (!thrown.to_string().contains(message))
-                .then(|| format!("{:?} does not say {message:?}", thrown.to_string())),
-            (Returns::Bool(_), Err(thrown)) => Some(format!("threw {:?}", thrown.to_string())),
+                .then(|| {
+                    format!("the message {:?} does not contain {message:?}", thrown.to_string())
+                }),
+            (Returns::Bool(_), Err(thrown)) => {
+                Some(format!("the call threw {:?}", thrown.to_string()))
+            }
             (Returns::Throws { .. }, Ok(beacon)) => {
-                Some(format!("returned {}, and did not throw", beacon.is_some()))
+                Some(format!("the call returned {} and did not throw", beacon.is_some()))
             }
         };
         failures.extend(failure);
@@ -272,7 +262,7 @@ impl Step {
         if let Some(count) = expected.request_count
             && sent.len() != count
         {
-            failures.push(format!("sent {} requests, and not {count}", sent.len()));
+            failures.push(format!("sent {} requests, expected {count}", sent.len()));
         }
         if let Some(outcome) = &expected.outcome {
             check_outcome(outcome, result, failures);
@@ -284,19 +274,19 @@ impl Step {
         if let Some(reports) = &expected.reports {
             let before = page.network.sent().len();
             for request in seen.iter().flat_map(|seen| report_violation(seen, &page.client)) {
-                // Nobody reads what is answered.
+                // Nothing reads the response.
                 let _ = fetched(page, request);
             }
             check_requests(reports, &page.network.sent()[before..], failures);
             if !page.observations.take_violations().is_empty() {
-                failures.push("a report violated a policy".to_owned());
+                failures.push("a report has violated a policy".to_owned());
             }
         }
         let response = result.and_then(|result| result.as_ref().ok());
         if let Some(url) = &expected.response_url {
             let seen = response.and_then(|response| response.url_list.last()).map(Url::as_str);
             if seen != Some(url) {
-                failures.push(format!("the response's URL is {seen:?}, and not {url}"));
+                failures.push(format!("the response's URL is {seen:?}, expected {url}"));
             }
         }
         if let Some(exposed) = &expected.exposed {
@@ -304,22 +294,23 @@ impl Step {
             let mut names: Vec<_> = headers.map(HeaderName::as_str).collect();
             names.sort_unstable();
             if names != *exposed {
-                failures.push(format!("exposes {names:?}, and not {exposed:?}"));
+                failures.push(format!("the exposed headers are {names:?}, expected {exposed:?}"));
             }
         }
     }
 }
 
-/// Room for a keepalive `fetch()`, which a fetch group takes.
+/// Reserves room for a keepalive `fetch()`, as a fetch group does.
 fn reserve(page: &Page, request: &Request) -> Option<Reservation> {
     page.ledger.reserve(request.weight())
 }
 
+/// Fetches `request` on the page's profile.
 pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, NetworkError> {
     complete(fetch(&page.profile, &page.observations, Box::new(request)))
 }
 
-/// What a response is to script, and its status.
+/// The type and the status of a response, as cases write them.
 pub(crate) fn describe(response: &Response) -> String {
     let type_ = match response.type_ {
         ResponseType::Basic => "basic",

@@ -1,16 +1,16 @@
-//! What script passes: bodies of every kind.
+//! The bodies that script passes to calls.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sendbeacon_fetch::{Blob, BodyInit, FormDataEntry, FormDataValue};
 use serde::Deserialize;
 
-/// Bytes, in the way that is easiest to read.
+/// Bytes, as text or in Base64.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Bytes {
-    /// The UTF-8 of a string.
+    /// The UTF-8 bytes of a string.
     Text(String),
-    /// Any bytes.
+    /// Any bytes, in Base64.
     Base64(String),
 }
 
@@ -42,8 +42,10 @@ pub(crate) enum FormValue {
 }
 
 impl Bytes {
+    /// The bytes.
+    ///
     /// # Panics
-    /// If a case has what is not Base64.
+    /// If the case has Base64 that is not valid.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.clone().into_bytes(),
@@ -53,7 +55,7 @@ impl Bytes {
 }
 
 impl Data {
-    /// Calls `use_it` with what this is.
+    /// Calls `use_it` with the body.
     pub(crate) fn with_body_init<R>(&self, use_it: impl FnOnce(BodyInit<'_>) -> R) -> R {
         match self {
             Self::String(string) => use_it(string.as_str().into()),

@@ -1,4 +1,4 @@
-//! Runs every case of `cases/` against `expectations.txt`.
+//! Runs each case of `cases/` as a test, and compares the results with `expectations.txt`.
 
 use std::{collections::BTreeSet, fs, path::Path, process::ExitCode, sync::Arc};
 
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// The tests: one for each case, one for each stale entry, and one for the counts in the README.
 fn trials(suite: &Path) -> Result<Vec<Trial>, Failure> {
     let read =
         |name: &str| fs::read_to_string(suite.join(name)).map_err(|e| format!("{name}: {e}"));
@@ -25,9 +26,10 @@ fn trials(suite: &Path) -> Result<Vec<Trial>, Failure> {
     let mut trials: Vec<_> = expectations.stale(&names).into_iter().map(stale_entry).collect();
     let counts = counts_in_readme_are_right(&cases, &read("README.md")?);
 
-    trials.push(Trial::test("suite::the README counts the cases", move || {
-        counts.map_err(Failed::from)
-    }));
+    trials
+        .push(Trial::test("suite::the README has the number of cases of each topic", move || {
+            counts.map_err(Failed::from)
+        }));
     trials.extend(cases.into_iter().map(|case| {
         let expectations = Arc::clone(&expectations);
         Trial::test(case.name().to_owned(), move || {
@@ -37,13 +39,14 @@ fn trials(suite: &Path) -> Result<Vec<Trial>, Failure> {
     Ok(trials)
 }
 
+/// A test that fails because an entry of `expectations.txt` names no case.
 fn stale_entry(name: &str) -> Trial {
-    Trial::test(format!("suite::stale: {name}"), || {
-        Err("expectations.txt names a case that there is not".into())
+    Trial::test(format!("suite::stale entry: {name}"), || {
+        Err("expectations.txt has an entry that names no case".into())
     })
 }
 
-/// The README has a row `| topic | count |` for every topic.
+/// Checks that the README has a row `| topic | count |` for each topic, and one for all.
 fn counts_in_readme_are_right(cases: &[Case], readme: &str) -> Result<(), Failure> {
     let topics: BTreeSet<_> = cases.iter().map(Case::topic).collect();
     let missing: Vec<_> = topics
@@ -58,6 +61,6 @@ fn counts_in_readme_are_right(cases: &[Case], readme: &str) -> Result<(), Failur
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(format!("README.md should say:\n{}", missing.join("\n")))
+        Err(format!("README.md should have these rows:\n{}", missing.join("\n")))
     }
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Serves a checkout of the web platform tests with `wptserve` from PyPI, as `./wpt serve` does.
+"""Serves a checkout of the web platform tests with `wptserve` from PyPI, like `./wpt serve`.
 
     pip install wptserve
     serve.py CHECKOUT [--state FILE] [--free-ports]
 
-FILE gets a line of JSON when all ports answer: {"http": "http://web-platform.test:8000", "https": ...,
-"ca": path}. The CA is a throwaway one and goes, with its keys, when this ends (SIGTERM or SIGINT).
+When all ports answer, FILE gets a line of JSON: {"http": "http://web-platform.test:8000", "https": ..., "ca": path}.
+SIGTERM and SIGINT end the program, which then deletes the certificate authority and its keys.
 """
 
 import argparse
@@ -46,7 +46,7 @@ done();
 
 
 class Wrapper:
-    """Makes a page or a worker's script of a test that is a script only."""
+    """Makes the page or the worker's script for a test that is a script only."""
 
     def __init__(self, suffix, source, template, content_type, loads=None):
         self.suffix, self.source, self.template = suffix, source, template
@@ -112,13 +112,13 @@ def routes():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkout")
-    parser.add_argument("--state", help="write the origins and the CA's path there when ready")
-    parser.add_argument("--free-ports", action="store_true", help="any free ports, not those of WPT")
+    parser.add_argument("--state", help="write the origins and the CA's path to this file when ready")
+    parser.add_argument("--free-ports", action="store_true", help="use any free ports instead of those of ./wpt serve")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
     root = os.path.abspath(options.checkout)
-    # Where tests' handlers import each other from.
+    # The tests' handlers import each other from there.
     sys.path.insert(0, root)
     ports = free_ports() if options.free_ports else PORTS
     with tempfile.TemporaryDirectory() as directory, stash.StashServer():
@@ -143,7 +143,7 @@ def main():
 
 
 def free_ports():
-    # Of four digits as upstream's, since tests of quotas count the bytes of URLs; none is a bad port of Fetch.
+    # Four digits as upstream's ports: tests of quotas count the bytes of URLs. The range has no bad port of Fetch.
     candidates = iter(random.sample(range(7000, 10000), 3000))
     return {scheme: [next(filter(is_free, candidates)) for _ in list_] for scheme, list_ in PORTS.items()}
 
@@ -170,7 +170,7 @@ def write_state(file, text):
     if file is None:
         print(text, flush=True)
         return
-    # Whole or not at all.
+    # Readers see the whole line or no file.
     with open(file + ".part", "w", encoding="utf-8") as part:
         part.write(text + "\n")
     os.rename(file + ".part", file)

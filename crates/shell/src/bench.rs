@@ -1,5 +1,7 @@
-//! What `navigator.sendBeacon` costs the script of a page, JavaScript engine included: one page for this shell and
-//! for any other browser.
+//! The command `bench`: measures what a call of `navigator.sendBeacon` costs the script of a page.
+//!
+//! The time includes the JavaScript engine's part. Any browser can open the same page, so the figures of this shell
+//! and of another browser can be compared.
 
 use std::{
     io,
@@ -23,37 +25,42 @@ use crate::{
 
 const PAGE: &str = include_str!("../bench/index.html");
 
-/// How long a browser may take.
+/// How long the browser may take to run the page.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Why there are no figures.
+/// Why the measurement failed.
 #[derive(Debug, Error)]
 pub enum BenchError {
-    /// No server, or no such browser.
+    /// The page's server or the other browser's process could not be started.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// No page.
+    /// The shell's own browser could not open the page.
     #[error(transparent)]
     Browser(#[from] BrowserError),
-    /// The page did not report.
-    #[error("the page has not reported within {} s", PATIENCE.as_secs())]
+    /// The page sent no report in time.
+    #[error("the page sent no report within {} s", PATIENCE.as_secs())]
     Silent(#[from] mpsc::RecvTimeoutError),
-    /// The page reported something else.
-    #[error("the page's report is none: {0}")]
+    /// The page's report is not what the page should send.
+    #[error("the page's report cannot be read: {0}")]
     Report(#[from] serde_json::Error),
 }
 
 /// How long each accepted call took, in milliseconds.
 #[derive(Deserialize)]
 struct Report {
-    /// One every 4 milliseconds.
+    /// Calls with a pause of 4 milliseconds between them.
     paced: Vec<f64>,
-    /// 20 in a row.
+    /// Calls 20 in a row, with a pause after each 20.
     bursts: Vec<f64>,
 }
 
-/// Runs the page in this shell, or in another browser by its command, in which `{url}` stands for the page's
-/// URL, and returns a table of what the calls took: as many one by one, and as many in bursts.
+/// Times `calls` calls one by one and `calls` calls in bursts, and returns a table of the percentiles.
+///
+/// The page runs in this shell, or in another browser if `browser` is given: the command that starts it, in which
+/// `{url}` stands for the page's URL. The call blocks until the page has sent its report, 2 minutes at most.
+///
+/// # Errors
+/// [`BenchError`], if the server, the browser or the page fails.
 pub fn run(browser: Option<&str>, calls: usize) -> Result<String, BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
@@ -63,7 +70,7 @@ pub fn run(browser: Option<&str>, calls: usize) -> Result<String, BenchError> {
     std::thread::spawn(move || {
         runtime.block_on(serve(listener, move |request| {
             if request.uri().path() == "/results" {
-                // Whoever waits for it has given up, or takes it.
+                // This fails if the receiver has stopped waiting. Nobody needs the report then.
                 let _ = sender.send(request.body().clone());
             }
             let response = answer(&request, &page);
@@ -104,7 +111,7 @@ pub fn run(browser: Option<&str>, calls: usize) -> Result<String, BenchError> {
     ))
 }
 
-/// The page isolated, for which browsers have their finest clock.
+/// Answers with the page, cross-origin isolated: browsers give isolated pages their most precise clock.
 fn answer(request: &Request<Bytes>, page: &Bytes) -> Response<Full<Bytes>> {
     if request.method() != Method::GET || request.uri().path() != "/" {
         return empty(StatusCode::NO_CONTENT);
@@ -120,6 +127,7 @@ fn answer(request: &Request<Bytes>, page: &Bytes) -> Response<Full<Bytes>> {
     response
 }
 
+/// A line of the table: the median, the 90th and the 99th percentile.
 fn line(name: &str, mut times: Vec<f64>) -> String {
     times.sort_by(f64::total_cmp);
     let at = |percent: usize| {

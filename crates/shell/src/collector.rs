@@ -1,4 +1,4 @@
-//! A collector: what a page's beacons are sent to.
+//! The command `collect`: an HTTP server that stores the beacons it receives.
 
 use std::{
     fs::File,
@@ -22,25 +22,28 @@ use http_body_util::Full;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::server::{empty, serve};
+use crate::{
+    lock::lock,
+    server::{empty, serve},
+};
 
-/// A request as it arrived.
+/// A request that the collector received.
 #[derive(Clone, Debug, Serialize)]
 pub struct Received {
-    /// When, in milliseconds since 1970.
+    /// When the request had arrived, in milliseconds since 1970.
     pub at_ms: u128,
-    /// Method: `OPTIONS` is a preflight.
+    /// The method. `OPTIONS` means a CORS preflight.
     pub method: String,
-    /// Path and query.
+    /// The path and the query of the URL.
     pub target: String,
-    /// Headers in order.
+    /// The headers, in the order in which they arrived.
     pub headers: Vec<(String, String)>,
-    /// Length of the body in bytes.
+    /// The length of the body in bytes.
     pub length: usize,
-    /// The body, if it is UTF-8.
+    /// The body, if it is valid UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// The body in base64, if it is not.
+    /// The body in base64, if it is not valid UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
 }
@@ -64,15 +67,16 @@ impl From<&Request<Bytes>> for Received {
 }
 
 impl Received {
-    /// The value of the first header with this name, in lower case.
+    /// The value of the first header with this name. The name has to be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| &**value)
     }
 }
 
-/// Tells `record` of every request that comes to `listener` when it has arrived, and answers it with
-/// 204 after `hold`, to any origin with credentials. Runs until dropped.
+/// Serves `listener`: passes each request to `record` when it has arrived, and answers 204 after `hold`.
+///
+/// The answers allow CORS requests of every origin, with credentials. The future runs until it is dropped.
 pub(crate) async fn collect(
     listener: TcpListener,
     hold: Duration,
@@ -105,7 +109,13 @@ fn answer(method: &Method, headers: &HeaderMap) -> Response<Full<Bytes>> {
     response
 }
 
-/// The command: a line of JSON for every beacon, to `output` or stdout, until a signal ends it.
+/// Runs the command: writes a line of JSON for each request, until a signal ends the process.
+///
+/// The lines are appended to the file `output`, or written to stdout if it is `None`. Each answer is sent `hold`
+/// after its request has arrived.
+///
+/// # Errors
+/// If the file cannot be opened or the address cannot be bound.
 pub fn run(listen: SocketAddr, hold: Duration, output: Option<&Path>) -> io::Result<()> {
     let output: Box<dyn Write + Send> = match output {
         Some(path) => Box::new(File::options().create(true).append(true).open(path)?),
@@ -128,7 +138,7 @@ pub fn run(listen: SocketAddr, hold: Duration, output: Option<&Path>) -> io::Res
 fn write_line(output: &Mutex<Box<dyn Write + Send>>, received: &Received) -> io::Result<()> {
     let mut line = serde_json::to_vec(received)?;
     line.push(b'\n');
-    let mut output = output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut output = lock(output);
     output.write_all(&line)?;
     output.flush()
 }

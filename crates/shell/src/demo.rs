@@ -1,10 +1,9 @@
-//! The main job on one machine and one screen: a page's beacons reach a real server after the page
-//! is gone.
+//! The command `demo`: shows on one screen that a page's beacons reach a real server after the page has gone.
 
 use std::{
     fmt::Write as _,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -19,34 +18,41 @@ use url::Url;
 use crate::{
     browser::{Browser, BrowserError, Options, Tab},
     collector::{Received, collect},
+    lock::lock,
     server::serve,
 };
 
 const PAGE: &str = include_str!("../demo/index.html");
 
-/// How long shutdown waits for the answers that are held back.
+/// How long the shutdown waits for answers that the servers hold back.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Why the demo did not do what it shows.
+/// Why the demo failed.
 #[derive(Debug, Error)]
 pub enum DemoError {
-    /// No server.
+    /// The servers could not be started.
     #[error("the servers cannot be started: {0}")]
     Servers(#[from] io::Error),
-    /// No page.
+    /// The browser could not open the page.
     #[error(transparent)]
     Browser(#[from] BrowserError),
-    /// A beacon that script was told is on its way did not arrive.
+    /// `sendBeacon()` returned true, and the beacon did not arrive exactly once.
     #[error("{missing} of {accepted} accepted beacons did not arrive exactly once")]
     Lost {
         /// How many `sendBeacon()` calls returned true.
         accepted: usize,
-        /// How many of those are not there.
+        /// How many of those beacons did not arrive exactly once.
         missing: usize,
     },
 }
 
-/// Runs it. The servers answer each request `hold` after it arrived.
+/// Runs the demo and prints what happened when.
+///
+/// The servers answer each request `hold` after it has arrived.
+///
+/// # Errors
+/// [`DemoError::Lost`], if an accepted beacon did not arrive exactly once; the other variants, if the demo could not
+/// run.
 pub fn run(hold: Duration) -> Result<(), DemoError> {
     let servers = Servers::start(hold)?;
     println!(
@@ -104,6 +110,7 @@ pub fn run(hold: Duration) -> Result<(), DemoError> {
     Ok(())
 }
 
+/// The request as the timeline shows it.
 fn describe(received: &Received) -> String {
     let Received { method, target, length, .. } = received;
     let mut line = format!("{method:<7} {target:<11} {length:>5} bytes");
@@ -113,12 +120,12 @@ fn describe(received: &Received) -> String {
     line
 }
 
-/// The site and the collector, each with an origin of its own.
+/// The site's server and the collector, which have different origins.
 struct Servers {
     site: Url,
     collector: String,
     arrived: Arc<Mutex<Vec<(Instant, Received)>>>,
-    /// Drives them.
+    /// Runs both servers.
     _runtime: Runtime,
 }
 
@@ -130,8 +137,7 @@ impl Servers {
         let record = {
             let arrived = Arc::clone(&arrived);
             move |received| {
-                let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
-                arrived.push((Instant::now(), received));
+                lock(&arrived).push((Instant::now(), received));
             }
         };
         let [site, collector] = runtime.block_on(async {
@@ -140,7 +146,7 @@ impl Servers {
                 TcpListener::bind(("127.0.0.1", 0)).await?,
             ])
         })?;
-        // Another host name makes another origin.
+        // A different host name makes a different origin.
         let collector_origin = format!("http://localhost:{}", collector.local_addr()?.port());
         let site_url = format!("http://{}/", site.local_addr()?);
         runtime.spawn(collect(collector, hold, record.clone()));
@@ -167,11 +173,11 @@ impl Servers {
     }
 
     fn arrived(&self) -> Vec<(Instant, Received)> {
-        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.arrived).clone()
     }
 }
 
-/// What happened when, from all sides.
+/// What the page, the script, the servers and the library did, and when.
 struct Timeline {
     start: Instant,
     lines: Vec<(Instant, &'static str, String)>,

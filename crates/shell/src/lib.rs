@@ -1,15 +1,19 @@
-//! The reference embedder of `sendbeacon`: a headless page shell, small enough to be read in one
-//! sitting, that runs the scripts of a page and passes what they ask for to a browser around it.
+//! A headless page shell, the reference embedder of `sendbeacon`.
 //!
-//! No layout, no rendering, no style. What is here is what a page that sends beacons touches: the
-//! parser, a tree of nodes, one JavaScript realm for a document, the event loop, frames, windows and
-//! their session history, the document lifecycle, and the Web APIs on the way to
-//! `navigator.sendBeacon` and `fetch()`.
+//! The shell loads a page, runs its scripts and delivers its beacons. It shows how a browser engine embeds the library.
+//! There is no layout, no rendering and no style. The shell has what a page needs to send beacons: an HTML parser, a
+//! tree of nodes, a JavaScript realm for each document, the event loop, frames, windows and their session history, the
+//! document lifecycle, `navigator.sendBeacon`, `fetch()`, and the Web APIs that pages use around them.
+//!
+//! * [`page`]: documents and their scripts. It asks a host for everything outside the page.
+//! * [`browser`]: the host, which embeds the library.
+//! * [`collector`], [`demo`], [`bench`], [`wpt`]: the other commands of the program.
 
 pub mod bench;
 pub mod browser;
 pub mod collector;
 pub mod demo;
+mod lock;
 pub mod page;
 mod server;
 pub mod wpt;

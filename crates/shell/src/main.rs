@@ -1,4 +1,4 @@
-//! `sendbeacon-shell`, the headless page shell.
+//! The command line of `sendbeacon-shell`.
 
 use std::{
     error::Error,
@@ -17,7 +17,9 @@ use sendbeacon_shell::{
 };
 use url::Url;
 
-/// A headless page shell that embeds the `sendbeacon` library.
+/// Open web pages without a screen, run their scripts and deliver their beacons.
+///
+/// The shell shows how a browser embeds the sendbeacon library. Start with `sendbeacon-shell demo`.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -27,82 +29,95 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Open a page, run it until it is idle or a signal closes it, unload it, and deliver its beacons. A page that
-    /// has deferred fetches is not idle before they are sent, which is when it is closed.
+    /// Open a page, run its scripts, close it and deliver its beacons.
+    ///
+    /// The page is closed when it is idle: no script, timer or fetch is left, and no fetchLater() waits for its time.
+    /// SIGTERM and SIGINT (Ctrl-C) close it earlier. The page sees its usual events (pagehide, visibilitychange,
+    /// unload). Then the shell waits for the beacons that are under way, and prints what became of each.
     Open {
-        /// An http or https URL.
+        /// The URL of the page, http or https.
         url: Url,
-        /// A file of PEM certificates to trust beside the platform's.
+        /// Trust the certificates in this PEM file, in addition to the platform's.
         #[arg(long, value_name = "FILE")]
         cacert: Option<PathBuf>,
-        /// The address of a host, without asking DNS. May be given more than once.
+        /// Use this address for a host instead of asking DNS. May be given more than once.
         #[arg(long, value_name = "HOST=IP", value_parser = host_map)]
         host_map: Vec<(String, IpAddr)>,
-        /// How long to wait for beacons under way when the page has been closed.
+        /// How long to wait for unfinished beacons after the page has been closed.
         #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
         drain: f64,
-        /// Close the page after this time, idle or not.
+        /// Close the page after this time, even if it is not idle.
         #[arg(long, value_name = "SECONDS")]
         limit: Option<f64>,
-        /// Run each document in a process of its own, which may die without its beacons.
+        /// Run each page in a process of its own. If that process dies, its beacons are still delivered.
         #[arg(long)]
         split: bool,
-        /// Write an archive (HAR 1.2) of the page's beacons and fetches, cookies and all.
+        /// Write the page's beacons and fetches to this HAR 1.2 file, with their cookies.
         #[arg(long, value_name = "FILE")]
         har: Option<PathBuf>,
     },
-    /// The process of a document, which `open --split` starts.
+    /// Run the process of a document. Only `open --split` starts it.
     #[command(hide = true)]
     Content,
-    /// Collect beacons: store each as a line of JSON.
+    /// Receive beacons and write each as a line of JSON.
+    ///
+    /// The collector answers every request with 204 and allows requests of every origin (CORS). It runs until a
+    /// signal ends it.
     Collect {
-        /// Where to listen.
+        /// The address and port to listen on. Port 0 takes a free port.
         #[arg(long, default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
-        /// How long to hold each answer back.
+        /// How long to wait before answering a request.
         #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
         hold: u64,
-        /// The file to append to, in place of stdout.
+        /// Append the lines to this file instead of writing them to stdout.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Time the calls of a page's script, and print their median, 90th and 99th percentile.
+    /// Measure how long navigator.sendBeacon() takes in a page's script.
+    ///
+    /// Prints the median, the 90th and the 99th percentile of the calls' times.
     Bench {
-        /// Another browser, by the command that opens a page in it, to be compared with: `{url}` in it stands
-        /// for the page.
+        /// Measure another browser instead, started with this command. `{url}` in it stands for the page's URL.
         #[arg(long, value_name = "COMMAND")]
         browser: Option<String>,
-        /// How many calls one by one, and how many in bursts.
+        /// How many calls to make one by one, and how many in bursts of 20.
         #[arg(long, value_name = "COUNT", default_value_t = 1000)]
         calls: usize,
     },
-    /// Run web platform tests: see spec-tests/wpt/README.md.
+    /// Run web platform tests. See spec-tests/wpt/README.md.
+    ///
+    /// Fails if a result differs from the expectations.
     Wpt {
-        /// The pages of the tests.
+        /// The URLs of the test pages.
         #[arg(required = true)]
         urls: Vec<Url>,
-        /// A file of PEM certificates to trust beside the platform's.
+        /// Trust the certificates in this PEM file, in addition to the platform's.
         #[arg(long, value_name = "FILE")]
         cacert: Option<PathBuf>,
-        /// The address of a host, beside those of the tests' server, which are on this machine.
+        /// The address of a host, in addition to the test server's hosts, which are on this machine. May be given
+        /// more than once.
         #[arg(long, value_name = "HOST=IP", value_parser = host_map)]
         host_map: Vec<(String, IpAddr)>,
-        /// How long a page may take.
+        /// How long a test page may take.
         #[arg(long, value_name = "SECONDS", default_value_t = 70.0)]
         timeout: f64,
-        /// How many pages to run at a time.
+        /// How many test pages to run at the same time.
         #[arg(long, short, default_value = "2")]
         jobs: NonZeroUsize,
-        /// What is known to fail, and why.
+        /// A file that lists the known failures, each with its reason.
         #[arg(long, value_name = "FILE")]
         expectations: Option<PathBuf>,
-        /// Where the results go.
+        /// The file for the results, in the format of wptreport.json.
         #[arg(long, value_name = "FILE", default_value = "wptreport.json")]
         report: PathBuf,
     },
-    /// See a page's beacons reach a real server after the page is gone.
+    /// Show that a page's beacons reach a real server after the page has gone.
+    ///
+    /// Starts a site and a collector on this machine, opens the site's page, closes it, and prints when each beacon
+    /// was sent, received and answered. Nothing leaves this machine.
     Demo {
-        /// How long the servers hold their answers back.
+        /// How long the servers wait before they answer a request.
         #[arg(long, value_name = "MILLISECONDS", default_value_t = 3000)]
         hold: u64,
     },
@@ -120,7 +135,7 @@ fn main() -> ExitCode {
             Duration::try_from_secs_f64(timeout).map_err(Into::into).and_then(|timeout| {
                 let report = Some(report);
                 let run = wpt::Run { urls, options, timeout, jobs, expectations, report };
-                if run.run()? { Ok(()) } else { Err("not everything is as expected".into()) }
+                if run.run()? { Ok(()) } else { Err("some results are not as expected".into()) }
             })
         }
         Command::Content => run_content().map_err(Into::into),
@@ -164,7 +179,7 @@ fn open(
         tab.unload();
         Ok(())
     };
-    // Whatever became of the page, what it has sent is delivered.
+    // Even if the page has failed, its beacons are delivered.
     browser.shut_down(drain);
     for finished in browser.log().finished() {
         eprintln!("{finished}");
@@ -173,6 +188,7 @@ fn open(
     ran.map_err(Into::into)
 }
 
+/// Parses `HOST=IP`.
 fn host_map(text: &str) -> Result<(String, IpAddr), String> {
     let (host, address) = text.split_once('=').ok_or("not of the form HOST=IP")?;
     let address = address.parse().map_err(|error| format!("{address:?}: {error}"))?;

@@ -1,4 +1,4 @@
-//! A small HTTP server on loopback, for the collector and the demo.
+//! A small HTTP/1.1 server, for the commands `collect`, `demo` and `bench`.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -9,10 +9,12 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// The largest request body, in bytes.
+/// The largest request body that the server accepts, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// Answers every request that comes to `listener`, until the future is dropped.
+/// Answers each request to `listener` with what `handler` returns, until the future is dropped.
+///
+/// A request with a body of more than 1 MiB gets 413 without a call of `handler`.
 pub(crate) async fn serve<H, F>(listener: TcpListener, handler: H) -> io::Result<()>
 where
     H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
@@ -22,9 +24,9 @@ where
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // Out of file descriptors, or a client that went: neither ends a server.
+            // The process has no file descriptor left, or the client has gone. Both may pass.
             Err(error) => {
-                eprintln!("a connection was not accepted: {error}");
+                eprintln!("cannot accept a connection: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -42,13 +44,13 @@ where
             }
         });
         tokio::spawn(async move {
-            // A client that breaks off is no news.
+            // An error only says that the client has gone.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// A response without a body.
+/// A response with this status and without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::default();
     *response.status_mut() = status;

@@ -7,7 +7,7 @@ use std::{
 
 use sendbeacon_fetch::host::Clock;
 
-/// A virtual clock.
+/// A clock that starts at the current time and stands still. It implements [`Clock`].
 #[derive(Debug)]
 pub struct VirtualClock {
     start: Instant,
@@ -23,10 +23,10 @@ impl Default for VirtualClock {
 }
 
 impl VirtualClock {
-    /// Moves it forward, in whole milliseconds.
+    /// Moves the clock forward. Parts of a millisecond are dropped.
     ///
     /// # Panics
-    /// If that is further than a `u64` counts.
+    /// If `by` has more milliseconds than a `u64` can hold.
     pub fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).expect("a test does not last that long");
         self.passed_millis.fetch_add(millis, SeqCst);

@@ -1,4 +1,4 @@
-//! A [`Network`] that answers from a script, at once and without sockets.
+//! A [`Network`] that answers from a script, immediately and without sockets.
 
 use std::{
     pin::Pin,
@@ -13,24 +13,24 @@ use sendbeacon_fetch::{
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 
-/// What the script says to one request.
+/// The script's answer to one request.
 pub type Answer = Result<NetworkResponse, NetworkError>;
 
 type Script = Box<dyn FnMut(&NetworkRequest) -> Answer + Send>;
 
-/// A network that asks `script` for every answer, and remembers what was sent.
+/// A network that takes its answers from a script and remembers the requests.
 pub struct ScriptedNetwork {
     script: Mutex<Script>,
     sent: Mutex<Vec<NetworkRequest>>,
 }
 
 impl ScriptedNetwork {
-    /// A network with a script.
+    /// A network that calls `script` once for each request.
     pub fn new(script: impl FnMut(&NetworkRequest) -> Answer + Send + 'static) -> Self {
         Self { script: Mutex::new(Box::new(script)), sent: Mutex::default() }
     }
 
-    /// Every request so far, in order.
+    /// The requests so far, in order.
     ///
     /// # Panics
     /// If the script has panicked.
@@ -51,7 +51,7 @@ impl Network for ScriptedNetwork {
 /// A response without a body.
 ///
 /// # Panics
-/// If a status, name or value is none.
+/// If the status, a header's name or a header's value is not valid.
 pub fn respond(status: u16, headers: &[(&str, &str)]) -> Answer {
     respond_with_body(status, headers, "")
 }
@@ -59,7 +59,7 @@ pub fn respond(status: u16, headers: &[(&str, &str)]) -> Answer {
 /// A response with a body.
 ///
 /// # Panics
-/// If a status, name or value is none.
+/// If the status, a header's name or a header's value is not valid.
 pub fn respond_with_body(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
     let header = |(name, value): &(&str, &str)| {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
@@ -70,10 +70,10 @@ pub fn respond_with_body(status: u16, headers: &[(&str, &str)], body: impl Into<
     Ok(NetworkResponse::new(status, headers, Box::pin(Some(body.into()))))
 }
 
-/// Completes a future that has nothing to wait for: everything scripted.
+/// Completes a future that never has to wait, like everything over a [`ScriptedNetwork`].
 ///
 /// # Panics
-/// If the future waits.
+/// If the future is not ready at the first poll.
 pub fn complete<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     match Pin::as_mut(&mut future).poll(&mut Context::from_waker(Waker::noop())) {

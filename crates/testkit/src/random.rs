@@ -1,8 +1,8 @@
-//! Randomness that is none.
+//! A source of random bytes with a known result.
 
 use sendbeacon_fetch::host::Random;
 
-/// Nothing but zeros, so that a form's boundary is always the same.
+/// Gives zeros only, so that the boundary of a form's body is always the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Zeros;
 

@@ -1,3 +1,5 @@
+//! Making a page of the first document in a tab.
+
 use std::rc::Rc;
 
 use tokio::runtime::Handle;
@@ -5,7 +7,7 @@ use tokio::runtime::Handle;
 use super::host::{Host, Surroundings};
 use crate::page::{Environment, EventLoop, FetchedDocument, Page, PageError};
 
-/// Makes a page of the first document of a tab.
+/// Loads the first document of a tab: parses it, runs its scripts and fires `load`.
 pub(super) fn open_page(
     event_loop: &Rc<EventLoop>,
     document: FetchedDocument,

@@ -1,5 +1,4 @@
-//! [HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/): what pages sent, for other tools to look
-//! at.
+//! [HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/) archives of what pages sent.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,14 +17,14 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
-use super::log::lock;
+use crate::lock::lock;
 
-/// The event sink that keeps an entry of each request on the wire: each hop of a redirect, and each
-/// preflight.
+/// The event sink that keeps an entry of each request on the wire.
 ///
-/// It has headers and bodies as they were sent, cookies included.
+/// Each hop of a redirect and each preflight has an entry of its own. An entry has the headers and the body as they
+/// were sent, cookies included.
 pub(super) struct Har {
-    /// One moment by both clocks: HAR wants the wall's, and events have the other.
+    /// The same moment on both clocks. HAR needs the time of the wall clock, and events have an [`Instant`].
     began: (Instant, SystemTime),
     log: Mutex<Log>,
 }
@@ -33,11 +32,12 @@ pub(super) struct Har {
 #[derive(Default)]
 struct Log {
     entries: Vec<Entry>,
-    /// The request that each fetch sent last.
+    /// The last request of each unfinished fetch.
     last: HashMap<FetchId, Last>,
 }
 
 struct Last {
+    /// The index of the request's entry.
     entry: usize,
     sent: Instant,
     answered: Option<Instant>,
@@ -48,6 +48,7 @@ impl Har {
         Self { began: (Instant::now(), SystemTime::now()), log: Mutex::default() }
     }
 
+    /// Writes the archive as JSON.
     pub(super) fn write(&self, mut writer: impl io::Write) -> io::Result<()> {
         let log = lock(&self.log);
         let creator = Creator { name: "sendbeacon-shell", version: env!("CARGO_PKG_VERSION") };
@@ -56,11 +57,11 @@ impl Har {
         writer.flush()
     }
 
-    /// A moment as HAR writes it.
+    /// A moment in the format of HAR.
     fn date_time(&self, at: Instant) -> String {
         let (instant, wall) = self.began;
         let at = OffsetDateTime::from(wall + at.saturating_duration_since(instant));
-        // It fails for years that no clock here shows.
+        // It fails only for years above 9999.
         at.format(&Rfc3339).unwrap_or_default()
     }
 }
@@ -136,12 +137,12 @@ struct Creator {
     version: &'static str,
 }
 
-/// What is not in the format has a name with an underscore.
+/// A request and its response. The format wants an underscore before the names of fields that it does not define.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     started_date_time: String,
-    /// Milliseconds, as all times are.
+    /// In milliseconds, like all times in the archive.
     time: f64,
     request: Request,
     response: Response,
@@ -156,7 +157,7 @@ struct Entry {
 #[derive(Serialize)]
 struct Cache {}
 
-/// To send is not told apart from to connect and to wait for the answer.
+/// The time from connecting to the start of the response is all in `wait`.
 #[derive(Default, Serialize)]
 struct Timings {
     send: f64,
@@ -170,7 +171,7 @@ struct Request {
     method: String,
     url: String,
     http_version: String,
-    /// Empty: they are in the headers.
+    /// Always empty: the cookies are in the headers.
     cookies: [(); 0],
     headers: Vec<Pair>,
     query_string: Vec<Pair>,
@@ -183,11 +184,11 @@ struct Request {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Response {
-    /// 0 if there was none.
+    /// 0 if there was no response.
     status: u16,
     status_text: &'static str,
     http_version: String,
-    /// Empty: they are in the headers.
+    /// Always empty: the cookies are in the headers.
     cookies: [(); 0],
     headers: Vec<Pair>,
     content: Content,
@@ -195,7 +196,7 @@ struct Response {
     redirect_url: String,
     headers_size: i8,
     body_size: i8,
-    /// Why the fetch failed, as Chromium's developer tools have it.
+    /// Why the fetch failed. The name is that of Chromium's developer tools.
     #[serde(rename = "_error", skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -206,12 +207,12 @@ struct PostData {
     mime_type: String,
     params: [(); 0],
     text: String,
-    /// `base64`, where the body is no text.
+    /// `base64`, if the body is not valid UTF-8.
     #[serde(rename = "_encoding", skip_serializing_if = "Option::is_none")]
     encoding: Option<&'static str>,
 }
 
-/// What is known of a body that nobody has kept.
+/// The body of a response. Its bytes are not kept.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Content {
@@ -225,7 +226,7 @@ struct Pair {
     value: String,
 }
 
-/// What HAR says for a size that is not known.
+/// The number that stands for an unknown size.
 const UNKNOWN: i8 = -1;
 
 impl Request {
@@ -233,7 +234,7 @@ impl Request {
         let pair =
             |(name, value): (_, _)| Pair { name: String::from(name), value: String::from(value) };
         url.set_fragment(None);
-        // They fail where there can be none.
+        // These calls fail only for URLs that cannot have credentials.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Self {
@@ -295,6 +296,7 @@ fn pairs(headers: &HeaderMap) -> Vec<Pair> {
     headers.iter().map(pair).collect()
 }
 
+/// The first value of a header; empty if there is none.
 fn value(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).map(text).unwrap_or_default()
 }
@@ -303,6 +305,7 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
+/// `duration` in milliseconds.
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }

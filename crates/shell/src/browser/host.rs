@@ -1,4 +1,4 @@
-//! What a page asks, answered by the library.
+//! The host of a document: answers what its page asks for, by means of the library.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Instant};
 
@@ -12,66 +12,68 @@ use sendbeacon::{
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::{USER_AGENT, scripts::Script, task_quota::TaskQuota};
+use super::{USER_AGENT, navigation::isomorphic_decode, scripts::Script, task_quota::TaskQuota};
 use crate::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
     Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue, Thrown,
 };
 
-/// A `sendBeacon()` call as its page saw it.
+/// A `sendBeacon()` call and its result, as the page saw them.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// When.
+    /// When the call returned.
     pub at: Instant,
-    /// The URL as script gave it.
+    /// The URL argument, as the script passed it.
     pub url: String,
-    /// What it returned, or the message of what it threw.
+    /// The return value, or the message of the exception.
     pub result: Result<bool, String>,
 }
 
-/// What of the browser is around a document, in this process or another.
+/// The parts of the browser that a document needs. They are in this process or in another one.
 pub(super) trait Surroundings {
-    /// `document.cookie`
+    /// Answers the getter of `document.cookie`.
     fn cookies(&self, client: &Client) -> String;
 
-    /// `document.cookie = ...`
+    /// Performs `document.cookie = cookie`.
     fn set_cookie(&self, client: &Client, cookie: &str);
 
-    /// A line for the console.
+    /// Writes a line to the console.
     fn console(&self, level: &str, message: &str);
 
-    /// A script for the document, which waits for it.
+    /// Loads a script. The call blocks until the script is there.
     fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String>;
 
-    /// Fetches the document of a navigation, and calls `done` on whatever thread.
+    /// Fetches the document of a navigation, and then calls `done`, on any thread.
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
 
-    /// The library's document for a settings object, in this container if it is in a frame, and an
-    /// identifier for both.
+    /// Makes the library's document for a settings object, and sets the client's `document_id`.
+    ///
+    /// `container` is the frame's container; `None` for a top-level document.
     fn create_document(
         &self,
         client: &mut Client,
         container: Option<&NavigableContainer>,
     ) -> Document;
 
-    /// What an origin has stored.
+    /// The storage areas of an origin.
     fn storage(&self, origin: &Origin) -> Storage;
 
-    /// What is around the documents of another tab, opened by a script of this one. Unless it is to have
-    /// nothing to do with this one it begins with a copy of the session storage.
+    /// Makes the surroundings of a new tab, which a script of this tab has opened.
+    ///
+    /// If `copies_session`, the new tab begins with a copy of this tab's session storage, and otherwise with an empty one.
     fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings>;
 
-    /// A `sendBeacon()` call of one of its documents.
+    /// Reports a `sendBeacon()` call of one of the tab's documents. Default: does nothing.
     fn called(&self, _call: Call) {}
 
-    /// What happens to the document's requests is told there from now on.
+    /// From now on, posts the news of the document's requests to `queue`, as tasks of `realm`.
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId);
 
-    /// The document has gone.
+    /// Ends the effect of [`attached`](Self::attached): the document has gone.
     fn detached(&self, document_id: u64);
 }
 
-/// What an origin has stored, in the profile and in a tab.
+/// The storage areas of an origin: the profile's and the tab's.
 #[derive(Clone, Default)]
 pub(super) struct Storage {
     pub(super) local: StorageArea,
@@ -81,19 +83,20 @@ pub(super) struct Storage {
 /// The host of one document.
 pub(super) struct Host {
     document: Document,
-    /// The client as the response made it, without what elements of the document add.
+    /// The client from the document's response, without the policies and the base URL that elements add.
     of_response: Client,
     runtime: Handle,
     around: Rc<dyn Surroundings>,
     quota: TaskQuota,
-    /// The library's name of each of the page's fetches.
+    /// The library's identifier of each unfinished fetch, by the page's identifier.
     fetches: RefCell<HashMap<u64, FetchId>>,
-    /// What the page has deferred, until it has heard what becomes of it.
+    /// The page's deferred fetches, by the page's identifier.
     deferred: RefCell<HashMap<u64, DeferredFetch>>,
 }
 
 impl Host {
-    /// A host for the document of `environment`, which it completes.
+    /// Makes a host for the document of `environment`, and fills in what the browser knows: the document's identifier,
+    /// the storage areas and the user agent string.
     pub(super) fn new(
         runtime: Handle,
         around: Rc<dyn Surroundings>,
@@ -116,16 +119,16 @@ impl Host {
         })
     }
 
-    /// `sendBeacon()`, with the quota as the running task sees it.
+    /// Calls the library's `send_beacon()`, if the body fits the quota as the running task sees it.
     fn try_send_beacon(&self, url: &str, data: Option<&BodyInit>) -> Result<bool, String> {
         let document = &self.document;
         let group = document.fetch_group();
         let length = data.map_or(0, |body| {
-            // What cannot be extracted is the library's to refuse.
+            // If the body cannot be extracted, the library throws below.
             body.with_library_body(|body| sendbeacon::extract(body).map_or(0, |it| it.length))
         });
         let taken = self.quota.taken_with(group, length);
-        // What else is wrong is thrown before.
+        // An exception comes before a full quota: the library throws for URLs that are not HTTP(S).
         let is_http = || {
             let url = document.client().api_base_url.join(url);
             url.is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
@@ -143,7 +146,7 @@ impl Host {
         result.map_err(text)
     }
 
-    /// The library's request, which the page's describes.
+    /// Makes the library's request from the page's request.
     fn request(&self, request: &FetchRequest) -> Result<Request, String> {
         let document = &self.document;
         let mut made = Request::new(document.client(), request.url.clone());
@@ -276,7 +279,7 @@ impl PageHost for Host {
     }
 
     fn ping(&self, ping: &str, href: &str) {
-        // TODO(spec): in the encoding of the document.
+        // TODO(spec): the URLs are to be parsed with the document's encoding.
         self.document.ping(ping, href, None);
     }
 
@@ -346,18 +349,19 @@ impl PageHost for Host {
     }
 }
 
+/// Makes a header list of names and values.
 fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in list {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(text)?;
-        // A ByteString: one byte a character.
+        // The value is a ByteString: each character stands for one byte.
         let value: Vec<u8> = value.chars().map_while(|c| u8::try_from(c).ok()).collect();
         headers.append(name, HeaderValue::from_bytes(&value).map_err(text)?);
     }
     Ok(headers)
 }
 
-/// The whole response, as script may see it.
+/// Reads the whole response and keeps what script may see of it.
 async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::NetworkError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await {
@@ -369,8 +373,6 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
     if let Some(url) = &mut url {
         url.set_fragment(None);
     }
-    let isomorphic =
-        |value: &HeaderValue| value.as_bytes().iter().map(|&b| char::from(b)).collect();
     Ok(FetchResponse {
         status: if is_opaque { 0 } else { response.status.as_u16() },
         status_text: match response.status.canonical_reason() {
@@ -380,7 +382,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         headers: response
             .headers
             .iter()
-            .map(|(name, value)| (name.to_string(), isomorphic(value)))
+            .map(|(name, value)| (name.to_string(), isomorphic_decode(value)))
             .collect(),
         url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
         type_: match response.type_ {
@@ -395,7 +397,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
     })
 }
 
-#[allow(clippy::needless_pass_by_value)] // for `map_err`
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` passes errors by value")]
 fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -1,10 +1,6 @@
-use std::{
-    collections::BTreeMap,
-    fmt,
-    ops::RangeInclusive,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+//! The browser's event sink, and the news that it passes to documents.
+
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Mutex, time::Instant};
 
 use sendbeacon::{
     CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, NetworkError, Observation,
@@ -14,18 +10,21 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::har::Har;
-use crate::page::{Realm, ResourceTiming, Violation};
+use crate::{
+    lock::lock,
+    page::{Realm, ResourceTiming, Violation},
+};
 
-/// A keepalive fetch that is over.
+/// A finished keepalive fetch.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// Where it was sent.
+    /// The URL of the request.
     pub url: Url,
-    /// Length of its body in bytes.
+    /// The length of the request's body in bytes.
     pub body_length: u64,
-    /// How it ended.
+    /// How the fetch ended.
     pub outcome: Outcome,
-    /// When.
+    /// When the fetch ended.
     pub at: Instant,
 }
 
@@ -42,17 +41,17 @@ impl fmt::Display for Finished {
     }
 }
 
-/// What concerns a document.
+/// An event that a document has to hear of.
 #[derive(Serialize, Deserialize)]
 pub(super) enum News {
-    /// A request of it violates a policy.
+    /// One of the document's requests violates its Content Security Policy.
     Violation(Violation),
-    /// A fetch of it is over.
+    /// One of the document's fetches has ended.
     Timing(Box<ResourceTiming>),
 }
 
 impl News {
-    /// Tells a page.
+    /// Passes the news to the document's realm.
     pub(super) fn tell(self, realm: &Realm) {
         match self {
             Self::Violation(violation) => realm.fire_violation(violation),
@@ -61,14 +60,17 @@ impl News {
     }
 }
 
-/// Tells a document, without blocking.
+/// Passes news to the document with this identifier. It must not block.
 pub(super) type OnNews = Box<dyn Fn(u64, News) + Send>;
 
-/// The event sink: it remembers how keepalive fetches ended, tells pages what concerns them, and keeps
-/// an archive if somebody wants one.
+/// The browser's event sink.
+///
+/// It remembers how keepalive fetches ended, passes news to the documents, and keeps a HAR archive if the options ask
+/// for one.
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
-    /// Who tells documents what concerns them, by the first of their identifiers, and the last.
+    /// The receivers of news, each for a range of document identifiers: the first is the key, the last is the value's
+    /// first field.
     documents: Mutex<BTreeMap<u64, (u64, OnNews)>>,
     har: Option<Har>,
 }
@@ -78,24 +80,24 @@ impl Log {
         Self { finished: Mutex::default(), documents: Mutex::default(), har }
     }
 
-    /// The archive, if there is one.
+    /// The HAR archive, if the options ask for one.
     pub(super) fn har(&self) -> Option<&Har> {
         self.har.as_ref()
     }
 
-    /// Everything that is over so far, in order.
+    /// The keepalive fetches that have ended so far, in order.
     #[must_use]
     pub fn finished(&self) -> Vec<Finished> {
         lock(&self.finished).clone()
     }
 
-    /// From now on what concerns the documents with these identifiers goes there.
+    /// From now on, passes the news of the documents with these identifiers to `on_news`.
     pub(super) fn attach(&self, document_ids: RangeInclusive<u64>, on_news: OnNews) {
         let (first, last) = document_ids.into_inner();
         lock(&self.documents).insert(first, (last, on_news));
     }
 
-    /// The documents have gone.
+    /// Forgets the receiver that [`attach`](Self::attach) was given for a range with this first identifier.
     pub(super) fn detach(&self, first_document_id: u64) {
         lock(&self.documents).remove(&first_document_id);
     }
@@ -113,8 +115,9 @@ impl Log {
         self.tell(document_id, News::Violation(violation.into()));
     }
 
-    /// [Mark resource timing](https://w3c.github.io/resource-timing/#dfn-mark-resource-timing), unless the
-    /// fetch was given up: then its response is never handed over.
+    /// [Mark resource timing](https://w3c.github.io/resource-timing/#dfn-mark-resource-timing)
+    ///
+    /// An abandoned fetch gets no entry, because its response is never handed over.
     fn mark_resource_timing(&self, fetch: &FetchInfo, outcome: &Outcome, timing: &FetchTiming) {
         if matches!(outcome, Outcome::Failed(NetworkError::Abandoned(_))) {
             return;
@@ -161,8 +164,4 @@ impl EventSink for Log {
             _ => {}
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! The browser around a page: one profile, one window with one tab.
+//! The browser around a page, which embeds the library.
 //!
-//! It embeds the library as any engine would: each of its documents has a
-//! [`sendbeacon::Document`], whose `Client` it keeps current and which it drives through
-//! [`DocumentLifecycle`](sendbeacon::DocumentLifecycle).
+//! A [`Browser`] has one profile, and a window with one tab. It embeds the library as a browser engine would: each
+//! document has a [`sendbeacon::Document`]. The browser keeps the document's `Client` current and reports the
+//! document's lifecycle through [`DocumentLifecycle`](sendbeacon::DocumentLifecycle).
 
 mod arrival;
 mod har;
@@ -46,47 +46,48 @@ pub use self::{
 };
 use crate::page::{FetchedDocument, Navigation};
 
-/// What the browser is told on the command line.
+/// The options of a browser, from the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// A file of PEM certificates to trust beside the platform's.
+    /// A file of PEM certificates to trust in addition to the platform's. Default: none.
     pub ca_certificates: Option<PathBuf>,
-    /// Hosts whose address is known without DNS.
+    /// Hosts with their addresses, which are not asked for in DNS. Default: none.
     pub host_map: Vec<(String, IpAddr)>,
-    /// The file for an archive of what pages send: see [`Browser::write_har`].
+    /// The file for a HAR archive of the pages' requests: see [`Browser::write_har`]. Default: none.
     pub har: Option<PathBuf>,
 }
 
-/// A browser with one profile.
+/// A browser with one profile: cookies, storage, connections and a user agent of the library.
 pub struct Browser {
     agent: Arc<UserAgent>,
     network: Arc<HttpNetwork>,
     cookies: Arc<MemoryCookieStore>,
     local_storage: Rc<tab::Areas>,
+    /// The document identifier that was given last.
     last_document: Rc<Cell<u64>>,
     log: Arc<Log>,
     console: Console,
-    /// The path of a script, and what stands in for it.
+    /// A path, and the source that is loaded in place of the scripts at that path.
     stand_in: Option<(String, String)>,
     har_file: Option<File>,
-    /// Drives the network side. Dropped last.
+    /// Runs the network side. It is the last field, because the others need it until they are dropped.
     runtime: Runtime,
 }
 
-/// Takes the level and the text of a line for the console.
+/// Receives the level and the text of each line for the console.
 type Console = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
-/// The signals that close a window: see [`Browser::listen_for_signals`].
+/// The signals that close the tab: see [`Browser::listen_for_signals`].
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Why there is no browser, or no page in it.
+/// Why the browser could not start or could not open a page.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BrowserError {
-    /// The certificates cannot be read.
+    /// The file of certificates cannot be read.
     #[error("{path}: {reason}")]
     Certificates {
         /// The file.
@@ -94,7 +95,7 @@ pub enum BrowserError {
         /// Why.
         reason: String,
     },
-    /// The file for the archive cannot be made.
+    /// The file for the HAR archive cannot be created.
     #[error("{path}: {reason}")]
     Har {
         /// The file.
@@ -102,30 +103,33 @@ pub enum BrowserError {
         /// Why.
         reason: io::Error,
     },
-    /// No runtime.
+    /// The runtime or a process could not be started, or the channel to a process has failed.
     #[error("the network side cannot be started: {0}")]
     Runtime(#[from] io::Error),
-    /// No user agent.
+    /// The library's user agent could not be built.
     #[error(transparent)]
     UserAgent(#[from] sendbeacon::BuildError),
     /// The document could not be fetched.
     #[error(transparent)]
     Navigation(#[from] NavigationError),
-    /// The page could not be made.
+    /// The page could not be created.
     #[error(transparent)]
     Page(#[from] crate::page::PageError),
-    /// The content process ended as it should not.
+    /// A content process failed.
     #[error("the content process ended with {0}")]
     Content(std::process::ExitStatus),
 }
 
-/// `User-Agent`, and `navigator.userAgent`.
+/// The value of `User-Agent` and of `navigator.userAgent`.
 pub(crate) const USER_AGENT: &str = concat!("sendbeacon-shell/", env!("CARGO_PKG_VERSION"));
-/// `Accept-Language`; `navigator.languages` says the same.
+/// The value of `Accept-Language`. `navigator.languages` has the same languages.
 pub(crate) const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
 
 impl Browser {
-    /// Starts one.
+    /// Starts a browser with an empty profile.
+    ///
+    /// # Errors
+    /// If a file of the options cannot be used, or the network side cannot be started.
     pub fn new(options: &Options) -> Result<Self, BrowserError> {
         let mut network = HttpNetwork::builder();
         if let Some(path) = &options.ca_certificates {
@@ -169,21 +173,24 @@ impl Browser {
         })
     }
 
-    /// What pages say to the console goes there, not to stdout.
+    /// Passes the lines that pages write to the console to `console`, with their level. Default: prints them to stdout.
     #[must_use]
     pub fn with_console(mut self, console: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         self.console = Arc::new(console);
         self
     }
 
-    /// Has `source` stand in for the scripts at `path`, wherever they are from.
+    /// Loads `source` in place of each script whose URL has this path, on any host.
     #[must_use]
     pub fn with_script(mut self, path: &str, source: String) -> Self {
         self.stand_in = Some((path.to_owned(), source));
         self
     }
 
-    /// Opens a tab with the document at `url`: fetched, parsed, its scripts run, `load` fired.
+    /// Opens a tab: fetches the document at `url`, parses it, runs its scripts and fires `load`.
+    ///
+    /// # Errors
+    /// If the document cannot be fetched or the page cannot be created.
     pub fn open(&self, url: &Url) -> Result<Tab, BrowserError> {
         Tab::open(self, url)
     }
@@ -196,15 +203,19 @@ impl Browser {
         self.runtime.block_on(navigation::fetch_document(network, cookies, navigation))
     }
 
-    /// From now on SIGTERM and SIGINT do not end the process, but are kept for
-    /// [`on_signal`](Self::on_signal). Call it before a page can run.
+    /// Keeps SIGTERM and SIGINT from ending the process; [`on_signal`](Self::on_signal) takes them.
+    ///
+    /// Call it before a page can run, so that a signal never ends the process without the page's beacons.
+    ///
+    /// # Errors
+    /// If the signals cannot be listened for.
     pub fn listen_for_signals(&self) -> io::Result<Signals> {
         let _context = self.runtime.enter();
         let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
         Ok(Signals { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
     }
 
-    /// Calls `close` when the process is told to end, or was since it listens.
+    /// Calls `close` when one of the signals arrives, or at once if one has arrived already.
     pub fn on_signal(&self, mut signals: Signals, close: impl Fn() + Send + 'static) {
         self.runtime.spawn(async move {
             poll_fn(|cx| {
@@ -218,19 +229,23 @@ impl Browser {
         });
     }
 
-    /// What became of every keepalive fetch so far.
+    /// The log of the keepalive fetches that have ended.
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Drains: see [`UserAgent::shutdown_blocking`].
+    /// Delivers what is unfinished, until `deadline` has passed: see [`UserAgent::shutdown_blocking`].
     pub fn shut_down(&self, deadline: Duration) -> ShutdownReport {
         self.agent.shutdown_blocking(deadline)
     }
 
-    /// Writes the archive of what pages have sent, if [`Options::har`] wants one. To be called when the
-    /// browser has shut down.
+    /// Writes the HAR archive of the pages' requests, if [`Options::har`] names a file.
+    ///
+    /// Call it after [`shut_down`](Self::shut_down), so that every request is complete.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write_har(&self) -> io::Result<()> {
         match (self.log.har(), &self.har_file) {
             (Some(har), Some(file)) => har.write(BufWriter::new(file)),
@@ -240,6 +255,6 @@ impl Browser {
 }
 
 fn print_console(level: &str, message: &str) {
-    // Where nobody reads, nothing is lost.
+    // NB: an error means that nobody reads stdout any more; `println!` would panic.
     let _ = writeln!(io::stdout(), "console.{level}: {message}");
 }

@@ -1,4 +1,4 @@
-//! Scripts for documents, which wait for them.
+//! Loading the scripts of documents.
 
 use std::sync::Arc;
 
@@ -8,14 +8,15 @@ use url::Url;
 
 use super::{Browser, navigation::fetch_script};
 
-/// The bytes of a script, and their charset.
+/// The bytes of a script, and the charset from its `Content-Type`.
 pub(super) type Script = (Vec<u8>, Option<String>);
 
-/// Where a document gets scripts.
+/// Loads scripts on behalf of documents.
 pub(super) struct Scripts {
     network: Arc<HttpNetwork>,
     cookies: Arc<MemoryCookieStore>,
     runtime: Handle,
+    /// See [`Browser::with_script`].
     stand_in: Option<(String, String)>,
 }
 
@@ -29,6 +30,7 @@ impl Scripts {
         }
     }
 
+    /// Loads a classic script for `client`. Blocks until the script is there.
     pub(super) fn load(&self, client: &Client, url: &Url) -> Result<Script, String> {
         if let Some((_, source)) = self.stand_in.as_ref().filter(|(path, _)| url.path() == path) {
             return Ok((source.clone().into_bytes(), None));
@@ -38,7 +40,7 @@ impl Scripts {
         if script.status.is_success() {
             Ok((script.body.to_vec(), script.charset()))
         } else {
-            Err(format!("the answer is {}", script.status))
+            Err(format!("the status is {}", script.status))
         }
     }
 }

@@ -1,3 +1,5 @@
+//! A tab: its documents, their event loop, and the storage areas of origins.
+
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -25,25 +27,25 @@ use super::{
 };
 use crate::page::{DocumentDone, EventLoop, Navigation, Page, RealmId, StorageArea, TaskQueue};
 
-/// A tab: the documents in it, and the event loop their scripts run on.
+/// A tab: its documents, and the event loop on which their scripts run.
 pub struct Tab {
     page: Page,
     event_loop: Rc<EventLoop>,
     calls: Calls,
-    /// Set when the tab is to be closed, by a signal or whoever.
+    /// Set when the tab is to be closed.
     close: Arc<AtomicBool>,
 }
 
 type Calls = Rc<RefCell<Vec<Call>>>;
 
-/// Why a tab stopped running.
+/// Why a tab has stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// Nothing can happen any more by itself.
+    /// The event loop is idle: no task, timer or fetch is left.
     Idle,
-    /// It was told to close.
+    /// A [closer](Tab::closer) was called.
     Closed,
-    /// The time was over.
+    /// The time limit has passed.
     TimeIsUp,
 }
 
@@ -58,7 +60,7 @@ impl Tab {
         Ok(Self { page, event_loop, calls, close: Arc::default() })
     }
 
-    /// Something that closes the tab, for use on any thread.
+    /// Returns a function that closes the tab, for use on any thread.
     pub fn closer(&self) -> impl Fn() + Send + Sync + 'static {
         let (close, queue, realm) =
             (Arc::clone(&self.close), self.event_loop.queue(), self.page.realm().id());
@@ -69,25 +71,23 @@ impl Tab {
         }
     }
 
-    /// Runs scripts until the tab is idle or closed or `limit` has passed.
+    /// Runs scripts until the tab is idle, is closed, or `limit` has passed.
     pub fn run(&mut self, limit: Duration) -> Stopped {
         self.run_until(limit, EventLoop::is_idle)
     }
 
-    /// [`run`](Self::run), and on while a document has deferred fetches: closing the tab sends them, which is
-    /// the user's to do.
+    /// Like [`run`](Self::run), but continues while a document has deferred fetches.
+    ///
+    /// Closing the tab sends the deferred fetches, and it is the user who decides when to close a tab.
     pub fn run_for_user(&mut self, limit: Duration) -> Stopped {
         self.run_until(limit, |it| it.is_idle() && !it.has_deferred_fetches())
     }
 
     fn run_until(&mut self, limit: Duration, is_over: impl Fn(&EventLoop) -> bool) -> Stopped {
-        let now = Instant::now();
-        // A day is for ever, for a page.
-        let deadline = now + limit.min(Duration::from_secs(86_400));
         let close = &self.close;
-        let is_over = self
-            .event_loop
-            .run_until(deadline, |event_loop| close.load(Relaxed) || is_over(event_loop));
+        let is_over = self.event_loop.run_until(deadline_after(limit), |event_loop| {
+            close.load(Relaxed) || is_over(event_loop)
+        });
         match is_over {
             _ if self.close.load(Relaxed) => Stopped::Closed,
             true => Stopped::Idle,
@@ -95,29 +95,34 @@ impl Tab {
         }
     }
 
-    /// The tab is no longer visible.
+    /// Hides the tab, as when the user changes to another tab.
     pub fn hide(&self) {
         self.page.hide();
     }
 
-    /// The documents go: their handlers run, then they are gone.
+    /// Unloads the tab's documents: runs the handlers of their last events, and destroys them.
     pub fn unload(&self) {
         self.page.unload();
     }
 
-    /// Evaluates a script, as somebody at the console would.
+    /// Evaluates a script in the page, as a user does at the console.
     pub fn evaluate(&self, script: &str) {
         self.page.realm().evaluate(script, "console");
     }
 
-    /// The `sendBeacon()` calls of its documents so far.
+    /// The `sendBeacon()` calls of the tab's documents so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.calls.borrow().clone()
     }
 }
 
-/// The storage areas of origins. That of an opaque origin is its own.
+/// The time after `limit` from now, at most a day: an [`Instant`] cannot hold every sum.
+pub(super) fn deadline_after(limit: Duration) -> Instant {
+    Instant::now() + limit.min(Duration::from_secs(86_400))
+}
+
+/// The storage areas of origins. Each opaque origin has an area of its own.
 #[derive(Default)]
 pub(super) struct Areas(RefCell<HashMap<Origin, StorageArea>>);
 
@@ -126,13 +131,14 @@ impl Areas {
         self.0.borrow_mut().entry(origin.clone()).or_default().clone()
     }
 
-    /// Has `area` be the one of `origin`.
+    /// Makes `area` the storage area of `origin`.
     pub(super) fn set(&self, origin: Origin, area: StorageArea) {
         self.0.borrow_mut().insert(origin, area);
     }
 
-    /// The same items in areas of their own, or none.
-    /// <https://html.spec.whatwg.org/multipage/webstorage.html#legacy-clone-a-browsing-context's-storage-shed>
+    /// Copies all areas and their items if `is_copied`, and otherwise returns no areas.
+    ///
+    /// [Legacy-clone a traversable storage shed](https://html.spec.whatwg.org/multipage/webstorage.html#legacy-clone-a-browsing-context's-storage-shed)
     pub(super) fn copy_if(&self, is_copied: bool) -> Self {
         if !is_copied {
             return Self::default();
@@ -143,7 +149,7 @@ impl Areas {
     }
 }
 
-/// The browser around the documents of a tab in this process.
+/// The surroundings of the documents of a tab, in the browser's process.
 struct Here {
     agent: Arc<UserAgent>,
     network: Arc<HttpNetwork>,

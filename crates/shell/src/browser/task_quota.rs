@@ -1,4 +1,4 @@
-//! The keepalive quota as a script sees it while its task runs.
+//! The keepalive quota, as a script sees it while a task runs.
 
 use std::cell::{Cell, RefCell};
 
@@ -6,24 +6,27 @@ use sendbeacon::{FetchGroup, KeepaliveLimits};
 
 use crate::page::TaskQueue;
 
-/// What a task has seen taken of its document's quota. The ledger gives a share back as soon as its fetch is
-/// done; a script hears of that, as of all that happens elsewhere, in a task of its own.
+/// Remembers how much of its document's quota a task has seen in use.
 ///
-/// NB: by the standard it may see it at once; two of three browsers count on the script's thread.
+/// The ledger gives a fetch's share back as soon as the fetch is done, on another thread. A script sees that only in
+/// its next task, like everything that happens on other threads.
+///
+/// NB: the standard allows a script to see it at once. Two of three browsers count on the script's thread.
 #[derive(Default)]
 pub(super) struct TaskQuota {
-    /// Body bytes, those given back since the first request included, and the task that saw them taken.
+    /// The task that made the document's last request, and the body bytes that the task has seen in use. They include
+    /// bytes that were given back since the task's first request.
     taken: Cell<Option<(u32, u64)>>,
     tasks: RefCell<Option<TaskQueue>>,
 }
 
 impl TaskQuota {
-    /// Where the tasks of its document are queued.
+    /// Sets the queue of the document's tasks.
     pub(super) fn attach(&self, queue: TaskQueue) {
         self.tasks.replace(Some(queue));
     }
 
-    /// What is taken with a body of this length, if it fits.
+    /// The body bytes in use after a request with a body of `length` bytes; `None` if the body does not fit.
     pub(super) fn taken_with(&self, group: &FetchGroup, length: u64) -> Option<u64> {
         let taken = match self.taken.get() {
             Some((task, taken)) if task == self.task() => taken,
@@ -33,7 +36,7 @@ impl TaskQuota {
         (taken <= KeepaliveLimits::default().body_bytes.into()).then_some(taken)
     }
 
-    /// So much is taken until the task is over.
+    /// Remembers that `taken` body bytes are in use, until the task ends.
     pub(super) fn set_taken(&self, taken: u64) {
         self.taken.set(Some((self.task(), taken)));
     }

@@ -1,5 +1,6 @@
-//! Judges the library by the [web platform tests](https://web-platform-tests.org): opens the page of each
-//! test in a browser of its own and takes the results that `testharness.js` gives.
+//! The command `wpt`: runs [web platform tests](https://web-platform-tests.org) and judges their results.
+//!
+//! Each test page is opened in a browser of its own. `testharness.js` in the page gives the results.
 
 mod page;
 mod report;
@@ -12,7 +13,7 @@ use std::{
     num::NonZeroUsize,
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
@@ -24,23 +25,23 @@ use thiserror::Error;
 use url::Url;
 
 pub use self::report::{Report, Status, Subtest, TestResult};
-use crate::browser::Options;
+use crate::{browser::Options, lock::lock};
 
-/// What is to be run, and how.
+/// Which tests to run, and how.
 #[derive(Debug)]
 pub struct Run {
-    /// The pages of the tests.
+    /// The URLs of the test pages.
     pub urls: Vec<Url>,
-    /// The browser of each.
+    /// The options of the browsers, one of which opens each page.
     pub options: Options,
-    /// How long a page may take.
+    /// How long a test page may take.
     pub timeout: Duration,
-    /// How many are run at a time.
+    /// How many test pages run at the same time.
     pub jobs: NonZeroUsize,
-    /// What is known to fail: lines of `test | subtest — reason`, or of `test — reason` for a harness
-    /// that does not end well.
+    /// The file of known failures. A line is `test | subtest — reason`, or `test — reason` if the harness itself
+    /// fails.
     pub expectations: Option<PathBuf>,
-    /// Where the report goes, in the format of `wptreport.json`.
+    /// The file for the report, in the format of `wptreport.json`.
     pub report: Option<PathBuf>,
 }
 
@@ -48,7 +49,7 @@ pub struct Run {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WptError {
-    /// The expectations cannot be read.
+    /// The file of expectations cannot be read.
     #[error("{path}: {reason}")]
     Expectations {
         /// The file.
@@ -56,7 +57,7 @@ pub enum WptError {
         /// Why.
         reason: String,
     },
-    /// The report cannot be written.
+    /// The file of the report cannot be written.
     #[error("{path}: {reason}")]
     Report {
         /// The file.
@@ -66,7 +67,7 @@ pub enum WptError {
     },
 }
 
-/// The names a server of the web platform tests goes by, all on this machine.
+/// The host names of the web platform tests' server, with the loopback address for each.
 #[must_use]
 pub fn hosts() -> Vec<(String, IpAddr)> {
     const SUBDOMAINS: [&str; 5] =
@@ -85,8 +86,12 @@ pub fn hosts() -> Vec<(String, IpAddr)> {
 }
 
 impl Run {
-    /// Runs all tests, prints what became of them, and writes the report. Whether everything is as
-    /// expected.
+    /// Runs all tests, prints their results and writes the report.
+    ///
+    /// Returns whether all results are as expected.
+    ///
+    /// # Errors
+    /// If the expectations cannot be read or the report cannot be written.
     pub fn run(&self) -> Result<bool, WptError> {
         let expectations = self.read_expectations()?;
         let report = self.run_tests();
@@ -125,10 +130,10 @@ impl Run {
                 let Some(url) = self.urls.get(index) else { return };
                 let result = page::run(url, &self.options, self.timeout);
                 {
-                    let _printing = printing.lock().unwrap_or_else(PoisonError::into_inner);
+                    let _printing = lock(&printing);
                     print!("{result}");
                 }
-                *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                *lock(&results[index]) = Some(result);
             }
         };
         let start = report::unix_milliseconds();
@@ -137,20 +142,18 @@ impl Run {
                 scope.spawn(work);
             }
         });
-        let results = results
-            .into_iter()
-            .filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let results = results.iter().filter_map(|result| lock(result).take());
         Report::new(results.collect(), start)
     }
 }
 
-/// What is not as expected: a failure, a pass, or an entry that names nothing.
+/// What differs from the expectations: unexpected failures, unexpected passes, and entries that name no test of this run.
 fn surprises(report: &Report, expectations: &Expectations) -> Vec<String> {
     let outcomes: Vec<_> = report.results.iter().flat_map(TestResult::outcomes).collect();
     let names: BTreeSet<&str> = outcomes.iter().map(|(name, _)| name.as_str()).collect();
     let stale = expectations.stale(&names);
     let stale =
-        stale.into_iter().map(|name| format!("{name}: the entry names nothing that was run"));
+        stale.into_iter().map(|name| format!("{name}: the entry names no test of this run"));
     let judged = outcomes.iter().filter_map(|(name, outcome)| {
         let result = expectations.judge(name, outcome.clone()).into_result();
         result.err().map(|failure| format!("{name}: {failure}"))
@@ -176,34 +179,34 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_a_surprise_unless_there_is_a_reason() {
+    fn a_failure_is_unexpected_unless_an_entry_gives_a_reason() {
         let report = report(Status::Ok, &[("x", Status::Pass), ("y", Status::Timeout)]);
         assert_eq!(unexpected(&report, ""), ["/a.html | y: TIMEOUT"]);
         assert!(unexpected(&report, "/a.html | y — not yet").is_empty());
     }
 
     #[test]
-    fn a_pass_that_was_expected_to_fail_is_a_surprise() {
+    fn a_pass_is_unexpected_if_an_entry_expects_a_failure() {
         let report = report(Status::Ok, &[("x", Status::Pass)]);
         assert_eq!(unexpected(&report, "/a.html | x — not yet").len(), 1);
     }
 
     #[test]
-    fn an_entry_that_names_nothing_is_a_surprise() {
+    fn an_entry_that_names_no_test_is_unexpected() {
         let report = report(Status::Ok, &[("x", Status::Pass)]);
         let surprises = unexpected(&report, "/a.html | z — not yet\n/b.html — gone");
         assert_eq!(surprises.len(), 2);
     }
 
     #[test]
-    fn a_harness_that_does_not_end_well_is_a_failure_of_its_own() {
+    fn a_harness_error_counts_as_a_failure_of_the_page() {
         let report = report(Status::Error, &[("x", Status::Pass)]);
         assert_eq!(unexpected(&report, ""), ["/a.html: ERROR"]);
         assert!(unexpected(&report, "/a.html — not yet").is_empty());
     }
 
     #[test]
-    fn the_names_of_the_server_are_on_this_machine() {
+    fn the_host_names_of_the_test_server_resolve_to_loopback() {
         let hosts = hosts();
         for name in ["web-platform.test", "www1.www.not-web-platform.test"] {
             assert!(hosts.iter().any(|(host, ip)| host == name && ip.is_loopback()), "{name}");

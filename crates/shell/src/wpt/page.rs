@@ -1,7 +1,7 @@
-//! One page with tests.
+//! Runs the tests of one page.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
+    sync::{Arc, Mutex, OnceLock, mpsc},
     time::{Duration, Instant},
 };
 
@@ -9,18 +9,21 @@ use serde::Deserialize;
 use url::{Position, Url};
 
 use super::report::{Status, Subtest, TestResult};
-use crate::browser::{Browser, BrowserError, Options, Stopped};
+use crate::{
+    browser::{Browser, BrowserError, Options, Stopped},
+    lock::lock,
+};
 
-/// How long beacons may take when the results are there.
+/// How long the shutdown waits for unfinished beacons after the page has given its results.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Between a line of the console that gives results and those.
+/// The prefix of the line on the console that holds the results.
 const MARK: &str = "sendbeacon-shell wpt: ";
 
-/// The script in which `testharness.js` leaves it to whoever runs tests to take the results.
+/// The path of the script by which a runner of web platform tests takes the results from `testharness.js`.
 const HOOK: &str = "/resources/testharnessreport.js";
 
-/// What stands in for it. Frames and other windows may load it too.
+/// The script that is loaded in place of [`HOOK`]. It does nothing in frames and opened windows.
 const REPORT: &str = "if (self.parent === self && !self.opener) {
   setup({ output: false });
   const { log } = console, { stringify } = JSON;
@@ -30,7 +33,7 @@ const REPORT: &str = "if (self.parent === self && !self.opener) {
   })));
 }";
 
-/// What [`REPORT`] says.
+/// The JSON that [`REPORT`] writes to the console.
 #[derive(Deserialize)]
 struct Results {
     status: u8,
@@ -45,7 +48,7 @@ struct Test {
     message: Option<String>,
 }
 
-/// Opens the page and waits for its results.
+/// Opens the page at `url` and returns its results. A failure becomes the status of the result.
 pub(super) fn run(url: &Url, options: &Options, timeout: Duration) -> TestResult {
     let start = Instant::now();
     let errors = Arc::default();
@@ -78,6 +81,7 @@ impl From<BrowserError> for Failure {
     }
 }
 
+/// The last error on the page's console.
 type Errors = Arc<Mutex<Option<String>>>;
 
 fn open(
@@ -93,17 +97,17 @@ fn open(
         .with_script(HOOK, REPORT.replace("MARK", &format!("{MARK:?}")))
         .with_console(move |level, line| {
             if let Some(json) = line.strip_prefix(MARK) {
-                // Nobody waits for a second one.
+                // This fails if the first results were taken already: only those count.
                 let _ = sender.send(json.to_owned());
                 closer.get().inspect(|close| close());
             } else if level == "error" {
                 let line = Some(line.to_owned());
-                *last_error.lock().unwrap_or_else(PoisonError::into_inner) = line;
+                *lock(&last_error) = line;
             }
         });
     let deadline = Instant::now() + timeout;
     let mut tab = browser.open(url)?;
-    // It was empty.
+    // NB: it cannot fail: nothing else sets it.
     let _ = close.set(Box::new(tab.closer()));
     let mut given = results.try_recv();
     if given.is_err() {
@@ -111,7 +115,7 @@ fn open(
         given = results.try_recv();
         if stopped == Stopped::Idle && given.is_err() {
             let why = last(errors).map_or(String::new(), |error| format!(": {error}"));
-            return Err(Failure::Error(format!("the page came to rest without results{why}")));
+            return Err(Failure::Error(format!("the page is idle and has given no results{why}")));
         }
     }
     tab.unload();
@@ -121,10 +125,10 @@ fn open(
 }
 
 fn last(errors: &Errors) -> Option<String> {
-    errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    lock(errors).clone()
 }
 
-/// `TestsStatus`
+/// The status of the harness, by its number in the `TestsStatus` of `testharness.js`.
 fn harness_status(number: u8) -> Status {
     match number {
         0 => Status::Ok,
@@ -134,7 +138,7 @@ fn harness_status(number: u8) -> Status {
     }
 }
 
-/// `Test`'s statuses
+/// The status of a subtest, by its number in the `Test` of `testharness.js`.
 fn subtest_status(number: u8) -> Status {
     match number {
         0 => Status::Pass,

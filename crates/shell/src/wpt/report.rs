@@ -1,4 +1,4 @@
-//! The results, in the format of `wptreport.json`.
+//! The results of a run, in the format of `wptreport.json`.
 
 use std::{
     fmt,
@@ -11,11 +11,12 @@ use serde::Serialize;
 /// All results of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// By test.
+    /// The result of each test page, in the order of the run.
     pub results: Vec<TestResult>,
     run_info: RunInfo,
-    /// In milliseconds since the epoch.
+    /// In milliseconds since 1970.
     time_start: u64,
+    /// In milliseconds since 1970.
     time_end: u64,
 }
 
@@ -26,50 +27,50 @@ struct RunInfo {
     os: &'static str,
 }
 
-/// What became of a file with tests.
+/// The result of a test page.
 #[derive(Debug, Serialize)]
 pub struct TestResult {
-    /// Its path, with the query.
+    /// The path of the page, with its query.
     pub test: String,
     /// How the harness ended: `OK`, `ERROR`, `TIMEOUT`, `PRECONDITION_FAILED`.
     pub status: Status,
-    /// Why, if not well.
+    /// Why the harness failed, if it did.
     pub message: Option<String>,
-    /// The tests in it.
+    /// The results of the page's subtests.
     pub subtests: Vec<Subtest>,
-    /// In milliseconds.
+    /// How long the page took, in milliseconds.
     pub duration: u64,
 }
 
-/// What became of a test in a file.
+/// The result of a subtest, one of the tests in a page.
 #[derive(Debug, Serialize)]
 pub struct Subtest {
-    /// Its name.
+    /// The subtest's name.
     pub name: String,
-    /// `PASS`, `FAIL`, `TIMEOUT`, `NOTRUN`, `PRECONDITION_FAILED`.
+    /// How the subtest ended: `PASS`, `FAIL`, `TIMEOUT`, `NOTRUN`, `PRECONDITION_FAILED`.
     pub status: Status,
-    /// Why, if it did not pass.
+    /// Why the subtest did not pass.
     pub message: Option<String>,
 }
 
-/// How a test or its harness ended.
+/// How a subtest or the harness ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// The harness ended well.
+    /// The harness completed.
     Ok,
-    /// The harness did not.
+    /// The harness failed, or the page gave no results.
     Error,
-    /// The test passed.
+    /// The subtest passed.
     Pass,
-    /// The test failed.
+    /// The subtest failed.
     Fail,
-    /// It took too long.
+    /// The subtest or the harness took too long.
     Timeout,
-    /// The test did not begin.
+    /// The subtest did not begin.
     #[serde(rename = "NOTRUN")]
     NotRun,
-    /// What it tests is optional and not there.
+    /// The subtest is about an optional feature that this browser does not have.
     PreconditionFailed,
 }
 
@@ -90,7 +91,7 @@ impl Report {
 }
 
 impl TestResult {
-    /// What is to be held against the expectations: the harness and each subtest, by name.
+    /// What the expectations are compared with: the name and the outcome of the harness and of each subtest.
     pub(super) fn outcomes(&self) -> Vec<(String, Result<(), String>)> {
         let outcome = |status: Status, message: &Option<String>| match (status, message) {
             (Status::Ok | Status::Pass, _) => Ok(()),
@@ -130,6 +131,7 @@ impl fmt::Display for Status {
     }
 }
 
+/// The time now, in milliseconds since 1970.
 pub(super) fn unix_milliseconds() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -1,67 +1,74 @@
+//! What the server does with a request.
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
-/// What the server does with one request. Answers are raw bytes: a test may send anything. On HTTP/2
-/// they have to be a well-formed response of HTTP/1.1, and are sent as what that would be there.
+/// What the server does with one request.
+///
+/// Answers are raw bytes, so a test may send anything. On HTTP/2 an answer has to be a well-formed HTTP/1.1 response;
+/// the server sends the same status, headers and body as HTTP/2 frames.
 #[derive(Clone, Debug)]
 pub enum Behavior {
-    /// Answers, and waits for the connection's next request.
+    /// Sends the answer and waits for the connection's next request.
     Respond(Vec<u8>),
-    /// The same, after a while.
+    /// Like [`Respond`](Self::Respond), after this delay.
     RespondAfter(Duration, Vec<u8>),
-    /// The same, once the test says so with [`Notify::notify_one`], before or after the request.
+    /// Like [`Respond`](Self::Respond), when the test calls [`Notify::notify_one`]. It may do so before the request
+    /// arrives.
     RespondWhen(Arc<Notify>, Vec<u8>),
-    /// Of a server that [answers early](super::Setup::answers_early): reads that many bytes of the body,
-    /// or what is left of them, each time the test says so, and answers when it has all.
+    /// Reads the body in parts and then answers.
+    ///
+    /// Each [`Notify::notify_one`] of the test lets the server read this many bytes more. Only for a server that
+    /// [answers early](super::Setup::answers_early).
     ReadInTurns(Arc<Notify>, usize, Vec<u8>),
-    /// Answers and closes the connection at once.
+    /// Sends the answer and closes the connection.
     RespondThenClose(Vec<u8>),
-    /// The same, without saying so where that could be said: no `close_notify` of TLS.
+    /// Like [`RespondThenClose`](Self::RespondThenClose), but without TLS's `close_notify`.
     RespondThenHangUp(Vec<u8>),
-    /// Answers with the first bytes, and then goes on with the second again and again.
+    /// Sends the first bytes, and then the second bytes again and again.
     RespondForever(Vec<u8>, Vec<u8>),
-    /// Answers, and reads nothing more, of the request's body alone on HTTP/2. The connection stays open.
+    /// Sends the answer and stops reading. The connection stays open. On HTTP/2 only the request's body is not read.
     RespondAndReadNoMore(Vec<u8>),
-    /// HTTP/2: writes these bytes between two frames, whatever they are, and nothing else for the
-    /// request.
+    /// HTTP/2 only: writes these bytes between two frames, and does not answer the request. Any bytes are possible.
     Frames(Vec<u8>),
-    /// The same, and closes the connection.
+    /// Like [`Frames`](Self::Frames), and then closes the connection.
     FramesThenClose(Vec<u8>),
-    /// The same, and then neither reads nor writes anything, for any request. The connection stays open.
+    /// Like [`Frames`](Self::Frames), and then stops reading and writing for all requests. The connection stays open.
     FramesThenFreeze(Vec<u8>),
-    /// Of a proxy: answers 200, and passes all that follows to this address and back.
+    /// Acts as a proxy: answers 200, and then passes all bytes to this address and back.
     Tunnel(SocketAddr),
     /// Closes the connection without an answer.
     Close,
     /// Resets the connection (TCP RST) without an answer.
     Reset,
-    /// Never answers. The connection stays open until the client closes it, or on HTTP/2 the stream
-    /// until the client resets it.
+    /// Never answers. The connection stays open until the client closes it. On HTTP/2 the stream stays open until
+    /// the client resets it.
     Hang,
 }
 
 impl Behavior {
-    /// Answers with a status and no headers or body of its own.
+    /// Answers with this status, without headers and without a body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::with_headers(status, &[])
     }
 
-    /// Answers with a status and headers, and no body.
+    /// Answers with this status and these headers, without a body.
     #[must_use]
     pub fn with_headers(status: u16, headers: &[(&str, &str)]) -> Self {
         Self::with_body(status, headers, b"")
     }
 
-    /// Answers with a status, headers and a body.
+    /// Answers with this status, these headers and this body.
     #[must_use]
     pub fn with_body(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Self {
         Self::Respond(Self::response(status, headers, body))
     }
 
-    /// The bytes of a response, for the variants that take bytes. `Content-Length` is added where
-    /// the status allows a body.
+    /// The bytes of a response, for the variants that take bytes.
+    ///
+    /// A `Content-Length` is added if the status allows a body.
     #[must_use]
     pub fn response(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {status} Status\r\n");

@@ -1,3 +1,5 @@
+//! The server's HTTP/1.1 side.
+
 use std::io;
 
 use tokio::{
@@ -8,6 +10,7 @@ use tokio::{
 
 use super::{Behavior, End, Server, request};
 
+/// Answers the requests of a connection until it ends, and returns how the server leaves it.
 pub(super) async fn serve<S>(server: &Server, stream: &mut S, connection: usize) -> io::Result<End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -38,8 +41,7 @@ where
                     left -= part.len();
                     server.log.send_modify(|log| log.requests[request.index].body.extend(part));
                 }
-                stream.write_all(&answer).await?;
-                stream.flush().await?;
+                send(stream, &answer).await?;
                 continue;
             }
             Behavior::RespondThenClose(answer) => {
@@ -48,20 +50,17 @@ where
                 return drain(stream).await;
             }
             Behavior::RespondThenHangUp(answer) => {
-                stream.write_all(&answer).await?;
-                stream.flush().await?;
+                send(stream, &answer).await?;
                 return Ok(End::Closed);
             }
             Behavior::RespondForever(answer, more) => {
                 stream.write_all(&answer).await?;
                 loop {
-                    stream.write_all(&more).await?;
-                    stream.flush().await?;
+                    send(stream, &more).await?;
                 }
             }
             Behavior::RespondAndReadNoMore(answer) => {
-                stream.write_all(&answer).await?;
-                stream.flush().await?;
+                send(stream, &answer).await?;
                 return std::future::pending().await;
             }
             Behavior::Tunnel(to) => {
@@ -79,8 +78,7 @@ where
                 return Err(io::Error::other("frames on HTTP/1.1"));
             }
         };
-        stream.write_all(&answer).await?;
-        stream.flush().await?;
+        send(stream, &answer).await?;
         if server.options.answers_early {
             let body = request::read_body(&request, stream, &mut buffer).await?;
             server.log.send_modify(|log| log.requests[request.index].body = body);
@@ -89,7 +87,12 @@ where
     Ok(End::Closed)
 }
 
-/// Waits until the client has closed its side.
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Reads until the client has closed its side.
 async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<End> {
     while stream.read(&mut [0; 4096]).await? > 0 {}
     Ok(End::Closed)

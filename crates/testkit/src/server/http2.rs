@@ -1,3 +1,5 @@
+//! The server's HTTP/2 side, over the `h2` crate.
+
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -16,8 +18,9 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Behavior, End, RecordedRequest, Server};
+use super::{Behavior, End, RecordedRequest, Server, request::isomorphic_decode};
 
+/// Answers the requests of a connection until it ends, and returns how the server leaves it.
 pub(super) async fn serve<S>(server: &Server, stream: &mut S, id: usize) -> io::Result<End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -48,7 +51,7 @@ where
     }
 }
 
-/// Reads and answers one request, and says how to leave the connection, if it is to be left.
+/// Reads and answers one request. Returns how the server leaves the connection; `None` if it stays.
 async fn answer(
     server: &Server,
     connection: usize,
@@ -143,6 +146,7 @@ async fn answer(
     Ok(None)
 }
 
+/// The record of a request, without its body.
 fn record(connection: usize, stream: u32, head: &http::request::Parts) -> RecordedRequest {
     let pseudo = [
         (":method", head.method.as_str()),
@@ -151,9 +155,10 @@ fn record(connection: usize, stream: u32, head: &http::request::Parts) -> Record
         (":path", head.uri.path_and_query().map_or("", |path| path.as_str())),
     ];
     let pseudo = pseudo.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let headers = head.headers.iter().map(|(name, value)| {
-        (name.to_string(), value.as_bytes().iter().copied().map(char::from).collect())
-    });
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), isomorphic_decode(value.as_bytes())));
     RecordedRequest {
         connection,
         stream,
@@ -177,13 +182,13 @@ async fn read(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
     Ok(bytes)
 }
 
-/// Sends a response that is written as HTTP/1.1, with its body as far as that is in it.
+/// Sends the HTTP/1.1 response `answer` as HTTP/2 frames, without ending the stream.
 fn send(
     respond: &mut SendResponse<Bytes>,
     answer: &[u8],
 ) -> Result<h2::SendStream<Bytes>, h2::Error> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
-    let text: String = answer[..end].iter().copied().map(char::from).collect();
+    let text = isomorphic_decode(&answer[..end]);
     let mut lines = text.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
     let mut response = Response::builder().status(status);
@@ -199,7 +204,7 @@ fn send(
     Ok(stream)
 }
 
-/// Bytes for a connection that `h2` shall not know of.
+/// Bytes to be written to a connection without the knowledge of `h2`.
 #[derive(Clone, Debug, Default)]
 struct Script(Arc<Mutex<Scripted>>);
 
@@ -209,7 +214,7 @@ struct Scripted {
     then: Then,
 }
 
-/// What the connection does once the script is written.
+/// What happens to the connection after the script was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Then {
     #[default]
@@ -219,25 +224,26 @@ enum Then {
 }
 
 impl Script {
+    /// Adds `bytes` to the script.
     async fn run(&self, bytes: Vec<u8>, then: Then) {
         {
             let mut scripted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             scripted.bytes.extend(bytes);
             scripted.then = then;
         }
-        // So that the connection is polled, and flushed, once more.
+        // The connection is polled and flushed once more while this task waits.
         tokio::task::yield_now().await;
     }
 }
 
-/// A stream that writes the script whenever it is flushed: `h2` has then written whole frames.
+/// A stream that writes the script when it is flushed, because `h2` has written whole frames then.
 struct Tap<'a, S> {
     stream: &'a mut S,
     script: Script,
 }
 
 impl<S: AsyncWrite + Unpin> Tap<'_, S> {
-    /// Writes the script, and says what comes then.
+    /// Writes the script, and returns what happens after it.
     fn poll_script(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Then>> {
         let mut scripted = self.script.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !scripted.bytes.is_empty() {
@@ -270,7 +276,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<'_, S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // What was begun is finished first.
+        // A script of which a part was written has to be completed first.
         if ready!(self.poll_script(cx))? == Then::Freeze {
             return Poll::Pending;
         }

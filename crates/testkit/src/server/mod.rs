@@ -1,8 +1,7 @@
-//! A byte-exact recording HTTP/1.1 server, which speaks HTTP/2 where it is told to.
+//! A server that records the exact bytes of requests, for HTTP/1.1 and HTTP/2.
 //!
-//! Its point is to see what was really sent and to answer with any bytes at all, so it parses
-//! HTTP/1.1 by hand and shares no code with what it tests. HTTP/2 is the `h2` crate's, and any bytes
-//! at all can be put between the frames.
+//! Tests see what was really sent, and they can answer with any bytes. For that the server parses HTTP/1.1 by hand and
+//! shares no code with what it tests. HTTP/2 uses the `h2` crate; a test can put any bytes between two frames.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -51,11 +50,13 @@ use tokio_rustls::TlsAcceptor;
 use self::tls::Authority;
 pub use self::{behavior::Behavior, request::RecordedRequest};
 
-/// How long [`RecordingServer::wait_for`] waits before it takes the test to have failed.
+/// How long [`RecordingServer::wait_for`] waits before it fails the test.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The server. It runs on the tokio runtime it was started in, and stops when dropped: its listener
-/// and all its connections are closed.
+/// A running server.
+///
+/// It runs on the tokio runtime in which it was started. When it is dropped, it closes its listener and all its
+/// connections.
 pub struct RecordingServer {
     addr: SocketAddr,
     authority: Option<Authority>,
@@ -79,7 +80,7 @@ impl Log {
     }
 }
 
-/// What else there is to say about a server before it starts.
+/// The configuration of a server that was not started yet.
 #[derive(Default)]
 pub struct Setup {
     authority: Option<Authority>,
@@ -99,7 +100,7 @@ impl Options {
         if !self.answers_early {
             return TcpListener::bind(addr).await;
         }
-        // What the server does not read is to stay with the client.
+        // Bytes that the server does not read have to stay with the client, so the buffer between them is small.
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(64 * 1024)?;
         socket.bind(addr.into())?;
@@ -108,50 +109,53 @@ impl Options {
 }
 
 impl Setup {
-    /// Over TLS, choosing the first of these protocols (ALPN) that the client has, too; none at all
-    /// for a server that does not negotiate.
+    /// Uses TLS, with these ALPN protocols in order of preference.
     ///
-    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, `a.test` and `b.test`, and is
-    /// signed by a certificate authority made for this server alone: see
-    /// [`ca_pem`](RecordingServer::ca_pem).
+    /// The server picks the first protocol that the client offers, too. Without protocols it does not negotiate.
+    ///
+    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, `a.test` and `b.test`. A certificate authority that
+    /// exists for this server only has signed it: see [`ca_pem`](RecordingServer::ca_pem).
     #[must_use]
     pub fn tls(mut self, protocols: &[&str]) -> Self {
         self.authority = Some(Authority::new(protocols, false));
         self
     }
 
-    /// The same, demanding a certificate of the client. In TLS 1.3 the client learns that it lacks
-    /// one after the handshake, by an alert.
+    /// Uses TLS with HTTP/1.1, and demands a certificate from the client.
+    ///
+    /// In TLS 1.3 a client without a certificate learns that after the handshake, by an alert.
     #[must_use]
     pub fn tls_for_known_clients(mut self) -> Self {
         self.authority = Some(Authority::new(&["http/1.1"], true));
         self
     }
 
-    /// Speaks HTTP/1.1 even where HTTP/2 was chosen. The client's preface is then a request with the
-    /// method `PRI`.
+    /// Speaks HTTP/1.1 even if HTTP/2 was negotiated.
+    ///
+    /// The client's connection preface then looks like a request with the method `PRI`.
     #[must_use]
     pub fn deaf(mut self) -> Self {
         self.options.is_deaf = true;
         self
     }
 
-    /// Asks the handler as soon as a request's head is there, and reads its body after the answer,
-    /// if at all. The request is recorded without its body first.
+    /// Asks the handler when the head of a request has arrived, and reads the body after the answer.
+    ///
+    /// The request is recorded without its body first. The body is added when it was read.
     #[must_use]
     pub fn answers_early(mut self) -> Self {
         self.options.answers_early = true;
         self
     }
 
-    /// How many streams the server allows on an HTTP/2 connection.
+    /// Limits the number of concurrent streams on an HTTP/2 connection.
     #[must_use]
     pub fn max_streams(mut self, max: u32) -> Self {
         self.options.max_streams = Some(max);
         self
     }
 
-    /// Starts the server on a free port of 127.0.0.1. `handler` is asked once for every request,
+    /// Starts the server on a free port of 127.0.0.1. `handler` is called once for each request,
     /// after the request was recorded.
     ///
     /// # Panics
@@ -166,7 +170,8 @@ impl Setup {
         let addr = listener.local_addr().expect("a bound socket has an address");
         let log = Arc::new(watch::Sender::new(Log::default()));
         let acceptor = authority.as_ref().map(|authority| authority.acceptor.clone());
-        let server = Server { acceptor, options, handler: Box::new(handler), log: log.clone() };
+        let server =
+            Server { acceptor, options, handler: Box::new(handler), log: Arc::clone(&log) };
         let accepting = tokio::spawn(accept(listener, Arc::new(server))).abort_handle();
         RecordingServer { addr, authority, log, accepting }
     }
@@ -175,13 +180,13 @@ impl Setup {
 type Handler = dyn Fn(&RecordedRequest) -> Behavior + Send + Sync;
 
 impl RecordingServer {
-    /// A server that is not only started.
+    /// Configures a server before it is started.
     #[must_use]
     pub fn setup() -> Setup {
         Setup::default()
     }
 
-    /// Starts a server on a free port of 127.0.0.1. `handler` is asked once for every request,
+    /// Starts a server on a free port of 127.0.0.1. `handler` is called once for each request,
     /// after the request was recorded.
     ///
     /// # Panics
@@ -193,7 +198,7 @@ impl RecordingServer {
         Self::setup().start(handler).await
     }
 
-    /// [`start`](Self::start), over [TLS](Setup::tls) with HTTP/1.1.
+    /// Like [`start`](Self::start), over [TLS](Setup::tls) with HTTP/1.1.
     ///
     /// # Panics
     ///
@@ -204,7 +209,7 @@ impl RecordingServer {
         Self::setup().tls(&["http/1.1"]).start(handler).await
     }
 
-    /// [`start`](Self::start), over [TLS](Setup::tls) with HTTP/2.
+    /// Like [`start`](Self::start), over [TLS](Setup::tls) with HTTP/2.
     ///
     /// # Panics
     ///
@@ -215,19 +220,19 @@ impl RecordingServer {
         Self::setup().tls(&["h2"]).start(handler).await
     }
 
-    /// The address it listens on.
+    /// The address that the server listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The port it listens on.
+    /// The port that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.addr.port()
     }
 
-    /// The URL of `path` (which begins with a slash) on this server, by its address.
+    /// The URL of `path` on this server, with the server's IP address. `path` begins with a slash.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
@@ -254,63 +259,67 @@ impl RecordingServer {
         &self.authority.as_ref().expect("a server started with start_tls").der
     }
 
-    /// The requests so far, in the order in which their last byte arrived.
+    /// The requests so far, in the order in which they were complete.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.log.borrow().requests.clone()
     }
 
-    /// How many connections were accepted so far.
+    /// The number of connections that were accepted so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.log.borrow().accepted
     }
 
-    /// The connections, counted from 0 in the order in which they were accepted, whose TLS
-    /// handshake resumed the session of an earlier one.
+    /// The connections whose TLS handshake resumed an earlier session.
+    ///
+    /// Connections are counted from 0 in the order in which they were accepted.
     #[must_use]
     pub fn resumed(&self) -> Vec<usize> {
         self.log.borrow().resumed.clone()
     }
 
-    /// Waits until `n` requests were recorded, and returns all there are.
+    /// Waits until at least `n` requests were recorded, and returns all recorded requests.
     ///
     /// # Panics
     ///
-    /// If that takes more than 10 seconds.
+    /// After 10 seconds.
     pub async fn wait_for(&self, n: usize) -> Vec<RecordedRequest> {
         self.until(|log| log.requests.len() >= n, &format!("{n} requests")).await;
         self.requests()
     }
 
-    /// Waits until `n` connections have ended on both sides: the client closed its end too, or the
-    /// server reset the connection.
+    /// Waits until `n` connections have ended: the client has closed its side, too, or the server has reset the
+    /// connection.
     ///
     /// # Panics
     ///
-    /// If that takes more than 10 seconds.
+    /// After 10 seconds.
     pub async fn wait_for_closed(&self, n: usize) {
         self.until(|log| log.closed >= n, &format!("{n} closed connections")).await;
     }
 
-    /// Waits until the body of a request has all of its `length` bytes: the server may have answered
-    /// it earlier.
+    /// Waits until the body of the request with this index has `length` bytes.
+    ///
+    /// A server that [answers early](Setup::answers_early) records a request before its body.
     ///
     /// # Panics
     ///
-    /// If that takes more than 10 seconds.
+    /// After 10 seconds.
     pub async fn wait_for_body(&self, index: usize, length: usize) {
         let is_there =
             |log: &Log| log.requests.get(index).is_some_and(|request| request.body.len() >= length);
         self.until(is_there, &format!("{length} bytes of body")).await;
     }
 
-    /// Waits until the client has reset `n` HTTP/2 streams that were to hang, to go on forever, or not to
-    /// be read on.
+    /// Waits until the client has reset `n` HTTP/2 streams.
+    ///
+    /// Only streams count that would not end otherwise: those of [`Behavior::Hang`], [`Behavior::RespondForever`] and
+    /// [`Behavior::RespondAndReadNoMore`].
     ///
     /// # Panics
     ///
-    /// If that takes more than 10 seconds.
+    /// After 10 seconds.
     pub async fn wait_for_reset_streams(&self, n: usize) {
         self.until(|log| log.reset_streams >= n, &format!("{n} reset streams")).await;
     }
@@ -320,8 +329,8 @@ impl RecordingServer {
         if timeout(PATIENCE, log.wait_for(condition)).await.is_err() {
             let Log { requests, accepted, closed, reset_streams, .. } = &*self.log.borrow();
             panic!(
-                "waited {PATIENCE:?} for {what}, and there are {} requests on {accepted} \
-                 connections, {closed} of them closed, and {reset_streams} reset streams",
+                "waited {PATIENCE:?} for {what}; there are {} requests on {accepted} connections, \
+                 {closed} closed connections and {reset_streams} reset streams",
                 requests.len()
             );
         }
@@ -330,12 +339,12 @@ impl RecordingServer {
 
 impl Drop for RecordingServer {
     fn drop(&mut self) {
-        // The connections' tasks belong to the accepting task and end with it.
+        // The accepting task owns the tasks of the connections, which end with it.
         self.accepting.abort();
     }
 }
 
-/// What the connections of a server share.
+/// The part of a server that its connections share.
 struct Server {
     acceptor: Option<TlsAcceptor>,
     options: Options,
@@ -347,16 +356,16 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((tcp, _)) = listener.accept().await else { return };
-        // An answer of several writes is not to wait for an acknowledgement.
+        // Without this, an answer of several writes could wait for an acknowledgement.
         let _ = tcp.set_nodelay(true);
         let mut id = 0;
         server.log.send_modify(|log| {
             id = log.accepted;
             log.accepted += 1;
         });
-        let server = server.clone();
+        let server = Arc::clone(&server);
         connections.spawn(async move {
-            // What goes wrong here goes wrong for the client, and that is where a test looks.
+            // Tests look at the client, which sees every error of the connection, too.
             let _: io::Result<()> = server.connection(tcp, id).await;
             server.log.send_modify(|log| log.closed += 1);
         });
@@ -384,7 +393,7 @@ impl Server {
     }
 }
 
-/// How the server leaves a connection.
+/// How the server ends a connection.
 enum End {
     Closed,
     Reset,
@@ -394,7 +403,7 @@ impl End {
     fn apply(self, tcp: &TcpStream) -> io::Result<()> {
         match self {
             Self::Closed => Ok(()),
-            // With nothing left to linger for, dropping the socket sends an RST.
+            // With a linger time of zero, dropping the socket sends an RST.
             Self::Reset => tcp.set_zero_linger(),
         }
     }

@@ -1,33 +1,36 @@
+//! The requests that the server records, and the HTTP/1.1 parser that reads them.
+
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// A request as it arrived.
+/// A request as the server received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// Which connection it came on, counted from 0 in the order in which they were accepted.
+    /// The connection of the request, counted from 0 in the order in which connections were accepted.
     pub connection: usize,
-    /// On which HTTP/2 stream of the connection; 0 on HTTP/1.1.
+    /// The identifier of the HTTP/2 stream; 0 for HTTP/1.1.
     pub stream: u32,
-    /// Its place among all requests of the server, counted from 0.
+    /// The index of the request among all requests of the server, counted from 0.
     pub index: usize,
-    /// Method.
+    /// The method.
     pub method: String,
-    /// Request target, as on the request line; `:path` of HTTP/2.
+    /// The request target, as on the request line. For HTTP/2, the value of `:path`.
     pub target: String,
-    /// Version, as on the request line.
+    /// The version, as on the request line. For HTTP/2, `HTTP/2`.
     pub version: String,
-    /// The exact bytes of the head, the empty line at its end included. Empty for HTTP/2.
+    /// The exact bytes of the head, with the empty line at its end. Empty for HTTP/2.
     pub head: Vec<u8>,
-    /// Header fields in order, names as they were written, values decoded as Latin-1. Those of
-    /// HTTP/2 begin with `:method`, `:scheme`, `:authority` and `:path`.
+    /// The header fields in order, with the names as they were written and the values decoded as Latin-1.
+    ///
+    /// For HTTP/2 the first four are `:method`, `:scheme`, `:authority` and `:path`.
     pub headers: Vec<(String, String)>,
-    /// The body, with chunked coding removed.
+    /// The body, without the chunked transfer coding.
     pub body: Vec<u8>,
 }
 
 impl RecordedRequest {
-    /// The first value of the header with this name, in any case of letters.
+    /// The first value of the header with this name. The case of letters does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?;
@@ -35,8 +38,9 @@ impl RecordedRequest {
     }
 }
 
-/// The next request of a connection, without its body, or `None` where the client has closed it
-/// instead. `buffer` holds what was received and not yet used.
+/// Reads the next request of a connection, without its body; `None` if the client has closed the connection.
+///
+/// `buffer` holds bytes that were received and not used yet.
 pub(super) async fn read_head<S>(
     stream: &mut S,
     buffer: &mut Vec<u8>,
@@ -47,7 +51,7 @@ where
     let Some(head) = read_through(stream, buffer, b"\r\n\r\n").await? else {
         return Ok(None);
     };
-    let text: String = head.iter().copied().map(char::from).collect();
+    let text = isomorphic_decode(&head);
     let mut lines = text.trim_end_matches("\r\n").split("\r\n");
     let request_line = lines.next().unwrap_or_default();
     let [method, target, version] = request_line.split(' ').collect::<Vec<_>>()[..] else {
@@ -72,7 +76,7 @@ where
     }))
 }
 
-/// The body of the request whose head was read last.
+/// Reads the body of `request`, whose head was read last.
 pub(super) async fn read_body<S>(
     request: &RecordedRequest,
     stream: &mut S,
@@ -110,16 +114,16 @@ where
     }
 }
 
-/// A line, without its end.
+/// Reads a line, and returns it without its end.
 async fn read_line<S>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<String>
 where
     S: AsyncRead + Unpin,
 {
     let line = read_through(stream, buffer, b"\r\n").await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(line[..line.len() - 2].iter().copied().map(char::from).collect())
+    Ok(isomorphic_decode(&line[..line.len() - 2]))
 }
 
-/// Everything up to the first `end`, and `end`; `None` where the stream ends before it.
+/// Reads up to the first `end`, and returns the bytes with `end`; `None` if the stream ends before that.
 async fn read_through<S>(
     stream: &mut S,
     buffer: &mut Vec<u8>,
@@ -138,7 +142,7 @@ where
     }
 }
 
-/// So many bytes, no more and no less.
+/// Reads exactly `length` bytes.
 pub(super) async fn read_exactly<S>(
     stream: &mut S,
     buffer: &mut Vec<u8>,
@@ -153,6 +157,11 @@ where
         }
     }
     Ok(buffer.drain(..length).collect())
+}
+
+/// Each byte as the character with the same number (Latin-1).
+pub(super) fn isomorphic_decode(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }
 
 fn malformed(what: &str) -> io::Error {
@@ -174,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn case_order_and_obs_text_of_headers_are_kept() {
+    async fn headers_keep_their_case_their_order_and_their_bytes() {
         let head = b"GET /?q HTTP/1.1\r\nX-b: \xe4 \r\nx-A:1\r\nX-B: 2\r\n\r\n";
         let request = parse(head).await.unwrap().unwrap();
         assert_eq!(request.head, head);
@@ -188,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn chunked_body_is_decoded_and_the_next_request_follows() {
+    async fn a_chunked_body_is_decoded_and_the_next_request_is_read() {
         let mut bytes: &[u8] = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
             3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: t\r\n\r\nGET /next HTTP/1.1\r\n\r\n";
         let mut buffer = Vec::new();

@@ -1,3 +1,5 @@
+//! The server's TLS: a certificate authority and a certificate for each server.
+
 use std::sync::Arc;
 
 use rcgen::{
@@ -7,10 +9,10 @@ use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVeri
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// Whom the server's certificate is for.
+/// The hosts in the server's certificate.
 const NAMES: [&str; 5] = ["localhost", "127.0.0.1", "::1", "a.test", "b.test"];
 
-/// A throwaway certificate authority, and an acceptor with the one certificate it ever signed.
+/// A new certificate authority, and a TLS acceptor with the only certificate that it has signed.
 pub(super) struct Authority {
     pub(super) pem: String,
     pub(super) der: Vec<u8>,
@@ -18,6 +20,8 @@ pub(super) struct Authority {
 }
 
 impl Authority {
+    /// Makes an authority for a server with these ALPN protocols. If `knows_clients`, the server demands a client
+    /// certificate that this authority has signed.
     pub(super) fn new(protocols: &[&str], knows_clients: bool) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "sendbeacon test authority");
@@ -35,7 +39,7 @@ impl Authority {
         let clients = if knows_clients {
             let mut roots = RootCertStore::empty();
             roots.add(issuer.der().clone()).expect("a root");
-            WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
                 .build()
                 .expect("a root")
         } else {

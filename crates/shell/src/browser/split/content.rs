@@ -1,4 +1,4 @@
-//! A content process: one document with its frames, and nothing of the network.
+//! The content process: runs one document with its frames and windows, without access to the network.
 
 use std::{
     cell::RefCell,
@@ -8,12 +8,11 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
     rc::Rc,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::SeqCst},
         mpsc,
     },
     thread,
-    time::{Duration, Instant},
 };
 
 use sendbeacon::{Client, Document, NavigableContainer, Origin, remote::RemoteUserAgent};
@@ -27,34 +26,40 @@ use crate::{
         arrival::open_page,
         host::{Storage, Surroundings},
         scripts::Script,
-        tab::Areas,
+        tab::{Areas, deadline_after},
     },
+    lock::lock,
     page::{
         DocumentDone, EventLoop, FetchedDocument, Navigation, PageError, RealmId, StorageArea,
         TaskQueue,
     },
 };
 
-/// Why a content process could not do its work.
+/// Why a content process has failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ContentError {
-    /// Its channels are not what they should be.
+    /// The process was not started by `open --split`, or its channels have failed.
     #[error("a content process is started by \"open --split\": {0}")]
     Channel(#[from] io::Error),
-    /// The page could not be made.
+    /// The page could not be created.
     #[error(transparent)]
     Page(#[from] PageError),
 }
 
-/// Runs the document that the parent process sends, until that says so or nothing can happen any more.
+/// Runs the document that the parent process sends.
+///
+/// Returns when the parent process closes the document, or when the document is idle and has no deferred fetches.
+///
+/// # Errors
+/// If stdin and stdout are not the channels of a content process, or the page cannot be created.
 pub fn run_content() -> Result<(), ContentError> {
     let channel = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
     let control = UnixStream::from(stdout().as_fd().try_clone_to_owned()?);
     let agent = RemoteUserAgent::over_unix_stream(channel)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    // What closes the window closes the parent, and that says so.
+    // A signal to the process group must not end this process: the parent process gets it, too, and sends `Close`.
     let signals = {
         let _context = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
@@ -96,19 +101,17 @@ pub fn run_content() -> Result<(), ContentError> {
     around.session_storage.set(document.client.origin.clone(), storage.session.clone());
     let event_loop = EventLoop::new()?;
     let page = open_page(&event_loop, *document, runtime.handle().clone(), Rc::new(around))?;
-    // A day is for ever, for a page.
-    let deadline = Instant::now() + limit.min(Duration::from_secs(86_400));
-    event_loop.run_until(deadline, |it| {
+    event_loop.run_until(deadline_after(limit), |it| {
         parent.is_closing() || (it.is_idle() && !it.has_deferred_fetches())
     });
     page.unload();
-    // A parent that has gone has no use for it.
+    // This fails if the parent process has gone. Then nothing needs the storage.
     let _ = write(&control, &FromContent::Gone(Stored::of(&storage)));
     drop(signals);
     Ok(())
 }
 
-/// What the parent says, as a thread of its own hears it.
+/// The messages of the parent process, which a thread of its own reads.
 #[derive(Default)]
 struct Parent {
     is_closing: AtomicBool,
@@ -117,9 +120,9 @@ struct Parent {
 
 #[derive(Default)]
 struct State {
-    /// Where each document's tasks go.
+    /// The task queue of each document, by the document's identifier.
     documents: HashMap<u64, (TaskQueue, RealmId)>,
-    /// Who waits for a document.
+    /// The callbacks of the unfinished [`FromContent::FetchDocument`]s.
     fetches: HashMap<u64, DocumentDone>,
     last_fetch: u64,
 }
@@ -129,6 +132,7 @@ impl Parent {
         self.is_closing.load(SeqCst)
     }
 
+    /// Reads messages until the parent process closes the document or has gone.
     fn listen(
         &self,
         reader: &mut BufReader<UnixStream>,
@@ -138,7 +142,7 @@ impl Parent {
         while let Ok(Some(message)) = read(reader) {
             match message {
                 ToContent::Cookies(answer) => {
-                    // Whoever asked has waited.
+                    // The receiver lives as long as a document can ask.
                     let _ = cookies.send(answer);
                 }
                 ToContent::Fetched { id, document, body_length, .. } => {
@@ -161,7 +165,7 @@ impl Parent {
                 ToContent::Close | ToContent::Document { .. } => break,
             }
         }
-        // A parent that has gone closes, too.
+        // The document is also closed if the parent process has gone.
         self.is_closing.store(true, SeqCst);
         // Wakes the event loop.
         for (queue, realm) in self.state().documents.values() {
@@ -170,36 +174,37 @@ impl Parent {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
-/// What is around all documents of the process.
+/// What all documents of the process share.
 struct Process {
     agent: RemoteUserAgent,
     control: UnixStream,
     parent: Arc<Parent>,
     cookies: mpsc::Receiver<String>,
     scripts: mpsc::Receiver<Result<Script, String>>,
-    /// The identifiers that are left.
+    /// The document identifiers that are not in use yet.
     document_ids: RefCell<RangeInclusive<u64>>,
-    /// That of the first document.
+    /// The origin of the first document.
     origin: Origin,
-    /// What it has stored.
+    /// The local storage of `origin`, which goes back to the parent process at the end.
     local_storage: StorageArea,
+    /// The local storage of other origins, which ends with the process.
     other_local_storage: Areas,
-    /// What never comes: the process ends before.
+    /// The callbacks of navigations of the first tab. They are never called: another process runs the next document.
     navigating: RefCell<Vec<DocumentDone>>,
 }
 
 impl Process {
     fn say(&self, message: &FromContent) {
-        // If the parent has gone, the document is about to go.
+        // This fails if the parent process has gone. Then `listen` closes the document.
         let _ = write(&self.control, message);
     }
 }
 
-/// The browser around the documents of a tab, in the parent process.
+/// The surroundings of the documents of a tab, in a content process.
 struct Around {
     process: Rc<Process>,
     session_storage: Areas,
@@ -251,7 +256,7 @@ impl Surroundings for Around {
         container: Option<&NavigableContainer>,
     ) -> Document {
         let mut ids = self.process.document_ids.borrow_mut();
-        // There are more than anybody needs; whoever does shares the last.
+        // The range is far larger than a process needs. If it is used up, documents share the last identifier.
         client.document_id = ids.next().unwrap_or(*ids.end());
         match container {
             Some(container) => self.process.agent.nested_document(client.clone(), container),

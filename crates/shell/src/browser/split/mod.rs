@@ -1,9 +1,11 @@
-//! `open --split`: each document in a content process of its own, with its frames and the windows it opens,
-//! all else in this one.
+//! `open --split`: runs each document in a content process, and everything else in the parent process.
 //!
-//! Beside the library's channel, which is the content process's stdin, runs the shell's own for what is
-//! not the library's: the documents themselves, `document.cookie`, navigation, the console. That is its
-//! stdout, a socket too, with a line of JSON for each message.
+//! A content process also runs the document's frames and the windows that the document opens. Two sockets connect it
+//! to the parent process:
+//!
+//! * its stdin is the channel of the library, for beacons and fetches;
+//! * its stdout is the shell's own channel, for the documents themselves, `document.cookie`, navigation, scripts and
+//!   the console. A message is a line of JSON.
 
 mod content;
 mod parent;
@@ -27,10 +29,11 @@ pub use self::{
 use super::{host::Storage, log::News, scripts::Script};
 use crate::page::{FetchedDocument, Navigation};
 
-/// To a content process.
+/// A message to a content process.
 #[derive(Serialize, Deserialize)]
 enum ToContent {
-    /// Its document, the first message, and the identifiers it may give. The bytes of the body come behind.
+    /// The first message: the document to run, the document identifiers that the process may use, and what the
+    /// document's origin has stored. The bytes of the body follow the message.
     Document {
         document: Box<FetchedDocument>,
         document_ids: RangeInclusive<u64>,
@@ -38,7 +41,7 @@ enum ToContent {
         body_length: usize,
         limit: Duration,
     },
-    /// What it asked for with [`FromContent::FetchDocument`]. The bytes of the body come behind.
+    /// The answer to [`FromContent::FetchDocument`]. The bytes of the body follow the message.
     Fetched {
         id: u64,
         document: Result<Option<Box<FetchedDocument>>, String>,
@@ -46,17 +49,17 @@ enum ToContent {
         #[serde(skip)]
         body: Bytes,
     },
-    /// What it asked for with [`FromContent::GetCookies`].
+    /// The answer to [`FromContent::GetCookies`].
     Cookies(String),
-    /// What it asked for with [`FromContent::LoadScript`].
+    /// The answer to [`FromContent::LoadScript`].
     Script(Result<Script, String>),
-    /// Something that concerns one of its documents.
+    /// News for one of the process's documents.
     News { document_id: u64, news: News },
-    /// Unload, and go.
+    /// Asks the process to unload its document and to end.
     Close,
 }
 
-/// What an origin has stored, in the profile and in the tab.
+/// The items that an origin has stored, in the profile and in the tab.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     local: Vec<(String, String)>,
@@ -74,27 +77,26 @@ impl Stored {
     }
 }
 
-/// From a content process.
+/// A message from a content process.
 #[derive(Serialize, Deserialize)]
 enum FromContent {
+    /// Asks for the value of `document.cookie`.
     GetCookies(Box<Client>),
+    /// Assigns to `document.cookie`.
     SetCookie(Box<Client>, String),
+    /// Asks for the script at a URL.
     LoadScript(Box<Client>, Url),
-    Console {
-        level: String,
-        message: String,
-    },
-    /// The document of a frame, or of a window that a script of the process has opened.
-    FetchDocument {
-        id: u64,
-        navigation: Box<Navigation>,
-    },
-    /// The document wants to go to another URL.
+    /// A line for the console.
+    Console { level: String, message: String },
+    /// Asks for the document of a frame, or of a window that a script of the process has opened.
+    FetchDocument { id: u64, navigation: Box<Navigation> },
+    /// Asks to navigate the tab. Another process runs the next document.
     Navigate(Box<Navigation>),
-    /// The document has gone, and this is what its origin has stored.
+    /// The last message: the document has gone, and its origin has stored this.
     Gone(Stored),
 }
 
+/// A message as a line of JSON.
 fn serialize(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
@@ -105,21 +107,22 @@ fn write(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
     stream.write_all(&serialize(message)?)
 }
 
-/// The longest message, in bytes. All that is stored is one.
+/// The longest message, in bytes. The largest ones hold everything that an origin has stored.
 const MAX_MESSAGE: u64 = 64 << 20;
 
-/// The next message; `None` at the end.
+/// Reads the next message; `None` at the end of the stream.
 fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
     let mut line = Vec::new();
     match reader.take(MAX_MESSAGE).read_until(b'\n', &mut line) {
         Ok(0) => Ok(None),
         Ok(_) => Ok(Some(serde_json::from_slice(&line)?)),
-        // The end of a process that had something left to read.
+        // The other process has ended without reading everything. That is an end, too.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+/// Reads the body that follows a message.
 fn read_body(reader: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     reader.take(length as u64).read_to_end(&mut body)?;

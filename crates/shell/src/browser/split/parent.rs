@@ -1,10 +1,12 @@
+//! The parent process: starts a content process for each document, and answers what the document asks for.
+
 use std::{
     io::{BufReader, Write},
     net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
         mpsc::{self, RecvTimeoutError, Sender},
     },
@@ -25,38 +27,43 @@ use crate::{
         scripts::Scripts,
         tab::Areas,
     },
+    lock::lock,
     page::{FetchedDocument, Navigation},
 };
 
-/// How many documents a process may have, one after the other.
+/// How many document identifiers a process gets.
 const DOCUMENTS: u64 = 1 << 20;
 
-/// How much longer than it should a process may take to end.
+/// How much longer than its limit a process may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A tab whose documents each have a process of their own, which runs their frames as well.
+/// A tab in which each document runs in a process of its own, together with its frames.
 #[derive(Default)]
 pub struct Split {
     close: Arc<AtomicBool>,
-    /// The shell's channel to the content process that runs now.
+    /// Sends messages to the content process that runs now.
     control: Arc<Mutex<Option<Sender<ToContent>>>>,
 }
 
 impl Split {
-    /// Something that closes the tab, for use on any thread.
+    /// Returns a function that closes the tab, for use on any thread.
     pub fn closer(&self) -> impl Fn() + Send + Sync + 'static {
         let (close, control) = (Arc::clone(&self.close), Arc::clone(&self.control));
         move || {
             close.store(true, SeqCst);
-            if let Some(sender) = &*control.lock().unwrap_or_else(PoisonError::into_inner) {
-                // If it is not there any more it is closed.
+            if let Some(sender) = &*lock(&control) {
+                // This fails if the process has ended, so that nothing is left to close.
                 let _ = sender.send(ToContent::Close);
             }
         }
     }
 
-    /// Opens `url`, and follows the navigations its documents ask for, until one is idle or the tab is
-    /// closed or `limit` has passed.
+    /// Opens `url`, and follows the navigations that its documents ask for.
+    ///
+    /// Returns when a document is idle, when the tab is closed, or when `limit` has passed.
+    ///
+    /// # Errors
+    /// If a document cannot be fetched, or its process cannot be started or fails.
     pub fn run(&self, browser: &Browser, url: &Url, limit: Duration) -> Result<(), BrowserError> {
         let start = Instant::now();
         let document = browser.fetch_document(&Navigation::of_user(url.clone()))?;
@@ -73,7 +80,7 @@ impl Split {
         }
     }
 
-    /// Runs one document until its process has ended, and gives the next.
+    /// Runs one document until its process has ended, and returns the document it has navigated to.
     fn run_document(
         &self,
         browser: &Browser,
@@ -107,11 +114,11 @@ impl Split {
             drop(for_news.send(ToContent::News { document_id, news }));
         };
         browser.log.attach(document_ids, Box::new(tell));
-        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+        *lock(&self.control) = Some(sender.clone());
         if self.close.load(SeqCst) {
             let _ = sender.send(ToContent::Close);
         }
-        // Whatever becomes of its own limit.
+        // Ends the channel of a process that does not keep to its limit.
         let (served, watched) = mpsc::channel::<()>();
         let for_the_end = control.try_clone()?;
         thread::spawn(move || {
@@ -123,18 +130,18 @@ impl Split {
         let next = serve(browser, &client, storage, &control, &sender);
         drop(served);
         browser.log.detach(first);
-        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        // Now it cannot write any more, and has nothing to wait for.
+        *lock(&self.control) = None;
+        // The process cannot block on the channel any more, so it ends.
         let _ = control.shutdown(Shutdown::Both);
         let status = wait(&mut child)?;
         if let Ok(Err(error)) = channel.join() {
-            eprintln!("the channel of a content process was ended: {error}");
+            eprintln!("the channel of a content process has failed: {error}");
         }
         if status.success() { next } else { Err(BrowserError::Content(status)) }
     }
 }
 
-/// Starts a content process: it, the library's channel and the shell's own.
+/// Starts a content process, and returns it with the library's channel and the shell's own channel.
 fn start() -> std::io::Result<(Child, UnixStream, UnixStream)> {
     let (channel, channel_of_child) = UnixStream::pair()?;
     let (control, control_of_child) = UnixStream::pair()?;
@@ -146,8 +153,9 @@ fn start() -> std::io::Result<(Child, UnixStream, UnixStream)> {
     Ok((child, channel, control))
 }
 
-/// Sends the document, and then what the sender is given. If the process does not take it, it has
-/// ended, and its end says so.
+/// Starts a thread that writes the document, and then the messages that the returned sender is given.
+///
+/// The thread ends at the first error. The process has ended then, and `serve` sees that as the end of its messages.
 fn write_from_a_thread(stream: UnixStream, body: Bytes, document: &ToContent) -> Sender<ToContent> {
     let (sender, messages) = mpsc::channel();
     let document = serialize(document);
@@ -165,7 +173,7 @@ fn write_from_a_thread(stream: UnixStream, body: Bytes, document: &ToContent) ->
     sender
 }
 
-/// Waits for the process, which has nothing to wait for any more. One that hangs is killed.
+/// Waits for the end of the process, and kills it if it does not end in time.
 fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
     let start = Instant::now();
     loop {
@@ -180,7 +188,7 @@ fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
     }
 }
 
-/// Answers what a document asks of its browser, until it has gone.
+/// Answers the messages of a content process until it has ended. Returns the document it has navigated to.
 fn serve(
     browser: &Browser,
     client: &Client,
@@ -194,7 +202,7 @@ fn serve(
         match message {
             FromContent::Console { level, message } => (browser.console)(&level, &message),
             FromContent::GetCookies(said) => {
-                // It may be gone by now; the next read says so.
+                // Sending fails if the process has ended. The next `read` sees that.
                 let cookies = browser.cookies.document_cookie(&hold(client, *said));
                 let _ = sender.send(ToContent::Cookies(cookies));
             }
@@ -214,7 +222,7 @@ fn serve(
             FromContent::Navigate(navigation) if next.is_none() => {
                 let source = navigation.source.map(|said| hold(client, said));
                 let navigation = Navigation { source, container: None, ..*navigation };
-                // The old document sees its unload once the new one's response is there.
+                // The old document is unloaded when the response for the new one is there.
                 next = Some(browser.fetch_document(&navigation));
                 let _ = sender.send(ToContent::Close);
             }
@@ -225,9 +233,9 @@ fn serve(
     Ok(next.transpose()?.flatten())
 }
 
-/// Fetches a document for a process that runs `client`'s, and sends it there.
+/// Fetches a document for the process that runs the document of `client`, and sends it there.
 ///
-/// A document of another site would need a process of its own.
+/// A document of another site is an error: it would need a process of its own.
 fn fetch_document(
     browser: &Browser,
     client: &Client,
@@ -250,12 +258,15 @@ fn fetch_document(
             Ok(Some(document)) => document.body.clone(),
             _ => Bytes::new(),
         };
-        // It may be gone by now.
+        // Sending fails if the process has ended.
         let _ = sender.send(ToContent::Fetched { id, document, body_length: body.len(), body });
     });
 }
 
-/// What of a settings object is believed of a process that runs `client`'s document.
+/// Checks a client received from the process that runs the document of `client`.
+///
+/// Returns `client` itself if the received origin is of another site or does not belong to the URL. Otherwise returns
+/// the received client, with the fields that a content process does not decide overwritten.
 fn hold(client: &Client, mut said: Client) -> Client {
     let is_own = said.origin.is_same_origin_with_url(&said.creation_url)
         || !said.creation_url.has_host()

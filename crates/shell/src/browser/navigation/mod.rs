@@ -1,35 +1,39 @@
-//! Fetching a document. Navigation is the engine's, not the library's, so it goes straight to the
-//! network.
+//! Fetching documents and scripts.
+//!
+//! Navigation is the engine's work and not the library's, so these fetches go straight to the network.
 
-use std::{future::poll_fn, sync::Arc};
+mod request;
+
+use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
 use data_url::mime::Mime;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
-        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
-        LOCATION, REFERER, SET_COOKIE, UPGRADE_INSECURE_REQUESTS,
+        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, COOKIE, LOCATION, REFERER,
+        SET_COOKIE, UPGRADE_INSECURE_REQUESTS,
     },
 };
 use sendbeacon::{
-    Client, CspDisposition, CspList, EmbedderPolicy, Mode, NetworkError, Nonce, Origin,
-    PermissionsPolicy, Referrer, ReferrerPolicy, Request, Site, append_origin,
-    host::{ConnectionKey, CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
+    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Nonce, Origin,
+    PermissionsPolicy, Referrer, ReferrerPolicy,
+    host::{CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
 use thiserror::Error;
 use url::Url;
 
-use super::{ACCEPT_LANGUAGE, USER_AGENT};
-use crate::page::{
-    FetchedDocument, Navigation, PostResource, SandboxFlags, nest, referrer_of_navigation,
+use self::request::{
+    add_post, is_mixed_content, referer, relation, request, reserved_client, same_site,
+    upgrade_insecure,
 };
+use crate::page::{FetchedDocument, Navigation, SandboxFlags, referrer_of_navigation};
 
-/// The largest document, in bytes.
+/// The largest document or script, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
 
-/// A document or a script as it came.
+/// The response for a document or a script.
 pub(super) struct Fetched {
     url: Url,
     referrer: Referrer,
@@ -38,7 +42,7 @@ pub(super) struct Fetched {
     pub(super) body: Bytes,
 }
 
-/// What a request is for.
+/// What the response is used for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Destination {
     /// A top-level document.
@@ -47,10 +51,13 @@ enum Destination {
     Script,
 }
 
-/// The request for a URL, and on whose behalf and how cookies go with it and come back.
+/// The request for one URL, and how cookies are handled for it.
 struct Steps {
+    /// On whose behalf cookies are retrieved and stored.
     client: Client,
+    /// Decides which cookies the request has.
     same_site: SameSiteMode,
+    /// Decides which cookies the response may set.
     same_site_of_response: SameSiteMode,
     request: NetworkRequest,
 }
@@ -59,32 +66,34 @@ struct Steps {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NavigationError {
-    /// Not a URL that can be fetched.
+    /// The URL's scheme is neither `http` nor `https`.
     #[error("{0}: only http and https URLs can be opened")]
     Scheme(String),
-    /// A network error.
+    /// The network has failed.
     #[error("{url}: {error}")]
     Network {
-        /// What was being fetched.
+        /// The URL that was fetched.
         url: String,
         /// The error.
         error: Box<NetworkError>,
     },
-    /// Something insecure, for a page that must not have that.
+    /// The URL is mixed content for the page.
     #[error("{0}: it is mixed content")]
     MixedContent(String),
-    /// A redirect to nowhere, or the 21st.
+    /// The `Location` of a redirect is no URL, or there were more than 20 redirects.
     #[error("{0}: the redirect cannot be followed")]
     Redirect(String),
-    /// There is nothing to show: a 204, say.
+    /// The response is no document: its status is 204 or 205, or it is a download.
     #[error("{0}: there is no document")]
     NoDocument(String),
-    /// More than 16 MiB.
+    /// The body has more than 16 MiB.
     #[error("{0}: the document is too large")]
     TooLarge(String),
 }
 
-/// Fetches the document of a navigation, following redirects. There is none where there is nothing to show.
+/// Fetches the document of a navigation and follows redirects.
+///
+/// Returns `None` if the response is no document: its status is 204 or 205, or it is a download.
 pub(super) async fn fetch_document(
     network: &dyn Network,
     cookies: &dyn CookieStore,
@@ -93,7 +102,7 @@ pub(super) async fn fetch_document(
     let steps = |url: &Url| {
         let client = reserved_client(navigation, url, Nonce::random());
         let same_site = same_site(navigation, &client);
-        // NB: a navigation may set what its own later requests will send, RFC 6265bis 5.7.
+        // NB: a top-level navigation may set cookies of every `SameSite` value, RFC 6265bis 5.7.
         let same_site_of_response = match navigation.container {
             None => SameSiteMode::StrictOrLess,
             Some(_) => same_site,
@@ -109,7 +118,7 @@ pub(super) async fn fetch_document(
 }
 
 /// Fetches a [classic script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-script)
-/// for `client`, following redirects.
+/// for `client`, and follows redirects.
 pub(super) async fn fetch_script(
     network: &dyn Network,
     cookies: &dyn CookieStore,
@@ -142,7 +151,7 @@ pub(super) async fn fetch_script(
     fetch(network, cookies, &navigation, Destination::Script, steps).await
 }
 
-/// Fetches what `navigation` asks for, following redirects. `steps` make the request of each.
+/// Fetches what `navigation` asks for and follows redirects. `steps` makes the request for each URL.
 async fn fetch(
     network: &dyn Network,
     cookies: &dyn CookieStore,
@@ -206,7 +215,7 @@ async fn fetch(
                 return Err(NavigationError::TooLarge(url.into()));
             }
         }
-        // NB: no browser leaves credentials in a document's URL. They fail where there can be none.
+        // NB: browsers remove credentials from a document's URL. Both calls fail only if there can be none.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let (status, headers) = (response.status, response.headers);
@@ -215,115 +224,9 @@ async fn fetch(
     Err(NavigationError::Redirect(url.into()))
 }
 
-/// The settings object that the document will have, so far as its URL and its place make it.
-fn reserved_client(navigation: &Navigation, url: &Url, nonce: Nonce) -> Client {
-    let mut client = Client::new(url.clone(), nonce);
-    if let Some(container) = &navigation.container {
-        nest(&mut client, container);
-    }
-    client
-}
-
-/// The same-site mode of a navigation with GET.
-fn same_site(navigation: &Navigation, client: &Client) -> SameSiteMode {
-    let source = navigation.source.as_ref().map(|source| &source.origin);
-    let is_same_site = source.is_none_or(|source| Site::of(source) == Site::of(&client.origin));
-    match (is_same_site, &navigation.container) {
-        (true, None) => SameSiteMode::StrictOrLess,
-        (true, Some(_)) if !client.has_cross_site_ancestor => SameSiteMode::StrictOrLess,
-        (_, None) => SameSiteMode::LaxOrLess,
-        (_, Some(_)) => SameSiteMode::UnsetOrLess,
-    }
-}
-
-fn request(navigation: &Navigation, url: &Url, client: &Client) -> NetworkRequest {
-    let mut headers = HeaderMap::new();
-    let mut set = |name: &'static str, value: &'static str| {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    };
-    set("user-agent", USER_AGENT);
-    set("accept-language", ACCEPT_LANGUAGE);
-    set("upgrade-insecure-requests", "1");
-    if is_potentially_trustworthy(url) {
-        set("sec-fetch-dest", if navigation.container.is_some() { "iframe" } else { "document" });
-        set("sec-fetch-mode", "navigate");
-        set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
-    }
-    set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-    NetworkRequest {
-        method: Method::GET,
-        url: url.clone(),
-        headers,
-        body: Bytes::new(),
-        connection: ConnectionKey {
-            partition: client.network_partition_key.clone(),
-            credentials: true,
-        },
-        client: None,
-        force_new_connection: false,
-    }
-}
-
-/// `Sec-Fetch-Site` of a navigation to `origin`.
-fn relation(origin: &Origin, source: Option<&Client>) -> &'static str {
-    match source {
-        None => "none",
-        Some(source) if source.origin == *origin => "same-origin",
-        Some(source) if Site::of(&source.origin) == Site::of(origin) => "same-site",
-        Some(_) => "cross-site",
-    }
-}
-
-/// [Upgrade request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-upgrade-insecure-requests/#upgrade-request)
-fn upgrade_insecure(navigation: &Navigation, destination: Destination, url: &mut Url) {
-    let Some(source) = &navigation.source else { return };
-    // Step 2: the upgrade insecure navigations set is the host of the document and no other.
-    let is_upgraded = destination != Destination::Document
-        || (url.host(), url.port()) == (source.creation_url.host(), source.creation_url.port());
-    if source.upgrade_insecure_requests && is_upgraded && url.scheme() == "http" {
-        // Both schemes are special.
-        let _ = url.set_scheme("https");
-    }
-}
-
-/// [Should fetching request be blocked as mixed content?](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch)
-fn is_mixed_content(navigation: &Navigation, destination: Destination, url: &Url) -> bool {
-    let source = navigation.source.as_ref();
-    destination != Destination::Document
-        && source.is_some_and(|source| source.prohibits_mixed_security_contexts)
-        && !is_potentially_trustworthy(url)
-}
-
-/// Has `request` post what a form does.
-fn add_post(
-    navigation: &Navigation,
-    post: &PostResource,
-    referrer_policy: Option<ReferrerPolicy>,
-    request: &mut NetworkRequest,
-) {
-    request.method = Method::POST;
-    request.body = post.body.clone().into();
-    let content_type = HeaderValue::try_from(&*post.content_type).ok();
-    request.headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
-    if let Some(source) = &navigation.source {
-        let mut described = Request::new(Arc::new(source.clone()), request.url.clone());
-        described.mode = Mode::NoCors;
-        described.method = Method::POST;
-        described.referrer_policy = referrer_policy;
-        append_origin(&described, &mut request.headers);
-    }
-}
-
-/// The `Referer` header's value.
-fn referer(referrer: &Referrer) -> Option<HeaderValue> {
-    match referrer {
-        Referrer::Url(url) => HeaderValue::try_from(url.as_str()).ok(),
-        _ => None,
-    }
-}
-
 impl Fetched {
-    /// Whether there is something to show: neither nothing nor a [download](https://html.spec.whatwg.org/multipage/links.html#downloading-resources).
+    /// Whether the response is a document: there is content, and it is no
+    /// [download](https://html.spec.whatwg.org/multipage/links.html#downloading-resources).
     fn has_document(&self) -> bool {
         let disposition = self.latin1("content-disposition").unwrap_or_default();
         let disposition = disposition.split(';').next().unwrap_or_default().trim();
@@ -363,15 +266,15 @@ impl Fetched {
         }
     }
 
-    /// The values of all headers of this name.
+    /// The values of all headers with this name, joined by commas.
     fn joined(&self, name: &'static str) -> String {
         let values = self.headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The first value of a header, one character a byte.
+    /// The first value of a header, by [isomorphic decoding](isomorphic_decode).
     fn latin1(&self, name: &'static str) -> Option<String> {
-        Some(self.headers.get(name)?.as_bytes().iter().map(|&byte| char::from(byte)).collect())
+        self.headers.get(name).map(isomorphic_decode)
     }
 
     /// The charset of the `Content-Type`.
@@ -385,7 +288,7 @@ impl Fetched {
         let types = values.split(',').filter_map(|value| value.parse::<Mime>().ok());
         types.filter(|it| it.type_ != "*").reduce(|before, mut last| {
             let is_same = (&before.type_, &before.subtype) == (&last.type_, &last.subtype);
-            // Steps 6.4 and 6.5: the charset of one before stays with the same essence.
+            // Steps 6.4 and 6.5: a type without a charset takes that of an earlier type with the same essence.
             if let (true, None, Some(charset)) =
                 (is_same, last.get_parameter("charset"), before.get_parameter("charset"))
             {
@@ -395,7 +298,7 @@ impl Fetched {
         })
     }
 
-    /// The document's settings object, as its URL, its place and its response's headers make it.
+    /// The document's client, made of its URL, its container and the response's headers.
     fn client(&self, navigation: &Navigation) -> Client {
         let nonce = Nonce::random();
         let mut client = reserved_client(navigation, &self.url, nonce);
@@ -431,9 +334,7 @@ impl Fetched {
             (CONTENT_SECURITY_POLICY_REPORT_ONLY, CspDisposition::Report),
         ] {
             for value in self.headers.get_all(name) {
-                // A policy is bytes, read one character a byte.
-                let value: String = value.as_bytes().iter().map(|&byte| char::from(byte)).collect();
-                list.push_header(&value, disposition);
+                list.push_header(&isomorphic_decode(value), disposition);
             }
         }
         list
@@ -447,9 +348,14 @@ impl Fetched {
         }
     }
 
-    /// The bare item of a structured header, without its parameters.
+    /// The bare item of a structured header: the value without parameters.
     fn header(&self, name: &'static str) -> Option<String> {
         let value = self.headers.get(name)?.to_str().ok()?;
         Some(value.split(';').next().unwrap_or_default().trim().to_owned())
     }
+}
+
+/// [Isomorphic decode](https://infra.spec.whatwg.org/#isomorphic-decode)
+pub(super) fn isomorphic_decode(value: &HeaderValue) -> String {
+    value.as_bytes().iter().map(|&byte| char::from(byte)).collect()
 }

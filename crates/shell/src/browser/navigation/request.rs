@@ -1,0 +1,130 @@
+//! The requests of navigations: their headers, same-site mode, upgrade and mixed content check.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use sendbeacon::{
+    Client, Mode, Nonce, Origin, Referrer, ReferrerPolicy, Request, Site, append_origin,
+    host::{ConnectionKey, NetworkRequest, SameSiteMode},
+    is_potentially_trustworthy,
+};
+use url::Url;
+
+use super::Destination;
+use crate::{
+    browser::{ACCEPT_LANGUAGE, USER_AGENT},
+    page::{Navigation, PostResource, nest},
+};
+
+/// The client that the document will have, as far as its URL and its container decide.
+pub(super) fn reserved_client(navigation: &Navigation, url: &Url, nonce: Nonce) -> Client {
+    let mut client = Client::new(url.clone(), nonce);
+    if let Some(container) = &navigation.container {
+        nest(&mut client, container);
+    }
+    client
+}
+
+/// The same-site mode of the cookies that go with a navigation by GET.
+pub(super) fn same_site(navigation: &Navigation, client: &Client) -> SameSiteMode {
+    let source = navigation.source.as_ref().map(|source| &source.origin);
+    let is_same_site = source.is_none_or(|source| Site::of(source) == Site::of(&client.origin));
+    match (is_same_site, &navigation.container) {
+        (true, None) => SameSiteMode::StrictOrLess,
+        (true, Some(_)) if !client.has_cross_site_ancestor => SameSiteMode::StrictOrLess,
+        (_, None) => SameSiteMode::LaxOrLess,
+        (_, Some(_)) => SameSiteMode::UnsetOrLess,
+    }
+}
+
+/// The GET request of a navigation to `url`, for a document that will have `client`.
+pub(super) fn request(navigation: &Navigation, url: &Url, client: &Client) -> NetworkRequest {
+    let mut headers = HeaderMap::new();
+    let mut set = |name: &'static str, value: &'static str| {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    };
+    set("user-agent", USER_AGENT);
+    set("accept-language", ACCEPT_LANGUAGE);
+    set("upgrade-insecure-requests", "1");
+    if is_potentially_trustworthy(url) {
+        set("sec-fetch-dest", if navigation.container.is_some() { "iframe" } else { "document" });
+        set("sec-fetch-mode", "navigate");
+        set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
+    }
+    set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+    NetworkRequest {
+        method: Method::GET,
+        url: url.clone(),
+        headers,
+        body: Bytes::new(),
+        connection: ConnectionKey {
+            partition: client.network_partition_key.clone(),
+            credentials: true,
+        },
+        client: None,
+        force_new_connection: false,
+    }
+}
+
+/// The value of `Sec-Fetch-Site` for a navigation to `origin`. `source` is `None` for a navigation by the user.
+pub(super) fn relation(origin: &Origin, source: Option<&Client>) -> &'static str {
+    match source {
+        None => "none",
+        Some(source) if source.origin == *origin => "same-origin",
+        Some(source) if Site::of(&source.origin) == Site::of(origin) => "same-site",
+        Some(_) => "cross-site",
+    }
+}
+
+/// [Upgrade request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-upgrade-insecure-requests/#upgrade-request)
+pub(super) fn upgrade_insecure(navigation: &Navigation, destination: Destination, url: &mut Url) {
+    let Some(source) = &navigation.source else { return };
+    // Step 2: the upgrade insecure navigations set of a document has the document's own host only.
+    let is_upgraded = destination != Destination::Document
+        || (url.host(), url.port()) == (source.creation_url.host(), source.creation_url.port());
+    if source.upgrade_insecure_requests && is_upgraded && url.scheme() == "http" {
+        // NB: it cannot fail: both schemes are special.
+        let _ = url.set_scheme("https");
+    }
+}
+
+/// [Should fetching request be blocked as mixed content?](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch)
+pub(super) fn is_mixed_content(
+    navigation: &Navigation,
+    destination: Destination,
+    url: &Url,
+) -> bool {
+    let source = navigation.source.as_ref();
+    destination != Destination::Document
+        && source.is_some_and(|source| source.prohibits_mixed_security_contexts)
+        && !is_potentially_trustworthy(url)
+}
+
+/// Makes a form's POST request of `request`.
+pub(super) fn add_post(
+    navigation: &Navigation,
+    post: &PostResource,
+    referrer_policy: Option<ReferrerPolicy>,
+    request: &mut NetworkRequest,
+) {
+    request.method = Method::POST;
+    request.body = post.body.clone().into();
+    let content_type = HeaderValue::try_from(&*post.content_type).ok();
+    request.headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
+    if let Some(source) = &navigation.source {
+        let mut described = Request::new(Arc::new(source.clone()), request.url.clone());
+        described.mode = Mode::NoCors;
+        described.method = Method::POST;
+        described.referrer_policy = referrer_policy;
+        append_origin(&described, &mut request.headers);
+    }
+}
+
+/// The value of `Referer`; `None` if there is no referrer.
+pub(super) fn referer(referrer: &Referrer) -> Option<HeaderValue> {
+    match referrer {
+        Referrer::Url(url) => HeaderValue::try_from(url.as_str()).ok(),
+        _ => None,
+    }
+}
