@@ -119,7 +119,7 @@ fn bytes_from_base64(ctx: &Ctx<'_>, base64: &str) -> rquickjs::Result<Vec<u8>> {
         .map_err(|_| Exception::throw_internal(ctx, "the engine's base64 is not base64"))
 }
 
-/// A number of ours as a JavaScript number. Identifiers are counted up from one, and sizes are those of bodies in memory,
+/// Converts a number to a JavaScript number. Identifiers are counted up from one, and sizes are those of bodies in memory,
 /// so they are far below 2⁵³.
 #[allow(clippy::cast_precision_loss, reason = "the number is far below 2⁵³")]
 fn to_number(value: u64) -> f64 {
