@@ -1,7 +1,7 @@
-//! The dates of cookies.
+//! Parses the dates of cookies.
 //!
-//! The algorithm takes nearly anything for a date, so the parser is not that of a date library; what
-//! a calendar knows (which dates there are, and when) comes from `time`.
+//! The algorithm accepts nearly anything as a date, so no date library can parse it. The crate `time`
+//! only knows which dates exist, and converts them.
 
 use std::time::{Duration, SystemTime};
 
@@ -58,7 +58,7 @@ pub(crate) fn parse_date(input: &[u8]) -> Option<SystemTime> {
             year = parse_number(token, 2, 4);
         }
     }
-    // Step 5, its first point.
+    // Step 5, the first condition.
     let (hour, minute, second) = time?;
     let year = match year? {
         // Step 3.
@@ -67,7 +67,7 @@ pub(crate) fn parse_date(input: &[u8]) -> Option<SystemTime> {
         year @ 0..=69 => year + 2000,
         year => year,
     };
-    // Step 5. NB: `time` knows the bounds of the other fields, and has no leap seconds either.
+    // Step 5, the year. NB: `time` checks the bounds of the other fields. It has no leap seconds either.
     if year < 1601 {
         return None;
     }
@@ -107,8 +107,8 @@ fn parse_month(token: &[u8]) -> Option<Month> {
     MONTHS.iter().find(|(month, _)| name.eq_ignore_ascii_case(*month)).map(|&(_, month)| month)
 }
 
-/// The productions `day-of-month` and `year`: from `min` to `max` digits, then nothing or a
-/// non-digit with whatever follows.
+/// The productions `day-of-month` and `year`: from `min` to `max` digits, then the end of the token or
+/// a non-digit. The rest of the token is ignored.
 fn parse_number(token: &[u8], min: usize, max: usize) -> Option<u16> {
     let end = token.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(token.len());
     (min..=max)
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_dates_of_http_and_their_cousins_are_dates() {
+    fn the_three_date_formats_of_http_and_similar_ones_are_dates() {
         for input in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "Sunday, 06-Nov-94 08:49:37 GMT",
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn two_digits_are_a_year_from_1970_to_2069() {
+    fn a_year_of_two_digits_is_from_1970_to_2069() {
         let year_is = |short: &str, long: &str| {
             let date = |year| seconds(&format!("1 Jan {year} 00:00:00"));
             assert_eq!(date(short), date(long), "{short}");
@@ -161,23 +161,23 @@ mod tests {
         year_is("99", "1999");
         year_is("00", "2000");
         year_is("69", "2069");
-        // Three digits are taken as they are, which is too early or, like two, a short form.
+        // The number counts, not the number of digits.
         year_is("069", "2069");
         year_is("0099", "1999");
         assert_eq!(seconds("1 Jan 100 00:00:00"), None);
     }
 
     #[test]
-    fn the_first_token_of_a_kind_is_the_one_that_counts() {
+    fn the_first_token_of_a_kind_counts() {
         assert_eq!(seconds("1 Jan 1970 00:00:01 00:00:02 2 Feb 1971"), Some(1));
-        // The second number of two digits is the year, whatever was meant.
+        // The second number of two digits is the year, even if it was meant otherwise.
         assert_eq!(seconds("1 71 Jan 00:00:00 1970"), Some(31_536_000));
-        // What is not quite a time may yet be a day.
+        // A token that is not a whole time can still be a day.
         assert_eq!(seconds("1:2 Jan 1970 00:00:00"), Some(0));
     }
 
     #[test]
-    fn what_lacks_a_part_or_has_an_impossible_one_is_no_date() {
+    fn a_missing_or_impossible_part_makes_a_date_invalid() {
         for input in [
             "",
             " ",
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calendar_reaches_from_1601_to_9999_and_has_leap_days() {
+    fn the_calendar_goes_from_1601_to_9999_and_has_leap_days() {
         assert_eq!(seconds("1 Jan 1601 00:00:00"), Some(-11_644_473_600));
         assert_eq!(seconds("31 Dec 1969 23:59:59"), Some(-1));
         assert_eq!(seconds("29 Feb 2024 00:00:00"), Some(1_709_164_800));
