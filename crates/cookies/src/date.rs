@@ -1,25 +1,11 @@
 //! Parses the dates of cookies.
 //!
-//! The algorithm accepts nearly anything as a date, so no date library can parse it. The crate `time`
-//! only knows which dates exist, and converts them.
+//! The algorithm accepts nearly anything as a date, so no date library can parse it.
 
 use std::time::{Duration, SystemTime};
 
-use time::{Date, Month};
-
-const MONTHS: [(&[u8; 3], Month); 12] = [
-    (b"jan", Month::January),
-    (b"feb", Month::February),
-    (b"mar", Month::March),
-    (b"apr", Month::April),
-    (b"may", Month::May),
-    (b"jun", Month::June),
-    (b"jul", Month::July),
-    (b"aug", Month::August),
-    (b"sep", Month::September),
-    (b"oct", Month::October),
-    (b"nov", Month::November),
-    (b"dec", Month::December),
+const MONTHS: [&[u8; 3]; 12] = [
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
 /// [Parse a date](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-parse-a-date).
@@ -60,6 +46,7 @@ pub(crate) fn parse_date(input: &[u8]) -> Option<SystemTime> {
     }
     // Step 5, the first condition.
     let (hour, minute, second) = time?;
+    let (day_of_month, month) = (day_of_month?, month?);
     let year = match year? {
         // Step 3.
         year @ 70..=99 => year + 1900,
@@ -67,16 +54,15 @@ pub(crate) fn parse_date(input: &[u8]) -> Option<SystemTime> {
         year @ 0..=69 => year + 2000,
         year => year,
     };
-    // Step 5, the year. NB: `time` checks the bounds of the other fields. It has no leap seconds either.
-    if year < 1601 {
+    // Step 5, the other conditions.
+    if !(1..=31).contains(&day_of_month) || year < 1601 || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     // Step 6.
-    let narrow = |number: u16| u8::try_from(number).ok();
-    let date = Date::from_calendar_date(year.into(), month?, narrow(day_of_month?)?).ok()?;
-    let date = date.with_hms(narrow(hour)?, narrow(minute)?, narrow(second)?).ok()?;
+    let days = days_since_epoch(year.into(), month, day_of_month.into())?;
+    let seconds = (i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second);
     // Step 7.
-    let timestamp = date.assume_utc().unix_timestamp();
+    let timestamp = days * 24 * 60 * 60 + seconds;
     let since = Duration::from_secs(timestamp.unsigned_abs());
     if timestamp < 0 {
         SystemTime::UNIX_EPOCH.checked_sub(since)
@@ -101,10 +87,10 @@ fn parse_time(token: &[u8]) -> Option<(u16, u16, u16)> {
     Some((hour, minute, parse_number(fields.next()?, 1, 2)?))
 }
 
-/// The production `month`.
-fn parse_month(token: &[u8]) -> Option<Month> {
+/// The production `month`: its index in the year.
+fn parse_month(token: &[u8]) -> Option<usize> {
     let name = token.first_chunk::<3>()?;
-    MONTHS.iter().find(|(month, _)| name.eq_ignore_ascii_case(*month)).map(|&(_, month)| month)
+    MONTHS.iter().position(|month| name.eq_ignore_ascii_case(*month))
 }
 
 /// The productions `day-of-month` and `year`: from `min` to `max` digits, then the end of the token or
@@ -114,6 +100,22 @@ fn parse_number(token: &[u8], min: usize, max: usize) -> Option<u16> {
     (min..=max)
         .contains(&end)
         .then(|| token[..end].iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')))
+}
+
+/// The number of days from 1970-01-01 to a date; `None` if the Gregorian calendar does not have it.
+///
+/// The year is positive, and the month is an index in the year.
+fn days_since_epoch(year: i64, month: usize, day_of_month: i64) -> Option<i64> {
+    let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let february = if is_leap_year { 29 } else { 28 };
+    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    if day_of_month > *months.get(month)? {
+        return None;
+    }
+    let leap_days_before = |year: i64| (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400;
+    let leap_days = leap_days_before(year) - leap_days_before(1970);
+    let days_in_year = months[..month].iter().sum::<i64>() + day_of_month - 1;
+    Some((year - 1970) * 365 + leap_days + days_in_year)
 }
 
 #[cfg(test)]
@@ -216,6 +218,21 @@ mod tests {
         assert_eq!(seconds("31 Dec 1969 23:59:59"), Some(-1));
         assert_eq!(seconds("29 Feb 2024 00:00:00"), Some(1_709_164_800));
         assert_eq!(seconds("31 Dec 9999 23:59:59"), Some(253_402_300_799));
+    }
+
+    #[test]
+    fn the_calendar_is_the_one_of_the_crate_time() {
+        let epoch = time::Date::from_ordinal_date(1970, 1).unwrap().to_julian_day();
+        for (year, month) in (1601..=9999).flat_map(|year| (0..12).map(move |month| (year, month)))
+        {
+            let name = time::Month::January.nth_next(month);
+            for day in [1, 28, 29, 30, 31] {
+                let date = time::Date::from_calendar_date(year, name, day).ok();
+                let expected = date.map(|date| i64::from(date.to_julian_day() - epoch));
+                let days = days_since_epoch(year.into(), month.into(), day.into());
+                assert_eq!(days, expected, "{year} {name} {day}");
+            }
+        }
     }
 
     proptest! {
