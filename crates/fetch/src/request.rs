@@ -316,7 +316,7 @@ impl Request {
     /// What the cookie store needs to know, with the
     /// [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
     pub(crate) fn cookie_context(&self) -> CookieContext<'_> {
-        // Steps 2 and 3 are for navigations. Steps 4 and 5.
+        // Steps 2 and 3 are for navigations. Steps 4 to 6.
         let is_cross_site = self.client.has_cross_site_ancestor
             || self.redirect_taint() == RedirectTaint::CrossSite
             // NB: by the text a request straight to another site is "strict-or-less", as its only

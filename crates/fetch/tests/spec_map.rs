@@ -140,7 +140,8 @@ fn every_row_has_its_tag_and_every_tag_its_row() {
         let rows = &(&section.done | &section.other) | &section.todo;
         wrong.extend(difference(&done, &rows, "tags without a row"));
     }
-    for file in sources(&root().join("crates/fetch/src")) {
+    let folders = ["crates/cookies/src", "crates/fetch/src"];
+    for file in folders.iter().flat_map(|folder| sources(&root().join(folder))) {
         let source = fs::read_to_string(&file).unwrap();
         let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
         let has_todo = source.lines().any(|line| line.trim_start().starts_with("// TODO(spec)"));
