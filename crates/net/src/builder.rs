@@ -1,3 +1,5 @@
+//! The settings of a network.
+
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use rustls::crypto::{CryptoProvider, ring};
@@ -5,16 +7,22 @@ use rustls_pki_types::CertificateDer;
 use sendbeacon_fetch::{AddressSpace, host::LocalNetworkAccess};
 
 use crate::{
-    HttpNetwork,
-    address_space::{AddressSpaces, AddressesError},
+    address_space::AddressSpaces,
     connect::Connector,
-    pool::{Limits, Pool},
-    proxy::{Proxies, ProxyAuthorizations},
-    resolve::{Names, Resolver},
-    tls::{RootCertificateError, Tls, TlsSettings, parse_root_certificates},
+    error::{AddressesError, LimitError, RootCertificateError},
+    network::HttpNetwork,
+    pool::{lease::Pool, state::Limits},
+    proxy::{
+        authorizations::ProxyAuthorizations,
+        routes::{NoProxies, Proxies},
+    },
+    resolve::Names,
+    resolver::{Resolver, SystemResolver},
+    sender::RequestSender,
+    tls::{Tls, TlsSettings, parse_root_certificates},
 };
 
-/// Settings of a [`HttpNetwork`].
+/// The settings of an [`HttpNetwork`].
 #[derive(Clone)]
 pub struct HttpNetworkBuilder {
     crypto_provider: Arc<CryptoProvider>,
@@ -29,7 +37,7 @@ pub struct HttpNetworkBuilder {
     response_head_timeout: Duration,
     idle_timeout: Duration,
     http2_idle_timeout: Duration,
-    max_connections_per_key: usize,
+    max_connections_per_origin: usize,
     max_connections: usize,
 }
 
@@ -40,66 +48,68 @@ impl Default for HttpNetworkBuilder {
             platform_roots: true,
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
-            resolver: Arc::new(()),
-            proxies: Arc::new(()),
+            resolver: Arc::new(SystemResolver),
+            proxies: Arc::new(NoProxies),
             address_spaces: AddressSpaces::default(),
             local_network_access: Arc::new(()),
             connect_timeout: Duration::from_secs(30),
             response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),
             http2_idle_timeout: Duration::from_secs(60),
-            max_connections_per_key: 6,
+            max_connections_per_origin: 6,
             max_connections: 384,
         }
     }
 }
 
 impl HttpNetworkBuilder {
-    /// The cryptography that TLS is made with: cipher suites, key exchange, signatures. That of
-    /// `ring` unless set. Nothing is taken from, or installed as, the process's default provider.
+    /// The cryptography of TLS: cipher suites, key exchange, signatures. Default: `ring`'s.
     ///
-    /// One without TLS 1.2 and 1.3 fails every `https` request.
+    /// The network neither uses nor installs the process's default provider. A provider that supports
+    /// neither TLS 1.2 nor TLS 1.3 fails every `https` request.
     #[must_use]
     pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.crypto_provider = provider;
         self
     }
 
-    /// Whether what the platform trusts is trusted, as it is unless set. Without it only the
-    /// certificates added here are, and revocation is not looked up.
+    /// Whether to trust the platform's root certificates. Default: true.
+    ///
+    /// If false, the network trusts only the certificates added here, and does not check revocation.
     #[must_use]
     pub fn platform_roots(mut self, trusted: bool) -> Self {
         self.platform_roots = trusted;
         self
     }
 
-    /// Trusts the certificates in `pem`, beside those the platform trusts.
+    /// Trusts the certificates in `pem`, in addition to the others.
     ///
-    /// Fails when `pem` has no certificate, or one that cannot be a root.
+    /// Fails if `pem` holds no certificate, or one that cannot be a root.
     pub fn add_root_certificates_pem(mut self, pem: &[u8]) -> Result<Self, RootCertificateError> {
         self.root_certificates.extend(parse_root_certificates(pem)?);
         Ok(self)
     }
 
-    /// Connects to `address` for the host `host`, without asking DNS; the port is the URL's.
+    /// Connects to `address` for the host `host`, without asking the resolver. The port is the URL's.
     ///
-    /// Not consulted for `localhost`, names under it, and hosts that are IP addresses. A second
+    /// Has no effect for `localhost`, for names under it, and for hosts that are IP addresses. A second
     /// call for the same host replaces the first.
     #[must_use]
-    pub fn host_map(mut self, host: &str, address: IpAddr) -> Self {
+    pub fn add_host_mapping(mut self, host: &str, address: IpAddr) -> Self {
         self.host_map.insert(host.to_ascii_lowercase().into(), address);
         self
     }
 
-    /// Whoever knows the addresses of host names. The system's resolver unless set.
+    /// The service that finds the addresses of host names. Default: [`SystemResolver`].
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = resolver;
         self
     }
 
-    /// Whoever knows which proxies to use. None are used unless set;
-    /// [`ProxyRules::from_environment`](crate::ProxyRules::from_environment) are those of the
+    /// The service that chooses the proxies. Default: [`NoProxies`].
+    ///
+    /// [`ProxyRules::from_environment`](crate::ProxyRules::from_environment) gives the proxies of the
     /// environment.
     #[must_use]
     pub fn proxies(mut self, proxies: Arc<dyn Proxies>) -> Self {
@@ -107,13 +117,24 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// Takes `addresses` to be in the address space `space`, whatever
+    /// Puts `addresses` into the address space `space`, whatever
     /// [the standard's table](https://wicg.github.io/local-network-access/#non-public-ip-address-blocks)
-    /// says: an address (`2001:db8::1`), a range (`10.0.0.0/8`), or an address and port
-    /// (`127.0.0.1:8080`, for tests). Of two that have the same address the later one counts.
+    /// says.
     ///
-    /// Fails when `addresses` is none of them.
-    pub fn address_space(
+    /// `addresses` is an address (`2001:db8::1`), a range (`10.0.0.0/8`), or an address and a port
+    /// (`127.0.0.1:8080`, for tests). If two calls name the same address, the later call counts. Fails if
+    /// `addresses` is none of these.
+    ///
+    /// ```
+    /// use sendbeacon_fetch::AddressSpace;
+    /// use sendbeacon_net::HttpNetwork;
+    ///
+    /// let network = HttpNetwork::builder()
+    ///     .add_address_space("203.0.113.0/24", AddressSpace::Local)?
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_address_space(
         mut self,
         addresses: &str,
         space: AddressSpace,
@@ -122,82 +143,113 @@ impl HttpNetworkBuilder {
         Ok(self)
     }
 
-    /// Whoever permits a client whose address space is known to reach a less public one. Nobody
-    /// unless set. How long they take to answer is no part of the connect timeout, and no connection,
-    /// nor room for one, is held meanwhile.
+    /// The service that permits a client whose address space is known to reach a less public one.
+    /// Default: it permits nothing.
+    ///
+    /// The time that its answer takes does not count towards the connect timeout. Meanwhile, the request
+    /// holds neither a connection nor room for one.
     #[must_use]
     pub fn local_network_access(mut self, permission: Arc<dyn LocalNetworkAccess>) -> Self {
         self.local_network_access = permission;
         self
     }
 
-    /// How long name resolution, connecting and the TLS handshake may take together. 30 seconds
-    /// unless set. Requests that wait for the same connection share its failure.
+    /// How long name resolution, connecting and the TLS handshake may take together. Default: 30
+    /// seconds.
+    ///
+    /// Requests that wait for the same connection share its failure. Zero is an error at
+    /// [`build`](Self::build).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long a server may be silent: from when it is given a request to when the head of its response
-    /// is there. 120 seconds unless set.
+    /// How long a server may be silent between the request and the head of its response. Default: 120
+    /// seconds.
     ///
-    /// A body of more than 64 KiB is written in parts, and a shorter one where an HTTP/2 connection has
-    /// not taken what it was given before. Whenever a part is taken the time begins again, so that there
-    /// is no limit on an upload as long as it goes on. An HTTP/2 server that has answered may take 30
-    /// seconds more for the rest, and then its stream is reset.
+    /// The network writes a body of more than 64 KiB in parts, and a shorter one, too, if an HTTP/2
+    /// connection has not taken earlier bodies. The time begins again whenever the server takes a part,
+    /// so that an upload may take any time as long as it makes progress. An HTTP/2 server that has
+    /// answered has 30 seconds more for the rest; then the network resets the stream. Zero is an error at
+    /// [`build`](Self::build).
     #[must_use]
     pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
         self.response_head_timeout = timeout;
         self
     }
 
-    /// How long an HTTP/1.1 connection may sit idle and still be reused. 2 seconds unless set; 0
-    /// turns reuse off.
+    /// How long an HTTP/1.1 connection may be idle and still be reused. Default: 2 seconds. Zero turns
+    /// reuse off.
     ///
-    /// A server that says `Keep-Alive: timeout=N` can shorten this, not lengthen it. The longer a
-    /// connection has been idle, the likelier the server is closing it just as the next request
-    /// is written, and such a request is lost: it cannot be sent again safely.
+    /// A server can shorten this time by `Keep-Alive: timeout=N`, but not lengthen it. The longer a
+    /// connection is idle, the likelier the server closes it just as the next request is written. That
+    /// request is lost, because it cannot be sent again safely.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
     }
 
-    /// The same for an HTTP/2 connection. 60 seconds unless set.
+    /// How long an HTTP/2 connection may be idle and still be reused. Default: 60 seconds.
     ///
-    /// A server that closes one says first which requests it has not processed, and those are sent
-    /// again. One that has vanished says nothing: after 10 seconds idle a connection is used again only
-    /// once the server has acknowledged a PING, and is closed if that takes more than 5 seconds. No
-    /// request is written before, as it could not be sent again.
+    /// A server that closes an HTTP/2 connection first says which requests it has not processed, and the
+    /// network sends those again. A server that has vanished says nothing. So after 10 idle seconds, the
+    /// network sends a PING before the next request, and closes the connection if the answer takes more
+    /// than 5 seconds. It does not write the request earlier, because it could not send it again.
     #[must_use]
     pub fn http2_idle_timeout(mut self, timeout: Duration) -> Self {
         self.http2_idle_timeout = timeout;
         self
     }
 
-    /// How many connections may be open for the same network partition, credentials flag and
-    /// origin. 6 unless set, and at least 1. Further requests wait for one of them.
+    /// How many connections may be open to one origin, for requests of the same network partition and
+    /// credentials flag that take the same proxy. Default: 6.
+    ///
+    /// Further requests wait for one of these connections. Zero is an error at [`build`](Self::build).
     #[must_use]
-    pub fn max_connections_per_key(mut self, max: usize) -> Self {
-        self.max_connections_per_key = max.max(1);
+    pub fn max_connections_per_origin(mut self, max: usize) -> Self {
+        self.max_connections_per_origin = max;
         self
     }
 
-    /// How many connections may be open in all. 384 unless set, as many as `sendbeacon` has requests
-    /// under way by default, and at least 1. For one more, the one that has been idle for longest is
-    /// closed; if none is idle, requests wait.
+    /// How many connections may be open in all. Default: 384, which is how many requests `sendbeacon`
+    /// has under way by default.
+    ///
+    /// To open one more, the network closes the connection that has been idle for longest. If no
+    /// connection is idle, requests wait. Zero is an error at [`build`](Self::build).
     #[must_use]
     pub fn max_connections(mut self, max: usize) -> Self {
-        self.max_connections = max.max(1);
+        self.max_connections = max;
         self
     }
 
-    /// The network. Needs no runtime yet, does no I/O and cannot fail: the platform's roots are
-    /// read for the first `https` URL.
-    #[must_use]
-    pub fn build(self) -> HttpNetwork {
-        HttpNetwork {
+    /// Builds the network.
+    ///
+    /// Fails if a limit is zero that no request could keep. Needs no runtime and does no I/O: the first
+    /// `https` request reads the platform's root certificates.
+    pub fn build(self) -> Result<HttpNetwork, LimitError> {
+        for (setting, max) in [
+            ("max_connections_per_origin", self.max_connections_per_origin),
+            ("max_connections", self.max_connections),
+        ] {
+            if max == 0 {
+                return Err(LimitError::ZeroConnections { setting });
+            }
+        }
+        for (setting, timeout) in [
+            ("connect_timeout", self.connect_timeout),
+            ("response_head_timeout", self.response_head_timeout),
+        ] {
+            if timeout.is_zero() {
+                return Err(LimitError::ZeroTimeout { setting });
+            }
+        }
+        Ok(self.assemble())
+    }
+
+    fn assemble(self) -> HttpNetwork {
+        let sender = RequestSender {
             connector: Connector {
                 names: Names::new(self.host_map, self.resolver),
                 address_spaces: self.address_spaces,
@@ -212,17 +264,57 @@ impl HttpNetworkBuilder {
             pool: Arc::new(Pool::new(Limits {
                 http1_idle: self.idle_timeout,
                 http2_idle: self.http2_idle_timeout,
-                per_key: self.max_connections_per_key,
+                per_group: self.max_connections_per_origin,
                 overall: self.max_connections,
             })),
             local_network_access: self.local_network_access,
             response_head_timeout: self.response_head_timeout,
-        }
+        };
+        HttpNetwork { sender }
     }
 }
 
 impl fmt::Debug for HttpNetworkBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpNetworkBuilder").finish_non_exhaustive()
+    }
+}
+
+impl HttpNetwork {
+    /// A builder with the default settings.
+    #[must_use]
+    pub fn builder() -> HttpNetworkBuilder {
+        HttpNetworkBuilder::default()
+    }
+}
+
+/// A network with the default settings.
+impl Default for HttpNetwork {
+    fn default() -> Self {
+        HttpNetworkBuilder::default().assemble()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_that_no_request_could_keep_is_an_error() {
+        type Set = fn(HttpNetworkBuilder) -> HttpNetworkBuilder;
+        let cases: [(&str, Set); 4] = [
+            ("max_connections_per_origin", |it| it.max_connections_per_origin(0)),
+            ("max_connections", |it| it.max_connections(0)),
+            ("connect_timeout", |it| it.connect_timeout(Duration::ZERO)),
+            ("response_head_timeout", |it| it.response_head_timeout(Duration::ZERO)),
+        ];
+        for (name, set) in cases {
+            match set(HttpNetwork::builder()).build().unwrap_err() {
+                LimitError::ZeroConnections { setting } | LimitError::ZeroTimeout { setting } => {
+                    assert_eq!(setting, name);
+                }
+            }
+        }
+        assert!(HttpNetwork::builder().idle_timeout(Duration::ZERO).build().is_ok());
     }
 }

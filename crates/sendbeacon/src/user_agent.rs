@@ -80,7 +80,7 @@ impl UserAgent {
     /// Without the `net` feature there is none: see [`UserAgentBuilder::new`].
     #[cfg(feature = "net")]
     pub fn builder() -> UserAgentBuilder {
-        UserAgentBuilder::new(Arc::new(sendbeacon_net::HttpNetwork::builder().build()))
+        UserAgentBuilder::new(Arc::new(sendbeacon_net::HttpNetwork::default()))
     }
 
     /// A new document in a top-level traversable, with `client` as its settings object. Call when the

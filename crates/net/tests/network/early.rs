@@ -40,7 +40,7 @@ async fn rest_of_the_body_is_sent_to_a_server_that_reads_on() {
         .answers_early()
         .start(|_| Behavior::with_body(200, &[], b"early"))
         .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
     server.wait_for_body(0, MEDIUM).await;
     // The connection is still in step.
@@ -54,7 +54,7 @@ async fn connection_is_given_up_where_the_server_reads_no_more() {
         .answers_early()
         .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
         .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for sent in 1..=2 {
         assert_eq!(send(&network, post_of(&server, LARGE)).await, Ok(early()));
         assert_eq!((server.requests().len(), server.connections()), (sent, sent));
@@ -67,7 +67,7 @@ async fn answer_before_the_server_closes_its_side_is_an_answer() {
         .answers_early()
         .start(|_| Behavior::RespondThenClose(Behavior::response(200, &[], b"early")))
         .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for sent in 1..=2 {
         assert_eq!(send(&network, post_of(&server, LARGE)).await, Ok(early()));
         assert_eq!((server.requests().len(), server.connections()), (sent, sent));
@@ -79,7 +79,7 @@ async fn server_that_closes_or_resets_amid_the_body_is_a_protocol_error() {
     for behavior in [Behavior::Close, Behavior::Reset] {
         let server =
             RecordingServer::setup().answers_early().start(move |_| behavior.clone()).await;
-        let error = send(&builder().build(), post_of(&server, LARGE)).await.unwrap_err();
+        let error = send(&builder().build().unwrap(), post_of(&server, LARGE)).await.unwrap_err();
         assert!(matches!(error, NetworkError::Protocol(_)), "{error:?}");
         assert_eq!((server.requests().len(), server.connections()), (1, 1));
     }
@@ -92,7 +92,7 @@ async fn reading_on() -> (RecordingServer, HttpNetwork) {
         .answers_early()
         .start(|_| Behavior::with_body(200, &[], b"early"))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     (server, network)
 }
 
@@ -121,7 +121,7 @@ async fn body_whose_answer_nobody_wants_is_reset() {
         .answers_early()
         .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     drop(network.http_network_fetch(post_of(&server, MEDIUM)).await.unwrap());
     server.wait_for_reset_streams(1).await;
 }
@@ -133,7 +133,7 @@ async fn connection_goes_on_where_an_http2_server_reads_no_more_of_a_body() {
         .answers_early()
         .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     for sent in 1..=2 {
         assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
         assert_eq!((server.requests().len(), server.connections()), (sent, 1));
@@ -154,7 +154,10 @@ async fn answer_that_resets_the_rest_of_the_body_is_an_answer() {
             Behavior::Frames([head, body, rst_stream(id, NO_ERROR)].concat())
         })
         .await;
-    assert_eq!(send(&trusting(&server).build(), post_of(&server, MEDIUM)).await, Ok(early()));
+    assert_eq!(
+        send(&trusting(&server).build().unwrap(), post_of(&server, MEDIUM)).await,
+        Ok(early())
+    );
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -168,7 +171,7 @@ async fn stream_whose_body_the_server_does_not_take_is_in_use_until_it_is_reset(
             _ => Behavior::status(204),
         })
         .await;
-    let network = trusting(&server).max_connections(1).build();
+    let network = trusting(&server).max_connections(1).build().unwrap();
     assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
     // It would have an idle connection closed.
     let other = post(&format!("https://b.test:{}/", server.port()), "");
@@ -199,7 +202,7 @@ async fn upload_may_take_as_long_as_it_goes_on() {
     for (protocols, length, turn) in [(&[][..], LARGE, LARGE / 4), (&["h2"], MEDIUM, MEDIUM / 4)] {
         let (server, gate) = reads_in_turns(protocols, turn).await;
         let network = if protocols.is_empty() { builder() } else { trusting(&server) };
-        let network = network.response_head_timeout(Duration::from_secs(60)).build();
+        let network = network.response_head_timeout(Duration::from_secs(60)).build().unwrap();
         let (answer, ()) = tokio::join!(send(&network, post_of(&server, length)), async {
             for turns in 0..4 {
                 server.wait_for_body(0, turns * turn).await;
@@ -217,7 +220,7 @@ async fn upload_of_which_the_server_takes_no_more_is_a_timeout() {
         let (server, gate) = reads_in_turns(protocols, turn).await;
         let after = Duration::from_secs(60);
         let network = if protocols.is_empty() { builder() } else { trusting(&server) };
-        let network = network.response_head_timeout(after).build();
+        let network = network.response_head_timeout(after).build().unwrap();
         let (answer, ()) = tokio::join!(send(&network, post_of(&server, length)), async {
             gate.notify_one();
             server.wait_for_body(0, turn).await;

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use sendbeacon_fetch::{NetworkError, TimeoutKind, host::Network};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
@@ -10,7 +10,7 @@ use crate::support::{after, builder, post, read, send};
 /// the request exactly once.
 async fn error_of(behavior: Behavior) -> NetworkError {
     let server = RecordingServer::start(move |_| behavior.clone()).await;
-    let error = send(&builder().build(), post(&server.url("/"), "x")).await.unwrap_err();
+    let error = send(&builder().build().unwrap(), post(&server.url("/"), "x")).await.unwrap_err();
     assert_eq!(server.requests().len(), 1);
     assert_eq!(server.connections(), 1);
     error
@@ -22,12 +22,16 @@ fn assert_protocol(error: &NetworkError) {
 
 #[tokio::test]
 async fn close_without_an_answer_is_a_protocol_error_and_nothing_is_sent_again() {
-    assert_protocol(&error_of(Behavior::Close).await);
+    let error = error_of(Behavior::Close).await;
+    assert_protocol(&error);
+    assert_eq!(error.io_kind(), Some(ErrorKind::UnexpectedEof));
 }
 
 #[tokio::test]
 async fn reset_without_an_answer_is_a_protocol_error_and_nothing_is_sent_again() {
-    assert_protocol(&error_of(Behavior::Reset).await);
+    let error = error_of(Behavior::Reset).await;
+    assert_protocol(&error);
+    assert_eq!(error.io_kind(), Some(ErrorKind::ConnectionReset));
 }
 
 #[tokio::test]
@@ -37,7 +41,7 @@ async fn close_on_a_reused_connection_is_not_sent_again_either() {
         _ => Behavior::Close,
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
     assert_protocol(&send(&network, post(&server.url("/"), "x")).await.unwrap_err());
     assert_eq!(server.requests().len(), 2);
@@ -76,7 +80,7 @@ async fn head_of_exactly_the_limit_is_read() {
             Behavior::with_headers(204, &[("x", &*"a".repeat(length))])
         })
         .await;
-        let network = builder().build();
+        let network = builder().build().unwrap();
         let response = network.http_network_fetch(post(&server.url("/"), "")).await;
         assert_eq!(response.is_ok_and(|response| response.headers["x"].len() == length), is_read);
     }
@@ -89,7 +93,7 @@ async fn body_cut_short_is_an_error_after_the_bytes_that_came() {
             Behavior::RespondThenClose(format!("HTTP/1.1 200 OK\r\n{head}").into_bytes())
         })
         .await;
-        let network = builder().build();
+        let network = builder().build().unwrap();
         let mut response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
         assert_eq!(response.status, 200);
         let mut next =
@@ -110,7 +114,7 @@ async fn body_that_is_not_chunked_as_it_says_is_an_error_after_the_head() {
             _ => Behavior::status(204),
         })
         .await;
-        let network = builder().build();
+        let network = builder().build().unwrap();
         assert_protocol(&send(&network, post(&server.url("/"), "x")).await.unwrap_err());
         assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])));
         assert_eq!((server.requests().len(), server.connections()), (2, 2), "{chunks:?}");
@@ -126,7 +130,7 @@ async fn bytes_after_the_end_of_a_response_are_not_the_next_one() {
         _ => Behavior::status(204),
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((200, b"ab".to_vec())));
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])));
     assert_eq!((server.requests().len(), server.connections()), (2, 2));
@@ -140,7 +144,7 @@ async fn endless_body_is_closed_when_it_is_dropped() {
             Behavior::RespondForever(head.into(), b"4\r\nmore\r\n".to_vec())
         })
         .await;
-        let network = builder().build();
+        let network = builder().build().unwrap();
         let mut response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
         let chunk = std::future::poll_fn(|cx| response.body.as_mut().poll_chunk(cx)).await;
         assert!(chunk.unwrap().unwrap().starts_with(if head.is_empty() { b"4" } else { b"more" }));
@@ -158,7 +162,7 @@ async fn endless_interim_responses_are_a_timeout() {
     })
     .await;
     let limit = Duration::from_secs(120);
-    let network = builder().response_head_timeout(limit).build();
+    let network = builder().response_head_timeout(limit).build().unwrap();
     let sending = send(&network, post(&server.url("/"), "x"));
     let answer = after(limit, server.wait_for(1), sending).await;
     let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
@@ -183,14 +187,15 @@ async fn body_without_a_length_ends_with_the_connection() {
         Behavior::RespondThenClose(b"HTTP/1.1 200 OK\r\n\r\nabc".to_vec())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
     assert_eq!(read(response.body).await.unwrap(), b"abc");
 }
 
 #[tokio::test]
 async fn host_that_does_not_resolve_is_a_dns_error() {
-    let error = send(&builder().build(), post("http://nx.invalid/", "x")).await.unwrap_err();
+    let error =
+        send(&builder().build().unwrap(), post("http://nx.invalid/", "x")).await.unwrap_err();
     assert!(matches!(&error, NetworkError::Dns { host, .. } if host == "nx.invalid"), "{error:?}");
 }
 
@@ -202,9 +207,10 @@ async fn refused_connection_is_a_connect_error_that_names_the_server() {
     let port = socket.local_addr().unwrap().port();
     for host in ["a.test", "localhost"] {
         let url = format!("http://{host}:{port}/");
-        let error = send(&builder().build(), post(&url, "x")).await.unwrap_err();
+        let error = send(&builder().build().unwrap(), post(&url, "x")).await.unwrap_err();
         let NetworkError::Connect(text) = &error else { panic!("{error:?}") };
         assert!(text.message().starts_with(&format!("{host}:{port}: ")), "{text}");
+        assert_eq!(error.io_kind(), Some(ErrorKind::ConnectionRefused));
     }
 }
 
@@ -214,7 +220,7 @@ async fn server_that_takes_too_long_to_connect_to_is_a_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", silent.local_addr().unwrap());
     let limit = Duration::from_secs(30);
-    let network = builder().connect_timeout(limit).build();
+    let network = builder().connect_timeout(limit).build().unwrap();
     let mut accepted = None;
     let accept = async { accepted = silent.accept().await.ok() };
     let answer = after(limit, accept, send(&network, post(&url, "x"))).await;
@@ -224,7 +230,7 @@ async fn server_that_takes_too_long_to_connect_to_is_a_timeout() {
 
 #[tokio::test]
 async fn scheme_without_connections_cannot_be_sent() {
-    let error = send(&builder().build(), post("ftp://a.test/", "x")).await.unwrap_err();
+    let error = send(&builder().build().unwrap(), post("ftp://a.test/", "x")).await.unwrap_err();
     assert!(matches!(error, NetworkError::Unsendable(_)), "{error:?}");
 }
 
@@ -232,7 +238,7 @@ async fn scheme_without_connections_cannot_be_sent() {
 async fn server_that_does_not_answer_in_time_is_a_timeout_and_loses_its_connection() {
     let server = RecordingServer::start(|_| Behavior::Hang).await;
     let limit = Duration::from_secs(120);
-    let network = builder().response_head_timeout(limit).build();
+    let network = builder().response_head_timeout(limit).build().unwrap();
     let sending = send(&network, post(&server.url("/"), "x"));
     let answer = after(limit, server.wait_for(1), sending).await;
     let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };

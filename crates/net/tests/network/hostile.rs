@@ -52,7 +52,7 @@ fn any_answer_is_a_response_or_a_protocol_error_and_the_next_request_is_sound() 
                 _ => Behavior::status(204),
             })
             .await;
-            let network = builder().build();
+            let network = builder().build().unwrap();
             match send(&network, post(&server.url("/hostile"), "x")).await {
                 Ok(_) | Err(NetworkError::Protocol(_)) => {}
                 Err(error) => return Err(TestCaseError::fail(format!("{error:?}"))),

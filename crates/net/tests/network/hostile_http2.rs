@@ -32,7 +32,7 @@ async fn answer_to(
         Behavior::Frames(frames(request.stream))
     })
     .await;
-    let answer = send(&trusting(&server).build(), post(&server.url("/"), "x")).await;
+    let answer = send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await;
     assert_eq!((server.requests().len(), server.connections()), (1, 1));
     answer
 }
@@ -102,7 +102,7 @@ async fn malformed_response_is_a_protocol_error_of_its_stream_alone() {
             _ => Behavior::status(204),
         })
         .await;
-        let network = trusting(&server).build();
+        let network = trusting(&server).build().unwrap();
         assert_protocol(&send(&network, post(&server.url("/"), "x")).await, what);
         assert_eq!(server.requests().len(), 1, "{what}");
         assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])), "{what}");
@@ -135,7 +135,7 @@ async fn body_that_is_reset_is_an_error_after_the_bytes_that_came() {
             Behavior::Frames([head, frame(DATA, 0, id, b"ab"), rst_stream(id, code)].concat())
         })
         .await;
-        let network = trusting(&server).build();
+        let network = trusting(&server).build().unwrap();
         let mut response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
         let mut next =
             async || std::future::poll_fn(|cx| response.body.as_mut().poll_chunk(cx)).await;
@@ -262,7 +262,7 @@ async fn flood_in_place_of_an_answer_is_a_timeout() {
             })
             .await;
         let limit = Duration::from_secs(120);
-        let network = trusting(&server).response_head_timeout(limit).build();
+        let network = trusting(&server).response_head_timeout(limit).build().unwrap();
         let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
         // Whatever is wrong with the connection, it is not used again.
         for sent in 1..=2 {
@@ -295,7 +295,7 @@ async fn server_that_allows_no_streams_is_a_timeout() {
         RecordingServer::setup().tls(&["h2"]).max_streams(0).start(|_| Behavior::status(204)).await;
     let limit = Duration::from_secs(120);
     let network = trusting(&server).response_head_timeout(limit).connect_timeout(Duration::MAX);
-    let network = network.build();
+    let network = network.build().unwrap();
     // The first may get through before the settings are there; the server refuses it then.
     for _ in 0..2 {
         // Nothing says from outside that a request waits for its stream.
@@ -331,7 +331,7 @@ async fn server_that_chooses_http2_and_does_not_speak_it_is_a_protocol_error() {
             .deaf()
             .start(|_| Behavior::RespondThenClose(answer.to_vec()))
             .await;
-        let result = send(&trusting(&server).build(), post(&server.url("/"), "x")).await;
+        let result = send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await;
         assert_protocol(&result, &answer.escape_ascii().to_string());
         let methods: Vec<_> = server.requests().into_iter().map(|request| request.method).collect();
         assert_eq!(methods, ["PRI"]);
@@ -342,7 +342,7 @@ async fn server_that_chooses_http2_and_does_not_speak_it_is_a_protocol_error() {
 async fn server_that_chooses_http2_and_is_silent_is_a_timeout() {
     let server = RecordingServer::setup().tls(&["h2"]).deaf().start(|_| Behavior::Hang).await;
     let limit = Duration::from_secs(120);
-    let network = trusting(&server).response_head_timeout(limit).build();
+    let network = trusting(&server).response_head_timeout(limit).build().unwrap();
     let sending = send(&network, post(&server.url("/"), "x"));
     let answer = after(limit, server.wait_for(1), sending).await;
     let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
@@ -386,7 +386,7 @@ fn any_frames_are_a_response_or_a_protocol_error_and_the_next_request_is_sound()
             _ => Behavior::status(204),
         }
     }));
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let mut runner = TestRunner::new(Config::with_cases(256));
     let result = runner.run(&pieces(), |answer| {
         let may_resend = [rst_stream(1, REFUSED_STREAM), goaway(0, NO_ERROR)]

@@ -30,7 +30,7 @@ async fn request_has_an_authority_and_no_headers_of_a_connection() {
     ] {
         request.headers.append(name, HeaderValue::from_static(value));
     }
-    let answer = send(&trusting(&server).build(), request).await;
+    let answer = send(&trusting(&server).build().unwrap(), request).await;
     assert_eq!(answer, Ok((200, b"ok".to_vec())));
 
     let request = &server.requests()[0];
@@ -52,7 +52,7 @@ async fn request_has_an_authority_and_no_headers_of_a_connection() {
 #[tokio::test]
 async fn empty_post_says_that_its_length_is_zero_and_get_has_none() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     send(&network, post(&server.url("/"), "")).await.unwrap();
     let mut get = post(&server.url("/"), "");
     get.method = Method::GET;
@@ -66,7 +66,7 @@ async fn empty_post_says_that_its_length_is_zero_and_get_has_none() {
 #[tokio::test]
 async fn longest_url_and_a_large_body_are_sent() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     // The server takes no head of more than 16 KiB.
     let path = format!("/{}", "a".repeat(15_000));
     let mut request = post(&server.url(&path), "");
@@ -87,7 +87,7 @@ async fn connections_for(count: usize, protocols: &[&str]) -> usize {
             move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"ok"))
         })
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let (answers, ()) = tokio::join!(
         join_all((0..count).map(|_| send(&network, post(&server.url("/"), "x")))),
         async {
@@ -112,7 +112,7 @@ async fn requests_that_waited_in_vain_go_on_as_http1() {
 #[tokio::test]
 async fn request_that_waits_makes_the_connection_when_the_one_that_made_it_is_dropped() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let mut first = Box::pin(send(&network, post(&server.url("/first"), "x")));
     let second = async {
         // The first is polled once and has begun.
@@ -138,7 +138,7 @@ async fn request_that_waits_makes_the_connection_when_the_one_that_made_it_is_dr
 async fn connection_that_fails_fails_for_all_who_waited_for_it() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
     // Nobody trusts it.
-    let network = crate::support::builder().build();
+    let network = crate::support::builder().build().unwrap();
     let answers = join_all((0..3).map(|_| send(&network, post(&server.url("/"), "x")))).await;
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert!(answers[0].is_err());
@@ -151,7 +151,7 @@ async fn connection_that_fails_fails_for_all_who_waited_for_it() {
 #[tokio::test]
 async fn connection_is_not_shared_between_partitions_credentials_flags_or_origins() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let keys =
         [("a.test", 0, true), ("a.test", 1, true), ("a.test", 0, false), ("b.test", 0, true)];
     for (host, partition, credentials) in keys.into_iter().chain(keys) {
@@ -170,7 +170,7 @@ async fn requests_beyond_the_servers_limit_wait_for_a_stream() {
         .max_streams(2)
         .start(|_| Behavior::with_body(200, &[], b"ok"))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     // From here on the server's settings are known.
     send(&network, post(&server.url("/"), "x")).await.unwrap();
     let answers = join_all((0..20).map(|_| send(&network, post(&server.url("/"), "x")))).await;
@@ -186,7 +186,7 @@ async fn requests_beyond_a_limit_that_is_not_known_yet_are_sent_again() {
         .max_streams(2)
         .start(|_| Behavior::with_body(200, &[], b"ok"))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let answers = join_all((0..20).map(|_| send(&network, post(&server.url("/"), "x")))).await;
     assert_eq!(answers, vec![Ok((200, b"ok".to_vec())); 20]);
     // The server has seen nothing of the streams it refused.
@@ -196,7 +196,7 @@ async fn requests_beyond_a_limit_that_is_not_known_yet_are_sent_again() {
 #[tokio::test]
 async fn connection_idle_for_too_long_is_closed_and_not_reused() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).http2_idle_timeout(Duration::from_secs(60)).build();
+    let network = trusting(&server).http2_idle_timeout(Duration::from_secs(60)).build().unwrap();
     for (seconds, connections) in [(0, 1), (59, 1), (60, 2)] {
         pass(Duration::from_secs(seconds)).await;
         send(&network, post(&server.url("/"), "x")).await.unwrap();
@@ -208,7 +208,7 @@ async fn connection_idle_for_too_long_is_closed_and_not_reused() {
 #[tokio::test]
 async fn idle_timeout_of_http1_is_not_that_of_http2() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).idle_timeout(Duration::ZERO).build();
+    let network = trusting(&server).idle_timeout(Duration::ZERO).build().unwrap();
     for _ in 0..2 {
         send(&network, post(&server.url("/"), "x")).await.unwrap();
     }
@@ -222,7 +222,7 @@ async fn fetch_dropped_before_its_answer_resets_only_its_stream() {
         _ => Behavior::status(204),
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     tokio::select! {
         answer = send(&network, post(&server.url("/hang"), "x")) => panic!("{answer:?}"),
         _ = server.wait_for(1) => {}
@@ -242,7 +242,7 @@ async fn body_dropped_before_its_end_resets_only_its_stream() {
         _ => Behavior::status(204),
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let endless = network.http_network_fetch(post(&server.url("/endless"), "x")).await.unwrap();
     // A body that nobody reads does not hold up the others.
     send(&network, post(&server.url("/"), "x")).await.unwrap();
@@ -257,7 +257,7 @@ async fn body_is_read_beyond_the_flow_control_window() {
     let server =
         RecordingServer::start_http2(|_| Behavior::with_body(200, &[], &vec![b'x'; 300_000])).await;
     let (status, body) =
-        send(&trusting(&server).build(), post(&server.url("/"), "")).await.unwrap();
+        send(&trusting(&server).build().unwrap(), post(&server.url("/"), "")).await.unwrap();
     assert_eq!((status, body.len()), (200, 300_000));
 }
 
@@ -272,7 +272,7 @@ async fn connection_is_not_used_for_new_requests_after_the_network_has_changed()
         }
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let slow = send(&network, post(&server.url("/slow"), "x"));
     let rest = async {
         server.wait_for(1).await;
@@ -290,7 +290,7 @@ async fn connection_is_not_used_for_new_requests_after_the_network_has_changed()
 #[tokio::test]
 async fn connections_are_closed_with_the_network_but_not_those_in_use() {
     let server = RecordingServer::start_http2(|_| Behavior::with_body(200, &[], b"ok")).await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let in_use = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
     drop(network);
     assert_eq!(read(in_use.body).await.unwrap(), b"ok");
@@ -300,7 +300,7 @@ async fn connections_are_closed_with_the_network_but_not_those_in_use() {
 #[tokio::test]
 async fn connection_of_its_own_replaces_the_shared_one() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let mut request = post(&server.url("/"), "x");
     for needs_new in [false, true, false] {
         request.force_new_connection = needs_new;
@@ -325,7 +325,7 @@ const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
 #[tokio::test]
 async fn connection_that_was_idle_is_used_again_where_the_server_is_still_there() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     for _ in 0..3 {
         let both = || send(&network, post(&server.url("/"), "x"));
         assert_eq!(tokio::join!(both(), both()), (OK, OK));
@@ -337,7 +337,7 @@ async fn connection_that_was_idle_is_used_again_where_the_server_is_still_there(
 #[tokio::test]
 async fn request_is_not_written_to_a_server_that_has_gone_while_the_connection_was_idle() {
     let server = freezes().await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     assert_eq!(send(&network, post(&server.url("/1"), "x")).await, OK);
     pass(Duration::from_secs(10)).await;
     let mut second = Box::pin(send(&network, post(&server.url("/2"), "x")));
@@ -352,7 +352,7 @@ async fn request_is_not_written_to_a_server_that_has_gone_while_the_connection_w
 #[tokio::test]
 async fn request_given_up_while_the_server_is_asked_leaves_the_question_to_the_next() {
     let server = freezes().await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     assert_eq!(send(&network, post(&server.url("/1"), "x")).await, OK);
     pass(Duration::from_secs(10)).await;
     let mut second = Box::pin(send(&network, post(&server.url("/2"), "x")));

@@ -30,7 +30,7 @@ fn targets(server: &RecordingServer) -> Vec<String> {
 async fn requests_beyond_the_limit_of_a_key_wait_for_its_connections() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections_per_key(2).build();
+    let network = builder().max_connections_per_origin(2).build().unwrap();
     let urls: Vec<_> = (0..20).map(|i| server.url(&format!("/{i}"))).collect();
     let (first, second, answers, ()) = tokio::join!(
         send(&network, post(&server.url("/wait"), "x")),
@@ -55,7 +55,7 @@ async fn requests_beyond_the_limit_of_a_key_wait_for_its_connections() {
 async fn connection_idle_for_longest_makes_room_for_another() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let secure = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&secure).max_connections(2).build();
+    let network = trusting(&secure).max_connections(2).build().unwrap();
     let get = async |host: &str| {
         send(&network, post(&format!("http://{host}:{}/", server.port()), "x")).await.unwrap();
     };
@@ -75,7 +75,7 @@ async fn connection_idle_for_longest_makes_room_for_another() {
 async fn whoever_waits_longest_has_the_next_connection_whatever_its_key() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections(1).build();
+    let network = builder().max_connections(1).build().unwrap();
     let url = |host: &str, path: &str| format!("http://{host}:{}{path}", server.port());
     let (first, second, third, ()) = tokio::join!(
         send(&network, post(&url("a.test", "/wait"), "x")),
@@ -95,7 +95,7 @@ async fn whoever_waits_longest_has_the_next_connection_whatever_its_key() {
 async fn limits_hold_for_http2_connections_too() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start_http2(gated(&gate)).await;
-    let network = trusting(&server).max_connections(1).build();
+    let network = trusting(&server).max_connections(1).build().unwrap();
     let url = |host: &str, path: &str| format!("https://{host}:{}{path}", server.port());
     let (first, second, third, ()) = tokio::join!(
         send(&network, post(&url("a.test", "/wait"), "x")),
@@ -117,7 +117,7 @@ async fn requests_that_need_no_connection_of_their_own_pass_one_that_does_and_do
     const PASSING: usize = 32;
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start_http2(gated(&gate)).await;
-    let network = trusting(&server).max_connections_per_key(1).build();
+    let network = trusting(&server).max_connections_per_origin(1).build().unwrap();
     let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
     tokio::select! {
         answer = &mut first => panic!("{answer:?}"),
@@ -144,7 +144,7 @@ async fn requests_that_need_no_connection_of_their_own_pass_one_that_does_and_do
 async fn request_dropped_while_it_waits_gives_up_its_place() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections_per_key(1).build();
+    let network = builder().max_connections_per_origin(1).build().unwrap();
     let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
     tokio::select! {
         answer = &mut first => panic!("{answer:?}"),
@@ -164,7 +164,7 @@ async fn request_dropped_while_it_waits_gives_up_its_place() {
 async fn connection_granted_to_a_request_that_is_dropped_goes_to_the_next() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections_per_key(1).build();
+    let network = builder().max_connections_per_origin(1).build().unwrap();
     let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
     tokio::select! {
         answer = &mut first => panic!("{answer:?}"),
@@ -188,7 +188,7 @@ async fn connection_that_is_lost_makes_room_for_those_who_wait() {
         _ => Behavior::with_headers(204, &[("connection", "close")]),
     })
     .await;
-    let network = builder().max_connections_per_key(1).build();
+    let network = builder().max_connections_per_origin(1).build().unwrap();
     let (lost, answers) = tokio::join!(
         send(&network, post(&server.url("/lost"), "x")),
         join_all((0..5).map(|_| send(&network, post(&server.url("/"), "x")))),
@@ -206,7 +206,8 @@ async fn time_to_connect_does_not_run_while_a_request_waits() {
         .max_connections(1)
         .connect_timeout(Duration::from_secs(30))
         .response_head_timeout(Duration::from_secs(1_000_000))
-        .build();
+        .build()
+        .unwrap();
     let url = format!("http://b.test:{}/", server.port());
     let (first, second, ()) = tokio::join!(
         send(&network, post(&server.url("/wait"), "x")),
@@ -236,7 +237,8 @@ async fn no_room_is_lost_however_requests_end() {
     };
     let plain = RecordingServer::start(behavior).await;
     let secure = RecordingServer::start_http2(behavior).await;
-    let network = trusting(&secure).max_connections_per_key(2).max_connections(MAX).build();
+    let network =
+        trusting(&secure).max_connections_per_origin(2).max_connections(MAX).build().unwrap();
     let network = Arc::new(network);
     let tasks = (0..400_usize).map(|i| {
         let network = network.clone();

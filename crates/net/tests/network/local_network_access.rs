@@ -58,9 +58,9 @@ async fn less_public_address_is_refused_before_connecting() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     for target in [Loopback, Local, Public] {
         for client in [Loopback, Local, Public] {
-            let network = builder().address_space(&server.addr().to_string(), target).unwrap();
+            let network = builder().add_address_space(&server.addr().to_string(), target).unwrap();
             let request = request_of(PAGE, Some(client), &server.url("/"));
-            let answer = send(&network.build(), request).await;
+            let answer = send(&network.build().unwrap(), request).await;
             let expected = if target < client {
                 Err(NetworkError::LocalNetworkAccess { client, target })
             } else {
@@ -77,7 +77,7 @@ async fn less_public_address_is_refused_before_connecting() {
 #[tokio::test]
 async fn nothing_is_refused_where_the_clients_space_is_unknown_or_there_is_no_client() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     send(&network, request_of(PAGE, None, &server.url("/"))).await.unwrap();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
 }
@@ -85,7 +85,7 @@ async fn nothing_is_refused_where_the_clients_space_is_unknown_or_there_is_no_cl
 #[tokio::test]
 async fn same_trustworthy_origin_is_never_refused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     // http on a loopback address is trustworthy, http on a name is not.
     for (host, is_trustworthy) in [("127.0.0.1", true), ("localhost", true), ("a.test", false)] {
         let url = format!("http://{host}:{}/", server.port());
@@ -97,7 +97,7 @@ async fn same_trustworthy_origin_is_never_refused() {
 #[tokio::test]
 async fn connection_made_for_one_client_is_not_used_for_another_that_may_not_go_there() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     send(&network, request_of(PAGE, Some(Loopback), &server.url("/"))).await.unwrap();
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
     let answer = send(&network, request_of(PAGE, Some(Public), &server.url("/"))).await;
@@ -112,7 +112,8 @@ async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
     let network = builder()
         .local_network_access(permission.clone())
         .connect_timeout(Duration::from_secs(1))
-        .build();
+        .build()
+        .unwrap();
     let request = request_of(PAGE, Some(Public), &server.url("/"));
     tokio::time::pause();
     let (answer, ()) = tokio::join!(send(&network, request.clone()), async {
@@ -139,7 +140,8 @@ async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection
         .max_connections(1)
         .idle_timeout(Duration::from_secs(2))
         .local_network_access(permission.clone())
-        .build();
+        .build()
+        .unwrap();
     let asking = || send(&network, request_of(PAGE, Some(Public), &server.url("/asking")));
     let other = async || {
         let request = request_of(PAGE, Some(Loopback), &server.url("/other"));
@@ -166,7 +168,7 @@ async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection
 #[tokio::test]
 async fn connection_given_back_unused_is_as_old_as_before() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().idle_timeout(Duration::from_secs(2)).build();
+    let network = builder().idle_timeout(Duration::from_secs(2)).build().unwrap();
     let request_in = |space| request_of(PAGE, Some(space), &server.url("/"));
     send(&network, request_in(Loopback)).await.unwrap();
     for _ in 0..2 {
@@ -182,7 +184,7 @@ async fn refused_permission_is_the_same_error() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(false);
     permission.gate.notify_one();
-    let network = builder().local_network_access(permission).build();
+    let network = builder().local_network_access(permission).build().unwrap();
     let answer = send(&network, request_of(PAGE, Some(Local), &server.url("/"))).await;
     let refused = NetworkError::LocalNetworkAccess { client: Local, target: Loopback };
     assert_eq!(answer, Err(refused));
@@ -193,7 +195,7 @@ async fn refused_permission_is_the_same_error() {
 async fn permission_is_not_asked_for_a_client_that_is_no_secure_context() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(true);
-    let network = builder().local_network_access(permission.clone()).build();
+    let network = builder().local_network_access(permission.clone()).build().unwrap();
     let page = "http://page.test/";
     let answer = send(&network, request_of(page, Some(Public), &server.url("/"))).await;
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
@@ -207,8 +209,8 @@ async fn only_those_addresses_of_a_name_are_used_that_pass() {
     let first = TcpListener::bind((Ipv6Addr::LOCALHOST, server.port())).unwrap();
     first.set_nonblocking(true).unwrap();
     let resolver = Arc::new(Everything(vec![Ipv6Addr::LOCALHOST.into(), server.addr().ip()]));
-    let network = HttpNetwork::builder().resolver(resolver).address_space("127.0.0.1", Public);
-    let network = network.unwrap().build();
+    let network = HttpNetwork::builder().resolver(resolver).add_address_space("127.0.0.1", Public);
+    let network = network.unwrap().build().unwrap();
     let url = format!("http://a.test:{}/", server.port());
     assert_eq!(send(&network, request_of(PAGE, Some(Public), &url)).await, Ok((204, vec![])));
     assert_eq!(first.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -218,7 +220,7 @@ async fn only_those_addresses_of_a_name_are_used_that_pass() {
 async fn http2_connection_is_shared_by_those_who_may_go_there_and_made_by_one_of_them() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
     let permission = Permission::new(false);
-    let network = trusting(&server).local_network_access(permission.clone()).build();
+    let network = trusting(&server).local_network_access(permission.clone()).build().unwrap();
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
     // The first would make it for both, and then finds it made.
     for _ in 0..2 {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sendbeacon_fetch::{
-    NetworkError, PartitionKey, Site,
+    ErrorDetail, NetworkError, PartitionKey, Site,
     host::{Answer, Network},
 };
 use sendbeacon_net::{HttpNetwork, Resolved, Resolver};
@@ -30,7 +30,7 @@ impl Resolver for Scripted {
             return Answer::Ready(Err(io::Error::other("no such name")));
         }
         let addresses = self.addresses.clone();
-        Answer::Later(Box::pin(async { Ok(Resolved { addresses, lifetime: None }) }))
+        Answer::Later(Box::pin(async { Ok(Resolved::new(addresses)) }))
     }
 }
 
@@ -39,7 +39,7 @@ fn network(addresses: &[&str]) -> (HttpNetwork, Arc<Scripted>) {
     let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
     let resolver = Arc::new(Scripted { addresses, ..Scripted::default() });
     let builder = HttpNetwork::builder().idle_timeout(Duration::ZERO);
-    (builder.resolver(resolver.clone()).build(), resolver)
+    (builder.resolver(resolver.clone()).build().unwrap(), resolver)
 }
 
 #[tokio::test]
@@ -70,8 +70,9 @@ async fn resolver_is_not_asked_for_localhost_addresses_and_mapped_names() {
     let resolver = Arc::new(Scripted::default());
     let network = HttpNetwork::builder()
         .resolver(resolver.clone())
-        .host_map("mapped.test", [127, 0, 0, 1].into())
-        .build();
+        .add_host_mapping("mapped.test", [127, 0, 0, 1].into())
+        .build()
+        .unwrap();
     for host in ["localhost", "x.localhost.", "127.0.0.1", "mapped.test"] {
         send(&network, post(&format!("http://{host}:{}/", server.port()), "x")).await.unwrap();
     }
@@ -81,9 +82,10 @@ async fn resolver_is_not_asked_for_localhost_addresses_and_mapped_names() {
 #[tokio::test]
 async fn failure_of_the_resolver_is_a_dns_error_with_its_reason() {
     let (network, _) = network(&[]);
-    for (host, reason) in [("nx.example", "no such name"), ("a.test", "it has no addresses")] {
+    let failed = ErrorDetail::new("no such name").with_kind(io::ErrorKind::Other);
+    for (host, reason) in [("nx.example", failed), ("a.test", "it has no addresses".into())] {
         let error = send(&network, post(&format!("http://{host}/"), "x")).await.unwrap_err();
-        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason: reason.into() });
+        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason });
     }
 }
 

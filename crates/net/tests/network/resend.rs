@@ -37,7 +37,7 @@ async fn send_and_stay(
         _ => Behavior::status(204),
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let answer = send(&network, post(&server.url("/"), "x")).await;
     (answer, server, network)
 }
@@ -62,7 +62,7 @@ async fn stream_that_is_always_refused_is_given_up() {
         Behavior::Frames(rst_stream(request.stream, REFUSED_STREAM))
     })
     .await;
-    assert_protocol(&send(&trusting(&server).build(), post(&server.url("/"), "x")).await);
+    assert_protocol(&send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await);
     assert_eq!(server.requests().len(), ATTEMPTS);
 }
 
@@ -83,7 +83,7 @@ async fn stream_reset_does_not_end_its_connection() {
         _ => Behavior::status(204),
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     assert_protocol(&send(&network, post(&server.url("/"), "x")).await);
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, OK);
     assert_eq!(server.connections(), 1);
@@ -120,7 +120,7 @@ async fn goaway_below_the_stream_sends_it_again_on_another_connection() {
 async fn stream_below_every_goaway_is_given_up() {
     let server =
         RecordingServer::start_http2(|_| Behavior::FramesThenClose(goaway(0, NO_ERROR))).await;
-    assert_protocol(&send(&trusting(&server).build(), post(&server.url("/"), "x")).await);
+    assert_protocol(&send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await);
     assert_eq!((server.requests().len(), server.connections()), (ATTEMPTS, ATTEMPTS));
 }
 
@@ -138,7 +138,7 @@ async fn goaway_at_or_above_the_stream_lets_it_be_answered() {
             _ => Behavior::status(204),
         })
         .await;
-        let network = trusting(&server).build();
+        let network = trusting(&server).build().unwrap();
         for _ in 0..2 {
             assert_eq!(send(&network, post(&server.url("/"), "x")).await, OK);
         }
@@ -208,7 +208,7 @@ async fn goaway_between_two_streams_sends_only_the_later_one_again() {
         }
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let (first, second) = tokio::join!(send(&network, post(&server.url("/first"), "x")), async {
         server.wait_for(1).await;
         let second = send(&network, post(&server.url("/second"), "x")).await;
@@ -238,7 +238,7 @@ async fn idle_connection_that_the_server_has_closed_is_replaced() {
         Behavior::RespondThenClose(Behavior::response(200, &[], b"ok"))
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     for sent in 1..=3 {
         let answer = send(&network, post(&server.url("/"), "x")).await;
         assert_eq!(answer, Ok((200, b"ok".to_vec())));

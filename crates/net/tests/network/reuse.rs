@@ -23,14 +23,14 @@ async fn connections_of(
 async fn connection_is_reused_for_the_same_key() {
     let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"body")).await;
     let requests = [(); 4].map(|()| post(&server.url("/"), "x"));
-    let used = connections_of(&server, &builder().build(), requests).await;
+    let used = connections_of(&server, &builder().build().unwrap(), requests).await;
     assert_eq!(used, [0, 0, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connection_is_reused_however_threads_interleave() {
     let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"body")).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for _ in 0..500 {
         send(&network, post(&server.url("/"), "x")).await.unwrap();
     }
@@ -40,7 +40,7 @@ async fn connection_is_reused_however_threads_interleave() {
 #[tokio::test]
 async fn connection_of_an_empty_response_is_reused_though_nobody_reads_its_body() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for _ in 0..2 {
         drop(network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap());
     }
@@ -56,7 +56,7 @@ async fn connection_is_not_shared_between_partitions_or_credentials_flags() {
         request.connection = connection_key(partition, credentials);
         request
     });
-    let used = connections_of(&server, &builder().build(), requests).await;
+    let used = connections_of(&server, &builder().build().unwrap(), requests).await;
     assert_eq!(used, [0, 1, 2, 3, 0, 3]);
 }
 
@@ -65,14 +65,14 @@ async fn connection_is_not_shared_between_origins() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let requests = ["a.test", "b.test", "a.test", "127.0.0.1"]
         .map(|host| post(&format!("http://{host}:{}/", server.port()), "x"));
-    let used = connections_of(&server, &builder().build(), requests).await;
+    let used = connections_of(&server, &builder().build().unwrap(), requests).await;
     assert_eq!(used, [0, 1, 0, 2]);
 }
 
 #[tokio::test]
 async fn connection_idle_for_too_long_is_closed_and_not_reused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = HttpNetwork::builder().build();
+    let network = HttpNetwork::builder().build().unwrap();
     for (seconds, connections) in [(0, 1), (1, 1), (2, 2)] {
         pass(Duration::from_secs(seconds)).await;
         send(&network, post(&server.url("/"), "x")).await.unwrap();
@@ -86,7 +86,7 @@ async fn server_can_shorten_the_idle_timeout() {
     let server =
         RecordingServer::start(|_| Behavior::with_headers(204, &[("keep-alive", "timeout=5")]))
             .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for (seconds, connections) in [(0, 1), (4, 1), (5, 2)] {
         pass(Duration::from_secs(seconds)).await;
         send(&network, post(&server.url("/"), "x")).await.unwrap();
@@ -99,7 +99,7 @@ async fn server_that_closes_an_idle_connection_gets_each_request_once() {
     let server =
         RecordingServer::start(|_| Behavior::RespondThenClose(Behavior::response(200, &[], b"ok")))
             .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for sent in 1..=3 {
         let answer = send(&network, post(&server.url("/"), "x")).await;
         assert_eq!(answer, Ok((200, b"ok".to_vec())));
@@ -113,7 +113,7 @@ async fn connection_is_closed_after_connection_close() {
     let server =
         RecordingServer::start(|_| Behavior::with_headers(200, &[("connection", "close")])).await;
     let requests = [(); 2].map(|()| post(&server.url("/"), "x"));
-    assert_eq!(connections_of(&server, &builder().build(), requests).await, [0, 1]);
+    assert_eq!(connections_of(&server, &builder().build().unwrap(), requests).await, [0, 1]);
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn requests_at_the_same_time_have_a_connection_each() {
         move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(204, &[], b""))
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let (first, second, ()) = tokio::join!(
         send(&network, post(&server.url("/1"), "x")),
         send(&network, post(&server.url("/2"), "x")),
@@ -140,7 +140,7 @@ async fn requests_at_the_same_time_have_a_connection_each() {
 #[tokio::test]
 async fn no_connection_is_kept_where_none_is_to_be() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().idle_timeout(Duration::ZERO).build();
+    let network = builder().idle_timeout(Duration::ZERO).build().unwrap();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
     server.wait_for_closed(1).await;
 }
@@ -151,7 +151,7 @@ async fn connection_of_a_body_dropped_before_its_end_is_closed() {
         Behavior::Respond(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab".to_vec())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
     drop(response);
     server.wait_for_closed(1).await;
@@ -160,7 +160,7 @@ async fn connection_of_a_body_dropped_before_its_end_is_closed() {
 #[tokio::test]
 async fn connection_of_a_fetch_dropped_before_its_answer_is_closed() {
     let server = RecordingServer::start(|_| Behavior::Hang).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     tokio::select! {
         answer = send(&network, post(&server.url("/"), "x")) => panic!("{answer:?}"),
         _ = server.wait_for(1) => {}
@@ -178,7 +178,7 @@ async fn idle_connections_are_closed_with_the_network_but_not_those_in_use() {
         _ => Behavior::status(204),
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let request = post(&server.url("/chunked"), "x");
     let in_use = network.http_network_fetch(request).await.unwrap();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
@@ -191,7 +191,7 @@ async fn idle_connections_are_closed_with_the_network_but_not_those_in_use() {
 #[tokio::test]
 async fn connection_is_not_reused_after_the_network_has_changed() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
     network.network_changed();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
@@ -201,7 +201,7 @@ async fn connection_is_not_reused_after_the_network_has_changed() {
 #[tokio::test]
 async fn connection_in_use_while_the_network_changes_is_closed_after_it() {
     let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"body")).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let in_use = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
     network.network_changed();
     assert_eq!(read(in_use.body).await.unwrap(), b"body");
@@ -211,7 +211,7 @@ async fn connection_in_use_while_the_network_changes_is_closed_after_it() {
 #[tokio::test]
 async fn connection_of_its_own_is_made_for_a_request_that_asks_for_one() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let mut request = post(&server.url("/"), "x");
     send(&network, request.clone()).await.unwrap();
     request.force_new_connection = true;

@@ -21,8 +21,8 @@ pub(crate) fn builder() -> HttpNetworkBuilder {
     HttpNetwork::builder()
         .idle_timeout(Duration::from_secs(3600))
         .http2_idle_timeout(Duration::from_secs(3600))
-        .host_map("a.test", Ipv4Addr::LOCALHOST.into())
-        .host_map("B.test", Ipv4Addr::LOCALHOST.into())
+        .add_host_mapping("a.test", Ipv4Addr::LOCALHOST.into())
+        .add_host_mapping("B.test", Ipv4Addr::LOCALHOST.into())
 }
 
 /// A builder of networks that take the server for who it is.
@@ -94,6 +94,6 @@ pub(crate) struct Everything(pub(crate) Vec<IpAddr>);
 
 impl Resolver for Everything {
     fn resolve(&self, _: &str, _: &PartitionKey) -> Answer<io::Result<Resolved>> {
-        Answer::Ready(Ok(Resolved { addresses: self.0.clone(), lifetime: None }))
+        Answer::Ready(Ok(Resolved::new(self.0.clone())))
     }
 }

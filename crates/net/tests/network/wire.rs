@@ -18,7 +18,7 @@ async fn post_has_its_headers_as_given_and_host_before_them() {
         let name = HeaderName::from_static(name);
         request.headers.append(name, HeaderValue::from_bytes(value).unwrap());
     }
-    let answer = send(&builder().build(), request).await;
+    let answer = send(&builder().build().unwrap(), request).await;
     assert_eq!(answer, Ok((204, vec![])));
 
     let requests = server.requests();
@@ -33,7 +33,7 @@ async fn post_has_its_headers_as_given_and_host_before_them() {
 #[tokio::test]
 async fn empty_post_says_that_its_length_is_zero() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    send(&builder().build(), post(&server.url("/"), "")).await.unwrap();
+    send(&builder().build().unwrap(), post(&server.url("/"), "")).await.unwrap();
     let expected =
         format!("POST / HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", server.addr());
     assert_eq!(server.requests()[0].head, expected.as_bytes());
@@ -45,7 +45,7 @@ async fn get_has_no_length() {
     let mut request = post(&server.url("/"), "");
     request.method = Method::GET;
     request.headers.clear();
-    send(&builder().build(), request).await.unwrap();
+    send(&builder().build().unwrap(), request).await.unwrap();
     let expected = format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", server.addr());
     assert_eq!(server.requests()[0].head, expected.as_bytes());
 }
@@ -57,7 +57,7 @@ async fn large_body_arrives_whole() {
     let mut request = post(&server.url("/"), "");
     request.headers.insert("content-length", HeaderValue::from(body.len()));
     request.body = body.clone();
-    send(&builder().build(), request).await.unwrap();
+    send(&builder().build().unwrap(), request).await.unwrap();
     assert!(server.requests()[0].body == body);
 }
 
@@ -65,7 +65,7 @@ async fn large_body_arrives_whole() {
 async fn fragment_and_credentials_of_the_url_are_not_sent() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let url = format!("http://user:secret@a.test:{}/x?y#fragment", server.port());
-    send(&builder().build(), post(&url, "")).await.unwrap();
+    send(&builder().build().unwrap(), post(&url, "")).await.unwrap();
     let request = &server.requests()[0];
     assert_eq!(request.target, "/x?y");
     assert_eq!(request.header("host"), Some(&*format!("a.test:{}", server.port())));
@@ -75,7 +75,7 @@ async fn fragment_and_credentials_of_the_url_are_not_sent() {
 #[tokio::test]
 async fn longest_url_is_sent_and_a_longer_one_is_an_error() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
 
     let longest = format!("/{}", "a".repeat(65_533));
     send(&network, post(&server.url(&longest), "")).await.unwrap();
@@ -95,7 +95,7 @@ async fn interim_responses_are_passed_over() {
         Behavior::Respond([&interim[..], &last].concat())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
     assert_eq!(response.status, 200);
     assert!(response.headers.contains_key("x-final"));
@@ -112,7 +112,7 @@ async fn response_headers_keep_their_bytes_and_repetitions() {
         Behavior::Respond(b"HTTP/1.1 204 \xfc\r\nX-A: \xe4\x80\r\nx-a: \t2 \r\n\r\n".to_vec())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let response = network.http_network_fetch(post(&server.url("/"), "")).await.unwrap();
     let values: Vec<_> =
         response.headers.get_all("x-a").iter().map(HeaderValue::as_bytes).collect();
@@ -126,7 +126,7 @@ async fn chunked_body_with_trailers_is_read_to_its_end() {
         Behavior::Respond(format!("{head}2\r\nab\r\n1\r\nc\r\n0\r\nx-t: 1\r\n\r\n").into_bytes())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for _ in 0..2 {
         assert_eq!(send(&network, post(&server.url("/"), "")).await, Ok((200, b"abc".to_vec())));
     }
@@ -136,7 +136,7 @@ async fn chunked_body_with_trailers_is_read_to_its_end() {
 #[tokio::test]
 async fn localhost_and_names_under_it_are_the_loopback_address() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for host in ["localhost", "x.localhost", "localhost."] {
         let url = format!("http://{host}:{}/", server.port());
         assert_eq!(send(&network, post(&url, "")).await, Ok((204, vec![])), "{host}");
@@ -149,7 +149,7 @@ async fn host_and_framing_are_not_the_callers() {
     let mut request = post(&server.url("/"), "x");
     request.headers.insert("host", HeaderValue::from_static("evil.test"));
     request.headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
-    send(&builder().build(), request).await.unwrap();
+    send(&builder().build().unwrap(), request).await.unwrap();
     let request = &server.requests()[0];
     assert_eq!(request.header("host"), Some(&*format!("127.0.0.1:{}", server.port())));
     assert_eq!(request.header("transfer-encoding"), None);

@@ -7,7 +7,7 @@ async fn http_proxy_is_told_who_asks_and_then_without_being_asked() {
     let proxy = RecordingServer::start(wants("Basic good")).await;
     let url = format!("http://{}", proxy.addr());
     let proxies = scripted(&[&url], &["Basic bad", "Basic good", "Basic unused"]);
-    let network = builder().proxies(proxies.clone()).build();
+    let network = builder().proxies(proxies.clone()).build().unwrap();
     for partition in [0, 0, 1] {
         let mut request = post("http://a.test/", "hello");
         request.connection = connection_key(partition, true);
@@ -30,7 +30,7 @@ async fn http_proxy_that_nobody_can_satisfy_is_a_proxy_authentication_error() {
     let proxy = RecordingServer::start(wants("Basic good")).await;
     let url = format!("http://{}", proxy.addr());
     for (values, requests) in [(&[][..], 1), (&["Basic a"; 9][..], 5)] {
-        let network = builder().proxies(scripted(&[&url, "direct"], values)).build();
+        let network = builder().proxies(scripted(&[&url, "direct"], values)).build().unwrap();
         let answer = send(&network, post("http://a.test/", "x")).await;
         assert_eq!(answer, Err(NetworkError::ProxyAuthentication));
         assert_eq!(proxy.requests().len(), requests, "one, and then one and three more");
@@ -41,7 +41,7 @@ async fn http_proxy_that_nobody_can_satisfy_is_a_proxy_authentication_error() {
 async fn server_that_is_no_proxy_learns_no_proxy_authorization() {
     let server = RecordingServer::start(|_| Behavior::status(407)).await;
     let proxies = scripted(&["direct"], &["Basic good"]);
-    let network = builder().proxies(proxies.clone()).build();
+    let network = builder().proxies(proxies.clone()).build().unwrap();
     // It is Fetch that makes an error of it.
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((407, vec![])));
     assert_eq!(*proxies.challenges.lock().unwrap(), [""; 0]);
@@ -59,7 +59,7 @@ async fn tunnel_is_made_once_the_proxy_is_told_who_asks() {
     })
     .await;
     let proxies = scripted(&[&proxy.url("http")], &["Basic bad", "Basic good"]);
-    let network = trusting(&server, proxies.clone()).idle_timeout(Duration::ZERO).build();
+    let network = trusting(&server, proxies.clone()).idle_timeout(Duration::ZERO).build().unwrap();
     for _ in 0..2 {
         let answer = send(&network, post("https://a.test/", "x")).await;
         assert_eq!(answer, Ok((200, b"ok".to_vec())));
@@ -78,7 +78,7 @@ async fn tunnel_that_nobody_can_authenticate_for_is_a_proxy_authentication_error
     let proxy = TunnelProxy::http(server.addr(), |_| CHALLENGE).await;
     for (values, asked) in [(&[][..], 1), (&["Basic a"; 9][..], 5)] {
         let proxies = scripted(&[&proxy.url("http"), "direct"], values);
-        let network = trusting(&server, proxies).build();
+        let network = trusting(&server, proxies).build().unwrap();
         let answer = send(&network, post(&server.url("/"), "x")).await;
         assert_eq!(answer, Err(NetworkError::ProxyAuthentication));
         assert_eq!(proxy.asked().len(), asked);
@@ -96,7 +96,7 @@ async fn server_behind_a_tunnel_that_answers_407_is_not_the_proxy() {
     let socks5 = TunnelProxy::socks5(server.addr(), 0).await;
     for proxy in [http.url("http"), socks5.url("socks5")] {
         let proxies = scripted(&[&proxy], &["Basic good"]);
-        let network = trusting(&server, proxies.clone()).build();
+        let network = trusting(&server, proxies.clone()).build().unwrap();
         let answer = send(&network, post("https://a.test/", "x")).await;
         assert_eq!(answer, Ok((407, vec![])), "it is Fetch that makes an error of it");
         assert_eq!(*proxies.challenges.lock().unwrap(), [""; 0]);

@@ -1,28 +1,54 @@
-use std::{io, sync::Arc};
+//! The network: sends each request on the first of its routes that works.
+
+use std::{fmt, io, sync::Arc};
 
 use http::{StatusCode, header::PROXY_AUTHORIZATION};
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
-    host::{Answer, BoxFuture, NetworkRequest, NetworkResponse},
+    host::{Answer, BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 
 use crate::{
-    HttpNetwork,
-    proxy::{Proxy, ProxyProtocol, Route},
-    tunnel::MAX_AUTHENTICATIONS,
+    proxy::{
+        authorizations::MAX_AUTHENTICATIONS,
+        routes::Route,
+        server::{Proxy, ProxyProtocol},
+    },
+    sender::RequestSender,
 };
 
+/// A [`Network`] that speaks HTTP/1.1 and HTTP/2, with a partitioned connection pool.
+///
+/// Dropping it closes the idle connections. A connection in use is closed when its requests are done.
+///
+/// [`HttpNetwork::default`] has the default settings. [`HttpNetwork::builder`] takes others:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sendbeacon_net::HttpNetwork;
+///
+/// let network = HttpNetwork::builder()
+///     .connect_timeout(Duration::from_secs(10))
+///     .max_connections(64)
+///     .build()?;
+/// # Ok::<(), sendbeacon_net::LimitError>(())
+/// ```
+pub struct HttpNetwork {
+    pub(crate) sender: RequestSender,
+}
+
 impl HttpNetwork {
-    /// Sends the request on the first of its routes that there is a connection on.
-    pub(crate) fn fetch_on_any_route(
+    /// Sends the request on the first of its routes on which there is a connection.
+    fn fetch_on_any_route(
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        let proxies = &self.connector.authorizations.proxies;
+        let proxies = &self.sender.connector.authorizations.proxies;
         match proxies.routes(&request.url, &request.connection.partition) {
-            // Most go this way, and their futures have no room for the others.
+            // Most requests go this way. Their futures have no room for the other ways.
             Answer::Ready(Ok(routes)) if matches!(*routes, [] | [Route::Direct]) => {
-                Box::pin(self.fetch(request, None))
+                Box::pin(self.sender.fetch(request, None))
             }
             routes => Box::pin(self.fetch_on_one_of(routes, request)),
         }
@@ -51,29 +77,29 @@ impl HttpNetwork {
         request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkError> {
         let proxy = match route {
-            Route::Direct => return self.fetch(request, None).await,
+            Route::Direct => return self.sender.fetch(request, None).await,
             Route::Proxy(proxy) => Arc::new(proxy),
         };
         if request.url.scheme() == "http" && matches!(proxy.protocol, ProxyProtocol::Http { .. }) {
             self.fetch_from_proxy(proxy, request).await
         } else {
-            self.fetch(request, Some(proxy)).await
+            self.sender.fetch(request, Some(proxy)).await
         }
     }
 
-    /// Sends the request to the proxy itself. One that answers 407 has done nothing with it yet.
+    /// Sends the request to the proxy itself. A proxy that answers 407 has not passed the request on.
     async fn fetch_from_proxy(
         &self,
         proxy: Arc<Proxy>,
         request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkError> {
-        let authorizations = &self.connector.authorizations;
+        let authorizations = &self.sender.connector.authorizations;
         let mut authentications = 0..MAX_AUTHENTICATIONS;
         loop {
             let mut request = request.clone();
             let sent = authorizations.get(&proxy);
             request.headers.extend(sent.clone().map(|value| (PROXY_AUTHORIZATION, value)));
-            let response = self.fetch(request, Some(proxy.clone())).await?;
+            let response = self.sender.fetch(request, Some(Arc::clone(&proxy))).await?;
             if response.status != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
                 return Ok(response);
             }
@@ -83,8 +109,28 @@ impl HttpNetwork {
     }
 }
 
-/// Whether the error says that there was no connection: nothing was sent then, and no proxy has
-/// refused.
+impl Network for HttpNetwork {
+    fn http_network_fetch(
+        &self,
+        request: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
+        self.fetch_on_any_route(request)
+    }
+
+    fn network_changed(&self) {
+        self.sender.connector.names.forget();
+        self.sender.connector.tls.forget();
+        self.sender.pool.network_changed();
+    }
+}
+
+impl fmt::Debug for HttpNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpNetwork").finish_non_exhaustive()
+    }
+}
+
+/// Whether the error says that no connection was made: then nothing was sent, and no proxy refused.
 fn is_unreached(error: &NetworkError) -> bool {
     matches!(
         error,
