@@ -1,3 +1,5 @@
+//! HTTP/1.1 servers that fail, hang, or do not speak HTTP.
+
 use std::{io::ErrorKind, time::Duration};
 
 use sendbeacon_fetch::{NetworkError, TimeoutKind, host::Network};
@@ -6,8 +8,8 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::support::{after, builder, post, read, send};
 
-/// Sends a request to a server that behaves so, and returns the error; the server must have seen
-/// the request exactly once.
+/// Sends a request to a server with this behaviour, and returns the error. The server must have seen the
+/// request exactly once.
 async fn error_of(behavior: Behavior) -> NetworkError {
     let server = RecordingServer::start(move |_| behavior.clone()).await;
     let error = send(&builder().build().unwrap(), post(&server.url("/"), "x")).await.unwrap_err();
@@ -21,21 +23,21 @@ fn assert_protocol(error: &NetworkError) {
 }
 
 #[tokio::test]
-async fn close_without_an_answer_is_a_protocol_error_and_nothing_is_sent_again() {
+async fn close_without_an_answer_is_an_error_and_nothing_is_sent_again() {
     let error = error_of(Behavior::Close).await;
     assert_protocol(&error);
     assert_eq!(error.io_kind(), Some(ErrorKind::UnexpectedEof));
 }
 
 #[tokio::test]
-async fn reset_without_an_answer_is_a_protocol_error_and_nothing_is_sent_again() {
+async fn reset_without_an_answer_is_an_error_and_nothing_is_sent_again() {
     let error = error_of(Behavior::Reset).await;
     assert_protocol(&error);
     assert_eq!(error.io_kind(), Some(ErrorKind::ConnectionReset));
 }
 
 #[tokio::test]
-async fn close_on_a_reused_connection_is_not_sent_again_either() {
+async fn close_on_a_reused_connection_does_not_send_the_request_again() {
     let server = RecordingServer::start(|request| match request.index {
         0 => Behavior::status(204),
         _ => Behavior::Close,
@@ -105,7 +107,7 @@ async fn body_cut_short_is_an_error_after_the_bytes_that_came() {
 }
 
 #[tokio::test]
-async fn body_that_is_not_chunked_as_it_says_is_an_error_after_the_head() {
+async fn malformed_chunks_are_an_error_after_the_head() {
     for chunks in ["x", "-1\r\n", "fffffffffffffffff\r\n", "2\r\nabc\r\n0\r\n\r\n", "\r\n"] {
         let server = RecordingServer::start(move |request| match request.index {
             0 => Behavior::RespondThenClose(
@@ -122,7 +124,7 @@ async fn body_that_is_not_chunked_as_it_says_is_an_error_after_the_head() {
 }
 
 #[tokio::test]
-async fn bytes_after_the_end_of_a_response_are_not_the_next_one() {
+async fn bytes_after_the_end_of_a_response_close_the_connection() {
     let server = RecordingServer::start(|request| match request.index {
         0 => Behavior::Respond(
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 418 No\r\n\r\n".to_vec(),
@@ -201,7 +203,7 @@ async fn host_that_does_not_resolve_is_a_dns_error() {
 
 #[tokio::test]
 async fn refused_connection_is_a_connect_error_that_names_the_server() {
-    // A socket that does not listen keeps the port from everybody else.
+    // A bound socket that does not listen reserves the port and refuses connections.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -216,7 +218,7 @@ async fn refused_connection_is_a_connect_error_that_names_the_server() {
 
 #[tokio::test]
 async fn server_that_takes_too_long_to_connect_to_is_a_timeout() {
-    // It accepts, and never says a word of TLS.
+    // The server accepts connections, and never answers the TLS handshake.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", silent.local_addr().unwrap());
     let limit = Duration::from_secs(30);
@@ -229,13 +231,13 @@ async fn server_that_takes_too_long_to_connect_to_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn scheme_without_connections_cannot_be_sent() {
+async fn scheme_other_than_http_and_https_cannot_be_sent() {
     let error = send(&builder().build().unwrap(), post("ftp://a.test/", "x")).await.unwrap_err();
     assert!(matches!(error, NetworkError::Unsendable(_)), "{error:?}");
 }
 
 #[tokio::test]
-async fn server_that_does_not_answer_in_time_is_a_timeout_and_loses_its_connection() {
+async fn server_that_does_not_answer_in_time_is_a_timeout_and_is_closed() {
     let server = RecordingServer::start(|_| Behavior::Hang).await;
     let limit = Duration::from_secs(120);
     let network = builder().response_head_timeout(limit).build().unwrap();

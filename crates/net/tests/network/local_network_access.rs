@@ -1,3 +1,5 @@
+//! The Local Network Access check, before connecting and on open connections.
+
 use std::{
     io,
     net::{Ipv6Addr, TcpListener},
@@ -18,14 +20,14 @@ use url::Url;
 
 use crate::support::{Everything, builder, pass, post, send, trusting};
 
-/// A request of `page`, which came from an address in `space`.
+/// A request of the document at `page`, which was loaded from an address in `space`.
 fn request_of(page: &str, space: Option<AddressSpace>, url: &str) -> NetworkRequest {
     let mut client = Client::new(Url::parse(page).unwrap(), 1);
     client.address_space = space;
     NetworkRequest { client: Some(Arc::new(client)), ..post(url, "x") }
 }
 
-/// Permits what it is told to, when it is let, and remembers what it was asked.
+/// Answers `permits` once its gate opens, and records the questions.
 struct Permission {
     permits: bool,
     gate: Arc<Notify>,
@@ -69,13 +71,13 @@ async fn less_public_address_is_refused_before_connecting() {
             assert_eq!(answer, expected, "{client} to {target}");
         }
     }
-    // Where it was refused nobody has connected.
+    // No refused request made a connection.
     assert_eq!(server.requests().len(), 6);
     assert_eq!(server.connections(), 6);
 }
 
 #[tokio::test]
-async fn nothing_is_refused_where_the_clients_space_is_unknown_or_there_is_no_client() {
+async fn request_without_a_known_client_address_space_is_not_refused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().build().unwrap();
     send(&network, request_of(PAGE, None, &server.url("/"))).await.unwrap();
@@ -86,7 +88,7 @@ async fn nothing_is_refused_where_the_clients_space_is_unknown_or_there_is_no_cl
 async fn same_trustworthy_origin_is_never_refused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().build().unwrap();
-    // http on a loopback address is trustworthy, http on a name is not.
+    // A plain http URL is potentially trustworthy if its host is a loopback address or localhost.
     for (host, is_trustworthy) in [("127.0.0.1", true), ("localhost", true), ("a.test", false)] {
         let url = format!("http://{host}:{}/", server.port());
         let answer = send(&network, request_of(&url, Some(Public), &url)).await;
@@ -95,7 +97,7 @@ async fn same_trustworthy_origin_is_never_refused() {
 }
 
 #[tokio::test]
-async fn connection_made_for_one_client_is_not_used_for_another_that_may_not_go_there() {
+async fn open_connection_is_refused_to_a_client_that_may_not_reach_it() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().build().unwrap();
     send(&network, request_of(PAGE, Some(Loopback), &server.url("/"))).await.unwrap();
@@ -106,7 +108,7 @@ async fn connection_made_for_one_client_is_not_used_for_another_that_may_not_go_
 }
 
 #[tokio::test]
-async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
+async fn permission_may_take_longer_than_the_connect_timeout() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(true);
     let network = builder()
@@ -124,7 +126,7 @@ async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
     });
     assert_eq!(answer, Ok((204, vec![])));
 
-    // It is asked for the next request, too, though the connection is there.
+    // The network asks for the next request, too, although the connection is open.
     permission.gate.notify_one();
     send(&network, request).await.unwrap();
     assert_eq!(server.connections(), 1);
@@ -133,7 +135,7 @@ async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
 }
 
 #[tokio::test]
-async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection() {
+async fn request_that_waits_for_a_permission_holds_no_room_or_connection() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(true);
     let network = builder()
@@ -147,7 +149,7 @@ async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection
         let request = request_of(PAGE, Some(Loopback), &server.url("/other"));
         assert_eq!(send(&network, request).await, Ok((204, vec![])));
     };
-    // The first makes a connection, the second is given an open one.
+    // The first request makes a connection. The second request is given an open one.
     for connections in 1..=2 {
         let mut first = Box::pin(asking());
         while permission.asked.lock().unwrap().len() < connections {
@@ -156,7 +158,7 @@ async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection
         }
         other().await;
         assert_eq!(server.connections(), connections);
-        // What was idle all the while is not what it gets in the end.
+        // The open connection becomes too old meanwhile, so the request gets another one.
         pass(Duration::from_secs(2)).await;
         permission.gate.notify_one();
         assert_eq!(first.await, Ok((204, vec![])));
@@ -166,7 +168,7 @@ async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection
 }
 
 #[tokio::test]
-async fn connection_given_back_unused_is_as_old_as_before() {
+async fn connection_given_back_unused_keeps_its_age() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().idle_timeout(Duration::from_secs(2)).build().unwrap();
     let request_in = |space| request_of(PAGE, Some(space), &server.url("/"));
@@ -180,7 +182,7 @@ async fn connection_given_back_unused_is_as_old_as_before() {
 }
 
 #[tokio::test]
-async fn refused_permission_is_the_same_error() {
+async fn denied_permission_is_a_local_network_access_error() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(false);
     permission.gate.notify_one();
@@ -192,7 +194,7 @@ async fn refused_permission_is_the_same_error() {
 }
 
 #[tokio::test]
-async fn permission_is_not_asked_for_a_client_that_is_no_secure_context() {
+async fn permission_is_not_asked_for_outside_a_secure_context() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(true);
     let network = builder().local_network_access(permission.clone()).build().unwrap();
@@ -204,7 +206,7 @@ async fn permission_is_not_asked_for_a_client_that_is_no_secure_context() {
 }
 
 #[tokio::test]
-async fn only_those_addresses_of_a_name_are_used_that_pass() {
+async fn only_the_permitted_addresses_of_a_name_are_used() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let first = TcpListener::bind((Ipv6Addr::LOCALHOST, server.port())).unwrap();
     first.set_nonblocking(true).unwrap();
@@ -217,12 +219,13 @@ async fn only_those_addresses_of_a_name_are_used_that_pass() {
 }
 
 #[tokio::test]
-async fn http2_connection_is_shared_by_those_who_may_go_there_and_made_by_one_of_them() {
+async fn http2_connection_is_made_and_used_by_permitted_clients_only() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
     let permission = Permission::new(false);
     let network = trusting(&server).local_network_access(permission.clone()).build().unwrap();
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
-    // The first would make it for both, and then finds it made.
+    // In the first round, the refused request would make the connection for both. In the second round, it
+    // finds the connection open.
     for _ in 0..2 {
         let (first, second, ()) = tokio::join!(
             send(&network, request_of(PAGE, Some(Public), &server.url("/"))),

@@ -1,3 +1,5 @@
+//! Requests through proxies.
+
 mod authentication;
 
 use std::{
@@ -22,8 +24,7 @@ use crate::{
     tunnels::TunnelProxy,
 };
 
-/// Gives the same routes for every URL, and these values of `Proxy-Authorization` one after
-/// another.
+/// Gives the same routes for every URL, and the values of `Proxy-Authorization` one after another.
 #[derive(Default)]
 struct Scripted {
     routes: Vec<Route>,
@@ -66,7 +67,7 @@ fn trusting(server: &RecordingServer, proxies: Arc<dyn Proxies>) -> HttpNetworkB
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap().proxies(proxies)
 }
 
-/// 407 unless the request has this `Proxy-Authorization`.
+/// Answers 407 unless the request has this `Proxy-Authorization`.
 fn wants(value: &'static str) -> impl Fn(&RecordedRequest) -> Behavior {
     move |request| match request.header("proxy-authorization") {
         Some(given) if given == value => Behavior::status(204),
@@ -78,7 +79,7 @@ const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 fn refusing() -> (TcpSocket, String) {
-    // A socket that does not listen keeps the port from everybody else.
+    // A bound socket that does not listen reserves the port and refuses connections.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
@@ -99,7 +100,7 @@ async fn http_proxy_gets_absolute_targets_and_resolves_the_names() {
 }
 
 #[tokio::test]
-async fn connection_is_shared_by_neither_proxies_nor_their_users_nor_origins() {
+async fn connection_is_not_shared_between_proxies_their_users_or_origins() {
     struct ByPath(String);
     impl Proxies for ByPath {
         fn routes(&self, url: &Url, _: &PartitionKey) -> Answer<io::Result<Vec<Route>>> {
@@ -147,7 +148,7 @@ async fn https_goes_through_a_tunnel_that_is_reused() {
 }
 
 #[tokio::test]
-async fn tunnel_is_to_the_certificates_owner() {
+async fn server_behind_a_tunnel_needs_a_certificate_for_its_name() {
     let server = tls_server().await;
     let proxy = TunnelProxy::http(server.addr(), |_| ESTABLISHED).await;
     let network = trusting(&server, scripted(&[&proxy.url("http")], &[])).build().unwrap();
@@ -157,7 +158,7 @@ async fn tunnel_is_to_the_certificates_owner() {
 }
 
 #[tokio::test]
-async fn refused_tunnel_is_a_proxy_error_and_the_next_route_is_not_tried() {
+async fn next_route_is_not_tried_when_a_proxy_refuses_the_tunnel() {
     let server = tls_server().await;
     for answer in [
         |_: &str| "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
@@ -195,7 +196,7 @@ async fn socks5_proxy_gets_the_name_and_the_credentials() {
 }
 
 #[tokio::test]
-async fn https_goes_through_socks5_as_well() {
+async fn https_goes_through_a_socks5_proxy() {
     let server = tls_server().await;
     let proxy = TunnelProxy::socks5(server.addr(), 0).await;
     let network = trusting(&server, scripted(&[&proxy.url("socks5")], &[])).build().unwrap();
@@ -205,7 +206,7 @@ async fn https_goes_through_socks5_as_well() {
 }
 
 #[tokio::test]
-async fn refusal_of_a_socks5_proxy_is_a_proxy_error_and_the_next_route_is_not_tried() {
+async fn next_route_is_not_tried_when_a_socks5_proxy_refuses() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let url = format!("http://a.test:{}/", server.port());
     let proxy = TunnelProxy::socks5(server.addr(), 5).await;
@@ -238,9 +239,9 @@ async fn next_route_is_tried_when_a_proxy_cannot_be_reached() {
 }
 
 #[tokio::test]
-async fn silence_behind_a_proxy_does_not_get_the_request_past_it() {
+async fn next_route_is_not_tried_when_a_proxy_is_silent() {
     let server = tls_server().await;
-    // It takes connections, and says nothing.
+    // The proxy accepts connections, and never answers.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     for scheme in ["http", "socks5"] {
         let proxy = format!("{scheme}://{}", silent.local_addr().unwrap());
@@ -256,7 +257,7 @@ async fn silence_behind_a_proxy_does_not_get_the_request_past_it() {
 }
 
 #[tokio::test]
-async fn request_that_a_server_may_have_acted_on_is_not_sent_on_another_route() {
+async fn next_route_is_not_tried_when_the_server_may_have_acted() {
     let server = RecordingServer::start(|_| Behavior::Close).await;
     let proxy = format!("http://{}", server.addr());
     let url = format!("http://a.test:{}/", server.port());
@@ -267,7 +268,7 @@ async fn request_that_a_server_may_have_acted_on_is_not_sent_on_another_route() 
 }
 
 #[tokio::test]
-async fn embedder_who_knows_no_route_fails_the_request() {
+async fn error_of_the_proxies_service_is_a_proxy_error() {
     struct Lost;
     impl Proxies for Lost {
         fn routes(&self, _: &Url, _: &PartitionKey) -> Answer<io::Result<Vec<Route>>> {
@@ -296,12 +297,12 @@ async fn proxy_is_reached_over_tls_with_http1_and_sessions_of_its_partition() {
     let request = &proxy.requests()[1];
     assert_eq!((&*request.version, &*request.target), ("HTTP/1.1", "http://nowhere.invalid/path"));
     assert_eq!(request.header("proxy-authorization"), Some("Basic good"));
-    // The first was asked who it is, and the last is of another partition.
+    // The first request needed two connections because of the 407. The last one is of another partition.
     assert_eq!((proxy.connections(), proxy.resumed()), (4, vec![1, 2]));
 }
 
 #[tokio::test]
-async fn https_goes_through_a_tunnel_over_tls_too() {
+async fn https_goes_through_a_tunnel_to_a_proxy_over_tls() {
     for protocols in [&["h2"][..], &["http/1.1"]] {
         let server = RecordingServer::setup().tls(protocols).start(|_| Behavior::status(204)).await;
         let to = server.addr();
@@ -320,7 +321,7 @@ async fn https_goes_through_a_tunnel_over_tls_too() {
 }
 
 #[tokio::test]
-async fn proxy_that_is_not_who_it_says_is_a_proxy_error_and_the_next_route_is_not_tried() {
+async fn next_route_is_not_tried_when_a_proxy_has_a_bad_certificate() {
     let proxy = tls_server().await;
     let url = format!("https://{}", proxy.addr());
     let network = through(&[&url, "direct"]).build().unwrap();
@@ -333,7 +334,7 @@ async fn proxy_that_is_not_who_it_says_is_a_proxy_error_and_the_next_route_is_no
 }
 
 #[tokio::test]
-async fn name_and_credentials_that_socks5_has_no_room_for_are_a_proxy_error() {
+async fn name_and_credentials_too_long_for_socks5_are_a_proxy_error() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let proxy = TunnelProxy::socks5(server.addr(), 0).await;
     for (user, password, name, fits) in
@@ -356,7 +357,7 @@ async fn name_and_credentials_that_socks5_has_no_room_for_are_a_proxy_error() {
 }
 
 #[tokio::test]
-async fn rules_have_a_proxy_for_each_scheme_and_hosts_that_need_none() {
+async fn rules_name_a_proxy_for_a_scheme_except_for_listed_hosts() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
     let rules = ProxyRules::new(&format!("http://{}", proxy.addr()), "", "a.test, 127.0.0.0/8");
@@ -381,7 +382,7 @@ async fn rules_have_a_proxy_for_each_scheme_and_hosts_that_need_none() {
 }
 
 #[tokio::test]
-async fn proxy_that_cannot_be_used_is_an_error_and_not_a_direct_connection() {
+async fn unusable_proxy_is_an_error_and_not_a_direct_connection() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let url = format!("http://a.test:{}/", server.port());
     for proxy in ["socks4://p.test", &format!("socks5://{}@p.test", "u".repeat(256))] {
@@ -393,7 +394,7 @@ async fn proxy_that_cannot_be_used_is_an_error_and_not_a_direct_connection() {
 }
 
 #[tokio::test]
-async fn page_is_kept_from_less_public_addresses_behind_a_proxy_as_far_as_they_are_known() {
+async fn known_less_public_address_behind_a_proxy_is_refused() {
     let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = through(&[&format!("http://{}", proxy.addr())]).build().unwrap();
     let mut client = Client::new(Url::parse("https://page.test/").unwrap(), 1);
@@ -404,7 +405,7 @@ async fn page_is_kept_from_less_public_addresses_behind_a_proxy_as_far_as_they_a
         ("[::1]", Some(AddressSpace::Loopback)),
         ("localhost", Some(AddressSpace::Loopback)),
         ("8.8.8.8", None),
-        // Where the proxy goes for a name, it does not say.
+        // The proxy does not tell which address it connects to for a name.
         ("router.test", None),
     ] {
         let request =

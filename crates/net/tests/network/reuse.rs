@@ -1,3 +1,5 @@
+//! Which requests reuse an HTTP/1.1 connection.
+
 use std::{sync::Arc, time::Duration};
 
 use sendbeacon_fetch::host::{Network, NetworkRequest};
@@ -7,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::support::{builder, connection_key, pass, post, read, send};
 
-/// Sends the requests one after another and says on which connections they came.
+/// Sends the requests one after another, and returns the connection of each.
 async fn connections_of(
     server: &RecordingServer,
     network: &HttpNetwork,
@@ -38,7 +40,7 @@ async fn connection_is_reused_however_threads_interleave() {
 }
 
 #[tokio::test]
-async fn connection_of_an_empty_response_is_reused_though_nobody_reads_its_body() {
+async fn connection_of_an_empty_response_is_reused_if_nobody_reads_it() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().build().unwrap();
     for _ in 0..2 {
@@ -117,7 +119,7 @@ async fn connection_is_closed_after_connection_close() {
 }
 
 #[tokio::test]
-async fn requests_at_the_same_time_have_a_connection_each() {
+async fn concurrent_requests_have_a_connection_each() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start({
         let gate = gate.clone();
@@ -138,7 +140,7 @@ async fn requests_at_the_same_time_have_a_connection_each() {
 }
 
 #[tokio::test]
-async fn no_connection_is_kept_where_none_is_to_be() {
+async fn zero_idle_timeout_closes_each_connection_after_its_request() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().idle_timeout(Duration::ZERO).build().unwrap();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
@@ -170,7 +172,7 @@ async fn connection_of_a_fetch_dropped_before_its_answer_is_closed() {
 }
 
 #[tokio::test]
-async fn idle_connections_are_closed_with_the_network_but_not_those_in_use() {
+async fn dropping_the_network_closes_idle_connections_only() {
     let server = RecordingServer::start(|request| match &*request.target {
         "/chunked" => Behavior::Respond(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n".to_vec(),
@@ -199,7 +201,7 @@ async fn connection_is_not_reused_after_the_network_has_changed() {
 }
 
 #[tokio::test]
-async fn connection_in_use_while_the_network_changes_is_closed_after_it() {
+async fn connection_in_use_while_the_network_changes_is_not_reused() {
     let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"body")).await;
     let network = builder().build().unwrap();
     let in_use = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
@@ -209,7 +211,7 @@ async fn connection_in_use_while_the_network_changes_is_closed_after_it() {
 }
 
 #[tokio::test]
-async fn connection_of_its_own_is_made_for_a_request_that_asks_for_one() {
+async fn request_that_forces_a_new_connection_gets_one() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let network = builder().build().unwrap();
     let mut request = post(&server.url("/"), "x");

@@ -1,3 +1,5 @@
+//! TLS: whom the network trusts, and whose sessions it resumes.
+
 use std::{
     error::Error,
     net::Ipv4Addr,
@@ -16,7 +18,7 @@ use tokio::{io::AsyncWriteExt, net::TcpListener};
 use crate::support::{builder, connection_key, post, send, trusting};
 
 #[tokio::test]
-async fn given_root_is_trusted_for_names_and_addresses() {
+async fn added_root_certificate_is_trusted_for_names_and_addresses() {
     let server = RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await;
     let network = trusting(&server).build().unwrap();
     for host in ["a.test", "localhost", "127.0.0.1"] {
@@ -38,7 +40,7 @@ async fn tls_connection_is_reused() {
 }
 
 #[tokio::test]
-async fn unknown_root_is_a_tls_error_and_nothing_is_sent() {
+async fn unknown_root_certificate_is_a_tls_error_and_nothing_is_sent() {
     let server = RecordingServer::start_tls(|_| Behavior::status(204)).await;
     let error = send(&builder().build().unwrap(), post(&server.url("/"), "x")).await.unwrap_err();
     let NetworkError::Tls(text) = &error else { panic!("{error:?}") };
@@ -71,7 +73,7 @@ async fn server_without_tls_is_a_tls_error() {
 }
 
 #[tokio::test]
-async fn only_the_given_roots_are_trusted_where_the_platforms_are_not() {
+async fn platform_root_certificates_are_not_trusted_if_turned_off() {
     let server = RecordingServer::start_tls(|_| Behavior::status(204)).await;
     let other = RecordingServer::start_tls(|_| Behavior::status(204)).await;
     let network = trusting(&server).platform_roots(false).build().unwrap();
@@ -87,9 +89,9 @@ async fn only_the_given_roots_are_trusted_where_the_platforms_are_not() {
 }
 
 #[tokio::test]
-async fn session_is_resumed_within_a_partition_and_never_across() {
+async fn session_is_resumed_in_its_own_partition_only() {
     let server = RecordingServer::start_tls(|_| Behavior::with_body(200, &[], b"ok")).await;
-    // Every request makes a connection of its own.
+    // Every request makes a new connection.
     let network = trusting(&server).idle_timeout(Duration::ZERO).build().unwrap();
     let mut resumed = Vec::new();
     for (connection, (partition, credentials, host, is_resumed)) in [
@@ -115,8 +117,8 @@ async fn session_is_resumed_within_a_partition_and_never_across() {
 }
 
 #[tokio::test]
-async fn cryptography_is_the_given_providers() {
-    /// ring's, counted.
+async fn cryptography_comes_from_the_given_provider() {
+    /// The random numbers of ring, with a counter.
     #[derive(Debug)]
     struct Counting(AtomicUsize, &'static dyn SecureRandom);
     impl SecureRandom for Counting {
@@ -141,8 +143,8 @@ async fn cryptography_is_the_given_providers() {
 }
 
 #[tokio::test]
-async fn server_without_a_protocol_in_common_is_a_tls_error() {
-    // It says so by an alert.
+async fn server_without_a_common_protocol_is_a_tls_error() {
+    // The server sends an alert.
     let server = RecordingServer::setup().tls(&["http/1.0"]).start(|_| Behavior::Hang).await;
     let error =
         send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await.unwrap_err();
@@ -152,7 +154,7 @@ async fn server_without_a_protocol_in_common_is_a_tls_error() {
 }
 
 #[tokio::test]
-async fn server_that_negotiates_no_protocol_is_spoken_to_in_http1() {
+async fn server_that_negotiates_no_protocol_gets_http1() {
     let server = RecordingServer::setup().tls(&[]).start(|_| Behavior::status(204)).await;
     let answer = send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await;
     assert_eq!(answer, Ok((204, vec![])));
@@ -160,7 +162,7 @@ async fn server_that_negotiates_no_protocol_is_spoken_to_in_http1() {
 }
 
 #[tokio::test]
-async fn alert_after_the_handshake_is_a_protocol_error_and_nothing_is_sent_again() {
+async fn alert_after_the_handshake_is_a_protocol_error_and_not_sent_again() {
     let server =
         RecordingServer::setup().tls_for_known_clients().start(|_| Behavior::status(204)).await;
     let error =
@@ -171,7 +173,7 @@ async fn alert_after_the_handshake_is_a_protocol_error_and_nothing_is_sent_again
 }
 
 #[tokio::test]
-async fn end_without_close_notify_is_the_end_unless_the_answer_says_how_long_it_is() {
+async fn missing_close_notify_is_an_error_only_if_the_body_is_too_short() {
     let ends = |head: &str| {
         let answer = Behavior::RespondThenHangUp(format!("HTTP/1.1 200 Fine\r\n{head}").into());
         async move {

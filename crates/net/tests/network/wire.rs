@@ -1,3 +1,5 @@
+//! What a request and a response look like on an HTTP/1.1 connection.
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use sendbeacon_fetch::{NetworkError, host::Network};
@@ -6,7 +8,7 @@ use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use crate::support::{builder, post, send};
 
 #[tokio::test]
-async fn post_has_its_headers_as_given_and_host_before_them() {
+async fn post_has_a_host_header_and_then_its_own_headers_in_order() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/collect?x=1"), "hello");
     for (name, value) in [
@@ -31,7 +33,7 @@ async fn post_has_its_headers_as_given_and_host_before_them() {
 }
 
 #[tokio::test]
-async fn empty_post_says_that_its_length_is_zero() {
+async fn empty_post_has_a_content_length_of_zero() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     send(&builder().build().unwrap(), post(&server.url("/"), "")).await.unwrap();
     let expected =
@@ -40,7 +42,7 @@ async fn empty_post_says_that_its_length_is_zero() {
 }
 
 #[tokio::test]
-async fn get_has_no_length() {
+async fn get_has_no_content_length() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/"), "");
     request.method = Method::GET;
@@ -51,7 +53,7 @@ async fn get_has_no_length() {
 }
 
 #[tokio::test]
-async fn large_body_arrives_whole() {
+async fn large_body_arrives_complete() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let body: Bytes = (0..1_000_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
     let mut request = post(&server.url("/"), "");
@@ -87,7 +89,7 @@ async fn longest_url_is_sent_and_a_longer_one_is_an_error() {
 }
 
 #[tokio::test]
-async fn interim_responses_are_passed_over() {
+async fn interim_responses_are_skipped() {
     let server = RecordingServer::start(|_| {
         let interim =
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
@@ -100,7 +102,7 @@ async fn interim_responses_are_passed_over() {
     assert_eq!(response.status, 200);
     assert!(response.headers.contains_key("x-final"));
     assert!(!response.headers.contains_key("link"));
-    // The connection is still in step.
+    // The connection still works for the next request.
     assert_eq!(crate::support::read(response.body).await.unwrap(), b"ok");
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((200, b"ok".to_vec())));
     assert_eq!(server.connections(), 1);
@@ -144,7 +146,7 @@ async fn localhost_and_names_under_it_are_the_loopback_address() {
 }
 
 #[tokio::test]
-async fn host_and_framing_are_not_the_callers() {
+async fn host_and_framing_headers_of_the_caller_are_replaced() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/"), "x");
     request.headers.insert("host", HeaderValue::from_static("evil.test"));
