@@ -136,3 +136,8 @@ pub use self::{
     },
     resolver::{Resolved, Resolver, SystemResolver},
 };
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
