@@ -104,7 +104,6 @@
 
 mod access_check;
 mod address_space;
-mod builder;
 mod connect;
 mod connection;
 mod error;
@@ -119,6 +118,7 @@ mod request_body;
 mod resolve;
 mod resolver;
 mod response_body;
+mod route;
 mod sender;
 mod tcp;
 mod time_left;
@@ -126,9 +126,8 @@ mod tls;
 mod tls_close;
 
 pub use self::{
-    builder::HttpNetworkBuilder,
     error::{AddressesError, LimitError, ProxyError, RootCertificateError},
-    network::HttpNetwork,
+    network::{HttpNetwork, HttpNetworkBuilder},
     proxy::{
         routes::{NoProxies, Proxies, Route},
         rules::ProxyRules,

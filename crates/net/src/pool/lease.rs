@@ -263,7 +263,7 @@ impl Room {
         Self { pool: Arc::clone(pool), key: Arc::clone(key), grant, is_filled: false }
     }
 
-    /// Uses the connection that was made, or tells the pool why there is none.
+    /// Uses the connection that was made, or tells the pool why no connection was made.
     pub(crate) fn fill(
         mut self,
         made: Result<OpenConnection, NetworkError>,
