@@ -191,8 +191,10 @@ async fn reads_in_turns(protocols: &[&str], turn: usize) -> (RecordingServer, Ar
     let setup = RecordingServer::setup().answers_early();
     let setup = if protocols.is_empty() { setup } else { setup.tls(protocols) };
     let server = setup.start({
-        let gate = gate.clone();
-        move |_| Behavior::ReadInTurns(gate.clone(), turn, Behavior::response(200, &[], b"late"))
+        let gate = Arc::clone(&gate);
+        move |_| {
+            Behavior::ReadInTurns(Arc::clone(&gate), turn, Behavior::response(200, &[], b"late"))
+        }
     });
     (server.await, gate)
 }

@@ -380,7 +380,7 @@ fn any_frames_are_a_response_or_an_error_and_the_next_request_works() {
     // long.
     let frames = Arc::new(Mutex::new(Vec::new()));
     let server = runtime.block_on(RecordingServer::start_http2({
-        let frames = frames.clone();
+        let frames = Arc::clone(&frames);
         move |request| match &*request.target {
             "/hostile" => Behavior::FramesThenClose(frames.lock().unwrap().clone()),
             _ => Behavior::status(204),

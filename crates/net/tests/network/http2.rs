@@ -86,8 +86,8 @@ async fn connections_for(count: usize, protocols: &[&str]) -> usize {
     let server = RecordingServer::setup()
         .tls(protocols)
         .start({
-            let gate = gate.clone();
-            move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"ok"))
+            let gate = Arc::clone(&gate);
+            move |_| Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(200, &[], b"ok"))
         })
         .await;
     let network = trusting(&server).build().unwrap();
@@ -268,9 +268,11 @@ async fn body_larger_than_the_flow_control_window_is_read() {
 async fn connection_is_not_used_for_new_requests_after_the_network_has_changed() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start_http2({
-        let gate = gate.clone();
+        let gate = Arc::clone(&gate);
         move |request: &RecordedRequest| match &*request.target {
-            "/slow" => Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"slow")),
+            "/slow" => {
+                Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(200, &[], b"slow"))
+            }
             _ => Behavior::status(204),
         }
     })

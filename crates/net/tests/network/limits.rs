@@ -12,10 +12,10 @@ const OK: Result<(u16, Vec<u8>), sendbeacon_fetch::NetworkError> = Ok((204, Vec:
 
 /// Answers at once, except that paths beginning with `/wait` are answered when the gate opens.
 fn gated(gate: &Arc<Notify>) -> impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static {
-    let gate = gate.clone();
+    let gate = Arc::clone(gate);
     move |request| {
         if request.target.starts_with("/wait") {
-            Behavior::RespondWhen(gate.clone(), Behavior::response(204, &[], b""))
+            Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(204, &[], b""))
         } else {
             Behavior::status(204)
         }
@@ -240,7 +240,7 @@ async fn no_room_in_the_pool_is_lost_however_requests_end() {
         trusting(&secure).max_connections_per_origin(2).max_connections(MAX).build().unwrap();
     let network = Arc::new(network);
     let tasks = (0..400_usize).map(|i| {
-        let network = network.clone();
+        let network = Arc::clone(&network);
         let url = match i % 4 {
             0 => secure.url(&format!("/{}", i % 7)),
             // The certificate does not name this host.

@@ -45,7 +45,7 @@ impl LocalNetworkAccess for Permission {
     fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool> {
         let asked = (client.origin.to_string(), url.to_string(), target);
         self.asked.lock().unwrap().push(asked);
-        let (permits, gate) = (self.permits, self.gate.clone());
+        let (permits, gate) = (self.permits, Arc::clone(&self.gate));
         Answer::Later(Box::pin(async move {
             gate.notified().await;
             permits

@@ -198,10 +198,10 @@ async fn goaway_after_the_head_of_the_response_is_an_error() {
 async fn goaway_between_two_requests_sends_only_the_later_one_again() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start_http2({
-        let gate = gate.clone();
+        let gate = Arc::clone(&gate);
         move |request| match (&*request.target, request.connection) {
             ("/first", _) => {
-                Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"first"))
+                Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(200, &[], b"first"))
             }
             (_, 0) => Behavior::Frames(goaway(request.stream - 2, NO_ERROR)),
             _ => Behavior::status(204),

@@ -122,8 +122,8 @@ async fn connection_is_closed_after_connection_close() {
 async fn concurrent_requests_have_a_connection_each() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start({
-        let gate = gate.clone();
-        move |_| Behavior::RespondWhen(gate.clone(), Behavior::response(204, &[], b""))
+        let gate = Arc::clone(&gate);
+        move |_| Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(204, &[], b""))
     })
     .await;
     let network = builder().build().unwrap();

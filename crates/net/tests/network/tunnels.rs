@@ -41,11 +41,11 @@ impl TunnelProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = asked.clone();
+        let log = Arc::clone(&asked);
         let accepting = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 // An error here is an error for the client, too, and the test checks it there.
-                tokio::spawn(serve(tcp, to, handshake, log.clone()));
+                tokio::spawn(serve(tcp, to, handshake, Arc::clone(&log)));
             }
         });
         Self { addr, asked, accepting: accepting.abort_handle() }
