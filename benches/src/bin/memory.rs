@@ -57,8 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     thread::spawn(move || hold(&listener, &sent));
     let network = HttpNetwork::builder();
-    let network = network.max_connections(2 * BEACONS).max_connections_per_key(2 * BEACONS);
-    let bytes = bytes_of_each(BEACONS, Arc::new(network.build()), page, &in_flight)?;
+    let network = network.max_connections(2 * BEACONS).max_connections_per_origin(2 * BEACONS);
+    let bytes = bytes_of_each(BEACONS, Arc::new(network.build()?), page, &in_flight)?;
     println!(
         "on an HTTP/1.1 connection of its own: {bytes} bytes, {} beyond its body",
         bytes - SIZE
@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     });
     let network = HttpNetwork::builder().add_root_certificates_pem(certificate.as_bytes())?;
-    let bytes = bytes_of_each(STREAMS, Arc::new(network.build()), page, &in_flight)?;
+    let bytes = bytes_of_each(STREAMS, Arc::new(network.build()?), page, &in_flight)?;
     println!("on one HTTP/2 connection: {bytes} bytes, {} beyond its body", bytes - SIZE);
     server.kill()?;
     server.wait()?;

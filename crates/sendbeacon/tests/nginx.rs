@@ -40,7 +40,7 @@ fn deliver(scheme: &str, protocol: &str) {
         return;
     };
     let network = HttpNetwork::builder().add_root_certificates_pem(nginx.certificate.as_bytes());
-    let network = network.unwrap().build();
+    let network = network.unwrap().build().unwrap();
     let agent = UserAgent::builder().network(Arc::new(network)).build().unwrap();
     let body = "x".repeat(600);
     for document in 0..DOCUMENTS {

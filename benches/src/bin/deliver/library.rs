@@ -24,7 +24,7 @@ pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
     for cookie in ["session=0123456789abcdef0123456789abcdef", "consent=yes; Path=/", "ab=17"] {
         cookies.set_document_cookie(&page, cookie);
     }
-    let mut network = HttpNetwork::builder().max_connections_per_key(work.concurrency);
+    let mut network = HttpNetwork::builder().max_connections_per_origin(work.concurrency);
     if let Some(roots) = &work.roots {
         network = network.add_root_certificates_pem(roots)?;
     }
@@ -33,7 +33,7 @@ pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
         .with_per_partition(work.concurrency);
     let sink = Arc::new(Sink::new(work.concurrency + AHEAD));
     let agent = UserAgent::builder()
-        .network(Arc::new(network.build()))
+        .network(Arc::new(network.build()?))
         .cookies(cookies)
         .scheduling(scheduling)
         .event_sink(sink.clone())

@@ -34,7 +34,7 @@ impl UserAgent {
     /// Without the `net` feature there is no default network: see [`UserAgentBuilder::new`].
     #[cfg(feature = "net")]
     pub fn builder() -> UserAgentBuilder {
-        UserAgentBuilder::new(Arc::new(sendbeacon_net::HttpNetwork::builder().build()))
+        UserAgentBuilder::new(Arc::new(sendbeacon_net::HttpNetwork::default()))
     }
 }
 
