@@ -37,10 +37,14 @@
 //!
 //! # Features
 //!
-//! * `net` (default): the default [`Network`](host::Network), `HttpNetwork`.
-//! * `cookies` (default): a cookie store, `MemoryCookieStore`.
-//! * `tracing`: events go to `tracing`, too, target `sendbeacon`, without headers and bodies, and of a URL
-//!   its origin only.
+//! * `net` (default): the default [`Network`](host::Network), `net::HttpNetwork`. Without it, give
+//!   [`UserAgentBuilder::new`] a network of your own.
+//! * `cookies` (default): a cookie store, `MemoryCookieStore`, and its jar, `cookie_jar`.
+//! * `content-codings` (default): responses of `fetch()` are decoded as they are read: gzip, deflate, br and
+//!   zstd. Without it, `fetch()` asks for no coding and decodes none.
+//! * `remote`: documents may run in processes of their own: the module `remote`.
+//! * `tracing`: every event also goes to the crate `tracing`, with the target `sendbeacon`. The library logs no
+//!   headers and no bodies, and only the origin of each URL.
 //!
 //! # Threads
 //!
@@ -104,6 +108,10 @@ pub use self::{
 #[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;
 
 #[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]
