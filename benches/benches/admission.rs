@@ -51,7 +51,7 @@ fn admission(c: &mut Criterion) {
     drops.join().expect("the thread does not panic");
     let mut accepted = |name: &str, body: Option<BodyInit<'_>>| {
         group.bench_function(name, |b| {
-            // Each call has a document of its own. The quota of one document would soon be full, and a refusal is cheap.
+            // Each call has a document of its own, because a full quota refuses calls, and a refusal is cheap.
             b.iter_batched_ref(
                 || (agent_document(), body.clone()),
                 |(document, body)| {

@@ -1,7 +1,7 @@
 //! Measures the memory of a beacon with 1 KiB of body, while the same number of beacons is in flight already.
 //!
-//! Run it by `cargo run --release -p benches --bin memory`. Only the library allocates during the measurement. Memory of
-//! the kernel is not counted.
+//! Run it by `cargo run --release -p benches --bin memory`. Only the library allocates during the measurement. The
+//! kernel's memory is not counted.
 
 use std::{
     alloc::System,

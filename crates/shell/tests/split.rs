@@ -75,7 +75,7 @@ async fn accepted_beacons_of_a_killed_process_are_delivered() {
     </script>";
     let site = Site::new().page("/page", page).start().await;
     let shell = open(&site.0.url("/page"));
-    // The page and its 101 beacons have arrived, so the script has run. The process is killed with its unanswered beacons.
+    // The page and its 101 beacons have arrived, so the script has run. The kill may hit unanswered beacons.
     site.0.wait_for(102).await;
     let children = format!("/proc/{0}/task/{0}/children", shell.id());
     let child = std::fs::read_to_string(children).unwrap();

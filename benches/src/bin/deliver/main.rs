@@ -1,4 +1,4 @@
-//! Measures how fast beacons are delivered to a running server, and how fast another HTTP client sends the same requests.
+//! Measures how fast this library, or another HTTP client, delivers the same requests to a running server.
 //!
 //! `cargo run --release -p benches --bin deliver -- URL COUNT CONCURRENCY SIZE [--peer PEER]` prints one line. The time
 //! begins with the first connection and ends with the last answer. Compare only figures of one machine at one time:
