@@ -60,7 +60,8 @@ pub(super) trait Surroundings {
 
     /// Makes the surroundings of a new tab, which a script of this tab has opened.
     ///
-    /// If `copies_session`, the new tab begins with a copy of this tab's session storage, and otherwise with an empty one.
+    /// The new tab begins with a copy of this tab's session storage if `copies_session`, and otherwise with an empty
+    /// one.
     fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings>;
 
     /// Reports a `sendBeacon()` call of one of the tab's documents. Default: does nothing.
