@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    Body, BodyInit, NetworkError, Request, Reservation, Response, ResponseType,
-    beacon::send_beacon, fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
+    Body, BodyInit, NetworkError, Request, Reservation, Response, beacon::send_beacon,
+    fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
@@ -322,11 +322,5 @@ pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, Network
 
 /// What a response is to script, and its status.
 pub(crate) fn describe(response: &Response) -> String {
-    let type_ = match response.type_ {
-        ResponseType::Basic => "basic",
-        ResponseType::Cors => "cors",
-        ResponseType::Opaque => "opaque",
-        ResponseType::OpaqueRedirect => "opaqueredirect",
-    };
-    format!("{type_} {}", response.status.as_u16())
+    format!("{} {}", response.type_.as_str(), response.status.as_u16())
 }

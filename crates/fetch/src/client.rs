@@ -128,6 +128,7 @@ impl Client {
 /// The value of an [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#embedder-policy-value).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum EmbedderPolicy {
     /// `unsafe-none`
     #[default]

@@ -25,6 +25,7 @@ use crate::{
 const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
 
 /// A [filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response).
+#[non_exhaustive]
 pub struct Response {
     /// Type, which says what script may see.
     pub type_: ResponseType,
@@ -56,6 +57,7 @@ impl fmt::Debug for Response {
 /// A response's [type](https://fetch.spec.whatwg.org/#concept-response-type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum ResponseType {
     /// `basic`
     Basic,
@@ -67,7 +69,34 @@ pub enum ResponseType {
     OpaqueRedirect,
 }
 
+impl ResponseType {
+    /// The name that script sees.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Cors => "cors",
+            Self::Opaque => "opaque",
+            Self::OpaqueRedirect => "opaqueredirect",
+        }
+    }
+}
+
 impl Response {
+    /// A response that a fetch in another process has filtered, with the timing allow passed flag unset.
+    ///
+    /// `url_list` is not empty.
+    #[must_use]
+    pub fn new(
+        type_: ResponseType,
+        status: StatusCode,
+        headers: HeaderMap,
+        url_list: Vec<Url>,
+        body: ResponseBody,
+    ) -> Self {
+        Self { type_, status, headers, url_list, timing_allow_passed: false, body }
+    }
+
     /// The next chunk of the body; `None` at its end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, NetworkError>> {
         poll_fn(|cx| self.body.as_mut().poll_chunk(cx)).await

@@ -407,7 +407,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::{HeaderMap, Method};
+    use http::Method;
     use sendbeacon_fetch::{Nonce, PartitionKey, Site, host::ConnectionKey};
     use sendbeacon_testkit::server::{Behavior, RecordingServer};
     use url::Url;
@@ -422,15 +422,10 @@ mod tests {
         let server = RecordingServer::start(|_| Behavior::status(204)).await;
         let partition =
             PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
-        let request = NetworkRequest {
-            method: Method::POST,
-            url: Url::parse(&server.url("/")).unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::from_static(b"once"),
-            connection: ConnectionKey { partition, credentials: false },
-            client: None,
-            force_new_connection: false,
-        };
+        let url = Url::parse(&server.url("/")).unwrap();
+        let connection = ConnectionKey::new(partition, false);
+        let request = NetworkRequest::new(Method::POST, url, connection)
+            .with_body(Bytes::from_static(b"once"));
         let network = HyperNetwork::builder().build();
 
         let (client_end, server_end) = tokio::io::duplex(1024);

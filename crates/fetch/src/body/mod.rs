@@ -19,6 +19,7 @@ use crate::{NetworkError, TypeError, host::Random};
 /// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit): what script may pass as a body, after the
 /// Web IDL conversion, which is the engine's.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum BodyInit<'a> {
     /// A `USVString`.
     String(Cow<'a, str>),

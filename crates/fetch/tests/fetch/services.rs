@@ -225,7 +225,10 @@ impl ServiceWorkers for Worker {
         let headers = [("x-secret", "1"), policy];
         let headers = if is_tame { &headers[..1] } else { &headers };
         let response = respond_with_body(200, headers, "secret").unwrap();
-        let response = ServiceWorkerResponse { filtered, url_list, response };
+        let response = match filtered {
+            Some(filtered) => ServiceWorkerResponse::fetched(filtered, url_list, response),
+            None => ServiceWorkerResponse::new(response),
+        };
         Answer::Ready(ServiceWorkerAnswer::Response(response))
     }
 }
@@ -323,7 +326,7 @@ fn what_happens_on_the_way_is_observed() {
                 let preflight = if is_preflight { "preflight " } else { "" };
                 format!("{preflight}{}", status.as_u16())
             }
-            Observation::Redirected { url } => format!("to {}", url.path()),
+            Observation::Redirected { url, .. } => format!("to {}", url.path()),
             Observation::ClearSiteData { value, .. } => value.to_str().unwrap().to_owned(),
             other => format!("{other:?}"),
         })

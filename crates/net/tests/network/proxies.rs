@@ -8,10 +8,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use sendbeacon_fetch::{
-    AddressSpace, Client, NetworkError, Nonce, PartitionKey,
-    host::{Answer, NetworkRequest},
-};
+use sendbeacon_fetch::{AddressSpace, Client, NetworkError, Nonce, PartitionKey, host::Answer};
 use sendbeacon_net::{HyperNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::net::{TcpListener, TcpSocket};
@@ -402,8 +399,8 @@ async fn page_is_kept_from_less_public_addresses_behind_a_proxy_as_far_as_they_a
         // Where the proxy goes for a name, it does not say.
         ("router.test", None),
     ] {
-        let request =
-            NetworkRequest { client: client.clone(), ..post(&format!("http://{host}/"), "x") };
+        let mut request = post(&format!("http://{host}/"), "x");
+        request.client.clone_from(&client);
         let refusal =
             |target| NetworkError::LocalNetworkAccess { client: AddressSpace::Public, target };
         let expected = target.map_or(OK, |target| Err(refusal(target)));

@@ -383,13 +383,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
             .map(|(name, value)| (name.to_string(), isomorphic(value)))
             .collect(),
         url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
-        type_: match response.type_ {
-            ResponseType::Basic => "basic",
-            ResponseType::Cors => "cors",
-            ResponseType::Opaque => "opaque",
-            ResponseType::OpaqueRedirect => "opaqueredirect",
-        }
-        .to_owned(),
+        type_: response.type_.as_str().to_owned(),
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })

@@ -250,18 +250,8 @@ fn request(navigation: &Navigation, url: &Url, client: &Client) -> NetworkReques
         set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
     }
     set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-    NetworkRequest {
-        method: Method::GET,
-        url: url.clone(),
-        headers,
-        body: Bytes::new(),
-        connection: ConnectionKey {
-            partition: client.network_partition_key.clone(),
-            credentials: true,
-        },
-        client: None,
-        force_new_connection: false,
-    }
+    let connection = ConnectionKey::new(client.network_partition_key.clone(), true);
+    NetworkRequest::new(Method::GET, url.clone(), connection).with_headers(headers)
 }
 
 /// `Sec-Fetch-Site` of a navigation to `origin`.
