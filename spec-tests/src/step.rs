@@ -322,5 +322,5 @@ pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, Network
 
 /// What a response is to script, and its status.
 pub(crate) fn describe(response: &Response) -> String {
-    format!("{} {}", response.type_.as_str(), response.status.as_u16())
+    format!("{} {}", response.response_type.as_str(), response.status.as_u16())
 }

@@ -1,6 +1,6 @@
 //! The environment settings object as data.
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use url::Url;
 
 use crate::{
@@ -79,8 +79,10 @@ pub struct Client {
     /// The document's [referrer](https://html.spec.whatwg.org/multipage/dom.html#the-document's-referrer), for
     /// reports of violations. Default: none.
     pub document_referrer: Option<Url>,
-    /// Status of the response that the document came with, for reports of violations. Default: 200.
-    pub document_status: u16,
+    /// The status of the response that the document came with, for reports of violations. `None` for a
+    /// document without a response, such as `about:blank`, which is reported as 0. Default: 200.
+    #[cfg_attr(feature = "serde", serde(with = "status_code"))]
+    pub document_status: Option<StatusCode>,
     /// The embedder's own identifier of the document, given back in events.
     pub document_id: u64,
     /// The embedder's own identifier of the webview the document is in, given back in events.
@@ -118,7 +120,7 @@ impl Client {
             user_agent: None,
             accept_language: None,
             document_referrer: None,
-            document_status: 200,
+            document_status: Some(StatusCode::OK),
             document_id: 0,
             webview_id: 0,
         }
@@ -159,5 +161,30 @@ mod header_value {
     ) -> Result<Option<HeaderValue>, D::Error> {
         let bytes = Option::<Vec<u8>>::deserialize(deserializer)?;
         bytes.map(HeaderValue::try_from).transpose().map_err(Error::custom)
+    }
+}
+
+/// A status code is a number; `None` is 0, which is no status code.
+#[cfg(feature = "serde")]
+mod status_code {
+    use http::StatusCode;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    // By reference, as serde's `with` has it.
+    #[allow(clippy::ref_option)]
+    pub(super) fn serialize<S: Serializer>(
+        status: &Option<StatusCode>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        status.map_or(0, |status| status.as_u16()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<StatusCode>, D::Error> {
+        match u16::deserialize(deserializer)? {
+            0 => Ok(None),
+            status => StatusCode::from_u16(status).map(Some).map_err(Error::custom),
+        }
     }
 }

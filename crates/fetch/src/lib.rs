@@ -13,11 +13,15 @@
 pub mod beacon;
 mod body;
 mod client;
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
 pub mod deferred;
 mod error;
 pub mod fetch;
 mod headers;
 pub mod host;
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
 pub mod hyperlink_auditing;
 mod keepalive;
 mod nonce;
@@ -27,8 +31,10 @@ mod request;
 mod response;
 
 pub use self::{
+    beacon::url_length,
     body::{Blob, BlobSource, Body, BodyInit, Extracted, FormDataEntry, FormDataValue, extract},
     client::{Client, EmbedderPolicy},
+    deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
     error::{
         AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
         TypeError,

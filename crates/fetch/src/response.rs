@@ -28,7 +28,7 @@ const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
 #[non_exhaustive]
 pub struct Response {
     /// Type, which says what script may see.
-    pub type_: ResponseType,
+    pub response_type: ResponseType,
     /// The status the server sent. Script sees 0 where the type is [opaque](ResponseType::Opaque) or
     /// [opaque-redirect](ResponseType::OpaqueRedirect).
     pub status: StatusCode,
@@ -45,7 +45,7 @@ pub struct Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("type_", &self.type_)
+            .field("response_type", &self.response_type)
             .field("status", &self.status)
             .field("headers", &self.headers)
             .field("url_list", &self.url_list)
@@ -88,13 +88,13 @@ impl Response {
     /// `url_list` is not empty.
     #[must_use]
     pub fn new(
-        type_: ResponseType,
+        response_type: ResponseType,
         status: StatusCode,
         headers: HeaderMap,
         url_list: Vec<Url>,
         body: ResponseBody,
     ) -> Self {
-        Self { type_, status, headers, url_list, timing_allow_passed: false, body }
+        Self { response_type, status, headers, url_list, timing_allow_passed: false, body }
     }
 
     /// The next chunk of the body; `None` at its end.
@@ -107,12 +107,12 @@ impl Response {
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
         let HttpResponse { internal, filtered, url_list } = response;
         let NetworkResponse { status, mut headers, mut body, .. } = internal;
-        let type_ = filtered.unwrap_or(match request.response_tainting {
+        let response_type = filtered.unwrap_or(match request.response_tainting {
             ResponseTainting::Basic => ResponseType::Basic,
             ResponseTainting::Cors => ResponseType::Cors,
             ResponseTainting::Opaque => ResponseType::Opaque,
         });
-        match type_ {
+        match response_type {
             ResponseType::Basic => {
                 headers.remove(http::header::SET_COOKIE);
                 headers.remove(SET_COOKIE2);
@@ -126,7 +126,7 @@ impl Response {
         }
         let url_list = if url_list.is_empty() { request.url_list } else { url_list };
         let timing_allow_passed = !request.timing_allow_failed;
-        Self { type_, status, headers, url_list, timing_allow_passed, body }
+        Self { response_type, status, headers, url_list, timing_allow_passed, body }
     }
 }
 

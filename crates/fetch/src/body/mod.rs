@@ -92,7 +92,7 @@ pub fn extract<'a>(object: BodyInit<'a>, random: &dyn Random) -> Result<Extracte
         HeaderValue::from_static("application/x-www-form-urlencoded;charset=UTF-8");
     // Step 10.
     let (object, content_type) = match object {
-        BodyInit::Blob(blob) => (Object::Blob(blob), blob.content_type()),
+        BodyInit::Blob(blob) => (Object::Blob(blob), blob.content_type_header()),
         BodyInit::BufferSource(bytes) => (Object::Bytes(bytes), None),
         BodyInit::FormData(entries) => {
             let boundary = Boundary::new(random);

@@ -243,12 +243,12 @@ fn what_a_service_worker_has_filtered_stays_filtered() {
         page.fetch(request).unwrap()
     };
     let opaque = fetch("/opaque");
-    assert_eq!((opaque.type_, opaque.headers.len()), (ResponseType::Opaque, 0));
+    assert_eq!((opaque.response_type, opaque.headers.len()), (ResponseType::Opaque, 0));
     assert_eq!(opaque.url_list[0].as_str(), "https://b.test/from");
     let cors = fetch("/cors");
-    assert_eq!((cors.type_, cors.headers.len()), (ResponseType::Cors, 0));
+    assert_eq!((cors.response_type, cors.headers.len()), (ResponseType::Cors, 0));
     let default = fetch("/default");
-    assert_eq!((default.type_, default.headers.len()), (ResponseType::Basic, 1));
+    assert_eq!((default.response_type, default.headers.len()), (ResponseType::Basic, 1));
     assert_eq!(default.url_list[0].as_str(), "https://a.test/default");
 }
 

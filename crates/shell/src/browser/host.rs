@@ -363,8 +363,9 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
     while let Some(chunk) = response.chunk().await {
         body.extend_from_slice(&chunk?);
     }
-    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
-    let has_url = response.type_ != ResponseType::Opaque;
+    let is_opaque =
+        matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let has_url = response.response_type != ResponseType::Opaque;
     let mut url = response.url_list.last().cloned();
     if let Some(url) = &mut url {
         url.set_fragment(None);
@@ -383,7 +384,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
             .map(|(name, value)| (name.to_string(), isomorphic(value)))
             .collect(),
         url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
-        type_: response.type_.as_str().to_owned(),
+        type_: response.response_type.as_str().to_owned(),
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })
