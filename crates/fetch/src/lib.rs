@@ -42,7 +42,7 @@ pub use self::{
     headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation},
     nonce::Nonce,
-    origin::{Origin, PartitionKey, Site},
+    origin::{InvalidOrigin, Origin, PartitionKey, Site},
     policy::{
         csp::{CspDisposition, CspList, CspViolation, report_violation},
         hsts::MemoryHstsStore,

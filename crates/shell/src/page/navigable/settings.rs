@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use sendbeacon::{
-    Client, Nonce, Origin, PermissionsPolicy, Referrer, ReferrerPolicy, Request, Site,
-    determine_referrer,
+    Client, Nonce, Origin, Referrer, ReferrerPolicy, Request, Site, determine_referrer,
 };
 use url::Url;
 
@@ -24,14 +23,7 @@ pub fn nest(client: &mut Client, container: &Client) {
 /// a clone of the [policy container](https://html.spec.whatwg.org/multipage/browsers.html#requires-storing-the-policy-container-in-history)
 /// of the document it comes of.
 pub(super) fn inherit(source: &Client, url: &Url) -> Client {
-    let mut client = source.clone();
-    // Unlike the others this is none of the container's.
-    client.permissions_policy = PermissionsPolicy::default();
-    // That of a `srcdoc` document is the URL of the document it is in.
-    if url.path() != "srcdoc" {
-        client.creation_url = url.clone();
-    }
-    client
+    Client::inherited_from(source, url.clone(), Nonce::random())
 }
 
 /// The settings object of a `data:` document: it has an origin of its own, but the policies of the
