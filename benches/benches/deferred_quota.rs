@@ -25,16 +25,8 @@ fn frames(agent: &UserAgent, top: &Document, count: usize) -> Vec<(NavigableCont
         let container = top.navigable_container();
         let policy = ContainerPolicy::new(&client.permissions_policy, &client.origin, "", &origin);
         container.reserve_deferred_fetch_quota(&policy, &origin);
-<<<<<<< ours
         let document = agent.nested_document(Client::new(url, Nonce::from_u128(1)), &container);
         // NB: this fails in frames of the other origin after the first sixteen, which have no quota.
-||||||| base
-        let document = agent.nested_document(Client::new(url, 1), &container);
-        // NB: this fails in frames of the other origin after the first sixteen, which have no quota.
-=======
-        let document = agent.nested_document(Client::new(url, 1), &container);
-        // NB: this fails in frames of the other origin after the first sixteen, which have no quota.
->>>>>>> theirs
         let _ = document.fetch_later(request(&document), DeferredRequestInit::default());
         (container, document)
     };

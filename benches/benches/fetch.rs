@@ -44,15 +44,8 @@ fn whole_fetch(c: &mut Criterion) {
                 || beacon(url, body.clone()),
                 |beacon| {
                     let (request, _reservation) = beacon.into_request();
-<<<<<<< ours
                     complete(fetch(&profile, &NoObserver, Box::new(request)))
                         .expect("the beacon is delivered")
-||||||| base
-                    complete(fetch(&profile, &(), Box::new(request))).expect("the beacon is delivered")
-=======
-                    complete(fetch(&profile, &(), Box::new(request)))
-                        .expect("the beacon is delivered")
->>>>>>> theirs
                 },
                 BatchSize::PerIteration,
             );

@@ -7,7 +7,8 @@ use std::{future, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use sendbeacon::{
-    Client, CspDisposition, Document, FormDataEntry, FormDataValue, NetworkError, Nonce, UserAgent, UserAgentBuilder, MemoryCookieStore,
+    Client, CspDisposition, Document, FormDataEntry, FormDataValue, MemoryCookieStore,
+    NetworkError, Nonce, UserAgent, UserAgentBuilder,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use url::Url;

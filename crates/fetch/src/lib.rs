@@ -13,12 +13,16 @@
 pub mod beacon;
 mod body;
 mod client;
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
 pub mod deferred;
 mod error;
 mod error_detail;
 pub mod fetch;
 mod headers;
 pub mod host;
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
 pub mod hyperlink_auditing;
 mod keepalive;
 mod nonce;
@@ -31,6 +35,7 @@ mod response;
 pub use self::{
     body::{Blob, BlobSource, Body, BodyInit, Extracted, FormDataEntry, FormDataValue, extract},
     client::{Client, EmbedderPolicy},
+    deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
     error::{
         AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
         TypeError,
@@ -39,7 +44,7 @@ pub use self::{
     headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
     nonce::Nonce,
-    origin::{Origin, PartitionKey, Site},
+    origin::{InvalidOrigin, Origin, PartitionKey, Site},
     policy::{
         csp::{CspDisposition, CspList, CspViolation, report_violation},
         hsts::MemoryHstsStore,

@@ -74,6 +74,7 @@ pub struct Request {
 /// and web sockets are not made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Mode {
     /// `same-origin`
     SameOrigin,

@@ -174,15 +174,10 @@ mod tests {
             PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
         let headers = headers.iter().cloned();
         let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        let request = NetworkRequest {
-            method: Method::POST,
-            url: Url::parse(url).unwrap(),
-            headers: headers.collect(),
-            body: Bytes::from_static(b"body"),
-            connection: ConnectionKey { partition, credentials: false },
-            client: None,
-            force_new_connection: false,
-        };
+        let connection = ConnectionKey::new(partition, false);
+        let request = NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection)
+            .with_headers(headers.collect())
+            .with_body(Bytes::from_static(b"body"));
         UnsentRequest::new(request, false).unwrap()
     }
 

@@ -281,7 +281,7 @@ mod tests {
     use std::collections::HashMap;
 
     use bytes::Bytes;
-    use http::{HeaderMap, Method};
+    use http::Method;
     use rustls::crypto::ring;
     use sendbeacon_fetch::{
         Nonce, PartitionKey, Site,
@@ -335,15 +335,10 @@ mod tests {
         let server = RecordingServer::start(|_| Behavior::status(204)).await;
         let partition =
             PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
-        let request = NetworkRequest {
-            method: Method::POST,
-            url: Url::parse(&server.url("/")).unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::from_static(b"once"),
-            connection: ConnectionKey { partition, credentials: false },
-            client: None,
-            force_new_connection: false,
-        };
+        let url = Url::parse(&server.url("/")).unwrap();
+        let connection = ConnectionKey::new(partition, false);
+        let request = NetworkRequest::new(Method::POST, url, connection)
+            .with_body(Bytes::from_static(b"once"));
         let sender = sender();
 
         let (client_end, server_end) = tokio::io::duplex(1024);

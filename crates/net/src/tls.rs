@@ -226,7 +226,7 @@ mod tests {
     fn key(site: u128, credentials: bool) -> SessionKey {
         let partition =
             PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(site)), second_key: None };
-        let connection = ConnectionKey { partition, credentials };
+        let connection = ConnectionKey::new(partition, credentials);
         SessionKey { connection, port: 443, proxy: None, is_to_proxy: false }
     }
 

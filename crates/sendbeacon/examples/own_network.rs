@@ -82,14 +82,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
 
     let report = report.await;
-<<<<<<< ours
     println!("{:?}", report.delivered.first().map(|it| it.status));
     if report.delivered.len() == 1 { Ok(()) } else { Err("the beacon was not delivered".into()) }
-||||||| base
-    println!("{:?}", report.delivered.iter().chain(&report.lost).map(|(_, it)| it).next());
-    if report.delivered.len() == 1 { Ok(()) } else { Err("the beacon was not delivered".into()) }
-=======
-    println!("{:?}", report.delivered.iter().chain(&report.lost).map(|(_, it)| it).next());
-    if report.delivered.len() == 1 { Ok(()) } else { Err("the beacon was not delivered".into()) }
->>>>>>> theirs
 }

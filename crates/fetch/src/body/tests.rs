@@ -72,11 +72,12 @@ fn a_stream_is_a_type_error() {
 
 #[test]
 fn a_blob_type_outside_printable_ascii_is_empty() {
-    for type_ in ["text/pl\u{e4}in", "text/plain\r\nX-Evil: 1", "text/plain\0", "a/b;\tc=d"] {
-        assert_eq!(Blob::new("", type_).type_(), "", "{type_:?}");
+    for content_type in ["text/pl\u{e4}in", "text/plain\r\nX-Evil: 1", "text/plain\0", "a/b;\tc=d"]
+    {
+        assert_eq!(Blob::new("", content_type).content_type(), "", "{content_type:?}");
     }
-    assert_eq!(Blob::new("", " Foo Bar ").type_(), " foo bar ");
-    assert_eq!(Blob::with_mime("{}", &mime::APPLICATION_JSON).type_(), "application/json");
+    assert_eq!(Blob::new("", " Foo Bar ").content_type(), " foo bar ");
+    assert_eq!(Blob::with_mime("{}", &mime::APPLICATION_JSON).content_type(), "application/json");
 }
 
 #[test]

@@ -168,12 +168,14 @@ pub enum Observation {
         headers: HeaderMap,
     },
     /// A redirect is followed.
+    #[non_exhaustive]
     Redirected {
         /// To where.
         url: Url,
     },
     /// A response over a secure transport asks to
     /// [clear site data](https://w3c.github.io/webappsec-clear-site-data/), which is the engine's to do.
+    #[non_exhaustive]
     ClearSiteData {
         /// The response's URL.
         url: Url,

@@ -14,6 +14,7 @@ use crate::{Client, NetworkError, host::LocalNetworkAccess, is_potentially_trust
 /// [less public](https://wicg.github.io/local-network-access/#ip-address-space-less-public).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum AddressSpace {
     /// The machine itself.
     Loopback,

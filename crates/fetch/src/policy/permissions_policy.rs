@@ -10,6 +10,7 @@ use crate::{Nonce, Origin, policy::csp};
 /// A [policy-controlled feature](https://w3c.github.io/webappsec-permissions-policy/#policy-controlled-feature)
 /// of [deferred fetching](https://fetch.spec.whatwg.org/#deferred-fetch-quota).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PolicyFeature {
     /// `deferred-fetch`; its default allowlist is `self`.
     DeferredFetch,

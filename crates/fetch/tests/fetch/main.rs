@@ -21,7 +21,7 @@ use page::{CORS, PAGE, Page, cors_everywhere, header, lines, redirects};
 fn a_same_origin_string_has_exactly_these_headers() {
     let page = Page::new(PAGE, |_| respond(200, &[]));
     let response = page.beacon("/b", Some("héllo".into())).unwrap();
-    assert_eq!(response.type_, ResponseType::Basic);
+    assert_eq!(response.response_type, ResponseType::Basic);
     let sent = page.last();
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://a.test/b"));
     assert_eq!(sent.body, "héllo");
@@ -71,7 +71,7 @@ fn no_body_is_content_length_0_and_no_type() {
 fn a_cross_origin_safelisted_type_is_not_preflighted_and_needs_no_cors() {
     let page = Page::new(PAGE, |_| respond(500, &[("set-cookie", "a=b")]));
     let response = page.beacon("https://b.test/x", Some("x".into())).unwrap();
-    assert_eq!(response.type_, ResponseType::Opaque);
+    assert_eq!(response.response_type, ResponseType::Opaque);
     assert_eq!(response.status, 500);
     assert!(response.headers.is_empty());
     let sent = page.last();
@@ -94,7 +94,7 @@ fn plain_http_gets_no_fetch_metadata() {
 fn json_cross_origin_is_preflighted() {
     let page = Page::new(PAGE, cors_everywhere);
     let response = page.json("https://b.test/x").unwrap();
-    assert_eq!(response.type_, ResponseType::Cors);
+    assert_eq!(response.response_type, ResponseType::Cors);
     assert_eq!(page.log(), ["OPTIONS https://b.test/x", "POST https://b.test/x"]);
     let preflight = &page.network.sent()[0];
     assert!(!preflight.connection.credentials);
@@ -436,7 +436,7 @@ fn modes_and_redirect_modes_of_fetch_are_kept() {
     );
     let mut request = page.request("https://a.test/x");
     request.redirect = RedirectMode::Manual;
-    assert_eq!(page.fetch(request).unwrap().type_, ResponseType::OpaqueRedirect);
+    assert_eq!(page.fetch(request).unwrap().response_type, ResponseType::OpaqueRedirect);
     let data = page.request("data:,x");
     assert!(matches!(page.fetch(data), Err(NetworkError::Mode(_))));
 }

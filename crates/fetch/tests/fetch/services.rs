@@ -225,7 +225,10 @@ impl ServiceWorkers for Worker {
         let headers = [("x-secret", "1"), policy];
         let headers = if is_tame { &headers[..1] } else { &headers };
         let response = respond_with_body(200, headers, "secret").unwrap();
-        let response = ServiceWorkerResponse { filtered, url_list, response };
+        let response = match filtered {
+            Some(filtered) => ServiceWorkerResponse::fetched(filtered, url_list, response),
+            None => ServiceWorkerResponse::new(response),
+        };
         Answer::Ready(ServiceWorkerAnswer::Response(response))
     }
 }
@@ -240,12 +243,12 @@ fn what_a_service_worker_has_filtered_stays_filtered() {
         page.fetch(request).unwrap()
     };
     let opaque = fetch("/opaque");
-    assert_eq!((opaque.type_, opaque.headers.len()), (ResponseType::Opaque, 0));
+    assert_eq!((opaque.response_type, opaque.headers.len()), (ResponseType::Opaque, 0));
     assert_eq!(opaque.url_list[0].as_str(), "https://b.test/from");
     let cors = fetch("/cors");
-    assert_eq!((cors.type_, cors.headers.len()), (ResponseType::Cors, 0));
+    assert_eq!((cors.response_type, cors.headers.len()), (ResponseType::Cors, 0));
     let default = fetch("/default");
-    assert_eq!((default.type_, default.headers.len()), (ResponseType::Basic, 1));
+    assert_eq!((default.response_type, default.headers.len()), (ResponseType::Basic, 1));
     assert_eq!(default.url_list[0].as_str(), "https://a.test/default");
 }
 
@@ -323,7 +326,7 @@ fn what_happens_on_the_way_is_observed() {
                 let preflight = if is_preflight { "preflight " } else { "" };
                 format!("{preflight}{}", status.as_u16())
             }
-            Observation::Redirected { url } => format!("to {}", url.path()),
+            Observation::Redirected { url, .. } => format!("to {}", url.path()),
             Observation::ClearSiteData { value, .. } => value.to_str().unwrap().to_owned(),
             other => format!("{other:?}"),
         })

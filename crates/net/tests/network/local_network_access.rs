@@ -24,7 +24,7 @@ use crate::support::{Everything, builder, pass, post, send, trusting};
 fn request_of(page: &str, space: Option<AddressSpace>, url: &str) -> NetworkRequest {
     let mut client = Client::new(Url::parse(page).unwrap(), Nonce::from_u128(1));
     client.address_space = space;
-    NetworkRequest { client: Some(Arc::new(client)), ..post(url, "x") }
+    post(url, "x").with_client(Arc::new(client))
 }
 
 /// Answers `permits` once its gate opens, and records the questions.

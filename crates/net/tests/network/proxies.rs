@@ -408,8 +408,8 @@ async fn known_less_public_address_behind_a_proxy_is_refused() {
         // The proxy does not tell which address it connects to for a name.
         ("router.test", None),
     ] {
-        let request =
-            NetworkRequest { client: client.clone(), ..post(&format!("http://{host}/"), "x") };
+        let mut request = post(&format!("http://{host}/"), "x");
+        request.client.clone_from(&client);
         let refusal =
             |target| NetworkError::LocalNetworkAccess { client: AddressSpace::Public, target };
         let expected = target.map_or(OK, |target| Err(refusal(target)));

@@ -38,20 +38,15 @@ pub(crate) fn connection_key(partition: u128, credentials: bool) -> ConnectionKe
         top_level_site: Site::Opaque(Nonce::from_u128(partition)),
         second_key: None,
     };
-    ConnectionKey { partition, credentials }
+    ConnectionKey::new(partition, credentials)
 }
 
 /// A POST request as fetch makes it.
 pub(crate) fn post(url: &str, body: &'static str) -> NetworkRequest {
-    NetworkRequest {
-        method: Method::POST,
-        url: Url::parse(url).unwrap(),
-        headers: HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(body.len()))]),
-        body: Bytes::from_static(body.as_bytes()),
-        connection: connection_key(0, true),
-        client: None,
-        force_new_connection: false,
-    }
+    let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(body.len()))]);
+    NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection_key(0, true))
+        .with_headers(headers)
+        .with_body(Bytes::from_static(body.as_bytes()))
 }
 
 /// Lets time pass on the clock of tokio. Tasks that were just spawned run first.

@@ -175,11 +175,12 @@ impl FetchGroup {
         data: Option<BodyInit<'_>>,
     ) -> Result<Option<FetchId>, TypeError> {
         let beacon = send_beacon(client, &self.ledger, &SystemRandom, url, data)?;
-        // NB: the Beacon text does not ask whether the document is fully active; Chromium and WebKit
-        // answer false where it is not, after the errors.
-        let Some(beacon) = beacon.filter(|_| self.state.is_fully_active()) else {
+        let Some(beacon) = beacon else { return Ok(None) };
+        // NB: the Beacon text does not ask whether the document is fully active. Chromium and WebKit answer
+        // false where it is not, after the errors.
+        if !self.state.is_fully_active() {
             return Ok(None);
-        };
+        }
         // The network side ends only after every ledger was closed and empty, or with the runtime that the
         // embedder gave it.
         Ok(self.pass(beacon))

@@ -40,7 +40,7 @@ fn line(kind: EventKind) -> String {
         EventKind::Observed(Observation::ResponseStarted { is_preflight, status, .. }) => {
             format!("{}{}", of(is_preflight), status.as_u16())
         }
-        EventKind::Observed(Observation::Redirected { url }) => format!("to {url}"),
+        EventKind::Observed(Observation::Redirected { url, .. }) => format!("to {url}"),
         EventKind::Done { outcome, .. } => format!("{outcome:?}"),
         other => format!("{other:?}"),
     }

@@ -368,8 +368,9 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
     while let Some(chunk) = response.chunk().await {
         body.extend_from_slice(&chunk?);
     }
-    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
-    let has_url = response.type_ != ResponseType::Opaque;
+    let is_opaque =
+        matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let has_url = response.response_type != ResponseType::Opaque;
     let mut url = response.url_list.last().cloned();
     if let Some(url) = &mut url {
         url.set_fragment(None);
@@ -386,13 +387,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
             .map(|(name, value)| (name.to_string(), isomorphic_decode(value)))
             .collect(),
         url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
-        type_: match response.type_ {
-            ResponseType::Basic => "basic",
-            ResponseType::Cors => "cors",
-            ResponseType::Opaque => "opaque",
-            ResponseType::OpaqueRedirect => "opaqueredirect",
-        }
-        .to_owned(),
+        type_: response.response_type.as_str().to_owned(),
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })

@@ -62,7 +62,7 @@ fn deprecated_serialization(violation: &CspViolation, client: &Client) -> Bytes 
             CspDisposition::Enforce => "enforce",
             CspDisposition::Report => "report",
         },
-        "status-code": client.document_status,
+        "status-code": client.document_status.map_or(0, |status| status.as_u16()),
         "script-sample": violation.sample,
     });
     // Step 2.
@@ -92,6 +92,7 @@ pub(super) fn strip_url_for_use_in_reports(mut url: Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
     use serde_json::Value;
 
     use super::*;
@@ -101,7 +102,7 @@ mod tests {
         let mut client =
             Client::new(Url::parse("https://u:p@a.test/d/page?q#f").unwrap(), Nonce::from_u128(0));
         client.document_referrer = Some(Url::parse("http://b.test/from#f").unwrap());
-        client.document_status = 404;
+        client.document_status = Some(StatusCode::NOT_FOUND);
         Arc::new(client)
     }
 
