@@ -31,6 +31,7 @@ mod policy;
 mod pruning;
 mod request;
 mod response;
+mod url_memo;
 
 pub use self::{
     body::{Blob, BlobSource, Body, BodyInit, Extracted, FormDataEntry, FormDataValue, extract},
