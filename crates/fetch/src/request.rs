@@ -13,7 +13,7 @@ use crate::{
     headers::safelist::{is_cors_safelisted, is_cors_safelisted_method},
     host::{CookieContext, SameSiteMode},
     origin::{same_origin, same_site},
-    policy::referrer::ReferrerPolicy,
+    policy::referrer_policy::ReferrerPolicy,
 };
 
 /// A [request](https://fetch.spec.whatwg.org/#concept-request) with an empty destination; that of a report,
