@@ -4,7 +4,7 @@ use http::HeaderMap;
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 use url::Url;
 
-use super::csp;
+use super::csp::expression_matches;
 use crate::origin::Origin;
 
 /// A [policy-controlled feature](https://w3c.github.io/webappsec-permissions-policy/#policy-controlled-feature)
@@ -184,7 +184,7 @@ impl Allowlist {
                 }
                 let Origin::Tuple { .. } = origin else { return false };
                 let Ok(url) = Url::parse(&origin.to_string()) else { return false };
-                expressions.iter().any(|expression| csp::expression_matches(expression, &url))
+                expressions.iter().any(|expression| expression_matches(expression, &url))
             }
         }
     }

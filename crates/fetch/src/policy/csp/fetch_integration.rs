@@ -4,9 +4,9 @@ use content_security_policy::{CheckResult, Policy, Violates};
 use url::Url;
 
 use super::{
-    list::{CspDisposition, HeldPolicy},
+    list::HeldPolicy,
     url_matching::{csp_request, self_origin},
-    violation::CspViolation,
+    violation::{CspDisposition, CspViolation, strip_url_for_use_in_reports},
 };
 use crate::request::{Destination, Request};
 
@@ -41,7 +41,7 @@ pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<
             directive.post_request_check(described, &response, policy) == CheckResult::Blocked
         })
     })
-    .map(|held| held.violation(request))
+    .map(|held| violation(held, request))
     .collect()
 }
 
@@ -56,7 +56,7 @@ fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolatio
     let violated = violated(request, request.current_url(), |policy, described| {
         policy.does_request_violate_policy(described) != Violates::DoesNotViolate
     });
-    violated.filter(|held| is_of(held)).map(|held| held.violation(request)).collect()
+    violated.filter(|held| is_of(held)).map(|held| violation(held, request)).collect()
 }
 
 /// The policies of either disposition for which `is_violated` is true, for a request or response with this URL.
@@ -82,6 +82,14 @@ fn violated<'a>(
         }
     }
     violated.into_iter()
+}
+
+/// [Create a violation object for request, and policy](https://w3c.github.io/webappsec-csp/#create-violation-for-request).
+fn violation(policy: &HeldPolicy, request: &Request) -> CspViolation {
+    // The effective directive of a request with an empty destination. Reports, the only requests with another destination,
+    // are not checked.
+    let directive = "connect-src";
+    policy.violation(directive, strip_url_for_use_in_reports(request.url().clone()))
 }
 
 #[cfg(test)]

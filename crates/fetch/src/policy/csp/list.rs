@@ -4,7 +4,10 @@ use content_security_policy::{Policy, PolicyDisposition, PolicySource};
 
 use super::{
     recently_allowed::RecentlyAllowed,
-    source_expressions::{add_secure_self, drop_impossible_ports, has_path, source_lists},
+    source_expressions::{
+        add_secure_self, directive, drop_impossible_ports, has_path, source_lists,
+    },
+    violation::{CspDisposition, CspViolation},
 };
 use crate::origin::Origin;
 
@@ -64,25 +67,6 @@ pub(super) struct HeldPolicy {
     pub(super) disposition: CspDisposition,
     /// Parsed, and corrected where `content-security-policy` matches wrongly.
     pub(super) matched: Policy,
-}
-
-/// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum CspDisposition {
-    /// `enforce`: from the `Content-Security-Policy` header or a `<meta>`.
-    Enforce,
-    /// `report`: from the `Content-Security-Policy-Report-Only` header.
-    Report,
-}
-
-impl From<CspDisposition> for PolicyDisposition {
-    fn from(disposition: CspDisposition) -> Self {
-        match disposition {
-            CspDisposition::Enforce => Self::Enforce,
-            CspDisposition::Report => Self::Report,
-        }
-    }
 }
 
 impl CspList {
@@ -156,8 +140,14 @@ impl Default for CspList {
 }
 
 impl HeldPolicy {
+    /// The values of the directive `name`, if the policy has this directive.
     pub(super) fn directive(&self, name: &str) -> Option<&[String]> {
-        let found = self.matched.directive_set.iter().find(|directive| directive.name == name);
-        found.map(|directive| &*directive.value)
+        directive(&self.matched, name)
+    }
+
+    /// A violation of this policy.
+    pub(super) fn violation(&self, effective_directive: &str, blocked_uri: String) -> CspViolation {
+        let Self { serialized, disposition, matched } = self;
+        CspViolation::of(matched, serialized, *disposition, effective_directive, blocked_uri)
     }
 }

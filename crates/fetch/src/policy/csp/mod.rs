@@ -16,7 +16,7 @@ pub(crate) use self::{
     url_matching::expression_matches,
 };
 pub use self::{
-    list::{CspDisposition, CspList},
+    list::CspList,
     reporting::report_violation,
-    violation::CspViolation,
+    violation::{CspDisposition, CspViolation},
 };

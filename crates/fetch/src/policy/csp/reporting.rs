@@ -6,10 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header::CONTENT_TYPE};
 use serde_json::json;
 
-use super::{
-    list::CspDisposition,
-    violation::{CspViolation, strip_url_for_use_in_reports},
-};
+use super::violation::{CspDisposition, CspViolation, strip_url_for_use_in_reports};
 use crate::{
     client::Client,
     request::{Destination, InitiatorType, Mode, RedirectMode, Request},

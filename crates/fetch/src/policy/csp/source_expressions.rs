@@ -1,4 +1,4 @@
-//! Corrections to a parsed policy's source expressions, made before the policy is matched.
+//! The directives of a parsed policy, and corrections to their source expressions before the policy is matched.
 
 use content_security_policy::{Directive, Policy};
 
@@ -44,4 +44,10 @@ pub(super) fn has_path(source: &str) -> bool {
 pub(super) fn source_lists(policy: &mut Policy) -> impl Iterator<Item = &mut Directive> {
     let directives = policy.directive_set.iter_mut();
     directives.filter(|directive| matches!(&*directive.name, "connect-src" | "default-src"))
+}
+
+/// The values of the directive `name`, if the policy has this directive.
+pub(super) fn directive<'a>(policy: &'a Policy, name: &str) -> Option<&'a [String]> {
+    let found = policy.directive_set.iter().find(|directive| directive.name == name);
+    found.map(|directive| &*directive.value)
 }

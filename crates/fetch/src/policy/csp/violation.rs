@@ -1,10 +1,9 @@
 //! [Violations](https://w3c.github.io/webappsec-csp/#violation): their type, and how the library and the engine make them.
 
-use content_security_policy::{Policy, PolicySource};
+use content_security_policy::{Policy, PolicyDisposition, PolicySource};
 use url::Url;
 
-use super::list::{CspDisposition, CspList, HeldPolicy};
-use crate::request::Request;
+use super::source_expressions::directive;
 
 /// A [violation](https://w3c.github.io/webappsec-csp/#violation) of a Content Security Policy.
 ///
@@ -50,30 +49,26 @@ impl CspViolation {
         effective_directive: &str,
         blocked_uri: &str,
     ) -> Self {
-        let matched = Policy::parse(policy, PolicySource::Header, disposition.into());
-        let held = HeldPolicy { serialized: policy.to_owned(), disposition, matched };
-        held.violation_of(effective_directive, blocked_uri.to_owned())
-    }
-}
-
-impl HeldPolicy {
-    /// [Create a violation object for request, and policy](https://w3c.github.io/webappsec-csp/#create-violation-for-request).
-    pub(super) fn violation(&self, request: &Request) -> CspViolation {
-        // The effective directive of a request with an empty destination. Reports, the only requests with another
-        // destination, are not checked.
-        let directive = "connect-src";
-        self.violation_of(directive, strip_url_for_use_in_reports(request.url().clone()))
+        let parsed = Policy::parse(policy, PolicySource::Header, disposition.into());
+        Self::of(&parsed, policy, disposition, effective_directive, blocked_uri.to_owned())
     }
 
-    fn violation_of(&self, effective_directive: &str, blocked_uri: String) -> CspViolation {
+    /// A violation of `policy`, which is `serialized` as text.
+    pub(super) fn of(
+        policy: &Policy,
+        serialized: &str,
+        disposition: CspDisposition,
+        effective_directive: &str,
+        blocked_uri: String,
+    ) -> Self {
         let first = |value: &[String]| value.first().cloned().unwrap_or_default();
-        CspViolation {
+        Self {
             blocked_uri,
             effective_directive: effective_directive.to_owned(),
-            original_policy: self.serialized.clone(),
-            disposition: self.disposition,
-            report_uri: self.directive("report-uri").unwrap_or_default().to_vec(),
-            report_to: self.directive("report-to").map(first),
+            original_policy: serialized.to_owned(),
+            disposition,
+            report_uri: directive(policy, "report-uri").unwrap_or_default().to_vec(),
+            report_to: directive(policy, "report-to").map(first),
             sample: String::new(),
             source_file: None,
             line_number: 0,
@@ -82,21 +77,22 @@ impl HeldPolicy {
     }
 }
 
-impl CspList {
-    /// The violations by a load of `url` that the engine checks itself, for example against `frame-src`.
-    ///
-    /// `directives` are the effective directive and its fallbacks, in order. In each policy the first of them that the
-    /// policy has decides. `url` is not the target of a redirect.
-    #[must_use]
-    pub fn violations_of(&self, directives: &[&str], url: &Url) -> Vec<CspViolation> {
-        let is_violated = |held: &&HeldPolicy| {
-            let list = directives.iter().find_map(|name| held.directive(name));
-            list.is_some_and(|list| !self.source_list_matches(list, url))
-        };
-        let effective = directives.first().copied().unwrap_or_default();
-        let violated = self.policies.iter().filter(is_violated);
-        let blocked_uri = || strip_url_for_use_in_reports(url.clone());
-        violated.map(|held| held.violation_of(effective, blocked_uri())).collect()
+/// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum CspDisposition {
+    /// `enforce`: from the `Content-Security-Policy` header or a `<meta>`.
+    Enforce,
+    /// `report`: from the `Content-Security-Policy-Report-Only` header.
+    Report,
+}
+
+impl From<CspDisposition> for PolicyDisposition {
+    fn from(disposition: CspDisposition) -> Self {
+        match disposition {
+            CspDisposition::Enforce => Self::Enforce,
+            CspDisposition::Report => Self::Report,
+        }
     }
 }
 
@@ -118,27 +114,6 @@ pub(super) fn strip_url_for_use_in_reports(mut url: Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::Origin;
-
-    #[test]
-    fn the_first_directive_that_a_policy_has_decides_for_the_engine() {
-        let origin = Origin::of(&Url::parse("https://a.test/").unwrap(), 1);
-        let mut list = CspList::new(&origin);
-        list.push_header("frame-src 'self' *.b.test; default-src *", CspDisposition::Enforce);
-        list.push_header("default-src 'none'", CspDisposition::Report);
-        list.push_header("img-src 'none'", CspDisposition::Enforce);
-        let violated = |url: &str| {
-            let url = Url::parse(url).unwrap();
-            let violations = list.violations_of(&["frame-src", "default-src"], &url);
-            assert!(violations.iter().all(|it| it.effective_directive == "frame-src"));
-            violations.iter().map(|it| it.disposition).collect::<Vec<_>>()
-        };
-        let (enforce, report) = (CspDisposition::Enforce, CspDisposition::Report);
-        assert_eq!(violated("https://a.test/x"), [report]);
-        assert_eq!(violated("https://sub.b.test/x"), [report]);
-        assert_eq!(violated("https://b.test/"), [enforce, report]);
-        assert_eq!(violated("data:,x"), [enforce, report]);
-    }
 
     #[test]
     fn a_url_that_is_not_http_is_reported_by_its_scheme() {
