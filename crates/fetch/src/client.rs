@@ -6,8 +6,8 @@ use url::Url;
 use crate::{
     Nonce, Origin, PartitionKey, Site,
     policy::{
-        csp::CspList, local_network_access::AddressSpace, permissions_policy::PermissionsPolicy,
-        referrer::ReferrerPolicy, secure_contexts::is_potentially_trustworthy,
+        address_space::AddressSpace, csp::CspList, permissions_policy::PermissionsPolicy,
+        referrer_policy::ReferrerPolicy, secure_contexts::is_potentially_trustworthy,
     },
 };
 

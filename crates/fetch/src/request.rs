@@ -14,7 +14,7 @@ use crate::{
     host::{CookieContext, SameSiteMode},
     keepalive::{Weight, url_length},
     origin::{same_origin, same_site},
-    policy::referrer::ReferrerPolicy,
+    policy::referrer_policy::ReferrerPolicy,
 };
 
 /// A [request](https://fetch.spec.whatwg.org/#concept-request) with an empty destination; that of a report,

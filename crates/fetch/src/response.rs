@@ -16,13 +16,22 @@ use url::Url;
 
 use crate::{
     NetworkError, RedirectFailure, Request,
-    fetch::HttpResponse,
     headers::extract::extract_tokens,
     host::{EmptyBody, NetworkResponse, ResponseBody},
     request::{CredentialsMode, ResponseTainting},
 };
 
 const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
+
+/// A response of HTTP fetch, from the network or a service worker. It is not filtered yet.
+pub(crate) struct HttpResponse {
+    /// The response as received, or the internal response of a service worker's response.
+    pub(crate) internal: NetworkResponse,
+    /// The type of a service worker's response that is already filtered. It keeps this type.
+    pub(crate) filtered: Option<ResponseType>,
+    /// The response's own URL list. Empty if it takes the request's URL list.
+    pub(crate) url_list: Vec<Url>,
+}
 
 /// A [filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response).
 #[non_exhaustive]

@@ -10,10 +10,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use sendbeacon_fetch::{
-    AddressSpace, Client, NetworkError, Nonce, PartitionKey,
-    host::{Answer, NetworkRequest},
-};
+use sendbeacon_fetch::{AddressSpace, Client, NetworkError, Nonce, PartitionKey, host::Answer};
 use sendbeacon_net::{HttpNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::net::{TcpListener, TcpSocket};
