@@ -1,8 +1,11 @@
-//! [Secure Contexts](https://w3c.github.io/webappsec-secure-contexts/#algorithms).
+//! [Secure Contexts](https://w3c.github.io/webappsec-secure-contexts/#algorithms): which URLs are potentially trustworthy.
 
 use url::{Host, Url};
 
 /// [Is url potentially trustworthy?](https://w3c.github.io/webappsec-secure-contexts/#is-url-trustworthy)
+///
+/// True for URLs that the network cannot read or change: `https`, `wss`, `data`, `about:blank`, `about:srcdoc`, and
+/// `http` or `ws` to a loopback address or to `localhost`.
 #[must_use]
 pub fn is_potentially_trustworthy(url: &Url) -> bool {
     match url.scheme() {
