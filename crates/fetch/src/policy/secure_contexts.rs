@@ -38,6 +38,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_localhost_and_names_below_it_are_localhost() {
+        for domain in ["localhost", "localhost.", "a.localhost", "a.b.localhost."] {
+            assert!(is_localhost(domain), "{domain}");
+        }
+        for domain in ["localhost.test", "notlocalhost", "localhost..", ""] {
+            assert!(!is_localhost(domain), "{domain}");
+        }
+    }
+
+    #[test]
     fn loopback_and_tls_urls_are_trustworthy() {
         for (url, trustworthy) in [
             ("https://a.test/", true),
