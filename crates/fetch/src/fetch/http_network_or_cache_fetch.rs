@@ -146,8 +146,8 @@ async fn http_request_headers(
         None
     };
     let usual = USUAL_HEADERS + usize::from(cookies.is_some()) + profile.extra_headers.len();
-    // Step 8.2. NB: the standard's `Headers` class drops the forbidden request-headers that script sets. An engine may not
-    // do so, so they are dropped here. The headers of a preflight are the library's own and are kept.
+    // Step 8.2. NB: the standard's `Headers` class drops the forbidden request-headers that script sets. An engine might
+    // not do so, so they are dropped here. The headers of a preflight are the library's own and are kept.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + usual);
     // Step 8.20, only `Host`. NB: it is the first header on the wire, and inserting it later would move all others.
     let host = &request.current_url()[Position::BeforeHost..Position::AfterPort];

@@ -1,4 +1,4 @@
-//! [HTTP Strict Transport Security](https://www.rfc-editor.org/rfc/rfc6797): learns HSTS hosts and upgrades requests to them.
+//! [HTTP Strict Transport Security](https://www.rfc-editor.org/rfc/rfc6797): learns HSTS hosts, upgrades requests to them.
 
 use std::{
     collections::HashMap,
@@ -112,8 +112,8 @@ fn split_outside_quotes(value: &str) -> impl Iterator<Item = &str> {
 
 /// The default [`HstsStore`]: keeps at most 10,000 sites, and at most 100 hosts of each site, in memory.
 ///
-/// A full store forgets the site or host that expires first. Hosts of one site never push out another site. Only
-/// somebody with more than 10,000 registrable domains could do that.
+/// A full store forgets the site or host that expires first. Hosts of one site never push out another site. Only the
+/// owner of more than 10,000 registrable domains could push out the sites of others.
 #[derive(Debug, Default)]
 pub struct MemoryHstsStore(Mutex<HashMap<Box<str>, HostsOfSite>>);
 

@@ -6,8 +6,7 @@ use url::Url;
 
 use super::{referrer_policy::ReferrerPolicy, secure_contexts::is_potentially_trustworthy};
 use crate::{
-    Origin,
-    origin::same_origin,
+    origin::{Origin, same_origin},
     request::{Referrer, Request},
 };
 
@@ -26,7 +25,7 @@ pub(crate) fn set_policy_on_redirect(request: &mut Request, response_headers: &H
 #[must_use]
 pub fn determine_referrer(request: &Request, policy: ReferrerPolicy) -> Referrer {
     use ReferrerPolicy as P;
-    // Steps 1 and 2. Step 3.
+    // Steps 1 to 3.
     let source = match &request.referrer {
         Referrer::NoReferrer => return Referrer::NoReferrer,
         Referrer::Client => {

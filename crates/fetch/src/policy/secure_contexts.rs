@@ -1,8 +1,11 @@
-//! [Secure Contexts](https://w3c.github.io/webappsec-secure-contexts/#algorithms).
+//! [Secure Contexts](https://w3c.github.io/webappsec-secure-contexts/#algorithms): which URLs are potentially trustworthy.
 
 use url::{Host, Url};
 
 /// [Is url potentially trustworthy?](https://w3c.github.io/webappsec-secure-contexts/#is-url-trustworthy)
+///
+/// True for URLs that the network cannot read or change: `https`, `wss`, `data`, `about:blank`, `about:srcdoc`, and
+/// `http` or `ws` to a loopback address or to `localhost`.
 #[must_use]
 pub fn is_potentially_trustworthy(url: &Url) -> bool {
     match url.scheme() {
@@ -33,6 +36,16 @@ pub fn is_localhost(domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_localhost_and_names_below_it_are_localhost() {
+        for domain in ["localhost", "localhost.", "a.localhost", "a.b.localhost."] {
+            assert!(is_localhost(domain), "{domain}");
+        }
+        for domain in ["localhost.test", "notlocalhost", "localhost..", ""] {
+            assert!(!is_localhost(domain), "{domain}");
+        }
+    }
 
     #[test]
     fn loopback_and_tls_urls_are_trustworthy() {

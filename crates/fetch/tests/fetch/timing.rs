@@ -39,10 +39,13 @@ fn every_hop_must_allow_timing() {
     assert!(passes("/x", [("/y", ""), ("", "")]));
     assert!(passes("/x", [(B, ""), ("", "https://a.test")]));
     assert!(!passes("/x", [(B, ""), ("", "")]));
-    assert!(!passes(B, [("https://a.test/", ""), ("", "*")]), "the first did not");
-    assert!(passes(B, [("https://c.test/", "*"), ("", "null")]), "the origin is null by now");
+    assert!(!passes(B, [("https://a.test/", ""), ("", "*")]), "the first hop did not allow it");
+    assert!(
+        passes(B, [("https://c.test/", "*"), ("", "null")]),
+        "the origin is null after the redirect"
+    );
     assert!(!passes(B, [("https://c.test/", "*"), ("", "https://a.test")]));
-    assert!(!passes(B, [("https://a.test/", "*"), ("", "")]), "it is no basic response any more");
+    assert!(!passes(B, [("https://a.test/", "*"), ("", "")]), "the response is not basic any more");
 }
 
 #[test]
