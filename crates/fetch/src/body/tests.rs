@@ -49,11 +49,12 @@ fn file(name: &str, filename: &str, blob: Blob) -> FormDataEntry {
 #[test]
 fn each_kind_has_its_type() {
     let list = [("a".into(), "1 &".into()), ("é".into(), String::new())];
+    let blobs = [Blob::new("x", ""), Blob::new("x", "TEXT/X; q=\"R\"")];
     let cases: [(BodyInit<'_>, &[u8], Option<&str>); 5] = [
         ("é".into(), "é".as_bytes(), Some("text/plain;charset=UTF-8")),
         ((&[1u8, 0, 255][..]).into(), &[1, 0, 255], None),
-        (BodyInit::Blob(&Blob::new("x", "")), b"x", None),
-        (BodyInit::Blob(&Blob::new("x", "TEXT/X; q=\"R\"")), b"x", Some("text/x; q=\"r\"")),
+        (BodyInit::Blob(&blobs[0]), b"x", None),
+        (BodyInit::Blob(&blobs[1]), b"x", Some("text/x; q=\"r\"")),
         (
             BodyInit::UrlSearchParams(&list),
             b"a=1+%26&%C3%A9=",
