@@ -189,6 +189,30 @@ async fn the_default_network_reports_the_protocol_and_the_body_size() {
 }
 
 #[test]
+fn send_beacon_with_id_returns_the_id_that_the_events_have() {
+    let (builder, events) = builder(|_| respond(204, &[]));
+    let agent = builder.build().unwrap();
+    let document = page(&agent);
+    let send = |url| document.send_beacon_with_id(url, None).unwrap();
+    let (first, second) = (send("/1").unwrap(), send("/2").unwrap());
+    assert_ne!(first, second);
+    let too_large = "x".repeat(65_537);
+    assert_eq!(document.send_beacon_with_id("/", Some((&*too_large).into())), Ok(None));
+    document.unload();
+    assert_eq!(send("/late"), None);
+    agent.shutdown_blocking(LONG);
+    drop((document, agent));
+    let events: Vec<_> = events.iter().collect();
+    for (id, path) in [(first, "/1"), (second, "/2")] {
+        assert!(
+            events.iter().all(|event| (event.fetch.id == id) == (event.fetch.url.path() == path))
+        );
+        let is_done = |event: &Event| matches!(event.kind, EventKind::Done { .. });
+        assert!(events.iter().any(|event| event.fetch.id == id && is_done(event)));
+    }
+}
+
+#[test]
 fn an_aborted_beacon_has_the_reason_as_its_outcome() {
     let (builder, events) = builder(|_| respond(204, &[]));
     let agent = builder.build().unwrap();

@@ -10,12 +10,15 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use sendbeacon::{
-    AbandonReason, Document, Inflight, NetworkError,
+    AbandonReason, Document, Inflight, NetworkError, Scheduling,
     host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
-use crate::browser::{Browser, abandoned, delivered, request, runtime_with_a_worker};
+use crate::{
+    browser::{Browser, abandoned, delivered, request, runtime_with_a_worker},
+    request_lines, server_that_waits,
+};
 
 /// The page of the tests.
 const PAGE: &str = "http://a.test/";
@@ -173,4 +176,41 @@ async fn plain_fetches_that_hang_leave_a_connection_for_beacons() {
     server.wait_for(5).await;
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     assert_eq!(browser.events.wait_for(1).await, [("/b".into(), delivered(204))]);
+}
+
+#[tokio::test]
+async fn a_queued_plain_fetch_ends_when_its_pending_response_is_dropped() {
+    let (server, answer) = server_that_waits().await;
+    let scheduling = Scheduling::default().with_per_origin(1);
+    let browser = Browser::with(|builder| builder.scheduling(scheduling));
+    let document = browser.open(&server.url("/"));
+    let fetch = |path| document.fetch_group().fetch(request(&document, path, false));
+    let first = fetch("/first");
+    server.wait_for(1).await;
+    let queued = fetch("/queued");
+    drop(queued);
+    let unwanted = ("/queued".into(), abandoned(AbandonReason::Unwanted));
+    assert_eq!(browser.events.wait_for(1).await, [unwanted]);
+    answer.notify_one();
+    first.await.unwrap();
+    // The next fetch takes the place on the wire.
+    answer.notify_one();
+    fetch("/next").await.unwrap();
+    assert_eq!(request_lines(&server.requests()), ["GET /first", "GET /next"]);
+}
+
+#[tokio::test]
+async fn a_queued_keepalive_fetch_goes_on_when_its_pending_response_is_dropped() {
+    let (server, answer) = server_that_waits().await;
+    let scheduling = Scheduling::default().with_per_origin(1);
+    let browser = Browser::with(|builder| builder.scheduling(scheduling));
+    let document = browser.open(&server.url("/"));
+    assert_eq!(document.send_beacon("/first", None), Ok(true));
+    server.wait_for(1).await;
+    drop(document.fetch_group().fetch(request(&document, "/queued", true)));
+    answer.notify_one();
+    answer.notify_one();
+    let outcomes = browser.events.wait_for(2).await;
+    assert_eq!(outcomes, ["/first", "/queued"].map(|path| (path.into(), delivered(204))));
+    assert_eq!(request_lines(&server.requests()), ["POST /first", "GET /queued"]);
 }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use sendbeacon::{
-    AbandonReason, DeferredFetch, DeferredRequestInit, Document, Inflight, NetworkError,
-    Scheduling, VisibilityState,
+    AbandonReason, DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle, Inflight,
+    NetworkError, Scheduling, VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use tokio::runtime::{Handle, Runtime};
@@ -257,6 +257,40 @@ async fn hiding_a_document_for_a_moment_releases_its_beacons() {
     document.visibility_change(VisibilityState::Hidden);
     document.visibility_change(VisibilityState::Visible);
     browser.events.wait_for(1).await;
+}
+
+#[tokio::test]
+async fn a_document_behaves_behind_its_trait_as_by_its_own_methods() {
+    let scheduling = Scheduling::default().with_max_delay(Duration::MAX);
+    let browser =
+        Browser::with(|builder| builder.network(scripted_network()).scheduling(scheduling));
+    browser.agent.important_loads(true);
+    let document = browser.open(PAGE);
+    let send = || document.send_beacon("/b", None).unwrap();
+    let lifecycle: &dyn DocumentLifecycle = &document;
+    assert!(send());
+    lifecycle.visibility_change(VisibilityState::Hidden);
+    // The beacon is not held back any longer.
+    browser.events.wait_for(1).await;
+    let later = request_with_body(&document, "/later", 0);
+    let deferred = document.fetch_later(later, activate_after(600_000)).unwrap();
+    lifecycle.freeze();
+    wait_until(|| deferred.is_activated()).await;
+    lifecycle.resume();
+    assert!(send());
+    lifecycle.pagehide(false);
+    assert!(send());
+    lifecycle.pagehide(true);
+    assert!(!send());
+    lifecycle.pageshow(true);
+    assert!(send());
+    lifecycle.unload();
+    assert!(!send());
+    let gone = browser.open(PAGE);
+    (&gone as &dyn DocumentLifecycle).process_gone();
+    assert_eq!(gone.send_beacon("/b", None), Ok(false));
+    browser.agent.shutdown(LONG).await;
+    assert_eq!(browser.events.outcomes().len(), 5);
 }
 
 #[tokio::test]

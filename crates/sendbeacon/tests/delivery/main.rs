@@ -2,6 +2,7 @@
 
 mod back_forward_cache;
 mod browser;
+mod building;
 #[cfg(feature = "content-codings")]
 mod content_codings;
 mod deferred;

@@ -7,6 +7,7 @@ use sendbeacon::{
 };
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use crate::{
     browser::{Browser, LONG, client, delivered},
@@ -189,6 +190,22 @@ async fn a_violation_that_the_engine_found_is_reported() {
     let document = browser.open(&server.url("/"));
     document.report_violation(&inline_script());
     assert_reports_the_inline_script(&server.wait_for(1).await[0]);
+}
+
+#[tokio::test]
+async fn at_most_64_violations_that_the_engine_found_are_unfinished() {
+    for (found, reported) in [(64, 64), (200, 64)] {
+        let server = RecordingServer::start(|_| Behavior::status(204)).await;
+        // The network side runs on this thread, so it does nothing before the first await.
+        let browser = Browser::with(|builder| builder.runtime(Handle::current()));
+        let document = browser.open(&server.url("/"));
+        for _ in 0..found {
+            document.report_violation(&inline_script());
+        }
+        let report = browser.agent.shutdown(LONG).await;
+        assert_eq!((report.delivered.len(), report.lost.len()), (reported, 0));
+        assert_eq!(request_lines(&server.requests()), vec!["POST /r"; reported]);
+    }
 }
 
 #[cfg(all(unix, feature = "remote"))]
