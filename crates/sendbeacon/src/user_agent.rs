@@ -269,6 +269,7 @@ impl Ledgers {
 #[must_use]
 pub struct UserAgentBuilder {
     profile: Profile,
+    content_codings: bool,
     reports_violations: bool,
     sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
@@ -284,6 +285,7 @@ impl UserAgentBuilder {
         let user_agent = HeaderValue::from_static(user_agent);
         Self {
             profile: Profile::new(network, Arc::new(SystemClock), user_agent),
+            content_codings: cfg!(feature = "content-codings"),
             reports_violations: true,
             sink: None,
             runtime: None,
@@ -334,6 +336,17 @@ impl UserAgentBuilder {
     /// Headers for every request that does not have them. Default: none.
     pub fn extra_headers(mut self, headers: HeaderMap) -> Self {
         self.profile.extra_headers = headers;
+        self
+    }
+
+    /// Whether requests of `fetch()` ask for content codings (gzip, deflate, br, zstd), and the bodies of their
+    /// responses are decoded. Default: true with the feature `content-codings`, else false.
+    ///
+    /// Cargo turns a feature on for all crates of a program if one of them asks for it. A crate that depends on
+    /// either behaviour therefore says so here. Without the feature, true is an error of
+    /// [`build`](Self::build).
+    pub fn content_codings(mut self, decode: bool) -> Self {
+        self.content_codings = decode;
         self
     }
 
@@ -401,8 +414,18 @@ impl UserAgentBuilder {
     /// Starts the network side.
     ///
     /// # Errors
-    /// If its thread or its runtime cannot be made.
-    pub fn build(self) -> Result<UserAgent, BuildError> {
+    /// If its thread or its runtime cannot be made, or if the builder asks for
+    /// [content codings](Self::content_codings) without their feature.
+    #[cfg_attr(not(feature = "content-codings"), allow(unused_mut))]
+    pub fn build(mut self) -> Result<UserAgent, BuildError> {
+        #[cfg(feature = "content-codings")]
+        {
+            self.profile.content_codings = self.content_codings;
+        }
+        #[cfg(not(feature = "content-codings"))]
+        if self.content_codings {
+            return Err(BuildError::ContentCodings);
+        }
         let (mailbox, receiver) = mpsc::unbounded_channel();
         let groups = Groups::new(NetworkSide::Here(mailbox), self.limits, Arc::default());
         let driver = Driver::new(
@@ -444,6 +467,9 @@ pub enum BuildError {
     /// The network thread or its runtime could not be started.
     #[error("the network thread could not be started: {0}")]
     Thread(#[from] io::Error),
+    /// [`UserAgentBuilder::content_codings`] was asked for, and the feature `content-codings` is off.
+    #[error("content codings need the feature `content-codings` of sendbeacon")]
+    ContentCodings,
 }
 
 fn spawn_thread(driver: Driver) -> io::Result<Handle> {

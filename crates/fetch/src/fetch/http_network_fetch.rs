@@ -43,16 +43,20 @@ pub(super) fn http_network_fetch<'a>(
         }
         // Step 18: the body is decoded as it is read.
         #[cfg(feature = "content-codings")]
-        let response = decoded(request, response);
+        let response = decoded(params.profile, request, response);
         // Step 19.
         Ok(response)
     }
 }
 
 #[cfg(feature = "content-codings")]
-fn decoded(request: &Request, mut response: NetworkResponse) -> NetworkResponse {
+fn decoded(
+    profile: &super::Profile,
+    request: &Request,
+    mut response: NetworkResponse,
+) -> NetworkResponse {
     // NB: nobody reads what a beacon, a ping or a report is answered with.
-    if request.initiator_type == crate::InitiatorType::Fetch {
+    if profile.decodes() && request.initiator_type == crate::InitiatorType::Fetch {
         let body = response.body;
         response.body = super::content_codings::handle_content_codings(&response.headers, body);
     }

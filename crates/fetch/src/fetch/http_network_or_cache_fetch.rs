@@ -11,7 +11,7 @@ use http::{
 };
 use url::Position;
 
-use super::{FetchParams, http_network_fetch::http_network_fetch};
+use super::{FetchParams, Profile, http_network_fetch::http_network_fetch};
 use crate::{
     EmbedderPolicy, InitiatorType, NetworkError, Request,
     headers::{
@@ -180,7 +180,7 @@ async fn http_request_headers(
     }
     // Step 8.20.
     if !request.is_preflight && !profile.extra_headers.contains_key(ACCEPT_ENCODING) {
-        append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(request));
+        append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(profile, request));
     }
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
         append_if_any(&mut headers, PRIORITY, profile.beacon_priority.clone());
@@ -211,9 +211,9 @@ fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
 }
 
 /// The codings that can be undone, or need not be as nobody reads the response.
-fn accept_encoding(request: &Request) -> Option<HeaderValue> {
+fn accept_encoding(profile: &Profile, request: &Request) -> Option<HeaderValue> {
     let is_read = request.initiator_type == InitiatorType::Fetch;
-    if is_read && !cfg!(feature = "content-codings") || request.headers.contains_key(RANGE) {
+    if is_read && !profile.decodes() || request.headers.contains_key(RANGE) {
         return None;
     }
     // NB: on a connection that others can read, browsers do not ask for what old proxies do not know.

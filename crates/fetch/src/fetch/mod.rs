@@ -66,6 +66,13 @@ pub struct Profile {
     pub beacon_priority: Option<HeaderValue>,
     /// Headers that the embedder adds to every request that does not have them.
     pub extra_headers: HeaderMap,
+    /// Whether requests of `fetch()` ask for content codings, and the bodies of their responses are decoded.
+    /// Default: false.
+    ///
+    /// The feature adds the choice and changes nothing by itself: Cargo turns it on for all crates of a
+    /// program if one of them asks for it.
+    #[cfg(feature = "content-codings")]
+    pub content_codings: bool,
     cors_preflight_cache: CorsPreflightCache,
 }
 
@@ -85,8 +92,21 @@ impl Profile {
             accept_language: None,
             beacon_priority: Some(HeaderValue::from_static("u=6")),
             extra_headers: HeaderMap::new(),
+            #[cfg(feature = "content-codings")]
+            content_codings: false,
             cors_preflight_cache: CorsPreflightCache::default(),
         }
+    }
+
+    #[cfg(feature = "content-codings")]
+    fn decodes(&self) -> bool {
+        self.content_codings
+    }
+
+    #[cfg(not(feature = "content-codings"))]
+    #[allow(clippy::unused_self)] // as with the feature
+    fn decodes(&self) -> bool {
+        false
     }
 }
 
