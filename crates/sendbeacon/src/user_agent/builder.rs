@@ -43,6 +43,7 @@ impl UserAgent {
 pub struct UserAgentBuilder {
     profile: Profile,
     reports_violations: bool,
+    content_codings: bool,
     sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
@@ -58,6 +59,7 @@ impl UserAgentBuilder {
         Self {
             profile: Profile::new(network, Arc::new(SystemClock), user_agent),
             reports_violations: true,
+            content_codings: cfg!(feature = "content-codings"),
             sink: None,
             runtime: None,
             limits: KeepaliveLimits::default(),
@@ -153,6 +155,16 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Whether requests of `fetch()` ask for content codings (gzip, deflate, br, zstd), and the bodies of their responses
+    /// are decoded. Default: true with the feature `content-codings`, else false.
+    ///
+    /// Cargo turns a feature on for all crates of a program if one of them asks for it. So a crate that depends on one of
+    /// the two behaviours sets it here. Without the feature, true is an error of [`build`](Self::build).
+    pub fn content_codings(mut self, decode: bool) -> Self {
+        self.content_codings = decode;
+        self
+    }
+
     /// How much each fetch group may have unfinished.
     pub fn keepalive_limits(mut self, limits: KeepaliveLimits) -> Self {
         self.limits = limits;
@@ -175,7 +187,16 @@ impl UserAgentBuilder {
     ///
     /// # Errors
     /// If its thread or its runtime cannot be made.
-    pub fn build(self) -> Result<UserAgent, BuildError> {
+    #[cfg_attr(not(feature = "content-codings"), allow(unused_mut))]
+    pub fn build(mut self) -> Result<UserAgent, BuildError> {
+        #[cfg(feature = "content-codings")]
+        {
+            self.profile.content_codings = self.content_codings;
+        }
+        #[cfg(not(feature = "content-codings"))]
+        if self.content_codings {
+            return Err(BuildError::ContentCodings);
+        }
         if !self.scheduling.is_possible() {
             return Err(BuildError::Scheduling);
         }
@@ -227,6 +248,10 @@ pub enum BuildError {
     /// The network thread or its runtime could not be started.
     #[error("the network thread could not be started")]
     Thread(#[from] io::Error),
+    /// The builder asks for [content codings](UserAgentBuilder::content_codings), and the feature `content-codings` is
+    /// off.
+    #[error("content codings need the feature `content-codings` of sendbeacon")]
+    ContentCodings,
     /// A limit of the [`Scheduling`] is 0: some fetches would never start.
     #[error("a limit of the scheduling is 0: give each at least 1")]
     Scheduling,
