@@ -49,9 +49,11 @@
 //! runtime given to [`UserAgentBuilder::runtime`].
 
 mod channel_sink;
+mod clock;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod event;
+pub mod host;
 mod id;
 mod ledgers;
 mod limits;
@@ -78,7 +80,7 @@ pub use sendbeacon_fetch::{
     deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
     determine_referrer,
     fetch::Observation,
-    host, is_potentially_trustworthy, local_network_access_check, url_length,
+    is_potentially_trustworthy, local_network_access_check, url_length,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;
