@@ -324,11 +324,10 @@ impl Tree {
         let is_stream = matches!(step.data, Some(Data::Stream));
         let data = step.data.as_ref().filter(|_| !is_stream);
         let request = init.request(&document.client, data)?;
-        let arguments = DeferredRequestInit {
-            activate_after: step.activate_after,
-            is_aborted: step.aborted,
-            has_stream_body: is_stream,
-        };
+        let mut arguments = DeferredRequestInit::default();
+        arguments.activate_after = step.activate_after;
+        arguments.is_aborted = step.aborted;
+        arguments.has_stream_body = is_stream;
         let group = document.group;
         let (is_fully_active, ledger) = (document.is_fully_active, &self.page.ledger);
         match fetch_later(&document.deferred, is_fully_active, request, arguments, ledger) {

@@ -16,34 +16,57 @@ use crate::{
     url_memo,
 };
 
-/// The longest URL, without its fragment, that `http::Uri` can carry to the wire, in bytes.
+/// The longest URL, without its fragment, that `http::Uri` can hold, in bytes.
 pub(crate) const MAX_URL_LENGTH: usize = 65_534;
 
-/// An admitted beacon: what the call leaves behind when it has returned true.
+/// An admitted beacon: a call of `sendBeacon()` that returns true, until its request is made.
 #[derive(Debug)]
 pub struct Beacon {
-    /// The parsed URL.
     url: Url,
     /// The extracted body and its content type.
     data: Option<(Body, Option<HeaderValue>)>,
-    /// The settings object of the document that sent it.
     client: Arc<Client>,
-    /// Its room in the ledger.
     reservation: Reservation,
 }
 
 /// The [`sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon) method
-/// steps, up to its return.
+/// steps, up to the return of the method.
 ///
-/// `url` is the `USVString` of the call; `data` its body after the Web IDL conversion. `Ok(None)` is
-/// a return value of `false`: no room in `ledger` (or the ledger is closed), or mixed content. `Ok(Some(_))` is `true`:
-/// the beacon is admitted and holds its room.
+/// `url` is the `USVString` of the call, and `data` is the body after the Web IDL conversion.
+/// `Ok(Some(_))` means that the method returns `true`: the beacon is admitted and has reserved its room in
+/// `ledger`. `Ok(None)` means `false`: [`Beacon::admit`] has refused the beacon.
 ///
-/// Runs on the script thread; takes no lock, does not block and copies the body once, after it is
+/// Call it on the script thread. It takes no lock, does not block and copies the body once, after the body is
 /// known to fit.
 ///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sendbeacon_fetch::{Client, KeepaliveLimits, Ledger, Nonce, beacon::send_beacon, host::Random};
+///
+/// // Only the boundary of a `FormData` body needs random bytes.
+/// struct Unused;
+/// impl Random for Unused {
+///     fn fill(&self, _: &mut [u8]) {
+///         unreachable!()
+///     }
+/// }
+///
+/// let client = Arc::new(Client::new("https://a.test/page".parse()?, Nonce::random()));
+/// let ledger = Ledger::new(KeepaliveLimits::default());
+/// let beacon = send_beacon(&client, &ledger, &Unused, "/collect", Some("bye".into()))?;
+/// let (request, reservation) = beacon.expect("3 of 65,536 bytes").into_request();
+/// assert_eq!(request.url().as_str(), "https://a.test/collect");
+///
+/// // The room is given back when the fetch is done.
+/// assert_eq!(ledger.inflight().body_bytes, 3);
+/// drop(reservation);
+/// assert_eq!(ledger.inflight().body_bytes, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
-/// What script sees thrown: a URL that does not parse or is not http(s), or a stream as body.
+/// The `TypeError` to throw, if the URL does not parse or is not http(s), or if the body is a stream.
 pub fn send_beacon(
     client: &Arc<Client>,
     ledger: &Arc<Ledger>,
@@ -62,9 +85,9 @@ pub fn send_beacon(
         let scheme = parsed_url.scheme().to_owned();
         return Err(TypeError::NotHttp { scheme, url: excerpt(url) });
     }
-    // Step 6.1. Steps 4 and 5 are made later, with the request.
+    // Step 6.1. Steps 4 and 5 come later, in `Beacon::into_request`.
     let extracted = data.map(|data| extract(data, random)).transpose()?;
-    // Steps 6.2 and 7: the return. The rest is `Beacon::into_request`.
+    // Steps 6.2 and 7: the return value. The rest of Step 7 is in `Beacon::into_request`.
     let body_length = extracted.as_ref().map_or(0, |extracted| extracted.length);
     Ok(Beacon::admit(client, ledger, parsed_url, body_length, || {
         extracted.map(|mut extracted| {
@@ -75,13 +98,17 @@ pub fn send_beacon(
 }
 
 impl Beacon {
-    /// Admits a beacon, or refuses it with `None` and changes nothing.
+    /// Admits a beacon. `None` if the beacon is refused; nothing has changed then.
     ///
-    /// A beacon to a URL that is not http(s) or is longer than 65,534 bytes is refused, and so is mixed
-    /// content, and a body of `body_length` bytes for which `ledger` has no room. `data` gives the body and
-    /// its content type once there is room: a refused body is not copied.
+    /// A beacon is refused if
+    /// * its URL is not http(s) or is longer than 65,534 bytes,
+    /// * it is mixed content,
+    /// * `ledger` has no room for its URL and a body of `body_length` bytes, or is closed.
     ///
-    /// The script thread calls this for [`send_beacon`]. The network process calls it again for what a
+    /// `data` returns the body and its content type. It is called once there is room, so that a refused body is
+    /// not copied.
+    ///
+    /// [`send_beacon`] calls this on the script thread. The network process calls it again for a beacon that a
     /// content process has admitted.
     pub fn admit(
         client: &Arc<Client>,
@@ -94,20 +121,20 @@ impl Beacon {
         if !is_http(&url) || url_length > MAX_URL_LENGTH {
             return None;
         }
-        // NB: mixed content that is known at the call is refused here, as all three browsers do, where the
-        // text would let it fail in main fetch. What upgrade-insecure-requests will upgrade is none.
+        // NB: a beacon that is mixed content is refused here, as in all three browsers. By the text it would be
+        // admitted and would fail in main fetch. With upgrade-insecure-requests it is not mixed content.
         if mixed_content::is_blocked(client, &url) && !client.upgrade_insecure_requests {
             return None;
         }
-        // Step 6.2. NB: room is reserved here, once, instead of counted now and again in
-        // HTTP-network-or-cache fetch, so what is admitted stays admitted. Count and URL bytes are
-        // limits of our own (docs/SPEC-MAP.md).
+        // Step 6.2. NB: the room is reserved here. The text counts here and once more in HTTP-network-or-cache
+        // fetch, where an admitted beacon could still fail. The limits on the number of requests and on URL bytes
+        // are our own (docs/SPEC-MAP.md).
         let weight = Weight { body_bytes: body_length, url_bytes: url_length as u64 };
         let reservation = ledger.reserve(weight)?;
         Some(Self { url, data: data(), client: Arc::clone(client), reservation })
     }
 
-    /// The URL it goes to.
+    /// The parsed URL.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
@@ -125,29 +152,29 @@ impl Beacon {
         &self.client
     }
 
-    /// Length of the body in bytes.
+    /// The length of the body in bytes.
     #[must_use]
     pub fn body_length(&self) -> u64 {
         self.data.as_ref().map_or(0, |(body, _)| body.length())
     }
 
-    /// Adds a guard to its reservation: see [`Reservation::with_guard`].
+    /// Sets the guard of its reservation: see [`Reservation::with_guard`].
     #[must_use]
     pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
         self.reservation = self.reservation.with_guard(guard);
         self
     }
 
-    /// Its room in the ledger, where another process makes the request.
+    /// Its reservation in the ledger, for a process that lets another process make the request.
     pub fn into_reservation(self) -> Reservation {
         self.reservation
     }
 
-    /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done:
-    /// the steps that the standard runs in parallel.
+    /// Makes the request to [fetch](crate::fetch::fetch), and returns it with the reservation to keep until the
+    /// fetch is done. These are the steps that the standard runs in parallel.
     pub fn into_request(self) -> (Request, Reservation) {
         let mut request = Request::new(self.client, self.url);
-        // Content-Type, and what fetch adds: Accept, Accept-Language.
+        // Content-Type, and two that fetch adds: Accept and Accept-Language.
         request.headers = HeaderMap::with_capacity(3);
         // Step 5.
         request.mode = Mode::NoCors;
@@ -157,7 +184,7 @@ impl Beacon {
                 if !is_cors_safelisted(&CONTENT_TYPE, &content_type) {
                     request.mode = Mode::Cors;
                 }
-                // Step 4 made the list.
+                // Step 4. `Request::new` has made the list.
                 request.headers.insert(CONTENT_TYPE, content_type);
             }
             request.body = Some(body);
@@ -167,8 +194,8 @@ impl Beacon {
         request.keepalive = true;
         request.credentials = CredentialsMode::Include;
         request.initiator_type = InitiatorType::Beacon;
-        // NB: Beacon says that a type which is not safelisted makes a preflight, but sets no
-        // unsafe-request flag, without which Fetch makes none. Every browser preflights.
+        // NB: by the Beacon text a type that is not safelisted makes a preflight. But the text does not set the
+        // unsafe-request flag, without which Fetch makes no preflight. Every browser makes it.
         request.unsafe_request = true;
         (request, self.reservation)
     }
@@ -179,7 +206,7 @@ pub(crate) fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
 }
 
-/// The first 128 characters, for a message.
+/// The first 128 characters of a URL, for a message.
 fn excerpt(url: &str) -> String {
     url.chars().take(128).collect()
 }
@@ -247,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_is_looked_at_before_the_body_and_both_before_the_quota() {
+    fn the_url_is_checked_before_the_body_and_both_before_the_quota() {
         let ledger = ledger();
         ledger.close();
         let stream = || Some(BodyInit::ReadableStream);
@@ -257,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn mixed_content_is_false_unless_it_will_be_upgraded() {
+    fn mixed_content_is_refused_unless_it_will_be_upgraded() {
         let send = |url: &str, upgrade: bool| {
             let mut client =
                 Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(0));
@@ -282,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_too_long_for_the_wire_is_refused() {
+    fn an_overlong_url_is_refused() {
         let fits = format!("/{}#{}", "x".repeat(MAX_URL_LENGTH - 15), "f".repeat(100));
         let beacon = send(&ledger(), &fits, None).unwrap().unwrap();
         assert_eq!(url_length(&beacon.url), MAX_URL_LENGTH);

@@ -18,27 +18,42 @@ const PING_FROM: HeaderName = HeaderName::from_static("ping-from");
 const PING_TO: HeaderName = HeaderName::from_static("ping-to");
 const BODY: &[u8] = b"PING";
 
-/// An admitted ping: one URL of a followed hyperlink's `ping` attribute.
+/// An admitted ping: one URL of the `ping` attribute of a followed hyperlink.
 #[derive(Debug)]
 pub struct Ping {
-    /// The ping URL.
     url: Url,
-    /// The target URL: where the hyperlink leads.
     target_url: Url,
-    /// The settings object of the element's node document.
     client: Arc<Client>,
-    /// Its room in the ledger.
     reservation: Reservation,
 }
 
 /// [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing), up to the
-/// requests.
+/// requests: admits a ping for each URL of the `ping` attribute.
 ///
-/// `ping` and `href` are the values of the attributes; `encoding` encodes the query of a URL in the
-/// document's encoding, `None` if that is UTF-8. There is no ping at all if `href` does not parse, and
-/// none for a URL that does not parse, is not http(s) or finds no room in `ledger`.
+/// `ping` and `href` are the values of the attributes. `encoding` encodes the query of a URL in the
+/// document's encoding; it is `None` for UTF-8. A URL that does not parse gets no ping, and neither does a URL
+/// that [`Ping::admit`] refuses. If `href` does not parse, there are no pings.
 ///
-/// Runs on the script thread; takes no lock and does not block.
+/// Call it on the script thread. It takes no lock and does not block.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sendbeacon_fetch::{
+///     Client, KeepaliveLimits, Ledger, Nonce, hyperlink_auditing::hyperlink_auditing,
+/// };
+///
+/// let client = Arc::new(Client::new("https://a.test/page".parse()?, Nonce::random()));
+/// let ledger = Ledger::new(KeepaliveLimits::default());
+/// // <a href="/next" ping="/audit">
+/// let pings = hyperlink_auditing(&client, &ledger, "/audit", "/next", None);
+/// for ping in pings {
+///     let (request, _reservation) = ping.into_request();
+///     assert_eq!(request.url().as_str(), "https://a.test/audit");
+///     assert_eq!(request.headers["ping-to"], "https://a.test/next");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn hyperlink_auditing(
     client: &Arc<Client>,
@@ -55,22 +70,23 @@ pub fn hyperlink_auditing(
         .collect()
 }
 
-/// The URL of the document, if a ping to `url` tells it.
+/// The URL of the document, if a ping to `url` has it in `Ping-From`.
 fn told_document_url<'a>(client: &'a Client, url: &Url) -> Option<&'a Url> {
-    // NB: the creation URL of a `srcdoc` document is that of an ancestor.
+    // NB: for a `srcdoc` document it is the creation URL, which is that of an ancestor.
     let document_url = &client.creation_url;
     let tells = same_origin(document_url, url) || document_url.scheme() != "https";
     tells.then_some(document_url)
 }
 
 impl Ping {
-    /// Admits a ping, or refuses it with `None` and changes nothing.
+    /// Admits a ping. `None` if the ping is refused; nothing has changed then.
     ///
-    /// A ping to a URL that is not http(s) is refused, and so is a ping with a URL longer than 65,534 bytes,
-    /// or one for which `ledger` has no room. Its target URL counts, and the document's URL if the ping
-    /// tells it.
+    /// A ping is refused if
+    /// * its URL is not http(s),
+    /// * its URL, its target URL or the document's URL in `Ping-From` is longer than 65,534 bytes,
+    /// * `ledger` has no room for these URLs and the body, or is closed.
     ///
-    /// The script thread calls this for [`hyperlink_auditing`]. The network process calls it again for what
+    /// [`hyperlink_auditing`] calls this on the script thread. The network process calls it again for a ping that
     /// a content process has admitted.
     #[must_use]
     pub fn admit(
@@ -79,7 +95,7 @@ impl Ping {
         url: Url,
         target_url: Url,
     ) -> Option<Self> {
-        // Step 1. Step 2's option is the embedder's: it need not call.
+        // Step 1. The option of Step 2 is the embedder's, who then does not call.
         if !is_http(&url) {
             return None;
         }
@@ -100,7 +116,7 @@ impl Ping {
         &self.url
     }
 
-    /// The target URL: where the hyperlink leads.
+    /// The target URL, to which the hyperlink leads.
     #[must_use]
     pub fn target_url(&self) -> &Url {
         &self.target_url
@@ -112,29 +128,31 @@ impl Ping {
         &self.client
     }
 
-    /// Length of the body in bytes.
+    /// The length of the body in bytes.
     #[must_use]
     pub fn body_length(&self) -> u64 {
         BODY.len() as u64
     }
 
-    /// Adds a guard to its reservation: see [`Reservation::with_guard`].
+    /// Sets the guard of its reservation: see [`Reservation::with_guard`].
     #[must_use]
     pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
         self.reservation = self.reservation.with_guard(guard);
         self
     }
 
-    /// Its room in the ledger, where another process makes the request.
+    /// Its reservation in the ledger, for a process that lets another process make the request.
     pub fn into_reservation(self) -> Reservation {
         self.reservation
     }
 
-    /// The request to [fetch](crate::fetch::fetch), and the reservation to keep until it is done.
+    /// Makes the request to [fetch](crate::fetch::fetch), and returns it with the reservation to keep until the
+    /// fetch is done.
     pub fn into_request(self) -> (Request, Reservation) {
         let Self { url, target_url, client, reservation } = self;
         let from = told_document_url(&client, &url).cloned().map(|from| (PING_FROM, from));
-        // Step 4. NB: the use-URL-credentials flag says whom to ask after a 401, and nobody is asked here.
+        // Step 4. NB: the use-URL-credentials flag has no effect, because after a 401 nobody is asked for
+        // credentials here.
         let mut request = Request::new(client, url);
         request.method = Method::POST;
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/ping"));
@@ -144,12 +162,12 @@ impl Ping {
         request.credentials = CredentialsMode::Include;
         request.referrer = Referrer::NoReferrer;
         request.initiator_type = InitiatorType::Ping;
-        // NB: the text does not set it, and so would stop the ping where the hyperlink is followed. All
-        // three browsers let it go on.
+        // NB: the text does not set keepalive, so the navigation to the hyperlink would stop the ping. In all
+        // three browsers the ping goes on.
         request.keepalive = true;
         // Step 5.
         for (name, url) in from.into_iter().chain([(PING_TO, target_url)]) {
-            // A serialised URL is ASCII without controls, so always a header value.
+            // NB: a serialised URL is always a header value: it is ASCII and has no control characters.
             request.headers.extend(HeaderValue::from_str(url.as_str()).ok().map(|it| (name, it)));
         }
         // Step 6 is the caller's.
@@ -173,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn each_http_url_of_the_attribute_is_pinged_and_the_others_are_passed_over() {
+    fn each_http_url_of_the_attribute_is_pinged_and_no_other_is() {
         let ledger = Ledger::new(KeepaliveLimits::default());
         let ping = "  x\t//b.test/?y \n ftp://c.test/ http://[ \u{c} data:, HTTP://c.test x ";
         let pings = hyperlink_auditing(&client(), &ledger, ping, "../to", None);
@@ -191,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn a_hyperlink_to_nowhere_is_not_audited() {
+    fn a_hyperlink_whose_url_does_not_parse_is_not_audited() {
         let ledger = Ledger::new(KeepaliveLimits::default());
         assert!(hyperlink_auditing(&client(), &ledger, "/x", "http://[", None).is_empty());
         assert_eq!(hyperlink_auditing(&client(), &ledger, "/x", "javascript:0", None).len(), 1);
     }
 
     #[test]
-    fn the_documents_encoding_is_that_of_queries() {
+    fn queries_are_encoded_in_the_documents_encoding() {
         fn latin1(text: &str) -> Cow<'_, [u8]> {
             text.chars().filter_map(|c| u8::try_from(c).ok()).collect::<Vec<_>>().into()
         }
@@ -210,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_ping_tells_takes_room() {
+    fn the_urls_in_a_pings_headers_count_in_the_ledger() {
         let ledger = Ledger::new(KeepaliveLimits::default());
         let _pings = hyperlink_auditing(&client(), &ledger, "/1 https://b.test/2", "/to", None);
         let told = ["https://a.test/1", "https://a.test/to", "https://a.test/d/page?q#f"];
@@ -220,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_not_sent() {
+    fn a_ping_without_room_or_with_an_overlong_url_is_not_sent() {
         let ledger = Ledger::new(KeepaliveLimits { body_bytes: 8, ..KeepaliveLimits::default() });
         let pings = hyperlink_auditing(&client(), &ledger, "/1 /2 /3", "/", None);
         assert_eq!(urls(&pings), ["https://a.test/1", "https://a.test/2"]);
@@ -233,7 +251,7 @@ mod tests {
         let mut client = Arc::unwrap_or_clone(client());
         client.creation_url.set_query(Some(&long));
         let client = Arc::new(client);
-        // Another origin is not told of it.
+        // A ping to another origin does not have the document's URL.
         let pings = hyperlink_auditing(&client, &ledger, "/1 https://b.test/", "/", None);
         assert_eq!(urls(&pings), ["https://b.test/"]);
         drop(pings);

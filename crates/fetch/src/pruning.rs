@@ -1,21 +1,21 @@
-//! When a list that forgets dead entries is to be pruned.
+//! The decision when to remove the dead entries of a list.
 
-/// Says when to prune a list or a map of entries that may be dead: when it has doubled since the last time, so
-/// that pruning costs a constant for each entry that is added.
+/// Decides when to remove the dead entries of a list or a map: when its length has doubled since the last time.
+/// So the cost is constant for each entry that is added.
 #[derive(Debug, Default)]
 pub struct Pruning {
-    /// The length at which the list is pruned next.
+    /// The length at which to prune the list next.
     at: usize,
 }
 
 impl Pruning {
-    /// Whether a list of this length is to be pruned now.
+    /// Whether to prune a list of this length now.
     #[must_use]
     pub fn is_due(&self, length: usize) -> bool {
         length >= self.at
     }
 
-    /// Tells that the list was pruned, to this length.
+    /// Tells that the list was pruned and now has this length.
     pub fn done(&mut self, length: usize) {
         self.at = 2 * length + 16;
     }

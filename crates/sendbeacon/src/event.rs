@@ -1,4 +1,4 @@
-//! What becomes of each fetch, told to the embedder.
+//! The events that tell the embedder what happens to each fetch.
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,29 +8,58 @@ use url::Url;
 
 use crate::{id::FetchId, timing::FetchTiming};
 
-/// Where events go: developer tools, automation, timing, logs.
+/// Receives the events, for developer tools, automation, timing or logs.
 ///
-/// Called on the network side, in the order in which things happen: on its own thread, or on the
-/// embedder's runtime, or on whichever thread drops that. Must not block, as every fetch would wait: an
-/// engine posts its own tasks from here, or reads the other end of a
-/// [`ChannelSink`](crate::ChannelSink), and tolerates a document that has gone. A panic in it is caught
-/// and changes nothing.
+/// The network side calls it, in the order in which things happen: on the thread of the network side, on the
+/// embedder's runtime, or on the thread that drops that runtime. No method may block, because every fetch would
+/// wait. An engine posts its own tasks from here, or uses a [`ChannelSink`](crate::ChannelSink). A panic in a
+/// method is caught and changes nothing.
 ///
-/// Headers in events are those of the wire, `Cookie` and `Authorization` included: mind where you log
-/// them.
+/// The document of an event may have gone.
+///
+/// The headers in events are those on the wire, `Cookie` and `Authorization` included. Do not write them to a
+/// log.
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+///
+/// use sendbeacon::{Event, EventKind, EventSink, Outcome, UserAgentBuilder};
+///
+/// /// Counts the fetches that were not delivered.
+/// #[derive(Default)]
+/// struct Lost(AtomicU64);
+///
+/// impl EventSink for Lost {
+///     fn event(&self, event: Event) {
+///         if let EventKind::Done { outcome: Outcome::Failed(_), .. } = event.kind {
+///             self.0.fetch_add(1, Relaxed);
+///         }
+///     }
+///
+///     fn wants_wire_events(&self) -> bool {
+///         false
+///     }
+/// }
+///
+/// # let network = sendbeacon_testkit::network::ScriptedNetwork::new(|_| unreachable!());
+/// # let network = Arc::new(network);
+/// let lost = Arc::new(Lost::default());
+/// let agent = UserAgentBuilder::new(network).event_sink(Arc::clone(&lost) as _).build()?;
+/// # Ok::<(), sendbeacon::BuildError>(())
+/// ```
 pub trait EventSink: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn event(&self, event: Event);
 
-    /// Whether each [`RequestSent`](Observation::RequestSent) and
-    /// [`ResponseStarted`](Observation::ResponseStarted) is to be told, for which headers are copied.
-    /// Everything else is told all the same.
+    /// Whether the sink wants the events [`RequestSent`](Observation::RequestSent) and
+    /// [`ResponseStarted`](Observation::ResponseStarted), for which headers are copied. It receives all other
+    /// events in any case. Default: true.
     fn wants_wire_events(&self) -> bool {
         true
     }
 
-    /// Whether there is anything unfinished, told when it changes: an app may hold a wake lock from
-    /// `true` to `false`.
+    /// Hears whether fetches are unfinished, each time that changes. An app may hold a wake lock from `true` to
+    /// `false`. Default: does nothing.
     fn work_outstanding(&self, _outstanding: bool) {}
 }
 
@@ -40,49 +69,49 @@ pub trait EventSink: Send + Sync {
 pub struct Event {
     /// The fetch.
     pub fetch: Arc<FetchInfo>,
-    /// When.
+    /// When it happened.
     pub at: Instant,
-    /// What.
+    /// What happened.
     pub kind: EventKind,
 }
 
-/// What happened. For each fetch [`Queued`](Self::Queued) comes first and [`Done`](Self::Done) last,
-/// each exactly once: it is in flight in between.
+/// What happened to a fetch. For each fetch [`Queued`](Self::Queued) comes first and [`Done`](Self::Done) last,
+/// and each of these comes exactly once.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// It reached the network side.
+    /// The fetch reached the network side.
     Queued,
-    /// It was dispatched.
+    /// The fetch started.
     Started,
-    /// Something on the way: a request sent, a preflight or not; the head of a response; a redirect; a
-    /// policy violated.
+    /// A step of the fetch was observed: a request was sent, the head of a response came, a redirect was
+    /// followed, a policy was violated, and so on.
     Observed(Observation),
-    /// It is over, and its quota was given back.
+    /// The fetch is over, and its quota was given back.
     #[non_exhaustive]
     Done {
-        /// How it ended.
+        /// How the fetch ended.
         outcome: Outcome,
-        /// When what happened.
+        /// When its steps happened.
         timing: FetchTiming,
     },
 }
 
-/// What is known of a fetch from its beginning.
+/// The facts about a fetch that are known from its beginning.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FetchInfo {
-    /// Its identifier.
+    /// The identifier of the fetch.
     pub id: FetchId,
-    /// The settings object it was made with, which has the embedder's document identifier.
+    /// The settings object that the fetch was made with, which has the embedder's document identifier.
     pub client: Arc<Client>,
-    /// Its URL, before any redirect.
+    /// The URL before any redirect.
     pub url: Url,
-    /// What made it.
+    /// What made the fetch.
     pub initiator_type: InitiatorType,
-    /// Whether it outlives its document.
+    /// Whether the fetch outlives its document.
     pub keepalive: bool,
-    /// Length of its body in bytes.
+    /// The length of the request's body in bytes.
     pub body_length: u64,
 }
 
@@ -90,22 +119,22 @@ pub struct FetchInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The request was delivered: the server answered it, with this status after any redirects.
+    /// The server has answered the request.
     Delivered {
-        /// The status, whatever it says: a beacon's sender never sees it.
+        /// The status of the response, after any redirects. It may be an error such as 404.
         status: StatusCode,
     },
-    /// A network error.
+    /// The fetch ended with a network error.
     Failed(NetworkError),
 }
 
-/// What became of the keepalive fetches that were unfinished when
+/// The outcomes of the keepalive fetches that were unfinished when
 /// [`shutdown`](crate::UserAgent::shutdown) was called.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Whether the drain has ended, by itself or at its deadline, and this is its report. Otherwise
-    /// nobody was there to report, or not in time, and the lists are empty and say nothing.
+    /// Whether this is the report of a drain that has ended, by itself or at its deadline. If it is false, the
+    /// network side had gone or did not report in time: the lists are empty and mean nothing.
     pub completed: bool,
     /// The fetches that were delivered during the drain, in the order of their answers.
     pub delivered: Vec<DeliveredFetch>,

@@ -1,4 +1,4 @@
-//! The identifiers of fetches and fetch groups.
+//! The identifiers of fetches and of fetch groups.
 
 use std::{
     fmt,

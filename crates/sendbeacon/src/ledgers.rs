@@ -7,8 +7,9 @@ use std::{
 
 use sendbeacon_fetch::{Inflight, KeepaliveLimits, Ledger, Pruning};
 
-/// The ledgers of all fetch groups of a user agent, and its content processes. Locked when a group or a
-/// channel is made and at shutdown, never by a beacon.
+/// The ledgers of all fetch groups of a user agent, and its content processes.
+///
+/// It is locked when a group or a channel is made and during a shutdown, and not when a beacon is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Ledgers(Mutex<Inner>);
 
@@ -20,12 +21,12 @@ struct Inner {
     is_closed: bool,
 }
 
-/// A content process, as far as a shutdown is concerned: it accepts requests, and hands them over later.
+/// A content process, as a shutdown sees it: it has accepted requests that are still in its channel.
 pub(crate) trait Intake: fmt::Debug + Send + Sync {
-    /// Asks it to accept no more.
+    /// Asks the process to accept nothing more.
     fn close(&self);
 
-    /// Whether it accepts no more, and has handed over all that it had accepted.
+    /// Whether the process accepts nothing more, and every request that it had accepted has been received.
     fn is_drained(&self) -> bool;
 }
 
@@ -46,7 +47,7 @@ impl Ledgers {
         ledger
     }
 
-    /// Makes a shutdown wait for `intake`, too.
+    /// Adds a content process, for which a shutdown waits.
     #[cfg(feature = "remote")]
     pub(crate) fn watch(&self, intake: Weak<dyn Intake>) {
         let mut inner = self.lock();
@@ -57,6 +58,7 @@ impl Ledgers {
         inner.intakes.push(intake);
     }
 
+    /// Closes every ledger, and asks the content processes to accept nothing more.
     pub(crate) fn close(&self) {
         let mut inner = self.lock();
         inner.is_closed = true;
@@ -69,7 +71,7 @@ impl Ledgers {
         self.lock().intakes.iter().filter_map(Weak::upgrade).all(|intake| intake.is_drained())
     }
 
-    /// Whether no group has anything reserved.
+    /// Whether no group has a reservation.
     pub(crate) fn are_empty(&self) -> bool {
         let inner = self.lock();
         inner.ledgers.iter().filter_map(Weak::upgrade).all(|l| l.inflight() == Inflight::default())

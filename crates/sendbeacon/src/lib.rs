@@ -1,18 +1,17 @@
 //! `navigator.sendBeacon`, keepalive `fetch()` and `fetchLater()` for Rust browser engines and webviews.
 //!
-//! A [`UserAgent`] is one profile of a browser. It makes a [`Document`] for each of the engine's
-//! documents, with a [`Client`], the document's settings object as data.
-//! [`Document::send_beacon`] answers script at once; what it answered `true` is delivered by the
-//! user agent's network side, whatever becomes of the document, and its [`Outcome`] goes to the
-//! [`EventSink`]. The engine drives the document through [`DocumentLifecycle`] and ends with
-//! [`UserAgent::shutdown`].
+//! A [`UserAgent`] is one profile of a browser. It makes a [`Document`] for each of the engine's documents, from
+//! a [`Client`]: the document's settings object as data. [`Document::send_beacon`] answers script at once. If it
+//! has answered `true`, the user agent's network side delivers the beacon, whatever happens to the document, and
+//! tells the [`EventSink`] its [`Outcome`]. The engine tells the `Document` what happens to its own document
+//! ([`Document::pagehide`], [`Document::unload`] and so on), and calls [`UserAgent::shutdown`] when it quits.
 //!
 //! ```
 //! use std::{sync::mpsc, time::Duration};
 //!
-//! use sendbeacon::{Client, DocumentLifecycle, Event, EventKind, EventSink, Nonce, UserAgent};
+//! use sendbeacon::{Client, Event, EventKind, EventSink, Nonce, UserAgent};
 //!
-//! /// Hands every outcome to whoever wants to know.
+//! /// Sends the outcome of every fetch to a channel.
 //! struct Outcomes(mpsc::Sender<String>);
 //!
 //! impl EventSink for Outcomes {
@@ -26,7 +25,7 @@
 //! let (sender, outcomes) = mpsc::channel();
 //! let agent = UserAgent::builder().event_sink(std::sync::Arc::new(Outcomes(sender))).build()?;
 //! let document = agent.document(Client::new("http://127.0.0.1:25/page".parse()?, Nonce::random()));
-//! // true: it is on its way. That port 25 is blocked, script never hears.
+//! // true: the beacon is on its way. Script never learns that port 25 is blocked.
 //! assert!(document.send_beacon("collect", Some("bye".into()))?);
 //! document.unload();
 //! assert!(!document.send_beacon("collect", None)?);
@@ -48,14 +47,16 @@
 //!
 //! # Threads
 //!
-//! `Document` and `FetchGroup` may be used on any thread, and do not block it. Event sinks, networks
-//! and other services are called on the network side: one future, on a thread of its own or on the
-//! runtime given to [`UserAgentBuilder::runtime`].
+//! `Document` and `FetchGroup` may be used on any thread, and do not block it. The network side is one future, on
+//! a thread of its own or on the runtime of [`UserAgentBuilder::runtime`]. It calls the event sink, the network
+//! and the other services.
 
 mod channel_sink;
+mod clock;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod event;
+pub mod host;
 mod id;
 mod ledgers;
 mod limits;
@@ -80,8 +81,8 @@ pub use sendbeacon_fetch::{
     NavigableContainer, NetworkError, Nonce, Origin, PartitionKey, PermissionsPolicy,
     PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
     Request, ReservedQuota, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,
-    determine_referrer, fetch::Observation, host, is_potentially_trustworthy,
-    local_network_access_check, url_length,
+    determine_referrer, fetch::Observation, is_potentially_trustworthy, local_network_access_check,
+    url_length,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;

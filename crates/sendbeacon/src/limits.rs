@@ -1,9 +1,9 @@
-//! What an embedder may limit: time, and what is on the wire at once.
+//! The limits on the time of a fetch, and on how many fetches run at once.
 
 use std::time::Duration;
 
-/// Limits on time. Reaching one ends the fetch with
-/// [`NetworkError::Timeout`](sendbeacon_fetch::NetworkError::Timeout) and gives its quota back.
+/// Limits on the time of a fetch. A fetch that reaches one ends with
+/// [`NetworkError::Timeout`](sendbeacon_fetch::NetworkError::Timeout), and its quota is given back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -14,14 +14,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// A whole keepalive fetch, from its start to the end of its response. A `fetch()` without keepalive has
-    /// no such limit; its document may end it. Default: 300 seconds.
+    /// How long a keepalive fetch may take, from its start to the end of its response. A `fetch()` without
+    /// keepalive has no such limit; its document may end it. Default: 300 seconds.
     pub fetch: Duration,
-    /// A keepalive fetch after its document has gone, from the later of that moment and the fetch's start.
-    /// Default: 30 seconds.
+    /// How long a keepalive fetch may go on after its document has gone. The time runs from the moment when the
+    /// document goes, or from the fetch's start if that is later. Default: 30 seconds.
     pub after_document: Duration,
-    /// Waiting for the network to come back, from the later of the moment when it went and the moment when
-    /// the fetch was queued. Default: 60 seconds.
+    /// How long a queued fetch waits for the network to come back. The time runs from the moment when the
+    /// network goes, or from the moment when the fetch is queued if that is later. Default: 60 seconds.
     pub offline: Duration,
 }
 
@@ -58,7 +58,11 @@ impl Default for Timeouts {
     }
 }
 
-/// When fetches start. A fetch for which there is no room waits; nothing is dropped.
+/// Limits on the fetches that run at once. A fetch for which there is no room waits; no fetch is dropped.
+///
+/// In each number only keepalive fetches count. Fetches without keepalive have limits of their own, which follow
+/// from these numbers: such a fetch may run for as long as its document likes, and must not take the room of
+/// those that outlive a document.
 ///
 /// ```
 /// let scheduling = sendbeacon::Scheduling::default().with_per_origin(2);
@@ -67,18 +71,17 @@ impl Default for Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scheduling {
-    /// How many keepalive fetches are on the wire at once to one origin from one network partition. Of
-    /// other fetches there is one less, which leaves a connection to the keepalive fetches. At least 1.
-    /// Default: 6, the number of connections that browsers have over HTTP/1.1.
+    /// How many keepalive fetches run at once to one origin from one network partition. The limit of other
+    /// fetches is one less, which leaves a connection to the keepalive fetches. At least 1. Default: 6, because
+    /// browsers have six connections over HTTP/1.1.
     pub per_origin: usize,
-    /// How many keepalive fetches are on the wire from one network partition, so that no site can take the
-    /// wire from the others. Of other fetches there are four times as many. At least 1. Default: 32.
+    /// How many keepalive fetches run at once from one network partition. So one site cannot stop the fetches of
+    /// the others. The limit of other fetches is four times as high. At least 1. Default: 32.
     pub per_partition: usize,
-    /// How many keepalive fetches are on the wire altogether, and half as many others: the number of
-    /// connections is finite, and another fetch may keep one as long as its document likes. At least 1.
-    /// Default: 256.
+    /// How many keepalive fetches run at once altogether. The limit of other fetches is half as high, because
+    /// the number of connections is finite. At least 1. Default: 256.
     pub overall: usize,
-    /// How long a beacon lets important loads go first: see
+    /// How long a beacon waits while important loads run: see
     /// [`UserAgent::important_loads`](crate::UserAgent::important_loads). Default: 2 seconds.
     pub max_delay: Duration,
 }
@@ -112,7 +115,7 @@ impl Scheduling {
         self
     }
 
-    /// Whether every fetch gets its turn: no limit is 0.
+    /// Whether no limit is 0, so that every fetch gets its turn.
     pub(crate) fn is_possible(&self) -> bool {
         [self.per_origin, self.per_partition, self.overall].iter().all(|limit| *limit > 0)
     }

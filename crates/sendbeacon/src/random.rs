@@ -1,21 +1,32 @@
+//! Body extraction with the operating system's random numbers.
+
 use sendbeacon_fetch::{BodyInit, Extracted, TypeError, host::Random};
 
 /// [Extracts a body with type](https://fetch.spec.whatwg.org/#concept-bodyinit-extract) for a
-/// [`Request`](crate::Request), in two halves: this one finds its length and type,
-/// [`Extracted::into_body`] copies the bytes.
+/// [`Request`](crate::Request).
+///
+/// This function finds the body's length and type. [`Extracted::into_body`] then copies the bytes.
+///
+/// ```
+/// let extracted = sendbeacon::extract("hello".into())?;
+/// assert_eq!(extracted.length, 5);
+/// assert_eq!(extracted.content_type.as_ref().unwrap(), "text/plain;charset=UTF-8");
+/// let body = extracted.into_body();
+/// # Ok::<(), sendbeacon::TypeError>(())
+/// ```
 ///
 /// # Errors
-/// [`TypeError::StreamBody`] for a `ReadableStream`.
+/// [`TypeError::StreamBody`], if the object is a `ReadableStream`.
 pub fn extract(object: BodyInit<'_>) -> Result<Extracted<'_>, TypeError> {
     sendbeacon_fetch::extract(object, &SystemRandom)
 }
 
-/// The operating system's randomness.
+/// The operating system's random number generator.
 pub(crate) struct SystemRandom;
 
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) {
-        // The systems that can fail here do so before their first program runs.
+        // A system that has no random bytes lacks them early during its start, before any browser runs.
         getrandom::fill(bytes).expect("the operating system has random bytes");
     }
 }

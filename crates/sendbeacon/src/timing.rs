@@ -1,15 +1,16 @@
+//! The times of a fetch and the sizes of its response.
+
 use std::time::Instant;
 
 use http::{StatusCode, Version, header::CONTENT_ENCODING};
 use sendbeacon_fetch::{Response, ResponseType, host::NetworkResponse};
 
-/// When what happened to a fetch and how much came back: its
-/// [timing info](https://fetch.spec.whatwg.org/#fetch-timing-info) and its response's
-/// [body info](https://fetch.spec.whatwg.org/#response-body-info).
+/// The [timing info](https://fetch.spec.whatwg.org/#fetch-timing-info) of a fetch, and the
+/// [body info](https://fetch.spec.whatwg.org/#response-body-info) of its response.
 ///
-/// It is exact, for developer tools. What script may see of it, as a
-/// [`PerformanceResourceTiming`](https://w3c.github.io/resource-timing/#dom-performanceresourcetiming),
-/// is [`for_script`](Self::for_script), coarsened by the engine.
+/// It is exact, for developer tools. Script may see less in a
+/// [`PerformanceResourceTiming`](https://w3c.github.io/resource-timing/#dom-performanceresourcetiming): the
+/// engine takes [`for_script`](Self::for_script) and coarsens the times.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FetchTiming {
@@ -21,26 +22,27 @@ pub struct FetchTiming {
     pub redirect_end: Option<Instant>,
     /// Post-redirect start time, `fetchStart`.
     pub fetch_start: Instant,
-    /// Final network-request start time: when the last request was given to the network. A preflight
-    /// is none; connecting is included.
+    /// Final network-request start time: when the last request was given to the network. Connecting comes
+    /// after this time. A preflight does not count.
     pub request_start: Option<Instant>,
     /// Final network-response start time: when the head of the last response came.
     pub response_start: Option<Instant>,
-    /// End time: when the body had been read or was cut off, or the fetch failed.
+    /// End time: when the body was read to its end or cut off, or when the fetch failed.
     pub response_end: Instant,
-    /// The status; `None` if there was no response, which `responseStatus` calls 0.
+    /// Status of the response; `None` if there was no response, for which `responseStatus` is 0.
     pub response_status: Option<StatusCode>,
-    /// Encoded size: how many bytes of the body have come. Of a beacon's no more than about 64 KiB are
-    /// read.
+    /// Encoded size: how many bytes of the body were read. The network side reads at most about 64 KiB of the
+    /// response to a beacon.
     pub encoded_body_size: u64,
-    /// Decoded size; `None` if there is a `Content-Encoding` that was not undone: that of a beacon's response,
-    /// which nobody reads, or one that is not known.
+    /// Decoded size. `None` if the body has a `Content-Encoding` and was not decoded: the body of the response
+    /// to a beacon is not, and no body with an unknown coding is.
     pub decoded_body_size: Option<u64>,
     /// ALPN protocol identifier of the last response's version of HTTP, or the empty string if the
-    /// network does not tell.
+    /// network does not tell the version.
     pub next_hop_protocol: &'static str,
-    /// The response's timing allow passed flag.
+    /// Timing allow passed flag of the response.
     pub timing_allow_passed: bool,
+    /// Type of the response, on which the answer of `for_script` depends; `None` before there is one.
     response_type: Option<ResponseType>,
 }
 
@@ -64,16 +66,17 @@ impl FetchTiming {
     }
 
     /// [`transferSize`](https://w3c.github.io/resource-timing/#dom-performanceresourcetiming-transfersize):
-    /// the encoded size, and 300 for the head.
+    /// the encoded size, and 300 bytes for the head.
     ///
-    /// NB: by the standard those 300 also where script may see nothing; in all browsers 0.
+    /// NB: by the standard these 300 bytes count even if script may see nothing of the response. In all browsers
+    /// the size is then 0, and so it is here.
     #[must_use]
     pub fn transfer_size(&self) -> u64 {
         if self.timing_allow_passed { self.encoded_body_size.saturating_add(300) } else { 0 }
     }
 
-    /// What script may see: no more than start and end where the timing allow passed flag is not set or
-    /// the fetch failed, and neither status nor sizes of an opaque response.
+    /// The part that script may see. If the fetch failed or its timing allow passed flag is not set, the only
+    /// times are the start and the end. An opaque response has neither a status nor sizes.
     #[must_use]
     pub fn for_script(&self) -> Self {
         let mut timing = if self.timing_allow_passed {
@@ -92,8 +95,8 @@ impl FetchTiming {
         timing
     }
 
-    /// [Create an opaque timing info](https://fetch.spec.whatwg.org/#create-an-opaque-timing-info), with
-    /// this one's end time and what is not timing.
+    /// [Create an opaque timing info](https://fetch.spec.whatwg.org/#create-an-opaque-timing-info). NB: it keeps
+    /// the end time, and the fields that are not times.
     fn create_an_opaque_timing_info(&self) -> Self {
         Self {
             response_end: self.response_end,
@@ -105,6 +108,7 @@ impl FetchTiming {
         }
     }
 
+    /// The head of a response has come, not to a preflight.
     pub(crate) fn response_started(&mut self, response: &NetworkResponse, at: Instant) {
         self.response_start = Some(at);
         self.next_hop_protocol = response.version.map_or("", alpn_protocol_id);
@@ -112,20 +116,22 @@ impl FetchTiming {
         self.decoded_body_size = (!is_encoded).then_some(0);
     }
 
-    /// HTTP-redirect fetch, steps 16 and 17.
+    /// A redirect was followed: HTTP-redirect fetch, steps 16 and 17.
     pub(crate) fn redirected(&mut self, at: Instant) {
         self.redirect_end = Some(at);
         self.fetch_start = at;
         self.redirect_start.get_or_insert(self.start);
     }
 
+    /// The fetch algorithm has returned a response.
     pub(crate) fn answered(&mut self, response: &Response) {
         self.response_status = Some(response.status);
         self.response_type = Some(response.response_type);
         self.timing_allow_passed = response.timing_allow_passed;
     }
 
-    /// So many bytes were read, of a body that has come to this encoded size if it was decoded.
+    /// Bytes of the body were read. `encoded_size` is the encoded size of the body so far if the body is being
+    /// decoded, and `None` if the bytes are as they came.
     pub(crate) fn read(&mut self, bytes: usize, encoded_size: Option<u64>) {
         let bytes = bytes as u64;
         if let Some(encoded_size) = encoded_size {

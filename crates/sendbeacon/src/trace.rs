@@ -1,7 +1,7 @@
-//! Events as `tracing` has them, target `sendbeacon`.
+//! The events for `tracing`, with the target `sendbeacon`.
 //!
-//! Logs are kept, copied and sent about. So of a URL they have the origin only, as paths and queries name
-//! people and hold tokens, and nothing of headers and bodies.
+//! Logs are kept and passed on, and the paths and queries of URLs name people and hold tokens. So these events
+//! have only the origin of a URL, and neither headers nor bodies.
 
 use sendbeacon_fetch::fetch::Observation;
 use tracing::{debug, trace};
@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::event::{Event, EventKind, Outcome};
 
+/// Writes an event to `tracing`.
 pub(crate) fn event(event: &Event) {
     let (fetch, document) = (event.fetch.id.0, event.fetch.client.document_id);
     match &event.kind {
@@ -39,7 +40,7 @@ pub(crate) fn event(event: &Event) {
     }
 }
 
-/// Whether anybody would see them.
+/// Whether a subscriber receives the events about requests and responses.
 pub(crate) fn wants_wire_events() -> bool {
     tracing::enabled!(target: "sendbeacon", tracing::Level::TRACE)
 }
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fetch_can_be_followed_and_says_nothing_that_is_private() {
+    async fn the_log_follows_a_fetch_and_has_nothing_private() {
         let written = Written::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -127,7 +128,7 @@ mod tests {
             Some("a.test") => respond(307, &[("location", "http://b.test/secret?secret")]),
             _ => respond(204, &[("set-cookie", "secret=secret")]),
         }));
-        // On this thread, as the subscriber is.
+        // The subscriber is this thread's, so the network side runs here, too.
         let agent = UserAgentBuilder::new(network).runtime(Handle::current()).build().unwrap();
         let page = url::Url::parse("http://secret:secret@a.test/secret?secret#secret").unwrap();
         let document = agent.document(Client::new(page, Nonce::from_u128(1)));

@@ -1,20 +1,27 @@
-//! What `fetchLater()` throws.
+//! The exceptions that `fetchLater()` throws.
 
 use thiserror::Error;
 
-/// What `fetchLater()` throws.
+/// An exception that `fetchLater()` throws.
+///
+/// ```
+/// use sendbeacon_fetch::deferred::FetchLaterError;
+///
+/// let error = FetchLaterError::QuotaExceeded { quota: 100, requested: 2_000 };
+/// assert_eq!(error.exception_name(), "QuotaExceededError");
+/// assert_eq!(error.to_string(), "the request has 2000 bytes, and the quota has room for 100");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FetchLaterError {
-    /// `activateAfter` is infinite or not a number: a `TypeError`, which Web IDL throws before anything
-    /// else happens.
+    /// `activateAfter` is infinite or not a number: a `TypeError`, which Web IDL throws before the method steps.
     #[error("activateAfter is not a finite number")]
     ActivateAfterNotFinite,
-    /// The signal is aborted: its abort reason is to be thrown, by default an `AbortError`.
+    /// The signal is aborted: throw its abort reason, which is an `AbortError` unless script gave another.
     #[error("the request was aborted before it was made")]
     Aborted,
     /// `activateAfter` is less than 0: a `RangeError`.
-    #[error("activateAfter is negative: it is the least number of milliseconds to wait")]
+    #[error("activateAfter is negative: it is a number of milliseconds to wait")]
     NegativeActivateAfter,
     /// The document is not fully active: a `TypeError`.
     #[error("the document is not fully active")]
@@ -26,19 +33,19 @@ pub enum FetchLaterError {
     #[error("the URL is not potentially trustworthy: use https")]
     NotTrustworthy,
     /// The length of the body is null: a `TypeError`.
-    #[error("the body is a ReadableStream, whose length is not known: pass its bytes")]
+    #[error("the body is a ReadableStream, whose length is not known: pass the bytes")]
     StreamBody,
-    /// There is not enough quota: a `QuotaExceededError` with these two numbers of bytes.
-    #[error("the request has {requested} bytes, and {quota} are left to it")]
+    /// The deferred-fetch quota has no room: a `QuotaExceededError` with these two numbers of bytes.
+    #[error("the request has {requested} bytes, and the quota has room for {quota}")]
     QuotaExceeded {
         /// The available deferred-fetch quota for the URL's origin.
         quota: u64,
         /// The total request length.
         requested: u64,
     },
-    /// The user agent shuts down, or in a content process the channel has no room for the request: a
+    /// The user agent shuts down, or the channel from a content process has no room for the request: a
     /// `TypeError`.
-    #[error("the user agent takes no more requests")]
+    #[error("the user agent accepts no requests at the moment")]
     Unavailable,
 }
 

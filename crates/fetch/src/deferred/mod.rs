@@ -6,6 +6,7 @@ mod queued;
 mod quota;
 mod record;
 mod request_length;
+mod reserved_quota;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,28 +14,43 @@ pub use self::{
     error::FetchLaterError,
     queue::DeferredQueue,
     queued::QueuedDeferredFetch,
-    quota::{DeferredFetching, NavigableContainer, ReservedQuota},
+    quota::{DeferredFetching, NavigableContainer},
     record::DeferredFetchRecord,
     request_length::total_request_length,
+    reserved_quota::ReservedQuota,
 };
 use crate::{
     Ledger, Request, beacon::is_http, policy::secure_contexts::is_potentially_trustworthy,
 };
 
-/// What of the arguments of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) is
-/// not in the `Request` that its `Request` object has.
+/// The facts about a call of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) that are not
+/// in the [`Request`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sendbeacon_fetch::deferred::DeferredRequestInit;
+///
+/// let init = DeferredRequestInit::activate_after(Duration::from_secs(1));
+/// assert_eq!(init.activate_after, Some(1000.0));
+///
+/// // The facts as a binding finds them.
+/// let mut init = DeferredRequestInit::default();
+/// init.is_aborted = true;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct DeferredRequestInit {
-    /// `activateAfter`, in milliseconds, as Web IDL converts it.
+    /// `activateAfter` in milliseconds, as Web IDL has converted it. Default: `None`.
     pub activate_after: Option<f64>,
-    /// Whether the request object's signal is aborted.
+    /// Whether the signal of the `Request` object is aborted. Default: false.
     pub is_aborted: bool,
-    /// Whether its body is a `ReadableStream`, which a `Request` cannot have.
+    /// Whether the body is a `ReadableStream`, which a [`Request`] cannot have. Default: false.
     pub has_stream_body: bool,
 }
 
 impl DeferredRequestInit {
-    /// An `activateAfter` and nothing else.
+    /// An `activateAfter`, and the defaults of all else.
     #[must_use]
     pub fn activate_after(delay: Duration) -> Self {
         Self { activate_after: Some(delay.as_secs_f64() * 1000.0), ..Self::default() }
@@ -42,14 +58,14 @@ impl DeferredRequestInit {
 }
 
 /// The [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) method
-/// steps, up to its return.
+/// steps, up to the return of the method.
 ///
-/// `document` is the deferred fetching of `this`'s document; `is_fully_active` says whether that document is
-/// fully active. The fetch counts in `ledger` once it is sent. The binding does the steps about the
+/// `document` is the deferred fetching of the document of `this`, and `is_fully_active` says whether that document
+/// is fully active. The request counts in `ledger` once it is sent. The binding does the steps about the
 /// `Request` object.
 ///
 /// # Errors
-/// What script sees thrown.
+/// The exception to throw: see [`FetchLaterError::exception_name`].
 pub fn fetch_later(
     document: &DeferredFetching,
     is_fully_active: bool,
@@ -60,7 +76,7 @@ pub fn fetch_later(
     if init.activate_after.is_some_and(|after| !after.is_finite()) {
         return Err(FetchLaterError::ActivateAfterNotFinite);
     }
-    // Step 2. NB: Step 1 made the request object, and Step 3 took its request.
+    // Step 2. NB: the binding does Step 1 and Step 3: it makes the request object and takes its request.
     if init.is_aborted {
         return Err(FetchLaterError::Aborted);
     }
@@ -85,10 +101,10 @@ pub fn fetch_later(
     if init.has_stream_body {
         return Err(FetchLaterError::StreamBody);
     }
-    // Steps 11 to 13 are made with Step 15, so that nobody comes in between. Step 14's variable is the
-    // record's invoke state.
+    // Steps 11 to 13 are done together with Step 15, so that no other call comes in between. The variable of
+    // Step 14 is the record's invoke state.
     let after = init.activate_after.map(|after| {
-        // More than it can count is for ever.
+        // A delay that a `Duration` cannot express is endless.
         Duration::try_from_secs_f64(after / 1000.0).unwrap_or(Duration::MAX)
     });
     document.queue_a_deferred_fetch(request, after, ledger)

@@ -1,37 +1,62 @@
-//! When deferred fetches are processed: a state machine without I/O and without a clock.
+//! The queue that decides when deferred fetches are processed: a state machine without I/O and without a clock.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
-/// Deferred fetches that wait, for their time or for the end of their fetch group. Identifiers are the
-/// caller's; of a group what was queued first is processed first, if they ascend.
+/// The deferred fetches that wait, for their time or for the end of their fetch group.
 ///
-/// After every call that may make something due, and when [`next_timeout`](Self::next_timeout) has
-/// come, call [`poll`](Self::poll) until it returns `None`.
+/// The caller gives the identifiers of fetches and groups. If the identifiers ascend, the fetches of a group are
+/// processed in the order in which they were added.
+///
+/// Call [`poll`](Self::poll) until it returns `None`, after every call that may make a fetch due, and when the time
+/// of [`next_timeout`](Self::next_timeout) has come.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use sendbeacon_fetch::deferred::DeferredQueue;
+///
+/// let (now, second) = (Instant::now(), Duration::from_secs(1));
+/// let mut queue = DeferredQueue::default();
+/// queue.add(1, 7, Some(second), "after a second", now);
+/// queue.add(2, 7, None, "at the end", now);
+/// assert_eq!(queue.next_timeout(), Some(now + second));
+/// assert_eq!(queue.poll(now, |_| true), None);
+/// assert_eq!(queue.poll(now + second, |_| true), Some((1, "after a second")));
+///
+/// // The fetch group is terminated.
+/// queue.process_deferred_fetches(7, |_| true);
+/// assert_eq!(queue.poll(now + second, |_| true), Some((2, "at the end")));
+/// ```
 #[derive(Debug)]
 pub struct DeferredQueue<T> {
+    /// Every fetch in the queue, by its identifier.
     waiting: BTreeMap<u64, Waiting<T>>,
+    /// The fetches of each group.
     groups: HashMap<u64, BTreeSet<u64>>,
+    /// When the time of a fetch comes.
     alarms: BTreeSet<(Instant, u64)>,
-    /// Their time has come; they go as soon as there is room for them.
+    /// The fetches whose time has come. Each is processed as soon as there is room for it.
     ripe: BTreeSet<u64>,
-    /// They go in any case.
+    /// The fetches that are processed next, with or without room.
     due: BTreeSet<u64>,
 }
 
+/// A deferred fetch that waits.
 #[derive(Debug)]
 struct Waiting<T> {
     group: u64,
+    /// Whether it has an `activateAfter`.
     has_timer: bool,
+    /// When its time comes. `None` if it never does.
     alarm: Option<Instant>,
     fetch: T,
 }
 
 impl<T> DeferredQueue<T> {
-    /// Adds one: [queue a deferred fetch](https://fetch.spec.whatwg.org/#queue-a-deferred-fetch)'s
-    /// Step 6.
+    /// Adds a fetch: Step 6 of [queue a deferred fetch](https://fetch.spec.whatwg.org/#queue-a-deferred-fetch).
     pub fn add(
         &mut self,
         id: u64,
@@ -40,7 +65,7 @@ impl<T> DeferredQueue<T> {
         fetch: T,
         now: Instant,
     ) {
-        // Step 6.1. A moment beyond the clock's end never comes.
+        // Step 6.1. A time that the clock cannot express never comes.
         let alarm = activate_after.and_then(|after| now.checked_add(after));
         self.alarms.extend(alarm.map(|at| (at, id)));
         self.groups.entry(group).or_default().insert(id);
@@ -48,36 +73,35 @@ impl<T> DeferredQueue<T> {
         self.waiting.insert(id, Waiting { group, has_timer, alarm, fetch });
     }
 
-    /// The fetch group was terminated, or its document is not fully active any more: everything of it is
-    /// due that was there then, as `was_there` knows.
+    /// Makes the fetches of a group due: the group was terminated, or its document has stopped being fully active.
+    /// `was_there` says whether a fetch was in the group at that moment.
     pub fn process_deferred_fetches(&mut self, group: u64, was_there: impl Fn(&T) -> bool) {
         let ids = self.groups.get(&group).into_iter().flatten();
         let is_due = |id: &&u64| self.waiting.get(id).is_some_and(|it| was_there(&it.fetch));
         self.due.extend(ids.filter(is_due));
     }
 
-    /// One fetch is due, if it still waits.
+    /// Makes one fetch due, if it still waits.
     pub fn process_deferred_fetch(&mut self, id: u64) {
         if self.waiting.contains_key(&id) {
             self.due.insert(id);
         }
     }
 
-    /// The group's scripts will not run for a while: what waits for its time need not any longer.
-    ///
-    /// It is the reason to believe so that Step 6.1 has; what waits for the end goes on waiting.
+    /// Makes the fetches of a group due that have an `activateAfter`: the scripts of the group are about to stop,
+    /// which is one of the conditions in Step 6.1. Those that wait for the end of the group wait on.
     pub fn scripts_stop(&mut self, group: u64) {
         let ids = self.groups.get(&group).into_iter().flatten();
         let has_timer = |id: &&u64| self.waiting.get(id).is_some_and(|it| it.has_timer);
         self.due.extend(ids.filter(has_timer));
     }
 
-    /// The user agent shuts down: everything is due.
+    /// Makes every fetch due: the user agent shuts down.
     pub fn process_all(&mut self) {
         self.due.extend(self.waiting.keys());
     }
 
-    /// Takes one out, if it still waits.
+    /// Removes a fetch, if it still waits.
     pub fn remove(&mut self, id: u64) -> Option<T> {
         let Waiting { group, alarm, fetch, .. } = self.waiting.remove(&id)?;
         if let Some(members) = self.groups.get_mut(&group) {
@@ -92,17 +116,17 @@ impl<T> DeferredQueue<T> {
         Some(fetch)
     }
 
-    /// Those of which this is true.
+    /// Removes the fetches for which `condition` is true.
     pub fn remove_where(&mut self, condition: impl Fn(&T) -> bool) -> Vec<(u64, T)> {
         let matches = self.waiting.iter().filter(|(_, waiting)| condition(&waiting.fetch));
         let ids: Vec<_> = matches.map(|(&id, _)| id).collect();
         ids.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect()
     }
 
-    /// The next to be processed, or `None` if there is none before the next call or timeout.
+    /// Removes the next fetch to process. `None` if there is none until the next call or timeout.
     ///
-    /// `has_room` says whether one whose time has come may go now; if not it waits on, and is asked for
-    /// again at the next poll. What goes in any case is not asked for.
+    /// `has_room` says whether there is room for a fetch whose time has come. Without room the fetch waits on, and
+    /// the next call asks again. A fetch that was made due needs no room.
     pub fn poll(
         &mut self,
         now: Instant,
@@ -124,7 +148,7 @@ impl<T> DeferredQueue<T> {
         Some((id, self.remove(id)?))
     }
 
-    /// When to call [`poll`](Self::poll) although nothing has happened.
+    /// When to call [`poll`](Self::poll) if there is no other call before.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         self.alarms.first().map(|(at, _)| *at)
@@ -143,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_queue_goes_by_time_end_and_stopped_scripts() {
+    fn fetches_become_due_by_time_by_the_groups_end_and_by_stopped_scripts() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let after = |ms| Some(Duration::from_millis(ms));
@@ -183,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ripe_waits_for_room_and_what_is_due_does_not() {
+    fn a_ripe_fetch_waits_for_room_and_a_due_one_does_not() {
         let now = Instant::now();
         let mut queue = DeferredQueue::default();
         for id in [1, 2, 3] {

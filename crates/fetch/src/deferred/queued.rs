@@ -1,4 +1,4 @@
-//! A deferred fetch from its call until it is sent.
+//! A deferred fetch from the call of `fetchLater()` until its request is sent.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,10 +11,11 @@ pub struct QueuedDeferredFetch {
     request: Box<Request>,
     record: Arc<DeferredFetchRecord>,
     activate_after: Option<Duration>,
-    /// Where the request counts once it is sent.
+    /// The ledger in which the request counts once it is sent.
     ledger: Arc<Ledger>,
-    /// Its share of the ledger, from the moment when there is room for it.
+    /// The room in the ledger, from the moment when there is room.
     reservation: Option<Reservation>,
+    /// Called when the request is sent.
     when_sent: Option<WhenSent>,
 }
 
@@ -31,8 +32,8 @@ impl QueuedDeferredFetch {
         Self { request, record, activate_after, ledger, reservation: None, when_sent: None }
     }
 
-    /// Calls `when_sent` with the request's reservation when the request is sent. If it never is, `when_sent`
-    /// is dropped with it.
+    /// Sets a function that is called when the request is sent. It may exchange the request's reservation. If the
+    /// request is never sent, the function is dropped.
     #[must_use]
     pub fn when_sent(
         mut self,
@@ -54,27 +55,27 @@ impl QueuedDeferredFetch {
         &self.record
     }
 
-    /// How long the request waits at least while its document lives. `None`: as long as the document lives.
+    /// How long the request waits while its document is fully active. `None`: until the document's end.
     #[must_use]
     pub fn activate_after(&self) -> Option<Duration> {
         self.activate_after
     }
 
-    /// Where the request counts once it is sent.
+    /// The ledger in which the request counts once it is sent.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
-    /// Whether the request may be sent beside its fetch group's unfinished requests. If so, it has reserved
-    /// its room. A request that is alone always may.
+    /// Whether the request may be sent beside the unfinished requests of its fetch group. If it may, it has
+    /// reserved its room. A request always may if there is no other.
     pub fn has_room(&mut self) -> bool {
         self.reservation = self.ledger.reserve(self.request.weight());
         self.reservation.is_some() || self.ledger.inflight().requests == 0
     }
 
-    /// [Processes](https://fetch.spec.whatwg.org/#process-a-deferred-fetch) it: gives the request to fetch,
-    /// and the reservation to hold until that is done. `None` if it was aborted.
+    /// [Processes](https://fetch.spec.whatwg.org/#process-a-deferred-fetch) the deferred fetch: returns the
+    /// request to fetch, and the reservation to keep until the fetch is done. `None` if it was aborted.
     #[must_use]
     pub fn process(self) -> Option<(Box<Request>, Reservation)> {
         if !self.record.process() {

@@ -6,13 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{
-            AtomicU8,
-            Ordering::{AcqRel, Acquire},
-        },
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,97 +15,52 @@ use super::{
     queued::QueuedDeferredFetch,
     record::{DeferredFetchRecord, Pending},
     request_length::total_request_length,
+    reserved_quota::{KIBIBYTE, Reserved, ReservedQuota},
 };
 use crate::{Client, ContainerPolicy, Ledger, Nonce, Origin, PolicyFeature, Pruning, Request};
 
-const KIBIBYTE: u64 = 1024;
-
-/// What a top-level traversable has.
+/// The quota of a top-level traversable.
 const TOP_LEVEL_QUOTA: u64 = 640 * KIBIBYTE;
 
-/// Of that, the [quota reserved for `deferred-fetch-minimal`](https://fetch.spec.whatwg.org/#quota-reserved-for-deferred-fetch-minimal).
+/// The part of it that is the [quota reserved for `deferred-fetch-minimal`](https://fetch.spec.whatwg.org/#quota-reserved-for-deferred-fetch-minimal).
 const RESERVED_FOR_MINIMAL: u64 = 128 * KIBIBYTE;
 
-/// What may be pending for one origin of URLs.
+/// How many bytes may be pending to URLs of one origin.
 const ORIGIN_QUOTA: u64 = 64 * KIBIBYTE;
 
-/// How many records may be pending under a control document. The standard has no limit, but each costs
-/// more memory than the bytes it counts for.
+/// How many records may be pending under a control document. The standard has no such limit. A small record takes
+/// more memory than it counts in the quota.
 const MAX_RECORDS: u64 = 4_096;
 
-/// A container's [reserved deferred-fetch quota](https://fetch.spec.whatwg.org/#reserved-deferred-fetch-quota).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum ReservedQuota {
-    /// 0.
-    #[default]
-    None,
-    /// Minimal quota, 8 KiB.
-    Minimal,
-    /// Normal quota, 64 KiB.
-    Normal,
-}
-
-impl ReservedQuota {
-    /// How many bytes it is.
-    #[must_use]
-    pub fn bytes(self) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Minimal => 8 * KIBIBYTE,
-            Self::Normal => 64 * KIBIBYTE,
-        }
-    }
-}
-
-/// A container's, seen from the document in it as well.
-#[derive(Debug, Default)]
-struct Reserved(AtomicU8);
-
-impl Reserved {
-    fn get(&self) -> ReservedQuota {
-        Self::decode(self.0.load(Acquire))
-    }
-
-    fn replace(&self, quota: ReservedQuota) -> ReservedQuota {
-        Self::decode(self.0.swap(quota as u8, AcqRel))
-    }
-
-    fn decode(value: u8) -> ReservedQuota {
-        match value {
-            1 => ReservedQuota::Minimal,
-            2 => ReservedQuota::Normal,
-            _ => ReservedQuota::None,
-        }
-    }
-}
-
 /// A [deferred-fetch control document](https://fetch.spec.whatwg.org/#deferred-fetch-control-document):
-/// what the documents share that have it.
+/// the state that is shared by the documents which have it as theirs.
 #[derive(Debug)]
 struct ControlDocument {
     grant: Grant,
+    /// The sum over all pending records.
     pending: Arc<Pending>,
-    /// Locked by calls of these documents only. They are same origin, so one script thread's, and the
-    /// network side never takes it: nobody waits for it.
+    /// NB: no thread ever waits for this lock. Only calls of these documents take it, and the documents are same
+    /// origin, so their scripts run on one thread. The network side does not take it.
     books: Mutex<Books>,
 }
 
-/// How much there is to share.
+/// The quota that the documents share.
 #[derive(Debug)]
 enum Grant {
+    /// The number of bytes.
     TopLevel(u64),
+    /// The quota that the container has reserved, if the document may use the feature that it is for.
     Nested { is_allowed: bool, is_minimal_allowed: bool, reserved: Arc<Reserved> },
 }
 
 #[derive(Debug, Default)]
 struct Books {
-    /// Of the pending records, those for each origin.
+    /// The sums over the pending records for each origin of URLs.
     origins: HashMap<Origin, Arc<Pending>>,
     pruning: Pruning,
     /// How many containers have reserved normal quota.
     normal: u64,
-    /// And how many minimal quota.
+    /// How many containers have reserved minimal quota.
     minimal: u64,
 }
 
@@ -122,9 +71,9 @@ impl ControlDocument {
     }
 
     /// Get the [available deferred-fetch quota](https://fetch.spec.whatwg.org/#available-deferred-fetch-quota)
-    /// for URLs of an origin, by what is pending for that.
+    /// for URLs of an origin, to which `for_origin` bytes are pending.
     fn available_deferred_fetch_quota(&self, books: &Books, for_origin: u64) -> u64 {
-        // Steps 1 to 5 were made with the document. Step 6.
+        // Step 6. Steps 1 to 5 were done when the document was made.
         let quota = match &self.grant {
             Grant::TopLevel(quota) => *quota,
             Grant::Nested { is_allowed, is_minimal_allowed, reserved } => match reserved.get() {
@@ -133,8 +82,8 @@ impl ControlDocument {
                 _ => 0,
             },
         };
-        // Steps 8 and 9: the sums. NB: by the letter of Step 8.1 minimal quota is subtracted, too, though
-        // Step 6 has set it aside. The standard's own example counts it once, and so do we.
+        // Steps 8 and 9: the sums. NB: by the letter of Step 8.1 minimal quota is subtracted here, although it was
+        // set aside in Step 6. The example in the standard counts it once, and so do we.
         let reserved = books.normal * ReservedQuota::Normal.bytes();
         let quota = quota.saturating_sub(reserved).saturating_sub(self.pending.bytes());
         // Steps 7, 10 and 11.
@@ -151,6 +100,7 @@ impl ControlDocument {
 }
 
 impl Books {
+    /// The sum over the pending records for URLs of an origin.
     fn of_origin(&mut self, origin: Origin) -> &Arc<Pending> {
         if self.pruning.is_due(self.origins.len()) {
             self.origins.retain(|_, pending| pending.records() > 0);
@@ -163,12 +113,35 @@ impl Books {
 /// The deferred fetching of one document: the
 /// [deferred fetch records](https://fetch.spec.whatwg.org/#fetch-group-deferred-fetch-records) of its
 /// fetch group, and its deferred-fetch control document.
+///
+/// ```
+/// use sendbeacon_fetch::{Client, KeepaliveLimits, Ledger, Nonce, Request};
+/// use sendbeacon_fetch::deferred::{DeferredFetching, DeferredRequestInit, fetch_later};
+///
+/// let client = Client::new("https://a.test/".parse()?, Nonce::random());
+/// let document = DeferredFetching::top_level(&client);
+/// let available = document.available_quota(&client.origin);
+/// assert_eq!(available, 65_536);
+///
+/// let request = Request::new(client.clone().into(), "https://a.test/later".parse()?);
+/// let ledger = Ledger::new(KeepaliveLimits::default());
+/// let queued = fetch_later(&document, true, request, DeferredRequestInit::default(), &ledger)?;
+/// assert!(document.available_quota(&client.origin) < available);
+///
+/// // The document is unloaded, and its quota is free at once.
+/// document.process_deferred_fetches();
+/// assert_eq!(document.available_quota(&client.origin), available);
+/// let (request, _reservation) = queued.process().expect("it was not aborted");
+/// assert!(request.keepalive);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct DeferredFetching {
     control: Arc<ControlDocument>,
     records: Mutex<Records>,
 }
 
+/// The deferred fetch records of a document: all that are pending, and some that were.
 #[derive(Debug, Default)]
 struct Records {
     list: Vec<Arc<DeferredFetchRecord>>,
@@ -176,7 +149,8 @@ struct Records {
 }
 
 impl DeferredFetching {
-    /// That of a document in a top-level traversable. Its client's origin and permissions policy count.
+    /// Makes the deferred fetching of a document in a top-level traversable. The quota follows from the origin and
+    /// the permissions policy of `client`.
     #[must_use]
     pub fn top_level(client: &Client) -> Self {
         let quota = match Self::features(client) {
@@ -187,7 +161,7 @@ impl DeferredFetching {
         Self::under(ControlDocument::new(Grant::TopLevel(quota)))
     }
 
-    /// That of a new document in `container`: gets its
+    /// Makes the deferred fetching of a new document in `container`, and finds its
     /// [deferred-fetch control document](https://fetch.spec.whatwg.org/#deferred-fetch-control-document).
     #[must_use]
     pub fn nested(client: &Client, container: &NavigableContainer) -> Self {
@@ -205,8 +179,8 @@ impl DeferredFetching {
         }))
     }
 
-    /// That of a settings object about which nothing is known, in another process say: at most what a
-    /// top-level document has.
+    /// Makes the deferred fetching of a settings object whose place in the tree is not known (because it is in
+    /// another process, for example). Its quota is the largest that a document can have.
     #[must_use]
     pub fn unshared() -> Self {
         Self::under(ControlDocument::new(Grant::TopLevel(TOP_LEVEL_QUOTA)))
@@ -216,7 +190,7 @@ impl DeferredFetching {
         Self { control, records: Mutex::default() }
     }
 
-    /// Whether a document may use the two features.
+    /// Whether a document may use `deferred-fetch`, and whether it may use `deferred-fetch-minimal`.
     fn features(client: &Client) -> (bool, bool) {
         let is_allowed = |feature| {
             client.permissions_policy.get_feature_value_for_origin(feature, &client.origin)
@@ -224,7 +198,7 @@ impl DeferredFetching {
         (is_allowed(PolicyFeature::DeferredFetch), is_allowed(PolicyFeature::DeferredFetchMinimal))
     }
 
-    /// A container in this document, whose origin is `origin`.
+    /// Makes a container in this document. `origin` is the document's origin.
     #[must_use]
     pub fn container(&self, origin: &Origin) -> NavigableContainer {
         let place = Place { origin: origin.clone(), control: Arc::clone(&self.control) };
@@ -243,7 +217,7 @@ impl DeferredFetching {
     /// quota for it.
     ///
     /// # Errors
-    /// [`QuotaExceeded`](FetchLaterError::QuotaExceeded).
+    /// [`QuotaExceeded`](FetchLaterError::QuotaExceeded), if there is not enough quota.
     pub fn queue_a_deferred_fetch(
         &self,
         mut request: Request,
@@ -263,11 +237,11 @@ impl DeferredFetching {
             records.pruning.done(length);
         }
         records.list.push(Arc::clone(&record));
-        // Step 6 is the queue's. Step 7.
+        // Step 7. The queue does Step 6.
         Ok(QueuedDeferredFetch::new(request, record, activate_after, ledger))
     }
 
-    /// `fetchLater()`'s Steps 11 to 13: a record, if there is quota for it.
+    /// Makes a record, if there is quota for it: Steps 11 to 13 of `fetchLater()`.
     fn admit(&self, request: &Request) -> Result<DeferredFetchRecord, FetchLaterError> {
         let control = &self.control;
         let mut books = control.books();
@@ -281,13 +255,13 @@ impl DeferredFetching {
         if quota < requested {
             return Err(FetchLaterError::QuotaExceeded { quota, requested });
         }
-        // Counted before the books are closed.
+        // The record counts itself while the lock is held.
         let sums = [Arc::clone(&control.pending), of_origin];
         Ok(DeferredFetchRecord::new(requested, sums))
     }
 
-    /// [Process deferred fetches](https://fetch.spec.whatwg.org/#process-deferred-fetches): none is
-    /// pending any more. Whoever has the requests fetches them.
+    /// [Process deferred fetches](https://fetch.spec.whatwg.org/#process-deferred-fetches): marks every pending
+    /// record as sent. The owner of each [`QueuedDeferredFetch`] then fetches its request.
     pub fn process_deferred_fetches(&self) {
         // Step 1.
         for record in self.take_records() {
@@ -295,7 +269,7 @@ impl DeferredFetching {
         }
     }
 
-    /// Aborts every pending one.
+    /// Aborts every pending deferred fetch.
     pub fn abort(&self) {
         for record in self.take_records() {
             record.abort();
@@ -307,19 +281,36 @@ impl DeferredFetching {
     }
 }
 
-/// A [navigable container](https://html.spec.whatwg.org/multipage/document-sequences.html#navigable-container),
-/// an `iframe` say, as far as the deferred-fetch quota of the documents in it goes.
+/// The deferred-fetch quota of the documents in a
+/// [navigable container](https://html.spec.whatwg.org/multipage/document-sequences.html#navigable-container)
+/// (an `iframe`, for example).
 ///
-/// The engine keeps one beside each, and drops it when the element is removed or its document is
-/// unloaded, which gives its reserved quota back.
+/// The engine keeps one beside each of its containers. It drops it when the element is removed or the element's
+/// document is unloaded, which gives the reserved quota back.
+///
+/// ```
+/// use sendbeacon_fetch::{Client, ContainerPolicy, Nonce, Origin};
+/// use sendbeacon_fetch::deferred::{DeferredFetching, ReservedQuota};
+///
+/// let page = Client::new("https://a.test/".parse()?, Nonce::random());
+/// let document = DeferredFetching::top_level(&page);
+/// // <iframe src="https://b.test/">
+/// let iframe = document.container(&page.origin);
+/// let origin = Origin::of(&"https://b.test/".parse()?, Nonce::random());
+/// let policy = ContainerPolicy::new(&page.permissions_policy, &page.origin, "", &origin);
+/// iframe.reserve_deferred_fetch_quota(&policy, &origin);
+/// assert_eq!(iframe.reserved_quota(), ReservedQuota::Minimal);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct NavigableContainer {
+    /// The document in the container shares it.
     reserved: Arc<Reserved>,
-    /// `None` if it is in another process.
+    /// `None` if the container is in another process.
     place: Option<Place>,
 }
 
-/// The container's node document.
+/// The node document of a container.
 #[derive(Debug)]
 struct Place {
     origin: Origin,
@@ -327,8 +318,9 @@ struct Place {
 }
 
 impl NavigableContainer {
-    /// A container whose node document is in another process, which says what it has
-    /// [reserved](Self::reserved_quota). The document in it is not same origin with that one.
+    /// Makes a container whose node document is in another process. That process sends the quota that the container
+    /// has [reserved](Self::reserved_quota) there. NB: the document in such a container is not same origin with the
+    /// node document.
     #[must_use]
     pub fn in_another_process(reserved: ReservedQuota) -> Self {
         let container = Self { reserved: Arc::default(), place: None };
@@ -338,9 +330,9 @@ impl NavigableContainer {
 
     /// [Reserve deferred-fetch quota](https://fetch.spec.whatwg.org/#reserve-deferred-fetch-quota).
     ///
-    /// To be called when the container's navigable is navigated to `origin` by its node document.
-    /// `policy` is the container's at this moment. For a container that is sandboxed without
-    /// `allow-same-origin`, `origin` is an opaque one, as that of the document in it will be.
+    /// Call it when the node document navigates the container's navigable to a URL of `origin`. `policy` is the
+    /// policy of the container at this moment. For a container that is sandboxed without `allow-same-origin`,
+    /// pass an opaque origin, because the document in the container will have one.
     pub fn reserve_deferred_fetch_quota(&self, policy: &ContainerPolicy, origin: &Origin) {
         // Step 1.
         self.set_reserved_quota(ReservedQuota::None);
@@ -371,13 +363,14 @@ impl NavigableContainer {
         }
     }
 
-    /// What is reserved now, for the process of the document in it.
+    /// The quota that is reserved now. If the document in the container is in another process, send it there.
     #[must_use]
     pub fn reserved_quota(&self) -> ReservedQuota {
         self.reserved.get()
     }
 
-    /// Takes over what a container [in another process](Self::in_another_process) has reserved since.
+    /// Sets the reserved quota. Call it when a container [in another process](Self::in_another_process) has
+    /// reserved another quota.
     pub fn set_reserved_quota(&self, quota: ReservedQuota) {
         let Some(Place { control, .. }) = &self.place else {
             self.reserved.replace(quota);

@@ -1,3 +1,5 @@
+//! The deferred fetch record, which the script side and the network side share.
+
 use std::sync::{
     Arc,
     atomic::{
@@ -7,14 +9,18 @@ use std::sync::{
 };
 
 /// A [deferred fetch record](https://fetch.spec.whatwg.org/#deferred-fetch-record), and its share of
-/// the quota, which is given back when it is no longer pending or is dropped.
+/// the quota. The share is given back when the record is no longer pending, and when it is dropped.
 ///
-/// It is shared by the script's side and the network side: whoever is first decides what becomes of it.
+/// The script side and the network side share the record. Either side may send or abort the request, and the first
+/// one to do so decides.
 #[derive(Debug)]
 pub struct DeferredFetchRecord {
+    /// The invoke state.
     state: AtomicU8,
+    /// The total request length.
     length: u64,
-    /// The sums it is counted in: its control document's, and of those its URL's origin's.
+    /// The sums in which it counts while it is pending: the sum of its control document, and the part of that for
+    /// the origin of its URL.
     sums: [Arc<Pending>; 2],
 }
 
@@ -35,7 +41,7 @@ impl Pending {
     }
 }
 
-/// The invoke state.
+// The invoke states.
 const PENDING: u8 = 0;
 const SENT: u8 = 1;
 const ABORTED: u8 = 2;
@@ -50,34 +56,37 @@ impl DeferredFetchRecord {
     }
 
     /// [Process a deferred fetch](https://fetch.spec.whatwg.org/#process-a-deferred-fetch), up to the
-    /// fetch: false means that it is not to be fetched, as it was aborted.
+    /// fetch. Returns whether to fetch the request; false means that it was aborted.
     ///
-    /// To be called by whoever fetches it, once; a document that goes has called it before.
+    /// The side that fetches the request calls this once. The script side calls it before that, when the document
+    /// ends.
     pub fn process(&self) -> bool {
-        // Steps 1 and 2. Step 3 is the caller's, and Step 4's task the engine's.
+        // Steps 1 and 2. Step 3 is the caller's, and the task of Step 4 is the engine's.
         self.leave_pending(SENT);
         self.state.load(Acquire) == SENT
     }
 
-    /// The abort steps of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater), its
-    /// Step 16. Says whether it is aborted: what was sent stays sent.
+    /// The abort steps of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater): its
+    /// Step 16. Returns whether the request is aborted; false means that it was sent before.
     pub fn abort(&self) -> bool {
         self.leave_pending(ABORTED);
         self.state.load(Acquire) == ABORTED
     }
 
-    /// Whether its invoke state is "sent".
+    /// Whether the invoke state is "sent".
     #[must_use]
     pub fn is_sent(&self) -> bool {
         self.state.load(Acquire) == SENT
     }
 
-    /// Whether its invoke state is "pending".
+    /// Whether the invoke state is "pending".
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.state.load(Acquire) == PENDING
     }
 
+    /// Changes the state from "pending" to `state`, and gives the share of the quota back. Does nothing if the
+    /// record is not pending.
     fn leave_pending(&self, state: u8) {
         if self.state.compare_exchange(PENDING, state, AcqRel, Acquire).is_ok() {
             for sum in &self.sums {

@@ -1,4 +1,4 @@
-//! The total request length, which the deferred-fetch quota counts.
+//! The total request length, in which the deferred-fetch quota is counted.
 
 use crate::{Body, Referrer, Request, keepalive::url_length};
 
@@ -7,7 +7,7 @@ use crate::{Body, Referrer, Request, keepalive::url_length};
 pub fn total_request_length(request: &Request) -> u64 {
     // Step 1.
     let mut length = url_length(request.url());
-    // Step 2. NB: what is no URL counts as script sees it in `Request.referrer`.
+    // Step 2. NB: a referrer that is not a URL counts as the string that script sees in `Request.referrer`.
     length += match &request.referrer {
         Referrer::NoReferrer => 0,
         Referrer::Client => "about:client".len(),

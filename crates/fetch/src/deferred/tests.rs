@@ -1,3 +1,5 @@
+//! Tests of deferred fetching: errors, quota, and the sums against a walk of the tree.
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
@@ -16,7 +18,7 @@ fn origin(origin: &str) -> Origin {
     Origin::of(&url(origin), Nonce::from_u128(7))
 }
 
-/// A request of exactly so many bytes, its URL and `about:client` included.
+/// A request of exactly this length, its URL and `about:client` included.
 fn request(client: &Client, to: &str, length: u64) -> Request {
     let mut request = Request::new(Arc::new(client.clone()), url(to));
     let body = length - total_request_length(&request);
@@ -42,7 +44,7 @@ fn headers(permissions_policy: &str) -> HeaderMap {
     [(http::HeaderName::from_static("permissions-policy"), value)].into_iter().collect()
 }
 
-/// A frame navigated by its parent to the first of `urls`, and redirected to the last.
+/// A frame that its parent has navigated to the first of `urls`, which redirects to the second.
 fn frame(
     (parent, document): &(Client, DeferredFetching),
     allow: &str,
@@ -62,7 +64,7 @@ fn available((_, document): &(Client, DeferredFetching)) -> u64 {
     document.available_quota(&origin("https://nobody.test"))
 }
 
-/// How much fits, when no origin's own quota is in the way.
+/// How much fits if it goes to many origins, so that the quota of an origin is never the limit.
 fn room((client, document): &(Client, DeferredFetching)) -> u64 {
     let mut held = Vec::new();
     let mut room = 0;
@@ -82,7 +84,7 @@ fn room((client, document): &(Client, DeferredFetching)) -> u64 {
 }
 
 #[test]
-fn the_length_of_a_request_is_that_of_url_referrer_headers_and_body() {
+fn the_request_length_counts_url_referrer_headers_and_body() {
     let mut request = Request::new(
         Arc::new(Client::new(url("https://a.test/page"), Nonce::from_u128(1))),
         url("https://a.test/x?q#fragment"),
@@ -127,7 +129,7 @@ fn errors_come_in_the_order_of_the_steps() {
 }
 
 #[test]
-fn a_queued_request_is_a_keepalive_one_that_no_service_worker_answers() {
+fn a_queued_request_has_keepalive_and_no_service_worker() {
     let (client, document) = top("https://a.test/", "");
     let queued = |init| {
         fetch_later(&document, true, request(&client, "https://a.test/", 99), init, &ledger())
@@ -141,7 +143,7 @@ fn a_queued_request_is_a_keepalive_one_that_no_service_worker_answers() {
 }
 
 #[test]
-fn what_is_sent_or_aborted_gives_its_quota_back_once_and_stays_so() {
+fn a_sent_or_aborted_fetch_gives_its_quota_back_once() {
     let (client, document) = top("https://a.test/", "");
     let queue = || {
         let request = request(&client, "https://a.test/", 64 * KIB);
@@ -165,7 +167,7 @@ fn what_is_sent_or_aborted_gives_its_quota_back_once_and_stays_so() {
 }
 
 #[test]
-fn no_more_records_are_pending_than_memory_is_meant_for() {
+fn the_number_of_pending_records_is_limited() {
     let (client, document) = top("https://a.test/", "");
     let queue =
         || document.queue_a_deferred_fetch(request(&client, "http://[::1]/", 26), None, &ledger());
@@ -180,7 +182,7 @@ fn no_more_records_are_pending_than_memory_is_meant_for() {
     assert!(other().is_ok());
 }
 
-/// The tree of the standard's example.
+/// The tree of the example in the standard.
 #[test]
 fn the_example_tree_leaves_384_kibibytes() {
     let policy = "deferred-fetch=(self \"https://ok.example.com\")";
@@ -203,7 +205,7 @@ fn the_example_tree_leaves_384_kibibytes() {
 }
 
 #[test]
-fn sixteen_containers_have_minimal_quota_and_the_next_when_one_has_gone() {
+fn sixteen_containers_have_minimal_quota_at_a_time() {
     let top = top("https://a.test/", "");
     let mut frames: Vec<_> = (0..16).map(|_| frame(&top, "", ["https://b.test/"; 2])).collect();
     assert!(frames.iter().all(|(_, nested)| available(nested) == 8 * KIB));
@@ -215,7 +217,7 @@ fn sixteen_containers_have_minimal_quota_and_the_next_when_one_has_gone() {
 }
 
 #[test]
-fn a_nested_document_may_give_all_it_has() {
+fn a_nested_document_may_give_its_whole_quota_away() {
     let top = top("https://a.test/", "deferred-fetch=*");
     let (_b, b) = frame(&top, "deferred-fetch *", ["https://b.test/"; 2]);
     let (c, in_b) = frame(&b, "deferred-fetch *", ["https://c.test/"; 2]);
@@ -230,9 +232,8 @@ fn a_nested_document_may_give_all_it_has() {
 }
 
 #[test]
-fn a_container_in_another_process_passes_on_what_was_reserved() {
+fn a_container_in_another_process_passes_its_reserved_quota_on() {
     let container = NavigableContainer::in_another_process(ReservedQuota::Minimal);
-    // Though it could be same origin: that cannot be in another process.
     let client = Client::new(url("https://b.test/"), Nonce::from_u128(1));
     let nested = (client.clone(), DeferredFetching::nested(&client, &container));
     assert_eq!(available(&nested), 8 * KIB);
@@ -242,7 +243,7 @@ fn a_container_in_another_process_passes_on_what_was_reserved() {
     assert_eq!(available(&nested), 0);
 }
 
-/// The standard's algorithms to the letter, over a tree.
+/// The algorithms of the standard to the letter: they walk the tree.
 mod model {
     use super::*;
 
@@ -287,7 +288,7 @@ mod model {
             if !frame.is_there {
                 continue;
             }
-            // Minimal quota was set aside before.
+            // Minimal quota was set aside above.
             let is_under = |parent| control(tree, parent) == control_document;
             if frame.reserved == 64 * KIB && frame.parent.is_some_and(is_under) {
                 quota -= i128::from(frame.reserved);
@@ -338,7 +339,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn the_sums_are_what_a_walk_of_the_tree_finds_and_within_the_limits(
+    fn the_sums_equal_a_walk_of_the_tree_and_are_within_the_limits(
         top_policy in 0..TOPS.len(),
         steps in proptest::collection::vec(step(), 1..80),
     ) {

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::id::GroupId;
 
-/// How much of its reports a group may have unfinished. A violation beyond that is not reported.
+/// How many reports a group may have unfinished, and how large. A violation beyond that is not reported.
 const REPORT_LIMITS: KeepaliveLimits =
     KeepaliveLimits { body_bytes: 65_536, requests: 64, url_bytes: 65_536 };
 
@@ -22,29 +22,30 @@ pub(crate) struct GroupState {
     pub(crate) id: GroupId,
     /// A set of [`Flag`]s.
     flags: AtomicU8,
-    /// Whether the network side was told of a change and has not looked at the flags since.
+    /// Whether a message about a change is on its way to the network side, which has not looked at the flags
+    /// since. A further change then needs no message.
     is_told: AtomicBool,
     /// Notified after a flag has changed.
     changed: Notify,
-    /// Room for reports of violations. It is apart from the keepalive ledger: the network side makes
-    /// reports after script was told what fits there.
+    /// The ledger of the reports of violations. They do not count in the keepalive ledger, because the network
+    /// side makes them after `sendBeacon()` has answered what fits there.
     reports: Arc<Ledger>,
-    /// Room for the reports of all groups of a content process, because such a process may make any number
-    /// of groups.
+    /// The ledger of the reports of all groups of a content process, because such a process may make any
+    /// number of groups.
     reports_of_process: Option<Arc<Ledger>>,
 }
 
-/// A fact about a group's document.
+/// A fact about the document of a group.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Flag {
-    /// It is hidden.
+    /// The document is hidden.
     Hidden = 1,
-    /// It is frozen.
+    /// The document is frozen.
     Frozen = 2,
-    /// It is in the back/forward cache, and so not fully active.
+    /// The document is in the back/forward cache, and so not fully active.
     Cached = 4,
-    /// Its group was terminated.
+    /// The group was terminated.
     Terminated = 8,
 }
 
@@ -78,20 +79,21 @@ impl GroupState {
         self.flags.load(Acquire) & flag as u8 != 0
     }
 
-    /// All flags, as they cross a channel.
+    /// All flags, as they cross a channel to another process.
     #[cfg(feature = "remote")]
     pub(crate) fn flags(&self) -> u8 {
         self.flags.load(Acquire)
     }
 
-    /// Says whether the network side has to be told of a change: once is enough until it has looked.
+    /// Says whether the network side needs a message about a change. After one message it needs no other until
+    /// it has called [`look`](Self::look).
     pub(crate) fn must_tell(&self) -> bool {
         !self.is_told.swap(true, AcqRel)
     }
 
     /// The network side calls this before it looks at the flags because of a message.
     pub(crate) fn look(&self) {
-        // NB: a swap, not a store: it also acquires the flags that were set before `must_tell`.
+        // NB: a swap and not a store, because it also acquires the flags that were set before `must_tell`.
         self.is_told.swap(false, AcqRel);
     }
 
@@ -112,7 +114,7 @@ impl GroupState {
     /// Waits until `condition` is true of this state.
     pub(crate) async fn until(&self, condition: impl Fn(&Self) -> bool) {
         loop {
-            // Made before the look, so that no change after it is missed.
+            // It exists before the condition is checked, so it sees every later change.
             let changed = self.changed.notified();
             if condition(self) {
                 return;
@@ -121,13 +123,13 @@ impl GroupState {
         }
     }
 
-    /// Room for a violation until the network side makes its reports.
+    /// Reserves room for a violation, until the network side makes its reports.
     pub(crate) fn reserve_violation(&self, violation: &CspViolation) -> Option<Reservation> {
         let body_bytes = violation.original_policy.len() as u64;
         self.reserve(Weight { body_bytes, url_bytes: 0 })
     }
 
-    /// Room for a report.
+    /// Reserves room for a report.
     pub(crate) fn reserve_report(&self, request: &Request) -> Option<Reservation> {
         self.reserve(request.weight())
     }

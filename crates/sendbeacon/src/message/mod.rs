@@ -1,4 +1,4 @@
-//! What a fetch group tells the network side, and where its messages go.
+//! The messages that a fetch group sends to the network side.
 //!
 //! This is the floor between the script side and the network side: both import it, and it imports neither.
 
@@ -18,8 +18,8 @@ pub(crate) use self::{
 };
 use crate::id::FetchId;
 
-/// What a fetch group tells the network side.
-#[allow(clippy::large_enum_variant)] // Most messages are beacons: a box would cost each an allocation.
+/// A message from a fetch group to the network side.
+#[allow(clippy::large_enum_variant)] // Most messages are beacons, and a box would be an allocation for each.
 pub(crate) enum GroupMessage {
     /// A beacon was admitted.
     Beacon(FetchId, Beacon, Arc<GroupState>),
@@ -35,7 +35,7 @@ pub(crate) enum GroupMessage {
     AbortFetch(FetchId),
     /// The deferred fetch was aborted.
     AbortDeferred(FetchId),
-    /// Nobody waits for the response any more.
+    /// The `PendingResponse` was dropped: nobody waits for the response.
     Unwanted(FetchId),
     /// The group's flags have changed.
     Flags(Arc<GroupState>),
@@ -43,13 +43,13 @@ pub(crate) enum GroupMessage {
     Terminated(Arc<GroupState>),
     /// The group's fetches are to be given up.
     Abort(Arc<GroupState>),
-    /// A reservation that no fetch holds was given back, or a content process accepts nothing more: a
-    /// deferred fetch may have room now, or a shutdown may have drained.
+    /// A [`KeepaliveReservation`](crate::KeepaliveReservation) was dropped, or a content process accepts nothing
+    /// more. So a deferred fetch may have room now, or a shutdown may have drained.
     ReservationReleased,
 }
 
 impl GroupMessage {
-    /// The message about a violation. `None` if there is no room for it.
+    /// Makes the message about a violation. `None` if there is no room for it.
     pub(crate) fn violation(
         violation: &CspViolation,
         client: &Arc<Client>,
@@ -62,22 +62,23 @@ impl GroupMessage {
     }
 }
 
-/// Where the messages of fetch groups go: to the driver in this process, or to the network process.
+/// The receiver of the messages of fetch groups: the driver in this process, or a channel to the network process.
 pub(crate) trait NetworkSide: fmt::Debug + Send + Sync {
-    /// Sends a message, and says whether it is on its way. If not, the network side has gone or takes no
-    /// more.
+    /// Sends a message, and says whether it is on its way. If it is not, the network side has gone or accepts
+    /// nothing more.
     fn send(&self, message: GroupMessage) -> bool;
 }
 
-/// A `fetch()` with a `PendingResponse`.
+/// A call of `fetch()`.
 pub(crate) struct PlainFetch {
     pub(crate) id: FetchId,
     pub(crate) request: Request,
+    /// The room of a keepalive request.
     pub(crate) reservation: Option<Reservation>,
     pub(crate) responder: Responder,
 }
 
-/// A `fetchLater()`.
+/// A call of `fetchLater()`.
 pub(crate) struct Deferral {
     pub(crate) id: FetchId,
     pub(crate) queued: QueuedDeferredFetch,
@@ -89,6 +90,6 @@ pub(crate) struct Deferral {
 pub(crate) struct UnreportedViolation {
     pub(crate) violation: CspViolation,
     pub(crate) client: Arc<Client>,
-    /// Its room until the network side makes the reports, which have reservations of their own.
+    /// The room of the message. The reports that are made from it have reservations of their own.
     pub(crate) reservation: Reservation,
 }

@@ -1,4 +1,4 @@
-//! The network side's end of a response to `fetch()`: who is answered, with what, and why not.
+//! The network side's end of a response to `fetch()`: it answers, or says why there is no answer.
 
 use std::{
     pin::Pin,
@@ -24,29 +24,31 @@ impl Responder {
         Self { sender, cause }
     }
 
-    /// Tells the `PendingResponse`, and the reader of its body, why the fetch was given up.
+    /// What tells the `PendingResponse`, and the reader of its body, why the fetch was given up.
     pub(crate) fn cause(&self) -> &Cause {
         &self.cause
     }
 
-    /// Gives the response. False if nobody waits for it any more.
+    /// Answers with a response. False if the `PendingResponse` was dropped.
     pub(crate) fn succeed(self, response: Response) -> bool {
         self.sender.send(Ok(response)).is_ok()
     }
 
+    /// Answers with an error.
     pub(crate) fn fail(self, error: NetworkError) {
-        // It may be that nobody waits any more.
+        // The `PendingResponse` may have been dropped.
         let _ = self.sender.send(Err(error));
     }
 }
 
-/// Why a fetch was given up, told before its future is dropped.
+/// Why a fetch was given up. The network side sets it before it drops the fetch's future, and the
+/// `PendingResponse` and the reader of its body read it when their channels have ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cause(Arc<OnceLock<NetworkError>>);
 
 impl Cause {
     pub(crate) fn tell(&self, error: NetworkError) {
-        // The first cause counts.
+        // The first error counts.
         let _ = self.0.set(error);
     }
 
@@ -55,13 +57,13 @@ impl Cause {
     }
 }
 
-/// A part of a response's body, for its reader. A body whose pieces stop without an `End` was cut off.
+/// A piece of a response's body, for its reader. If the pieces stop without an `End`, the body was cut off.
 pub(crate) enum Piece {
     Chunk(Result<Bytes, NetworkError>),
     End,
 }
 
-/// A response's body, as its pieces come from the network side.
+/// A response's body, whose pieces come from the network side over a channel.
 pub(crate) struct ChannelBody {
     receiver: mpsc::Receiver<Piece>,
     cause: Cause,

@@ -1,4 +1,4 @@
-//! The driver: receives messages, keeps the timer, and knows when a shutdown has drained.
+//! The driver: it receives messages, keeps the timer, and finds out when a shutdown has drained.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -28,9 +28,10 @@ use crate::{
     message::{Deferral, Flag, GroupMessage, GroupState, PlainFetch, UnreportedViolation},
 };
 
-/// How many messages are received in one turn, before the driver acts on them.
+/// How many further messages the driver receives in one turn before it acts.
 const BURST: usize = 1024;
 
+/// The future that owns every fetch of a user agent.
 pub(crate) struct Driver {
     messages: mpsc::UnboundedReceiver<Message>,
     profile: Arc<Profile>,
@@ -40,7 +41,7 @@ pub(crate) struct Driver {
     /// The pending calls of `fetchLater()`, each with its group.
     deferred: DeferredQueue<(QueuedDeferredFetch, Arc<GroupState>)>,
     fetches: Fetches,
-    /// When this turn began. The clock is read once for all that is done in it.
+    /// When this turn of the loop began. The clock is read once a turn.
     now: Instant,
     shutdown: Option<ShutdownInProgress>,
 }
@@ -80,18 +81,19 @@ impl Driver {
             let shutdown = self.shutdown.as_ref().and_then(ShutdownInProgress::next_timeout);
             let timeouts = [self.fetches.next_timeout(), self.deferred.next_timeout(), shutdown];
             let timeout = timeouts.into_iter().flatten().min();
-            // Unbiased: an endless stream of messages does not stop the fetches, nor the reverse.
+            // NB: without `biased`, so that an endless stream of messages does not stop the fetches, nor the
+            // reverse.
             tokio::select! {
-                // The driver has a sender of its own, so there is always another message.
+                // NB: this never returns `None`, because the driver's own mailbox is a sender, too.
                 Some(message) = self.messages.recv() => {
                     self.now = Instant::now();
                     self.receive(message);
-                    // A burst wakes this side once.
+                    // Acting once on many messages is cheaper than once on each.
                     self.receive_burst();
                 }
                 Some(ended) = self.fetches.next_ended() => {
                     self.now = Instant::now();
-                    // A shutdown that was asked for before the fetch ended has it in its report.
+                    // A shutdown that was asked for before the fetch ended must have it in its report.
                     self.receive_burst();
                     self.fetches.ended(ended, self.now, &mut self.shutdown);
                 }
@@ -150,13 +152,13 @@ impl Driver {
             }
             GroupMessage::Flags(group) => {
                 group.look();
-                // Fetches whose document was not fully active for a moment were processed in that moment.
+                // The script side has processed these if the document was not fully active, be it for a moment.
                 self.deferred.process_deferred_fetches(group.id.0, |(it, _)| it.record().is_sent());
                 if group.is(Flag::Frozen) {
                     self.deferred.scripts_stop(group.id.0);
                 }
                 self.process_deferred_fetches();
-                // The document may have been hidden for a moment only.
+                // NB: whatever the flags are now, because the document may have been hidden for a moment.
                 self.dispatch(Event::Flush { group: group.id });
             }
             GroupMessage::Terminated(group) => {
@@ -168,7 +170,8 @@ impl Driver {
                 let (group, reason) = (group.id, AbandonReason::Aborted);
                 self.dispatch(Event::AbandonGroup { group, reason });
             }
-            // It has woken the loop, which looks whether something has room or the shutdown has drained.
+            // The message has woken the loop, which sees whether a deferred fetch has room or the shutdown has
+            // drained.
             GroupMessage::ReservationReleased => {}
         }
     }
@@ -185,9 +188,9 @@ impl Driver {
         let Deferral { id: FetchId(id), queued, hand_over } = deferral;
         drop(hand_over);
         let (group_id, after) = (group.id.0, queued.activate_after());
-        // The document may have left its active state, and returned to it, before this side heard of the call.
+        // The document may have stopped being fully active, and become it again, before this message came.
         let is_processed = queued.record().is_sent() || !group.is_fully_active();
-        // The message about the flag may have come before.
+        // The message about the flag may have come before this one.
         let is_stopped = after.is_some() && group.is(Flag::Frozen);
         let is_over = self.shutdown.is_some() || is_processed || is_stopped;
         self.deferred.add(id, group_id, after, (queued, group), self.now);
@@ -197,8 +200,8 @@ impl Driver {
         }
     }
 
-    /// Sends the deferred fetches that are due, and says whether there were any. After a message that makes
-    /// some due it is called at once, because the next message may give up what is under way.
+    /// Queues the deferred fetches that are due, and says whether there were any. The driver calls it at once
+    /// after a message that makes some due, because the next message may be one that gives the group's fetches up.
     fn process_deferred_fetches(&mut self) -> bool {
         let mut is_any = false;
         while let Some((id, (queued, group))) =
@@ -221,7 +224,7 @@ impl Driver {
         }
     }
 
-    /// Makes the reports of a violation, as far as there is room for them.
+    /// Queues the reports of a violation, as far as there is room for them.
     fn report(&mut self, violation: UnreportedViolation, group: &Arc<GroupState>) {
         let UnreportedViolation { violation, client, reservation } = violation;
         drop(reservation);
@@ -239,7 +242,7 @@ impl Driver {
         let is_of_origin =
             |(it, _): &(QueuedDeferredFetch, _)| it.request().client.origin == *origin;
         for (id, (queued, group)) in self.deferred.remove_where(is_of_origin) {
-            // If it was sent before, it is given up with the fetches below.
+            // If the script side has processed it, it is a fetch, and is given up with the others below.
             if !queued.record().abort() {
                 self.process_a_deferred_fetch(FetchId(id), queued, group);
             }
@@ -249,26 +252,26 @@ impl Driver {
         }
     }
 
-    /// Does what is due.
+    /// Does everything that is due.
     fn act(&mut self) {
         loop {
             self.fetches.act(self.now, &mut self.shutdown);
-            // A fetch that was given up may have made room for a deferred one.
+            // A fetch that was given up may have made room for a deferred fetch.
             if !self.process_deferred_fetches() {
                 return;
             }
         }
     }
 
-    /// Whether a shutdown was asked for and nothing is unfinished, or its deadline has passed. What is
-    /// reserved and has not reached this side yet counts as unfinished.
+    /// Whether a shutdown was asked for, and either nothing is unfinished or its deadline has passed. A reservation
+    /// whose request has not reached this side counts as unfinished.
     fn is_drained(&self) -> bool {
         let Some(shutdown) = &self.shutdown else { return false };
         if !self.fetches.is_idle() {
             return false;
         }
-        // NB: the mailbox is looked at last. A content process is drained once its last message is there, and
-        // a fetch that has just ended may have left a violation there.
+        // NB: the mailbox is checked last. The last message of a content process is in it before the process
+        // counts as drained, and a fetch that has just ended may have left a violation in it.
         let is_over = || {
             self.fetches.is_empty()
                 && self.ledgers.are_empty()
@@ -279,14 +282,14 @@ impl Driver {
     }
 }
 
-/// Whatever the mailbox still holds when the runtime goes away is told to be dropped, like the queued and
-/// running fetches.
+/// If the runtime goes away, the fetches of the messages that are still in the mailbox fail, like the queued and
+/// running fetches, and the sink hears of it.
 impl Drop for Driver {
     fn drop(&mut self) {
         self.messages.close();
         self.now = Instant::now();
         let mut context = Context::from_waker(Waker::noop());
-        // A sender that was let in before the mailbox closed may still be writing, for a moment.
+        // A thread that began to send before the mailbox was closed may still be writing, for a moment.
         let mut patience = 1_000;
         while patience > 0 {
             match self.messages.poll_recv(&mut context) {

@@ -1,4 +1,4 @@
-//! The queued and running fetches: starts them, gives them up, and tells how they ended.
+//! The queued and the running fetches: starting them, giving them up, and telling how they ended.
 
 use std::{
     any::Any,
@@ -36,19 +36,22 @@ use crate::{
     message::{Flag, GroupState, Responder},
 };
 
+/// The unfinished fetches. They carry out what the dispatcher decides.
 pub(super) struct Fetches {
     profile: Arc<Profile>,
     embedder: Arc<Embedder>,
     dispatcher: Dispatcher,
     /// Whether the sink was told that work is outstanding.
     is_busy: bool,
+    /// Its secret is random, so a page cannot choose URLs whose hashes collide.
     endpoint_hasher: RandomState,
     queued: FxHashMap<FetchId, Unstarted>,
     running: FxHashMap<FetchId, Running>,
+    /// The futures of the running fetches, and for a moment those of fetches that were given up.
     futures: FuturesUnordered<Abortable<Contained>>,
 }
 
-/// What is fetched. A beacon and a ping become requests when they start: until then they take less memory.
+/// What to fetch. A beacon and a ping become requests when they start: before that they take less memory.
 pub(super) enum Work {
     Beacon(Beacon),
     Ping(Box<Ping>),
@@ -92,9 +95,10 @@ struct Unstarted {
     record: Record,
 }
 
+/// A fetch that has started and is not finished.
 struct Running {
     abort: AbortHandle,
-    /// Given back before the fetch is told to be done.
+    /// It is given back before the sink is told that the fetch is done.
     reservation: Option<Reservation>,
     record: Record,
 }
@@ -102,9 +106,10 @@ struct Running {
 /// A future that has ended, if it was not aborted.
 pub(super) type Ended = Result<Completed, Aborted>;
 
+/// The result of a fetch.
 pub(super) struct Completed {
     id: FetchId,
-    /// An error holds the payload of a panic.
+    /// The outer error is the payload of a panic.
     result: Result<Result<StatusCode, NetworkError>, Box<dyn Any + Send>>,
 }
 
@@ -131,7 +136,7 @@ impl Fetches {
         self.dispatcher.handle(event, now);
     }
 
-    /// When to call [`act`](Self::act) although nothing has happened.
+    /// When to call [`act`](Self::act) if no message comes and no fetch ends before.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.dispatcher.next_timeout()
     }
@@ -152,7 +157,7 @@ impl Fetches {
         record.is_some_and(|record| record.teller.info.keepalive)
     }
 
-    /// The fetches of an origin's documents, the oldest first.
+    /// The fetches of the documents of an origin, the oldest first.
     pub(super) fn of_origin(&self, origin: &Origin) -> Vec<FetchId> {
         let queued = self.queued.values().map(|queued| &queued.record);
         let records = queued.chain(self.running.values().map(|running| &running.record));
@@ -195,7 +200,7 @@ impl Fetches {
         Endpoint { partition, origin, keepalive: info.keepalive }
     }
 
-    /// Does what the dispatcher says.
+    /// Carries out what the dispatcher decides.
     pub(super) fn act(&mut self, now: Instant, shutdown: &mut Option<ShutdownInProgress>) {
         while let Some(action) = self.dispatcher.poll(now) {
             match action {
@@ -211,7 +216,7 @@ impl Fetches {
         let (request, reservation) = work.into_request();
         let (profile, teller) = (Arc::clone(&self.profile), Arc::clone(&record.teller));
         let fetch = run_fetch(profile, teller, request, responder);
-        // NB: an async block in place of `map` would hold the fetch twice.
+        // NB: `map` and not an async block, which would have room for the fetch twice.
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });
         let (abort, registration) = AbortHandle::new_pair();
@@ -227,7 +232,7 @@ impl Fetches {
         shutdown: &mut Option<ShutdownInProgress>,
     ) {
         if let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) {
-            // Its reservation is given back first.
+            // This gives its reservation back, before anybody hears of the end.
             drop(work);
             if let Some(responder) = responder {
                 responder.fail(error.clone());
@@ -235,7 +240,7 @@ impl Fetches {
             tell_done(record, Outcome::Failed(error), now, shutdown);
         } else if let Some(Running { abort, reservation, record }) = self.running.remove(&id) {
             record.tell_cause(error.clone());
-            // Polled once more it sees the abort, and is dropped.
+            // The abort wakes the future, whose next poll ends it.
             abort.abort();
             let outcome = record.outcome_of(error);
             drop(reservation);
@@ -243,7 +248,7 @@ impl Fetches {
         }
     }
 
-    /// The next future to end. `None` if there is none.
+    /// Waits for the next future to end. `None` if there is no future.
     pub(super) async fn next_ended(&mut self) -> Option<Ended> {
         self.futures.next().await
     }
@@ -266,7 +271,7 @@ impl Fetches {
         tell_done(record, outcome, now, shutdown);
     }
 
-    /// Tells the sink whether work is outstanding, if that has changed.
+    /// Tells the sink whether fetches are unfinished, if that has changed.
     pub(super) fn tell_whether_busy(&mut self) {
         let is_busy = !self.dispatcher.is_idle();
         if is_busy != self.is_busy {
@@ -280,7 +285,7 @@ impl Fetches {
         let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
     }
 
-    /// Drops every fetch. Each is told to be dropped.
+    /// Drops every fetch. The sink hears of each one that it was dropped.
     pub(super) fn clear(&mut self) {
         self.queued.clear();
         self.running.clear();
@@ -290,6 +295,7 @@ impl Fetches {
     }
 }
 
+/// Tells the sink that a fetch is done, and adds it to the report of a shutdown.
 fn tell_done(
     record: Record,
     outcome: Outcome,
@@ -304,7 +310,7 @@ fn tell_done(
     }
 }
 
-/// A future whose own drop may panic without harm to the others.
+/// A future whose drop may panic without harm to the other futures.
 struct Contained(Option<BoxFuture<'static, Completed>>);
 
 impl Future for Contained {

@@ -1,4 +1,4 @@
-//! What the driver is told, and its mailbox.
+//! The driver's mailbox, and the messages in it.
 
 use std::time::Instant;
 
@@ -10,21 +10,23 @@ use crate::{
     message::{GroupMessage, NetworkSide},
 };
 
-/// What the driver is told: by a fetch group, or by the user agent.
+/// A message to the driver.
 pub(crate) enum Message {
+    /// From a fetch group.
     Group(GroupMessage),
+    /// From `UserAgent::clear_site_data`.
     ClearSiteData(Origin),
+    /// From `UserAgent::important_loads`.
     ImportantLoads(bool),
+    /// From `UserAgent::set_online`.
     Online(bool),
+    /// From `UserAgent::network_changed`.
     NetworkChanged,
-    /// Drain, then reply. There is neither a deadline nor a reply if the user agent was dropped.
-    ShutDown {
-        deadline: Option<Instant>,
-        reply: Option<Reply>,
-    },
+    /// Drain, then reply. If the user agent was dropped, there is neither a deadline nor a reply.
+    ShutDown { deadline: Option<Instant>, reply: Option<Reply> },
 }
 
-/// Takes the report of a shutdown.
+/// Receives the report of a shutdown.
 pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;
 
 /// The driver's mailbox.
@@ -37,7 +39,7 @@ impl Mailbox {
         (Self(sender), receiver)
     }
 
-    /// Says whether the message is on its way. If not, the driver has gone.
+    /// Sends a message, and says whether it is on its way. If it is not, the driver has gone.
     pub(crate) fn put(&self, message: Message) -> bool {
         self.0.send(message).is_ok()
     }

@@ -1,4 +1,4 @@
-//! The network side: one future that owns every fetch of a user agent and the timer.
+//! The network side: one future that owns every fetch of a user agent, and the timer.
 
 mod dispatcher;
 mod driver;

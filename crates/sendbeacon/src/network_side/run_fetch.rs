@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use super::teller::Teller;
 use crate::message::{ChannelBody, Flag, Piece, Responder};
 
-/// How many bytes of a response body are drained to keep its connection if nobody reads the body.
+/// How many bytes of a response body are drained if nobody reads it, so that its connection can be used again.
 const DRAIN_LIMIT: usize = 65_536;
 
-/// How many bytes of a response body its reader is given while its document is in the back/forward cache,
-/// the chunk that exceeds the limit included.
+/// How many bytes of a response body its reader gets while its document is in the back/forward cache. The last
+/// chunk may exceed the limit.
 const CACHED_LIMIT: usize = 65_536;
 
 /// Fetches `request` to the end of its response's body.
@@ -29,7 +29,7 @@ pub(super) async fn run_fetch(
     responder: Option<Responder>,
 ) -> Result<StatusCode, NetworkError> {
     if let Some(responder) = responder {
-        // A beacon's future need not have room for it.
+        // NB: boxed, because a beacon's future would have room for it, too.
         return Box::pin(run_for(responder, profile, teller, request)).await;
     }
     let mut response = fetch(&profile, &*teller, request).await?;
@@ -38,7 +38,7 @@ pub(super) async fn run_fetch(
     Ok(response.status)
 }
 
-/// Fetches `request` for somebody who waits for the response.
+/// Fetches `request`, and answers its `PendingResponse`.
 async fn run_for(
     responder: Responder,
     profile: Arc<Profile>,
@@ -59,7 +59,7 @@ async fn run_for(
     }
 }
 
-/// Gives the response to whoever waits for it, chunk by chunk as it is read.
+/// Answers the `PendingResponse`, and then passes the body to its reader, chunk by chunk as it is read.
 async fn hand_over(mut response: Response, responder: Responder, teller: &Teller) {
     let keepalive = teller.info.keepalive;
     let (pieces, receiver) = mpsc::channel(4);
@@ -103,6 +103,7 @@ async fn hand_over(mut response: Response, responder: Responder, teller: &Teller
     }
 }
 
+/// Reads the next chunk, and adds its length to the timing.
 async fn next_chunk(
     body: &mut ResponseBody,
     teller: &Teller,
@@ -113,11 +114,11 @@ async fn next_chunk(
     chunk
 }
 
-/// Reads what nobody wants, up to the limit; an error no longer matters.
+/// Reads the rest of a body that nobody wants, up to the limit. An error ends the reading and has no other effect.
 async fn drain(body: &mut ResponseBody, teller: &Teller) {
     let mut left = DRAIN_LIMIT;
     while let Some(Ok(chunk)) = next_chunk(body, teller).await {
-        // An empty chunk counts, too: they may come for ever.
+        // An empty chunk counts as one byte, because a body may consist of empty chunks without end.
         match left.checked_sub(chunk.len().max(1)) {
             Some(rest) => left = rest,
             None => return,

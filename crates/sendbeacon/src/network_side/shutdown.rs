@@ -1,4 +1,4 @@
-//! A shutdown while it drains: who is told at its end, and of what.
+//! A shutdown that is draining: its deadlines, its report, and the callers that wait for it.
 
 use std::{
     sync::Arc,
@@ -10,14 +10,14 @@ use tokio::time;
 use super::message::Reply;
 use crate::event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, ShutdownReport};
 
-/// How long a shutdown waits for content processes to acknowledge that they accept no more. A frozen process
-/// does not; what it had accepted before is in its channel, and is read by then.
+/// How long a shutdown waits for content processes to acknowledge it. A frozen process does not acknowledge it;
+/// the requests that it had accepted are in its channel, and have been read by then.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct ShutdownInProgress {
-    /// When the time to acknowledge it is over.
+    /// When the time to acknowledge the shutdown is over.
     acknowledged_by: time::Instant,
-    /// When it waits no longer, not even for reservations of the engine's own requests.
+    /// When the drain ends in any case. `None`: when nothing is unfinished.
     deadline: Option<Instant>,
     replies: Vec<Reply>,
     report: ShutdownReport,
@@ -59,13 +59,13 @@ impl ShutdownInProgress {
         self.acknowledged_by <= time::Instant::now()
     }
 
-    /// When to check again whether it has drained.
+    /// When to check again whether the shutdown has drained.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let acknowledged_by = (!self.is_acknowledged()).then(|| self.acknowledged_by.into_std());
         acknowledged_by.into_iter().chain(self.deadline).min()
     }
 
-    /// Replies to every call: the shutdown has drained.
+    /// Sends the report to every caller, after the shutdown has drained.
     pub(super) fn finish(mut self) {
         self.report.completed = true;
         for reply in self.replies {

@@ -1,4 +1,4 @@
-//! Telling the embedder what happens to one fetch.
+//! Telling the embedder what happens to a fetch.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,14 +20,15 @@ use crate::{
     timing::FetchTiming,
 };
 
-/// Where the driver tells what happens: the embedder's event sink, and its own mailbox.
+/// What hears of the fetches: the embedder's event sink, and the driver's own mailbox.
 pub(super) struct Embedder {
     pub(super) sink: Option<Arc<dyn EventSink>>,
+    /// Receives the violations that fetches observe, which the driver then reports.
     pub(super) mailbox: Mailbox,
 }
 
-/// Sees to it that each fetch is told to be done once. If it is dropped before, the runtime under the driver
-/// has gone, and it tells that.
+/// Makes sure that the sink hears exactly once that a fetch is done. A record that is dropped before `done` was
+/// called says so with [`AbandonReason::Dropped`]: the runtime under the driver has gone.
 pub(super) struct Record {
     pub(super) teller: Arc<Teller>,
     /// Tells the `PendingResponse`, if there is one, why it failed.
@@ -40,14 +41,15 @@ impl Record {
         Self { teller: Arc::new(teller), cause, is_done: false }
     }
 
+    /// Tells the `PendingResponse` and the reader of its body why the fetch failed.
     pub(super) fn tell_cause(&self, error: NetworkError) {
         if let Some(cause) = &self.cause {
             cause.tell(error);
         }
     }
 
-    /// The outcome of a fetch that is given up. If the response's head has come, the request was delivered, and
-    /// only the body is cut off.
+    /// The outcome of a fetch that is given up with `error`. If the head of the response has come, the request was
+    /// delivered, and only the body is cut off.
     pub(super) fn outcome_of(&self, error: NetworkError) -> Outcome {
         match self.teller.timing().response_status {
             Some(status) => Outcome::Delivered { status },
@@ -55,6 +57,7 @@ impl Record {
         }
     }
 
+    /// Tells the sink that the fetch is done.
     pub(super) fn done(mut self, outcome: Outcome, at: Instant) -> Arc<FetchInfo> {
         self.is_done = true;
         self.teller.tell_done(outcome, at);
@@ -72,11 +75,11 @@ impl Drop for Record {
     }
 }
 
-/// Tells the event sink about one fetch.
+/// Tells the event sink about one fetch. The fetch algorithms observe the fetch through it.
 pub(super) struct Teller {
     pub(super) info: Arc<FetchInfo>,
     pub(super) group: Arc<GroupState>,
-    /// When its steps were done so far.
+    /// The times of the steps until now.
     timing: Mutex<FetchTiming>,
     embedder: Arc<Embedder>,
 }
@@ -96,6 +99,7 @@ impl Teller {
         self.timing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells the sink what happened at `at`. A panic of the sink ends here.
     pub(super) fn tell_at(&self, at: Instant, kind: EventKind) {
         let event = Event { fetch: Arc::clone(&self.info), at, kind };
         let _ = catch_unwind(AssertUnwindSafe(|| {

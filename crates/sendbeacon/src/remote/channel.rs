@@ -1,4 +1,4 @@
-//! The network process's end of the channel: what is told, and the credits.
+//! The network process's end of a channel: the frames to the content process, and the credits.
 
 use std::{
     io::Write,
@@ -19,25 +19,30 @@ use crate::{
     message::{GroupMessage, NetworkSide},
 };
 
-/// How many parts of responses wait to be written to a content process.
+/// How many parts of responses may wait to be written to a content process.
 const MAX_PARTS: usize = 256;
 
 /// The network process's end of a channel. The fetches of the content process share it.
+///
+/// Frames are queued here, and a thread of their own [writes](write) them.
 #[derive(Debug)]
 pub(super) struct Channel {
     outgoing: mpsc::UnboundedSender<Outgoing>,
-    /// Credits in use, until the content process was told to have them back.
+    /// The credits in use. Those of a fetch are in use until the frame that gives them back is written.
     unfinished: Mutex<Cost>,
-    /// Room for parts of responses.
+    /// A permit for each part of a response that may still be queued.
     parts: Arc<Semaphore>,
-    /// No beacon comes any more.
+    /// Whether no further request comes from the content process.
     is_drained: AtomicBool,
     network_side: Arc<dyn NetworkSide>,
 }
 
+/// An entry of the queue of frames.
 #[derive(Debug)]
 pub(super) enum Outgoing {
+    /// A frame, the credits that it gives back, and its room among the parts of responses.
     Frame { bytes: Vec<u8>, credit: Cost, _room: Option<OwnedSemaphorePermit> },
+    /// The writing thread ends here.
     End,
 }
 
@@ -56,33 +61,34 @@ impl Channel {
         (channel, outgoing)
     }
 
-    /// No more requests come from the process. Call it after its last message was passed on.
+    /// Notes that no further request comes from the process. Call it after the last message was passed on.
     pub(super) fn set_drained(&self) {
         self.is_drained.store(true, Release);
-        // A shutdown may wait for it.
+        // A shutdown may wait for this.
         self.network_side.send(GroupMessage::ReservationReleased);
     }
 
-    /// Tells what comes at most a few times for each fetch.
+    /// Queues a frame of a kind that comes only a few times for each fetch.
     pub(super) fn tell(&self, frame: &ToContent) {
         self.put(frame, Cost::default(), None);
     }
 
-    /// Tells a part of a response, when there is room, unless it is too large.
+    /// Queues a part of a response once there is room for it. False if the frame is too large.
     pub(super) async fn tell_in_turn(&self, frame: &ToContent) -> bool {
-        // The semaphore is never closed.
+        // NB: `ok`, because the semaphore is never closed.
         let room = Arc::clone(&self.parts).acquire_owned().await.ok();
         self.put(frame, Cost::default(), room)
     }
 
-    /// Nothing more is told.
+    /// Ends the writing, after the frames that are queued.
     pub(super) fn end(&self) {
         let _ = self.outgoing.send(Outgoing::End);
     }
 
+    /// Queues a frame. False if it is too large.
     fn put(&self, frame: &ToContent, credit: Cost, room: Option<OwnedSemaphorePermit>) -> bool {
         let Some(bytes) = frame::encode(frame) else { return false };
-        // If nothing is written any more, nobody is there to be told.
+        // If the writing has ended, the content process has gone.
         let _ = self.outgoing.send(Outgoing::Frame { bytes, credit, _room: room });
         true
     }
@@ -102,24 +108,25 @@ impl Intake for Channel {
     }
 }
 
-/// Wakes a shutdown that may wait for a channel that was never served.
+/// A shutdown may wait for a channel that was never served. This wakes it.
 impl Drop for Channel {
     fn drop(&mut self) {
         self.network_side.send(GroupMessage::ReservationReleased);
     }
 }
 
-/// The credits of one fetch. When it is dropped the content process gets them back.
+/// The credits of one fetch. Dropping it gives them back to the content process.
 #[derive(Debug)]
 pub(super) struct Credit {
     id: u64,
     cost: Cost,
     channel: Weak<Channel>,
-    /// The fetch is among them, if it is a `fetch()`.
+    /// The list from which the fetch is removed in the end, if it is a `fetch()`.
     fetches: Weak<Fetches>,
 }
 
 impl Credit {
+    /// Takes the credits for a fetch whose frame has a payload of `payload_length` bytes.
     pub(super) fn take(
         channel: &Arc<Channel>,
         fetches: &Arc<Fetches>,
@@ -133,7 +140,7 @@ impl Credit {
         Ok(Arc::new(Self { id, cost, channel, fetches }))
     }
 
-    /// The deferred fetch was sent.
+    /// Tells the content process that the deferred fetch was sent.
     pub(super) fn tell_activated(&self) {
         if let Some(channel) = self.channel.upgrade() {
             channel.tell(&ToContent::Activated { id: self.id });
@@ -152,15 +159,15 @@ impl Drop for Credit {
     }
 }
 
-/// Writes to the content process until the end.
+/// Writes the queued frames to the content process, until the end of the queue or an error.
 pub(super) fn write(
     mut writer: impl Write,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
     channel: &Channel,
 ) {
     while let Some(Outgoing::Frame { bytes, credit, _room }) = outgoing.blocking_recv() {
-        // Just before it is told, which may have it use them at once. Who reads nothing gets no more
-        // back than this.
+        // The credits are given back just before the frame is written, because the content process may use them
+        // as soon as it has read the frame. A process that reads nothing gets no others back.
         let mut unfinished = channel.unfinished();
         *unfinished = unfinished.minus(credit);
         drop(unfinished);

@@ -1,4 +1,4 @@
-//! The settings objects that the network process was told of.
+//! The settings objects that a content process has sent to the network process.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,11 +10,12 @@ use super::{
     protocol::sendable,
 };
 
-/// The settings object that the network process has of each group it knows, and how many bytes it was.
+/// The settings object that the network process has of each fetch group that it knows.
 #[derive(Default)]
 pub(super) struct Clients {
+    /// Each with its length in bytes, as it was sent.
     of_groups: HashMap<u64, (Arc<Client>, usize)>,
-    /// The sum of theirs.
+    /// The sum of the lengths.
     bytes: usize,
 }
 
@@ -23,7 +24,7 @@ impl Clients {
         self.of_groups.get(&group).map(|(client, _)| client)
     }
 
-    /// Whether the network process will take a group's settings object of so many bytes.
+    /// Whether the network process will accept a settings object of this length for the group.
     pub(super) fn has_room(&self, group: u64, bytes: usize) -> bool {
         let known = self.of_groups.get(&group);
         let others = self.bytes - known.map_or(0, |(_, bytes)| *bytes);
@@ -36,7 +37,7 @@ impl Clients {
         self.of_groups.insert(group, (client, bytes));
     }
 
-    /// Says whether the network process knew the group.
+    /// Removes a group, and says whether the network process knew it.
     pub(super) fn remove(&mut self, group: u64) -> bool {
         let known = self.of_groups.remove(&group);
         self.bytes -= known.as_ref().map_or(0, |(_, bytes)| *bytes);
@@ -44,7 +45,7 @@ impl Clients {
     }
 }
 
-/// A settings object as it is sent, if the network process takes such a one.
+/// The payload of a settings object. `None` if the network process would not accept it.
 pub(super) fn payload_of(client: &Client) -> Option<Bytes> {
     sendable(&client.creation_url)?;
     sendable(&client.api_base_url)?;

@@ -1,4 +1,4 @@
-//! The network process's end of a content process: what embedders use.
+//! The network process's end of a channel, as the embedder uses it.
 
 use std::{
     io::{BufReader, Read, Write},
@@ -20,17 +20,17 @@ use crate::{
     script::Groups,
 };
 
-/// How much of its reports of violations a content process may have unfinished: no credits are taken by them,
-/// as they are made of what a fetch leaves behind.
+/// How many reports of violations a content process may have unfinished, and how large. Reports take no credits,
+/// because the network process makes them.
 const REPORT_LIMITS: KeepaliveLimits =
     KeepaliveLimits { body_bytes: 1 << 20, requests: 1_024, url_bytes: 1 << 20 };
 
-/// A content process as the network process sees it: see
+/// The network process's end of a channel to a content process. Made by
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
 ///
-/// A shutdown of the user agent waits, 2 seconds at most, until the process has heard of it and accepts
-/// nothing more, or is gone. What a process that is frozen all the while had written before is still
-/// delivered; what it writes once it is thawed is not, though its script was told that it would be.
+/// A shutdown of the user agent waits until the content process acknowledges that it accepts nothing more, or has
+/// gone, but not longer than 2 seconds. The requests that a frozen process had written before are delivered.
+/// Those that it writes after it is thawed are not, although its scripts were told that they would be.
 #[derive(Debug)]
 pub struct ContentProcess {
     groups: Groups,
@@ -56,14 +56,14 @@ impl ContentProcess {
         Self { groups, limits, runtime, pin, channel, outgoing }
     }
 
-    /// Serves the process at the other end of a byte channel until that has gone; blocks, so give it a
-    /// thread. Writes from another.
+    /// Serves the process at the other end of a byte channel, until that process has gone. It blocks, so call it
+    /// on a thread of its own. It starts a second thread, which writes.
     ///
-    /// The channel's end, however it comes, is the end of the process's documents: their fetch groups
-    /// are terminated.
+    /// When it returns, the channel has ended, and so have the documents of the process: their fetch groups are
+    /// terminated.
     ///
     /// # Errors
-    /// Why the channel was ended from this side.
+    /// [`ChannelError`], if the channel was ended from this side.
     pub fn serve(
         self,
         reader: impl Read,
@@ -78,17 +78,17 @@ impl ContentProcess {
         serving.run(&mut BufReader::new(reader))
     }
 
-    /// [`serve`](Self::serve) over a Unix stream socket.
+    /// Does the same as [`serve`](Self::serve), over a Unix stream socket.
     ///
     /// # Errors
-    /// As that.
+    /// Those of [`serve`](Self::serve).
     #[cfg(unix)]
-    #[allow(clippy::needless_pass_by_value)] // its end is the channel's
+    #[allow(clippy::needless_pass_by_value)] // The end of the channel closes the socket.
     pub fn serve_unix(self, stream: std::os::unix::net::UnixStream) -> Result<(), ChannelError> {
         stream.set_nonblocking(false)?;
         let writer = stream.try_clone()?;
         let result = self.serve(&stream, writer);
-        // It unblocks a write to a process that reads nothing.
+        // A write to a process that reads nothing blocks until this.
         let _ = stream.shutdown(std::net::Shutdown::Both);
         result
     }

@@ -1,4 +1,4 @@
-//! Why a channel was ended.
+//! The errors that end a channel.
 
 use std::io;
 
@@ -6,39 +6,41 @@ use thiserror::Error;
 
 use super::limits::VERSION;
 
-/// Why a channel ended before the content process did. Whatever it had sent before is not affected.
+/// Why the network process ended a channel. The requests that had been received before go on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ChannelError {
-    /// It could not be read, or no thread could be started.
-    #[error("the channel failed: {0}")]
+    /// The channel could not be read, or no thread could be started. The source says why.
+    #[error("the channel could not be read or its thread could not be started")]
     Io(#[from] io::Error),
     /// The content process has another version of this library.
-    #[error("the content process speaks version {0}, and this one version {VERSION}")]
+    #[error(
+        "the content process speaks version {0} of the protocol, and this process version {VERSION}"
+    )]
     Version(u32),
-    /// A frame is larger than any there is.
-    #[error("a frame of {0} bytes")]
+    /// A frame is larger than the protocol allows.
+    #[error("a frame has {0} bytes, more than the protocol allows")]
     TooLarge(u32),
-    /// Bytes that are no frame, or a frame that cannot come now.
+    /// The bytes are not a frame, or the frame may not come at this point.
     #[error("a malformed frame: {0}")]
     Malformed(String),
-    /// A document that this content process does not run.
-    #[error("the {0} of a client is not the one pinned")]
+    /// The content process does not run this document, by its [`Pin`](super::Pin).
+    #[error("the pin does not allow the {0} of a client")]
     Pin(&'static str),
-    /// More is unfinished than the content process may have, by the quota of a fetch group or the
-    /// credits of the channel.
-    #[error("more unfinished fetches, or bytes in them, than there is room for")]
+    /// The content process has more unfinished requests, or bytes in them, than the quota of a fetch group or the
+    /// credits of the channel allow.
+    #[error("there are more unfinished requests, or bytes in them, than the quota allows")]
     Quota,
-    /// A request that no script can have made.
-    #[error("a request with a method or a referrer that no script can have given it")]
+    /// No script can have made this request.
+    #[error("a request has a method, a referrer or a URL that no script can have given it")]
     Request,
-    /// More than 65,536 fetch groups at once, or more than 16 MiB of settings objects.
-    #[error("too many fetch groups, or too much in their settings objects")]
+    /// The content process has more than 65,536 fetch groups, or more than 16 MiB of settings objects.
+    #[error("there are too many fetch groups, or their settings objects are too large")]
     Groups,
 }
 
 impl ChannelError {
-    #[allow(clippy::needless_pass_by_value)] // for `map_err`
+    #[allow(clippy::needless_pass_by_value)] // So that `map_err` can take it.
     pub(super) fn malformed(reason: impl ToString) -> Self {
         Self::Malformed(reason.to_string())
     }

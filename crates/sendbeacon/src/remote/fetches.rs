@@ -11,15 +11,16 @@ use tokio::sync::Semaphore;
 use super::limits::WINDOW;
 use crate::id::FetchId;
 
-/// The fetches, by the content process's identifiers.
+/// The fetches, by the identifiers that the content process gave them.
 #[derive(Debug, Default)]
 pub(super) struct Fetches(Mutex<HashMap<u64, Fetching>>);
 
 /// A `fetch()` whose response is passed on.
 #[derive(Debug)]
 pub(super) struct Fetching {
+    /// The identifier in this process.
     pub(super) id: FetchId,
-    /// A permit for each piece that the content process has room for.
+    /// A permit for each piece of the body that the content process has room for.
     pub(super) window: Arc<Semaphore>,
     /// The task that passes the response on.
     pub(super) task: AbortHandle,
@@ -33,25 +34,25 @@ impl Fetches {
 
     pub(super) fn remove(&self, id: u64) {
         let removed = self.lock().remove(&id);
-        // Dropped when the lock is free.
+        // It is dropped after the lock was released.
         drop(removed);
     }
 
-    /// The content process took a piece: there is room for one more.
+    /// Notes that the content process has taken a piece, so that it has room for one more.
     pub(super) fn taken(&self, id: u64) {
         if let Some(fetching) = self.lock().get(&id) {
-            // A process that acknowledges more than it was given does not get a larger window.
+            // A process that acknowledges more pieces than it was sent does not get a larger window.
             let is_sane = fetching.window.available_permits() < WINDOW;
             fetching.window.add_permits(usize::from(is_sane));
         }
     }
 
-    /// Nobody reads the response: its task is dropped, and with it the response.
+    /// Notes that nobody reads the response. Its task is dropped, and the response with the task.
     pub(super) fn unwanted(&self, id: u64) {
         self.lock().get(&id).inspect(|fetching| fetching.task.abort());
     }
 
-    /// The fetch to abort. `None` if it is over, or was aborted before.
+    /// The identifier of the fetch to abort. `None` if the fetch is over or was aborted before.
     pub(super) fn abort(&self, id: u64) -> Option<FetchId> {
         let mut fetches = self.lock();
         let fetching = fetches.get_mut(&id).filter(|fetching| !fetching.is_aborted)?;
@@ -59,7 +60,7 @@ impl Fetches {
         Some(fetching.id)
     }
 
-    /// Stops passing responses on.
+    /// Stops passing on all responses.
     pub(super) fn clear(&self) {
         let fetches = std::mem::take(&mut *self.lock());
         for fetching in fetches.into_values() {

@@ -1,8 +1,8 @@
 //! The framing of a channel.
 //!
-//! A frame is its payload's length in bytes (4, little endian), the payload (postcard) and one byte
-//! that decides: [`COMMITTED`], or [`VOID`] where the sender had to give up half-way. So a frame that
-//! was begun can be taken back, and what was not sent whole never was.
+//! A frame is the length of its payload in bytes (4 bytes, little endian), the payload (postcard) and one byte
+//! that says whether the frame counts: [`COMMITTED`] or [`VOID`]. So the sender can take back a frame that it
+//! has begun and cannot finish in time: it later writes the rest, and `VOID`.
 
 use std::io::{self, Read};
 
@@ -10,14 +10,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{error::ChannelError, limits::MAX_PAYLOAD};
 
-/// The payload counts.
+/// The last byte of a frame that counts.
 pub(super) const COMMITTED: u8 = 1;
-/// The payload is nothing.
+/// The last byte of a frame that the receiver has to ignore.
 pub(super) const VOID: u8 = 0;
 
-/// The bytes of a frame; `None` if its payload is too large.
+/// The bytes of a frame. `None` if its payload is too large.
 pub(super) fn encode(frame: &impl Serialize) -> Option<Vec<u8>> {
-    // What is sent can be serialised: its parts have no failing implementation.
+    // NB: `ok`, because no part of a frame has an implementation of `Serialize` that fails.
     let mut bytes = postcard::to_extend(frame, vec![0; 4]).ok()?;
     let length = bytes.len() - 4;
     if length > MAX_PAYLOAD {
@@ -28,13 +28,13 @@ pub(super) fn encode(frame: &impl Serialize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// How long the payload of an encoded frame is, in bytes.
+/// The length of the payload of an encoded frame, in bytes.
 pub(super) fn payload_length(frame: &[u8]) -> usize {
     frame.len() - 5
 }
 
-/// The next frame that counts, and the length of its payload. `None` where the channel ends, in the
-/// middle of a frame included: its sender was killed.
+/// Reads the next frame that counts, and the length of its payload. `None` if the channel ends, be it in the
+/// middle of a frame, because its sender was killed.
 pub(super) fn read<T: DeserializeOwned>(
     reader: &mut impl Read,
 ) -> Result<Option<(T, usize)>, ChannelError> {
@@ -50,7 +50,7 @@ pub(super) fn read<T: DeserializeOwned>(
             return Err(ChannelError::TooLarge(length));
         }
         frame.clear();
-        // Memory is taken as bytes come, not as they are promised.
+        // The buffer grows with the bytes that come, and not with the length that the sender claims.
         match reader.by_ref().take(u64::from(length) + 1).read_to_end(&mut frame) {
             Err(error) if is_end(&error) => return Ok(None),
             result => result?,
@@ -61,17 +61,17 @@ pub(super) fn read<T: DeserializeOwned>(
                 return decode(payload).map(|frame| Some((frame, payload.len())));
             }
             Some((&VOID, _)) => {}
-            Some(_) => return Err(ChannelError::malformed("its last byte")),
+            Some(_) => return Err(ChannelError::malformed("its last byte is neither 0 nor 1")),
             None => return Ok(None),
         }
     }
 }
 
-/// What a payload says.
+/// Decodes a payload.
 pub(super) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ChannelError> {
     match postcard::take_from_bytes(payload) {
         Ok((value, [])) => Ok(value),
-        Ok(_) => Err(ChannelError::malformed("more than one payload")),
+        Ok(_) => Err(ChannelError::malformed("there are bytes behind the payload")),
         Err(error) => Err(ChannelError::malformed(error)),
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_void_frame_is_passed_over() {
+    fn a_void_frame_is_ignored() {
         let mut void = frame(1);
         *void.last_mut().unwrap() = VOID;
         let bytes = [void, frame(2)].concat();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_cut_off_anywhere_is_the_end() {
+    fn a_frame_that_is_cut_off_ends_the_channel() {
         let whole = frame(300);
         for length in 0..whole.len() {
             assert!(read::<ToContent>(&mut &whole[..length]).unwrap().is_none(), "{length}");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_length_is_refused_before_anything_is_read() {
+    fn a_huge_length_is_refused_before_the_payload_is_read() {
         let error = read::<ToContent>(&mut &[0xFF; 4][..]).unwrap_err();
         assert!(matches!(error, ChannelError::TooLarge(u32::MAX)));
     }

@@ -1,4 +1,4 @@
-//! The content process's end of the channel: writes that wait a little and can be taken back.
+//! Writing frames in a content process: a write waits only a little for room, and can be taken back.
 
 use std::{
     io::{ErrorKind, Write},
@@ -11,16 +11,19 @@ use super::frame::VOID;
 /// How long a frame may wait for room.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// How often it is looked whether there is room.
+/// The pause between two attempts to write.
 pub(super) const INTERVAL: Duration = Duration::from_micros(100);
 
-/// How much may be owed, in bytes, before the channel counts as stuck for good.
+/// How many bytes may be owed. If there are more, the channel counts as broken.
 const MAX_OWED: usize = 1 << 20;
 
+/// Writes frames to a channel that may be full.
 pub(super) struct FrameWriter {
-    /// Never waits. `None` once the channel is broken, so that the other side sees its end.
+    /// Its writes do not block. `None` once the channel is broken: the writer was dropped, so that the other side
+    /// sees the end.
     writer: Option<Box<dyn Write + Send>>,
-    /// Begun or promised, and to be written before anything else.
+    /// Bytes that have to be written before any other frame: the rest of a frame that was taken back, and frames
+    /// that must not be lost.
     owed: Vec<u8>,
 }
 
@@ -29,12 +32,12 @@ impl FrameWriter {
         Self { writer: Some(writer), owed: Vec::new() }
     }
 
-    /// When a frame that is to be sent now has waited long enough.
+    /// Until when a frame may wait that is sent now.
     pub(super) fn deadline() -> Instant {
         Instant::now() + PATIENCE
     }
 
-    /// Sends a frame before `deadline`, or not at all. True when the kernel has every byte.
+    /// Sends a frame before `deadline` or not at all. True if the kernel has every byte.
     pub(super) fn send(&mut self, mut frame: Vec<u8>, deadline: Instant) -> bool {
         self.settle(deadline);
         if self.is_broken() || !self.owed.is_empty() {
@@ -45,7 +48,7 @@ impl FrameWriter {
             return true;
         }
         if written > 0 && !self.is_broken() {
-            // The rest has to follow, but as part of nothing.
+            // The rest of the frame has to follow, and its last byte says that it does not count.
             if let Some(last) = frame.last_mut() {
                 *last = VOID;
             }
@@ -55,7 +58,7 @@ impl FrameWriter {
         false
     }
 
-    /// Sends a frame that must not be lost: what finds no room before `deadline` is owed.
+    /// Sends a frame that must not be lost. The bytes that find no room before `deadline` are owed.
     pub(super) fn send_surely(&mut self, frame: &[u8], deadline: Instant) {
         if self.is_broken() {
             return;
@@ -67,7 +70,7 @@ impl FrameWriter {
         }
     }
 
-    /// Writes of what is owed as much as there is room for.
+    /// Writes as many of the owed bytes as find room before `deadline`.
     pub(super) fn settle(&mut self, deadline: Instant) {
         let owed = std::mem::take(&mut self.owed);
         let written = self.write(&owed, deadline);
@@ -77,6 +80,7 @@ impl FrameWriter {
         }
     }
 
+    /// Whether bytes are owed.
     pub(super) fn owes(&self) -> bool {
         !self.owed.is_empty()
     }
@@ -85,12 +89,13 @@ impl FrameWriter {
         self.writer.is_none()
     }
 
+    /// Ends the channel. Nothing is written after this.
     pub(super) fn break_off(&mut self) {
         self.writer = None;
         self.owed = Vec::new();
     }
 
-    /// Writes as much as there is room for, waiting for more until `deadline`.
+    /// Writes as many bytes as find room before `deadline`, and returns their number.
     fn write(&mut self, bytes: &[u8], deadline: Instant) -> usize {
         let mut written = 0;
         while written < bytes.len()
@@ -133,7 +138,7 @@ mod tests {
         *,
     };
 
-    /// Takes as many bytes as it is given room for.
+    /// Accepts as many bytes as `make_room` has made room for.
     #[derive(Clone, Default)]
     struct Narrow(Arc<Mutex<(usize, Vec<u8>)>>);
 
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_did_not_fit_is_taken_back() {
+    fn a_frame_that_does_not_fit_is_taken_back() {
         let narrow = Narrow::default();
         let mut writer = FrameWriter::new(Box::new(narrow.clone()));
         for room in 0..frame(1).len() {
@@ -188,7 +193,7 @@ mod tests {
         assert_eq!(narrow.ids().len(), frame(1).len());
     }
 
-    /// Never has room, and counts how often it was tried.
+    /// Never has room, and counts the attempts to write.
     struct Full(Arc<AtomicUsize>);
 
     impl Write for Full {
@@ -203,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_finds_no_room_is_refused_once_it_has_waited() {
+    fn a_frame_that_finds_no_room_is_refused_at_the_deadline() {
         let tries = Arc::new(AtomicUsize::new(0));
         let mut writer = FrameWriter::new(Box::new(Full(Arc::clone(&tries))));
         assert!(!writer.send(frame(1), Instant::now()));
         assert_eq!(tries.swap(0, Relaxed), 1);
-        // A pause lies between each two.
+        // Between two attempts there is a pause.
         assert!(!writer.send(frame(1), FrameWriter::deadline()));
         let most = PATIENCE.as_micros() / INTERVAL.as_micros() + 1;
         assert!((1..=most).contains(&(tries.load(Relaxed) as u128)));
@@ -216,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_goes_before_what_is_sent_later() {
+    fn owed_bytes_are_written_before_later_frames() {
         let narrow = Narrow::default();
         let mut writer = FrameWriter::new(Box::new(narrow.clone()));
         writer.send_surely(&frame(1), Instant::now());
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_takes_nothing_for_long_is_given_up() {
+    fn a_channel_to_which_too_much_is_owed_is_given_up() {
         let mut writer = FrameWriter::new(Box::new(Narrow::default()));
         for _ in 0..=MAX_OWED / 4096 {
             writer.send_surely(&[0; 4096], Instant::now());

@@ -1,4 +1,4 @@
-//! What a content process has sent and not yet heard the end of.
+//! The requests that a content process has sent, until the network process says that they are done.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,16 +6,19 @@ use sendbeacon_fetch::{Ledger, Reservation, Weight, deferred::DeferredFetchRecor
 
 use super::{incoming::Incoming, limits::Cost};
 
+/// The unfinished requests of a content process, by their identifiers, and the credits that they use.
 #[derive(Default)]
 pub(super) struct Unfinished {
+    /// The credits in use.
     cost: Cost,
     pub(super) fetches: HashMap<u64, InHand>,
-    /// The channel has ended.
+    /// Whether the channel has ended.
     is_lost: bool,
 }
 
 impl Unfinished {
-    /// Takes a fetch in hand in any case, and says whether there are credits for it.
+    /// Adds a request, and says whether there are credits for it. It is added in both cases: without credits the
+    /// caller has to remove it again.
     pub(super) fn take(&mut self, id: u64, mut in_hand: InHand) -> bool {
         let cost = self.cost.plus(in_hand.cost).filter(|_| !self.is_lost);
         match cost {
@@ -26,13 +29,14 @@ impl Unfinished {
         cost.is_some()
     }
 
+    /// Removes a request, and frees its credits.
     pub(super) fn put_down(&mut self, id: u64) -> Option<InHand> {
         let in_hand = self.fetches.remove(&id)?;
         self.cost = self.cost.minus(in_hand.cost);
         Some(in_hand)
     }
 
-    /// The channel has ended: takes all there is, and no more.
+    /// Removes every request, because the channel has ended. From now on there are no credits.
     pub(super) fn lose(&mut self) -> HashMap<u64, InHand> {
         self.is_lost = true;
         self.cost = Cost::default();
@@ -40,18 +44,24 @@ impl Unfinished {
     }
 }
 
-/// What is held until the network process says that a fetch is over.
+/// An unfinished request.
 pub(super) struct InHand {
+    /// The credits that it uses.
     pub(super) cost: Cost,
+    /// Its room in the fetch group's ledger.
     reservation: Option<Reservation>,
+    /// The receiver of its response, if it is a `fetch()`.
     pub(super) incoming: Option<Incoming>,
+    /// `Some` for a deferred fetch that was not sent.
     pub(super) deferred: Option<DeferredInHand>,
 }
 
-/// What is pending of a deferred fetch, and where it counts once it was sent, and how much.
+/// A deferred fetch that was not sent.
 pub(super) struct DeferredInHand {
     pub(super) record: Arc<DeferredFetchRecord>,
+    /// The ledger in which it counts once it is sent.
     pub(super) ledger: Arc<Ledger>,
+    /// How much it will count there.
     pub(super) weight: Weight,
 }
 
@@ -60,7 +70,7 @@ impl InHand {
         Self { cost: Cost::default(), reservation, incoming, deferred: None }
     }
 
-    /// The deferred fetch was sent.
+    /// Notes that the deferred fetch was sent. Does nothing for other requests.
     pub(super) fn activated(&mut self) {
         if let Some(DeferredInHand { record, ledger, weight }) = self.deferred.take() {
             record.process();

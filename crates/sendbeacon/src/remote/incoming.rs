@@ -1,4 +1,4 @@
-//! The response to a `fetch()` as it comes from the network process.
+//! Receiving the response to a `fetch()` from the network process.
 
 use std::{
     pin::Pin,
@@ -19,14 +19,17 @@ use super::{
 };
 use crate::message::{Cause, ChannelBody, Piece, Responder};
 
-/// Where the parts of a response go as they come.
+/// The receiver of a response.
 pub(super) enum Incoming {
+    /// It waits for the head.
     Head(Responder),
+    /// It waits for pieces of the body.
     Body(mpsc::Sender<Piece>, Cause),
 }
 
 impl Incoming {
-    /// The head has come: where its body goes, unless it makes no sense.
+    /// Receives the head, and returns the receiver of the body. `None` if the head makes no sense: the fetch has
+    /// then failed. `tell` sends a frame to the network process.
     pub(super) fn response(
         self,
         id: u64,
@@ -41,7 +44,7 @@ impl Incoming {
             responder.fail(NetworkError::OtherProcess);
             return None;
         };
-        // The window, and the end.
+        // Room for the pieces of the window, and for the end.
         let (pieces, receiver) = mpsc::channel(WINDOW + 1);
         let cause = responder.cause().clone();
         let body = ChannelBody::new(receiver, cause.clone());
@@ -52,28 +55,29 @@ impl Incoming {
         Some(Self::Body(pieces, cause))
     }
 
+    /// Receives a piece of the body.
     pub(super) fn piece(&self, piece: Piece) {
         if let Self::Body(pieces, _) = self {
-            // There is room for what the window allows. If nobody reads, nobody misses it.
+            // There is room for every piece that the window allows. The reader may have been dropped.
             let _ = pieces.try_send(piece);
         }
     }
 
-    /// There is no more: whoever waits is told why.
+    /// Ends the response with an error.
     pub(super) fn fail(self, error: NetworkError) {
         match self {
             Self::Head(responder) => responder.fail(error),
-            // Without an end it was cut off.
+            // The sender is dropped without an `End`, so the reader looks for the cause.
             Self::Body(_, cause) => cause.tell(error),
         }
     }
 }
 
-/// A body whose pieces come from the network process, which hears of each one that was taken.
+/// A body whose pieces come from the network process. It acknowledges each piece that its reader takes.
 struct RemoteBody<F: Fn(ToNetwork)> {
     body: ChannelBody,
     id: u64,
-    /// Tells the network process.
+    /// Sends a frame to the network process.
     tell: F,
 }
 

@@ -1,34 +1,35 @@
-//! What may cross a channel at most: both ends keep to it.
+//! The limits of a channel, which both ends check.
 
-/// Said first, and changed with every change of what is in this file.
+/// The version of the protocol, which the first frame names. Every change of a frame or of a limit changes it.
 pub(super) const VERSION: u32 = 3;
 
-/// The largest payload, in bytes: a full body, the longest URL and the policies of a document fit.
+/// The largest payload, in bytes. A full body, the longest URL and the policies of a document fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 
-/// How many fetches of a channel may be unfinished, and how many bytes their frames may have. A content
-/// process that keeps to it is never refused by the network process.
+/// The credits of a channel: how many requests may be unfinished, and how many bytes their frames may have. The
+/// network process never refuses a content process that checks them.
 pub(super) const MAX_UNFINISHED: Cost = Cost { fetches: 16_384, bytes: 64 << 20 };
 
-/// How long the policies of a document may be, serialised, in bytes.
+/// How many bytes the policies of a document may have, serialised.
 pub(super) const MAX_POLICIES: usize = 64 << 10;
 
-/// How many fetch groups a content process may have at once, of those that have fetched.
+/// How many fetch groups of a content process the network process knows at once. It knows those that have sent a
+/// request.
 pub(super) const MAX_GROUPS: usize = 65_536;
 
-/// How many bytes of settings objects a content process may have there at once, as they are sent.
+/// How many bytes the settings objects of these groups may have, as they are sent.
 pub(super) const MAX_CLIENTS: usize = 16 << 20;
 
 /// How many headers a request or a response may have.
 pub(super) const MAX_HEADERS: usize = 1_000;
 
-/// How many pieces of a response are on their way to a content process that has not taken them yet.
+/// How many pieces of a response may be on their way to a content process that has not taken them.
 pub(super) const WINDOW: usize = 4;
 
-/// The most bytes of a body in one frame.
+/// How many bytes of a body may be in one frame.
 pub(super) const MAX_PIECE: usize = 64 << 10;
 
-/// What a fetch takes of [`MAX_UNFINISHED`].
+/// The credits that a request uses, of [`MAX_UNFINISHED`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
     pub(super) fetches: u64,
@@ -36,7 +37,7 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// The cost of a fetch whose frame has a payload of this length.
+    /// The cost of a request whose frame has a payload of this length.
     pub(super) fn of(payload_length: usize) -> Self {
         Self { fetches: 1, bytes: payload_length as u64 }
     }

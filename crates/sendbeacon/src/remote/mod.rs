@@ -1,41 +1,49 @@
-//! Surviving the page's process: documents in a content process, the user agent in another.
+//! Several processes: documents in content processes, and the user agent in the network process.
 //!
-//! An engine that runs pages in processes of their own gives each such content process a byte channel
-//! to the network process, where the [`UserAgent`](crate::UserAgent) is. In the content process a
-//! [`RemoteUserAgent`] makes the same [`Document`](crate::Document)s as the real one; what they accept
-//! crosses the channel. When [`send_beacon`](crate::Document::send_beacon) has returned `true` the
-//! beacon is in the kernel's hands: the content process may be killed the moment after.
+//! An engine that runs pages in content processes gives each of them a byte channel to the network process, which
+//! has the [`UserAgent`](crate::UserAgent). In the content process a [`RemoteUserAgent`] makes the same
+//! [`Document`](crate::Document)s as the real one, and their requests cross the channel. When
+//! [`send_beacon`](crate::Document::send_beacon) has returned `true`, the kernel has the beacon: it is delivered
+//! even if the content process is killed at that moment.
 //!
-//! ```no_run
+//! ```
 //! # #[cfg(unix)] {
-//! use std::{os::unix::net::UnixStream, sync::Arc, thread};
+//! use std::{os::unix::net::UnixStream, thread, time::Duration};
 //!
-//! use sendbeacon::{Client, Nonce, Site, UserAgent, remote::{Pin, RemoteUserAgent}};
+//! use sendbeacon::{Client, Nonce, UserAgentBuilder, remote::{Pin, RemoteUserAgent}};
 //!
+//! # use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+//! # let network = std::sync::Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
 //! // In the network process, for each content process:
-//! let agent = UserAgent::builder().build()?;
-//! let (ours, theirs) = UnixStream::pair()?; // theirs is inherited by the content process
+//! let agent = UserAgentBuilder::new(network).build()?;
+//! let (ours, theirs) = UnixStream::pair()?; // The content process inherits `theirs`.
 //! let page = Client::new("https://a.test/".parse()?, Nonce::random());
 //! let process = agent.content_process(Pin::of(&page));
 //! thread::spawn(move || process.serve_unix(ours));
 //!
 //! // In the content process:
-//! let agent = RemoteUserAgent::over_unix_stream(theirs)?;
-//! let document = agent.document(page);
-//! document.send_beacon("/collect", Some("bye".into()))?;
+//! let remote = RemoteUserAgent::over_unix_stream(theirs)?;
+//! let document = remote.document(page);
+//! assert!(document.send_beacon("/collect", Some("bye".into()))?);
+//!
+//! // In the network process, when the browser quits:
+//! assert!(agent.shutdown_blocking(Duration::from_secs(5)).completed);
+//! assert!(!document.send_beacon("/collect", None)?);
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Who decides what
+//! # What each process decides
 //!
-//! The content process answers script without asking: each fetch group has its ledger there, and the
-//! number and bytes of what is unfinished are bounded for the whole channel, as credits that come back
-//! when a fetch is done. The network process trusts none of it. It holds each channel to the
-//! [`Pin`] it was made with, counts every quota again, and ends a channel that breaks a rule or the
-//! framing, which costs that content process its later beacons and nobody else anything.
+//! The content process answers script without asking the network process. It has the ledger of each of its fetch
+//! groups. It also counts the requests of the whole channel, and the bytes in them: these are credits, which come
+//! back when a request is done.
 //!
-//! Why a fetch failed stays in the network process: a content process is told
+//! The network process trusts none of that. It checks each document against the [`Pin`] that the channel was made
+//! with, and counts every quota again. It ends a channel that breaks a rule or the framing. The content process
+//! then cannot send any more beacons. Other content processes notice nothing.
+//!
+//! The network process does not tell why a fetch failed: in a content process every such error is
 //! [`NetworkError::OtherProcess`](crate::NetworkError::OtherProcess).
 
 mod channel;

@@ -1,4 +1,4 @@
-//! The content process's end of a channel: what a content process has of the network process.
+//! The content process's end of a channel, which stands for the network process.
 
 use std::{
     fmt,
@@ -31,26 +31,30 @@ use crate::{
     },
 };
 
-/// How often what is owed to a full channel is tried again.
+/// The pause between two attempts to write the owed bytes to a full channel.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What the fetch groups of a content process share: the channel to the network process.
+/// The channel to the network process, which the fetch groups of a content process share.
 pub(super) struct NetworkProcess {
     ids: Arc<FetchIds>,
+    /// Locked while a frame is written. A script waits for it 10 ms at most.
     sending: Mutex<Sending>,
+    /// Locked for a moment only, also while `sending` is locked, and never the other way round.
     unfinished: Mutex<Unfinished>,
 }
 
+/// The sending half of the channel.
 struct Sending {
     writer: FrameWriter,
     clients: Clients,
-    /// Nothing is accepted any more.
+    /// Whether the network process has asked to accept nothing more.
     is_closed: bool,
-    /// Whether a thread is writing what is owed.
+    /// Whether a thread is writing the owed bytes.
     is_settling: bool,
 }
 
 impl NetworkProcess {
+    /// Opens the channel with the first frame.
     pub(super) fn open(writer: Box<dyn Write + Send>, ids: Arc<FetchIds>) -> io::Result<Arc<Self>> {
         let mut frame_writer = FrameWriter::new(writer);
         let hello = frame::encode(&ToNetwork::Hello { version: VERSION }).unwrap_or_default();
@@ -85,7 +89,7 @@ impl NetworkProcess {
 
     fn send_ping(self: &Arc<Self>, id: FetchId, ping: Ping, group: &GroupState) -> bool {
         let urls = sendable(ping.url()).zip(sendable(ping.target_url()));
-        // A ping that cannot be sent says nothing about the next one.
+        // True, because the next ping may have URLs that can be sent.
         let Some((url, target_url)) = urls else { return true };
         let client = Arc::clone(ping.client());
         let in_hand = InHand::new(Some(ping.into_reservation()), None);
@@ -105,7 +109,7 @@ impl NetworkProcess {
         let id = self.ids.next().0;
         let in_hand = InHand::new(Some(reservation), None);
         let violation = Box::new(violation);
-        // It may be lost: script does not wait until there is room for it.
+        // A violation may be lost, so script does not wait for room.
         let deadline = Instant::now();
         let is_sent = self.try_to_send(id, in_hand, group, &client, deadline, |id, group| {
             ToNetwork::Violation { id, group, violation }
@@ -120,7 +124,8 @@ impl NetworkProcess {
         if let Some(incoming) = self.take_incoming(id.0) {
             incoming.fail(AbandonReason::Aborted.into());
         }
-        // The head of its response may be on its way just now; the network process says so then.
+        // NB: even if there was no receiver: the receiving thread takes it out for a moment while it handles the
+        // head of the response. The network process then ends the fetch.
         if self.unfinished().fetches.contains_key(&id.0) {
             self.tell(ToNetwork::AbortFetch { id: id.0 });
         }
@@ -132,7 +137,7 @@ impl NetworkProcess {
             None => None,
             Some(body) => {
                 let Some(bytes) = bytes_of(body) else {
-                    let reason = "its body is not there yet".to_owned();
+                    let reason = "the bytes of its body are not known yet".to_owned();
                     responder.fail(NetworkError::Unsendable(reason));
                     return false;
                 };
@@ -172,7 +177,7 @@ impl NetworkProcess {
         })
     }
 
-    /// Sends a fetch of a group, now or never.
+    /// Sends a request of a group, or fails it.
     fn send_group_frame(
         self: &Arc<Self>,
         id: u64,
@@ -183,12 +188,14 @@ impl NetworkProcess {
     ) -> bool {
         let is_sent = self.try_to_send(id, in_hand, group, client, FrameWriter::deadline(), frame);
         if !is_sent && let Some(incoming) = self.put_down(id).and_then(|in_hand| in_hand.incoming) {
-            let reason = "there is no room in the channel to the network process, or no process";
+            let reason = "the channel to the network process has no room or has ended";
             incoming.fail(NetworkError::Unsendable(reason.to_owned()));
         }
         is_sent
     }
 
+    /// Sends a request of a group before `deadline`, or says that it was not sent. Either way it is then one of
+    /// the unfinished requests.
     fn try_to_send(
         self: &Arc<Self>,
         id: u64,
@@ -203,7 +210,7 @@ impl NetworkProcess {
             return false;
         };
         let known = sending.clients.get(group.id.0);
-        // Another thread may just have terminated the group, and said so.
+        // NB: another thread may have terminated the group since the call began, and have sent that.
         let is_over = sending.is_closed || known.is_none() && group.is(Flag::Terminated);
         let is_known = known.is_some_and(|known| Arc::ptr_eq(known, client));
         let payload = if is_known { None } else { payload_of(client) };
@@ -215,7 +222,7 @@ impl NetworkProcess {
             .flatten();
         in_hand.cost =
             frame.as_ref().map_or(Cost::default(), |frame| Cost::of(frame::payload_length(frame)));
-        // Before it is sent: its end may come at once.
+        // This comes before the frame is sent, because the answer may come at once.
         let has_credit = self.unfinished().take(id, in_hand);
         let is_sent = has_credit && frame.is_some_and(|frame| sending.writer.send(frame, deadline));
         if is_sent && !is_known {
@@ -230,6 +237,7 @@ impl NetworkProcess {
         self.tell_if(|_| Some(frame));
     }
 
+    /// Sends the frame that `frame` returns under the lock, if it returns one. The frame must not be lost.
     fn tell_if(self: &Arc<Self>, frame: impl FnOnce(&mut Sending) -> Option<ToNetwork>) {
         let mut sending = self.sending();
         if let Some(frame) = frame(&mut sending).as_ref().and_then(frame::encode) {
@@ -238,12 +246,12 @@ impl NetworkProcess {
         }
     }
 
-    /// Sees to it that what is owed is written, whoever else writes or not.
+    /// Starts a thread that writes the owed bytes, if there are any and no such thread runs.
     fn settle(self: &Arc<Self>, sending: &mut Sending) {
         if !sending.writer.owes() || sending.is_settling {
             return;
         }
-        // The channel does not end before.
+        // The thread keeps the channel open until the bytes are written.
         let connection = Arc::clone(self);
         let thread = thread::Builder::new().name("sendbeacon".into()).spawn(move || {
             loop {
@@ -257,11 +265,11 @@ impl NetworkProcess {
                 thread::sleep(SETTLE_INTERVAL);
             }
         });
-        // If there is no thread, the next frame settles it.
+        // Without a thread, the next frame writes the owed bytes first.
         sending.is_settling = thread.is_ok();
     }
 
-    /// The lock is not held any more when what it held is dropped.
+    /// Removes an unfinished request. NB: the caller drops it, after the lock was released here.
     fn put_down(&self, id: u64) -> Option<InHand> {
         self.unfinished().put_down(id)
     }
@@ -270,6 +278,7 @@ impl NetworkProcess {
         self.unfinished().fetches.get_mut(&id)?.incoming.take()
     }
 
+    /// Handles a frame from the network process.
     fn receive(self: &Arc<Self>, frame: ToContent) {
         match frame {
             ToContent::Close => {
@@ -280,7 +289,7 @@ impl NetworkProcess {
             }
             ToContent::Done { id } => {
                 if let Some(InHand { deferred: Some(deferred), .. }) = self.put_down(id) {
-                    // It is over without having been sent.
+                    // The deferred fetch is over and was not sent.
                     deferred.record.abort();
                 }
             }
@@ -306,6 +315,7 @@ impl NetworkProcess {
         }
     }
 
+    /// Passes a piece of a body to its receiver.
     fn pass(&self, id: u64, piece: Piece) {
         let unfinished = self.unfinished();
         let in_hand = unfinished.fetches.get(&id);
@@ -314,12 +324,13 @@ impl NetworkProcess {
         }
     }
 
-    /// The channel has ended: nothing is sent, and nothing will come back.
+    /// Gives the channel up: nothing more is sent, and nothing more is received.
     fn lose(&self) {
         self.sending().writer.break_off();
         let fetches = self.unfinished().lose();
         for mut in_hand in fetches.into_values() {
-            // The end of the channel is that of its documents.
+            // To the network process, the end of the channel is the end of the documents: it sends their deferred
+            // fetches.
             in_hand.activated();
             if let Some(incoming) = in_hand.incoming {
                 incoming.fail(AbandonReason::Dropped.into());
@@ -327,6 +338,7 @@ impl NetworkProcess {
         }
     }
 
+    /// Locks the sending half before `deadline`.
     fn sending_before(&self, deadline: Instant) -> Option<MutexGuard<'_, Sending>> {
         loop {
             match self.sending.try_lock() {
@@ -389,7 +401,7 @@ impl NetworkSide for Arc<NetworkProcess> {
                 });
                 true
             }
-            // No shutdown waits here.
+            // No shutdown and no deferred fetch waits in this process.
             GroupMessage::ReservationReleased => true,
         }
     }
@@ -401,20 +413,20 @@ impl fmt::Debug for NetworkProcess {
     }
 }
 
-/// Reads what the network process says, until it says no more or nobody wants to know.
+/// Receives frames until the channel ends, or until nothing in this process uses it any more.
 pub(super) fn receive(reader: &mut impl Read, connection: &Weak<NetworkProcess>) {
     loop {
         let frame = frame::read(reader);
         let Some(connection) = connection.upgrade() else { return };
         match frame {
             Ok(Some((frame, _))) => connection.receive(frame),
-            // The network process is trusted; if it makes no sense, there is no channel any more.
+            // The content process trusts the network process, so an error cannot be its fault: it is the end.
             Ok(None) | Err(_) => return connection.lose(),
         }
     }
 }
 
-/// The bytes of a body that is there.
+/// The bytes of a body. `None` if they are not known at once.
 fn bytes_of(body: &Body) -> Option<Bytes> {
     body.read().now_or_never()?.ok()
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::script::PendingResponse;
 
-/// Passes a response on, as fast as the content process takes it.
+/// Passes a response on, as fast as the content process takes its pieces.
 pub(super) async fn pass_on(
     id: u64,
     pending: PendingResponse,
@@ -26,17 +26,18 @@ pub(super) async fn pass_on(
         Err(_) => ToContent::Failed { id },
     };
     channel.tell(&end);
-    // The fetch's credit is given back after its end.
+    // The frame that gives the credit back must come after the end.
     drop(credit);
 }
 
+/// Passes on the head and the pieces of a response, and returns the frame that ends it.
 async fn pass_on_response(
     id: u64,
     mut response: Response,
     window: &Semaphore,
     channel: &Channel,
 ) -> ToContent {
-    // What a script may not see does not get into its process.
+    // The process of a script must not contain what the script may not see.
     let is_opaque =
         matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect);
     if is_opaque {
@@ -58,7 +59,7 @@ async fn pass_on_response(
         let Ok(mut chunk) = chunk else { return ToContent::Failed { id } };
         while !is_opaque && !chunk.is_empty() {
             let bytes = chunk.split_to(chunk.len().min(MAX_PIECE));
-            // Neither semaphore is ever closed.
+            // The semaphore is never closed.
             if let Ok(permit) = window.acquire().await {
                 permit.forget();
             }

@@ -1,4 +1,4 @@
-//! What a content process may say of its documents.
+//! The facts about the documents of a content process that the process itself does not decide.
 
 use std::ops::RangeInclusive;
 
@@ -6,32 +6,44 @@ use sendbeacon_fetch::{AddressSpace, Client, Origin, PartitionKey, Site};
 
 use super::{error::ChannelError, limits::MAX_POLICIES};
 
-/// What a content process may say of itself: what it runs documents for, which the engine knows
-/// better than the process does.
+/// The facts about a content process that the engine knows, and to which the network process holds it. A process
+/// that was taken over by an attacker may lie about its documents, and cannot lie about these.
+///
+/// ```
+/// use sendbeacon::{Client, Nonce, remote::Pin};
+///
+/// let client = Client::new("https://a.test/".parse()?, Nonce::random());
+/// let mut pin = Pin::of(&client);
+/// // This process runs one document, and not every document of its site.
+/// pin.origin = Some(client.origin);
+/// pin.document_ids = 42..=42;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Pin {
-    /// The site of its documents' origins. An opaque origin, which is of no site, may do less and is
-    /// let through.
+    /// The site of the documents' origins. A document with an opaque origin, which has no site, is allowed as
+    /// well, because it may do less.
     pub site: Site,
-    /// The site of its documents' URLs, which a sandbox leaves as they are when it makes an origin opaque.
+    /// The site of the documents' URLs. It differs from `site` if the documents are sandboxed: their origins are
+    /// opaque and their URLs are not.
     pub url_site: Site,
-    /// If given, the only origin, and that of the referrer.
+    /// The only allowed origin of the documents and of their URLs. Default: `None`, for every origin of the site.
     pub origin: Option<Origin>,
-    /// The network partition key of its documents.
+    /// The network partition key of the documents.
     pub network_partition_key: PartitionKey,
-    /// The address space that its documents came from; `None` if that is not known.
+    /// The address space that the documents came from; `None` if it is not known.
     pub address_space: Option<AddressSpace>,
-    /// The embedder's identifier of the webview it belongs to, whatever its clients say.
+    /// The embedder's identifier of the webview that the process belongs to.
     pub webview_id: u64,
-    /// The embedder's identifiers of its documents: an embedder that passes events on by them sets
-    /// this. Default: any.
+    /// The embedder's identifiers of the documents. An embedder that looks its documents up by the identifiers in
+    /// events sets this. Default: all.
     pub document_ids: RangeInclusive<u64>,
 }
 
 impl Pin {
-    /// The pin for a process that may run documents like `client`'s: of its site, in its partition
-    /// and its webview.
+    /// Makes the pin of a process that may run documents like that of `client`: of the same site, in the same
+    /// partition and in the same webview.
     #[must_use]
     pub fn of(client: &Client) -> Self {
         let site = Site::of(&client.origin);
@@ -63,7 +75,7 @@ impl Pin {
         if !is_pinned {
             return Err(ChannelError::Pin("origin"));
         }
-        // It is the source of `Referer` and `Ping-From`, and what a report says its document is.
+        // The creation URL is checked, because `Referer`, `Ping-From` and reports are made from it.
         let url = &client.creation_url;
         let is_own = match &self.origin {
             Some(origin @ Origin::Tuple { .. }) => origin.is_same_origin_with_url(url),

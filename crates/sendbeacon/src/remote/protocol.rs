@@ -1,4 +1,4 @@
-//! What the two ends of a channel tell each other.
+//! The frames that cross a channel.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,18 +13,18 @@ use url::Url;
 
 use super::{error::ChannelError, limits::MAX_HEADERS};
 
-/// From a content process. Identifiers are the content process's own.
+/// A frame from a content process. Each identifier is one that the content process has given.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToNetwork {
     /// The first frame.
     Hello { version: u32 },
-    /// A beacon was accepted.
+    /// A beacon was admitted.
     Beacon { id: u64, group: GroupFrame, beacon: BeaconFrame },
-    /// A hyperlink was followed.
+    /// A ping was admitted.
     Ping { id: u64, group: GroupFrame, ping: PingFrame },
     /// The engine has found a violation of a Content Security Policy.
     Violation { id: u64, group: GroupFrame, violation: Box<CspViolation> },
-    /// A `fetch()` was called.
+    /// `fetch()` was called.
     Fetch { id: u64, group: GroupFrame, request: Box<RequestFrame> },
     /// `fetchLater()` was called.
     Defer {
@@ -33,65 +33,69 @@ pub(super) enum ToNetwork {
         request: Box<RequestFrame>,
         activate_after: Option<Duration>,
     },
-    /// A deferred fetch is aborted, if it was not sent.
+    /// Abort a deferred fetch, if it was not sent.
     AbortDeferred { id: u64 },
-    /// One piece of a response was taken.
+    /// The reader of a response has taken one piece of it.
     Taken { id: u64 },
     /// Nobody reads the response any more.
     Unwanted { id: u64 },
-    /// `AbortController`.
+    /// Abort a fetch, as `AbortController` does.
     AbortFetch { id: u64 },
-    /// A document was hidden, shown, frozen and so on.
+    /// The flags of the group's document have changed.
     Flags { group: u64, flags: u8 },
-    /// The fetch group was terminated; nothing more of it follows.
+    /// The fetch group was terminated. No request of the group follows.
     Terminated { group: u64 },
-    /// The fetch group was aborted, which terminates it if that has not come before.
+    /// The fetch group was aborted, which includes its termination.
     Abort { group: u64 },
-    /// No fetch follows any more.
+    /// No request follows.
     Closed,
 }
 
-/// Which group a fetch belongs to, and what has changed about it.
+/// The fetch group of a request, and what has changed about it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct GroupFrame {
     pub(super) id: u64,
+    /// The flags of the group's document.
     pub(super) flags: u8,
-    /// The settings object, if it is not that of the group's fetch before: a payload of its own.
+    /// The settings object, encoded. `None` if it is that of the group's request before.
     pub(super) client: Option<Bytes>,
 }
 
+/// A beacon.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BeaconFrame {
     pub(super) url: String,
-    /// The body and its type.
+    /// The body and its content type.
     pub(super) data: Option<(Bytes, Option<Bytes>)>,
 }
 
+/// A ping.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PingFrame {
     pub(super) url: String,
     pub(super) target_url: String,
 }
 
-/// To a content process.
+/// A frame to a content process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToContent {
-    /// Accept nothing more, and say [`ToNetwork::Closed`].
+    /// Accept nothing more, and send [`ToNetwork::Closed`].
     Close,
-    /// The fetch is over: what it took is given back.
+    /// The request is done: its room in the ledger and its credits are free.
     Done { id: u64 },
     /// The deferred fetch was sent.
     Activated { id: u64 },
     /// The head of a response.
     Response { id: u64, response: ResponseFrame },
-    /// A piece of its body, at most [`MAX_PIECE`] bytes.
+    /// A piece of a response's body, of at most [`MAX_PIECE`](super::limits::MAX_PIECE) bytes.
     Piece { id: u64, bytes: Bytes },
     /// The body has ended.
     End { id: u64 },
-    /// There is no response, or no more of it.
+    /// The fetch has failed, or its body was cut off.
     Failed { id: u64 },
 }
 
+/// The head of a response.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ResponseFrame {
     pub(super) response_type: ResponseType,
@@ -101,7 +105,7 @@ pub(super) struct ResponseFrame {
     pub(super) timing_allow_passed: bool,
 }
 
-/// What of a request the content process decides.
+/// A request: those of its fields that the content process decides.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RequestFrame {
     method: String,
@@ -121,7 +125,7 @@ pub(super) struct RequestFrame {
 }
 
 impl RequestFrame {
-    /// `None` for a request that cannot be sent.
+    /// The frame of a request. `None` if the network process would not accept it.
     pub(super) fn new(request: &Request, body: Option<Bytes>) -> Option<Self> {
         if let Referrer::Url(url) = &request.referrer {
             sendable(url)?;
@@ -144,6 +148,7 @@ impl RequestFrame {
         })
     }
 
+    /// The request, confined to what a script can have made.
     pub(super) fn into_request(self, client: Arc<Client>) -> Result<Request, ChannelError> {
         let mut request = Request::new(client, received(&self.url)?);
         request.method =
@@ -169,7 +174,7 @@ impl RequestFrame {
 pub(super) struct Headers(Vec<(String, Bytes)>);
 
 impl Headers {
-    /// `None` if there are too many.
+    /// `None` if there are too many headers.
     pub(super) fn new(headers: &HeaderMap) -> Option<Self> {
         let bytes = |value: &HeaderValue| Bytes::copy_from_slice(value.as_bytes());
         let list = || headers.iter().map(|(name, value)| (name.to_string(), bytes(value)));
@@ -178,7 +183,7 @@ impl Headers {
 
     pub(super) fn into_map(self) -> Result<HeaderMap, ChannelError> {
         if self.0.len() > MAX_HEADERS {
-            return Err(ChannelError::malformed("too many headers"));
+            return Err(ChannelError::malformed("there are too many headers"));
         }
         let mut map = HeaderMap::new();
         for (name, value) in self.0 {
@@ -190,14 +195,14 @@ impl Headers {
     }
 }
 
-/// A URL as it is sent, unless the other side could not parse it: the parser does not take all that it
-/// makes (a label that is too long once it is in Punycode).
+/// A URL as it is sent. `None` if the other side could not parse it. NB: the URL parser can make a URL that it
+/// does not accept itself, with a label that is too long after its conversion to Punycode.
 pub(super) fn sendable(url: &Url) -> Option<String> {
     let is_stable = Url::parse(url.as_str()).as_ref() == Ok(url);
     is_stable.then(|| url.as_str().to_owned())
 }
 
-/// A URL that was sent.
+/// Parses a received URL.
 pub(super) fn received(url: &str) -> Result<Url, ChannelError> {
     Url::parse(url).map_err(ChannelError::malformed)
 }
@@ -207,8 +212,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_that_the_parser_does_not_take_again_is_not_sent() {
-        // Its own Punycode is longer than it accepts.
+    fn a_url_that_the_parser_would_not_accept_again_is_not_sent() {
+        // The label's Punycode is longer than the parser accepts.
         let label: String =
             (0..1000_u32).map(|i| char::from_u32(0x4E00 + i * 7).unwrap()).collect();
         let url = Url::parse(&format!("https://{label}/")).unwrap();

@@ -1,4 +1,4 @@
-//! Serving a content process: checks each of its messages, and does what it says.
+//! Serving a content process: each of its frames is checked and then carried out.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -33,31 +33,37 @@ use crate::{
     script::{DeferredFetch, FetchGroup, Groups},
 };
 
+/// The state of a content process, as the network process knows it.
 pub(super) struct Serving {
+    /// Makes the fetch groups.
     all: Groups,
     limits: KeepaliveLimits,
     runtime: Handle,
     pin: Pin,
     channel: Arc<Channel>,
+    /// The fetch groups that are not terminated, by the identifiers of the content process.
     groups: HashMap<u64, KnownGroup>,
-    /// The sum of theirs.
+    /// The sum of the `client_bytes` of these groups.
     client_bytes: usize,
-    /// Terminated groups that may still be aborted.
+    /// Terminated groups with unfinished requests: they may still be aborted.
     ending: Vec<(u64, FetchGroup)>,
+    /// The `fetch()` calls whose responses are passed on.
     fetches: Arc<Fetches>,
-    /// Those that are deferred, and some that were sent since.
+    /// The deferred fetches that are pending, and some that were sent.
     deferred: HashMap<u64, DeferredFetch>,
+    /// Whether the content process has said that no request follows.
     is_closed: bool,
 }
 
+/// A fetch group that is not terminated.
 struct KnownGroup {
     group: FetchGroup,
-    /// Where deferred fetches are counted that were sent. The content process counts them with the others
-    /// when it hears of it, and may have used that room before.
+    /// The ledger of the deferred fetches that were sent. It is apart from the group's ledger: the content process
+    /// counts such a fetch only when it hears that the fetch was sent, and may have given the room to others.
     activated: Arc<Ledger>,
-    /// The settings object that its last fetch had.
+    /// The settings object of its last request.
     client: Arc<Client>,
-    /// How many bytes it came in.
+    /// The length of the encoded settings object.
     client_bytes: usize,
 }
 
@@ -84,12 +90,13 @@ impl Serving {
         }
     }
 
+    /// Reads and carries out frames until the channel ends.
     pub(super) fn run(mut self, reader: &mut impl Read) -> Result<(), ChannelError> {
         match frame::read(reader)? {
             None => return Ok(()),
             Some((ToNetwork::Hello { version: VERSION }, _)) => {}
             Some((ToNetwork::Hello { version }, _)) => return Err(ChannelError::Version(version)),
-            Some(_) => return Err(ChannelError::malformed("the first")),
+            Some(_) => return Err(ChannelError::malformed("the first frame is not a hello")),
         }
         while let Some((frame, length)) = frame::read(reader)? {
             self.receive(frame, length)?;
@@ -97,13 +104,14 @@ impl Serving {
         Ok(())
     }
 
+    /// Carries out a frame whose payload has `length` bytes.
     fn receive(&mut self, frame: ToNetwork, length: usize) -> Result<(), ChannelError> {
         match frame {
             ToNetwork::Hello { .. } => Err(ChannelError::malformed("a second hello")),
             ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, length),
             ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, length),
             ToNetwork::Violation { id, group, violation } => {
-                let _lease = Credit::take(&self.channel, &self.fetches, id, length)?;
+                let _credit = Credit::take(&self.channel, &self.fetches, id, length)?;
                 let (KnownGroup { group, .. }, client) = self.group(group)?;
                 group.report(&client, &violation);
                 Ok(())
@@ -163,7 +171,7 @@ impl Serving {
         }
     }
 
-    /// Admits a beacon once more, by the same rules.
+    /// Admits a beacon again, by the rules that the content process had to follow.
     fn beacon(
         &mut self,
         id: u64,
@@ -185,12 +193,12 @@ impl Serving {
         };
         let body_length = data.as_ref().map_or(0, |(body, _)| body.length());
         let beacon = Beacon::admit(&client, group.ledger(), url, body_length, || data);
-        // If the network side has gone, it was past its shutdown's deadline.
+        // NB: if the network side has gone, the deadline of its shutdown has passed.
         group.pass(beacon.ok_or(ChannelError::Quota)?.with_guard(credit));
         Ok(())
     }
 
-    /// Admits a ping once more, by the same rules.
+    /// Admits a ping again, by the rules that the content process had to follow.
     fn ping(
         &mut self,
         id: u64,
@@ -206,6 +214,7 @@ impl Serving {
         Ok(())
     }
 
+    /// Starts a `fetch()`, and a task that passes its response on.
     fn fetch(
         &mut self,
         id: u64,
@@ -222,13 +231,14 @@ impl Serving {
         let fetch_id = pending.id();
         let passing = pass_on(id, pending, Arc::clone(&window), channel, credit);
         let (task, registration) = AbortHandle::new_pair();
-        // Listed first, so that it is not gone before it is there.
+        // It is listed before the task runs, because the end of the task removes it.
         self.fetches.insert(id, Fetching { id: fetch_id, window, task, is_aborted: false });
         self.runtime.spawn(Abortable::new(passing, registration));
         Ok(())
     }
 
-    /// Admits a deferred fetch once more, by the same rules; of the quota the most that any document has.
+    /// Admits a deferred fetch again, by the rules that the content process had to follow. NB: its quota is
+    /// counted as if it came from a top-level document, because this process does not know its place in the tree.
     fn defer(
         &mut self,
         id: u64,
@@ -251,7 +261,7 @@ impl Serving {
             credit.tell_activated();
             reservation.with_guard(credit)
         });
-        // If the network side has gone, it was past its shutdown's deadline.
+        // NB: if the network side has gone, the deadline of its shutdown has passed.
         let Ok(deferred) = group.defer(queued, None) else { return Ok(()) };
         if self.deferred.len() >= self.deferred.capacity() {
             self.deferred.retain(|_, deferred| deferred.is_pending());
@@ -260,10 +270,10 @@ impl Serving {
         Ok(())
     }
 
-    /// The fetch group of a fetch, a new one if it is its first, and the settings object.
+    /// Finds the fetch group and the settings object of a request. The first request of a group opens it.
     fn group(&mut self, frame: GroupFrame) -> Result<(&KnownGroup, Arc<Client>), ChannelError> {
         if self.is_closed {
-            return Err(ChannelError::malformed("a fetch after the last"));
+            return Err(ChannelError::malformed("a request after the last one"));
         }
         let GroupFrame { id, flags, client } = frame;
         let length = client.as_ref().map_or(0, Bytes::len);
@@ -279,7 +289,7 @@ impl Serving {
                 known
             }
             (Entry::Vacant(_), None) => {
-                return Err(ChannelError::malformed("a fetch group without a client"));
+                return Err(ChannelError::malformed("a new fetch group has no client"));
             }
             (Entry::Vacant(_), _) if count >= MAX_GROUPS => return Err(ChannelError::Groups),
             (Entry::Vacant(entry), Some(client)) => {
@@ -298,7 +308,7 @@ impl Serving {
     }
 }
 
-/// However it ends, its documents have gone, and no shutdown need wait for it.
+/// The channel has ended, and the documents of the process with it. No shutdown has to wait for it any more.
 impl Drop for Serving {
     fn drop(&mut self) {
         self.fetches.clear();

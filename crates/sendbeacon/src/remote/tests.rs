@@ -1,4 +1,4 @@
-//! What a content process might send that was taken over.
+//! Tests against content processes that send what no honest one would.
 
 use std::{
     collections::HashSet,
@@ -53,7 +53,7 @@ fn fetch(request: &Request) -> ToNetwork {
     ToNetwork::Fetch { id: 0, group: group(0, &page()), request }
 }
 
-/// What becomes of the channel of a process that says this and is gone, and what it has sent.
+/// Serves a process that sends these frames and is gone. Returns how the channel ended, and the requests on the wire.
 fn serve(frames: &[ToNetwork]) -> (Result<(), ChannelError>, Vec<String>) {
     let network = network();
     let agent = agent(&network);
@@ -70,7 +70,7 @@ fn request(url: &str) -> Request {
 }
 
 #[test]
-fn a_no_cors_request_is_as_limited_as_script_could_make_it() {
+fn a_no_cors_request_is_confined_to_what_script_could_make() {
     let mut forged = request("https://bank.test/");
     forged.mode = Mode::NoCors;
     forged.method = Method::DELETE;
@@ -88,7 +88,7 @@ fn a_no_cors_request_is_as_limited_as_script_could_make_it() {
 }
 
 #[test]
-fn a_cors_request_is_preflighted_whatever_it_says() {
+fn a_forged_cors_request_is_preflighted() {
     let mut forged = request("https://bank.test/");
     forged.method = Method::DELETE;
     forged.unsafe_request = false;
@@ -108,7 +108,7 @@ fn forbidden_methods_are_refused() {
 }
 
 #[test]
-fn a_host_that_no_parser_makes_is_no_origin() {
+fn an_origin_whose_host_no_parser_makes_is_refused() {
     let mut client = page();
     let host = Host::Domain("bank.test/.a.test".to_owned());
     client.origin = Origin::Tuple { scheme: "https".into(), host, port: Some(443) };
@@ -127,7 +127,7 @@ fn a_document_of_a_webviews_own_scheme_may_send() {
     let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &client))];
     let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
     agent.content_process(Pin::of(&client)).serve(&*bytes, sink()).unwrap();
-    // Not those of another host, though.
+    // A document of another host may not.
     client.creation_url = Url::parse("tauri://elsewhere/index.html").unwrap();
     let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &client))];
     let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
@@ -148,23 +148,23 @@ fn more_headers_than_a_request_may_have_are_refused() {
 }
 
 #[test]
-fn policies_without_end_are_refused() {
+fn overlong_policies_are_refused() {
     let mut client = page();
     client.csp_list.push_meta(&format!("connect-src {}", "a ".repeat(40_000)));
     assert!(matches!(serve(&[beacon(0, group(0, &client))]).0, Err(ChannelError::Quota)));
 }
 
 #[test]
-fn settings_objects_are_bounded_though_nothing_is_unfinished() {
+fn the_size_of_all_settings_objects_is_limited() {
     let mut client = page();
-    // It has no say about beacons, so nobody looks at it.
+    // The directive has no effect on beacons.
     client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
     let frames: Vec<_> = (0..300).map(|id| beacon(id, group(id, &client))).collect();
     assert!(matches!(serve(&frames).0, Err(ChannelError::Groups)));
 }
 
 #[test]
-fn a_page_with_too_many_large_settings_objects_is_told_false_and_its_process_keeps_the_channel() {
+fn too_many_settings_objects_make_a_beacon_false_and_keep_the_channel() {
     let mut client = page();
     client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
     let (reader, _open) = std::io::pipe().unwrap();
@@ -174,7 +174,7 @@ fn a_page_with_too_many_large_settings_objects_is_told_false_and_its_process_kee
     let sends = |document: &Document| document.send_beacon("https://a.test/", None).unwrap();
     let accepted = documents.iter().filter(|document| sends(document)).count();
     assert!((1..300).contains(&accepted), "{accepted}");
-    // One that goes makes room.
+    // A document that goes makes room.
     drop(documents.remove(0));
     assert!(sends(&documents[298]));
     let network = network();
@@ -186,7 +186,7 @@ fn a_page_with_too_many_large_settings_objects_is_told_false_and_its_process_kee
 }
 
 #[test]
-fn a_flood_of_violations_leaves_the_channel_to_beacons() {
+fn a_flood_of_violations_leaves_room_for_beacons() {
     let (reader, _open) = std::io::pipe().unwrap();
     let said = Told::default();
     let content = RemoteUserAgent::connect(reader, said.clone()).unwrap();
@@ -200,14 +200,14 @@ fn a_flood_of_violations_leaves_the_channel_to_beacons() {
         }
         let mut reader = Cursor::new(said.0.lock().unwrap().clone());
         let frames = std::iter::from_fn(|| read::<ToNetwork>(&mut reader).unwrap());
-        // Behind a hello.
+        // The first frame is the hello.
         assert_eq!(frames.skip(1).count(), sent);
     }
     assert_eq!(document.send_beacon("https://a.test/", None), Ok(true));
 }
 
 #[test]
-fn reports_are_bounded_though_each_group_has_room_for_some() {
+fn the_reports_of_all_groups_together_are_limited() {
     let agent = agent(&network());
     agent.set_online(false);
     let policy = "script-src 'none'; report-uri /r";
@@ -223,7 +223,7 @@ fn reports_are_bounded_though_each_group_has_room_for_some() {
     assert_eq!(agent.shutdown_blocking(Duration::ZERO).lost.len(), 1_024);
 }
 
-/// Takes the first frame, and then has no room for what it is given.
+/// Accepts the first frame, and then has no room for any other.
 #[derive(Clone, Default)]
 struct Stuck(Arc<Mutex<HashSet<Vec<u8>>>>);
 
@@ -240,13 +240,13 @@ impl std::io::Write for Stuck {
 }
 
 #[test]
-fn script_waits_for_room_once_though_a_hyperlink_has_many_pings() {
+fn script_waits_for_room_once_for_all_pings_of_a_hyperlink() {
     let (reader, _open) = std::io::pipe().unwrap();
     let stuck = Stuck::default();
     let content = RemoteUserAgent::connect(reader, stuck.clone()).unwrap();
     let document = content.document(page());
     document.ping("/1 /2 /3", "/to", None);
-    // The hello and the first.
+    // The hello and the first ping.
     assert_eq!(stuck.0.lock().unwrap().len(), 2);
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
@@ -268,7 +268,7 @@ fn more_fetches_than_there_are_credits_end_the_channel() {
 }
 
 #[test]
-fn nothing_follows_the_last() {
+fn a_request_after_the_last_one_ends_the_channel() {
     let closed = [ToNetwork::Closed, beacon(0, group(0, &page()))];
     assert!(matches!(serve(&closed).0, Err(ChannelError::Malformed(_))));
     assert!(matches!(
@@ -288,7 +288,7 @@ fn defer(id: u64, group: GroupFrame, url: &str, body: usize) -> ToNetwork {
 }
 
 #[test]
-fn deferred_fetches_are_sent_when_their_process_has_gone_and_not_when_they_were_aborted() {
+fn deferred_fetches_are_sent_when_their_process_goes_unless_aborted() {
     let deferred = [
         defer(0, group(0, &page()), "https://a.test/0", 60_000),
         ToNetwork::AbortDeferred { id: 0 },
@@ -302,20 +302,20 @@ fn deferred_fetches_are_sent_when_their_process_has_gone_and_not_when_they_were_
 }
 
 #[test]
-fn deferred_fetches_beyond_what_any_document_has_end_the_channel() {
+fn deferred_fetches_beyond_the_largest_quota_end_the_channel() {
     let twice = |id| defer(id, group(0, &page()), "https://a.test/", 40_000);
     assert!(matches!(serve(&[twice(0), twice(1)]).0, Err(ChannelError::Quota)));
     let to = |id| defer(id, group(0, &page()), &format!("https://{id}.test/"), 60_000);
     let (result, sent) = serve(&(0..11).map(to).collect::<Vec<_>>());
     assert!(matches!(result, Err(ChannelError::Quota)));
-    // What was accepted before is sent all the same.
+    // The requests that were accepted before are sent.
     assert_eq!(sent.len(), 10);
     let plain = defer(0, group(0, &page()), "http://b.test/", 1);
     assert!(matches!(serve(&[plain]).0, Err(ChannelError::Request)));
 }
 
 #[test]
-fn another_version_is_said_to_be_one() {
+fn a_process_with_another_version_is_refused() {
     let agent = agent(&network());
     let bytes = encode(&ToNetwork::Hello { version: VERSION + 1 }).unwrap();
     let result = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
@@ -326,7 +326,7 @@ fn another_version_is_said_to_be_one() {
 }
 
 #[test]
-fn only_the_documents_that_are_its_own_are_named() {
+fn a_process_may_not_name_a_document_of_another_process() {
     let agent = agent(&network());
     let mut pin = Pin::of(&page());
     pin.document_ids = 5..=6;
@@ -336,7 +336,7 @@ fn only_the_documents_that_are_its_own_are_named() {
     assert!(matches!(result, Err(ChannelError::Pin("document identifier"))), "{result:?}");
 }
 
-/// Takes what is written to a content process.
+/// Records what is written to it.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<u8>>>);
 
@@ -357,7 +357,7 @@ impl Told {
     }
 }
 
-/// Gives no more until the other end was told that its fetch is done.
+/// Ends when the content process was told that its fetch is done.
 struct Waiting(Told);
 
 impl Read for Waiting {
@@ -371,7 +371,7 @@ impl Read for Waiting {
 }
 
 #[test]
-fn a_response_that_is_opaque_says_nothing_of_where_it_came_from() {
+fn an_opaque_response_does_not_tell_the_url_it_was_redirected_to() {
     let mut request = request("https://idp.test/redirect");
     request.mode = Mode::NoCors;
     let agent = agent(&network());
@@ -390,7 +390,7 @@ fn a_response_that_is_opaque_says_nothing_of_where_it_came_from() {
 
 proptest! {
     #[test]
-    fn any_payload_behind_a_hello_ends_with_an_error_or_an_end(payloads: Vec<Vec<u8>>) {
+    fn any_payload_after_a_hello_is_an_error_or_ends_with_the_channel(payloads: Vec<Vec<u8>>) {
         let agent = agent(&network());
         let mut bytes = encode(&ToNetwork::Hello { version: VERSION }).unwrap();
         for payload in payloads {

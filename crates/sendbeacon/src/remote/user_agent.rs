@@ -17,25 +17,27 @@ use crate::{
     script::{Document, FetchGroup, Groups},
 };
 
-/// A [`UserAgent`](crate::UserAgent) in another process: what a content process has in its place.
+/// Stands for the [`UserAgent`](crate::UserAgent) in a content process.
 ///
-/// Its documents and fetch groups are those of the real one, with these differences:
-/// * [`Document::send_beacon`] takes a lock and makes one system call, waits 10 ms at most for both and
-///   for room in the channel, and answers `false` if there is none, or if the network process has gone
-///   or shuts down; what else is told the network process may wait for that lock as long;
-/// * [`Document::fetch_later`] does the same, and is
-///   [`Unavailable`](crate::FetchLaterError::Unavailable) then;
-/// * the bytes of a body are needed before it returns: a [`BlobSource`](crate::BlobSource) has to
-///   answer [`Ready`](crate::host::Answer::Ready), or the answer is `false`;
-/// * a request may have 1 MiB with its body, 1,000 headers, and policies of 64 KiB, and all that are
-///   unfinished 64 MiB, plain `fetch()` included; the settings objects of the 65,536 documents at most that
-///   have sent something and are still there may have 16 MiB; a URL whose host the parser would not take again, as
-///   it makes labels longer than it reads, is refused;
-/// * [`FetchGroup::reserve_keepalive`] counts in this process only;
-/// * events go to the network process's sink.
+/// Its documents and fetch groups are like those of a `UserAgent`, with these differences:
+/// * [`Document::send_beacon`] takes a lock and makes one system call. It waits 10 ms at most for the lock and for
+///   room in the channel. It returns `false` if there is no room, or if the network process has gone or shuts
+///   down. The other methods may wait for the lock as well.
+/// * [`Document::fetch_later`] waits likewise. Instead of returning `false` it fails with
+///   [`Unavailable`](crate::FetchLaterError::Unavailable).
+/// * The bytes of a body have to be known at the call: if a [`BlobSource`](crate::BlobSource) does not answer
+///   [`Ready`](crate::host::Answer::Ready), the request is refused.
+/// * A request may have 1 MiB with its body and settings object, 1,000 headers, and policies of 64 KiB. All
+///   unfinished requests, plain `fetch()` included, may have 64 MiB.
+/// * Of the documents that have sent a request and are still there, 65,536 may exist, and their settings objects
+///   may have 16 MiB.
+/// * A request is refused if the URL parser would not accept its URL a second time, because a label of the host
+///   is too long.
+/// * [`FetchGroup::reserve_keepalive`] counts in this process only.
+/// * Events go to the sink of the network process.
 ///
-/// Dropping it and all its documents, and what they have deferred, ends the channel, behind what was not
-/// to be lost and had found no room.
+/// The channel ends when the `RemoteUserAgent`, all its documents and all their
+/// [`DeferredFetch`](crate::DeferredFetch)es have been dropped, and the frames that must not be lost are written.
 #[derive(Debug)]
 pub struct RemoteUserAgent {
     groups: Groups,
@@ -45,12 +47,12 @@ pub struct RemoteUserAgent {
 impl RemoteUserAgent {
     /// Connects to a [`ContentProcess`](super::ContentProcess) through any byte channel.
     ///
-    /// A `writer` that has no room says [`WouldBlock`](io::ErrorKind::WouldBlock) at once; what it has
-    /// taken must not be lost with this process, and dropping it tells the other end. `reader` blocks,
-    /// on a thread of its own.
+    /// A `writer` without room returns [`WouldBlock`](io::ErrorKind::WouldBlock) at once. The bytes that it has
+    /// accepted must reach the other end even if this process is killed, and the other end must notice when it
+    /// is dropped. `reader` blocks; it is read on a thread of its own.
     ///
     /// # Errors
-    /// If that thread cannot be started, or the channel takes nothing.
+    /// The thread cannot be started, or the channel does not accept the first bytes.
     pub fn connect(
         reader: impl Read + Send + 'static,
         writer: impl Write + Send + 'static,
@@ -65,27 +67,28 @@ impl RemoteUserAgent {
         Ok(Self { groups, limits: KeepaliveLimits::default() })
     }
 
-    /// [`connect`](Self::connect) over a Unix stream socket.
+    /// Does the same as [`connect`](Self::connect), over a Unix stream socket.
     ///
     /// # Errors
-    /// As that.
+    /// Those of [`connect`](Self::connect).
     #[cfg(unix)]
     pub fn over_unix_stream(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
-        // For the reader. The writer does not wait in any case.
+        // The reader has to block. The writer does not block in either mode of the socket.
         stream.set_nonblocking(false)?;
         Self::connect(stream.try_clone()?, UnixWriter(stream))
     }
 
-    /// How much each fetch group may have unfinished: what
-    /// [`UserAgentBuilder::keepalive_limits`](crate::UserAgentBuilder::keepalive_limits) says in the
-    /// network process, where whatever goes beyond ends the channel.
+    /// Sets how much each fetch group may have unfinished. Default: [`KeepaliveLimits::default`].
+    ///
+    /// Pass the limits of [`UserAgentBuilder::keepalive_limits`](crate::UserAgentBuilder::keepalive_limits) in the
+    /// network process. A request that exceeds the limits there ends the channel.
     #[must_use]
     pub fn keepalive_limits(mut self, limits: KeepaliveLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// A new document in a top-level traversable, with `client` as its settings object: see
+    /// Makes a document in a top-level traversable, with `client` as its settings object: see
     /// [`UserAgent::document`](crate::UserAgent::document).
     #[must_use]
     pub fn document(&self, client: Client) -> Document {
@@ -93,7 +96,7 @@ impl RemoteUserAgent {
         Document::new(client, self.open(deferred))
     }
 
-    /// A new document in `container`, with `client` as its settings object: see
+    /// Makes a document in `container`, with `client` as its settings object: see
     /// [`UserAgent::nested_document`](crate::UserAgent::nested_document).
     #[must_use]
     pub fn nested_document(&self, client: Client, container: &NavigableContainer) -> Document {
@@ -101,7 +104,7 @@ impl RemoteUserAgent {
         Document::new(client, self.open(deferred))
     }
 
-    /// A new fetch group, for a settings object that is not a document's.
+    /// Makes a fetch group for a settings object that does not belong to a document.
     #[must_use]
     pub fn fetch_group(&self) -> FetchGroup {
         self.open(DeferredFetching::unshared())
@@ -112,7 +115,7 @@ impl RemoteUserAgent {
     }
 }
 
-/// Never waits, and ends the stream with itself, though the reading thread still has it.
+/// A writer that never blocks. Dropping it ends the stream, although the reading thread still has the socket.
 #[cfg(unix)]
 struct UnixWriter(std::os::unix::net::UnixStream);
 
@@ -120,7 +123,7 @@ struct UnixWriter(std::os::unix::net::UnixStream);
 impl Write for UnixWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         use rustix::net::{SendFlags, send};
-        // An engine's process may not ignore SIGPIPE.
+        // The process may not ignore SIGPIPE, which would kill it.
         #[cfg(not(target_vendor = "apple"))]
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         #[cfg(target_vendor = "apple")]
@@ -136,7 +139,7 @@ impl Write for UnixWriter {
 #[cfg(unix)]
 impl Drop for UnixWriter {
     fn drop(&mut self) {
-        // If it has ended already, all the better.
+        // An error means that the stream has ended already.
         let _ = self.0.shutdown(std::net::Shutdown::Write);
     }
 }

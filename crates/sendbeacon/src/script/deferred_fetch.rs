@@ -9,10 +9,10 @@ use crate::{
     message::{GroupMessage, NetworkSide},
 };
 
-/// A call of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) that has returned:
-/// what a `FetchLaterResult` and the abort steps of a signal need.
+/// The result of [`Document::fetch_later`](crate::Document::fetch_later), from which an engine makes its
+/// `FetchLaterResult` and the abort steps of the signal.
 ///
-/// Dropping it changes nothing: the request is sent all the same.
+/// Dropping it changes nothing: the request is still sent.
 pub struct DeferredFetch {
     id: FetchId,
     record: Arc<DeferredFetchRecord>,
@@ -38,10 +38,10 @@ impl DeferredFetch {
 
     /// Whether the request was sent. Any thread.
     ///
-    /// The answer changes at the moment when the network side sends the request. Script must see
-    /// [`FetchLaterResult.activated`](https://fetch.spec.whatwg.org/#dom-fetchlaterresult-activated) change
-    /// in a task on the deferred fetch task source, so that it stays the same while a script runs. So post
-    /// that task from the event sink, and answer script by whether the task has run.
+    /// The answer changes at the moment when the request is sent, which may be while a script runs. Script may
+    /// see [`FetchLaterResult.activated`](https://fetch.spec.whatwg.org/#dom-fetchlaterresult-activated) change
+    /// only in a task on the deferred fetch task source. So post that task from the event sink, and let
+    /// `activated` say whether the task has run.
     #[must_use]
     pub fn is_activated(&self) -> bool {
         self.record.is_sent()
@@ -52,10 +52,10 @@ impl DeferredFetch {
         self.record.is_pending()
     }
 
-    /// Aborts the request, as its signal does. Nothing happens if it was sent.
+    /// Aborts the request, as its signal does. Does nothing if the request was sent.
     pub fn abort(&self) {
         if self.record.abort() {
-            // If the network side has gone, so has the request.
+            // The answer does not matter: without a network side there is no request.
             self.network_side.send(GroupMessage::AbortDeferred(self.id));
         }
     }

@@ -12,16 +12,43 @@ use url::EncodingOverride;
 use super::{deferred_fetch::DeferredFetch, fetch_group::FetchGroup};
 use crate::{id::FetchId, message::Flag};
 
-/// A document that can send beacons: its settings object, its fetch group and its place in its lifecycle.
+/// A document that can send beacons: its settings object, its fetch group and its state in the lifecycle.
 ///
 /// The engine keeps one beside each of its own documents. It replaces the [`Client`] when the base URL or a
 /// policy changes, and calls [`visibility_change`](Self::visibility_change), [`pagehide`](Self::pagehide) and
 /// so on when these things happen to its document. Dropping a `Document` equals [`unload`](Self::unload).
 ///
 /// Every method may be called on any thread, in any order and more than once; none blocks.
+///
+/// ```
+/// use sendbeacon::{Client, Nonce, UserAgentBuilder, VisibilityState};
+///
+/// # use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+/// # let network = std::sync::Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+/// let agent = UserAgentBuilder::new(network).build()?;
+/// let document = agent.document(Client::new("https://a.test/page".parse()?, Nonce::random()));
+///
+/// // A script calls navigator.sendBeacon("/collect", "hello").
+/// assert!(document.send_beacon("/collect", Some("hello".into()))?);
+///
+/// // The user leaves the page, which enters the back/forward cache.
+/// document.pagehide(true);
+/// document.visibility_change(VisibilityState::Hidden);
+/// assert!(!document.send_beacon("/collect", None)?);
+///
+/// // The user returns.
+/// document.pageshow(true);
+/// document.visibility_change(VisibilityState::Visible);
+/// assert!(document.send_beacon("/collect", None)?);
+///
+/// // The tab is closed. The beacons are delivered all the same.
+/// document.unload();
+/// assert!(!document.send_beacon("/collect", None)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Document {
-    /// Replaced as a whole, and read without a lock.
+    /// `set_client` replaces it as a whole. The script thread reads it without a lock.
     client: ArcSwap<Client>,
     group: FetchGroup,
 }
@@ -34,6 +61,25 @@ pub struct Document {
 /// Every method may be called on any thread, in any order and more than once; none blocks. Where the page has
 /// handlers for the same event (`visibilitychange`, `pagehide`, `unload`), call the method after they have
 /// run: a beacon that a handler sends belongs to the document as it was before.
+///
+/// ```
+/// use sendbeacon::{Client, DocumentLifecycle, Nonce, UserAgentBuilder, VisibilityState};
+///
+/// /// The engine unloads a document, and tells everything that listens.
+/// fn unload(listeners: &[Box<dyn DocumentLifecycle>]) {
+///     for listener in listeners {
+///         listener.pagehide(false);
+///         listener.visibility_change(VisibilityState::Hidden);
+///         listener.unload();
+///     }
+/// }
+///
+/// # let network = sendbeacon_testkit::network::ScriptedNetwork::new(|_| unreachable!());
+/// # let agent = UserAgentBuilder::new(std::sync::Arc::new(network)).build()?;
+/// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+/// unload(&[Box::new(document)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait DocumentLifecycle {
     /// See [`Document::visibility_change`].
     fn visibility_change(&self, visibility: VisibilityState);
@@ -71,32 +117,56 @@ impl Document {
         Self { client: ArcSwap::from_pointee(client), group }
     }
 
-    /// [`navigator.sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon):
-    /// what it returns or throws.
+    /// Calls [`navigator.sendBeacon(url, data)`](https://w3c.github.io/beacon/#dom-navigator-sendbeacon), and
+    /// returns what script gets.
     ///
     /// `url` is the call's `USVString`, relative to the client's API base URL. `true` means that the
     /// beacon is admitted and will get an [`Outcome`](crate::Outcome), whatever becomes of the document.
-    /// `false` means that there was no room (64 KiB of unfinished keepalive bodies, and limits on the number
-    /// of requests and on URL bytes: [`KeepaliveLimits`](crate::KeepaliveLimits)), that the beacon is mixed
-    /// content, that the document is not fully active, or that the user agent shuts down.
+    /// `false` means one of these:
+    /// * There is no room: the limits are 64 KiB of unfinished keepalive bodies, a number of requests, and a
+    ///   number of URL bytes ([`KeepaliveLimits`](crate::KeepaliveLimits)).
+    /// * The URL is longer than 65,534 bytes.
+    /// * The beacon is mixed content.
+    /// * The document is not fully active.
+    /// * The user agent shuts down.
     ///
-    /// Meant for the script thread: takes no lock, waits for nothing, copies the body once. (In a content
-    /// process it writes to its channel and may wait 10 ms: see `remote`.)
+    /// Call it on the script thread: it takes no lock, waits for nothing and copies the body once. (In a content
+    /// process it writes to the channel and may wait 10 ms: see `remote`.)
     ///
     /// # Errors
-    /// The `TypeError` to throw: a URL that does not parse or is not http(s), or a `ReadableStream`.
+    /// The `TypeError` to throw, if the URL does not parse or is not http(s), or if the body is a
+    /// `ReadableStream`.
     pub fn send_beacon(&self, url: &str, data: Option<BodyInit<'_>>) -> Result<bool, TypeError> {
         self.send_beacon_with_id(url, data).map(|id| id.is_some())
     }
 
-    /// [`send_beacon`](Self::send_beacon) for an embedder that follows the beacon in the events: `Some` is
-    /// `true`, with the identifier of the fetch, and `None` is `false`.
+    /// Does the same as [`send_beacon`](Self::send_beacon), for an embedder that looks for the beacon in the
+    /// events: `Some` means `true` and has the identifier of the fetch, and `None` means `false`.
     ///
     /// In a content process the identifier is of no use: events go to the network process, which has
     /// identifiers of its own.
     ///
+    /// ```
+    /// use sendbeacon::{ChannelSink, Client, EventKind, Nonce, Outcome, UserAgentBuilder};
+    ///
+    /// # use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+    /// # let network = std::sync::Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    /// let (sink, events) = ChannelSink::new(1_000);
+    /// let agent = UserAgentBuilder::new(network).event_sink(sink).build()?;
+    /// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+    /// let id = document.send_beacon_with_id("/collect", None)?.expect("the quota is free");
+    ///
+    /// for event in events.iter().filter(|event| event.fetch.id == id) {
+    ///     if let EventKind::Done { outcome, .. } = event.kind {
+    ///         assert_eq!(outcome, Outcome::Delivered { status: http::StatusCode::NO_CONTENT });
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`send_beacon`](Self::send_beacon).
+    /// Those of [`send_beacon`](Self::send_beacon).
     pub fn send_beacon_with_id(
         &self,
         url: &str,
@@ -105,20 +175,40 @@ impl Document {
         self.group.send_beacon(&self.client.load(), url, data)
     }
 
-    /// [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) for the `request`
-    /// that the `Request` constructor made: what it returns or throws.
+    /// Calls [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) with the
+    /// `request` that the `Request` constructor has made.
     ///
     /// The request is sent when the document is unloaded, enters the back/forward cache or loses its
-    /// process, and when the user agent shuts down. With an `activateAfter` it is also sent once so many
-    /// milliseconds have passed, or when the document is frozen. From then on it is like a keepalive
-    /// [`fetch`](FetchGroup::fetch), and gets an [`Outcome`](crate::Outcome). Until then it takes nothing
-    /// of the group's keepalive quota; its total request length counts in the document's deferred-fetch quota.
+    /// process, and when the user agent shuts down. A request with an `activateAfter` is also sent when that
+    /// many milliseconds have passed, and when the document is frozen. From then on it is like a keepalive
+    /// [`fetch`](FetchGroup::fetch), and gets an [`Outcome`](crate::Outcome). Until then its total request
+    /// length counts in the document's deferred-fetch quota, and not in the group's keepalive quota.
     ///
-    /// Meant for the script thread: waits for nothing. (In a content process it writes to its channel and may
-    /// wait 10 ms: see `remote`.)
+    /// Call it on the script thread: it waits for nothing. (In a content process it writes to the channel and
+    /// may wait 10 ms: see `remote`.)
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sendbeacon::{Client, DeferredRequestInit, Nonce, Request, UserAgentBuilder};
+    ///
+    /// # use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+    /// # let network = std::sync::Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    /// # let agent = UserAgentBuilder::new(network).build()?;
+    /// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+    /// let request = Request::new(document.client(), "https://a.test/summary".parse()?);
+    /// let init = DeferredRequestInit::activate_after(Duration::from_secs(60));
+    /// let deferred = document.fetch_later(request, init)?;
+    /// assert!(!deferred.is_activated());
+    ///
+    /// // The document goes before the minute is over.
+    /// document.unload();
+    /// assert!(deferred.is_activated());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// What to throw: see [`FetchLaterError::exception_name`].
+    /// The exception to throw: see [`FetchLaterError::exception_name`].
     pub fn fetch_later(
         &self,
         request: Request,
@@ -127,9 +217,9 @@ impl Document {
         self.group.fetch_later(request, init)
     }
 
-    /// What the engine keeps beside a new navigable container of this document (an `iframe`, for example).
-    /// [`UserAgent::nested_document`](crate::UserAgent::nested_document) makes the documents in the container
-    /// with it, and it reserves deferred-fetch quota for them.
+    /// Makes what the engine keeps beside a new navigable container of this document (an `iframe`, for
+    /// example). It reserves deferred-fetch quota for the documents in the container, and
+    /// [`UserAgent::nested_document`](crate::UserAgent::nested_document) needs it to make them.
     #[must_use]
     pub fn navigable_container(&self) -> NavigableContainer {
         self.group.deferred().container(&self.client.load().origin)
@@ -141,20 +231,19 @@ impl Document {
     /// `ping` and `href` are the values of the attributes. `encoding` encodes the query of a URL in the
     /// document's [encoding](https://dom.spec.whatwg.org/#concept-document-encoding); `None` if that is
     /// UTF-8. A ping outlives its document and shares the quota of the document's beacons; a ping that finds
-    /// no room is not sent. Call before the navigation begins, and not at all if the user wants no pings.
+    /// no room is not sent. Call this before the navigation begins. Do not call it if the user wants no pings.
     ///
-    /// Meant for the script thread, as [`send_beacon`](Self::send_beacon) is.
+    /// It takes no lock and waits for nothing, as [`send_beacon`](Self::send_beacon).
     pub fn ping(&self, ping: &str, href: &str, encoding: EncodingOverride<'_>) {
         self.group.ping(&self.client.load(), ping, href, encoding);
     }
 
     /// Reports a [violation](https://w3c.github.io/webappsec-csp/#violation) that the engine has found (an
     /// inline script, for example) to the endpoints of its policy's `report-uri`, unless the policy has a
-    /// `report-to`. The library reports violations by its own requests without being asked.
+    /// `report-to`. The library reports violations by its own requests itself.
     ///
-    /// A document may have 64 reports with 64 KiB of bodies unfinished; a violation beyond that is not
-    /// reported. Does not block, except as [`send_beacon`](Self::send_beacon) does in a content process; any
-    /// thread.
+    /// A document may have 64 unfinished reports with 64 KiB of bodies; a violation beyond that is not
+    /// reported. Does not block.
     pub fn report_violation(&self, violation: &CspViolation) {
         self.group.report(&self.client.load(), violation);
     }
@@ -165,8 +254,22 @@ impl Document {
         self.client.load_full()
     }
 
-    /// Replaces the settings object, when the base URL or a policy has changed. Beacons that were accepted
-    /// before keep theirs.
+    /// Replaces the settings object. Call it when the base URL or a policy has changed. Beacons that were
+    /// admitted before keep the settings object that they were admitted with.
+    ///
+    /// ```
+    /// use sendbeacon::{Client, Nonce, ReferrerPolicy, UserAgentBuilder};
+    ///
+    /// # let network = sendbeacon_testkit::network::ScriptedNetwork::new(|_| unreachable!());
+    /// # let agent = UserAgentBuilder::new(std::sync::Arc::new(network)).build()?;
+    /// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+    /// // The parser has met <base href="/app/"> and <meta name=referrer content=no-referrer>.
+    /// let mut client = Client::clone(&document.client());
+    /// client.api_base_url = "https://a.test/app/".parse()?;
+    /// client.referrer_policy = ReferrerPolicy::NoReferrer;
+    /// document.set_client(client);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_client(&self, client: Client) {
         self.client.store(Arc::new(client));
     }
@@ -178,8 +281,8 @@ impl Document {
     }
 
     /// Tells that the document's
-    /// [visibility](https://html.spec.whatwg.org/multipage/interaction.html#page-visibility) changed. Call it
-    /// after the handlers of `visibilitychange` have run. A hidden document's held-back beacons are sent.
+    /// [visibility](https://html.spec.whatwg.org/multipage/interaction.html#page-visibility) has changed. Call
+    /// it after the handlers of `visibilitychange` have run. The beacons of a hidden document are not held back.
     pub fn visibility_change(&self, visibility: VisibilityState) {
         match visibility {
             VisibilityState::Visible => self.group.unset(Flag::Hidden),
@@ -190,9 +293,9 @@ impl Document {
     /// Tells that the page was hidden. Call it after the handlers of `pagehide`, and of the
     /// `visibilitychange` that follows, have run.
     ///
-    /// With `persisted` the document is in the back/forward cache now: it is not fully active, its
-    /// `sendBeacon()` answers `false`, and its deferred fetches are sent. Without `persisted`,
-    /// [`unload`](Self::unload) follows.
+    /// With `persisted` the document is now in the back/forward cache: it is not fully active, its
+    /// `sendBeacon()` returns `false`, and its deferred fetches are sent. Without `persisted` this does nothing,
+    /// because [`unload`](Self::unload) follows.
     pub fn pagehide(&self, persisted: bool) {
         if persisted {
             self.group.set(Flag::Cached);
@@ -219,12 +322,13 @@ impl Document {
     /// [unloaded](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document): its fetch
     /// group is terminated. Call it after the handlers of `unload` have run.
     ///
-    /// A late call is harmless: nothing is lost before it comes.
+    /// A late call is harmless: until it comes the document's requests go on.
     pub fn unload(&self) {
         self.group.terminate();
     }
 
-    /// Tells that the process which ran the document's scripts is gone, without an unload.
+    /// Tells that the process which ran the document's scripts has gone without an unload. The document's fetch
+    /// group is terminated.
     pub fn process_gone(&self) {
         self.group.terminate();
     }

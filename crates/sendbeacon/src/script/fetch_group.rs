@@ -1,4 +1,4 @@
-//! A fetch group: what script calls, and what becomes of the group.
+//! A fetch group: the requests that script makes, and the group's termination.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// The [fetch group](https://fetch.spec.whatwg.org/#concept-fetch-group) of an environment settings
-/// object: the unit that shares a keepalive quota and is terminated as one.
+/// object. Its keepalive requests share one quota, and they are terminated together.
 ///
-/// A [`Document`](crate::Document) has one. A worker uses a fetch group alone for its keepalive `fetch()`.
+/// Each [`Document`](crate::Document) has a fetch group. A worker has no document and uses a fetch group alone.
 /// Dropping a group terminates it.
 pub struct FetchGroup {
     state: Arc<GroupState>,
@@ -53,6 +53,28 @@ impl FetchGroup {
     /// A request with `keepalive` shares the quota of the group's beacons and outlives the document. A
     /// request without it is stopped when the group is terminated. Does not block; any thread.
     ///
+    /// ```
+    /// use sendbeacon::{Client, Nonce, Request, UserAgentBuilder};
+    ///
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sendbeacon_testkit::network::{ScriptedNetwork, respond_with_body};
+    /// # let network = ScriptedNetwork::new(|_| respond_with_body(200, &[], "hello"));
+    /// # let agent = UserAgentBuilder::new(std::sync::Arc::new(network)).build()?;
+    /// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+    /// let mut request = Request::new(document.client(), "https://a.test/data".parse()?);
+    /// request.keepalive = true;
+    /// let mut response = document.fetch_group().fetch(request).await?;
+    /// assert_eq!(response.status, 200);
+    ///
+    /// let mut body = Vec::new();
+    /// while let Some(chunk) = response.chunk().await {
+    ///     body.extend(chunk?);
+    /// }
+    /// assert_eq!(body, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// The response is a network error at once if the request has `keepalive` and there is no room for it
     /// ([`NetworkError::KeepaliveQuota`]), if the group was terminated, or if the user agent shuts down.
@@ -60,7 +82,8 @@ impl FetchGroup {
         self.fetch_guarded(request, ())
     }
 
-    /// [`fetch`](Self::fetch), with a guard for the reservation of a keepalive request.
+    /// Does the same as [`fetch`](Self::fetch). The reservation of a keepalive request owns `guard`, and drops it
+    /// when the fetch is done.
     pub(crate) fn fetch_guarded(
         &self,
         request: Request,
@@ -85,7 +108,7 @@ impl FetchGroup {
         } else {
             None
         };
-        // If the network side has gone, the response says so.
+        // If the network side has gone, the responder is dropped, and the response is an error.
         let fetch = PlainFetch { id, request, reservation, responder };
         self.network_side.send(GroupMessage::Fetch(Box::new(fetch), Arc::clone(&self.state)));
         response
@@ -109,14 +132,14 @@ impl FetchGroup {
         Some(KeepaliveReservation::new(reservation, Arc::clone(&self.network_side)))
     }
 
-    /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Nothing happens if the
-    /// fetch is done.
+    /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Does nothing if the fetch is
+    /// done.
     pub fn abort_fetch(&self, id: FetchId) {
-        // If the network side has gone, so has the fetch.
+        // The answer does not matter: without a network side there is no fetch.
         self.network_side.send(GroupMessage::AbortFetch(id));
     }
 
-    /// What the group's keepalive ledger holds at this moment.
+    /// Sums up the group's unfinished keepalive requests, as they are at this moment.
     #[must_use]
     pub fn inflight(&self) -> Inflight {
         self.ledger.inflight()
@@ -128,16 +151,16 @@ impl FetchGroup {
     pub fn terminate(&self) {
         if !self.state.set(Flag::Terminated) {
             self.deferred.process_deferred_fetches();
-            // If the network side has gone there is nothing left to terminate.
+            // The answer does not matter: without a network side there is nothing to terminate.
             self.network_side.send(GroupMessage::Terminated(Arc::clone(&self.state)));
         }
     }
 
     /// Gives up every unfinished request of the group, keepalive and deferred ones included, and refuses new
-    /// requests. [Termination](Self::terminate) does less.
+    /// requests. In contrast, [`terminate`](Self::terminate) lets keepalive requests go on.
     pub fn abort(&self) {
         self.deferred.abort();
-        // Before the termination: that would make another process send what is deferred.
+        // This message goes first: at the termination a network process sends the deferred fetches.
         self.network_side.send(GroupMessage::Abort(Arc::clone(&self.state)));
         self.terminate();
     }
@@ -181,12 +204,12 @@ impl FetchGroup {
         if !self.state.is_fully_active() {
             return Ok(None);
         }
-        // The network side ends only after every ledger was closed and empty, or with the runtime that the
-        // embedder gave it.
+        // NB: in this process `pass` fails only after the end of the embedder's runtime. Otherwise the network
+        // side outlives every admitted beacon.
         Ok(self.pass(beacon))
     }
 
-    /// Passes an admitted beacon on. `None` if the network side has gone, or the channel to it is full.
+    /// Sends an admitted beacon to the network side. `None` if that has gone, or if the channel to it is full.
     pub(crate) fn pass(&self, beacon: Beacon) -> Option<FetchId> {
         let id = self.ids.next();
         let message = GroupMessage::Beacon(id, beacon, Arc::clone(&self.state));
@@ -210,8 +233,8 @@ impl FetchGroup {
         }
     }
 
-    /// Passes an admitted ping on. False if the next one would not be sent either: this one may have waited
-    /// for room in a full channel, and each of the others would wait again.
+    /// Sends an admitted ping to the network side. False if the next ping would not be sent either: this one has
+    /// waited for room in a full channel, and the next one would wait again.
     pub(crate) fn pass_ping(&self, ping: Ping) -> bool {
         let (id, state) = (self.ids.next(), Arc::clone(&self.state));
         self.network_side.send(GroupMessage::Ping(id, Box::new(ping), state))
@@ -231,7 +254,7 @@ impl FetchGroup {
         self.defer(queued, Some(hand_over))
     }
 
-    /// Passes a deferred fetch on.
+    /// Sends a deferred fetch to the network side. `hand_over` makes a shutdown wait until it is there.
     pub(crate) fn defer(
         &self,
         queued: QueuedDeferredFetch,
@@ -255,25 +278,25 @@ impl FetchGroup {
     /// Reports a violation, if there is room for its reports.
     pub(crate) fn report(&self, client: &Arc<Client>, violation: &CspViolation) {
         if let Some(message) = GroupMessage::violation(violation, client, &self.state) {
-            // If the network side has gone, nobody makes reports.
+            // The answer does not matter: a report may be lost.
             self.network_side.send(message);
         }
     }
 }
 
-/// What the network process needs of a group whose document is in a content process.
+/// Methods for the network process, whose groups stand for those of content processes.
 #[cfg(feature = "remote")]
 impl FetchGroup {
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
-    /// Whether the network side has a fetch of the group, or a message about one.
+    /// Whether the network side still has a fetch of the group, or a message about the group.
     pub(crate) fn is_under_way(&self) -> bool {
         Arc::strong_count(&self.state) > 1
     }
 
-    /// Sets the flags of the document's state, as the content process says they are.
+    /// Sets and clears the flags about the document, as the content process says.
     pub(crate) fn set_flags(&self, flags: u8) {
         for flag in [Flag::Hidden, Flag::Frozen, Flag::Cached] {
             if flags & flag as u8 == 0 {

@@ -1,4 +1,4 @@
-//! How fetch groups are opened.
+//! Making fetch groups.
 
 use std::sync::{
     Arc,
@@ -13,13 +13,15 @@ use crate::{
     message::{GroupState, NetworkSide},
 };
 
-/// What the fetch groups of a user agent, or of a content process, share.
+/// Makes the fetch groups of a user agent, or of a content process, and has what they share.
 #[derive(Clone, Debug)]
 pub(crate) struct Groups {
     pub(crate) network_side: Arc<dyn NetworkSide>,
-    /// Room for the reports of all groups of a content process.
+    /// The ledger of the reports of all groups of a content process. `None` for groups of this process.
     pub(crate) reports: Option<Arc<Ledger>>,
+    /// The identifier of the next group.
     next: Arc<AtomicU64>,
+    /// Makes the identifiers of the fetches.
     ids: Arc<FetchIds>,
 }
 

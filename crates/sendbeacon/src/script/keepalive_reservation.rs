@@ -1,4 +1,4 @@
-//! Room for a keepalive request of the engine's own network stack.
+//! A reservation for a keepalive request that the engine sends with its own network stack.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use sendbeacon_fetch::Reservation;
 
 use crate::message::{GroupMessage, NetworkSide};
 
-/// Room for a keepalive request that the engine sends itself: see
-/// [`FetchGroup::reserve_keepalive`](crate::FetchGroup::reserve_keepalive). Dropping it gives the room back.
+/// The room that [`FetchGroup::reserve_keepalive`](crate::FetchGroup::reserve_keepalive) has reserved for a
+/// keepalive request of the engine's own network stack. Dropping it gives the room back.
 #[derive(Debug)]
 #[must_use = "dropping it gives the room back"]
 pub struct KeepaliveReservation {
-    /// Taken when this is dropped.
+    /// Always `Some` until this is dropped, which has to give the room back before it sends the message.
     reservation: Option<Reservation>,
     network_side: Arc<dyn NetworkSide>,
 }
@@ -25,8 +25,7 @@ impl KeepaliveReservation {
 impl Drop for KeepaliveReservation {
     fn drop(&mut self) {
         drop(self.reservation.take());
-        // A deferred fetch may wait for the room, or a shutdown for the end of the request. If the network
-        // side has gone, neither does.
+        // A deferred fetch may wait for the room, or a shutdown for the end of the request.
         self.network_side.send(GroupMessage::ReservationReleased);
     }
 }

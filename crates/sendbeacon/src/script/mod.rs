@@ -1,4 +1,4 @@
-//! The script side: documents, their fetch groups, and what their calls leave in the hands of script.
+//! The script side: documents, their fetch groups, and what the calls of scripts return.
 
 mod deferred_fetch;
 mod document;

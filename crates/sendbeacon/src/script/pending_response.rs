@@ -1,4 +1,4 @@
-//! The response to a `fetch()` that has been called.
+//! The future of the response to a `fetch()`.
 
 use std::{
     future::Future,
@@ -15,27 +15,28 @@ use crate::{
     message::{Cause, GroupMessage, NetworkSide, Responder},
 };
 
-/// The response to a [`FetchGroup::fetch`](crate::FetchGroup::fetch). Await it on any runtime.
+/// The future of the response to a [`FetchGroup::fetch`](crate::FetchGroup::fetch). Await it on any runtime.
 ///
-/// Dropping it, or dropping the response's body, says that nobody reads the response: a keepalive request
-/// goes on, and any other request is stopped. [`FetchGroup::abort_fetch`](crate::FetchGroup::abort_fetch)
-/// stops either.
+/// Dropping it, or dropping the response's body, tells the network side that nobody reads the response. A
+/// keepalive request then goes on, and any other request is stopped.
+/// [`FetchGroup::abort_fetch`](crate::FetchGroup::abort_fetch) stops both kinds.
 ///
 /// A body that is cut off ends with an error. While the document is in the back/forward cache, at most about
-/// 64 KiB of the body arrive; the rest arrives when the document is back. When the document has gone, a body
+/// 64 KiB of the body arrive; the rest arrives when the document is back. After the document has gone, a body
 /// that is not read at once is cut off.
 #[derive(Debug)]
 #[must_use = "dropping it stops a request without keepalive"]
 pub struct PendingResponse {
     id: FetchId,
     receiver: oneshot::Receiver<Result<Response, NetworkError>>,
+    /// Why there is no answer, if the sender is dropped without one.
     cause: Cause,
-    /// Told when this is dropped before there is an answer.
+    /// Hears when this is dropped before there is an answer. `None` once there is one.
     network_side: Option<Arc<dyn NetworkSide>>,
 }
 
 impl PendingResponse {
-    /// A pending response, and what answers it.
+    /// Makes a pending response, and the responder that answers it.
     pub(crate) fn new(id: FetchId, network_side: Arc<dyn NetworkSide>) -> (Responder, Self) {
         let (sender, receiver) = oneshot::channel();
         let cause = Cause::default();
@@ -65,7 +66,6 @@ impl Future for PendingResponse {
 impl Drop for PendingResponse {
     fn drop(&mut self) {
         if let Some(network_side) = &self.network_side {
-            // If the network side has gone, so has the fetch.
             network_side.send(GroupMessage::Unwanted(self.id));
         }
     }

@@ -1,61 +1,69 @@
-//! The user agent: makes documents, and is told of the network and of its end.
+//! The methods of the user agent: making documents, news of the network, and the shutdown.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use sendbeacon_fetch::{
-    Client, KeepaliveLimits, Ledger, Origin,
+    Client, Ledger, Origin,
     deferred::{DeferredFetching, NavigableContainer},
 };
-#[cfg(feature = "remote")]
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::UserAgent;
 use crate::{
     event::ShutdownReport,
-    ledgers::Ledgers,
-    network_side::{Mailbox, Message, Reply},
-    script::{Document, FetchGroup, Groups},
+    network_side::{Message, Reply},
+    script::{Document, FetchGroup},
 };
 
-/// One profile of a browser: its documents send through it, and it shares nothing with another `UserAgent`.
-///
-/// Its network side runs on a thread of its own, or on the embedder's tokio runtime
-/// ([`UserAgentBuilder::runtime`](crate::UserAgentBuilder::runtime)). End it with [`shutdown`](Self::shutdown), which delivers the accepted
-/// requests. Dropping it refuses new requests and returns at once; accepted requests are still delivered for as
-/// long as the process, or the embedder's runtime, lives.
-pub struct UserAgent {
-    pub(super) mailbox: Mailbox,
-    pub(super) groups: Groups,
-    pub(super) ledgers: Arc<Ledgers>,
-    pub(super) limits: KeepaliveLimits,
-    /// Where the network side runs.
-    #[cfg(feature = "remote")]
-    pub(super) runtime: Handle,
-}
-
 impl UserAgent {
-    /// A new document in a top-level traversable, with `client` as its settings object. Call when the
-    /// engine creates one.
+    /// Makes a document in a top-level traversable, with `client` as its settings object. Call it when the
+    /// engine creates such a document.
     #[must_use]
     pub fn document(&self, client: Client) -> Document {
         let deferred = DeferredFetching::top_level(&client);
         Document::new(client, self.groups.open(self.ledger(), deferred))
     }
 
-    /// A new document in `container`, with `client` as its settings object. Call when the engine creates
-    /// one. A document that is same origin with the container's document shares the
-    /// [deferred-fetch quota](https://fetch.spec.whatwg.org/#deferred-fetch-quota) of that document.
+    /// Makes a document in `container`, with `client` as its settings object. Call it when the engine creates
+    /// such a document.
+    ///
+    /// A document that is same origin with the container's document shares the
+    /// [deferred-fetch quota](https://fetch.spec.whatwg.org/#deferred-fetch-quota) of that document. Any other
+    /// document has the quota that was reserved in the container.
+    ///
+    /// ```
+    /// use sendbeacon::{Client, ContainerPolicy, Nonce, Origin, ReservedQuota};
+    ///
+    /// # let network = sendbeacon_testkit::network::ScriptedNetwork::new(|_| unreachable!());
+    /// # let agent = sendbeacon::UserAgentBuilder::new(std::sync::Arc::new(network)).build()?;
+    /// let page = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+    ///
+    /// // The page inserts <iframe src="https://b.test/" allow="deferred-fetch">.
+    /// let iframe = page.navigable_container();
+    ///
+    /// // It navigates the frame.
+    /// let url = "https://b.test/".parse()?;
+    /// let origin = Origin::of(&url, Nonce::random());
+    /// let client = page.client();
+    /// let (of_page, allow) = (&client.permissions_policy, "deferred-fetch");
+    /// let policy = ContainerPolicy::new(of_page, &client.origin, allow, &origin);
+    /// iframe.reserve_deferred_fetch_quota(&policy, &origin);
+    /// assert_eq!(iframe.reserved_quota(), ReservedQuota::Normal);
+    ///
+    /// // The response has come, and the engine creates the document.
+    /// let frame = agent.nested_document(Client::new(url, Nonce::random()), &iframe);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn nested_document(&self, client: Client, container: &NavigableContainer) -> Document {
         let deferred = DeferredFetching::nested(&client, container);
         Document::new(client, self.groups.open(self.ledger(), deferred))
     }
 
-    /// A new fetch group, for a settings object that is not a document's (a worker's).
+    /// Makes a fetch group for a settings object that does not belong to a document: a worker's, for example.
     #[must_use]
     pub fn fetch_group(&self) -> FetchGroup {
         self.groups.open(self.ledger(), DeferredFetching::unshared())
@@ -65,8 +73,8 @@ impl UserAgent {
         self.ledgers.open(self.limits)
     }
 
-    /// The network process's end of a content process, which may speak for the documents that `pin` allows: see
-    /// [`remote`](crate::remote).
+    /// Makes the network process's end of a channel to a content process. The content process may send for the
+    /// documents that `pin` allows: see [`remote`](crate::remote).
     #[cfg(feature = "remote")]
     #[must_use]
     pub fn content_process(&self, pin: crate::remote::Pin) -> crate::remote::ContentProcess {
@@ -79,9 +87,9 @@ impl UserAgent {
         )
     }
 
-    /// Tells whether loads run that matter to the user now (a navigation, for example). While they run, beacons
-    /// wait, for [`Scheduling::max_delay`](crate::Scheduling::max_delay) at most. The beacons of a document
-    /// that is hidden, frozen or gone do not wait. Default: false.
+    /// Tells whether loads are running that the user waits for (a navigation, for example). While they run,
+    /// beacons wait, for [`Scheduling::max_delay`](crate::Scheduling::max_delay) at most. The beacons of a
+    /// document that is hidden, frozen or gone do not wait. Default: false.
     pub fn important_loads(&self, running: bool) {
         self.tell(Message::ImportantLoads(running));
     }
@@ -92,7 +100,7 @@ impl UserAgent {
         self.tell(Message::Online(online));
     }
 
-    /// Tells that the device has joined another network: idle connections are closed.
+    /// Tells that the device has joined another network. Connections made before are not used for new requests.
     pub fn network_changed(&self) {
         self.tell(Message::NetworkChanged);
     }
@@ -129,9 +137,10 @@ impl UserAgent {
     /// there, or until one second after `deadline`. In the second case the report is not
     /// [`completed`](ShutdownReport::completed).
     ///
-    /// Do not call it on a thread that drives the runtime of [`UserAgentBuilder::runtime`](crate::UserAgentBuilder::runtime), or on a thread
-    /// that must answer a service of this user agent: the drain waits for that thread.
-    #[allow(clippy::must_use_candidate)] // Callers may want the drain alone.
+    /// Do not call it on a thread that drives the runtime of
+    /// [`UserAgentBuilder::runtime`](crate::UserAgentBuilder::runtime), or on a thread that must answer a service
+    /// of this user agent: the drain waits for that thread.
+    #[allow(clippy::must_use_candidate)] // A caller may want the drain and not the report.
     pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.begin_shutdown(deadline, Box::new(move |report| drop(sender.send(report))));
@@ -141,9 +150,9 @@ impl UserAgent {
 
     fn begin_shutdown(&self, deadline: Duration, reply: Reply) {
         self.ledgers.close();
-        // A deadline beyond the clock's range is no deadline.
+        // A deadline that the clock cannot express never comes.
         let deadline = Instant::now().checked_add(deadline);
-        // If the network side has gone, the reply is dropped and its receiver knows.
+        // If the network side has gone, the reply is dropped, and its receiver returns an error.
         self.tell(Message::ShutDown { deadline, reply: Some(reply) });
     }
 }
@@ -152,11 +161,5 @@ impl Drop for UserAgent {
     fn drop(&mut self) {
         self.ledgers.close();
         self.tell(Message::ShutDown { deadline: None, reply: None });
-    }
-}
-
-impl fmt::Debug for UserAgent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserAgent").finish_non_exhaustive()
     }
 }

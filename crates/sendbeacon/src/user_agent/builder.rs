@@ -1,25 +1,21 @@
-//! Building a user agent.
+//! The methods of the builder of a user agent, and the start of the network side.
 
-use std::{
-    fmt, io,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{io, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
     KeepaliveLimits,
     fetch::Profile,
     host::{
-        AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
+        AuthenticationEntries, CookieStore, HstsStore, HttpCache, Interceptor, Network,
         ServiceWorkers,
     },
 };
-use thiserror::Error;
 use tokio::runtime::{self, Handle};
 
-use super::agent::UserAgent;
+use super::{BuildError, UserAgent, UserAgentBuilder};
 use crate::{
+    clock::SystemClock,
     event::EventSink,
     id::FetchIds,
     ledgers::Ledgers,
@@ -29,26 +25,26 @@ use crate::{
 };
 
 impl UserAgent {
-    /// Starts building a user agent that sends over the default network.
+    /// Starts building a user agent that sends over the default network, [`HttpNetwork`](crate::net::HttpNetwork).
     ///
-    /// Without the `net` feature there is no default network: see [`UserAgentBuilder::new`].
+    /// Without the feature `net` there is no default network: see [`UserAgentBuilder::new`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use sendbeacon::{UserAgent, net::HttpNetwork};
+    ///
+    /// // The default network with its default settings.
+    /// let agent = UserAgent::builder().build()?;
+    /// // The default network with other settings.
+    /// let network = HttpNetwork::builder().build()?;
+    /// let agent = UserAgent::builder().network(Arc::new(network)).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "net")]
     pub fn builder() -> UserAgentBuilder {
         UserAgentBuilder::new(Arc::new(sendbeacon_net::HttpNetwork::default()))
     }
-}
-
-/// Builds a [`UserAgent`].
-#[must_use]
-pub struct UserAgentBuilder {
-    profile: Profile,
-    reports_violations: bool,
-    content_codings: bool,
-    sink: Option<Arc<dyn EventSink>>,
-    runtime: Option<Handle>,
-    limits: KeepaliveLimits,
-    scheduling: Scheduling,
-    timeouts: Timeouts,
 }
 
 impl UserAgentBuilder {
@@ -68,95 +64,101 @@ impl UserAgentBuilder {
         }
     }
 
-    /// The network to send over, in place of the default one.
+    /// Sets the network to send over. Default: the network that this builder was made with.
     pub fn network(mut self, network: Arc<dyn Network>) -> Self {
         self.profile.network = network;
         self
     }
 
-    /// Where events go. Default: nowhere.
+    /// Sets the sink that receives the events. Default: none.
     pub fn event_sink(mut self, sink: Arc<dyn EventSink>) -> Self {
         self.sink = Some(sink);
         self
     }
 
-    /// Runs the network side on this runtime, which needs its I/O and time drivers and must be driven
-    /// until [`UserAgent::shutdown`] has answered. Default: a thread of its own.
+    /// Runs the network side on a tokio runtime of the embedder. The runtime must have its I/O and time drivers
+    /// enabled, and something must drive it until [`UserAgent::shutdown`] has answered. Default: a thread of its
+    /// own.
     pub fn runtime(mut self, handle: Handle) -> Self {
         self.runtime = Some(handle);
         self
     }
 
-    /// The default `User-Agent`. Default: `sendbeacon/` and the version of this library.
+    /// Sets the `User-Agent` header of requests that have none. Default: `sendbeacon/` and the version of this
+    /// library.
     pub fn user_agent(mut self, value: HeaderValue) -> Self {
         self.profile.user_agent = value;
         self
     }
 
-    /// The default `Accept-Language`. Default: none is sent.
+    /// Sets the `Accept-Language` header of requests that have none. Default: no such header.
     pub fn accept_language(mut self, value: HeaderValue) -> Self {
         self.profile.accept_language = Some(value);
         self
     }
 
-    /// [`Priority`](https://www.rfc-editor.org/rfc/rfc9218) of beacons; `None` to send none. Default:
-    /// `u=6`.
+    /// Sets the [`Priority`](https://www.rfc-editor.org/rfc/rfc9218) header of beacons; `None` for no such
+    /// header. Default: `u=6`.
     pub fn beacon_priority(mut self, value: Option<HeaderValue>) -> Self {
         self.profile.beacon_priority = value;
         self
     }
 
-    /// Headers for every request that does not have them. Default: none.
+    /// Sets headers that are added to every request which does not have them. Default: none.
     pub fn extra_headers(mut self, headers: HeaderMap) -> Self {
         self.profile.extra_headers = headers;
         self
     }
 
-    /// The cookie store. Default: there are no cookies.
+    /// Sets the cookie store. Default: [`NoCookies`](crate::host::NoCookies).
     pub fn cookies(mut self, store: Arc<dyn CookieStore>) -> Self {
         self.profile.cookies = store;
         self
     }
 
-    /// Known HSTS hosts. Default: [`MemoryHstsStore`](crate::MemoryHstsStore).
+    /// Sets the store of the known HSTS hosts. Default: an empty
+    /// [`MemoryHstsStore`](crate::MemoryHstsStore).
     pub fn hsts(mut self, store: Arc<dyn HstsStore>) -> Self {
         self.profile.hsts = store;
         self
     }
 
-    /// Authentication entries. Default: there are none.
+    /// Sets the authentication entries. Default:
+    /// [`NoAuthenticationEntries`](crate::host::NoAuthenticationEntries).
     pub fn authentication_entries(mut self, entries: Arc<dyn AuthenticationEntries>) -> Self {
         self.profile.authentication_entries = entries;
         self
     }
 
-    /// The HTTP cache to invalidate. Default: there is none.
+    /// Sets the HTTP cache, whose entries unsafe requests invalidate. Default:
+    /// [`NoHttpCache`](crate::host::NoHttpCache).
     pub fn http_cache(mut self, cache: Arc<dyn HttpCache>) -> Self {
         self.profile.http_cache = cache;
         self
     }
 
-    /// Who looks at each request before it is sent. Default: nobody.
+    /// Sets the interceptor, which sees each request before it is sent and may change or block it. Default:
+    /// [`PassEverything`](crate::host::PassEverything).
     pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
         self.profile.interceptor = interceptor;
         self
     }
 
-    /// The service workers in control of clients. Default: there are none.
+    /// Sets the service workers. Default: [`NoServiceWorkers`](crate::host::NoServiceWorkers).
     pub fn service_workers(mut self, workers: Arc<dyn ServiceWorkers>) -> Self {
         self.profile.service_workers = workers;
         self
     }
 
-    /// Whether violations of a Content Security Policy are reported to the endpoints of its `report-uri`. An
-    /// engine that reports them itself, from their events, says no. Default: they are.
+    /// Sets whether violations of a Content Security Policy are reported to the endpoints of its `report-uri`.
+    /// An engine that makes these reports itself, from the events, passes `false`. Default: true.
     pub fn report_violations(mut self, report: bool) -> Self {
         self.reports_violations = report;
         self
     }
 
-    /// Whether requests of `fetch()` ask for content codings (gzip, deflate, br, zstd), and the bodies of their responses
-    /// are decoded. Default: true with the feature `content-codings`, else false.
+    /// Sets whether requests of `fetch()` ask for content codings (gzip, deflate, br, zstd), and whether the bodies of their
+    /// responses are decoded. Default: true with the feature `content-codings`, else false.
     ///
     /// Cargo turns a feature on for all crates of a program if one of them asks for it. So a crate that depends on one of
     /// the two behaviours sets it here. Without the feature, true is an error of [`build`](Self::build).
@@ -165,19 +167,19 @@ impl UserAgentBuilder {
         self
     }
 
-    /// How much each fetch group may have unfinished.
+    /// Sets how much each fetch group may have unfinished. Default: [`KeepaliveLimits::default`].
     pub fn keepalive_limits(mut self, limits: KeepaliveLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// What is started when.
+    /// Sets when fetches start and how many run at once. Default: [`Scheduling::default`].
     pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
         self.scheduling = scheduling;
         self
     }
 
-    /// Limits on time.
+    /// Sets when fetches are given up. Default: [`Timeouts::default`].
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
@@ -186,7 +188,7 @@ impl UserAgentBuilder {
     /// Starts the network side.
     ///
     /// # Errors
-    /// If its thread or its runtime cannot be made.
+    /// [`BuildError`], if a setting makes no sense, or if the thread of the network side cannot be started.
     #[cfg_attr(not(feature = "content-codings"), allow(unused_mut))]
     pub fn build(mut self) -> Result<UserAgent, BuildError> {
         #[cfg(feature = "content-codings")]
@@ -235,52 +237,17 @@ impl UserAgentBuilder {
     }
 }
 
-impl fmt::Debug for UserAgentBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UserAgentBuilder").finish_non_exhaustive()
-    }
-}
-
-/// Why a user agent could not be built.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The network thread or its runtime could not be started.
-    #[error("the network thread could not be started")]
-    Thread(#[from] io::Error),
-    /// The builder asks for [content codings](UserAgentBuilder::content_codings), and the feature `content-codings` is
-    /// off.
-    #[error("content codings need the feature `content-codings` of sendbeacon")]
-    ContentCodings,
-    /// A limit of the [`Scheduling`] is 0: some fetches would never start.
-    #[error("a limit of the scheduling is 0: give each at least 1")]
-    Scheduling,
-    /// A [`KeepaliveLimits`] is larger than a ledger can count.
-    #[error("a keepalive limit is too large: at most {} bytes of bodies and {} bytes of URLs", KeepaliveLimits::MAX.body_bytes, KeepaliveLimits::MAX.url_bytes)]
-    KeepaliveLimits,
-}
-
+/// Runs the driver on a thread of its own, and returns the handle of the runtime there.
 fn spawn_thread(driver: Driver) -> io::Result<Handle> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new().name("sendbeacon".into()).spawn(move || {
-        // As a task like the connections': what is blocked on itself is only polled after the runtime has
-        // asked the kernel for news. A panic has been told, and there is nobody to hand it to.
+        // NB: the driver is a task, like those of the connections. The runtime polls the future of `block_on`
+        // itself only after it has asked the kernel for events. A panic has reached the panic hook, and there
+        // is no caller to pass it to.
         let _ = runtime.block_on(runtime.spawn(driver.run()));
-        // A name look-up that hangs must not keep the thread.
+        // A name look-up that hangs must not keep the thread alive.
         runtime.shutdown_background();
     })?;
     Ok(handle)
-}
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::now()
-    }
 }

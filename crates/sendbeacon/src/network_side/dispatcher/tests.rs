@@ -1,3 +1,5 @@
+//! Tests of the dispatcher: events in, actions out, and a clock that the test moves.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,7 +44,7 @@ impl World {
         self.actions().into_iter().map(id).collect()
     }
 
-    /// Moves the clock to the next timeout, and says by how much.
+    /// Moves the clock to the next timeout, and returns by how much.
     fn wait(&mut self) -> Duration {
         let next = self.dispatcher.next_timeout().expect("a timeout");
         let waited = next - self.now;
@@ -51,7 +53,7 @@ impl World {
     }
 }
 
-/// Each ten endpoints share a partition.
+/// The endpoint of an origin. Ten origins at a time share a partition.
 fn to(origin: u64, keepalive: bool) -> Endpoint {
     Endpoint { partition: origin / 10, origin, keepalive }
 }
@@ -78,7 +80,7 @@ fn a_fetch_starts_at_once_and_an_idle_dispatcher_has_no_timeout() {
 }
 
 #[test]
-fn what_is_over_a_limit_waits_in_order() {
+fn fetches_over_a_limit_wait_in_order() {
     let mut world = World::new(limits(2, 3));
     for id in 1..=4 {
         world.queue(id, 1, 1);
@@ -109,7 +111,7 @@ fn a_fetch_that_never_ends_is_given_up_and_makes_room() {
 }
 
 #[test]
-fn the_lifetime_runs_from_the_later_of_document_gone_and_dispatch() {
+fn the_lifetime_runs_from_the_documents_end_or_the_start_if_that_is_later() {
     let mut world = World::new(limits(1, 1));
     world.queue(1, 1, 1);
     world.queue(2, 1, 1);
@@ -120,7 +122,7 @@ fn the_lifetime_runs_from_the_later_of_document_gone_and_dispatch() {
     assert_eq!(world.wait(), SECOND * 30);
     let first = timed_out(1, TimeoutKind::AfterDocument, 30);
     assert_eq!(world.actions(), [first, Action::Start(FetchId(2))]);
-    // Told again, it changes nothing: the second one has its full 30 seconds from its dispatch.
+    // A second termination changes nothing: the second fetch has its full 30 seconds from its start.
     world.now += SECOND * 5;
     world.handle(Event::GroupTerminated { group: GroupId(1) });
     assert_eq!(world.wait(), SECOND * 25);
@@ -128,7 +130,7 @@ fn the_lifetime_runs_from_the_later_of_document_gone_and_dispatch() {
 }
 
 #[test]
-fn the_lifetime_does_not_prolong_the_whole_fetch() {
+fn the_lifetime_after_the_document_does_not_extend_the_fetch_timeout() {
     let mut world = World::new(Scheduling::default());
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);
@@ -139,7 +141,7 @@ fn the_lifetime_does_not_prolong_the_whole_fetch() {
 }
 
 #[test]
-fn termination_stops_what_has_no_keepalive_flag_and_nothing_else() {
+fn termination_stops_only_fetches_without_keepalive() {
     let mut world = World::new(limits(1, 4));
     world.queue_with(1, 1, 1, false);
     world.queue_with(2, 1, 1, false);
@@ -152,7 +154,7 @@ fn termination_stops_what_has_no_keepalive_flag_and_nothing_else() {
 }
 
 #[test]
-fn shutdown_starts_everything_in_turn_and_gives_up_at_the_deadline() {
+fn a_shutdown_starts_all_fetches_in_turn_and_gives_up_at_its_deadline() {
     let mut world = World::new(limits(1, 8));
     for id in 1..=3 {
         world.queue(id, 1, 1);
@@ -168,7 +170,7 @@ fn shutdown_starts_everything_in_turn_and_gives_up_at_the_deadline() {
 }
 
 #[test]
-fn shutdown_waits_for_nothing_without_keepalive() {
+fn a_shutdown_stops_fetches_without_keepalive() {
     let mut world = World::new(Scheduling::default());
     world.queue_with(1, 1, 1, false);
     world.queue(2, 1, 1);
@@ -180,7 +182,7 @@ fn shutdown_waits_for_nothing_without_keepalive() {
 }
 
 #[test]
-fn an_end_that_was_already_told_is_ignored() {
+fn an_event_about_a_fetch_that_is_over_is_ignored() {
     let mut world = World::new(limits(1, 1));
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);
@@ -193,7 +195,7 @@ fn an_end_that_was_already_told_is_ignored() {
 }
 
 #[test]
-fn a_fetch_handed_over_while_its_document_went_has_the_lifetime_too() {
+fn a_fetch_that_comes_after_its_document_went_has_the_lifetime_too() {
     let mut world = World::new(Scheduling::default());
     let (id, group, endpoint) = (FetchId(1), GroupId(1), to(1, true));
     world.handle(Event::GroupTerminated { group });
@@ -222,12 +224,12 @@ fn documents_take_turns() {
 }
 
 #[test]
-fn important_loads_go_first_for_a_while() {
+fn beacons_wait_for_important_loads_for_a_while() {
     let mut world = World::new(Scheduling::default());
     world.handle(Event::ImportantLoads(true));
     world.queue(1, 1, 1);
     world.queue_with(2, 1, 1, false);
-    assert_eq!(world.started(), [2], "only beacons are held back");
+    assert_eq!(world.started(), [2], "a fetch that script waits for is not held back");
     assert_eq!(world.wait(), SECOND * 2);
     assert_eq!(world.started(), [1]);
     world.queue(3, 1, 1);
@@ -237,7 +239,7 @@ fn important_loads_go_first_for_a_while() {
 }
 
 #[test]
-fn what_is_held_back_goes_out_when_its_document_is_hidden_or_gone_and_at_shutdown() {
+fn held_back_beacons_are_released_when_hidden_or_gone_and_at_shutdown() {
     let mut world = World::new(Scheduling::default());
     world.handle(Event::ImportantLoads(true));
     for group in 1..=3 {
@@ -257,7 +259,7 @@ fn what_is_held_back_goes_out_when_its_document_is_hidden_or_gone_and_at_shutdow
 fn a_plain_fetch_that_comes_too_late_is_stopped() {
     let stopped = |id, reason: AbandonReason| Action::Cancel(FetchId(id), reason.into());
     let mut world = World::new(Scheduling::default());
-    // Two that reach the network side before it hears that their document has gone.
+    // Two fetches reach the network side before the message that their document has gone.
     for id in 1..=2 {
         let (group, endpoint) = (GroupId(1), to(1, id == 1));
         let queued = Queued { id: FetchId(id), group, endpoint, may_wait: false, gone: true };
@@ -295,7 +297,7 @@ fn plain_fetches_of_many_partitions_leave_half_of_the_wire() {
 }
 
 #[test]
-fn nothing_starts_offline_and_what_waits_too_long_is_given_up() {
+fn no_fetch_starts_offline_and_one_that_waits_too_long_is_given_up() {
     let mut world = World::new(Scheduling::default());
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);
@@ -309,13 +311,13 @@ fn nothing_starts_offline_and_what_waits_too_long_is_given_up() {
     assert_eq!(world.actions(), [timed_out(2, TimeoutKind::Offline, 60)]);
     world.handle(Event::Online(true));
     assert_eq!(world.started(), [3]);
-    // What was on the wire keeps its own limits.
+    // The fetch that had started keeps its own limits.
     assert_eq!(world.wait(), SECOND * 240);
     assert_eq!(world.actions(), [timed_out(1, TimeoutKind::Fetch, 300)]);
 }
 
 #[test]
-fn an_abandoned_group_keeps_nothing() {
+fn abandoning_a_group_cancels_its_waiting_and_running_fetches() {
     let mut world = World::new(limits(1, 8));
     world.queue(1, 1, 1);
     world.queue(2, 1, 1);
@@ -329,12 +331,12 @@ fn an_abandoned_group_keeps_nothing() {
 }
 
 #[test]
-fn what_is_handed_over_just_before_its_document_goes_does_not_hide_that_from_the_others() {
+fn a_late_beacon_does_not_hide_the_termination_from_other_fetches() {
     let mut world = World::new(Scheduling::default());
     world.queue(1, 1, 1);
     world.queue_with(2, 1, 1, false);
     assert_eq!(world.started().len(), 2);
-    // The flag is set when both messages are read: the late beacon's comes first.
+    // The flag is set when both messages are read, and the message of the late beacon comes first.
     let (id, group, endpoint) = (FetchId(3), GroupId(1), to(1, true));
     let (may_wait, gone) = (false, true);
     world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, gone }));

@@ -1,4 +1,7 @@
-//! Who is next on the wire: partitions take turns, in each its endpoints, in each the documents.
+//! The order in which waiting fetches start, and the limits on how many run.
+//!
+//! Network partitions take turns. In a partition its endpoints take turns, and in an endpoint the documents do.
+//! "On the wire" means started and not finished.
 
 use std::collections::{VecDeque, hash_map::Entry};
 
@@ -9,45 +12,54 @@ use crate::{
     limits::Scheduling,
 };
 
-/// How many times as many plain fetches a partition may have on the wire as keepalive fetches: their
-/// documents may leave responses unread.
+/// A partition may have this many times more plain fetches on the wire than keepalive fetches. NB: a document may
+/// leave the responses of its plain fetches unread, so they may be on the wire for long.
 const PLAIN_SHARE: usize = 4;
 
-/// Where a fetch goes: what shares a limit. Hashes of the network partition, and of it with the
-/// origin; a collision makes two of them share.
+/// Where a fetch goes: fetches with equal endpoints share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Endpoint {
+    /// A hash of the network partition key. If two keys collide, they share their limits.
     pub(crate) partition: u64,
+    /// A hash of the network partition key and the URL's origin.
     pub(crate) origin: u64,
-    /// Plain fetches have a line of their own: they take no room from those that must not be lost.
+    /// Whether the fetch has the keepalive flag. Plain fetches, which have none, have limits of their own: they
+    /// must not take the room of keepalive fetches.
     pub(crate) keepalive: bool,
 }
 
+/// The fetches that wait and the numbers of those on the wire.
+///
+/// `ready` has each partition that may start a fetch; each partition has those of its endpoints that may; each
+/// endpoint has the groups with a waiting fetch. Each of these is a queue, and what has had its turn goes to the
+/// end. So the next fetch is found without a search.
 #[derive(Debug)]
 pub(super) struct Wire {
     limits: Scheduling,
-    /// How many keepalive fetches are on it.
+    /// How many keepalive fetches are on the wire.
     keepalive: usize,
-    /// And how many others.
+    /// How many plain fetches are on the wire.
     plain: usize,
     endpoints: FxHashMap<Endpoint, Queue>,
+    /// The key is the partition, and whether the entry is that of its keepalive fetches.
     partitions: FxHashMap<(u64, bool), Partition>,
-    /// Partitions with something that is ready and room for it, in turn.
+    /// The partitions with a ready endpoint that have not reached their limit.
     ready: Lines,
 }
 
+/// The fetches of one endpoint.
 #[derive(Debug, Default)]
 struct Queue {
-    /// What waits, by group; an identifier of a fetch that was cancelled stays until its turn.
+    /// The waiting fetches of each group. A fetch that was cancelled stays here until its turn.
     waiting: FxHashMap<GroupId, VecDeque<FetchId>>,
-    /// The groups, in turn.
+    /// The groups with a waiting fetch, the next first.
     turns: VecDeque<GroupId>,
     on_wire: usize,
-    /// Whether it stands in the line of those that are ready.
+    /// Whether the endpoint is in `ready` of its partition.
     lined_up: bool,
 }
 
-/// One line for keepalive fetches, one for the others.
+/// The partitions whose turn comes: one line for keepalive fetches, one for plain fetches.
 #[derive(Debug, Default)]
 struct Lines {
     keepalive: VecDeque<u64>,
@@ -60,11 +72,13 @@ impl Lines {
     }
 }
 
-/// The endpoints of a network partition, in turn.
+/// The endpoints of one network partition.
 #[derive(Debug, Default)]
 struct Partition {
+    /// The endpoints with a waiting fetch that have not reached their limit, the next first.
     ready: VecDeque<Endpoint>,
     on_wire: usize,
+    /// Whether the partition is in `ready` of the wire.
     lined_up: bool,
 }
 
@@ -84,7 +98,7 @@ impl Wire {
             && !is_ready(&self.ready.plain)
     }
 
-    /// Lines a fetch up behind those of its group.
+    /// Adds a waiting fetch, behind those of its group.
     pub(super) fn line_up(&mut self, id: FetchId, group: GroupId, endpoint: Endpoint) {
         let queue = self.endpoints.entry(endpoint).or_default();
         let of_group = queue.waiting.entry(group).or_default();
@@ -95,21 +109,21 @@ impl Wire {
         self.line_up_endpoint(endpoint);
     }
 
-    /// Takes the next fetch out of its line and puts it on the wire, if there is room for one. What
-    /// is not `there` any more was cancelled, and is passed over.
-    pub(super) fn take_next(&mut self, there: impl Fn(&FetchId) -> bool) -> Option<FetchId> {
+    /// Puts the next fetch on the wire, if there is room, and returns it. Skips those for which `is_there` is
+    /// false: they were cancelled.
+    pub(super) fn take_next(&mut self, is_there: impl Fn(&FetchId) -> bool) -> Option<FetchId> {
         let has_room = self.plain < (self.limits.overall / 2).max(1);
-        let plain = has_room.then(|| self.take_next_of(false, &there)).flatten();
+        let plain = has_room.then(|| self.take_next_of(false, &is_there)).flatten();
         if plain.is_some() || self.keepalive >= self.limits.overall {
             return plain;
         }
-        self.take_next_of(true, &there)
+        self.take_next_of(true, &is_there)
     }
 
     fn take_next_of(
         &mut self,
         keepalive: bool,
-        there: impl Fn(&FetchId) -> bool,
+        is_there: impl Fn(&FetchId) -> bool,
     ) -> Option<FetchId> {
         loop {
             let key = (self.ready.of(keepalive).pop_front()?, keepalive);
@@ -118,7 +132,7 @@ impl Wire {
             let Some(endpoint) = partition.ready.pop_front() else { continue };
             let Some(queue) = self.endpoints.get_mut(&endpoint) else { continue };
             queue.lined_up = false;
-            let next = queue.next().filter(&there);
+            let next = queue.next().filter(&is_there);
             if next.is_some() {
                 self.count(endpoint, 1);
             }
@@ -130,14 +144,14 @@ impl Wire {
         }
     }
 
-    /// A fetch that was on the wire is over.
+    /// Removes a fetch that was on the wire and is over.
     pub(super) fn leave(&mut self, endpoint: Endpoint) {
         self.count(endpoint, -1);
         self.line_up_endpoint(endpoint);
         self.tidy(endpoint);
     }
 
-    /// Counts one more, or less.
+    /// Adds `change`, which is 1 or -1, to the numbers of fetches on the wire.
     fn count(&mut self, endpoint: Endpoint, change: isize) {
         let key = (endpoint.partition, endpoint.keepalive);
         let queue = self.endpoints.get_mut(&endpoint).map(|queue| &mut queue.on_wire);
@@ -148,8 +162,8 @@ impl Wire {
         }
     }
 
-    /// Lines a endpoint up with its partition, and the partition with the others, if there is
-    /// something waiting and room for it.
+    /// Lines an endpoint up in its partition, if it has a waiting fetch and room for it, and the partition in the
+    /// wire, likewise.
     fn line_up_endpoint(&mut self, endpoint: Endpoint) {
         let Some(queue) = self.endpoints.get_mut(&endpoint) else { return };
         let key = (endpoint.partition, endpoint.keepalive);
@@ -168,7 +182,7 @@ impl Wire {
         }
     }
 
-    /// Forgets a endpoint, and a partition, of which there is nothing to remember.
+    /// Removes the entries of an endpoint and of its partition, if they are empty.
     fn tidy(&mut self, endpoint: Endpoint) {
         if let Entry::Occupied(entry) = self.endpoints.entry(endpoint)
             && entry.get().turns.is_empty()
@@ -188,7 +202,7 @@ impl Wire {
 }
 
 impl Queue {
-    /// The first of the group whose turn it is.
+    /// Takes out the first fetch of the group whose turn it is.
     fn next(&mut self) -> Option<FetchId> {
         let group = self.turns.pop_front()?;
         let Entry::Occupied(mut of_group) = self.waiting.entry(group) else { return None };

@@ -1,9 +1,9 @@
-//! When each fetch starts and when it is given up: a state machine without I/O.
+//! The dispatcher decides when each fetch starts and when it is given up: a state machine without I/O.
 //!
-//! It says [`Action::Start`] and [`Action::Cancel`]; the [driver](super::driver) owns the futures
-//! and the timer. After every [`handle`](Dispatcher::handle), and when
-//! [`next_timeout`](Dispatcher::next_timeout) has come, call [`poll`](Dispatcher::poll) until it
-//! returns `None`.
+//! It returns an [`Action::Start`] or an [`Action::Cancel`] for a fetch, and the [driver](super::driver) carries
+//! it out: the driver has the futures and the timer. Call [`poll`](Dispatcher::poll) until it returns `None`
+//! after every [`handle`](Dispatcher::handle), and when the time of [`next_timeout`](Dispatcher::next_timeout)
+//! has come.
 
 mod wire;
 
@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-// Identifiers are counters, and endpoints are hashes with a secret: no page chooses what is hashed here.
+// NB: this hash has no secret, so a page must not choose its keys: identifiers are counters, and endpoints are
+// hashes with a secret.
 use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
@@ -23,46 +24,50 @@ use crate::{
     limits::{Scheduling, Timeouts},
 };
 
+/// What the driver tells the dispatcher.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
-    /// A fetch was handed over.
+    /// A fetch has come.
     Queued(Queued),
     /// A started fetch has ended by itself.
     Finished { id: FetchId },
-    /// The group's document is or was hidden or frozen: what of it is held back goes out.
+    /// The document of the group is or was hidden or frozen: release its held-back fetches.
     Flush { group: GroupId },
     /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
     /// its document has gone.
     GroupTerminated { group: GroupId },
-    /// The embedder wants this fetch to end.
+    /// The fetch is to end.
     Abandon { id: FetchId, reason: AbandonReason },
-    /// As [`Abandon`](Self::Abandon), every fetch of the group.
+    /// Every fetch of the group is to end.
     AbandonGroup { group: GroupId, reason: AbandonReason },
-    /// Important loads run, or no longer.
+    /// Whether important loads run has changed.
     ImportantLoads(bool),
-    /// The network is there, or not.
+    /// Whether there is a network has changed.
     Online(bool),
-    /// Stop what has no keepalive flag, start everything else, and give up what is left at
-    /// `deadline`.
+    /// The user agent shuts down: stop fetches without keepalive, start all others, and give up the unfinished
+    /// ones at `deadline`.
     ShutDown { deadline: Option<Instant> },
 }
 
+/// A fetch that has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queued {
     pub(super) id: FetchId,
     pub(super) group: GroupId,
     pub(super) endpoint: Endpoint,
-    /// May it be held back? Not if script waits for it, or its document is hidden or frozen.
+    /// Whether the fetch may be held back. It may not if script waits for it, or if its document is hidden or
+    /// frozen.
     pub(super) may_wait: bool,
-    /// Has its document gone meanwhile?
+    /// Whether the document has gone in the meantime.
     pub(super) gone: bool,
 }
 
+/// What the driver has to do.
 #[derive(Debug, PartialEq)]
 pub(super) enum Action {
-    /// Run this fetch, and say [`Event::Finished`] at its end.
+    /// Run this fetch, and send [`Event::Finished`] at its end.
     Start(FetchId),
-    /// Drop this fetch, which is over with this error, and say nothing more of it.
+    /// Drop this fetch, which has failed with this error. No event about it may follow.
     Cancel(FetchId, NetworkError),
 }
 
@@ -70,11 +75,15 @@ pub(super) enum Action {
 pub(crate) struct Dispatcher {
     timeouts: Timeouts,
     max_delay: Duration,
+    /// Every unfinished fetch.
     fetches: FxHashMap<FetchId, Fetch>,
+    /// The order of the fetches that wait, and the numbers of those that run.
     wire: Wire,
+    /// Every group with an unfinished fetch.
     groups: FxHashMap<GroupId, Group>,
-    /// The next moment that matters to each fetch.
+    /// When something happens to a fetch by the passing of time. A fetch has at most one alarm: its next.
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
+    /// The fetches that were given up and have not been returned by `poll`.
     cancels: VecDeque<(FetchId, NetworkError)>,
     important_loads: bool,
     offline_since: Option<Instant>,
@@ -86,7 +95,7 @@ enum Shutdown {
     Draining {
         deadline: Option<Instant>,
     },
-    /// Whatever is still handed over is given up at once.
+    /// Every fetch that still comes is given up at once.
     PastDeadline,
 }
 
@@ -94,34 +103,37 @@ enum Shutdown {
 struct Fetch {
     group: GroupId,
     endpoint: Endpoint,
+    /// When it came.
     queued: Instant,
     state: State,
-    /// Where its alarm is found.
+    /// The time of its alarm, which is part of the key in `alarms`.
     alarm: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// Lets important loads go first.
+    /// It is held back while important loads run.
     Held,
-    /// Waits for room on the wire, or for the wire.
+    /// It waits for room on the wire, or for a network.
     Waiting,
+    /// It runs since this moment.
     Started(Instant),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Alarm {
-    /// Held back long enough.
+    /// The fetch was held back long enough.
     Release,
-    /// The limit is reached.
+    /// The fetch has reached a limit.
     GiveUp(TimeoutKind),
 }
 
 #[derive(Debug, Default)]
 struct Group {
     unfinished: FxHashSet<FetchId>,
-    /// How many of them are held back.
+    /// How many of the unfinished fetches are held back.
     held: usize,
+    /// When the document has gone.
     gone: Option<Instant>,
 }
 
@@ -141,11 +153,12 @@ impl Dispatcher {
         }
     }
 
-    /// Whether nothing waits and nothing is on the wire.
+    /// Whether there is no unfinished fetch, and `poll` would return no `Cancel`.
     pub(super) fn is_idle(&self) -> bool {
         self.fetches.is_empty() && self.cancels.is_empty()
     }
 
+    /// Receives an event. Call [`poll`](Self::poll) after it.
     pub(super) fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Queued(queued) => self.queue(queued, now),
@@ -188,7 +201,7 @@ impl Dispatcher {
         }
     }
 
-    /// What to do next, or `None` if nothing before the next event or timeout.
+    /// Returns what to do next. `None`: nothing until the next event or timeout.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Action> {
         if let Some(Shutdown::Draining { deadline: Some(deadline) }) = self.shutdown
             && deadline <= now
@@ -226,7 +239,7 @@ impl Dispatcher {
         Some(Action::Start(id))
     }
 
-    /// When to call [`poll`](Self::poll) although nothing has happened.
+    /// When to call [`poll`](Self::poll) if there is no event before.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let alarm = self.alarms.keys().next().map(|(at, _)| *at);
         let shutdown = match self.shutdown {
@@ -236,7 +249,7 @@ impl Dispatcher {
         alarm.into_iter().chain(shutdown).min()
     }
 
-    /// The shutdown that this deadline asks for: of several the earliest counts.
+    /// The state after a shutdown with this deadline was asked for. Of several deadlines the earliest counts.
     fn shutdown_by(&self, deadline: Option<Instant>) -> Shutdown {
         match self.shutdown {
             Some(Shutdown::PastDeadline) => Shutdown::PastDeadline,
@@ -273,12 +286,12 @@ impl Dispatcher {
         }
         self.reset_alarm(id);
         if gone && !was_gone {
-            // This one says so before the event does, which then changes nothing.
+            // This fetch says so before the event does. The event then changes nothing.
             self.terminate(group, now);
         }
     }
 
-    /// Lets a fetch that was held back wait for the wire like the others.
+    /// Releases a held-back fetch: it waits for room on the wire like the others.
     fn release(&mut self, id: FetchId) {
         let Some(fetch) = self.fetches.get_mut(&id) else { return };
         if fetch.state == State::Held {
@@ -297,7 +310,7 @@ impl Dispatcher {
         }
     }
 
-    /// Keepalive fetches go on, with their lifetime; others are stopped.
+    /// Terminates a group: keepalive fetches go on for their lifetime after the document, others are stopped.
     fn terminate(&mut self, group: GroupId, now: Instant) {
         let Some(members) = self.groups.get_mut(&group) else { return };
         members.gone.get_or_insert(now);
@@ -311,7 +324,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sets the next moment that matters to a fetch, from all there is to know about it.
+    /// Works out the alarm of a fetch anew, after a change of its state, of its group's or of the network's.
     fn reset_alarm(&mut self, id: FetchId) {
         let Some(fetch) = self.fetches.get_mut(&id) else { return };
         if let Some(at) = fetch.alarm.take() {
@@ -319,7 +332,7 @@ impl Dispatcher {
         }
         let gone = self.groups.get(&fetch.group).and_then(|group| group.gone);
         let timeouts = &self.timeouts;
-        // A moment beyond the clock's end never comes.
+        // A time that the clock cannot express never comes.
         let alarm = match (fetch.state, self.offline_since) {
             (State::Started(started), _) if fetch.endpoint.keepalive => {
                 give_up(timeouts, started, gone)
@@ -346,6 +359,7 @@ impl Dispatcher {
         }
     }
 
+    /// Gives a fetch up. `poll` will say so.
     fn cancel(&mut self, id: FetchId, error: NetworkError) {
         if self.fetches.contains_key(&id) {
             self.forget(id);
@@ -353,6 +367,7 @@ impl Dispatcher {
         }
     }
 
+    /// Removes a fetch that is over.
     fn forget(&mut self, id: FetchId) {
         let Some(fetch) = self.fetches.remove(&id) else { return };
         if let Some(at) = fetch.alarm {
@@ -361,7 +376,8 @@ impl Dispatcher {
         if let Entry::Occupied(mut entry) = self.groups.entry(fetch.group) {
             entry.get_mut().unfinished.remove(&id);
             entry.get_mut().held -= usize::from(fetch.state == State::Held);
-            // A group that has gone says so with each fetch; one that lives is made again by its next.
+            // Nothing is lost with the entry: the next fetch makes it again, and says whether the document has
+            // gone.
             if entry.get().unfinished.is_empty() {
                 entry.remove();
             }
@@ -371,12 +387,13 @@ impl Dispatcher {
         }
     }
 
-    /// A group's unfinished fetches, in order.
+    /// The unfinished fetches of a group, the oldest first.
     fn members(&self, group: GroupId) -> Vec<FetchId> {
         let unfinished = self.groups.get(&group).map(|group| &group.unfinished);
         sorted(unfinished.into_iter().flatten().copied())
     }
 
+    /// The unfinished fetches for which `condition` is true, the oldest first.
     fn all_where(&self, condition: impl Fn(&Fetch) -> bool) -> Vec<FetchId> {
         sorted(self.fetches.iter().filter(|(_, fetch)| condition(fetch)).map(|(id, _)| *id))
     }
@@ -388,7 +405,7 @@ fn sorted(ids: impl Iterator<Item = FetchId>) -> Vec<FetchId> {
     ids
 }
 
-/// When a fetch started at `started` is given up, its document having gone at `gone`.
+/// When a keepalive fetch that has started at `started` is given up. Its document has gone at `gone`.
 fn give_up(
     timeouts: &Timeouts,
     started: Instant,

@@ -1,0 +1,277 @@
+//! The keepalive ledger of a [fetch group](https://fetch.spec.whatwg.org/#concept-fetch-group).
+
+#[cfg(not(sendbeacon_loom))]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::{any::Any, sync::Arc};
+
+#[cfg(sendbeacon_loom)]
+use loom::sync::atomic::AtomicU64;
+use url::Url;
+
+/// How much one request counts in a [`Ledger`].
+///
+/// [`Request::weight`](crate::Request::weight) returns it for a request. For a beacon and a ping it is known
+/// before there is a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// The length of the body in bytes.
+    pub body_bytes: u64,
+    /// The length in bytes of the URL without its fragment, and of the further URLs that a ping has in headers.
+    pub url_bytes: u64,
+}
+
+/// The length of a URL in bytes, without its fragment, which is not sent. A URL counts that much in a [`Weight`].
+#[must_use]
+pub fn url_length(url: &Url) -> usize {
+    url.as_str().len() - url.fragment().map_or(0, |fragment| fragment.len() + 1)
+}
+
+/// The limits on the unfinished keepalive requests of one fetch group.
+///
+/// ```
+/// use sendbeacon_fetch::KeepaliveLimits;
+///
+/// let limits = KeepaliveLimits { requests: 100, ..KeepaliveLimits::default() };
+/// assert_eq!(limits.body_bytes, 65_536);
+/// assert!(limits.fit());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepaliveLimits {
+    /// How many bytes the bodies may have. At most 2,097,151. Default: 65,536, the limit of the standard.
+    pub body_bytes: u32,
+    /// How many requests there may be. The standard has no such limit, so that a page could queue beacons without
+    /// a body for ever. Default: 4,096.
+    pub requests: u16,
+    /// How many bytes the URLs may have, for the same reason. At most 64 MiB − 1. Default: 4 MiB.
+    pub url_bytes: u32,
+}
+
+impl KeepaliveLimits {
+    /// The largest limits that a ledger can count to.
+    pub const MAX: Self =
+        Self { body_bytes: (1 << 21) - 1, requests: u16::MAX, url_bytes: (1 << 26) - 1 };
+
+    /// Whether a ledger can count to each of the limits.
+    #[must_use]
+    pub fn fit(&self) -> bool {
+        self.body_bytes <= Self::MAX.body_bytes && self.url_bytes <= Self::MAX.url_bytes
+    }
+}
+
+impl Default for KeepaliveLimits {
+    fn default() -> Self {
+        Self { body_bytes: 65_536, requests: 4_096, url_bytes: 4 << 20 }
+    }
+}
+
+/// The ledger of the unfinished keepalive requests of one fetch group.
+///
+/// ```
+/// use sendbeacon_fetch::{KeepaliveLimits, Ledger, Weight};
+///
+/// let ledger = Ledger::new(KeepaliveLimits::default());
+/// let weight = Weight { body_bytes: 40_000, url_bytes: 100 };
+/// let reservation = ledger.reserve(weight).expect("the ledger is empty");
+/// assert!(ledger.reserve(weight).is_none());
+///
+/// // The first request is done.
+/// drop(reservation);
+/// assert!(ledger.reserve(weight).is_some());
+/// ```
+#[derive(Debug)]
+pub struct Ledger {
+    account: Account,
+    limits: KeepaliveLimits,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new(limits: KeepaliveLimits) -> Arc<Self> {
+        Arc::new(Self { account: Account::default(), limits })
+    }
+
+    /// Reserves room for one request. `None` if there is no room or the ledger is closed; nothing has changed
+    /// then.
+    ///
+    /// Takes no lock, and a few nanoseconds. Any thread.
+    #[must_use]
+    pub fn reserve(self: &Arc<Self>, weight: Weight) -> Option<Reservation> {
+        let entry = Inflight::from(weight);
+        let is_entered = self.account.enter(entry, &self.limits);
+        is_entered.then(|| Reservation { ledger: Arc::clone(self), entry, guard: None })
+    }
+
+    /// Reserves room for a request that was accepted already, even if there is no room. If a sum in the ledger
+    /// would become too large to be counted, the request counts less.
+    pub fn reserve_accepted(self: &Arc<Self>, weight: Weight) -> Reservation {
+        let entry = self.account.enter_anyway(weight.into());
+        Reservation { ledger: Arc::clone(self), entry, guard: None }
+    }
+
+    /// Makes the ledger non-empty while a deferred request is on its way to the network side. A shutdown, which
+    /// [closes](Self::close) the ledger and waits until it is empty, then waits for the request to arrive.
+    ///
+    /// The reservation is one byte of URLs, which may exceed the limit. `None` if the ledger is closed.
+    #[must_use]
+    pub fn hand_over(self: &Arc<Self>) -> Option<Reservation> {
+        let byte = Inflight { url_bytes: 1, ..Inflight::default() };
+        let entry = self.account.enter_anyway(byte);
+        let reservation = Reservation { ledger: Arc::clone(self), entry, guard: None };
+        // NB: in this order. If this does not see that the ledger is closed, then the thread that closes it sees
+        // the reservation.
+        (!self.is_closed()).then_some(reservation)
+    }
+
+    /// Refuses every reservation from now on. Existing reservations remain.
+    pub fn close(&self) {
+        self.account.close();
+    }
+
+    /// Whether the ledger was [closed](Self::close).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.account.load() & CLOSED != 0
+    }
+
+    /// The sums over the reservations at this moment.
+    #[must_use]
+    pub fn inflight(&self) -> Inflight {
+        Inflight::unpack(self.account.load())
+    }
+}
+
+/// The sums of a ledger in one atomic word, so that a reservation is one atomic step and the script thread takes
+/// no lock. From the low end the word has 21 bits for body bytes, 16 for requests, 26 for URL bytes, and the
+/// closed bit.
+#[derive(Debug, Default)]
+struct Account(AtomicU64);
+
+const REQUESTS_SHIFT: u32 = 21;
+const URL_BYTES_SHIFT: u32 = 37;
+const BODY_BYTES_MAX: u64 = KeepaliveLimits::MAX.body_bytes as u64;
+const REQUESTS_MAX: u64 = KeepaliveLimits::MAX.requests as u64;
+const URL_BYTES_MAX: u64 = KeepaliveLimits::MAX.url_bytes as u64;
+const CLOSED: u64 = 1 << 63;
+
+// The three sums and the closed bit fill the word.
+const _: () = assert!(
+    BODY_BYTES_MAX | REQUESTS_MAX << REQUESTS_SHIFT | URL_BYTES_MAX << URL_BYTES_SHIFT
+        == CLOSED - 1
+);
+
+impl Account {
+    /// Adds an entry if it fits, and says whether it did.
+    fn enter(&self, entry: Inflight, limits: &KeepaliveLimits) -> bool {
+        let entered = self.0.fetch_update(AcqRel, Acquire, |account| {
+            let now = Inflight::unpack(account);
+            let fits = account & CLOSED == 0
+                && fits(now.body_bytes, entry.body_bytes, limits.body_bytes, BODY_BYTES_MAX)
+                && fits(now.requests, entry.requests, limits.requests.into(), REQUESTS_MAX)
+                && fits(now.url_bytes, entry.url_bytes, limits.url_bytes, URL_BYTES_MAX);
+            fits.then(|| account + entry.pack())
+        });
+        entered.is_ok()
+    }
+
+    /// Adds as much of an entry as the bits can count, and returns that part.
+    fn enter_anyway(&self, entry: Inflight) -> Inflight {
+        let mut account = self.load();
+        loop {
+            let now = Inflight::unpack(account);
+            let entered = Inflight {
+                body_bytes: entry.body_bytes.min(BODY_BYTES_MAX - now.body_bytes),
+                requests: entry.requests.min(REQUESTS_MAX - now.requests),
+                url_bytes: entry.url_bytes.min(URL_BYTES_MAX - now.url_bytes),
+            };
+            match self.0.compare_exchange(account, account + entered.pack(), AcqRel, Acquire) {
+                Ok(_) => return entered,
+                Err(changed) => account = changed,
+            }
+        }
+    }
+
+    fn leave(&self, entry: Inflight) {
+        self.0.fetch_sub(entry.pack(), AcqRel);
+    }
+
+    fn close(&self) {
+        self.0.fetch_or(CLOSED, AcqRel);
+    }
+
+    fn load(&self) -> u64 {
+        self.0.load(Acquire)
+    }
+}
+
+/// Whether `more` fits beside `reserved`.
+fn fits(reserved: u64, more: u64, limit: u32, max: u64) -> bool {
+    // `reserved` is at most `max`, so only `more` could overflow the sum. Accepted requests may have brought
+    // `reserved` over the limit; a request with `more` of 0 is allowed even then.
+    more == 0 || more <= max && reserved + more <= u64::from(limit).min(max)
+}
+
+/// Sums over the unfinished keepalive requests of a fetch group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inflight {
+    /// How many bytes the bodies have.
+    pub body_bytes: u64,
+    /// How many requests there are.
+    pub requests: u64,
+    /// How many bytes the URLs have.
+    pub url_bytes: u64,
+}
+
+impl From<Weight> for Inflight {
+    fn from(Weight { body_bytes, url_bytes }: Weight) -> Self {
+        Self { body_bytes, requests: 1, url_bytes }
+    }
+}
+
+impl Inflight {
+    fn pack(self) -> u64 {
+        self.body_bytes | self.requests << REQUESTS_SHIFT | self.url_bytes << URL_BYTES_SHIFT
+    }
+
+    fn unpack(account: u64) -> Self {
+        Self {
+            body_bytes: account & BODY_BYTES_MAX,
+            requests: account >> REQUESTS_SHIFT & REQUESTS_MAX,
+            url_bytes: account >> URL_BYTES_SHIFT & URL_BYTES_MAX,
+        }
+    }
+}
+
+/// The room of a request in a ledger. It moves with the request, and dropping it gives the room back. So the room
+/// is given back however the request ends.
+#[derive(Debug)]
+#[must_use = "dropping a reservation gives it back"]
+pub struct Reservation {
+    ledger: Arc<Ledger>,
+    /// How much it has reserved.
+    entry: Inflight,
+    /// Dropped after the room was given back.
+    guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Reservation {
+    /// Sets the guard: a value that is dropped just after the room was given back.
+    pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.guard = Some(Box::new(guard));
+        self
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.ledger.account.leave(self.entry);
+        drop(self.guard.take());
+    }
+}
+
+#[cfg(all(test, sendbeacon_loom))]
+mod interleavings;
+#[cfg(all(test, not(sendbeacon_loom)))]
+mod tests;
