@@ -311,11 +311,10 @@ impl Tree {
         let is_stream = matches!(step.data, Some(Data::Stream));
         let data = step.data.as_ref().filter(|_| !is_stream);
         let request = init.request(&document.client, data)?;
-        let arguments = DeferredRequestInit {
-            activate_after: step.activate_after,
-            is_aborted: step.aborted,
-            has_stream_body: is_stream,
-        };
+        let mut arguments = DeferredRequestInit::default();
+        arguments.activate_after = step.activate_after;
+        arguments.is_aborted = step.aborted;
+        arguments.has_stream_body = is_stream;
         let group = document.group;
         match fetch_later(&document.deferred, document.is_fully_active, request, arguments) {
             Ok(_) if step.throws.is_some() => Err("did not throw".to_owned()),

@@ -10,6 +10,7 @@ use loom::sync::atomic::AtomicU64;
 
 /// How much one fetch group may have unfinished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepaliveLimits {
     /// Bytes of request bodies. The standard's 65,536; at most 2,097,151.
     pub body_bytes: u32,
@@ -20,9 +21,35 @@ pub struct KeepaliveLimits {
     pub url_bytes: u32,
 }
 
+impl KeepaliveLimits {
+    /// The default limits.
+    pub const DEFAULT: Self = Self { body_bytes: 65_536, requests: 4_096, url_bytes: 4 << 20 };
+
+    /// Sets the limit on bytes of request bodies.
+    #[must_use]
+    pub const fn with_body_bytes(mut self, bytes: u32) -> Self {
+        self.body_bytes = bytes;
+        self
+    }
+
+    /// Sets the limit on the number of requests.
+    #[must_use]
+    pub const fn with_requests(mut self, requests: u16) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// Sets the limit on bytes of URLs.
+    #[must_use]
+    pub const fn with_url_bytes(mut self, bytes: u32) -> Self {
+        self.url_bytes = bytes;
+        self
+    }
+}
+
 impl Default for KeepaliveLimits {
     fn default() -> Self {
-        Self { body_bytes: 65_536, requests: 4_096, url_bytes: 4 << 20 }
+        Self::DEFAULT
     }
 }
 
@@ -150,6 +177,7 @@ fn fits(reserved: u64, more: u64, limit: u32, max: u64) -> bool {
 
 /// Sums over the unfinished keepalive requests of a fetch group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Inflight {
     /// Bytes of their bodies.
     pub body_bytes: u64,

@@ -62,7 +62,7 @@ pub(crate) struct GroupState {
 
 /// How much of its reports a group may have unfinished. What is beyond it is not reported.
 const REPORT_LIMITS: KeepaliveLimits =
-    KeepaliveLimits { body_bytes: 65_536, requests: 64, url_bytes: 65_536 };
+    KeepaliveLimits::DEFAULT.with_requests(64).with_url_bytes(65_536);
 
 /// Why a document's beacons must not be held back, or no more be made.
 #[derive(Clone, Copy, Debug)]

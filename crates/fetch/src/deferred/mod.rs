@@ -21,6 +21,7 @@ use crate::{
 /// What of the arguments of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) is
 /// not in the `Request` that its `Request` object has.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct DeferredRequestInit {
     /// `activateAfter`, in milliseconds, as Web IDL converts it.
     pub activate_after: Option<f64>,

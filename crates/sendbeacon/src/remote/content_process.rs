@@ -39,7 +39,7 @@ use crate::{
 /// How much of its reports of violations a content process may have unfinished: no credits are taken by them,
 /// as they are made of what a fetch leaves behind.
 const REPORT_LIMITS: KeepaliveLimits =
-    KeepaliveLimits { body_bytes: 1 << 20, requests: 1_024, url_bytes: 1 << 20 };
+    KeepaliveLimits::DEFAULT.with_body_bytes(1 << 20).with_requests(1_024).with_url_bytes(1 << 20);
 
 /// A content process as the network process sees it: see
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).

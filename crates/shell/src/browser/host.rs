@@ -252,7 +252,8 @@ impl PageHost for Host {
             message,
             quota: None,
         })?;
-        let init = DeferredRequestInit { activate_after, has_stream_body, ..Default::default() };
+        let mut init = DeferredRequestInit::default();
+        (init.activate_after, init.has_stream_body) = (activate_after, has_stream_body);
         let deferred = self.document.borrow().fetch_later(made, init).map_err(|error| Thrown {
             name: error.exception_name(),
             message: error.to_string(),
