@@ -117,11 +117,9 @@ impl PageSetup {
     /// Makes a ledger with the case's limits.
     pub(crate) fn ledger(&self) -> Arc<Ledger> {
         let default = KeepaliveLimits::default();
-        Ledger::new(KeepaliveLimits {
-            requests: self.limits.requests.unwrap_or(default.requests),
-            url_bytes: self.limits.url_bytes.unwrap_or(default.url_bytes),
-            ..default
-        })
+        let requests = self.limits.requests.unwrap_or(default.requests);
+        let url_bytes = self.limits.url_bytes.unwrap_or(default.url_bytes);
+        Ledger::new(default.with_requests(requests).with_url_bytes(url_bytes))
     }
 }
 

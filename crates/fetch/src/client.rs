@@ -1,4 +1,4 @@
-//! The environment settings object as data.
+//! The client of a request: an environment settings object as data.
 
 use http::{HeaderValue, StatusCode};
 use url::Url;
@@ -11,27 +11,27 @@ use crate::{
     },
 };
 
-/// What a request takes from its
-/// [client](https://fetch.spec.whatwg.org/#concept-request-client), the environment settings object
-/// of the script that made it.
+/// The [client](https://fetch.spec.whatwg.org/#concept-request-client) of a request: the environment
+/// settings object of the script that made the request, as data.
 ///
-/// A `Client` is a snapshot. The engine makes one when a document is created and another whenever
-/// its base URL, URL or a policy changes, and hands it over in an `Arc`; requests keep the one they
-/// were made with. Nothing in it points back into the document.
+/// A `Client` is a snapshot. The engine makes one when it creates a document, and another one when the
+/// document's URL, base URL or a policy changes. A request shares the client that it was made with and keeps
+/// it. A client does not refer to its document.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Client {
     /// [Creation URL](https://html.spec.whatwg.org/multipage/webappapis.html#concept-environment-creation-url):
-    /// for a window its document's current URL, for a `srcdoc` document that of the first ancestor
-    /// that is none. It is the source of `Referer`.
+    /// of a window the current URL of its document, of a `srcdoc` document the URL of its nearest ancestor
+    /// that is not a `srcdoc` document. `Referer` is derived from it.
     pub creation_url: Url,
-    /// [API base URL](https://html.spec.whatwg.org/multipage/webappapis.html#api-base-url): what a
-    /// relative URL is resolved against.
+    /// [API base URL](https://html.spec.whatwg.org/multipage/webappapis.html#api-base-url), against
+    /// which relative URLs are parsed.
     pub api_base_url: Url,
     /// [Origin](https://html.spec.whatwg.org/multipage/webappapis.html#concept-settings-object-origin).
     pub origin: Origin,
-    /// Network partition key.
+    /// The [network partition key](https://fetch.spec.whatwg.org/#network-partition-key), by the top-level
+    /// document's site.
     pub network_partition_key: PartitionKey,
     /// The policy container's
     /// [referrer policy](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-referrer-policy).
@@ -40,29 +40,29 @@ pub struct Client {
     /// [CSP list](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-csp-list).
     pub csp_list: CspList,
     /// The policy container's
-    /// [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-embedder-policy),
-    /// the value that is enforced.
+    /// [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#policy-container-embedder-policy):
+    /// the value that is enforced, not the report-only value.
     pub embedder_policy: EmbedderPolicy,
     /// The policy container's
     /// [IP address space](https://wicg.github.io/local-network-access/#policy-container-ip-address-space):
-    /// that of the address the document came from. `None`, the default, if it is not known; Local Network
-    /// Access then refuses nothing.
+    /// the address space of the server that sent the document. With `None` Local Network Access refuses
+    /// nothing. Default: `None`.
     pub address_space: Option<AddressSpace>,
     /// The document's permissions policy, for [`fetchLater()`](https://fetch.spec.whatwg.org/#deferred-fetch-quota).
     pub permissions_policy: PermissionsPolicy,
     /// Whether the [insecure requests policy](https://w3c.github.io/webappsec-upgrade-insecure-requests/#insecure-requests-policy)
-    /// is to upgrade (the directive `upgrade-insecure-requests`, inherited by nested documents).
+    /// is "upgrade": the document or an ancestor has the directive `upgrade-insecure-requests`.
     pub upgrade_insecure_requests: bool,
     /// Whether the settings object
     /// [prohibits mixed security contexts](https://w3c.github.io/webappsec-mixed-content/#categorize-settings-object):
     /// its origin, or that of an ancestor, is potentially trustworthy.
     ///
-    /// NB: [`Client::new`] says so for `https` only. By the text a page on `http://localhost` could
-    /// reach no other plain `http` host, which no browser enforces.
+    /// NB: [`Client::new`] sets it for `https` only. By the standard's text a page on `http://localhost`
+    /// could reach no other `http` host, which no browser enforces.
     pub prohibits_mixed_security_contexts: bool,
     /// Whether the settings object is a
-    /// [secure context](https://html.spec.whatwg.org/multipage/webappapis.html#secure-context): whether
-    /// the top-level document's URL is potentially trustworthy.
+    /// [secure context](https://html.spec.whatwg.org/multipage/webappapis.html#secure-context): the
+    /// top-level document's URL, and every ancestor's, is potentially trustworthy.
     pub is_secure_context: bool,
     /// [Has cross-site ancestor](https://html.spec.whatwg.org/multipage/webappapis.html#has-cross-site-ancestor).
     pub has_cross_site_ancestor: bool,
@@ -70,22 +70,22 @@ pub struct Client {
     /// [disable cookies](https://fetch.spec.whatwg.org/#append-a-request-cookie-header) for this
     /// document.
     pub cookies_disabled: bool,
-    /// `User-Agent` of this environment (emulation); `None` for the user agent's default.
+    /// The `User-Agent` that this environment emulates. `None`: the user agent's default value.
     #[cfg_attr(feature = "serde", serde(with = "header_value"))]
     pub user_agent: Option<HeaderValue>,
-    /// `Accept-Language` of this environment; `None` for the user agent's default.
+    /// The `Accept-Language` that this environment emulates. `None`: the user agent's default value.
     #[cfg_attr(feature = "serde", serde(with = "header_value"))]
     pub accept_language: Option<HeaderValue>,
     /// The document's [referrer](https://html.spec.whatwg.org/multipage/dom.html#the-document's-referrer), for
-    /// reports of violations. Default: none.
+    /// reports of violations. Default: `None`.
     pub document_referrer: Option<Url>,
     /// The status of the response that the document came with, for reports of violations. `None` for a
     /// document without a response, such as `about:blank`, which is reported as 0. Default: 200.
     #[cfg_attr(feature = "serde", serde(with = "status_code"))]
     pub document_status: Option<StatusCode>,
-    /// The embedder's own identifier of the document, given back in events.
+    /// The embedder's identifier of the document. Events carry it. Default: 0.
     pub document_id: u64,
-    /// The embedder's own identifier of the webview the document is in, given back in events.
+    /// The embedder's identifier of the webview that shows the document. Events carry it. Default: 0.
     pub webview_id: u64,
 }
 
@@ -158,8 +158,8 @@ impl Client {
         }
     }
 
-    /// The client of a document that came without a response over HTTP and has much of what it is from
-    /// `creator`: one at `about:blank`, `about:srcdoc`, a `blob:` or a `data:` URL.
+    /// The client of a document at `about:blank`, `about:srcdoc`, a `blob:` or a `data:` URL, which inherits
+    /// from the client of its creator.
     ///
     /// | `url` | the creator | [origin](https://html.spec.whatwg.org/multipage/document-sequences.html#determining-the-origin) | [base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#fallback-base-url) |
     /// |---|---|---|---|
@@ -169,9 +169,9 @@ impl Client {
     /// | `data:` | the document that navigated there | opaque, of `nonce` | `url` |
     ///
     /// The [policy container](https://html.spec.whatwg.org/multipage/browsers.html#clone-a-policy-container),
-    /// the insecure requests policy, the emulated headers, and what depends on the document's place (network
-    /// partition key, secure context, mixed content, ancestors, cookies, webview) are the creator's. If the
-    /// document is at another place than its creator, a window of its own for instance, set
+    /// the insecure requests policy and the emulated headers are the creator's. So are the fields that
+    /// depend on the document's place: network partition key, secure context, mixed content, ancestors,
+    /// cookies and webview. If the document is at another place, for example in a window of its own, set
     /// [`network_partition_key`](Self::network_partition_key) and
     /// [`has_cross_site_ancestor`](Self::has_cross_site_ancestor).
     ///
@@ -192,7 +192,8 @@ impl Client {
     pub fn inherited_from(creator: &Client, url: Url, nonce: Nonce) -> Self {
         let is_of_creator = match (url.scheme(), url.path()) {
             ("about", "blank" | "srcdoc") => true,
-            // `url` knows no tuple origins but those of the standards, and "null" is an origin of nobody.
+            // Compared as text, because the crate `url` takes "null" and an engine's own schemes for opaque
+            // origins that equal nothing.
             ("blob", path) => path
                 .rsplit_once('/')
                 .is_some_and(|(origin, _)| creator.origin.serialize() == origin),
@@ -203,7 +204,7 @@ impl Client {
         let is_about = is_of_creator && url.scheme() == "about";
         Self {
             api_base_url: if is_about { creator.api_base_url.clone() } else { url.clone() },
-            // The referrer of a `srcdoc` document is the URL of the first ancestor that is no such document.
+            // `Referer` of a `srcdoc` document shows the nearest ancestor that is not a `srcdoc` document.
             creation_url: match url.path() {
                 "srcdoc" if is_about => creator.creation_url.clone(),
                 _ => url,
@@ -233,7 +234,7 @@ pub enum EmbedderPolicy {
     RequireCorp,
 }
 
-/// Header values are bytes.
+/// Serialises a header value as bytes.
 #[cfg(feature = "serde")]
 mod header_value {
     use http::HeaderValue;
@@ -256,7 +257,7 @@ mod header_value {
     }
 }
 
-/// A status code is a number; `None` is 0, which is no status code.
+/// Serialises a status code as a number. `None` is 0, which is no status code.
 #[cfg(feature = "serde")]
 mod status_code {
     use http::StatusCode;

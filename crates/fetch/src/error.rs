@@ -1,4 +1,4 @@
-//! The two kinds of failure, which never mix: what script sees, and what happens to a request later.
+//! The two kinds of errors, which never mix: what script sees thrown, and why a fetch failed.
 
 use std::{io, time::Duration};
 
@@ -28,17 +28,16 @@ pub enum TypeError {
         /// What script passed, cut to 128 characters.
         url: String,
     },
-    /// The body is a `ReadableStream`, which a keepalive request cannot have.
+    /// The body is a `ReadableStream`. A keepalive request cannot have one.
     #[error(
         "the body is a ReadableStream, and a keepalive request cannot have one: pass its bytes"
     )]
     StreamBody,
 }
 
-/// Why a fetch ended without a response: the reason inside a
-/// [network error](https://fetch.spec.whatwg.org/#concept-network-error).
+/// A [network error](https://fetch.spec.whatwg.org/#concept-network-error): why a fetch has no response.
 ///
-/// Script never sees it.
+/// Script does not see the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NetworkError {
@@ -63,37 +62,37 @@ pub enum NetworkError {
     /// The response of a service worker cannot answer this request.
     #[error("the service worker's response is an error or of a type this request cannot have")]
     ServiceWorker,
-    /// A 407: a proxy asks for authentication, or a server as if it were one, and nobody can be prompted.
+    /// A 407: a proxy, or a server that acts like one, asks for authentication, and there is nobody to prompt.
     #[error("the proxy asks for authentication")]
     ProxyAuthentication,
-    /// There is no way through a proxy: it refused, or the embedder failed to name one.
+    /// No proxy can be used: it refused, or the choice of a proxy failed.
     #[error("no connection through the proxy: {0}")]
     Proxy(#[source] ErrorDetail),
-    /// A rule about the request's mode.
+    /// The request's mode does not allow the request.
     #[error("the request's mode forbids it: {0}")]
     Mode(&'static str),
     /// [Local Network Access](https://wicg.github.io/local-network-access/): the server's address is less
-    /// public than the client's, and there is no permission to go there.
+    /// public than the client's, and the permission to reach it is missing.
     #[error("a {client} page may not reach a {target} address")]
     LocalNetworkAccess {
         /// The client's address space.
         client: AddressSpace,
-        /// The server's.
+        /// The server's address space.
         target: AddressSpace,
     },
-    /// The body of the response is not of the content coding that it says it is of, or was cut short in it.
+    /// The body does not have the content coding that the response names, or ends in the middle.
     #[error("the body could not be decoded: {0}")]
     ContentCoding(#[source] ErrorDetail),
-    /// A `BlobSource` could not be read, or gave another number of bytes than it had promised.
+    /// A `BlobSource` could not be read, or returned another number of bytes than its size.
     #[error("the body could not be read: {0}")]
     Body(String),
-    /// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch) said no.
+    /// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch) failed.
     #[error("the CORS preflight failed: {0}")]
     CorsPreflight(#[from] PreflightFailure),
-    /// The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check) of the response said no.
+    /// The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check) of the response failed.
     #[error("the CORS check failed: {0}")]
     Cors(#[from] CorsFailure),
-    /// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch) said no.
+    /// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch) did not follow the redirect.
     #[error("the redirect was not followed: {0}")]
     Redirect(#[from] RedirectFailure),
     /// The host name did not resolve.
@@ -105,24 +104,24 @@ pub enum NetworkError {
         #[source]
         reason: ErrorDetail,
     },
-    /// [`FetchGroup::fetch`] of a keepalive request that the fetch group's ledger had no room for.
+    /// [`FetchGroup::fetch`] was called with a keepalive request for which the fetch group's ledger had no room.
     ///
     /// [`FetchGroup::fetch`]: https://docs.rs/sendbeacon/latest/sendbeacon/struct.FetchGroup.html#method.fetch
     #[error("the fetch group has no room for another keepalive request")]
     KeepaliveQuota,
-    /// The [`Network`](crate::host::Network) cannot send such a request at all.
+    /// The [`Network`](crate::host::Network) cannot send requests like this one.
     #[error("the request cannot be sent: {0}")]
     Unsendable(String),
-    /// No connection could be made.
+    /// The connection could not be opened.
     #[error("could not connect: {0}")]
     Connect(#[source] ErrorDetail),
     /// The TLS handshake failed. `sendbeacon-net` gives the `rustls::Error` as the detail's source.
     #[error("TLS failed: {0}")]
     Tls(#[source] ErrorDetail),
-    /// The connection broke, or the server did not speak HTTP.
+    /// The connection broke, or the server's answer is not HTTP.
     #[error("the server's answer was cut short or was not HTTP: {0}")]
     Protocol(#[source] ErrorDetail),
-    /// A limit on time was reached.
+    /// A time limit was reached.
     #[error("timed out: {kind} took more than {after:?}")]
     Timeout {
         /// Which limit.
@@ -130,10 +129,10 @@ pub enum NetworkError {
         /// The limit.
         after: Duration,
     },
-    /// A network error in the network process, which keeps the reason to itself.
+    /// A network error in the network process, which does not tell content processes the reason.
     #[error("a network error in the network process")]
     OtherProcess,
-    /// Given up by this library or by the embedder, not by the network.
+    /// The library or the embedder gave the fetch up.
     #[error("abandoned: {0}")]
     Abandoned(#[from] AbandonReason),
 }
@@ -173,7 +172,7 @@ impl NetworkError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PreflightFailure {
-    /// The preflight itself got no response.
+    /// The preflight got no response.
     #[error("no answer: {0}")]
     Network(#[source] Box<NetworkError>),
     /// Its response does not pass the CORS check.
@@ -212,13 +211,13 @@ pub enum CorsFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RedirectFailure {
-    /// `Location` is there more than once or is no URL.
+    /// There is more than one `Location`, or it is not a URL.
     #[error("Location is not one valid URL")]
     InvalidLocation,
     /// `Location`'s scheme is not an HTTP(S) scheme.
     #[error("Location is not http or https")]
     NotHttp,
-    /// The 21st redirect.
+    /// This is the 21st redirect.
     #[error("more than 20 redirects")]
     TooMany,
     /// `Location` has a user name or password where CORS forbids it.
@@ -229,23 +228,23 @@ pub enum RedirectFailure {
     Forbidden,
 }
 
-/// Which limit on time.
+/// A time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TimeoutKind {
     /// Name resolution, connecting and the TLS handshake.
     #[error("connecting")]
     Connect,
-    /// From when a server is given a request to the head of its response.
+    /// From the time the request is sent to the head of the response.
     #[error("the answer")]
     ResponseHead,
     /// The whole fetch, from its first dispatch to the end of the response.
     #[error("the whole fetch")]
     Fetch,
-    /// The lifetime after the document has gone.
+    /// The time that a fetch may take after its document is gone.
     #[error("the lifetime after the document")]
     AfterDocument,
-    /// Waiting for the network to come back.
+    /// The time that a fetch may wait for the network to come back.
     #[error("waiting for the network to come back")]
     Offline,
 }
@@ -254,13 +253,13 @@ pub enum TimeoutKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AbandonReason {
-    /// The shutdown deadline came first.
+    /// The shutdown deadline passed before the fetch was done.
     #[error("the user agent shut down before it was done")]
     Shutdown,
-    /// The runtime of the network side went away, or its thread did.
+    /// The runtime or the thread of the network side ended.
     #[error("the network side has gone")]
     Dropped,
-    /// Of a response or its body: the fetch ended before it did, and its outcome says why.
+    /// The fetch ended before its response or body did. The fetch's outcome says why.
     #[error("the fetch ended before its response did")]
     CutOff,
     /// The fetch group was terminated and the request has no keepalive flag.
@@ -269,13 +268,13 @@ pub enum AbandonReason {
     /// The embedder aborted the fetch group.
     #[error("its fetch group was aborted")]
     Aborted,
-    /// The data of the origin that made it was cleared.
+    /// The site data of the request's origin was cleared.
     #[error("the site data of its origin was cleared")]
     SiteDataCleared,
-    /// Nobody waits for the response any more and the request has no keepalive flag.
+    /// The caller dropped the response, and the request has no keepalive flag.
     #[error("nobody waits for it and it has no keepalive flag")]
     Unwanted,
-    /// The code that ran it panicked.
+    /// The code that ran the fetch panicked.
     #[error("the code that ran it panicked")]
     Panic,
 }

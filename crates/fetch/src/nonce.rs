@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-/// 128 bits that are given out once: the identity of an opaque [`Origin`](crate::Origin).
+/// A 128-bit number that is used once: the identity of an opaque [`Origin`](crate::Origin).
 ///
 /// An engine makes a nonce when it makes a document, and gives the same nonce for the same document in
 /// every process. Two opaque origins are the same origin if their nonces are equal.
@@ -28,8 +28,8 @@ pub struct Nonce(u128);
 impl Nonce {
     /// A new nonce from the operating system's random number generator. Never panics.
     ///
-    /// Without random bytes, which some systems lack early during their start, it makes the nonce of the
-    /// time, the process's number and a counter instead. Such a nonce is as unique, but it can be guessed.
+    /// Some systems have no random bytes while they boot. The nonce is then derived from the time, the
+    /// process's identifier and a counter: it is unique, but it can be guessed.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 16];
@@ -51,7 +51,7 @@ impl Nonce {
         self.0
     }
 
-    /// A nonce that is unlikely to be met again on this machine.
+    /// A nonce without random bytes, unlikely to be made twice on this machine.
     fn unique() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let count = COUNTER.fetch_add(1, Relaxed);

@@ -14,8 +14,22 @@ use crate::Nonce;
 
 /// An [origin](https://html.spec.whatwg.org/multipage/browsers.html#concept-origin).
 ///
-/// Unlike `url::Origin`, an opaque origin is a value: it carries a nonce given by the embedder, so
-/// it can cross a process boundary and still equal itself.
+/// Unlike in `url::Origin`, an opaque origin is a value. It carries a [`Nonce`] from the embedder, so it equals
+/// itself in another process.
+///
+/// ```
+/// use sendbeacon_fetch::{Nonce, Origin};
+///
+/// let nonce = Nonce::random();
+/// let page = Origin::of(&"https://a.test/page".parse()?, nonce);
+/// assert!(page.is_same_origin_with_url(&"https://a.test:443/x".parse()?));
+/// assert_eq!(page.serialize(), "https://a.test");
+///
+/// let data = Origin::of(&"data:,x".parse()?, nonce);
+/// assert_eq!(data, Origin::Opaque(nonce));
+/// assert_eq!(data.serialize(), "null");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -29,16 +43,16 @@ pub enum Origin {
         scheme: Arc<str>,
         /// Host.
         host: Host,
-        /// Port; `None` for a scheme that has none, such as a webview's own.
+        /// Port; `None` for a scheme without ports, such as an engine's own scheme.
         port: Option<u16>,
     },
-    /// An opaque origin: same origin with nothing but itself.
+    /// An opaque origin, which is same origin only with itself.
     Opaque(Nonce),
 }
 
 impl Origin {
-    /// The origin of `url`. A URL whose origin is opaque (`data:`, `file:`, ...) gives
-    /// `Opaque(nonce)`.
+    /// The [origin of `url`](https://url.spec.whatwg.org/#concept-url-origin). If it is opaque (`data:`,
+    /// `file:`, ...), it is `Opaque(nonce)`.
     #[must_use]
     pub fn of(url: &Url, nonce: Nonce) -> Self {
         match url.origin() {
@@ -64,7 +78,7 @@ impl Origin {
     /// ```
     ///
     /// # Errors
-    /// If `scheme` is no lower-case URL scheme or `host` is no host.
+    /// If `scheme` is not a lower-case URL scheme or `host` is not a host.
     pub fn tuple(scheme: &str, host: &str, port: Option<u16>) -> Result<Self, InvalidOrigin> {
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
             && scheme
@@ -121,7 +135,7 @@ impl Origin {
         if matches!(self, Self::Opaque(_)) {
             return HeaderValue::from_static("null");
         }
-        // Most fit, and a `String` writes what it has room for.
+        // Room for most origins, so that the string does not grow.
         let mut serialized = String::with_capacity(64);
         let _ = write!(serialized, "{self}");
         // A serialised host is ASCII without controls, so this is always a header value.
@@ -129,18 +143,18 @@ impl Origin {
     }
 }
 
-/// Two strings that are no scheme and host of an origin.
+/// The scheme or the host given to [`Origin::tuple`] is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{scheme:?} and {host:?} are no lower-case scheme and host of an origin")]
+#[error("{scheme:?} is not a lower-case URL scheme, or {host:?} is not a host")]
 #[non_exhaustive]
 pub struct InvalidOrigin {
-    /// The scheme that was given.
+    /// The scheme.
     pub scheme: String,
-    /// The host that was given.
+    /// The host.
     pub host: String,
 }
 
-/// An [`Origin`] to send: whatever it says was read by nobody yet.
+/// An [`Origin`] as it crosses a process boundary. The receiver checks it.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 enum SerializedOrigin {
@@ -169,8 +183,8 @@ impl TryFrom<SerializedOrigin> for Origin {
             SerializedOrigin::Tuple { scheme, host: text, port } => {
                 let origin =
                     Self::tuple(&scheme, &text, port).map_err(|error| error.to_string())?;
-                // The parser's own output and nothing else: a name with a slash in it would be
-                // read as another origin's. A port that is missing is not filled in.
+                // Only what an origin serialises to: a host with a slash in it would look like
+                // another origin, and a sender does not leave out a default port.
                 match &origin {
                     Self::Tuple { host, port: filled_in, .. }
                         if host.to_string() == text && *filled_in == port =>
@@ -249,14 +263,14 @@ impl Site {
     }
 }
 
-/// A [network partition key](https://fetch.spec.whatwg.org/#network-partition-key): connections, the
-/// preflight cache and everything else a server could use to recognise somebody are kept apart by it.
+/// A [network partition key](https://fetch.spec.whatwg.org/#network-partition-key). Connections, the preflight
+/// cache and other state by which a server could recognise a user are separate for each key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PartitionKey {
     /// The top-level site.
     pub top_level_site: Site,
-    /// The standard's second key: what else the embedder partitions by.
+    /// The standard's second key: any number by which the embedder partitions further. Default: `None`.
     pub second_key: Option<u128>,
 }
 
@@ -293,17 +307,15 @@ mod tests {
         Url::parse(s).unwrap()
     }
 
+    fn origin(s: &str) -> Origin {
+        Origin::of(&url(s), Nonce::from_u128(7))
+    }
+
     #[test]
     fn default_ports_are_not_serialised() {
-        assert_eq!(
-            Origin::of(&url("https://a.test:443/x"), Nonce::from_u128(0)).to_string(),
-            "https://a.test"
-        );
-        assert_eq!(
-            Origin::of(&url("https://[::1]:8443/"), Nonce::from_u128(0)).to_string(),
-            "https://[::1]:8443"
-        );
-        assert_eq!(Origin::of(&url("data:,x"), Nonce::from_u128(7)).serialize(), "null");
+        assert_eq!(origin("https://a.test:443/x").to_string(), "https://a.test");
+        assert_eq!(origin("https://[::1]:8443/").to_string(), "https://[::1]:8443");
+        assert_eq!(origin("data:,x").serialize(), "null");
     }
 
     #[test]
@@ -321,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_scheme_or_host_makes_no_origin() {
+    fn an_invalid_scheme_or_host_makes_no_origin() {
         for (scheme, host) in
             [("", "a"), ("1a", "a"), ("A", "a"), ("a:", "a"), ("a", ""), ("a", "b/c")]
         {
@@ -331,7 +343,7 @@ mod tests {
 
     #[test]
     fn an_opaque_origin_is_same_origin_with_no_url() {
-        let opaque = Origin::of(&url("data:,x"), Nonce::from_u128(7));
+        let opaque = origin("data:,x");
         assert!(!opaque.is_same_origin_with_url(&url("data:,x")));
         assert_eq!(opaque, Origin::Opaque(Nonce::from_u128(7)));
         assert_ne!(opaque, Origin::Opaque(Nonce::from_u128(8)));
@@ -339,7 +351,7 @@ mod tests {
 
     #[test]
     fn site_is_schemeful_and_ignores_the_port() {
-        let origin = Origin::of(&url("https://sub.a.test/"), Nonce::from_u128(0));
+        let origin = origin("https://sub.a.test/");
         assert!(origin.is_same_site_with_url(&url("https://a.test:8443/")));
         assert!(!origin.is_same_site_with_url(&url("http://a.test/")));
         assert!(!origin.is_same_site_with_url(&url("https://b.test/")));
@@ -377,7 +389,7 @@ mod tests {
         assert!(same_site(&url("http://x.a.test./"), &url("http://a.test./")));
         assert!(!same_site(&url("http://a.test./"), &url("http://a.test/")));
         assert_eq!(
-            Site::of(&Origin::of(&url("https://a.b.example.co.uk/"), Nonce::from_u128(0))),
+            Site::of(&origin("https://a.b.example.co.uk/")),
             Site::Tuple { scheme: "https".into(), host: "example.co.uk".into() }
         );
     }

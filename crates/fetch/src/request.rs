@@ -17,10 +17,27 @@ use crate::{
     policy::referrer_policy::ReferrerPolicy,
 };
 
-/// A [request](https://fetch.spec.whatwg.org/#concept-request) with an empty destination; that of a report,
-/// which only the library makes, is "report".
+/// A [request](https://fetch.spec.whatwg.org/#concept-request).
 ///
-/// Its client is never null, so what the standard sets to "client" is filled in from the start.
+/// The client is never null, so [`Request::new`] fills in what the standard sets to "client". The destination is
+/// empty, except for reports of violations, which only the library makes.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use http::{HeaderValue, Method, header::CONTENT_TYPE};
+/// use sendbeacon_fetch::{Body, Client, Nonce, Request};
+///
+/// // fetch("/log", { method: "POST", body: "{}", keepalive: true, headers: ... })
+/// let client = Arc::new(Client::new("https://a.test/page".parse()?, Nonce::random()));
+/// let mut request = Request::new(Arc::clone(&client), client.api_base_url.join("/log")?);
+/// request.method = Method::POST;
+/// request.body = Some(Body::from(bytes::Bytes::from_static(b"{}")));
+/// request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+/// request.keepalive = true;
+/// assert_eq!(request.current_url().as_str(), "https://a.test/log");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
@@ -42,7 +59,7 @@ pub struct Request {
     pub initiator_type: InitiatorType,
     /// Referrer.
     pub referrer: Referrer,
-    /// Referrer policy; `None` is the empty string.
+    /// Referrer policy. `None`: the empty string.
     pub referrer_policy: Option<ReferrerPolicy>,
     /// Mode.
     pub mode: Mode,
@@ -54,11 +71,12 @@ pub struct Request {
     pub cache: CacheMode,
     /// Redirect mode.
     pub redirect: RedirectMode,
-    /// Service-workers mode "all": a service worker may answer it. False is "none".
+    /// Whether the service-workers mode is "all", so that a service worker may answer the request. False:
+    /// "none".
     pub use_service_workers: bool,
     /// Destination.
     pub(crate) destination: Destination,
-    /// Whether it is the preflight of another request.
+    /// Whether the request is the CORS preflight of another request.
     pub(crate) is_preflight: bool,
     /// URL list; never empty.
     pub(crate) url_list: Vec<Url>,
@@ -70,8 +88,8 @@ pub struct Request {
     pub(crate) timing_allow_failed: bool,
 }
 
-/// A request's [mode](https://fetch.spec.whatwg.org/#concept-request-mode). Navigations
-/// and web sockets are not made here.
+/// A request's [mode](https://fetch.spec.whatwg.org/#concept-request-mode). The library makes no
+/// navigations and no web sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -96,8 +114,8 @@ pub enum CredentialsMode {
     Include,
 }
 
-/// A request's [cache mode](https://fetch.spec.whatwg.org/#concept-request-cache-mode). Nothing is
-/// answered from a cache here; the mode decides which headers ask the caches on the way.
+/// A request's [cache mode](https://fetch.spec.whatwg.org/#concept-request-cache-mode). The library
+/// answers no request from a cache. The mode decides which headers it sends to caches on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CacheMode {
@@ -150,12 +168,12 @@ pub enum InitiatorType {
     Fetch,
     /// `ping`
     Ping,
-    /// None: a report of a violation. Resource Timing does not list it.
+    /// No initiator type: a report of a violation. Resource Timing does not list it.
     Other,
 }
 
 impl InitiatorType {
-    /// The standard's name for it.
+    /// The standard's name of the initiator type.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -196,7 +214,7 @@ impl Request {
     /// A request of `client` for `url`, with the standard's defaults for `fetch()`: `GET`, mode
     /// `cors`, credentials mode `same-origin`, redirects followed, the unsafe-request flag set.
     ///
-    /// What of its header list is a forbidden request-header is not sent.
+    /// Forbidden request-headers in the header list are not sent.
     #[must_use]
     pub fn new(client: Arc<Client>, url: Url) -> Self {
         Self {
@@ -225,12 +243,13 @@ impl Request {
         }
     }
 
-    /// Whether script could have made such a request: for one that comes from a process which is not
-    /// trusted to have asked [`new Request()`](https://fetch.spec.whatwg.org/#dom-request).
+    /// Checks whether script could have made the request by
+    /// [`new Request()`](https://fetch.spec.whatwg.org/#dom-request). For requests from a process that is not
+    /// trusted.
     ///
-    /// Sets the unsafe-request flag, as that does. Headers that are forbidden are dropped when it is
-    /// sent; those that mode "no-cors" does not allow are dropped here, as a
-    /// [guard](https://fetch.spec.whatwg.org/#concept-headers-guard) would.
+    /// Sets the unsafe-request flag, and removes the headers that the
+    /// [guard](https://fetch.spec.whatwg.org/#concept-headers-guard) of mode "no-cors" does not allow.
+    /// Forbidden request-headers are removed later, when the request is sent.
     #[must_use]
     pub fn confine(&mut self) -> bool {
         self.unsafe_request = true;
@@ -289,7 +308,7 @@ impl Request {
         &self.url_list
     }
 
-    /// The referrer policy in force: the request's own, or that of its client's policy container.
+    /// The referrer policy that applies: the request's, or else that of its client's policy container.
     pub(crate) fn effective_referrer_policy(&self) -> ReferrerPolicy {
         self.referrer_policy.unwrap_or(self.client.referrer_policy)
     }
@@ -314,7 +333,7 @@ impl Request {
         taint
     }
 
-    /// What the cookie store needs to know, with the
+    /// The context for the cookie store, with the
     /// [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
     pub(crate) fn cookie_context(&self) -> CookieContext<'_> {
         // Steps 2 and 3 are for navigations. Steps 4 to 6.
@@ -334,8 +353,7 @@ impl Request {
         if self.redirect_taint() != RedirectTaint::SameOrigin {
             return HeaderValue::from_static("null");
         }
-        // Step 3. NB: cut out of a URL of this origin where there is one, which writing it anew is slow
-        // beside.
+        // Step 3. NB: copied from a URL of this origin, if there is one: that is faster than serialising.
         let urls = [&self.client.creation_url, self.current_url()];
         let has_credentials = |url: &Url| !url.username().is_empty() || url.password().is_some();
         urls.into_iter()

@@ -1,5 +1,5 @@
-//! [Responses](https://fetch.spec.whatwg.org/#responses), as much of them as is needed here. A
-//! network error is not a response but the error of a `Result`.
+//! [Responses](https://fetch.spec.whatwg.org/#responses). A network error is not a response here, but the
+//! error of a `Result`.
 
 use std::{
     fmt,
@@ -36,7 +36,7 @@ pub(crate) struct HttpResponse {
 /// A [filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response).
 #[non_exhaustive]
 pub struct Response {
-    /// Type, which says what script may see.
+    /// Type: the parts of the response that script may see.
     pub response_type: ResponseType,
     /// The status the server sent. Script sees 0 where the type is [opaque](ResponseType::Opaque) or
     /// [opaque-redirect](ResponseType::OpaqueRedirect).
@@ -45,7 +45,7 @@ pub struct Response {
     pub headers: HeaderMap,
     /// URL list: every URL that was requested; the last is the response's own. Never empty.
     pub url_list: Vec<Url>,
-    /// Timing allow passed flag: whether script may see when what happened.
+    /// Timing allow passed flag: whether script may see the times of the fetch.
     pub timing_allow_passed: bool,
     /// The body, still arriving.
     pub body: ResponseBody,
@@ -92,9 +92,9 @@ impl ResponseType {
 }
 
 impl Response {
-    /// A response that a fetch in another process has filtered, with the timing allow passed flag unset.
+    /// A response that another process has fetched and filtered. The timing allow passed flag is false.
     ///
-    /// `url_list` is not empty.
+    /// `url_list` must not be empty.
     #[must_use]
     pub fn new(
         response_type: ResponseType,
@@ -111,8 +111,8 @@ impl Response {
         poll_fn(|cx| self.body.as_mut().poll_chunk(cx)).await
     }
 
-    /// Filters `response` as its type asks, or, where it has none yet, request's response tainting
-    /// (main fetch, steps 14, 16 and 19).
+    /// Filters `response` by its type, or by the request's response tainting if it has no type yet (main
+    /// fetch, steps 14, 16 and 19).
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
         let HttpResponse { internal, filtered, url_list } = response;
         let NetworkResponse { status, mut headers, mut body, .. } = internal;
@@ -214,10 +214,10 @@ fn percent_encode_raw_bytes(value: &[u8]) -> String {
     text
 }
 
-/// Reads what of `body` is already there, up to 64 KiB, and drops the rest.
+/// Reads the part of `body` that has already arrived, up to 64 KiB, and drops the rest.
 ///
-/// Most redirects and preflights have no body or a short one that came with the head; a body read to
-/// its end leaves its connection to the next request.
+/// Most redirects and preflights have no body, or a short one that arrives with the head. A connection can be
+/// used again if the body was read to its end.
 pub(crate) fn drain_what_is_there(mut body: ResponseBody) {
     let mut context = Context::from_waker(Waker::noop());
     let mut left = 65_536_usize;

@@ -1,4 +1,4 @@
-//! [`Blob`](https://w3c.github.io/FileAPI/#blob-section) as far as a body needs one.
+//! [`Blob`](https://w3c.github.io/FileAPI/#blob-section)s: bytes with a type.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,15 @@ use http::HeaderValue;
 
 use crate::host::Answer;
 
-/// Bytes with a type: a script's `Blob` or `File`. Cloning shares the bytes.
+/// A script's `Blob` or `File`: bytes with a type. Cloning shares the bytes.
+///
+/// ```
+/// use sendbeacon_fetch::Blob;
+///
+/// let blob = Blob::new(r#"{"clicks":3}"#, "Application/JSON");
+/// assert_eq!(blob.content_type(), "application/json");
+/// assert_eq!(blob.size(), 12);
+/// ```
 #[derive(Clone)]
 pub struct Blob {
     data: BlobData,
@@ -17,37 +25,36 @@ pub struct Blob {
 #[derive(Clone)]
 pub(super) enum BlobData {
     Bytes(Bytes),
-    /// And its size in bytes.
+    /// The source and its size in bytes.
     Source(Arc<dyn BlobSource>, u64),
 }
 
-/// A blob whose bytes are elsewhere: on disk, in another process.
+/// The bytes of a blob that are not in memory: on disk, or in another process.
 pub trait BlobSource: Send + Sync {
-    /// Size in bytes. Called once, when the [`Blob`] is made; must not block.
+    /// Size in bytes. The library calls this once, in [`Blob::from_source`]. Must not block.
     fn size(&self) -> u64;
 
-    /// All bytes, exactly [`size`](Self::size) of them, or why they cannot be read. Called on the
-    /// network side; must not block.
+    /// Reads all bytes, exactly [`size`](Self::size) of them. The error says why they cannot be read. Called
+    /// on the network side. Must not block.
     fn read(&self) -> Answer<Result<Bytes, String>>;
 }
 
 impl Blob {
-    /// A blob of `bytes` with `content_type` as its `type` attribute, which the `Content-Type` header
-    /// repeats to the letter.
+    /// A blob of `bytes` with `content_type` as its `type` attribute, which becomes the `Content-Type` header.
     ///
-    /// The type is normalised as the [constructor](https://w3c.github.io/FileAPI/#constructorBlob)
-    /// does (idempotent, so it does not matter whether the engine has done it): lower case, and
-    /// empty if it has a character outside U+0020 to U+007E.
+    /// The type is normalised as the [constructor](https://w3c.github.io/FileAPI/#constructorBlob) does: it
+    /// becomes lower case, and empty if it has a character outside U+0020 to U+007E. The engine may have
+    /// normalised it already.
     pub fn new(bytes: impl Into<Bytes>, content_type: &str) -> Self {
         Self { data: BlobData::Bytes(bytes.into()), content_type: normalized(content_type) }
     }
 
-    /// A blob of `bytes` with a media type that is known to be one.
+    /// A blob of `bytes` with a parsed media type.
     pub fn with_mime(bytes: impl Into<Bytes>, mime: &mime::Mime) -> Self {
         Self::new(bytes, mime.as_ref())
     }
 
-    /// A blob whose bytes are asked for when the request is sent.
+    /// A blob whose bytes are read when the request is sent.
     pub fn from_source(source: Arc<dyn BlobSource>, content_type: &str) -> Self {
         let size = source.size();
         Self { data: BlobData::Source(source, size), content_type: normalized(content_type) }
@@ -72,9 +79,9 @@ impl Blob {
         &self.data
     }
 
-    /// The type as a header value; `None` where it is empty.
+    /// The type as a header value; `None` if it is empty.
     pub(super) fn content_type_header(&self) -> Option<HeaderValue> {
-        // A normalised type has only U+0020 to U+007E, each a field-value byte.
+        // A normalised type has only U+0020 to U+007E, which are all field-value bytes.
         (!self.content_type.is_empty())
             .then(|| HeaderValue::from_str(&self.content_type).ok())
             .flatten()

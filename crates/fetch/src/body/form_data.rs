@@ -32,8 +32,8 @@ pub enum FormDataValue {
     },
 }
 
-/// The `multipart/form-data` boundary string: a fixed prefix and 128 random bits, which no page
-/// can guess and so no value can contain.
+/// The `multipart/form-data` boundary string: a fixed prefix and 128 random bits. A page cannot guess them, so
+/// no value contains them.
 #[derive(Debug)]
 pub(super) struct Boundary(String);
 
@@ -58,7 +58,7 @@ pub(super) fn encoded_length(entries: &[FormDataEntry], boundary: &Boundary) -> 
     length.0
 }
 
-/// Encodes into one buffer, or into several pieces around the blobs that are not in memory.
+/// Encodes into one buffer, or into several buffers if there are blobs that are not in memory between them.
 pub(super) fn encode(entries: &[FormDataEntry], boundary: &Boundary, length: u64) -> Segments {
     let has_source = entries.iter().any(|entry| match &entry.value {
         FormDataValue::File { blob, .. } => matches!(blob.data(), BlobData::Source(..)),
@@ -109,7 +109,7 @@ fn write_entries(entries: &[FormDataEntry], boundary: &Boundary, out: &mut impl 
     out.text("--\r\n");
 }
 
-/// Replaces every CR that no LF follows, and every LF that no CR precedes, by CRLF.
+/// Replaces every CR without a following LF, and every LF without a preceding CR, by CRLF.
 fn each_piece_with_normalized_newlines(text: &str, mut piece: impl FnMut(&str)) {
     let mut rest = text;
     while let Some(at) = memchr2(b'\r', b'\n', rest.as_bytes()) {
@@ -121,7 +121,7 @@ fn each_piece_with_normalized_newlines(text: &str, mut piece: impl FnMut(&str)) 
     piece(rest);
 }
 
-/// For names and file names: LF, CR and quotation mark are percent-encoded, nothing else.
+/// Percent-encodes LF, CR and the quotation mark, for names and file names.
 fn escape(text: &str, out: &mut impl Output) {
     let mut rest = text;
     while let Some(at) = memchr3(b'\n', b'\r', b'"', rest.as_bytes()) {
@@ -136,7 +136,7 @@ fn escape(text: &str, out: &mut impl Output) {
     out.text(rest);
 }
 
-/// Where the encoding goes: once to a counter, once to a buffer.
+/// Receives the encoding. It is written twice: to a counter and to buffers.
 trait Output {
     fn text(&mut self, text: &str);
     fn blob(&mut self, blob: &Blob);

@@ -1,5 +1,4 @@
-//! [Bodies](https://fetch.spec.whatwg.org/#bodies) and how they are extracted from what script
-//! passes.
+//! [Bodies](https://fetch.spec.whatwg.org/#bodies), and their extraction from the values that script passes.
 
 mod blob;
 mod form_data;
@@ -16,14 +15,27 @@ pub use self::{
 };
 use crate::{NetworkError, TypeError, host::Random};
 
-/// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit): what script may pass as a body, after the
-/// Web IDL conversion, which is the engine's.
+/// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit): a value that script may pass as a body. The engine
+/// has done the Web IDL conversion.
+///
+/// ```
+/// use sendbeacon_fetch::{Blob, BodyInit, FormDataEntry, FormDataValue};
+///
+/// let text = BodyInit::from("a string");
+/// let bytes = BodyInit::from(&[1, 2, 3][..]);
+/// let blob = Blob::new("{}", "application/json");
+/// let json = BodyInit::from(&blob);
+/// let value = FormDataValue::String("value".to_owned());
+/// let entries = [FormDataEntry { name: "name".to_owned(), value }];
+/// let form = BodyInit::from(&entries[..]);
+/// # drop((text, bytes, json, form));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum BodyInit<'a> {
     /// A `USVString`.
     String(Cow<'a, str>),
-    /// A copy of, or a look at, the bytes of a `BufferSource`.
+    /// The bytes of a `BufferSource`, copied or borrowed.
     BufferSource(Cow<'a, [u8]>),
     /// A `Blob` or `File`.
     Blob(&'a Blob),
@@ -31,7 +43,7 @@ pub enum BodyInit<'a> {
     FormData(&'a [FormDataEntry]),
     /// A `URLSearchParams`'s list.
     UrlSearchParams(&'a [(String, String)]),
-    /// Any `ReadableStream`: it has no bytes to give, and a keepalive request refuses it.
+    /// A `ReadableStream`. A keepalive request refuses it.
     ReadableStream,
 }
 
@@ -59,12 +71,12 @@ impl<'a> From<&'a [FormDataEntry]> for BodyInit<'a> {
     }
 }
 
-/// A body with type whose length is known and whose bytes have not been copied yet.
+/// A body with type whose length is known. Its bytes are not copied yet.
 #[derive(Debug)]
 pub struct Extracted<'a> {
     /// Length in bytes.
     pub length: u64,
-    /// Type, to become the `Content-Type` header.
+    /// Type: the value of the `Content-Type` header.
     pub content_type: Option<HeaderValue>,
     object: Object<'a>,
 }
@@ -79,10 +91,10 @@ enum Object<'a> {
 /// [Extract a body with type](https://fetch.spec.whatwg.org/#concept-bodyinit-extract), with
 /// keepalive true.
 ///
-/// NB: in two halves, for the quota's sake: this one finds length and type, and
-/// [`Extracted::into_body`] copies. A refused body is never copied; only a `URLSearchParams` is
-/// serialised, to know its length. There is no stream, so the steps about streams (1 to 5, 12) have
-/// nothing to do.
+/// NB: the algorithm has two halves here, because of the quota. This one finds the length and the type;
+/// [`Extracted::into_body`] copies the bytes. So a refused body is never copied; only `URLSearchParams` are
+/// serialised, because their length depends on it. There is no stream, so the steps about streams (1 to 5,
+/// 12) do nothing.
 ///
 /// # Errors
 /// [`TypeError::StreamBody`] for a `ReadableStream`.
@@ -118,8 +130,8 @@ pub fn extract<'a>(object: BodyInit<'a>, random: &dyn Random) -> Result<Extracte
     let length = match &object {
         Object::Bytes(bytes) => bytes.len() as u64,
         Object::Blob(blob) => blob.size(),
-        // NB: the standard leaves this length open (html/6424). The encoding is wholly determined
-        // by the entries and the boundary, so it is computed.
+        // NB: the standard does not define this length (html/6424). The entries and the boundary determine
+        // the encoding, so the length is computed.
         Object::FormData(entries, boundary) => form_data::encoded_length(entries, boundary),
     };
     // Steps 13 and 14.
@@ -127,7 +139,7 @@ pub fn extract<'a>(object: BodyInit<'a>, random: &dyn Random) -> Result<Extracte
 }
 
 impl Extracted<'_> {
-    /// The body, with its bytes copied out of script's reach.
+    /// Copies the bytes, so that script cannot change them any more.
     #[must_use]
     pub fn into_body(self) -> Body {
         let segments = match self.object {
@@ -147,8 +159,8 @@ impl Extracted<'_> {
     }
 }
 
-/// A request's [body](https://fetch.spec.whatwg.org/#concept-body) whose source is not null, so that
-/// it can be sent again after a redirect.
+/// A request's [body](https://fetch.spec.whatwg.org/#concept-body). Its source is never null, so it can be
+/// sent again after a redirect. Cloning shares the bytes.
 #[derive(Clone)]
 pub struct Body {
     segments: Segments,
@@ -174,11 +186,10 @@ impl Body {
         self.length
     }
 
-    /// All of it, asking every [`BlobSource`].
+    /// Reads the whole body, and each [`BlobSource`] in it.
     ///
     /// # Errors
-    /// [`NetworkError::Body`] if a source cannot be read or gives another number of bytes than its
-    /// size.
+    /// [`NetworkError::Body`] if a source cannot be read or returns another number of bytes than its size.
     pub async fn read(&self) -> Result<Bytes, NetworkError> {
         let segments = match &self.segments {
             Segments::Bytes(bytes) => return Ok(bytes.clone()),

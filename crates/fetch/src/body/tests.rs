@@ -1,3 +1,5 @@
+//! Tests of bodies and of their extraction.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -47,7 +49,7 @@ fn file(name: &str, filename: &str, blob: Blob) -> FormDataEntry {
 }
 
 #[test]
-fn each_kind_has_its_type() {
+fn each_kind_of_body_has_its_type() {
     let list = [("a".into(), "1 &".into()), ("é".into(), String::new())];
     let blobs = [Blob::new("x", ""), Blob::new("x", "TEXT/X; q=\"R\"")];
     let cases: [(BodyInit<'_>, &[u8], Option<&str>); 5] = [
@@ -89,7 +91,7 @@ fn an_empty_form_is_its_closing_delimiter() {
 }
 
 #[test]
-fn names_values_and_filenames_are_escaped_each_in_its_own_way() {
+fn names_values_and_file_names_are_escaped_differently() {
     let entries = [
         string("n\nn\rn\r\nn\"", "v\nv\rv\r\nv\n\rv\"%22"),
         file("f", "q\"u\r\no\nte", Blob::new("\r\n", "text/css")),
@@ -124,7 +126,7 @@ impl BlobSource for Lazy {
 }
 
 #[test]
-fn a_source_is_read_when_sent_and_encodes_like_bytes() {
+fn a_source_is_encoded_like_bytes_in_memory() {
     let entries = |blob| [string("a", "1"), file("f", "x", blob), string("b", "2")];
     let lazy = entries(Blob::from_source(Arc::new(Lazy(3, "abc")), "a/b"));
     let there = entries(Blob::new("abc", "a/b"));
@@ -134,7 +136,7 @@ fn a_source_is_read_when_sent_and_encodes_like_bytes() {
 }
 
 #[test]
-fn a_source_that_breaks_its_promise_is_an_error() {
+fn a_source_with_another_number_of_bytes_is_an_error() {
     let blob = Blob::from_source(Arc::new(Lazy(4, "abc")), "");
     let body = extract(BodyInit::Blob(&blob), &Zeros).unwrap().into_body();
     assert!(matches!(now(body.read()), Err(NetworkError::Body(_))));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 
-/// The value does not parse per its ABNF.
+/// The value does not match its ABNF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failure;
 
@@ -25,8 +25,8 @@ pub(crate) fn get<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'
 }
 
 /// The second half of
-/// [get, decode, and split](https://fetch.spec.whatwg.org/#header-value-get-decode-and-split): the
-/// values in what [`get`] got, at its commas outside of quoted strings, as bytes.
+/// [get, decode, and split](https://fetch.spec.whatwg.org/#header-value-get-decode-and-split): splits
+/// what [`get`] returns at the commas outside quoted strings.
 pub(crate) fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let at_comma = move |&byte: &u8| {
@@ -38,7 +38,7 @@ pub(crate) fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         }
         byte == b',' && !is_quoted
     };
-    // Of ASCII whitespace a header value has only spaces and tabs.
+    // The only ASCII whitespace in a header value is spaces and tabs.
     value.split(at_comma).map(<[u8]>::trim_ascii)
 }
 
@@ -73,8 +73,8 @@ pub(crate) fn extract_tokens<'a>(
     Ok(Some(values))
 }
 
-/// The value of a header whose ABNF is `delta-seconds` and that may be there once; failure and null
-/// are both `None`. More digits than a `u64` takes are as many seconds as it takes.
+/// The value of a header that may occur once and whose ABNF is `delta-seconds`. Failure and null are both
+/// `None`. A number that is too large for a `u64` is `u64::MAX`.
 pub(crate) fn extract_delta_seconds(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_user_agent_sets_is_forbidden_to_script() {
+    fn headers_of_the_user_agent_are_forbidden_to_script() {
         let is_forbidden = |name: &'static str, value| {
             is_forbidden(&HeaderName::from_static(name), &HeaderValue::from_static(value))
         };

@@ -1,4 +1,4 @@
-//! Headers: the safelist, lists of values, and those that Fetch itself appends.
+//! Headers: safelisted and forbidden ones, lists of values, and those that Fetch appends.
 
 pub(crate) mod extract;
 pub(crate) mod forbidden;

@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// [Append a request `Origin` header](https://fetch.spec.whatwg.org/#append-a-request-origin-header)
-/// for `request` to `headers`, the header list of its clone. For an embedder whose navigations do not go
-/// through the library, too.
+/// for `request` to `headers`, the header list of the request's clone. An embedder whose navigations do not
+/// go through the library can call it, too.
 pub fn append_origin(request: &Request, headers: &mut HeaderMap) {
     // Step 2.
     let serialized_origin = request.serialize_origin();

@@ -32,8 +32,8 @@ pub(crate) fn is_cors_safelisted(name: &HeaderName, value: &HeaderValue) -> bool
             if bytes.iter().copied().any(is_cors_unsafe) {
                 return false;
             }
-            // Steps 2.2 to 2.4. NB: the essence is what stands before the first parameter, without the
-            // whitespace around it, and no parameter makes parsing fail.
+            // Steps 2.2 to 2.4. NB: the essence is the part before the first parameter, without whitespace
+            // around it. Parameters cannot make parsing fail.
             let essence = bytes.split(|&byte| byte == b';').next().unwrap_or_default();
             let essence = essence.trim_ascii();
             SAFELISTED_ESSENCES.iter().any(|listed| essence.eq_ignore_ascii_case(listed))
@@ -138,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_essence_is_that_of_the_whole_value_parsed(
+        fn the_essence_equals_that_of_the_parsed_mime_type(
             value in "[ \t]{0,2}([A-Za-z]{1,5}|text|Multipart|application)[ /;]{1,2}(plain|form-DATA|x-www-form-urlencoded|[a-z /;]{0,3})[ \t]{0,2}(;[ -~]{0,10}){0,2}"
         ) {
             let is_listed = value.parse::<Mime>().is_ok_and(|mime| {

@@ -37,6 +37,7 @@ pub fn url_length(url: &Url) -> usize {
 /// assert!(limits.fit());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepaliveLimits {
     /// How many bytes the bodies may have. At most 2,097,151. Default: 65,536, the limit of the standard.
     pub body_bytes: u32,
@@ -48,9 +49,33 @@ pub struct KeepaliveLimits {
 }
 
 impl KeepaliveLimits {
+    /// The default limits.
+    pub const DEFAULT: Self = Self { body_bytes: 65_536, requests: 4_096, url_bytes: 4 << 20 };
+
     /// The largest limits that a ledger can count to.
     pub const MAX: Self =
         Self { body_bytes: (1 << 21) - 1, requests: u16::MAX, url_bytes: (1 << 26) - 1 };
+
+    /// Sets the limit on bytes of request bodies.
+    #[must_use]
+    pub const fn with_body_bytes(mut self, bytes: u32) -> Self {
+        self.body_bytes = bytes;
+        self
+    }
+
+    /// Sets the limit on the number of requests.
+    #[must_use]
+    pub const fn with_requests(mut self, requests: u16) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// Sets the limit on bytes of URLs.
+    #[must_use]
+    pub const fn with_url_bytes(mut self, bytes: u32) -> Self {
+        self.url_bytes = bytes;
+        self
+    }
 
     /// Whether a ledger can count to each of the limits.
     #[must_use]
@@ -61,7 +86,7 @@ impl KeepaliveLimits {
 
 impl Default for KeepaliveLimits {
     fn default() -> Self {
-        Self { body_bytes: 65_536, requests: 4_096, url_bytes: 4 << 20 }
+        Self::DEFAULT
     }
 }
 

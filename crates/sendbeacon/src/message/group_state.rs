@@ -15,7 +15,7 @@ use crate::id::GroupId;
 
 /// How many reports a group may have unfinished, and how large. A violation beyond that is not reported.
 const REPORT_LIMITS: KeepaliveLimits =
-    KeepaliveLimits { body_bytes: 65_536, requests: 64, url_bytes: 65_536 };
+    KeepaliveLimits::DEFAULT.with_requests(64).with_url_bytes(65_536);
 
 /// The state of a fetch group. The script side sets the flags, and the network side reads them.
 pub(crate) struct GroupState {

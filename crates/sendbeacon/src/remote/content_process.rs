@@ -23,7 +23,7 @@ use crate::{
 /// How many reports of violations a content process may have unfinished, and how large. Reports take no credits,
 /// because the network process makes them.
 const REPORT_LIMITS: KeepaliveLimits =
-    KeepaliveLimits { body_bytes: 1 << 20, requests: 1_024, url_bytes: 1 << 20 };
+    KeepaliveLimits::DEFAULT.with_body_bytes(1 << 20).with_requests(1_024).with_url_bytes(1 << 20);
 
 /// The network process's end of a channel to a content process. Made by
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).

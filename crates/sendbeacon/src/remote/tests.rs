@@ -34,7 +34,7 @@ fn network() -> Arc<ScriptedNetwork> {
 }
 
 fn agent(network: &Arc<ScriptedNetwork>) -> UserAgent {
-    let limits = KeepaliveLimits { requests: 60_000, ..KeepaliveLimits::default() };
+    let limits = KeepaliveLimits::default().with_requests(60_000);
     UserAgentBuilder::new(Arc::clone(network) as _).keepalive_limits(limits).build().unwrap()
 }
 

@@ -21,10 +21,9 @@ fn a_scheduling_with_a_limit_of_0_is_an_error() {
 #[test]
 fn keepalive_limits_beyond_the_largest_are_an_error() {
     let most = KeepaliveLimits::MAX;
-    for limits in [
-        KeepaliveLimits { body_bytes: most.body_bytes + 1, ..most },
-        KeepaliveLimits { url_bytes: most.url_bytes + 1, ..most },
-    ] {
+    for limits in
+        [most.with_body_bytes(most.body_bytes + 1), most.with_url_bytes(most.url_bytes + 1)]
+    {
         let error = error(|builder| builder.keepalive_limits(limits));
         assert!(matches!(error, BuildError::KeepaliveLimits), "{error:?}");
     }

@@ -60,5 +60,7 @@ pub(crate) fn page_of(server: &RecordingServer) -> Client {
 }
 
 /// Limits that allow more than a channel holds.
-const PLENTY: KeepaliveLimits =
-    KeepaliveLimits { body_bytes: 2_000_000, requests: 60_000, url_bytes: 60_000_000 };
+const PLENTY: KeepaliveLimits = KeepaliveLimits::DEFAULT
+    .with_body_bytes(2_000_000)
+    .with_requests(60_000)
+    .with_url_bytes(60_000_000);

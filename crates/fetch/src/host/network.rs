@@ -1,0 +1,204 @@
+//! The network, its requests and its responses.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+use url::Url;
+
+use super::BoxFuture;
+use crate::{Client, NetworkError, PartitionKey};
+
+/// Sends one HTTP request and receives its response: the network under
+/// [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch).
+///
+/// `sendbeacon-net` has the default implementation. An engine with a network stack of its own implements
+/// one method. The [crate page](crate) has an example.
+pub trait Network: Send + Sync {
+    /// Sends `request` and completes with the head of the final response (not a 1xx response).
+    ///
+    /// The implementation
+    /// * writes the headers unchanged, adds only those of the connection (`Connection`, `TE`, ...), and sends
+    ///   `Host` as `:authority` on HTTP/2;
+    /// * does not follow redirects, store cookies or decode content;
+    /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
+    /// * makes the [Local Network Access check](crate::local_network_access_check) for the request's client
+    ///   and the connection's address;
+    /// * sends a request at most once, unless the server cannot have acted on any byte of it.
+    ///
+    /// The library abandons the request by dropping the future, or the response's body before its end. The
+    /// implementation then resets the HTTP/2 stream, or does not reuse the HTTP/1.1 connection.
+    fn http_network_fetch(
+        &self,
+        request: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>>;
+
+    /// The machine has moved to another network: use no earlier connection for further requests.
+    fn network_changed(&self) {}
+}
+
+/// A request as it goes to the wire.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NetworkRequest {
+    /// Method.
+    pub method: Method,
+    /// Absolute `http` or `https` URL. The fragment and the credentials are not sent.
+    pub url: Url,
+    /// All headers of the request, without those of the connection. A request of a fetch has `Host` first.
+    pub headers: HeaderMap,
+    /// The whole body. The headers already have its `Content-Length`.
+    pub body: Bytes,
+    /// The connections that the request may use.
+    pub connection: ConnectionKey,
+    /// The client of the request. `None`: a request of the engine itself, such as a navigation.
+    pub client: Option<Arc<Client>>,
+    /// Whether to make a new connection, because the last one led to the wrong server (421). Default:
+    /// false.
+    pub force_new_connection: bool,
+}
+
+impl NetworkRequest {
+    /// A request without headers, body and client, on any connection of this key.
+    #[must_use]
+    pub fn new(method: Method, url: Url, connection: ConnectionKey) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            connection,
+            client: None,
+            force_new_connection: false,
+        }
+    }
+
+    /// Sets the headers.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets the body. The caller adds `Content-Length` to the headers.
+    #[must_use]
+    pub fn with_body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Sets the client.
+    #[must_use]
+    pub fn with_client(mut self, client: Arc<Client>) -> Self {
+        self.client = Some(client);
+        self
+    }
+}
+
+/// The key of a [connection pool](https://fetch.spec.whatwg.org/#concept-connection-pool), without the
+/// origin: two requests to one origin may share a connection if their keys are equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ConnectionKey {
+    /// The client's network partition key.
+    pub partition: PartitionKey,
+    /// Whether the request includes credentials.
+    pub credentials: bool,
+}
+
+impl ConnectionKey {
+    /// The key of requests in `partition` with or without credentials.
+    #[must_use]
+    pub fn new(partition: PartitionKey, credentials: bool) -> Self {
+        Self { partition, credentials }
+    }
+}
+
+/// The head of a response, and its body, which is still to be read.
+#[non_exhaustive]
+pub struct NetworkResponse {
+    /// Status, 200 to 999.
+    pub status: StatusCode,
+    /// Headers, with the values that the server sent.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: ResponseBody,
+    /// The version of HTTP, if the network tells it, for developer tools and timing. Default: `None`.
+    pub version: Option<Version>,
+}
+
+impl NetworkResponse {
+    /// A response that does not tell its version of HTTP.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Self {
+        Self { status, headers, body, version: None }
+    }
+}
+
+impl fmt::Debug for NetworkResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkResponse")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A response body: a stream of chunks that ends with `None` or an error.
+pub type ResponseBody = Pin<Box<dyn BodyStream>>;
+
+/// The bytes of a response body as they arrive.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{HeaderMap, StatusCode};
+/// use sendbeacon_fetch::host::{EmptyBody, NetworkResponse};
+///
+/// // Without a body, and with a body that is in memory.
+/// let empty = NetworkResponse::new(StatusCode::OK, HeaderMap::new(), Box::pin(EmptyBody));
+/// let body = Some(Bytes::from_static(b"hello"));
+/// let full = NetworkResponse::new(StatusCode::OK, HeaderMap::new(), Box::pin(body));
+/// # drop((empty, full));
+/// ```
+pub trait BodyStream: Send {
+    /// The next chunk, or `None` at the end.
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>>;
+
+    /// The number of bytes received so far, if the stream decodes content codings and so returns other bytes.
+    /// A [`Network`] does not decode. Default: `None`.
+    fn encoded_size(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A body without bytes. The type has no size, so boxing it does not allocate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmptyBody;
+
+impl BodyStream for EmptyBody {
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// A body in memory, or no body.
+impl BodyStream for Option<Bytes> {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        Poll::Ready(self.take().map(Ok))
+    }
+}

@@ -1,0 +1,77 @@
+//! The service workers.
+
+use url::Url;
+
+use super::{Answer, NetworkResponse};
+use crate::{Request, ResponseType};
+
+/// The service workers that control clients
+/// ([handle fetch](https://w3c.github.io/ServiceWorker/#handle-fetch)).
+///
+/// ```
+/// use sendbeacon_fetch::{Request, host::{Answer, ServiceWorkerAnswer, ServiceWorkers}};
+///
+/// struct Workers;
+///
+/// impl ServiceWorkers for Workers {
+///     fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer> {
+///         match request.client.document_id {
+///             7 => Answer::Later(Box::pin(async { ServiceWorkerAnswer::Error })), // ask the worker's thread
+///             _ => Answer::Ready(ServiceWorkerAnswer::Network),
+///         }
+///     }
+/// }
+/// ```
+pub trait ServiceWorkers: Send + Sync {
+    /// Lets the worker that controls the request's client answer the request.
+    fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer>;
+}
+
+/// No service workers: every request goes to the network. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoServiceWorkers;
+
+impl ServiceWorkers for NoServiceWorkers {
+    fn handle_fetch(&self, _: &Request) -> Answer<ServiceWorkerAnswer> {
+        Answer::Ready(ServiceWorkerAnswer::Network)
+    }
+}
+
+/// The answer of a service worker to a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServiceWorkerAnswer {
+    /// No response, or no worker: the request goes to the network.
+    Network,
+    /// A network error.
+    Error,
+    /// A response.
+    Response(ServiceWorkerResponse),
+}
+
+/// The response of a service worker.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ServiceWorkerResponse {
+    /// The type of a filtered response, which the worker fetched. `None`: type "default", which the worker
+    /// made.
+    pub filtered: Option<ResponseType>,
+    /// The response's URL list; empty if the worker made the response.
+    pub url_list: Vec<Url>,
+    /// The internal response.
+    pub response: NetworkResponse,
+}
+
+impl ServiceWorkerResponse {
+    /// A response that the worker made: unfiltered, without URLs.
+    #[must_use]
+    pub fn new(response: NetworkResponse) -> Self {
+        Self { filtered: None, url_list: Vec::new(), response }
+    }
+
+    /// A response that the worker fetched: its type, its URL list and its internal response.
+    #[must_use]
+    pub fn fetched(filtered: ResponseType, url_list: Vec<Url>, response: NetworkResponse) -> Self {
+        Self { filtered: Some(filtered), url_list, response }
+    }
+}
