@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Delivers to nginx by this library and by each peer in turn, and prints medians and ratios:
+# Compares deliveries to nginx by this library with deliveries by other HTTP clients:
 #   benches/compare.sh [PAIRS] [COUNT] [SIZE]
+# The library and each peer take turns, PAIRS times each. The script prints the medians and their ratio. Needs nginx and
+# openssl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 pairs=${1:-5} count=${2:-100000} size=${3:-1024}
@@ -43,8 +45,8 @@ done
 compare() {
     local url=$1 conc=$2 peer
     local n=$((conc == 1 ? count / 4 : count))
-    # What nginx answers before it has read the body counts as a flood after some megabytes on one
-    # HTTP/2 connection, which it then closes.
+    # nginx answers before it has read a body. It takes some megabytes of such bodies on one HTTP/2 connection for a flood
+    # and closes the connection.
     [[ $url != https* || $n -lt 15000 ]] || n=15000
     for peer in "${@:3}"; do
         for _ in $(seq "$pairs"); do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Instructions and allocations of each call and of each whole beacon, by callgrind: what `count` takes for 2N less
-# what it takes for N, so that what happens once does not count. Needs valgrind.
+# Counts the instructions (by callgrind) and the allocations of each call and of each whole beacon. Needs valgrind.
+# Each row is the difference between a run with 2N calls and a run with N calls, so that one-time work does not count.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release -q -p benches --bin count

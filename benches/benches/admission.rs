@@ -1,6 +1,8 @@
-//! The call on the script thread, beside the floor: joining the URL and copying the body.
+//! Measures the call of `sendBeacon()` on the script thread, for each kind of body.
+//!
+//! The floor is what each implementation has to do: join the URL and copy the body.
 
-#![allow(missing_docs)] // criterion's macros
+#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
 
 use std::{hint::black_box, thread};
 
@@ -11,7 +13,7 @@ use sendbeacon::{Blob, BodyInit};
 use tokio::sync::mpsc;
 use url::Url;
 
-/// Few at a time: what piles up on the network side is memory that the machine has to find.
+/// Batches are small, because beacons that wait on the network side take memory.
 const BATCH: BatchSize = BatchSize::NumIterations(64);
 
 fn admission(c: &mut Criterion) {
@@ -27,7 +29,7 @@ fn admission(c: &mut Criterion) {
     group.bench_function("floor: join and copy 1 KiB", |b| {
         b.iter(|| (base.join(black_box(COLLECTOR)), Bytes::copy_from_slice(kib.as_bytes())));
     });
-    // What memory costs that another thread gives back is the allocator's.
+    // Memory that another thread frees costs more, whatever the library does. This floor shows how much.
     let (mailbox, mut taken) = mpsc::unbounded_channel::<(Url, Bytes)>();
     let drops = thread::spawn(move || while taken.blocking_recv().is_some() {});
     for (name, body) in [("64 B", &small), ("1 KiB", &kib), ("60 KiB", &sixty)] {
@@ -46,10 +48,10 @@ fn admission(c: &mut Criterion) {
         );
     }
     drop(mailbox);
-    drops.join().expect("it does not panic");
+    drops.join().expect("the thread does not panic");
     let mut accepted = |name: &str, body: Option<BodyInit<'_>>| {
         group.bench_function(name, |b| {
-            // A document for each call: one alone would soon be full, and a refusal is cheap.
+            // Each call has a document of its own, because a full quota refuses calls, and a refusal is cheap.
             b.iter_batched_ref(
                 || (agent_document(), body.clone()),
                 |(document, body)| {

@@ -1,6 +1,6 @@
-//! What `fetchLater()` costs the script thread in trees of more and more frames.
+//! Measures `fetchLater()` on the script thread, in trees of 1 to 1,000 frames.
 
-#![allow(missing_docs)] // criterion's macros
+#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
 
 use std::hint::black_box;
 
@@ -12,7 +12,9 @@ use sendbeacon::{
 };
 use url::Url;
 
-/// Frames of a document's own origin, each with a fetch deferred, and of another, in turn.
+/// Makes `count` frames in the document `top`, each with a deferred fetch.
+///
+/// The frames are of the document's own origin and of another origin in turn.
 fn frames(agent: &UserAgent, top: &Document, count: usize) -> Vec<(NavigableContainer, Document)> {
     let own = &top.client().creation_url;
     let other = Url::parse("https://frame.test/").unwrap();
@@ -24,7 +26,7 @@ fn frames(agent: &UserAgent, top: &Document, count: usize) -> Vec<(NavigableCont
         let policy = ContainerPolicy::new(&client.permissions_policy, &client.origin, "", &origin);
         container.reserve_deferred_fetch_quota(&policy, &origin);
         let document = agent.nested_document(Client::new(url, Nonce::from_u128(1)), &container);
-        // A frame beyond the first sixteen of another origin has no quota.
+        // NB: this fails in frames of the other origin after the first sixteen, which have no quota.
         let _ = document.fetch_later(request(&document), DeferredRequestInit::default());
         (container, document)
     };
@@ -47,7 +49,7 @@ fn deferred_quota(c: &mut Criterion) {
                 || request(&top),
                 |request| {
                     let deferred = top.fetch_later(request, DeferredRequestInit::default());
-                    // So that the next finds as much.
+                    // The abort gives the quota back, so that each call finds the same state.
                     deferred.unwrap().abort();
                 },
                 BatchSize::SmallInput,

@@ -1,6 +1,6 @@
-//! To reserve in a ledger and to give back, from one thread and from several that share it.
+//! Measures a reservation in a ledger and its return, from one thread and from several threads that share the ledger.
 
-#![allow(missing_docs)] // criterion's macros
+#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
 
 use std::{
     sync::{Arc, Barrier},
@@ -24,7 +24,7 @@ fn ledger(c: &mut Criterion) {
     group.finish();
 }
 
-/// The time that passes while each thread does it so often.
+/// How long it takes until each thread has made `iterations` reservations.
 fn time_of_each(threads: usize, iterations: u64) -> Duration {
     let ledger = Ledger::new(KeepaliveLimits::default());
     let barrier = Arc::new(Barrier::new(threads + 1));

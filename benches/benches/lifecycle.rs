@@ -1,6 +1,6 @@
-//! What it costs the script thread to make a document and to unload it, with others and their beacons around.
+//! Measures making and unloading documents on the script thread, while other documents and their beacons exist.
 
-#![allow(missing_docs)] // criterion's macros
+#![allow(missing_docs, reason = "criterion's macros make functions without docs")]
 
 use benches::{COLLECTOR, document, user_agent};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -24,7 +24,7 @@ fn lifecycle(c: &mut Criterion) {
     group.finish();
 }
 
-/// The document, with a beacon on its way.
+/// Sends a beacon from the document, and returns the document.
 fn sent(document: Document) -> Document {
     assert_eq!(document.send_beacon(COLLECTOR, None), Ok(true));
     document

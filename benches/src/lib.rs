@@ -1,21 +1,27 @@
-//! What the benches share: a network that answers at once, so that what is measured is this library, and a page
-//! like those of the Web.
+//! What the benches share: a network that answers immediately, and a page like those of the Web.
+//!
+//! With that network the benches measure this library alone. README.md lists the benches.
 
 use std::{future, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use sendbeacon::{
-    Client, CspDisposition, Document, FormDataEntry, FormDataValue, NetworkError, Nonce, UserAgent,
-    UserAgentBuilder,
+    Client, CspDisposition, Document, FormDataEntry, FormDataValue, MemoryCookieStore,
+    NetworkError, Nonce, UserAgent, UserAgentBuilder,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use url::Url;
 
-/// Where a page's beacons go.
+/// The URL to which pages send their beacons.
 pub const COLLECTOR: &str = "/api/v1/collect?site=42";
+/// How many beacons with 1 KiB of body a document may have unfinished: its quota is 64 KiB.
+pub const KIB_BEACONS_PER_DOCUMENT: usize = 64;
 
-/// Allows a page of [`client`] everything, and its preflights to be remembered; redirects what asks for it.
+/// A network that answers each request immediately with 204, without sockets.
+///
+/// It allows all CORS requests of the page of [`client`], and preflights may be cached. It redirects `/redirect` to
+/// [`COLLECTOR`].
 #[derive(Clone, Copy, Debug)]
 pub struct Instantly;
 
@@ -43,15 +49,15 @@ impl Network for Instantly {
     }
 }
 
-/// A user agent over a network that answers at once.
+/// The builder of a user agent over [`Instantly`].
 pub fn user_agent() -> UserAgentBuilder {
     UserAgentBuilder::new(Arc::new(Instantly))
 }
 
-/// The settings object of an article that has a policy for what it connects to.
+/// The client of an article whose Content Security Policy limits what it connects to.
 ///
 /// # Panics
-/// Never: its URL is one.
+/// Never: the URL is valid.
 #[must_use]
 pub fn client() -> Client {
     let url = Url::parse("https://www.example.com/2026/11/an-article?from=home").expect("a URL");
@@ -61,13 +67,24 @@ pub fn client() -> Client {
     client
 }
 
-/// A document with it.
+/// A cookie store in which the page of [`client`] has set three cookies.
+#[must_use]
+pub fn cookies() -> MemoryCookieStore {
+    let cookies = MemoryCookieStore::default();
+    for cookie in ["session=0123456789abcdef; Secure; HttpOnly", "theme=dark", "seen=1; Path=/api"]
+    {
+        cookies.set_document_cookie(&client(), cookie);
+    }
+    cookies
+}
+
+/// A document with the client of [`client`].
 #[must_use]
 pub fn document(agent: &UserAgent) -> Document {
     agent.document(client())
 }
 
-/// The entry list of a form of three such fields.
+/// The entries of a form with three fields, each with this value.
 #[must_use]
 pub fn three_fields(value: &str) -> [FormDataEntry; 3] {
     ["name", "e-mail", "comment"].map(|name| FormDataEntry {

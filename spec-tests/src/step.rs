@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 use sendbeacon_fetch::{
-    BodyInit, NetworkError, Request, Reservation, Response, ResponseType, beacon::send_beacon,
-    fetch::fetch, hyperlink_auditing::hyperlink_auditing, report_violation,
+    BodyInit, NetworkError, Request, Reservation, Response, beacon::send_beacon, fetch::fetch,
+    hyperlink_auditing::hyperlink_auditing, report_violation,
 };
 use sendbeacon_testkit::{network::complete, random::Zeros};
 use serde::Deserialize;
@@ -312,11 +312,5 @@ pub(crate) fn fetched(page: &Page, request: Request) -> Result<Response, Network
 
 /// The type and the status of a response, as cases write them.
 pub(crate) fn describe(response: &Response) -> String {
-    let type_ = match response.type_ {
-        ResponseType::Basic => "basic",
-        ResponseType::Cors => "cors",
-        ResponseType::Opaque => "opaque",
-        ResponseType::OpaqueRedirect => "opaqueredirect",
-    };
-    format!("{type_} {}", response.status.as_u16())
+    format!("{} {}", response.response_type.as_str(), response.status.as_u16())
 }

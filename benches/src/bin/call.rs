@@ -1,6 +1,7 @@
-//! What one call costs the script thread, in the two states the network side can be in, beside its floor:
-//! `cargo run --release -p benches --bin call [CALLS]`. Each call is timed on its own; what it is compared with
-//! is timed in turn with it.
+//! Measures one call of `sendBeacon()` on the script thread, while the network side is busy and while it sleeps.
+//!
+//! `cargo run --release -p benches --bin call [CALLS]` times each call on its own. Each call takes turns with the floor
+//! that it is compared with.
 
 use std::{
     error::Error,
@@ -14,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use benches::{COLLECTOR, document};
+use benches::{COLLECTOR, KIB_BEACONS_PER_DOCUMENT, document};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use sendbeacon::{
@@ -23,9 +24,7 @@ use sendbeacon::{
 };
 use tokio::{runtime::Builder, sync::mpsc};
 
-/// What a document may have unfinished, in bodies of 1 KiB.
-const OF_EACH_DOCUMENT: usize = 64;
-/// How long the network side has had nothing to do before a call that finds it asleep.
+/// How long the program waits until the network side sleeps.
 const NAP: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     asleep(calls / 20)
 }
 
-/// The network side is in the middle of something all the time.
+/// Times calls while the network side is in the middle of a fetch.
 fn busy(calls: usize) -> Result<(), Box<dyn Error>> {
     let (network, held) = Holding::new();
     let agent = UserAgent::builder().network(network).build()?;
@@ -48,7 +47,7 @@ fn busy(calls: usize) -> Result<(), Box<dyn Error>> {
         let base = document.client().api_base_url.clone();
         document.send_beacon(COLLECTOR, None)?;
         let release = held.entered.recv()?;
-        for _ in 0..OF_EACH_DOCUMENT {
+        for _ in 0..KIB_BEACONS_PER_DOCUMENT {
             floor.push(time(|| (base.join(COLLECTOR), Bytes::copy_from_slice(body.as_bytes()))));
             channel.push(time(|| {
                 let url = base.join(COLLECTOR).map(String::from);
@@ -57,7 +56,7 @@ fn busy(calls: usize) -> Result<(), Box<dyn Error>> {
             call.push(time(|| send(&document, &body)));
         }
         drop(release);
-        held.answered.iter().take(OF_EACH_DOCUMENT).for_each(drop);
+        held.answered.iter().take(KIB_BEACONS_PER_DOCUMENT).for_each(drop);
         while receiver.try_recv().is_ok() {}
     }
     let floor = report("floor: join, copy 1 KiB", &mut floor, None);
@@ -66,7 +65,7 @@ fn busy(calls: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The network side has gone to sleep.
+/// Times calls while the network side sleeps, so that each call has to wake it.
 fn asleep(calls: usize) -> Result<(), Box<dyn Error>> {
     let (network, held) = Holding::new();
     let agent = UserAgent::builder().network(network).build()?;
@@ -95,7 +94,7 @@ fn asleep(calls: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A user agent with nothing to do: its threads, and how often they have woken.
+/// Prints how many threads a user agent has that has nothing to do, and how often they wake.
 fn at_rest() -> Result<(), Box<dyn Error>> {
     let tasks =
         || std::fs::read_dir("/proc/self/task").map(|tasks| tasks.flatten().collect::<Vec<_>>());
@@ -128,7 +127,7 @@ fn send(document: &Document, body: &str) {
     assert_eq!(answer, Ok(true));
 }
 
-/// With the time that reading the clock takes.
+/// How long `call` takes. This includes the time for reading the clock.
 fn time<T>(call: impl FnOnce() -> T) -> Duration {
     let before = Instant::now();
     let result = call();
@@ -137,7 +136,7 @@ fn time<T>(call: impl FnOnce() -> T) -> Duration {
     time
 }
 
-/// Prints a line and returns the median.
+/// Prints a line of the table and returns the median. The ratio is to `floor`.
 fn report(name: &str, times: &mut [Duration], floor: Option<Duration>) -> Duration {
     times.sort_unstable();
     let at = |percent: usize| times[times.len() * percent / 100];
@@ -147,16 +146,16 @@ fn report(name: &str, times: &mut [Duration], floor: Option<Duration>) -> Durati
     median
 }
 
-/// Answers at once, but for a request without a body: in its middle it waits until it is released, and so does
-/// the network side.
+/// A network that answers requests with a body immediately, and stops the network side at a request without one.
 struct Holding {
+    /// Says that a request without a body has stopped the network side. Dropping the sent value continues it.
     entered: SyncSender<SyncSender<()>>,
+    /// Says that a request with a body was answered.
     answered: SyncSender<()>,
 }
 
-/// What a [`Holding`] network says.
+/// The receivers of what a [`Holding`] network says.
 struct Held {
-    /// To be dropped, so that the network side goes on.
     entered: Receiver<SyncSender<()>>,
     answered: Receiver<()>,
 }
@@ -164,7 +163,7 @@ struct Held {
 impl Holding {
     fn new() -> (Arc<Self>, Held) {
         let (entered, entered_receiver) = sync_channel(1);
-        let (answered, answered_receiver) = sync_channel(2 * OF_EACH_DOCUMENT);
+        let (answered, answered_receiver) = sync_channel(2 * KIB_BEACONS_PER_DOCUMENT);
         let held = Held { entered: entered_receiver, answered: answered_receiver };
         (Arc::new(Self { entered, answered }), held)
     }
@@ -175,7 +174,7 @@ impl Network for Holding {
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        // Nobody receives any more only when the program ends.
+        // Sending fails only when the program ends.
         if request.body.is_empty() {
             let (release, released) = sync_channel(0);
             let _ = self.entered.send(release);

@@ -1,15 +1,16 @@
-//! Does one thing N times, so that callgrind can count what it costs however busy the machine is, and prints the
-//! allocations of each: `count WHAT N`. `benches/count.sh` runs it for every WHAT and prints instructions.
+//! Does one thing N times, so that callgrind can count its instructions, and prints its allocations.
+//!
+//! The counts do not depend on how busy the machine is. `benches/count.sh` runs this program for each thing.
 
 use std::{
     alloc::System, error::Error, hint::black_box, mem::ManuallyDrop, sync::Arc, time::Instant,
 };
 
-use benches::{COLLECTOR, client, document, three_fields, user_agent};
-use clap::{Parser, ValueEnum};
-use sendbeacon::{
-    Blob, BodyInit, Document, Event, EventKind, EventSink, MemoryCookieStore, Outcome, UserAgent,
+use benches::{
+    COLLECTOR, KIB_BEACONS_PER_DOCUMENT, client, cookies, document, three_fields, user_agent,
 };
+use clap::{Parser, ValueEnum};
+use sendbeacon::{Blob, BodyInit, Document, Event, EventKind, EventSink, Outcome, UserAgent};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::{
     runtime::Builder,
@@ -19,35 +20,42 @@ use tokio::{
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// How many beacons of 1 KiB a document may have unfinished.
-const OF_EACH_DOCUMENT: usize = 64;
-
+/// Do one thing N times and print its allocations.
 #[derive(Parser)]
 struct Arguments {
+    /// What to do.
     what: What,
+    /// How often.
     n: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
-    /// To join the URL and to copy 1 KiB.
+    /// Join the URL and copy 1 KiB, without the library.
     Floor,
-    /// A call that is accepted; the network side does not run.
+    /// An accepted call without a body. The network side does not run, here and in the next five.
     Empty,
+    /// An accepted call with a string of 64 bytes.
     String64,
+    /// An accepted call with a string of 1 KiB.
     String1k,
+    /// An accepted call with a Blob of 1 KiB.
     Blob1k,
+    /// An accepted call with a form of three fields.
     FormData,
+    /// An accepted call with two pairs of `URLSearchParams`.
     UrlSearchParams,
-    /// A call that is refused, as 1 KiB does not fit.
+    /// A refused call: 1 KiB does not fit the quota.
     Refused,
+    /// A call that throws a `TypeError`.
     TypeError,
-    /// The whole of a beacon of 1 KiB, from the call to its outcome, from one document.
+    /// A whole beacon of 1 KiB from the call to its outcome, from one document.
     Whole,
-    /// The same from 100,000 documents in turn.
+    /// Whole beacons, from 100,000 documents in turn.
     Whole100kDocuments,
-    /// The same with so many queued at a time.
+    /// Whole beacons, 100 queued at a time.
     Whole100Queued,
+    /// Whole beacons, 10,000 queued at a time.
     Whole10kQueued,
 }
 
@@ -73,10 +81,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Whole10kQueued => whole(10_000, 10_000, &kib, n)?,
     };
     let each = begin.elapsed() / u32::try_from(n)?;
-    println!("{} allocations, {each:.2?} with what is done once", (allocations + n / 2) / n);
+    println!("{} allocations, {each:.2?} including one-time work", (allocations + n / 2) / n);
     Ok(())
 }
 
+/// Joins a URL and copies the body.
 fn floor(body: &str, n: usize) -> usize {
     let base = client().api_base_url;
     let region = Region::new(GLOBAL);
@@ -87,24 +96,27 @@ fn floor(body: &str, n: usize) -> usize {
     region.change().allocations
 }
 
-/// A user agent on a runtime that nobody drives. Its end would count, and so it has none.
+/// A user agent whose network side never runs. It is never dropped, because its end would count.
 fn resting() -> Result<ManuallyDrop<UserAgent>, Box<dyn Error>> {
     let runtime = ManuallyDrop::new(Builder::new_current_thread().enable_all().build()?);
     Ok(ManuallyDrop::new(user_agent().runtime(runtime.handle().clone()).build()?))
 }
 
+/// Makes calls that are accepted.
 fn calls(body: Option<&BodyInit<'_>>, n: usize) -> Result<usize, Box<dyn Error>> {
     let agent = resting()?;
-    let documents: Vec<_> = (0..n.div_ceil(OF_EACH_DOCUMENT)).map(|_| document(&agent)).collect();
+    let documents: Vec<_> =
+        (0..n.div_ceil(KIB_BEACONS_PER_DOCUMENT)).map(|_| document(&agent)).collect();
     let region = Region::new(GLOBAL);
     for call in 0..n {
-        let answer =
-            documents[call / OF_EACH_DOCUMENT].send_beacon(black_box(COLLECTOR), body.cloned());
+        let answer = documents[call / KIB_BEACONS_PER_DOCUMENT]
+            .send_beacon(black_box(COLLECTOR), body.cloned());
         assert_eq!(answer, Ok(true));
     }
     Ok(region.change().allocations)
 }
 
+/// Makes calls that are refused because the quota is full.
 fn refusals(body: &str, n: usize) -> Result<usize, Box<dyn Error>> {
     let agent = resting()?;
     let document = document(&agent);
@@ -116,6 +128,7 @@ fn refusals(body: &str, n: usize) -> Result<usize, Box<dyn Error>> {
     Ok(region.change().allocations)
 }
 
+/// Makes calls that throw.
 fn type_errors(n: usize) -> Result<usize, Box<dyn Error>> {
     let agent = resting()?;
     let document = document(&agent);
@@ -126,19 +139,14 @@ fn type_errors(n: usize) -> Result<usize, Box<dyn Error>> {
     Ok(region.change().allocations)
 }
 
-/// From `documents` in turn, so many `queued` at a time.
+/// Sends whole beacons from this number of documents in turn, this number `queued` at a time.
 fn whole(documents: usize, queued: usize, body: &str, n: usize) -> Result<usize, Box<dyn Error>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (done, mut outcomes) = unbounded_channel();
-    let cookies = MemoryCookieStore::default();
-    for cookie in ["session=0123456789abcdef; Secure; HttpOnly", "theme=dark", "seen=1; Path=/api"]
-    {
-        cookies.set_document_cookie(&client(), cookie);
-    }
     let agent = user_agent()
         .runtime(runtime.handle().clone())
         .event_sink(Arc::new(Counting(done)))
-        .cookies(Arc::new(cookies))
+        .cookies(Arc::new(cookies()))
         .build()?;
     let documents: Vec<_> = (0..documents).map(|_| document(&agent)).collect();
     let mut send = |documents: &mut dyn Iterator<Item = &Document>| {
@@ -153,7 +161,7 @@ fn whole(documents: usize, queued: usize, body: &str, n: usize) -> Result<usize,
             }
         });
     };
-    // With the first of each its policies are matched.
+    // The first beacon of each document matches its policies, which are cached then.
     send(&mut documents.iter());
     let mut next = documents.iter().cycle();
     let region = Region::new(GLOBAL);
@@ -163,13 +171,13 @@ fn whole(documents: usize, queued: usize, body: &str, n: usize) -> Result<usize,
     Ok(region.change().allocations)
 }
 
-/// Tells of each outcome whether the beacon was delivered.
+/// An event sink that says for each outcome whether the beacon was delivered.
 struct Counting(UnboundedSender<bool>);
 
 impl EventSink for Counting {
     fn event(&self, event: Event) {
         if let EventKind::Done { outcome, .. } = event.kind {
-            // Whoever counts is there until the end.
+            // The receiver lives until the program ends.
             let _ = self.0.send(matches!(outcome, Outcome::Delivered { .. }));
         }
     }

@@ -1,6 +1,7 @@
-//! What a beacon of 1 KiB takes in memory, its body included, with as many more in flight before:
-//! `cargo run --release -p benches --bin memory`. Nothing here allocates while it is measured but the
-//! library; what is in the kernel is not counted.
+//! Measures the memory of a beacon with 1 KiB of body, while the same number of beacons is in flight already.
+//!
+//! Run it by `cargo run --release -p benches --bin memory`. Only the library allocates during the measurement. The
+//! kernel's memory is not counted.
 
 use std::{
     alloc::System,
@@ -30,15 +31,17 @@ use url::Url;
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// The argument that makes this the server of the measurement by HTTP/2.
+/// The argument that makes this program the server for the measurement of HTTP/2.
 const HOLD_HTTP2: &str = "hold-http2";
 
+/// How many beacons are measured.
 const BEACONS: usize = 1_000;
+/// The length of each body in bytes.
 const SIZE: usize = 1_024;
-/// How many a document's quota admits at once.
-const OF_EACH_DOCUMENT: usize = 8;
-/// How many are sent by HTTP/2, and as many before that: a connection takes no more at once. What waits for it has not
-/// reached the network.
+/// How many beacons each document sends.
+const BEACONS_PER_DOCUMENT: usize = 8;
+/// How many beacons are measured on HTTP/2, after the same number was sent. One connection takes no more at once, and
+/// beacons that wait for it have not reached the network.
 const STREAMS: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -57,14 +60,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     thread::spawn(move || hold(&listener, &sent));
     let network = HttpNetwork::builder();
-    let network = network.max_connections(2 * BEACONS).max_connections_per_key(2 * BEACONS);
-    let bytes = bytes_of_each(BEACONS, Arc::new(network.build()), page, &in_flight)?;
+    let network = network.max_connections(2 * BEACONS).max_connections_per_origin(2 * BEACONS);
+    let bytes = bytes_of_each(BEACONS, Arc::new(network.build()?), page, &in_flight)?;
     println!(
         "on an HTTP/1.1 connection of its own: {bytes} bytes, {} beyond its body",
         bytes - SIZE
     );
 
-    // In a process of its own, whose memory is not counted.
+    // The server is a process of its own, so that its memory is not counted.
     let mut server = Command::new(env::current_exe()?);
     let mut server = server.arg(HOLD_HTTP2).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(server.stdout.take().ok_or("no output")?).lines();
@@ -80,20 +83,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (sent, in_flight) = sync_channel(2 * BEACONS);
     thread::spawn(move || {
         for _ in lines {
-            // Whoever counts has room for all.
+            // The channel has room for all beacons.
             let _ = sent.send(());
         }
     });
     let network = HttpNetwork::builder().add_root_certificates_pem(certificate.as_bytes())?;
-    let bytes = bytes_of_each(STREAMS, Arc::new(network.build()), page, &in_flight)?;
+    let bytes = bytes_of_each(STREAMS, Arc::new(network.build()?), page, &in_flight)?;
     println!("on one HTTP/2 connection: {bytes} bytes, {} beyond its body", bytes - SIZE);
     server.kill()?;
     server.wait()?;
     Ok(())
 }
 
-/// Takes requests by HTTP/2 and never answers: says its URL, its certificate, and a line for each request. Ends with
-/// its input.
+/// Runs an HTTP/2 server that never answers. It prints its URL, its certificate, and a line for each request, and ends
+/// at the end of stdin.
 fn hold_http2() -> Result<(), Box<dyn Error>> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let server = RecordingServer::setup().tls(&["h2"]).max_streams(4_000);
@@ -106,7 +109,7 @@ fn hold_http2() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A document that does nothing, and a beacon that waits for a network.
+/// Measures an idle document, and a beacon that is queued because there is no network.
 fn at_rest() -> Result<(), Box<dyn Error>> {
     let (sender, queued) = sync_channel(2 * BEACONS);
     let agent = UserAgent::builder().event_sink(Arc::new(Queued(sender))).build()?;
@@ -119,7 +122,7 @@ fn at_rest() -> Result<(), Box<dyn Error>> {
     println!("an idle document: {bytes} bytes beyond its client");
 
     let documents: Vec<_> =
-        (0..2 * BEACONS / OF_EACH_DOCUMENT).map(|_| agent.document(client.clone())).collect();
+        (0..2 * BEACONS / BEACONS_PER_DOCUMENT).map(|_| agent.document(client.clone())).collect();
     let (first, second) = documents.split_at(documents.len() / 2);
     send(first, &queued)?;
     let region = Region::new(GLOBAL);
@@ -129,23 +132,25 @@ fn at_rest() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Tells of each beacon that has reached the network side.
+/// An event sink that says when a beacon has reached the network side.
 struct Queued(SyncSender<()>);
 
 impl EventSink for Queued {
     fn event(&self, event: Event) {
         if let EventKind::Queued = event.kind {
-            // Whoever counts has room for all.
+            // The channel has room for all beacons.
             let _ = self.0.send(());
         }
     }
 }
 
+/// The bytes that were allocated in the region and not freed.
 fn held(region: &Region<'_, System>) -> usize {
     let change = region.change();
     change.bytes_allocated - change.bytes_deallocated
 }
 
+/// Measures the bytes for each beacon that is in flight on `network`.
 fn bytes_of_each(
     beacons: usize,
     network: Arc<dyn Network>,
@@ -159,10 +164,10 @@ fn bytes_of_each(
     let agent = UserAgent::builder().network(network).scheduling(scheduling).build()?;
     let page = Client::new(page, Nonce::from_u128(1));
     let documents: Vec<_> =
-        (0..2 * beacons / OF_EACH_DOCUMENT).map(|_| agent.document(page.clone())).collect();
+        (0..2 * beacons / BEACONS_PER_DOCUMENT).map(|_| agent.document(page.clone())).collect();
     let (first, second) = documents.split_at(documents.len() / 2);
 
-    // The first ones make room for what grows in steps.
+    // The first half makes collections grow, which happens in steps.
     send(first, in_flight)?;
     let region = Region::new(GLOBAL);
     send(second, in_flight)?;
@@ -171,21 +176,21 @@ fn bytes_of_each(
     Ok(bytes / beacons)
 }
 
-/// Sends from each document what it may, until all of it is there.
+/// Sends beacons from each document, and waits until `there` has said of each that it has arrived.
 fn send(documents: &[Document], there: &Receiver<()>) -> Result<(), Box<dyn Error>> {
     let body = [b'x'; SIZE];
     for document in documents {
-        for _ in 0..OF_EACH_DOCUMENT {
+        for _ in 0..BEACONS_PER_DOCUMENT {
             if !document.send_beacon("/collect", Some((&body[..]).into()))? {
-                return Err("it had no room".into());
+                return Err("the quota had no room".into());
             }
         }
     }
-    there.iter().take(documents.len() * OF_EACH_DOCUMENT).for_each(drop);
+    there.iter().take(documents.len() * BEACONS_PER_DOCUMENT).for_each(drop);
     Ok(())
 }
 
-/// Never answers.
+/// A network that never answers.
 struct Silent(SyncSender<()>);
 
 impl Network for Silent {
@@ -193,7 +198,7 @@ impl Network for Silent {
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        // Whoever counts has room for all.
+        // The channel has room for all beacons.
         let _ = self.0.send(());
         Box::pin(async move {
             let _held = request;
@@ -211,7 +216,7 @@ fn hold(listener: &TcpListener, sent: &SyncSender<()>) {
             && buffer[length - 1] != b'x'
         {}
         held.push(connection);
-        // Whoever counts has room for all.
+        // The channel has room for all beacons.
         let _ = sent.send(());
     }
 }

@@ -7,7 +7,7 @@ use url::Host;
 /// A [cookie](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-struct)
 /// in a jar.
 ///
-/// Its value is a secret, so `Debug` shows its length only.
+/// Its value is a secret, so `Debug` shows only the length of the value.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Cookie {
     pub(crate) name: Box<[u8]>,
@@ -22,91 +22,93 @@ pub struct Cookie {
     pub(crate) creation_time: SystemTime,
     pub(crate) expiry_time: Option<SystemTime>,
     pub(crate) last_access_time: SystemTime,
-    /// Decides between cookies of one creation time: those of one response mostly have the same.
+    /// Orders cookies that have the same creation-time, as the cookies of one response do. A cookie
+    /// that replaces another takes over its number, as it takes over its creation-time.
     pub(crate) sequence: u64,
 }
 
 impl Cookie {
-    /// The name; empty for a nameless cookie. No control characters but tabs within.
+    /// The name; empty for a nameless cookie. It has no control characters except tabs.
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.name
     }
 
-    /// The value. No control characters but tabs within.
+    /// The value. It has no control characters except tabs.
     #[must_use]
     pub fn value(&self) -> &[u8] {
         &self.value
     }
 
-    /// Whether it is sent over secure connections only.
+    /// Whether the cookie is sent only over secure connections: it has the `Secure` attribute.
     #[must_use]
     pub fn secure(&self) -> bool {
         self.secure
     }
 
-    /// The host that set it or, unless it is [host-only](Self::host_only), the domain it is for.
+    /// The domain in the `Domain` attribute. A [host-only](Self::host_only) cookie has the host that set
+    /// the cookie instead.
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Whether it is sent to its host only, and not to the hosts below.
+    /// Whether the cookie is sent only to its host, and not to the hosts below that host.
     #[must_use]
     pub fn host_only(&self) -> bool {
         self.host_only
     }
 
-    /// The path, which begins with `/`.
+    /// The path. It begins with `/`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What its `SameSite` attribute says.
+    /// The value of the `SameSite` attribute.
     #[must_use]
     pub fn same_site(&self) -> SameSite {
         self.same_site
     }
 
-    /// Whether it is hidden from script.
+    /// Whether the cookie is hidden from script: it has the `HttpOnly` attribute.
     #[must_use]
     pub fn http_only(&self) -> bool {
         self.http_only
     }
 
-    /// The cookie partition key of a partitioned cookie.
+    /// The cookie partition key of a partitioned cookie; `None` for any other cookie.
     #[must_use]
     pub fn partition(&self) -> Option<&str> {
         self.partition.as_deref()
     }
 
-    /// When it was first set.
+    /// The time at which the cookie was set, or the oldest cookie that it replaced in turn.
     #[must_use]
     pub fn creation_time(&self) -> SystemTime {
         self.creation_time
     }
 
-    /// When it expires; `None` at the end of the session.
+    /// The time at which the cookie expires; `None` for a cookie that ends with the session.
     #[must_use]
     pub fn expiry_time(&self) -> Option<SystemTime> {
         self.expiry_time
     }
 
-    /// When it was last set or retrieved.
+    /// The time at which the cookie was last set or retrieved.
     #[must_use]
     pub fn last_access_time(&self) -> SystemTime {
         self.last_access_time
     }
 
-    /// Whether it is [expired](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-struct-miscellaneous).
-    // NB: an expiry-time that is now counts as past, so that `Max-Age=0` works on a clock that
-    // stands at the earliest time.
+    /// Whether the cookie is [expired](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-struct-miscellaneous).
+    // NB: an expiry-time that equals `now` counts as past. So `Max-Age=0` works even if the clock is
+    // at the earliest representable time.
     pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
         self.expiry_time.is_some_and(|expiry_time| expiry_time <= now)
     }
 
-    /// The bytes that CHIPS counts against the limit of a partition.
+    /// The number of bytes that count against the limit of a partition: those of name and value.
     pub(crate) fn size(&self) -> usize {
         self.name.len() + self.value.len()
     }
@@ -129,17 +131,21 @@ impl fmt::Debug for Cookie {
     }
 }
 
-/// What the [`SameSite` attribute](https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html#name-the-samesite-attribute)
-/// of a cookie says.
+/// The value of the [`SameSite` attribute](https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html#name-the-samesite-attribute)
+/// of a cookie.
+///
+/// [`SameSiteMode`](crate::SameSiteMode) has the table that says which cookies go with which request.
+/// The enum is exhaustive, so that the compiler finds every place that has to handle a new value.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum SameSite {
-    /// Sent with same-site requests only.
+    /// The cookie is sent only with same-site requests.
     Strict,
-    /// Sent with same-site requests and cross-site navigations.
+    /// The cookie is sent with same-site requests, and with cross-site top-level navigations with GET.
     Lax,
-    /// There is no such attribute, or one with an unknown value: enforced as `Lax`.
+    /// The attribute is missing or has an unknown value. The jar enforces it as `Lax`. This is the
+    /// default.
     #[default]
     Unset,
-    /// Sent with all requests.
+    /// The cookie is sent with all requests.
     None,
 }

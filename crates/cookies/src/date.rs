@@ -1,25 +1,11 @@
-//! The dates of cookies.
+//! Parses the dates of cookies.
 //!
-//! The algorithm takes nearly anything for a date, so the parser is not that of a date library; what
-//! a calendar knows (which dates there are, and when) comes from `time`.
+//! The algorithm accepts nearly anything as a date, so no date library can parse it.
 
 use std::time::{Duration, SystemTime};
 
-use time::{Date, Month};
-
-const MONTHS: [(&[u8; 3], Month); 12] = [
-    (b"jan", Month::January),
-    (b"feb", Month::February),
-    (b"mar", Month::March),
-    (b"apr", Month::April),
-    (b"may", Month::May),
-    (b"jun", Month::June),
-    (b"jul", Month::July),
-    (b"aug", Month::August),
-    (b"sep", Month::September),
-    (b"oct", Month::October),
-    (b"nov", Month::November),
-    (b"dec", Month::December),
+const MONTHS: [&[u8; 3]; 12] = [
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
 /// [Parse a date](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-parse-a-date).
@@ -58,8 +44,9 @@ pub(crate) fn parse_date(input: &[u8]) -> Option<SystemTime> {
             year = parse_number(token, 2, 4);
         }
     }
-    // Step 5, its first point.
+    // Step 5, the first condition.
     let (hour, minute, second) = time?;
+    let (day_of_month, month) = (day_of_month?, month?);
     let year = match year? {
         // Step 3.
         year @ 70..=99 => year + 1900,
@@ -67,16 +54,15 @@ pub(crate) fn parse_date(input: &[u8]) -> Option<SystemTime> {
         year @ 0..=69 => year + 2000,
         year => year,
     };
-    // Step 5. NB: `time` knows the bounds of the other fields, and has no leap seconds either.
-    if year < 1601 {
+    // Step 5, the other conditions.
+    if !(1..=31).contains(&day_of_month) || year < 1601 || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     // Step 6.
-    let narrow = |number: u16| u8::try_from(number).ok();
-    let date = Date::from_calendar_date(year.into(), month?, narrow(day_of_month?)?).ok()?;
-    let date = date.with_hms(narrow(hour)?, narrow(minute)?, narrow(second)?).ok()?;
+    let days = days_since_epoch(year.into(), month, day_of_month.into())?;
+    let seconds = (i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second);
     // Step 7.
-    let timestamp = date.assume_utc().unix_timestamp();
+    let timestamp = days * 24 * 60 * 60 + seconds;
     let since = Duration::from_secs(timestamp.unsigned_abs());
     if timestamp < 0 {
         SystemTime::UNIX_EPOCH.checked_sub(since)
@@ -101,19 +87,35 @@ fn parse_time(token: &[u8]) -> Option<(u16, u16, u16)> {
     Some((hour, minute, parse_number(fields.next()?, 1, 2)?))
 }
 
-/// The production `month`.
-fn parse_month(token: &[u8]) -> Option<Month> {
+/// The production `month`: its index in the year.
+fn parse_month(token: &[u8]) -> Option<usize> {
     let name = token.first_chunk::<3>()?;
-    MONTHS.iter().find(|(month, _)| name.eq_ignore_ascii_case(*month)).map(|&(_, month)| month)
+    MONTHS.iter().position(|month| name.eq_ignore_ascii_case(*month))
 }
 
-/// The productions `day-of-month` and `year`: from `min` to `max` digits, then nothing or a
-/// non-digit with whatever follows.
+/// The productions `day-of-month` and `year`: from `min` to `max` digits, then the end of the token or
+/// a non-digit. The rest of the token is ignored.
 fn parse_number(token: &[u8], min: usize, max: usize) -> Option<u16> {
     let end = token.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(token.len());
     (min..=max)
         .contains(&end)
         .then(|| token[..end].iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')))
+}
+
+/// The number of days from 1970-01-01 to a date; `None` if the Gregorian calendar does not have it.
+///
+/// The year is positive, and the month is an index in the year.
+fn days_since_epoch(year: i64, month: usize, day_of_month: i64) -> Option<i64> {
+    let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let february = if is_leap_year { 29 } else { 28 };
+    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    if day_of_month > *months.get(month)? {
+        return None;
+    }
+    let leap_days_before = |year: i64| (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400;
+    let leap_days = leap_days_before(year) - leap_days_before(1970);
+    let days_in_year = months[..month].iter().sum::<i64>() + day_of_month - 1;
+    Some((year - 1970) * 365 + leap_days + days_in_year)
 }
 
 #[cfg(test)]
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_dates_of_http_and_their_cousins_are_dates() {
+    fn the_three_date_formats_of_http_and_similar_ones_are_dates() {
         for input in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "Sunday, 06-Nov-94 08:49:37 GMT",
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn two_digits_are_a_year_from_1970_to_2069() {
+    fn a_year_of_two_digits_is_from_1970_to_2069() {
         let year_is = |short: &str, long: &str| {
             let date = |year| seconds(&format!("1 Jan {year} 00:00:00"));
             assert_eq!(date(short), date(long), "{short}");
@@ -161,23 +163,23 @@ mod tests {
         year_is("99", "1999");
         year_is("00", "2000");
         year_is("69", "2069");
-        // Three digits are taken as they are, which is too early or, like two, a short form.
+        // The number counts, not the number of digits.
         year_is("069", "2069");
         year_is("0099", "1999");
         assert_eq!(seconds("1 Jan 100 00:00:00"), None);
     }
 
     #[test]
-    fn the_first_token_of_a_kind_is_the_one_that_counts() {
+    fn the_first_token_of_a_kind_counts() {
         assert_eq!(seconds("1 Jan 1970 00:00:01 00:00:02 2 Feb 1971"), Some(1));
-        // The second number of two digits is the year, whatever was meant.
+        // The second number of two digits is the year, even if it was meant otherwise.
         assert_eq!(seconds("1 71 Jan 00:00:00 1970"), Some(31_536_000));
-        // What is not quite a time may yet be a day.
+        // A token that is not a whole time can still be a day.
         assert_eq!(seconds("1:2 Jan 1970 00:00:00"), Some(0));
     }
 
     #[test]
-    fn what_lacks_a_part_or_has_an_impossible_one_is_no_date() {
+    fn a_missing_or_impossible_part_makes_a_date_invalid() {
         for input in [
             "",
             " ",
@@ -211,11 +213,26 @@ mod tests {
     }
 
     #[test]
-    fn the_calendar_reaches_from_1601_to_9999_and_has_leap_days() {
+    fn the_calendar_goes_from_1601_to_9999_and_has_leap_days() {
         assert_eq!(seconds("1 Jan 1601 00:00:00"), Some(-11_644_473_600));
         assert_eq!(seconds("31 Dec 1969 23:59:59"), Some(-1));
         assert_eq!(seconds("29 Feb 2024 00:00:00"), Some(1_709_164_800));
         assert_eq!(seconds("31 Dec 9999 23:59:59"), Some(253_402_300_799));
+    }
+
+    #[test]
+    fn the_calendar_is_the_one_of_the_crate_time() {
+        let epoch = time::Date::from_ordinal_date(1970, 1).unwrap().to_julian_day();
+        for (year, month) in (1601..=9999).flat_map(|year| (0..12).map(move |month| (year, month)))
+        {
+            let name = time::Month::January.nth_next(month);
+            for day in [1, 28, 29, 30, 31] {
+                let date = time::Date::from_calendar_date(year, name, day).ok();
+                let expected = date.map(|date| i64::from(date.to_julian_day() - epoch));
+                let days = days_since_epoch(year.into(), month.into(), day.into());
+                assert_eq!(days, expected, "{year} {name} {day}");
+            }
+        }
     }
 
     proptest! {

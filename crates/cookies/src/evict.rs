@@ -1,4 +1,4 @@
-//! [Cookie store eviction](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-store-eviction).
+//! Eviction of cookies: [cookie store eviction](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-store-eviction).
 
 use std::time::SystemTime;
 
@@ -8,7 +8,8 @@ use crate::{Cookie, CookieJar, jar::Sites};
 
 impl CookieJar {
     /// [Garbage collect cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-garbage-collect-cookies).
-    // NB: a list of what was removed is of use to a cookie change event only; there is none here.
+    // NB: the draft's algorithms return the removed cookies for a cookie change event. There is no such
+    // event here, so these functions return nothing.
     pub(crate) fn garbage_collect(
         &mut self,
         site: &Host,
@@ -17,7 +18,8 @@ impl CookieJar {
     ) {
         // Step 1.
         self.remove_expired_cookies(now);
-        // Step 2.
+        // Step 2. NB: for the site, not for the host. Unpartitioned and partitioned cookies have limits of
+        // their own.
         let limits = self.limits;
         if let Some(cookies) = self.unpartitioned.get_mut(site) {
             remove_excess_cookies(cookies, limits.cookies_per_site, usize::MAX);
@@ -38,10 +40,11 @@ impl CookieJar {
 
     /// [Remove expired cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-remove-expired-cookies).
     pub(crate) fn remove_expired_cookies(&mut self, now: SystemTime) {
+        // Steps 1, 2 and 2.1.
         self.retain(|cookie| !cookie.is_expired(now));
     }
 
-    /// Keeps the cookies that `keep` says yes to.
+    /// Keeps only the cookies for which `keep` returns true.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Cookie) -> bool) {
         for sites in self.partitioned.values_mut().chain([&mut self.unpartitioned]) {
             for cookies in sites.values_mut() {
@@ -51,7 +54,7 @@ impl CookieJar {
         self.forget_empty();
     }
 
-    /// Drops sites and partitions without cookies.
+    /// Removes the sites and partitions that have no cookies.
     pub(crate) fn forget_empty(&mut self) {
         self.unpartitioned.retain(|_, cookies| !cookies.is_empty());
         self.partitioned.retain(|_, sites| {
@@ -62,15 +65,19 @@ impl CookieJar {
 }
 
 /// [Remove excess cookies for a host](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-remove-excess-cookies-for-a),
-/// that is, for a site: the insecure ones first, and those first that were used longest ago.
+/// applied to a site. Insecure cookies go before secure ones, and within each group those go first that
+/// were not used for the longest time.
 fn remove_excess_cookies(cookies: &mut Vec<Cookie>, max_count: usize, max_bytes: usize) {
     let mut bytes: usize = cookies.iter().map(Cookie::size).sum();
+    // Step 6.
     while cookies.len() > max_count || bytes > max_bytes {
+        // Steps 1 to 4, 6.1, 6.1.1, 6.2 and 6.2.1: the first of both sorted lists.
         let first = (0..cookies.len()).min_by_key(|&index| {
             let cookie = &cookies[index];
             (cookie.secure, cookie.last_access_time, cookie.sequence)
         });
         let Some(first) = first else { return };
+        // Steps 6.1.2, 6.1.3, 6.2.2 and 6.2.3.
         bytes -= cookies.remove(first).size();
     }
 }
@@ -82,7 +89,9 @@ fn remove_global_excess_cookies<'a>(
 ) {
     let mut lists: Vec<&mut Vec<Cookie>> = stores.into_iter().flat_map(Sites::values_mut).collect();
     let mut count: usize = lists.iter().map(|cookies| cookies.len()).sum();
+    // Step 3.
     while count > max_count {
+        // Steps 1 and 3.1.
         let first = lists
             .iter()
             .enumerate()
@@ -93,6 +102,7 @@ fn remove_global_excess_cookies<'a>(
             })
             .min();
         let Some((_, _, list, index)) = first else { return };
+        // Steps 3.2 and 3.3.
         lists[list].remove(index);
         count -= 1;
     }

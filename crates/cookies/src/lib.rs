@@ -1,20 +1,21 @@
 //! A cookie jar for browser engines.
 //!
-//! It implements the algorithms that the Fetch Standard names: parse and store a cookie, garbage
-//! collect cookies, retrieve cookies and serialize cookies. Two drafts of the IETF describe them, and
-//! the step numbers in the code are those of the first:
+//! The crate implements the algorithms that the Fetch Standard names: parse and store a cookie, garbage
+//! collect cookies, retrieve cookies and serialize cookies. Two drafts of the IETF describe them:
 //!
-//! * [Layered Cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html),
-//!   to which Fetch links;
-//! * [RFC 6265bis](https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html), where the
-//!   first is silent, or where it is at odds with 6265bis and with what all browsers do. Each such
-//!   place has an `NB:` remark.
+//! * [Layered Cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html). Fetch
+//!   links to this draft, and the step numbers in the code are its numbers.
+//! * [RFC 6265bis](https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html). The code
+//!   follows it where Layered Cookies is silent, or contradicts both 6265bis and all browsers. An `NB:`
+//!   remark marks each place.
 //!
 //! Partitioned cookies are those of [CHIPS](https://github.com/privacycg/CHIPS).
 //!
-//! The jar does no I/O, has no lock and no clock: the caller passes `now`, and shares the jar as it
-//! likes. It decides nothing about requests either: whether one is same-site, and what its partition
-//! is, is for the caller (Fetch's "determine the same-site mode" and CHIPS' "cookie partition key").
+//! The jar does no I/O, and has no lock and no clock. The caller passes `now`, and locks the jar if
+//! threads share it. The caller also says whether a request is same-site (Fetch's "determine the
+//! same-site mode") and what its partition is (CHIPS' "cookie partition key").
+//!
+//! [`site`] finds the registrable domain of a host by the Public Suffix List.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -45,15 +46,19 @@
 //!
 //! # Decisions
 //!
-//! * A cookie without a (known) `SameSite` attribute is enforced as `Lax`, for any method and at any
-//!   age: "Lax-allowing-unsafe" of 6265bis is not applied.
-//! * Secure means the `https` scheme, as Fetch has it. `http://localhost` is not.
-//! * [Limits] count by site (registrable domain), as in Chromium and Firefox, not by host: otherwise
-//!   one site with a wildcard certificate fills the jar.
-//! * A cookie never reaches beyond its site, not even where a public suffix lies below a registrable
-//!   domain (`s3.amazonaws.com`).
-//! * Partitioned cookies have limits of their own, so that what a site stores in one partition shows
-//!   neither in another nor outside.
+//! * A cookie without a known `SameSite` attribute is enforced as `Lax`, for any method and at any age.
+//!   "Lax-allowing-unsafe" of 6265bis is not applied.
+//! * A URL is secure if its scheme is `https`, as in Fetch. `http://localhost` is not secure.
+//! * [`Limits`] count by site (registrable domain), as in Chromium and Firefox, and not by host.
+//!   Otherwise a site with many subdomains could fill the jar.
+//! * A cookie never reaches beyond its site, even if a public suffix is below a registrable domain
+//!   (`s3.amazonaws.com`).
+//! * Partitioned cookies have limits of their own. So a site cannot see in one partition what it stored
+//!   in another one.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
 
 mod context;
 mod cookie;

@@ -1,23 +1,24 @@
-//! The paths of cookies, in their serialized form.
+//! The default path of a cookie, and path matching. Paths are in their serialized form.
 
 /// The [cookie default path](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-default-path).
 pub(crate) fn cookie_default_path(path: &str) -> &str {
     match path.rfind('/') {
-        // Step 2. NB: a path that does not begin with a slash (an opaque one) has no directories.
+        // Step 2. NB: the draft asserts in step 1 that the path is a list. An opaque path does not begin
+        // with a slash, and gets the root path here.
         Some(last) if last > 0 && path.starts_with('/') => &path[..last],
-        // Step 3.
+        // Steps 3 and 4.
         _ => "/",
     }
 }
 
-/// [Path matching](https://httpwg.org/http-extensions/draft-ietf-httpbis-rfc6265bis.html#name-paths-and-path-match).
+/// [Path matching](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-path-matching).
 // NB: as 6265bis has it, and WPT (cookies/path/match-segment-boundaries). Step 5 of Layered Cookies
-// appended its slash to the request path, so that `/foo` matched `/foobar`, and `/foo/` a request for
-// `/foo`, until https://github.com/httpwg/http-extensions/pull/3512.
+// appended its slash to the request path, so that `/foo` matched `/foobar`, and `/foo/` matched a
+// request for `/foo`, until https://github.com/httpwg/http-extensions/pull/3512.
 pub(crate) fn path_matches(request_path: &str, cookie_path: &str) -> bool {
-    // Steps 1 to 3: the two are the same.
-    // Step 4: a prefix that ends with a slash.
-    // Step 5: a prefix after which the request path goes on with a slash.
+    // Steps 1 to 3: the two are equal.
+    // Step 4: the cookie path is a prefix that ends with a slash.
+    // Step 5: the cookie path is a prefix, and the request path goes on with a slash.
     request_path
         .strip_prefix(cookie_path)
         .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))
@@ -45,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_matches_at_segment_boundaries_only() {
+    fn a_path_matches_only_at_segment_boundaries() {
         for (request, cookie) in [
             ("/", "/"),
             ("/a", "/"),

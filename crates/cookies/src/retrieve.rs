@@ -1,4 +1,4 @@
-//! From the jar to a `Cookie` header value.
+//! Retrieves cookies from the jar and serializes them for a `Cookie` header.
 
 use std::{cmp::Reverse, time::SystemTime};
 
@@ -10,18 +10,17 @@ use crate::{
 };
 
 impl CookieJar {
-    /// The cookies for a request, or for script, in the order in which they are sent:
+    /// Returns the cookies for a request or for script, in the order in which they are sent:
     /// [retrieve cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-retrieve-cookies).
     ///
-    /// It notes that they were used, hence `&mut self`.
+    /// Takes `&mut self`, because it sets the last-access-time of the cookies to `now`.
     pub fn retrieve(&mut self, context: &AccessContext<'_>, now: SystemTime) -> Vec<&Cookie> {
         let site = site_host(&context.host).to_owned();
         let unpartitioned = Some(&mut self.unpartitioned).filter(|_| context.unpartitioned_allowed);
         let partitioned =
             context.partition.and_then(|partition| self.partitioned.get_mut(partition));
-        // Step 2.
-        // NB: a domain cookie for what has become a public suffix needs no check: the list is
-        // compiled in, and so is as old as the jar.
+        // Step 2. NB: the draft asks for a check whether the cookie's host has become a public suffix.
+        // That cannot happen here: the list is compiled in, so it does not change while the jar lives.
         let mut cookies: Vec<&mut Cookie> = [unpartitioned, partitioned]
             .into_iter()
             .flatten()
@@ -29,7 +28,8 @@ impl CookieJar {
             .flatten()
             .filter(|cookie| !cookie.is_expired(now) && is_for(cookie, context))
             .collect();
-        // Step 3. NB: longer in bytes, as in 6265bis and in browsers; the draft counts segments.
+        // Step 3. NB: a longer path has more bytes, as in 6265bis and in browsers. Layered Cookies
+        // counts segments.
         cookies.sort_by_key(|cookie| {
             (Reverse(cookie.path.len()), cookie.creation_time, cookie.sequence)
         });
@@ -41,8 +41,8 @@ impl CookieJar {
         cookies.into_iter().map(|cookie| &*cookie).collect()
     }
 
-    /// The value of the `Cookie` header for a request, or of `document.cookie`; `None` if there are
-    /// no cookies for it.
+    /// Returns the value of the `Cookie` header for a request, or of `document.cookie` for a script;
+    /// `None` if there are no cookies.
     pub fn cookie_header(
         &mut self,
         context: &AccessContext<'_>,
@@ -55,18 +55,19 @@ impl CookieJar {
 
 /// The conditions in step 2 of retrieve cookies.
 fn is_for(cookie: &Cookie, context: &AccessContext<'_>) -> bool {
-    let host_is_meant = if cookie.host_only {
+    let host_matches = if cookie.host_only {
         cookie.host == context.host
     } else {
         domain_matches(&context.host, &borrowed(&cookie.host))
     };
-    // NB: "unset" is enforced as "lax", which the draft leaves open to user agents.
+    // NB: "unset" is enforced as "lax". 6265bis wants that; Layered Cookies would send an "unset" cookie
+    // in every mode.
     let same_site_allows = match cookie.same_site {
         SameSite::Strict => context.same_site == SameSiteMode::StrictOrLess,
         SameSite::Lax | SameSite::Unset => context.same_site != SameSiteMode::UnsetOrLess,
         SameSite::None => true,
     };
-    host_is_meant
+    host_matches
         && path_matches(context.path, &cookie.path)
         && (!cookie.secure || context.is_secure)
         && (!cookie.http_only || context.http_only_allowed)
@@ -74,9 +75,9 @@ fn is_for(cookie: &Cookie, context: &AccessContext<'_>) -> bool {
 }
 
 /// [Serialize cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-serialize-cookies):
-/// `a=b; c=d`, and no equals sign for a cookie without a name.
+/// for example `a=b; c=d`. A cookie without a name has no equals sign.
 ///
-/// The result has no control characters except tabs, so it always is a header value.
+/// The result has no control characters except tabs, so it is always a valid header value.
 #[must_use]
 pub fn serialize_cookies(cookies: &[&Cookie]) -> Vec<u8> {
     // Step 1.

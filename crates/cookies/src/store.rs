@@ -1,4 +1,4 @@
-//! From a parsed cookie to one in the jar.
+//! Stores a parsed cookie in the jar.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -13,22 +13,46 @@ use crate::{
     site::{borrowed, is_public_suffix, site_host},
 };
 
-/// Longer default paths are not kept. A `Path` attribute cannot have more than 1024 bytes, but a URL
-/// can have any number.
+/// The longest path of a cookie, in bytes.
+///
+/// A `Path` attribute cannot have more than 1024 bytes. The default path comes from a URL, which can
+/// have any length.
 const MAX_PATH_LENGTH: usize = 4096;
 
 impl CookieJar {
-    /// Stores the cookie of one `Set-Cookie` header value, or of one assignment to
-    /// `document.cookie`, and makes room for it:
-    /// [parse and store a cookie](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-parse-and-store-a-cookie),
-    /// then garbage collect cookies.
+    /// Stores the cookie of one `Set-Cookie` header value, or of one assignment to `document.cookie`:
+    /// [parse and store a cookie](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-parse-and-store-a-cookie).
+    /// Then evicts cookies that exceed the [limits](crate::Limits).
     ///
-    /// A cookie that has expired already takes away the one that it replaces, and is `Ok`.
+    /// A cookie that has already expired removes the cookie that it would replace. The result is `Ok`.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use sendbeacon_cookies::{AccessContext, CookieJar, Rejected};
+    /// use url::Url;
+    ///
+    /// let mut jar = CookieJar::default();
+    /// let now = SystemTime::now();
+    /// let url = Url::parse("https://widget.example/")?;
+    ///
+    /// // The response to a cross-site request, in a frame on https://news.example.
+    /// let embedded = AccessContext::for_url(&url)
+    ///     .expect("an https URL has a host")
+    ///     .with_partition(Some("https://news.example"));
+    /// assert_eq!(jar.store(b"id=1", &embedded, now), Err(Rejected::CrossSite));
+    /// jar.store(b"id=1; Secure; SameSite=None; Partitioned", &embedded, now)?;
+    ///
+    /// // The partitioned cookie is not sent on another top-level site.
+    /// let elsewhere = embedded.clone().with_partition(Some("https://shop.example"));
+    /// assert_eq!(jar.cookie_header(&embedded, now).as_deref(), Some(&b"id=1"[..]));
+    /// assert_eq!(jar.cookie_header(&elsewhere, now), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// The reason for which the cookie is ignored. The jar is then unchanged, but for expired cookies.
-    // NB: "allowNonHostOnlyCookieForPublicSuffix" is false for every caller in Fetch and HTML, and
-    // that the cookies of a site can be found by the site rests on it; so it is not a parameter.
+    /// The reason why the cookie is ignored. The jar then only loses its expired cookies.
+    // NB: "allowNonHostOnlyCookieForPublicSuffix" is not a parameter. It is false for every caller in
+    // Fetch and HTML, and the jar relies on that: it keeps the cookies of a site together.
     pub fn store(
         &mut self,
         set_cookie: &[u8],
@@ -37,12 +61,12 @@ impl CookieJar {
     ) -> Result<(), Rejected> {
         // Steps 1 and 2.
         let parsed = parse_cookie(set_cookie, self.limits.max_age, now)?;
-        // NB: 6265bis wants expired cookies gone at any time; one that is still there must not be in
-        // the way of this one.
+        // NB: 6265bis lets no expired cookie stay at any time. One that is still here must not have an
+        // effect on the new cookie.
         self.remove_expired_cookies(now);
         // Step 3.
         self.store_a_cookie(&parsed, context, now)?;
-        // NB: Fetch names the host of the URL here; what can have grown is the site of it.
+        // NB: Fetch passes the host of the URL here. The limits are those of its site.
         self.garbage_collect(&site_host(&context.host).to_owned(), context.partition, now);
         Ok(())
     }
@@ -54,8 +78,8 @@ impl CookieJar {
         context: &AccessContext<'_>,
         now: SystemTime,
     ) -> Result<(), Rejected> {
-        // Steps 1 to 3 are what the parser has made sure of.
-        // Steps 5 to 8.
+        // Steps 1 to 3: the parser makes sure of them.
+        // Steps 6, 6.1, 6.2 and 8.
         let (host, host_only) = match &parsed.host {
             None => (context.host.to_owned(), true),
             Some(host) => (host.clone(), bind_to_domain(&borrowed(host), context)?),
@@ -80,7 +104,7 @@ impl CookieJar {
                 return Err(Rejected::OverlaysSecure);
             }
         }
-        // Step 11.
+        // Step 11. NB: "sameSiteStrictOrLaxAllowed" is whether the same-site mode is "strict-or-less".
         if parsed.same_site != SameSite::None && context.same_site != SameSiteMode::StrictOrLess {
             return Err(Rejected::CrossSite);
         }
@@ -90,9 +114,9 @@ impl CookieJar {
         }
         // Steps 13 to 17.
         check_prefixes(parsed, host_only)?;
-        // NB: here, after the prefixes, CHIPS has its steps.
+        // NB: the draft on partitioned cookies has its steps here, after the prefixes.
         let partition = partition_of(parsed, context)?.map(|key| self.partition_key(key));
-        // Step 18.
+        // Step 18. NB: the cookies of a partition are kept apart, so the partition needs no comparison.
         let site = site_host(&context.host).to_owned();
         let sites = match &partition {
             None => &mut self.unpartitioned,
@@ -126,15 +150,15 @@ impl CookieJar {
         insert(sites, site, cookie, old_cookie, context)
     }
 
-    /// The one copy of a cookie partition key that the jar has, or its first.
+    /// The jar's copy of a cookie partition key, or a new one.
     fn partition_key(&self, key: &str) -> Arc<str> {
         self.partitioned.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key))
     }
 
-    /// Whether there is a secure cookie that one from an insecure origin would overlay: step 10.2 of
+    /// Whether a cookie from an insecure origin would overlay a secure one: Steps 10.2.1 to 10.2.4 of
     /// store a cookie.
-    // NB: looked for in what may be sent together with the new cookie: the unpartitioned cookies and
-    // those of this partition. Were others looked at too, a site would learn of its other partitions.
+    // NB: compares with the cookies that may be sent together with the new one: the unpartitioned
+    // cookies and those of the same partition. Otherwise a site could learn about its other partitions.
     fn has_overlaid(
         &self,
         name: &[u8],
@@ -160,9 +184,10 @@ impl CookieJar {
     }
 }
 
-/// Steps 5 and 7 of store a cookie, for a cookie with a `Domain` attribute: whether it is host-only.
+/// Steps 5 and 7 of store a cookie, for a cookie with a `Domain` attribute. Returns whether the cookie is
+/// host-only.
 fn bind_to_domain(domain: &Host<&str>, context: &AccessContext<'_>) -> Result<bool, Rejected> {
-    // Step 5.
+    // Steps 5.1 and 5.2.
     if is_public_suffix(domain) {
         return if *domain == context.host { Ok(true) } else { Err(Rejected::PublicSuffix) };
     }
@@ -170,9 +195,8 @@ fn bind_to_domain(domain: &Host<&str>, context: &AccessContext<'_>) -> Result<bo
     if !domain_matches(&context.host, domain) {
         return Err(Rejected::DomainMismatch);
     }
-    // NB: a public suffix may lie below a registrable domain, as s3.amazonaws.com does. Those who
-    // live under it must not set each other's cookies by naming the domain above; Chromium has the
-    // same rule.
+    // NB: a public suffix can be below a registrable domain, as s3.amazonaws.com is. The sites below
+    // it must not set cookies for each other by naming the domain above. Chromium has the same rule.
     if site_host(domain) != site_host(&context.host) {
         return Err(Rejected::PublicSuffix);
     }
@@ -183,7 +207,7 @@ fn bind_to_domain(domain: &Host<&str>, context: &AccessContext<'_>) -> Result<bo
 /// Steps 13 to 17 of store a cookie.
 fn check_prefixes(parsed: &ParsedCookie<'_>, host_only: bool) -> Result<(), Rejected> {
     let host_prefix_compatible = parsed.secure && host_only && parsed.path == Some("/");
-    // NB: the draft says "http-only is false" here, against its own section on `__Http-`.
+    // NB: the draft says "http-only is false" here, which contradicts its own section on `__Http-`.
     let http_prefix_compatible = parsed.secure && parsed.http_only;
     // Step 13.
     if has_prefix(parsed.name, b"__secure-") && !parsed.secure {
@@ -211,8 +235,9 @@ fn has_prefix(bytes: &[u8], prefix: &[u8]) -> bool {
     bytes.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// The cookie partition key under which a cookie is stored: CHIPS, "Using Set-Cookie with
-/// Partitioned", and "Third-Party Cookie Controls".
+/// The cookie partition key under which a cookie is stored:
+/// [using Set-Cookie with Partitioned](https://github.com/privacycg/CHIPS#using-set-cookie-with-partitioned)
+/// and third-party cookie controls. `None` for an unpartitioned cookie.
 fn partition_of<'a>(
     parsed: &ParsedCookie<'_>,
     context: &AccessContext<'a>,
@@ -230,7 +255,7 @@ fn partition_of<'a>(
     context.partition.map(Some).ok_or(Rejected::PartitionedWithoutKey)
 }
 
-/// Steps 18 and 19 of store a cookie.
+/// Steps 18 to 20 of store a cookie.
 fn insert(
     sites: &mut Sites,
     site: Host,
@@ -248,9 +273,9 @@ fn insert(
     if !context.http_only_allowed && old_cookie.http_only {
         return Err(Rejected::OverwritesHttpOnly);
     }
-    // Step 18.2. NB: nothing to do. It kept a cookie whose value or HttpOnly alone had changed as it
-    // was, until https://github.com/httpwg/http-extensions/pull/3510, and now is about change events
-    // (WPT cookies/attributes/httponly-overwrite).
+    // Step 18.2. NB: nothing to do. Until https://github.com/httpwg/http-extensions/pull/3510 the step
+    // refused a cookie that differs from the old one only in its value or in `HttpOnly`. Now the step is
+    // about change events (WPT cookies/attributes/httponly-overwrite).
     // Step 18.3.
     cookie.creation_time = old_cookie.creation_time;
     cookie.sequence = old_cookie.sequence;

@@ -13,6 +13,7 @@ use crate::{
     keepalive::url_length,
     policy::mixed_content,
     request::{CredentialsMode, Mode},
+    url_memo,
 };
 
 /// The longest URL, without its fragment, that `http::Uri` can hold, in bytes.
@@ -75,7 +76,7 @@ pub fn send_beacon(
 ) -> Result<Option<Beacon>, TypeError> {
     // Steps 1 and 3. Step 2's origin is the client's.
     let base = &client.api_base_url;
-    let parsed_url = base.join(url).map_err(|reason| TypeError::InvalidUrl {
+    let parsed_url = url_memo::join(base, url).map_err(|reason| TypeError::InvalidUrl {
         url: excerpt(url),
         base: excerpt(base.as_str()),
         reason,

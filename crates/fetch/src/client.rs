@@ -1,13 +1,13 @@
 //! The environment settings object as data.
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use url::Url;
 
 use crate::{
     Nonce, Origin, PartitionKey, Site,
     policy::{
-        csp::CspList, local_network_access::AddressSpace, permissions_policy::PermissionsPolicy,
-        referrer::ReferrerPolicy, secure_contexts::is_potentially_trustworthy,
+        address_space::AddressSpace, csp::CspList, permissions_policy::PermissionsPolicy,
+        referrer_policy::ReferrerPolicy, secure_contexts::is_potentially_trustworthy,
     },
 };
 
@@ -79,8 +79,10 @@ pub struct Client {
     /// The document's [referrer](https://html.spec.whatwg.org/multipage/dom.html#the-document's-referrer), for
     /// reports of violations. Default: none.
     pub document_referrer: Option<Url>,
-    /// Status of the response that the document came with, for reports of violations. Default: 200.
-    pub document_status: u16,
+    /// The status of the response that the document came with, for reports of violations. `None` for a
+    /// document without a response, such as `about:blank`, which is reported as 0. Default: 200.
+    #[cfg_attr(feature = "serde", serde(with = "status_code"))]
+    pub document_status: Option<StatusCode>,
     /// The embedder's own identifier of the document, given back in events.
     pub document_id: u64,
     /// The embedder's own identifier of the webview the document is in, given back in events.
@@ -88,15 +90,47 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client of a top-level document at `url`, with the standards' defaults: every other field
-    /// may then be set.
+    /// The client of a top-level document at `url`. Every field has the standards' default and may then be
+    /// set.
     ///
-    /// `nonce` becomes the opaque origin of a URL that has no tuple origin (`data:`, `about:`).
-    /// Give a [`Nonce::random`], the same one for the same document in every process.
+    /// A URL without a tuple origin (`data:`, `about:`, an engine's own scheme) gets the opaque origin of
+    /// `nonce`. Give the same nonce for the same document in every process.
+    ///
+    /// ```
+    /// use sendbeacon_fetch::{Client, Nonce, ReferrerPolicy};
+    ///
+    /// let mut client = Client::new("https://a.test/article".parse()?, Nonce::random());
+    /// client.referrer_policy = ReferrerPolicy::SameOrigin;
+    /// assert_eq!(client.origin.to_string(), "https://a.test");
+    /// assert!(client.is_secure_context);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(url: Url, nonce: Nonce) -> Self {
         let origin = Origin::of(&url, nonce);
         let is_secure_context = is_potentially_trustworthy(&url);
+        Self {
+            prohibits_mixed_security_contexts: origin.is_https(),
+            ..Self::with_origin(url, origin, is_secure_context)
+        }
+    }
+
+    /// The client of a top-level document at `url` whose origin the engine knows, because its scheme is one
+    /// of the engine's own.
+    ///
+    /// `is_secure_context` says whether documents of this scheme are secure contexts. If they are, mixed
+    /// content is blocked in them as in `https` documents.
+    ///
+    /// ```
+    /// use sendbeacon_fetch::{Client, Origin};
+    ///
+    /// let origin = Origin::tuple("tauri", "localhost", None)?;
+    /// let client = Client::with_origin("tauri://localhost/index.html".parse()?, origin, true);
+    /// assert_eq!(client.origin.serialize(), "tauri://localhost");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_origin(url: Url, origin: Origin, is_secure_context: bool) -> Self {
         Self {
             api_base_url: url.clone(),
             creation_url: url,
@@ -110,7 +144,7 @@ impl Client {
             address_space: None,
             permissions_policy: PermissionsPolicy::default(),
             upgrade_insecure_requests: false,
-            prohibits_mixed_security_contexts: origin.is_https(),
+            prohibits_mixed_security_contexts: is_secure_context,
             is_secure_context,
             has_cross_site_ancestor: false,
             cookies_disabled: false,
@@ -118,9 +152,69 @@ impl Client {
             user_agent: None,
             accept_language: None,
             document_referrer: None,
-            document_status: 200,
+            document_status: Some(StatusCode::OK),
             document_id: 0,
             webview_id: 0,
+        }
+    }
+
+    /// The client of a document that came without a response over HTTP and has much of what it is from
+    /// `creator`: one at `about:blank`, `about:srcdoc`, a `blob:` or a `data:` URL.
+    ///
+    /// | `url` | the creator | [origin](https://html.spec.whatwg.org/multipage/document-sequences.html#determining-the-origin) | [base URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#fallback-base-url) |
+    /// |---|---|---|---|
+    /// | `about:blank` | the document that navigated there or opened the window | the creator's | the creator's |
+    /// | `about:srcdoc` | the document of the `iframe` | the creator's | the creator's |
+    /// | `blob:` | the document that made the blob URL | the blob URL's | `url` |
+    /// | `data:` | the document that navigated there | opaque, of `nonce` | `url` |
+    ///
+    /// The [policy container](https://html.spec.whatwg.org/multipage/browsers.html#clone-a-policy-container),
+    /// the insecure requests policy, the emulated headers, and what depends on the document's place (network
+    /// partition key, secure context, mixed content, ancestors, cookies, webview) are the creator's. If the
+    /// document is at another place than its creator, a window of its own for instance, set
+    /// [`network_partition_key`](Self::network_partition_key) and
+    /// [`has_cross_site_ancestor`](Self::has_cross_site_ancestor).
+    ///
+    /// Not inherited: the permissions policy, which is that of a top-level document, `document_referrer`,
+    /// `document_status` and `document_id`. If the document is sandboxed without `allow-same-origin`, set
+    /// [`origin`](Self::origin) to the opaque origin of `nonce`.
+    ///
+    /// ```
+    /// use sendbeacon_fetch::{Client, Nonce};
+    ///
+    /// let page = Client::new("https://a.test/d/page".parse()?, Nonce::random());
+    /// let frame = Client::inherited_from(&page, "about:srcdoc".parse()?, Nonce::random());
+    /// assert_eq!(frame.origin, page.origin);
+    /// assert_eq!(frame.api_base_url.join("x")?.as_str(), "https://a.test/d/x");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn inherited_from(creator: &Client, url: Url, nonce: Nonce) -> Self {
+        let is_of_creator = match (url.scheme(), url.path()) {
+            ("about", "blank" | "srcdoc") => true,
+            // `url` knows no tuple origins but those of the standards, and "null" is an origin of nobody.
+            ("blob", path) => path
+                .rsplit_once('/')
+                .is_some_and(|(origin, _)| creator.origin.serialize() == origin),
+            _ => false,
+        };
+        let origin = if is_of_creator { creator.origin.clone() } else { Origin::of(&url, nonce) };
+        let is_cross_site = Site::of(&origin) != Site::of(&creator.origin);
+        let is_about = is_of_creator && url.scheme() == "about";
+        Self {
+            api_base_url: if is_about { creator.api_base_url.clone() } else { url.clone() },
+            // The referrer of a `srcdoc` document is the URL of the first ancestor that is no such document.
+            creation_url: match url.path() {
+                "srcdoc" if is_about => creator.creation_url.clone(),
+                _ => url,
+            },
+            origin,
+            has_cross_site_ancestor: creator.has_cross_site_ancestor || is_cross_site,
+            permissions_policy: PermissionsPolicy::default(),
+            document_referrer: None,
+            document_status: None,
+            document_id: 0,
+            ..creator.clone()
         }
     }
 }
@@ -128,6 +222,7 @@ impl Client {
 /// The value of an [embedder policy](https://html.spec.whatwg.org/multipage/browsers.html#embedder-policy-value).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum EmbedderPolicy {
     /// `unsafe-none`
     #[default]
@@ -145,7 +240,7 @@ mod header_value {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     // By reference, as serde's `with` has it.
-    #[allow(clippy::ref_option)]
+    #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref)]
     pub(super) fn serialize<S: Serializer>(
         value: &Option<HeaderValue>,
         serializer: S,
@@ -158,5 +253,127 @@ mod header_value {
     ) -> Result<Option<HeaderValue>, D::Error> {
         let bytes = Option::<Vec<u8>>::deserialize(deserializer)?;
         bytes.map(HeaderValue::try_from).transpose().map_err(Error::custom)
+    }
+}
+
+/// A status code is a number; `None` is 0, which is no status code.
+#[cfg(feature = "serde")]
+mod status_code {
+    use http::StatusCode;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    // By reference, as serde's `with` has it.
+    #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref)]
+    pub(super) fn serialize<S: Serializer>(
+        status: &Option<StatusCode>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        status.map_or(0, |status| status.as_u16()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<StatusCode>, D::Error> {
+        match u16::deserialize(deserializer)? {
+            0 => Ok(None),
+            status => StatusCode::from_u16(status).map(Some).map_err(Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    fn creator(text: &str) -> Client {
+        let mut creator = Client::new(url(text), Nonce::from_u128(1));
+        creator.api_base_url = url("https://base.test/d/");
+        creator.referrer_policy = ReferrerPolicy::NoReferrer;
+        creator.csp_list.push_header("connect-src 'self'", crate::CspDisposition::Enforce);
+        creator.address_space = Some(AddressSpace::Public);
+        creator.upgrade_insecure_requests = true;
+        creator.has_cross_site_ancestor = true;
+        creator.document_id = 7;
+        creator.webview_id = 8;
+        creator
+    }
+
+    #[test]
+    fn an_about_document_has_the_origin_and_base_url_of_its_creator() {
+        let creator = creator("https://a.test/page");
+        for (text, creation_url) in
+            [("about:blank#x", "about:blank#x"), ("about:srcdoc", "https://a.test/page")]
+        {
+            let client = Client::inherited_from(&creator, url(text), Nonce::from_u128(2));
+            assert_eq!(client.origin, creator.origin);
+            assert_eq!(client.api_base_url, creator.api_base_url);
+            assert_eq!(client.creation_url, url(creation_url));
+        }
+    }
+
+    #[test]
+    fn a_local_document_has_the_policies_and_the_place_of_its_creator() {
+        let creator = creator("https://a.test/page");
+        for text in ["about:blank", "about:srcdoc", "blob:https://a.test/1", "data:,x"] {
+            let client = Client::inherited_from(&creator, url(text), Nonce::from_u128(2));
+            assert_eq!(client.referrer_policy, ReferrerPolicy::NoReferrer);
+            assert_eq!(client.csp_list.serialized_length(), creator.csp_list.serialized_length());
+            assert_eq!(client.address_space, creator.address_space);
+            assert_eq!(client.network_partition_key, creator.network_partition_key);
+            assert!(client.upgrade_insecure_requests && client.has_cross_site_ancestor);
+            assert!(client.is_secure_context && client.prohibits_mixed_security_contexts);
+            assert_eq!((client.document_status, client.document_id), (None, 0));
+            assert_eq!(client.webview_id, 8);
+        }
+    }
+
+    #[test]
+    fn an_insecure_creator_makes_an_insecure_document() {
+        let creator = creator("http://a.test/page");
+        let client = Client::inherited_from(&creator, url("about:blank"), Nonce::from_u128(2));
+        assert!(!client.is_secure_context && !client.prohibits_mixed_security_contexts);
+    }
+
+    #[test]
+    fn a_blob_document_has_the_origin_in_its_url() {
+        let creator = creator("https://a.test/page");
+        let of = |creator: &Client, text: &str| {
+            Client::inherited_from(creator, url(text), Nonce::from_u128(2)).origin
+        };
+        assert_eq!(of(&creator, "blob:https://a.test/1"), creator.origin);
+        assert_eq!(of(&creator, "blob:https://b.test/1").to_string(), "https://b.test");
+        assert_eq!(of(&creator, "blob:null/1"), Origin::Opaque(Nonce::from_u128(2)));
+        let mut sandboxed = creator.clone();
+        sandboxed.origin = Origin::Opaque(Nonce::from_u128(3));
+        assert_eq!(of(&sandboxed, "blob:null/1"), sandboxed.origin);
+        let origin = Origin::tuple("app", "main", None).unwrap();
+        let app = Client::with_origin(url("app://main/"), origin, true);
+        assert_eq!(of(&app, "blob:app://main/1"), app.origin);
+    }
+
+    #[test]
+    fn a_data_document_has_an_origin_of_its_own() {
+        let mut creator = creator("https://a.test/page");
+        creator.has_cross_site_ancestor = false;
+        let client = Client::inherited_from(&creator, url("data:,x"), Nonce::from_u128(2));
+        assert_eq!(client.origin, Origin::Opaque(Nonce::from_u128(2)));
+        assert_eq!(client.api_base_url, url("data:,x"));
+        assert!(client.has_cross_site_ancestor);
+    }
+
+    #[test]
+    fn a_document_of_the_engines_own_scheme_is_of_a_site_and_perhaps_secure() {
+        let page = url("tauri://localhost/index.html");
+        let origin = Origin::tuple("tauri", "localhost", None).unwrap();
+        let secure = Client::with_origin(page.clone(), origin.clone(), true);
+        let site = Site::Tuple { scheme: "tauri".into(), host: "localhost".into() };
+        assert_eq!(secure.network_partition_key.top_level_site, site);
+        assert!(secure.is_secure_context && secure.prohibits_mixed_security_contexts);
+        let insecure = Client::with_origin(page, origin, false);
+        assert!(!insecure.is_secure_context && !insecure.prohibits_mixed_security_contexts);
     }
 }

@@ -80,6 +80,7 @@ pub trait Network: Send + Sync {
 
 /// A request as it goes to the wire.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NetworkRequest {
     /// Method.
     pub method: Method,
@@ -98,14 +99,60 @@ pub struct NetworkRequest {
     pub force_new_connection: bool,
 }
 
+impl NetworkRequest {
+    /// A request without headers, body or client, which may use any connection of `connection`.
+    #[must_use]
+    pub fn new(method: Method, url: Url, connection: ConnectionKey) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            connection,
+            client: None,
+            force_new_connection: false,
+        }
+    }
+
+    /// Sets the headers.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets the body. The caller adds `Content-Length` to the headers.
+    #[must_use]
+    pub fn with_body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Sets the client.
+    #[must_use]
+    pub fn with_client(mut self, client: Arc<Client>) -> Self {
+        self.client = Some(client);
+        self
+    }
+}
+
 /// What, beside the URL's origin, two requests must share to share a connection
 /// ([connection pool](https://fetch.spec.whatwg.org/#concept-connection-pool)).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ConnectionKey {
     /// The client's network partition key.
     pub partition: PartitionKey,
     /// Whether the request includes credentials.
     pub credentials: bool,
+}
+
+impl ConnectionKey {
+    /// The key of requests in `partition` with or without credentials.
+    #[must_use]
+    pub fn new(partition: PartitionKey, credentials: bool) -> Self {
+        Self { partition, credentials }
+    }
 }
 
 /// The head of a response, and its body still to be read.
@@ -261,11 +308,20 @@ pub trait HstsStore: Send + Sync {
 
 /// A [known HSTS host](https://www.rfc-editor.org/rfc/rfc6797#section-8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HstsEntry {
     /// When it is no longer one.
     pub expires: SystemTime,
     /// Whether its subdomains are meant, too.
     pub include_subdomains: bool,
+}
+
+impl HstsEntry {
+    /// The entry of a host that is known until `expires`.
+    #[must_use]
+    pub fn new(expires: SystemTime, include_subdomains: bool) -> Self {
+        Self { expires, include_subdomains }
+    }
 }
 
 /// [Authentication entries](https://fetch.spec.whatwg.org/#authentication-entries).
@@ -357,6 +413,7 @@ pub struct InterceptedRequest<'a> {
 
 /// What an [`Interceptor`] decides.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Interception {
     /// Send it as it is.
     Continue,
@@ -387,6 +444,7 @@ impl ServiceWorkers for NoServiceWorkers {
 
 /// What a service worker says.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ServiceWorkerAnswer {
     /// Nothing: the request goes to the network.
     Network,
@@ -398,6 +456,7 @@ pub enum ServiceWorkerAnswer {
 
 /// What a service worker responded with.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ServiceWorkerResponse {
     /// The type of a filtered response (one that came from a fetch); `None` is "default" (one that the
     /// worker made).
@@ -406,6 +465,20 @@ pub struct ServiceWorkerResponse {
     pub url_list: Vec<Url>,
     /// Its internal response.
     pub response: NetworkResponse,
+}
+
+impl ServiceWorkerResponse {
+    /// A response that the worker made itself: unfiltered, without URLs.
+    #[must_use]
+    pub fn new(response: NetworkResponse) -> Self {
+        Self { filtered: None, url_list: Vec::new(), response }
+    }
+
+    /// A response that the worker has from a fetch, which filtered it and went through `url_list`.
+    #[must_use]
+    pub fn fetched(filtered: ResponseType, url_list: Vec<Url>, response: NetworkResponse) -> Self {
+        Self { filtered: Some(filtered), url_list, response }
+    }
 }
 
 /// Random bytes, unpredictable to pages and servers. Called on any thread.

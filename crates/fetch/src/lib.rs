@@ -13,12 +13,16 @@
 pub mod beacon;
 mod body;
 mod client;
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
 pub mod deferred;
 mod error;
 mod error_detail;
 pub mod fetch;
 mod headers;
 pub mod host;
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
 pub mod hyperlink_auditing;
 mod keepalive;
 mod nonce;
@@ -27,10 +31,12 @@ mod policy;
 mod pruning;
 mod request;
 mod response;
+mod url_memo;
 
 pub use self::{
     body::{Blob, BlobSource, Body, BodyInit, Extracted, FormDataEntry, FormDataValue, extract},
     client::{Client, EmbedderPolicy},
+    deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
     error::{
         AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
         TypeError,
@@ -39,14 +45,16 @@ pub use self::{
     headers::origin_header::append_origin,
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
     nonce::Nonce,
-    origin::{Origin, PartitionKey, Site},
+    origin::{InvalidOrigin, Origin, PartitionKey, Site},
     policy::{
+        address_space::AddressSpace,
         csp::{CspDisposition, CspList, CspViolation, report_violation},
         hsts::MemoryHstsStore,
-        local_network_access::{AddressSpace, local_network_access_check},
+        local_network_access::local_network_access_check,
         permissions_policy::{ContainerPolicy, PermissionsPolicy, PolicyFeature},
-        referrer::{ReferrerPolicy, determine_referrer},
-        secure_contexts::is_potentially_trustworthy,
+        referrer::determine_referrer,
+        referrer_policy::ReferrerPolicy,
+        secure_contexts::{is_localhost, is_potentially_trustworthy},
     },
     pruning::Pruning,
     request::{CacheMode, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},

@@ -7,6 +7,7 @@ use std::{
 
 use http::HeaderValue;
 use sendbeacon_cookies::site::{self, borrowed, registrable_domain};
+use thiserror::Error;
 use url::{Host, Url};
 
 use crate::Nonce;
@@ -46,6 +47,40 @@ impl Origin {
             }
             url::Origin::Opaque(_) => Self::Opaque(nonce),
         }
+    }
+
+    /// The tuple origin of a scheme that the standards do not know, such as an engine's own
+    /// (`tauri://localhost`). [`Origin::of`] calls the origin of such a URL opaque.
+    ///
+    /// A scheme of the standards without a port gets its default port.
+    ///
+    /// ```
+    /// use sendbeacon_fetch::Origin;
+    ///
+    /// let origin = Origin::tuple("tauri", "localhost", None)?;
+    /// assert_eq!(origin.to_string(), "tauri://localhost");
+    /// assert!(origin.is_same_origin_with_url(&"tauri://localhost/x".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `scheme` is no lower-case URL scheme or `host` is no host.
+    pub fn tuple(scheme: &str, host: &str, port: Option<u16>) -> Result<Self, InvalidOrigin> {
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'));
+        let host = Host::parse(host)
+            .ok()
+            .filter(|_| is_scheme)
+            .ok_or_else(|| InvalidOrigin { scheme: scheme.to_owned(), host: host.to_owned() })?;
+        let default_port = || match scheme {
+            "http" | "ws" => Some(80),
+            "https" | "wss" => Some(443),
+            "ftp" => Some(21),
+            _ => None,
+        };
+        Ok(Self::Tuple { scheme: scheme.into(), host, port: port.or_else(default_port) })
     }
 
     /// Whether `url`'s origin is same origin with this one.
@@ -94,6 +129,17 @@ impl Origin {
     }
 }
 
+/// Two strings that are no scheme and host of an origin.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{scheme:?} and {host:?} are no lower-case scheme and host of an origin")]
+#[non_exhaustive]
+pub struct InvalidOrigin {
+    /// The scheme that was given.
+    pub scheme: String,
+    /// The host that was given.
+    pub host: String,
+}
+
 /// An [`Origin`] to send: whatever it says was read by nobody yet.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -121,16 +167,17 @@ impl TryFrom<SerializedOrigin> for Origin {
     fn try_from(origin: SerializedOrigin) -> Result<Self, String> {
         match origin {
             SerializedOrigin::Tuple { scheme, host: text, port } => {
-                let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
-                    && scheme
-                        .bytes()
-                        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'));
+                let origin =
+                    Self::tuple(&scheme, &text, port).map_err(|error| error.to_string())?;
                 // The parser's own output and nothing else: a name with a slash in it would be
-                // read as another origin's.
-                let host = Host::parse(&text).ok().filter(|host| host.to_string() == text);
-                match host {
-                    Some(host) if is_scheme => Ok(Self::Tuple { scheme, host, port }),
-                    _ => Err(format!("{scheme}://{text} is no origin")),
+                // read as another origin's. A port that is missing is not filled in.
+                match &origin {
+                    Self::Tuple { host, port: filled_in, .. }
+                        if host.to_string() == text && *filled_in == port =>
+                    {
+                        Ok(origin)
+                    }
+                    _ => Err(format!("{scheme}://{text} is not what an origin is serialised to")),
                 }
             }
             SerializedOrigin::Opaque(nonce) => Ok(Self::Opaque(nonce)),
@@ -260,12 +307,26 @@ mod tests {
     }
 
     #[test]
-    fn a_scheme_without_ports_may_have_a_tuple_origin() {
-        let host = Host::Domain("localhost".to_owned());
-        let origin = Origin::Tuple { scheme: "tauri".into(), host, port: None };
-        assert_eq!(origin.to_string(), "tauri://localhost");
+    fn a_scheme_of_an_engine_may_have_a_tuple_origin() {
+        let origin = Origin::tuple("tauri", "LocalHost", None).unwrap();
+        assert_eq!(origin.serialize(), "tauri://localhost");
         assert!(origin.is_same_origin_with_url(&url("tauri://localhost/x")));
+        assert!(!origin.is_same_origin_with_url(&url("tauri://localhost:1/x")));
         assert!(!origin.is_same_origin_with_url(&url("http://localhost/x")));
+        assert!(origin.is_same_site_with_url(&url("tauri://localhost:1/x")));
+        assert!(Site::of(&origin).is_of_url(&url("tauri://localhost/x")));
+        let with_port = Origin::tuple("app", "main", Some(8080)).unwrap();
+        assert_eq!(with_port.to_string(), "app://main:8080");
+        assert_eq!(Origin::tuple("https", "a.test", None).unwrap().to_string(), "https://a.test");
+    }
+
+    #[test]
+    fn what_is_no_scheme_or_host_makes_no_origin() {
+        for (scheme, host) in
+            [("", "a"), ("1a", "a"), ("A", "a"), ("a:", "a"), ("a", ""), ("a", "b/c")]
+        {
+            assert!(Origin::tuple(scheme, host, None).is_err(), "{scheme:?} {host:?}");
+        }
     }
 
     #[test]

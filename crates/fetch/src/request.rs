@@ -14,7 +14,7 @@ use crate::{
     host::{CookieContext, SameSiteMode},
     keepalive::{Weight, url_length},
     origin::{same_origin, same_site},
-    policy::referrer::ReferrerPolicy,
+    policy::referrer_policy::ReferrerPolicy,
 };
 
 /// A [request](https://fetch.spec.whatwg.org/#concept-request) with an empty destination; that of a report,
@@ -74,6 +74,7 @@ pub struct Request {
 /// and web sockets are not made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Mode {
     /// `same-origin`
     SameOrigin,
@@ -316,7 +317,7 @@ impl Request {
     /// What the cookie store needs to know, with the
     /// [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
     pub(crate) fn cookie_context(&self) -> CookieContext<'_> {
-        // Steps 2 and 3 are for navigations. Steps 4 and 5.
+        // Steps 2 and 3 are for navigations. Steps 4 to 6.
         let is_cross_site = self.client.has_cross_site_ancestor
             || self.redirect_taint() == RedirectTaint::CrossSite
             // NB: by the text a request straight to another site is "strict-or-less", as its only

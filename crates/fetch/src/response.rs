@@ -16,7 +16,6 @@ use url::Url;
 
 use crate::{
     NetworkError, RedirectFailure, Request,
-    fetch::HttpResponse,
     headers::extract::extract_tokens,
     host::{EmptyBody, NetworkResponse, ResponseBody},
     request::{CredentialsMode, ResponseTainting},
@@ -24,10 +23,21 @@ use crate::{
 
 const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
 
+/// A response of HTTP fetch, from the network or a service worker. It is not filtered yet.
+pub(crate) struct HttpResponse {
+    /// The response as received, or the internal response of a service worker's response.
+    pub(crate) internal: NetworkResponse,
+    /// The type of a service worker's response that is already filtered. It keeps this type.
+    pub(crate) filtered: Option<ResponseType>,
+    /// The response's own URL list. Empty if it takes the request's URL list.
+    pub(crate) url_list: Vec<Url>,
+}
+
 /// A [filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response).
+#[non_exhaustive]
 pub struct Response {
     /// Type, which says what script may see.
-    pub type_: ResponseType,
+    pub response_type: ResponseType,
     /// The status the server sent. Script sees 0 where the type is [opaque](ResponseType::Opaque) or
     /// [opaque-redirect](ResponseType::OpaqueRedirect).
     pub status: StatusCode,
@@ -44,7 +54,7 @@ pub struct Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("type_", &self.type_)
+            .field("response_type", &self.response_type)
             .field("status", &self.status)
             .field("headers", &self.headers)
             .field("url_list", &self.url_list)
@@ -56,6 +66,7 @@ impl fmt::Debug for Response {
 /// A response's [type](https://fetch.spec.whatwg.org/#concept-response-type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum ResponseType {
     /// `basic`
     Basic,
@@ -67,7 +78,34 @@ pub enum ResponseType {
     OpaqueRedirect,
 }
 
+impl ResponseType {
+    /// The name that script sees.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Cors => "cors",
+            Self::Opaque => "opaque",
+            Self::OpaqueRedirect => "opaqueredirect",
+        }
+    }
+}
+
 impl Response {
+    /// A response that a fetch in another process has filtered, with the timing allow passed flag unset.
+    ///
+    /// `url_list` is not empty.
+    #[must_use]
+    pub fn new(
+        response_type: ResponseType,
+        status: StatusCode,
+        headers: HeaderMap,
+        url_list: Vec<Url>,
+        body: ResponseBody,
+    ) -> Self {
+        Self { response_type, status, headers, url_list, timing_allow_passed: false, body }
+    }
+
     /// The next chunk of the body; `None` at its end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, NetworkError>> {
         poll_fn(|cx| self.body.as_mut().poll_chunk(cx)).await
@@ -78,12 +116,12 @@ impl Response {
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
         let HttpResponse { internal, filtered, url_list } = response;
         let NetworkResponse { status, mut headers, mut body, .. } = internal;
-        let type_ = filtered.unwrap_or(match request.response_tainting {
+        let response_type = filtered.unwrap_or(match request.response_tainting {
             ResponseTainting::Basic => ResponseType::Basic,
             ResponseTainting::Cors => ResponseType::Cors,
             ResponseTainting::Opaque => ResponseType::Opaque,
         });
-        match type_ {
+        match response_type {
             ResponseType::Basic => {
                 headers.remove(http::header::SET_COOKIE);
                 headers.remove(SET_COOKIE2);
@@ -97,7 +135,7 @@ impl Response {
         }
         let url_list = if url_list.is_empty() { request.url_list } else { url_list };
         let timing_allow_passed = !request.timing_allow_failed;
-        Self { type_, status, headers, url_list, timing_allow_passed, body }
+        Self { response_type, status, headers, url_list, timing_allow_passed, body }
     }
 }
 

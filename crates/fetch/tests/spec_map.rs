@@ -1,4 +1,4 @@
-//! Holds docs/SPEC-MAP.md against the step tags in the code.
+//! Compares docs/SPEC-MAP.md with the step tags in the comments of the code.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The steps that a text like `1 to 3, 4.1 and 5` names, at its start.
+/// The steps at the beginning of a text such as `1 to 3, 4.1 and 5`.
 fn steps(text: &str) -> BTreeSet<String> {
     let mut steps: BTreeSet<String> = BTreeSet::new();
     let mut range_from: Option<String> = None;
@@ -36,11 +36,14 @@ fn steps(text: &str) -> BTreeSet<String> {
     steps
 }
 
+/// The numbers of a step: `[8, 5]` for `8.5`.
 fn key(step: &str) -> Vec<u32> {
     step.split('.').map(|part| part.parse().unwrap()).collect()
 }
 
-/// `8.5`, `8.9` gives `8.6` to `8.8`; ends of different depth (`8.24 to 10`) stand for themselves.
+/// The steps between two steps: `8.6`, `8.7` and `8.8` for `8.5` and `8.9`.
+///
+/// Between steps of different depth, such as `8.24` and `10`, it returns none.
 fn between(from: &str, to: &str) -> Vec<String> {
     let (from, to) = (key(from), key(to));
     let (Some((first, prefix)), Some((last, other))) = (from.split_last(), to.split_last()) else {
@@ -56,10 +59,10 @@ fn between(from: &str, to: &str) -> Vec<String> {
     (first + 1..*last).map(step).collect()
 }
 
-/// The steps tagged in a source file, and those of its `TODO(spec)` comments.
+/// The steps that the comments of a source file tag, and the steps that its `TODO(spec)` comments tag.
 fn tags(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut done, mut todo) = (BTreeSet::new(), BTreeSet::new());
-    // Comment blocks as one text each, so that a tag may stand anywhere and wrap.
+    // Each comment block is one text, because a tag may continue on the next line.
     let mut comment = String::new();
     for line in source.lines().chain([""]) {
         let line = line.trim_start();
@@ -79,16 +82,21 @@ fn tags(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (done, todo)
 }
 
+/// The rows of docs/SPEC-MAP.md for one file.
 #[derive(Default)]
 struct Section {
+    /// The steps with a function.
     done: BTreeSet<String>,
+    /// The steps that are `TODO`.
     todo: BTreeSet<String>,
+    /// The steps that are `n/a`, `caller` or `embedder`.
     other: BTreeSet<String>,
+    /// The functions that the rows name.
     functions: BTreeSet<String>,
 }
 
 #[test]
-fn every_row_has_its_tag_and_every_tag_its_row() {
+fn every_row_has_a_tag_and_every_tag_has_a_row() {
     let map = fs::read_to_string(root().join("docs/SPEC-MAP.md")).unwrap();
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     let mut wholly_todo = Vec::new();
@@ -119,7 +127,7 @@ fn every_row_has_its_tag_and_every_tag_its_row() {
             }
         }
     }
-    assert!(sections.len() > 15, "the map was not understood");
+    assert!(sections.len() > 15, "too few sections were found in docs/SPEC-MAP.md");
 
     let mut wrong = Vec::new();
     for (file, section) in &sections {
@@ -134,13 +142,14 @@ fn every_row_has_its_tag_and_every_tag_its_row() {
             let steps: Vec<_> = a.difference(b).cloned().collect();
             (!steps.is_empty()).then(|| format!("{file}: {what}: {}", steps.join(", ")))
         };
-        wrong.extend(difference(&section.done, &done, "rows without their tag"));
-        wrong.extend(difference(&section.todo, &todo, "TODO rows without their TODO(spec)"));
-        wrong.extend(difference(&todo, &section.todo, "TODO(spec) without their row"));
+        wrong.extend(difference(&section.done, &done, "rows without a tag"));
+        wrong.extend(difference(&section.todo, &todo, "TODO rows without a TODO(spec)"));
+        wrong.extend(difference(&todo, &section.todo, "TODO(spec) without a row"));
         let rows = &(&section.done | &section.other) | &section.todo;
         wrong.extend(difference(&done, &rows, "tags without a row"));
     }
-    for file in sources(&root().join("crates/fetch/src")) {
+    let folders = ["crates/cookies/src", "crates/fetch/src"];
+    for file in folders.iter().flat_map(|folder| sources(&root().join(folder))) {
         let source = fs::read_to_string(&file).unwrap();
         let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
         let has_todo = source.lines().any(|line| line.trim_start().starts_with("// TODO(spec)"));
@@ -151,12 +160,13 @@ fn every_row_has_its_tag_and_every_tag_its_row() {
         }
         let is_tagged = !tags(&source).0.is_empty();
         if is_tagged && !sections.contains_key(&name) {
-            wrong.push(format!("{name}: has step tags and no section"));
+            wrong.push(format!("{name}: has step tags but no section"));
         }
     }
     assert!(wrong.is_empty(), "docs/SPEC-MAP.md and the code differ:\n{}", wrong.join("\n"));
 }
 
+/// All Rust files in a folder and its subfolders.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

@@ -1,20 +1,16 @@
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+//! Which address space an address is in: the standard's table, and the embedder's exceptions.
+
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use sendbeacon_fetch::{
-    AddressSpace, Client, NetworkError,
-    host::{Answer, BoxFuture, LocalNetworkAccess, NetworkRequest},
-    local_network_access_check,
-};
-use thiserror::Error;
-use url::Url;
+use sendbeacon_fetch::AddressSpace;
 
-/// Which address space an address is in: the standard's table, and what the embedder knows better.
+use crate::error::AddressesError;
+
+/// Knows the address space of each address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AddressSpaces {
+    /// The embedder's exceptions. The last one that has an address counts.
     overrides: Vec<(Addresses, AddressSpace)>,
 }
 
@@ -37,7 +33,9 @@ impl AddressSpaces {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Addresses {
+    /// One port of one address.
     One(SocketAddr),
+    /// All ports of a range of addresses.
     Range(IpNet),
 }
 
@@ -57,103 +55,19 @@ impl Addresses {
     }
 }
 
-/// An IPv4-mapped address is the IPv4 address.
+/// The address, with an IPv4-mapped IPv6 address as the IPv4 address that it means.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// And so is a range of them.
+/// The range, with a range of IPv4-mapped IPv6 addresses as a range of IPv4 addresses.
 fn canonical_range(range: IpNet) -> IpNet {
     let mapped = match range {
+        // The prefix of the IPv4 address is that of the IPv6 address less the 96 bits in front.
         IpNet::V6(range) => range.addr().to_ipv4_mapped().zip(range.prefix_len().checked_sub(96)),
         IpNet::V4(_) => None,
     };
-    // A prefix of an IPv4 address from that of an IPv6 address is one.
     mapped.and_then(|(ip, prefix)| IpNet::new(ip.into(), prefix).ok()).unwrap_or(range)
-}
-
-/// The text is no address, range of addresses, or address with a port.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "{0:?} is not an address (10.1.2.3), a range (10.0.0.0/8) or an address and port (10.1.2.3:80)"
-)]
-pub struct AddressesError(String);
-
-/// The Local Network Access check of one request, for whichever connection it gets.
-///
-/// A check waits for nobody, so that neither a connection nor room for one is held while a user makes
-/// up their mind: what has to be asked for is a refusal until it was [asked](Self::asked).
-pub(crate) struct AccessCheck<'a> {
-    client: Arc<Client>,
-    url: Url,
-    permission: Permission<'a>,
-}
-
-impl<'a> AccessCheck<'a> {
-    /// `None` where nothing can be refused.
-    pub(crate) fn of(
-        request: &NetworkRequest,
-        permission: &'a dyn LocalNetworkAccess,
-    ) -> Option<Self> {
-        let client = request.client.clone().filter(|client| client.address_space.is_some())?;
-        let permission = Permission { embedder: permission, state: Mutex::default() };
-        Some(Self { client, url: request.url.clone(), permission })
-    }
-
-    pub(crate) async fn check(&self, target: AddressSpace) -> Result<(), NetworkError> {
-        local_network_access_check(&self.client, &self.url, target, &self.permission).await
-    }
-
-    /// Whether somebody is to be asked before a refusal is one.
-    pub(crate) fn must_ask(&self) -> bool {
-        self.permission.state().question.is_some()
-    }
-
-    /// Waits for the answer to what a check had to ask for. False if there was nothing to ask.
-    pub(crate) async fn asked(&self) -> bool {
-        let question = self.permission.state().question.take();
-        let Some((target, question)) = question else { return false };
-        let is_permitted = question.await;
-        self.permission.state().answers.push((target, is_permitted));
-        true
-    }
-}
-
-/// The embedder, asked once for each address space.
-struct Permission<'a> {
-    embedder: &'a dyn LocalNetworkAccess,
-    state: Mutex<Questions>,
-}
-
-#[derive(Default)]
-struct Questions {
-    answers: Vec<(AddressSpace, bool)>,
-    /// What the embedder has yet to answer.
-    question: Option<(AddressSpace, BoxFuture<'static, bool>)>,
-}
-
-impl Permission<'_> {
-    fn state(&self) -> MutexGuard<'_, Questions> {
-        // Nothing in here panics half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl LocalNetworkAccess for Permission<'_> {
-    fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool> {
-        let mut state = self.state();
-        if let Some((_, answer)) = state.answers.iter().find(|(space, _)| *space == target) {
-            return Answer::Ready(*answer);
-        }
-        // One question at a time; another has its turn.
-        if state.question.is_none() {
-            match self.embedder.permits(client, url, target) {
-                Answer::Ready(answer) => return Answer::Ready(answer),
-                Answer::Later(question) => state.question = Some((target, question)),
-            }
-        }
-        Answer::Ready(false)
-    }
 }
 
 #[cfg(test)]
@@ -173,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn override_is_for_its_addresses_only_and_the_last_one_counts() {
+    fn override_applies_to_its_addresses_only_and_the_last_one_counts() {
         let spaces = spaces(&[
             ("127.0.0.0/8", AddressSpace::Local),
             ("127.0.0.1:8080", AddressSpace::Public),
@@ -205,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_an_error() {
+    fn text_that_is_not_an_address_is_an_error() {
         for text in ["", "a.test", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8:80", "1.2.3", "::/129"] {
             let error = AddressSpaces::default().add(text, AddressSpace::Local).unwrap_err();
             assert_eq!(error, AddressesError(text.to_owned()));
@@ -214,12 +128,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_addresses_or_an_error(text: String) {
+        fn any_text_parses_as_addresses_or_is_an_error(text: String) {
             let _ = Addresses::parse(&text);
         }
 
         #[test]
-        fn range_has_the_addresses_that_share_its_prefix(range: u32, ip: u32, length in 0..=32_u32) {
+        fn range_contains_the_addresses_that_share_its_prefix(range: u32, ip: u32, length in 0..=32_u32) {
             let text = format!("{}/{length}", Ipv4Addr::from(range));
             let shared = (range ^ ip).leading_zeros() >= length;
             let address = (Ipv4Addr::from(ip), 80).into();
@@ -227,7 +141,7 @@ mod tests {
         }
 
         #[test]
-        fn every_address_and_port_is_itself(ip: IpAddr, port: u16) {
+        fn address_with_a_port_contains_itself_and_no_other_port(ip: IpAddr, port: u16) {
             let address = SocketAddr::new(ip, port);
             let parsed = Addresses::parse(&address.to_string()).unwrap();
             prop_assert!(parsed.contains(canonical(address)));

@@ -1,45 +1,55 @@
-use std::{io, net::SocketAddr, time::Duration};
+//! Makes connections: to the server itself, or through a proxy.
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use sendbeacon_fetch::{AddressSpace, NetworkError, TimeoutKind};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue};
+use sendbeacon_fetch::{AddressSpace, ErrorDetail, NetworkError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::{Instant, timeout},
 };
+use url::Host;
 
 use crate::{
-    address_space::{AccessCheck, AddressSpaces},
-    connection::{Connection, Http1Connection},
+    access_check::AccessCheck,
+    address_space::AddressSpaces,
+    connection::OpenConnection,
+    http1::Http1Connection,
     http2::Http2Connection,
-    pool::PoolKey,
-    proxy::ProxyAuthorizations,
-    resolve::Names,
+    pool::key::PoolKey,
+    proxy::{
+        authorizations::{MAX_AUTHENTICATIONS, ProxyAuthorizations},
+        server::{Proxy, ProxyProtocol},
+        tunnel,
+    },
+    resolve::{Names, is_localhost},
+    tcp::connect_to_any,
+    time_left::TimeLeft,
     tls::{HTTP2, Tls},
     tls_close::AnyClose,
 };
-
-/// How long an address may take before the next is tried beside it: the "Connection Attempt Delay"
-/// that [RFC 8305, section 5](https://www.rfc-editor.org/rfc/rfc8305#section-5) recommends.
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Makes connections.
 pub(crate) struct Connector {
     pub(crate) names: Names,
     pub(crate) address_spaces: AddressSpaces,
     pub(crate) authorizations: ProxyAuthorizations,
-    /// For name resolution, TCP and TLS together.
+    /// The limit for name resolution, TCP and TLS together.
     pub(crate) timeout: Duration,
     pub(crate) tls: Tls,
 }
 
 impl Connector {
-    /// `check` is that of the request which the connection is for.
+    /// Makes a connection for a request with the key `key` and the Local Network Access check `check`.
     pub(crate) async fn connect(
         &self,
         key: &PoolKey,
         check: Option<&AccessCheck<'_>>,
-    ) -> Result<Connection, NetworkError> {
+    ) -> Result<OpenConnection, NetworkError> {
         if let Some(proxy) = &key.proxy {
             return self.connect_through(proxy, key, check).await;
         }
@@ -53,10 +63,10 @@ impl Connector {
         time.spend(self.create_a_connection(key, &addresses)).await
     }
 
-    /// The addresses that pass the check, at least one. An error if somebody has to be asked first.
+    /// The addresses that pass the check, at least one. Fails also if the embedder has to be asked first.
     ///
-    /// NB: the text makes the check when the connection is there. By then a page could tell from
-    /// the time it took whether there is anybody.
+    /// NB: the standard makes the check once there is a connection. By then, a page could tell from the
+    /// time that a refusal took whether anything is at the address.
     async fn permitted(
         &self,
         mut addresses: Vec<SocketAddr>,
@@ -83,87 +93,139 @@ impl Connector {
         &self,
         key: &PoolKey,
         addresses: &[SocketAddr],
-    ) -> Result<Connection, NetworkError> {
-        let (tcp, address) = connect_to_any(addresses)
-            .await
-            .map_err(|error| NetworkError::Connect(format!("{key}: {error}").into()))?;
+    ) -> Result<OpenConnection, NetworkError> {
+        let connected = connect_to_any(addresses).await;
+        let (tcp, address) = connected
+            .map_err(|error| NetworkError::Connect(ErrorDetail::from(error).with_context(key)))?;
         self.open(key, tcp, Some(self.address_spaces.of(address))).await
     }
 
     /// Makes a connection of a stream to the server of `key`.
-    pub(crate) async fn open<S>(
+    async fn open<S>(
         &self,
         key: &PoolKey,
         stream: S,
         address_space: Option<AddressSpace>,
-    ) -> Result<Connection, NetworkError>
+    ) -> Result<OpenConnection, NetworkError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         if !key.tls {
-            return Http1Connection::open(stream, address_space).await.map(Connection::Http1);
+            return Http1Connection::open(stream, address_space).await.map(OpenConnection::Http1);
         }
         let tls = self.tls.handshake(key, stream).await?;
         if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
-            Http2Connection::open(tls, address_space).await.map(Connection::Http2)
+            Http2Connection::open(tls, address_space).await.map(OpenConnection::Http2)
         } else {
-            Http1Connection::open(AnyClose(tls), address_space).await.map(Connection::Http1)
+            Http1Connection::open(AnyClose(tls), address_space).await.map(OpenConnection::Http1)
         }
     }
-}
 
-/// What is left of the time a connection may take. Waiting for an embedder is not counted.
-pub(crate) struct TimeLeft {
-    limit: Duration,
-    left: Duration,
-}
-
-impl TimeLeft {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, left: limit }
-    }
-
-    pub(crate) async fn spend<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, NetworkError>>,
-    ) -> Result<T, NetworkError> {
-        let since = Instant::now();
-        let done = timeout(self.left, work).await;
-        self.left = self.left.saturating_sub(since.elapsed());
-        let late = NetworkError::Timeout { kind: TimeoutKind::Connect, after: self.limit };
-        done.unwrap_or(Err(late))
-    }
-}
-
-/// Connects to whichever address answers first. They are tried in order, the next one when the
-/// last has failed or has been silent for a while.
-pub(crate) async fn connect_to_any(
-    addresses: &[SocketAddr],
-) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut untried = addresses.iter();
-    let mut attempts = FuturesUnordered::new();
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    loop {
-        attempts.extend(untried.next().map(async |address| {
-            let tcp = TcpStream::connect(*address).await?;
-            Ok((tcp, *address))
-        }));
-        let finished = if untried.len() == 0 {
-            attempts.next().await
-        } else {
-            match timeout(ATTEMPT_DELAY, attempts.next()).await {
-                Ok(finished) => finished,
-                Err(_) => continue,
+    /// Makes a connection through `proxy` to the server of `key`, or to the proxy itself if it takes the
+    /// requests.
+    async fn connect_through(
+        &self,
+        proxy: &Arc<Proxy>,
+        key: &PoolKey,
+        check: Option<&AccessCheck<'_>>,
+    ) -> Result<OpenConnection, NetworkError> {
+        let target = self.known_address_space(key);
+        if let (Some(check), Some(target)) = (check, target) {
+            check.check(target).await?;
+        }
+        let mut time = TimeLeft::new(self.timeout);
+        let partition = &key.connection.partition;
+        let resolving = self.names.resolve_an_origin(&proxy.host, proxy.port, partition);
+        let addresses = time.spend(resolving).await?;
+        let mut authentications = 0..MAX_AUTHENTICATIONS;
+        loop {
+            let sent = self.authorizations.get(proxy);
+            let connecting = connect_to_any(&addresses);
+            let connected = time.spend(async { Ok(connecting.await) }).await?;
+            let (tcp, _) = connected.map_err(|error| {
+                NetworkError::Connect(ErrorDetail::from(error).with_context(proxy))
+            })?;
+            let creating = self.create_through(proxy, key, tcp, sent.clone(), target);
+            // From here on, a timeout does not mean that the proxy is unreachable: the request must not
+            // take another route past a proxy, or a server behind it, that is silent.
+            let created = time.spend(creating).await.map_err(|error| match error {
+                NetworkError::Timeout { .. } => {
+                    let detail = ErrorDetail::of(error).with_kind(std::io::ErrorKind::TimedOut);
+                    NetworkError::Proxy(detail.with_context(proxy))
+                }
+                error => error,
+            });
+            match created? {
+                Created::Connection(connection) => return Ok(connection),
+                Created::Challenge(headers) => {
+                    authentications.next().ok_or(NetworkError::ProxyAuthentication)?;
+                    self.authorizations.renew(proxy, sent.as_ref(), &headers).await?;
+                }
             }
+        }
+    }
+
+    async fn create_through(
+        &self,
+        proxy: &Arc<Proxy>,
+        key: &PoolKey,
+        tcp: TcpStream,
+        authorization: Option<HeaderValue>,
+        target: Option<AddressSpace>,
+    ) -> Result<Created, NetworkError> {
+        match &proxy.protocol {
+            ProxyProtocol::Http { is_over_tls: false, .. } => {
+                self.create_through_http(proxy, key, tcp, authorization, target).await
+            }
+            ProxyProtocol::Http { is_over_tls: true, .. } => {
+                let tls = self.tls.handshake_with_proxy(proxy, key, tcp).await?;
+                self.create_through_http(proxy, key, tls, authorization, target).await
+            }
+            ProxyProtocol::Socks5 { user_and_password } => {
+                let stream = tunnel::socks5(proxy, user_and_password.clone(), tcp, key).await?;
+                self.open(key, stream, target).await.map(Created::Connection)
+            }
+        }
+    }
+
+    async fn create_through_http<S>(
+        &self,
+        proxy: &Proxy,
+        key: &PoolKey,
+        stream: S,
+        authorization: Option<HeaderValue>,
+        target: Option<AddressSpace>,
+    ) -> Result<Created, NetworkError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let connection = if key.tls {
+            match tunnel::connect(proxy, authorization, stream, key).await? {
+                Ok(stream) => self.open(key, stream, target).await?,
+                Err(challenge) => return Ok(Created::Challenge(challenge)),
+            }
+        } else {
+            OpenConnection::Http1(Http1Connection::open(stream, target).await?)
         };
-        match finished {
-            Some(Ok((tcp, address))) => {
-                // A request is one write, and what waits for it to be acknowledged is the next.
-                let _ = tcp.set_nodelay(true);
-                return Ok((tcp, address));
-            }
-            Some(Err(error)) => failure = error,
-            None => return Err(failure),
-        }
+        Ok(Created::Connection(connection))
     }
+
+    /// The address space of the server behind a proxy, if its host tells. Only the proxy knows to which
+    /// address of a name it connects.
+    fn known_address_space(&self, key: &PoolKey) -> Option<AddressSpace> {
+        let ip: IpAddr = match &key.host {
+            Host::Ipv4(ip) => (*ip).into(),
+            Host::Ipv6(ip) => (*ip).into(),
+            Host::Domain(name) if is_localhost(name) => Ipv4Addr::LOCALHOST.into(),
+            Host::Domain(_) => return None,
+        };
+        Some(self.address_spaces.of((ip, key.port).into()))
+    }
+}
+
+/// What became of an attempt to make a connection through a proxy.
+enum Created {
+    Connection(OpenConnection),
+    /// The proxy answered 407 with these headers.
+    Challenge(HeaderMap),
 }

@@ -1,5 +1,7 @@
-//! HTTP/2, by `h2` itself. hyper's client would spawn a task for every request, and hides whether a
-//! server said that it did not process one.
+//! An HTTP/2 connection, by h2.
+//!
+//! hyper's client spawns a task for every request, and does not tell whether a server said that it did
+//! not process a request.
 
 use std::{
     future::poll_fn,
@@ -12,65 +14,54 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use futures_util::future::{Either, select};
 use h2::{
     Ping, PingPong, Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
 };
-use http::Response;
+use http::{Request, Response};
 use sendbeacon_fetch::{AddressSpace, NetworkError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::oneshot,
     task::AbortHandle,
     time::timeout,
 };
 
-use crate::{
-    body::Progress,
-    describe,
-    lease::Http2Lease,
-    request::{WireRequest, http2_request},
-};
+use crate::{error::http2_error, request_body::Progress};
 
-/// The largest head of a response, as HTTP/2 counts: every header is its name, its value and 32
-/// bytes.
+/// The largest head of a response. HTTP/2 counts each header as its name, its value and 32 bytes.
 const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
 
 /// The most headers of a response: hyper's limit for HTTP/1.1.
 const MAX_HEADERS: usize = 100;
 
-/// How many requests may be under way on a connection, if the server allows as many. Each may have a
-/// body that the server does not take.
+/// How many requests may be under way on a connection, if the server allows as many. Each of them may
+/// have a body that the server does not take.
 const MAX_STREAMS: usize = 128;
 
-/// How many bytes of responses a server may have under way that nobody has read yet: those of
-/// [`MAX_STREAMS`] at 64 KiB each. A body that is not read must not hold up the other streams.
+/// How many bytes of responses a server may send before anybody reads them: 64 KiB for each of
+/// [`MAX_STREAMS`]. One body that nobody reads must not hold up the other streams.
 const CONNECTION_WINDOW: u32 = 128 * 65_535;
 
-/// How many bytes of bodies a connection is given at once, whether the server has a window for them or
-/// not: at least the body of a keepalive request. What is beyond waits for a window.
+/// How many bytes of request bodies h2 may hold before a further body waits for the server's window. A
+/// body of a keepalive request fits.
 const MAX_AT_ONCE: usize = 64 * 1024;
 
-/// How many bytes of bodies a connection may hold and take another request. A server has opened its
-/// windows wide, and reads nothing.
+/// How many bytes of request bodies h2 may hold before the connection takes no further request. More
+/// than this means that the server opened its windows wide and reads nothing.
 const MAX_UNWRITTEN: usize = 8 << 20;
-
-/// How long a server may take for the rest of a request whose response is over.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a server may take to acknowledge a PING on a connection that was idle.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An open HTTP/2 connection, shared by its requests. Dropping it closes it, whatever is still under
-/// way.
+/// An open HTTP/2 connection, shared by its requests. Dropping it closes it at once, whatever is still
+/// under way.
 pub(crate) struct Http2Connection {
     sender: SendRequest<Part>,
-    /// How many bytes of request bodies `h2` has that are not written yet.
+    /// How many bytes of request bodies h2 holds and has not written yet.
     unwritten: Arc<AtomicUsize>,
-    /// Used by one request at a time: the pool gives a doubtful connection to nobody else.
+    /// Locked by one request at a time: the pool gives a doubted connection to one request only.
     pings: Mutex<Option<PingPong>>,
-    /// Where its other end is, if that is known.
+    /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
     /// The task that owns the socket.
     task: AbortHandle,
@@ -78,9 +69,9 @@ pub(crate) struct Http2Connection {
 
 /// Why a request has no response.
 pub(crate) enum Failure {
-    /// The server cannot have acted on it.
+    /// The server cannot have acted on the request.
     Unprocessed(NetworkError),
-    /// The server may have acted on it, or it cannot be sent at all.
+    /// The server may have acted on the request, or the request cannot be sent at all.
     Final(NetworkError),
 }
 
@@ -98,34 +89,35 @@ impl Http2Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake(stream)
             .await
-            .map_err(|error| protocol_error(&error))?;
+            .map_err(http2_error)?;
         let pings = Mutex::new(connection.ping_pong());
         let task = tokio::spawn(async move {
-            // An error reaches whoever waits for a response; on an idle connection it is nobody's.
+            // The request that waits for a response gets the error. On an idle connection nobody does.
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
         Ok(Self { sender, unwritten: Arc::default(), pings, address_space, task })
     }
 
-    /// Whether its socket is closed.
+    /// Whether the socket is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// How many requests may be under way at a time; at least one, so that there is one to see that
-    /// the server allows none.
+    /// How many requests may be under way at a time.
+    ///
+    /// At least one, even if the server allows none: otherwise no request would find that out.
     pub(crate) fn max_streams(&self) -> usize {
         self.sender.current_max_send_streams().clamp(1, MAX_STREAMS)
     }
 
-    /// Whether it takes another request: it is open, no GOAWAY has come, and what was given to it before
-    /// is not stuck in it.
+    /// Whether the connection takes another request: it is open, the server has sent no GOAWAY, and
+    /// earlier bodies are not stuck in it.
     pub(crate) async fn is_ready(&self) -> bool {
         self.unwritten.load(Relaxed) <= MAX_UNWRITTEN && self.sender.clone().ready().await.is_ok()
     }
 
-    /// Whether the server still answers: it acknowledges a PING.
+    /// Whether the server acknowledges a PING.
     pub(crate) async fn answers(&self) -> bool {
         let mut is_sent = false;
         let answer = poll_fn(|cx| {
@@ -133,9 +125,10 @@ impl Http2Connection {
             let Some(pings) = &mut *pings else { return Poll::Ready(false) };
             if !is_sent {
                 is_sent = true;
-                // An answer to somebody who has given up waiting says nothing of now.
+                // Takes an acknowledgement that an earlier request no longer waits for. It says nothing
+                // of the server's state now.
                 let _ = pings.poll_pong(cx);
-                // It fails while that answer is still to come, which will do.
+                // Fails while the earlier acknowledgement is still to come. That one then counts.
                 let _ = pings.send_ping(Ping::opaque());
             }
             pings.poll_pong(cx).map(|answer| answer.is_ok())
@@ -143,23 +136,23 @@ impl Http2Connection {
         timeout(PING_TIMEOUT, answer).await.unwrap_or(false)
     }
 
-    /// Gives the request to the connection's task, with its body if not much of others is there already:
-    /// what the server has no window for `h2` holds for as long as the connection is open.
+    /// Gives a request to the connection's task.
+    ///
+    /// The body goes with the head unless the connection already holds much of other bodies. Then the
+    /// body is returned as an [`Upload`]: h2 would hold it for as long as the connection is open, if the
+    /// server had no window for it.
     pub(crate) fn send(
         &self,
-        request: &WireRequest,
+        head: Request<()>,
+        body: Bytes,
     ) -> Result<(ResponseFuture, Option<Box<Upload>>), Failure> {
-        let (head, body) = http2_request(request).map_err(Failure::Final)?;
-        let (answer, mut stream) = self
-            .sender
-            .clone()
-            .send_request(head, body.is_empty())
-            // Nothing of it was queued. If the connection is at fault, another may do.
-            .map_err(|error| {
+        let (answer, mut stream) =
+            self.sender.clone().send_request(head, body.is_empty()).map_err(|error| {
+                // Nothing was queued. If the connection is at fault, another connection may do.
                 if error.is_io() || error.is_go_away() {
-                    Failure::Unprocessed(protocol_error(&error))
+                    Failure::Unprocessed(http2_error(error))
                 } else {
-                    Failure::Final(protocol_error(&error))
+                    Failure::Final(http2_error(error))
                 }
             })?;
         if body.is_empty() {
@@ -167,17 +160,24 @@ impl Http2Connection {
         }
         if body.len().saturating_add(self.unwritten.load(Relaxed)) > MAX_AT_ONCE {
             stream.reserve_capacity(body.len());
-            let (unwritten, progress) = (self.unwritten.clone(), Progress::new());
+            let (unwritten, progress) = (Arc::clone(&self.unwritten), Progress::new());
             return Ok((answer, Some(Box::new(Upload { stream, body, unwritten, progress }))));
         }
-        // It fails where the stream is over already, and then the answer says how.
+        // Fails if the stream is already over. Then the answer says how it ended.
         let _: Result<(), h2::Error> = stream.send_data(Part::new(body, &self.unwritten), true);
         Ok((answer, None))
     }
 }
 
-/// The rest of a request's body, which the server has yet to open its window for. Dropped before the
-/// response is over, it resets the stream.
+impl Drop for Http2Connection {
+    fn drop(&mut self) {
+        // Without this, a server that reads nothing would keep the connection open.
+        self.task.abort();
+    }
+}
+
+/// The rest of a request's body, which waits for the server's window. Dropping it before the response is
+/// over resets the stream.
 pub(crate) struct Upload {
     stream: SendStream<Part>,
     body: Bytes,
@@ -186,14 +186,15 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// Sends what there is a window for. `None` is left once that is all, or the stream is over.
+    /// Sends as much as the server's window allows. Leaves `None` when everything is sent or the stream
+    /// is over.
     pub(crate) fn poll_send(upload: &mut Option<Box<Self>>, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(Self { stream, body, unwritten, progress }) = upload.as_deref_mut() {
             let mut is_open = false;
             if let Some(Ok(capacity)) = ready!(stream.poll_capacity(cx)) {
                 let part = body.split_to(capacity.min(body.len()));
                 progress.taken_now();
-                // It fails where the stream is over, and then the answer says how.
+                // Fails if the stream is over. Then the answer says how it ended.
                 is_open = stream.send_data(Part::new(part, unwritten), body.is_empty()).is_ok();
             }
             if body.is_empty() || !is_open {
@@ -202,58 +203,14 @@ impl Upload {
         }
         Poll::Ready(())
     }
-}
 
-/// Use of a connection by a response that is read. Dropped before [`end`](Self::end), it resets the stream.
-pub(crate) enum Reading {
-    Alone {
-        _lease: Http2Lease,
-    },
-    /// The rest of the request is still sent, by a task that has the lease and waits for this.
-    BesideUpload(oneshot::Sender<()>),
-}
-
-impl Reading {
-    /// Sends the rest of the request whether its response is read or not: others wait for the windows that it
-    /// has.
-    pub(crate) fn begin(mut upload: Option<Box<Upload>>, lease: Http2Lease) -> Self {
-        if upload.is_none() {
-            return Self::Alone { _lease: lease };
-        }
-        let (sender, mut is_over) = oneshot::channel();
-        tokio::spawn(async move {
-            let mut sent = poll_fn(|cx| Upload::poll_send(&mut upload, cx));
-            match select(&mut sent, &mut is_over).await {
-                Either::Left(_) => drop(is_over.await),
-                Either::Right((Ok(()), _)) => drop(timeout(FINISH_TIMEOUT, sent).await),
-                Either::Right((Err(_), _)) => {}
-            }
-            if let Some(upload) = &mut upload {
-                upload.stream.send_reset(Reason::CANCEL);
-            }
-            drop((upload, lease));
-        });
-        Self::BesideUpload(sender)
-    }
-
-    /// The response is over. What is left of the request is sent behind it, unless the server does not take it
-    /// for long. The stream is in use until then.
-    pub(crate) fn end(self) {
-        if let Self::BesideUpload(is_over) = self {
-            // If there is no task, its runtime has gone, and the connection with it.
-            let _ = is_over.send(());
-        }
+    /// Tells the server that the rest of the body will not come.
+    pub(crate) fn cancel(&mut self) {
+        self.stream.send_reset(Reason::CANCEL);
     }
 }
 
-impl Drop for Http2Connection {
-    fn drop(&mut self) {
-        // Without this a server that reads nothing would keep it open.
-        self.task.abort();
-    }
-}
-
-/// A part of a request's body, which counts until it is written or its stream is over.
+/// A part of a request's body. It counts as unwritten until h2 has written it or its stream is over.
 struct Part {
     bytes: Bytes,
     length: usize,
@@ -264,7 +221,7 @@ impl Part {
     fn new(bytes: Bytes, unwritten: &Arc<AtomicUsize>) -> Self {
         let length = bytes.len();
         unwritten.fetch_add(length, Relaxed);
-        Self { bytes, length, unwritten: unwritten.clone() }
+        Self { bytes, length, unwritten: Arc::clone(unwritten) }
     }
 }
 
@@ -288,7 +245,8 @@ impl Drop for Part {
     }
 }
 
-/// The head of a response, once it is found to be within the limits.
+/// Checks the head of a response against the limits, and sorts errors by whether the request may be sent
+/// again.
 pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Response<B>, Failure> {
     match answer {
         Ok(response) if response.headers().len() > MAX_HEADERS => {
@@ -296,21 +254,17 @@ pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Respo
             Err(Failure::Final(NetworkError::Protocol(text.into())))
         }
         Ok(response) => Ok(response),
-        Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(protocol_error(&error))),
-        Err(error) => Err(Failure::Final(protocol_error(&error))),
+        Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(http2_error(error))),
+        Err(error) => Err(Failure::Final(http2_error(error))),
     }
 }
 
 /// Whether the server says by `error` that it has not acted on the request
 /// ([RFC 9113, section 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)).
 ///
-/// A GOAWAY is given by `h2` only to the streams above the last one it names; the others go on.
+/// h2 gives a GOAWAY only to the streams above the last one that it names. The other streams go on.
 fn is_unprocessed(error: &h2::Error) -> bool {
     error.is_remote()
         && (error.is_go_away()
             || error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM))
-}
-
-pub(crate) fn protocol_error(error: &h2::Error) -> NetworkError {
-    NetworkError::Protocol(describe(error).into())
 }

@@ -1,3 +1,5 @@
+//! A cache of the resolver's answers, partitioned like the connections.
+
 use std::{
     collections::VecDeque,
     net::IpAddr,
@@ -7,40 +9,41 @@ use std::{
 };
 
 use futures_util::future::{FutureExt, Shared};
-use sendbeacon_fetch::{PartitionKey, host::BoxFuture};
+use sendbeacon_fetch::{ErrorDetail, PartitionKey, host::BoxFuture};
 use tokio::time::Instant;
 
-use crate::resolve::Resolver;
+use crate::resolver::Resolver;
 
-/// How long addresses are used again for where the resolver does not say. Systems' resolvers do
-/// not; they keep answers themselves for as long as DNS allows. A minute spares them a burst's
-/// questions, is what browsers take, and lets a server move.
+/// How long an answer is used if the resolver gives no lifetime.
+///
+/// The systems' resolvers give none, and keep answers themselves for as long as DNS allows. One minute
+/// saves the questions of a burst of requests, is what browsers use, and lets a server move.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// How many partitions' names are remembered.
+/// How many partitions the cache has room for.
 const MAX_PARTITIONS: usize = 64;
 
-/// How many names are remembered in each partition. The bound is the partition's own: were it
-/// shared, one site could see another's names by what they displace.
+/// How many names each partition has room for. Each partition has its own limit: with a shared limit, a
+/// site could learn another site's names by which of its own names it displaces.
 const MAX_NAMES: usize = 64;
 
-/// The answers of a [`Resolver`], as partitioned as connections are: how fast a name resolves tells
-/// whether somebody has asked for it before. Failures are not remembered.
+/// The answers of a [`Resolver`], partitioned like the connections: how fast a name resolves tells a
+/// page whether another page has asked for it before. Failures are not kept.
 pub(crate) struct NameCache {
     resolver: Arc<dyn Resolver>,
-    /// The partition used last is at the back, and so is each partition's name used last.
+    /// The most recently used partition is at the back. Likewise the names in each partition.
     partitions: Mutex<VecDeque<(PartitionKey, Names)>>,
 }
 
 type Names = VecDeque<(Box<str>, Lookup)>;
 
-/// A question that is still to be answered, or its answer.
-type Lookup = Shared<BoxFuture<'static, Result<Addresses, Arc<str>>>>;
+/// A question to the resolver, or its answer. All who ask for the same name hold a clone.
+type Lookup = Shared<BoxFuture<'static, Result<Addresses, ErrorDetail>>>;
 
 #[derive(Clone)]
 struct Addresses {
     addresses: Arc<[IpAddr]>,
-    /// `None`: never, as far as the clock can say.
+    /// `None` if the lifetime ends later than the clock can tell.
     expires: Option<Instant>,
 }
 
@@ -49,32 +52,32 @@ impl NameCache {
         Self { resolver, partitions: Mutex::default() }
     }
 
-    /// The addresses of `name`, or why there are none. Whoever asks the same while the resolver has
-    /// not answered yet shares the answer.
+    /// The addresses of `name`, or why it has none. Requests that ask for the same name at the same time
+    /// share one question.
     pub(crate) async fn resolve(
         &self,
         name: &str,
         partition: &PartitionKey,
-    ) -> Result<Arc<[IpAddr]>, Arc<str>> {
+    ) -> Result<Arc<[IpAddr]>, ErrorDetail> {
         self.lookup(name, partition).await.map(|known| known.addresses)
     }
 
     pub(crate) fn clear(&self) {
-        // Dropped after the lock is gone.
         let forgotten =
             std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner));
+        // Futures of the embedder's are dropped only after the lock is released.
         drop(forgotten);
     }
 
     fn lookup(&self, name: &str, partition: &PartitionKey) -> Lookup {
-        // Whatever panicked, the queue still holds names with their look-ups.
+        // After a panic at any point here, the queue still holds names with their own look-ups.
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
         let known = partitions.iter().rposition(|(other, _)| other == partition);
         let (partition, mut names) = known
             .and_then(|at| partitions.remove(at))
             .unwrap_or_else(|| (partition.clone(), Names::new()));
         let now = Instant::now();
-        names.retain(|(_, lookup)| is_of_use(lookup, now));
+        names.retain(|(_, lookup)| is_useful(lookup, now));
         let known = names.iter().rposition(|(other, _)| **other == *name);
         let (name, lookup) = known
             .and_then(|at| names.remove(at))
@@ -91,26 +94,25 @@ impl NameCache {
     }
 
     fn ask(&self, name: String, partition: PartitionKey) -> Lookup {
-        let resolver = self.resolver.clone();
+        let resolver = Arc::clone(&self.resolver);
         let answer = async move {
-            let found = resolver.resolve(&name, &partition).get().await;
-            let found = found.map_err(|error| error.to_string())?;
+            let found = resolver.resolve(&name, &partition).get().await?;
             if found.addresses.is_empty() {
                 return Err("it has no addresses".into());
             }
             let expires = Instant::now().checked_add(found.lifetime.unwrap_or(LIFETIME));
-            Ok(Addresses { addresses: found.addresses.into(), expires })
+            Ok::<_, ErrorDetail>(Addresses { addresses: found.addresses.into(), expires })
         };
-        // A panic would be every later asker's as well.
+        // Without this, the resolver's panic would also reach every request that asks later.
         let answer = AssertUnwindSafe(answer).catch_unwind();
         let answer = answer.map(|answer| answer.unwrap_or(Err("the resolver panicked".into())));
         answer.boxed().shared()
     }
 }
 
-/// Whether the look-up may answer somebody else. A question that nobody waits for any more is not
-/// under way: a future of which nobody polls a clone.
-fn is_of_use(lookup: &Lookup, now: Instant) -> bool {
+/// Whether another request may use the look-up. A question makes progress only while a request polls a
+/// clone, so a question that only the cache holds is of no use.
+fn is_useful(lookup: &Lookup, now: Instant) -> bool {
     match lookup.peek() {
         None => lookup.strong_count().is_some_and(|count| count > 1),
         Some(Ok(known)) => known.expires.is_none_or(|expires| now < expires),
@@ -130,9 +132,9 @@ mod tests {
     use tokio::{sync::Notify, time::advance};
 
     use super::*;
-    use crate::resolve::Resolved;
+    use crate::resolver::Resolved;
 
-    /// Gives 10.0.0.n to the n-th question, when it is let.
+    /// Answers the n-th question with 10.0.0.n, once its gate opens.
     #[derive(Default)]
     struct Counting {
         asked: AtomicU8,
@@ -146,13 +148,14 @@ mod tests {
             match name {
                 "nx.test" => return Answer::Ready(Err(io::Error::other("no such name"))),
                 "empty.test" => {
-                    return Answer::Ready(Ok(Resolved { addresses: Vec::new(), lifetime: None }));
+                    return Answer::Ready(Ok(Resolved::new(Vec::new())));
                 }
                 "panic.test" => panic!("a resolver's own fault"),
                 _ => {}
             }
-            let addresses = vec![Ipv4Addr::new(10, 0, 0, n).into()];
-            let resolved = Ok(Resolved { addresses, lifetime: self.lifetime });
+            let mut resolved = Resolved::new(vec![Ipv4Addr::new(10, 0, 0, n).into()]);
+            resolved.lifetime = self.lifetime;
+            let resolved = Ok(resolved);
             match self.gate.clone() {
                 None => Answer::Ready(resolved),
                 Some(gate) => Answer::Later(Box::pin(async move {
@@ -169,10 +172,10 @@ mod tests {
 
     fn cache(resolver: Counting) -> (NameCache, Arc<Counting>) {
         let resolver = Arc::new(resolver);
-        (NameCache::new(resolver.clone()), resolver)
+        (NameCache::new(Arc::clone(&resolver) as _), resolver)
     }
 
-    /// Which question's answer it is.
+    /// The number of the question whose answer a request gets.
     async fn answer_of(cache: &NameCache, name: &str, site: u128) -> Result<u8, String> {
         let addresses = cache.resolve(name, &partition(site)).await;
         let addresses = addresses.map_err(|reason| reason.to_string())?;
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answer_is_forgotten_after_a_minute_or_the_lifetime_its_resolver_gives() {
+    async fn answer_is_forgotten_after_its_lifetime_or_else_after_a_minute() {
         for (lifetime, seconds) in
             [(None, 60), (Some(Duration::from_secs(5)), 5), (Some(Duration::from_secs(600)), 600)]
         {
@@ -215,9 +218,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn questions_at_the_same_time_share_one_look_up_within_a_partition() {
+    async fn questions_at_the_same_time_share_one_look_up_in_a_partition() {
         let gate = Arc::new(Notify::new());
-        let (cache, resolver) = cache(Counting { gate: Some(gate.clone()), ..Counting::default() });
+        let (cache, resolver) =
+            cache(Counting { gate: Some(Arc::clone(&gate)), ..Counting::default() });
         let (first, second, other, ()) = tokio::join!(
             answer_of(&cache, "a.test", 1),
             answer_of(&cache, "a.test", 1),
@@ -231,9 +235,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn question_goes_on_for_the_others_when_one_asker_goes() {
+    async fn question_goes_on_for_the_others_when_one_request_gives_up() {
         let gate = Arc::new(Notify::new());
-        let (cache, _) = cache(Counting { gate: Some(gate.clone()), ..Counting::default() });
+        let (cache, _) = cache(Counting { gate: Some(Arc::clone(&gate)), ..Counting::default() });
         let first = cache.lookup("a.test", &partition(1));
         let second = cache.lookup("a.test", &partition(1));
         assert!(first.clone().now_or_never().is_none());
@@ -244,9 +248,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn question_that_everybody_gave_up_is_asked_again() {
+    async fn question_that_every_request_gave_up_is_asked_again() {
         let gate = Arc::new(Notify::new());
-        let (cache, _) = cache(Counting { gate: Some(gate.clone()), ..Counting::default() });
+        let (cache, _) = cache(Counting { gate: Some(Arc::clone(&gate)), ..Counting::default() });
         assert!(answer_of(&cache, "a.test", 1).now_or_never().is_none());
         gate.notify_one();
         assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(2));
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_partition_can_displace_neither_its_latest_names_nor_anybody_elses() {
+    async fn partition_displaces_only_its_own_oldest_names() {
         let (cache, _) = cache(Counting::default());
         assert_eq!(answer_of(&cache, "other.test", 0).await, Ok(1));
         assert_eq!(answer_of(&cache, "first.test", 1).await, Ok(2));

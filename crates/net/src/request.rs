@@ -1,42 +1,109 @@
+//! A request before and after the protocol of its connection is known.
+
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
     header::HOST,
     uri::{Authority, Scheme},
 };
 use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
 use url::{Position, Url};
 
-use crate::body::RequestBody;
+use crate::request_body::RequestBody;
 
-/// A request as it goes on an HTTP/1.1 connection to its origin, and what HTTP/2 makes its own of.
-pub(crate) type WireRequest = Request<RequestBody>;
+/// A request in the form that hyper writes to an HTTP/1.1 connection.
+pub(crate) type Http1Request = Request<RequestBody>;
 
-/// The request as it goes on an HTTP/1.1 connection: an origin-form target, or an absolute-form one
-/// to a proxy, and a `Host` header before all others
-/// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
-pub(crate) fn wire_request(
-    request: NetworkRequest,
-    is_to_proxy: bool,
-) -> Result<WireRequest, NetworkError> {
-    let NetworkRequest { method, url, mut headers, body, .. } = request;
-    if !is_as_it_goes(&headers, &url) {
-        headers = with_host_first(headers, host(&url)?);
-    }
-
-    let mut wire = Request::new(RequestBody::new(body));
-    *wire.method_mut() = method;
-    *wire.uri_mut() = if is_to_proxy { absolute_target(&url) } else { target(&url) }?;
-    *wire.headers_mut() = headers;
-    Ok(wire)
+/// A request that waits for its connection, and may go out by either protocol.
+pub(crate) enum UnsentRequest {
+    /// The request as fetch made it.
+    Fetched(FetchedRequest),
+    /// The request in the form of HTTP/1.1: hyper gave it back, because its connection was closed.
+    GivenBack(Http1Request),
 }
 
-/// Whether the list begins with the URL's host and has nothing else that is ours, as a fetch makes it.
-fn is_as_it_goes(headers: &HeaderMap, url: &Url) -> bool {
+/// A request as fetch made it.
+pub(crate) struct FetchedRequest {
+    method: Method,
+    url: Url,
+    /// What HTTP/1.1 asks for: the path and the query, or the whole URL for a proxy.
+    target: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl UnsentRequest {
+    /// Takes what is sent of `request`. Fails if the URL is too long to be sent, so that no connection
+    /// is made for it.
+    pub(crate) fn new(request: NetworkRequest, is_to_proxy: bool) -> Result<Self, NetworkError> {
+        let NetworkRequest { method, url, headers, body, .. } = request;
+        let target = if is_to_proxy { absolute_target(&url) } else { target(&url) }?;
+        Ok(Self::Fetched(FetchedRequest { method, url, target, headers, body }))
+    }
+
+    /// The request as it goes on an HTTP/1.1 connection: an origin-form target, or an absolute-form one
+    /// to a proxy, and a `Host` header before all others
+    /// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
+    pub(crate) fn into_http1(self) -> Result<Http1Request, NetworkError> {
+        let FetchedRequest { method, url, target, mut headers, body } = match self {
+            Self::Fetched(request) => request,
+            Self::GivenBack(request) => return Ok(request),
+        };
+        if !is_ready_for_http1(&headers, &url) {
+            headers = with_host_first(headers, host_header(&url)?);
+        }
+        let mut request = Request::new(RequestBody::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = target;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// The head of the request as it goes on an HTTP/2 connection, and its body. The host is the
+    /// `:authority` of an absolute URI
+    /// ([RFC 9113, section 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
+    ///
+    /// The head is a copy: `h2` does not give a head back, and a request that the server did not process
+    /// is sent again.
+    pub(crate) fn to_http2(&self) -> Result<(Request<()>, Bytes), NetworkError> {
+        let (method, target, host, headers, body) = match self {
+            Self::Fetched(FetchedRequest { method, url, target, headers, body }) => {
+                (method, target, Some(host(url).as_bytes()), headers, body)
+            }
+            Self::GivenBack(request) => {
+                let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+                let body = &request.body().bytes;
+                (request.method(), request.uri(), host, request.headers(), body)
+            }
+        };
+        let unsendable = |error: http::Error| {
+            NetworkError::Unsendable(format!("HTTP/2 cannot have such a host: {error}"))
+        };
+        let mut uri = target.clone().into_parts();
+        uri.scheme = Some(Scheme::HTTPS);
+        if let Some(host) = host {
+            let authority = Authority::try_from(host);
+            uri.authority = Some(authority.map_err(|error| unsendable(error.into()))?);
+        }
+        let mut own = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers.iter().filter(|(name, _)| !belongs_to_connection(name)) {
+            own.append(name, value.clone());
+        }
+
+        let mut head = Request::new(());
+        *head.method_mut() = method.clone();
+        *head.uri_mut() = Uri::from_parts(uri).map_err(|error| unsendable(error.into()))?;
+        *head.headers_mut() = own;
+        Ok((head, body.clone()))
+    }
+}
+
+/// Whether the list begins with the URL's host and has no other header of the connection's. A fetch
+/// makes its lists so.
+fn is_ready_for_http1(headers: &HeaderMap, url: &Url) -> bool {
     let mut headers = headers.iter();
-    let host = &url[Position::BeforeHost..Position::AfterPort];
-    headers.next().is_some_and(|(name, value)| *name == HOST && value == host)
-        && !headers.any(|(name, _)| is_ours(name))
+    headers.next().is_some_and(|(name, value)| *name == HOST && value == host(url))
+        && !headers.any(|(name, _)| belongs_to_connection(name))
 }
 
 fn with_host_first(given: HeaderMap, host: HeaderValue) -> HeaderMap {
@@ -44,17 +111,17 @@ fn with_host_first(given: HeaderMap, host: HeaderValue) -> HeaderMap {
     headers.insert(HOST, host);
     let mut is_kept = true;
     headers.extend(given.into_iter().filter(|(name, _)| {
-        // A header's further values come without its name.
-        is_kept = name.as_ref().map_or(is_kept, |name| !is_ours(name));
+        // The iterator gives the name of a header only with the first of its values.
+        is_kept = name.as_ref().map_or(is_kept, |name| !belongs_to_connection(name));
         is_kept
     }));
     headers
 }
 
-/// Whether the header is ours, whatever the request says: Host is the URL's, and what concerns one
-/// connection only is decided with the connection
+/// Whether the network sets the header, whatever the request says. `Host` comes from the URL, and the
+/// others concern one connection only
 /// ([RFC 9110, section 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
-fn is_ours(name: &HeaderName) -> bool {
+fn belongs_to_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "host"
@@ -67,39 +134,12 @@ fn is_ours(name: &HeaderName) -> bool {
     )
 }
 
-/// The same request for an HTTP/2 connection: its host is the `:authority` of an absolute URI
-/// ([RFC 9113, section 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
-///
-/// A copy, since what `h2` was given it does not give back, and a request that the server did not
-/// process is sent again.
-pub(crate) fn http2_request(wire: &WireRequest) -> Result<(Request<()>, Bytes), NetworkError> {
-    let unsendable = |error: http::Error| {
-        NetworkError::Unsendable(format!("HTTP/2 cannot have such a host: {error}"))
-    };
-    let mut uri = wire.uri().clone().into_parts();
-    uri.scheme = Some(Scheme::HTTPS);
-    if let Some(host) = wire.headers().get(HOST) {
-        let authority = Authority::try_from(host.as_bytes());
-        uri.authority = Some(authority.map_err(|error| unsendable(error.into()))?);
-    }
-    let mut headers = HeaderMap::with_capacity(wire.headers().len());
-    for (name, value) in wire.headers().iter().filter(|(name, _)| *name != HOST) {
-        headers.append(name, value.clone());
-    }
-
-    let mut request = Request::new(());
-    *request.method_mut() = wire.method().clone();
-    *request.uri_mut() = Uri::from_parts(uri).map_err(|error| unsendable(error.into()))?;
-    *request.headers_mut() = headers;
-    Ok((request, wire.body().bytes.clone()))
-}
-
-/// Path and query: neither the fragment nor the credentials are part of either.
+/// The path and the query, without the fragment and the credentials.
 fn target(url: &Url) -> Result<Uri, NetworkError> {
     uri(&url[Position::BeforePath..Position::AfterQuery])
 }
 
-/// The same behind scheme, host and port.
+/// The scheme, the host, the port, the path and the query.
 fn absolute_target(url: &Url) -> Result<Uri, NetworkError> {
     let before = &url[..Position::AfterScheme];
     uri(&format!("{before}://{}", &url[Position::BeforeHost..Position::AfterQuery]))
@@ -112,18 +152,57 @@ fn uri(target: &str) -> Result<Uri, NetworkError> {
     })
 }
 
-/// Host and port, IPv6 addresses in brackets, without a default port.
-fn host(url: &Url) -> Result<HeaderValue, NetworkError> {
-    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+/// The host and the port, with an IPv6 address in brackets and without a default port.
+fn host(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
+}
+
+fn host_header(url: &Url) -> Result<HeaderValue, NetworkError> {
+    HeaderValue::from_str(host(url))
         .map_err(|error| NetworkError::Unsendable(format!("cannot send the URL's host: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::{ACCEPT, CONTENT_LENGTH};
+    use sendbeacon_fetch::{Nonce, PartitionKey, Site, host::ConnectionKey};
+
     use super::*;
 
+    fn request(url: &str, headers: &[(HeaderName, &'static str)]) -> UnsentRequest {
+        let partition =
+            PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
+        let headers = headers.iter().cloned();
+        let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let connection = ConnectionKey::new(partition, false);
+        let request = NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection)
+            .with_headers(headers.collect())
+            .with_body(Bytes::from_static(b"body"));
+        UnsentRequest::new(request, false).unwrap()
+    }
+
+    #[test]
+    fn request_that_hyper_gave_back_has_the_same_form_on_http2() {
+        let make = || {
+            request(
+                "https://u:p@a.test:8443/path?query#fragment",
+                &[(HOST, "evil.test"), (ACCEPT, "*/*"), (CONTENT_LENGTH, "4")],
+            )
+        };
+        let (fetched, body) = make().to_http2().unwrap();
+        assert_eq!(fetched.uri(), "https://a.test:8443/path?query");
+        assert_eq!(fetched.headers().keys().collect::<Vec<_>>(), [ACCEPT, CONTENT_LENGTH]);
+        assert_eq!(body, "body");
+
+        let given_back = UnsentRequest::GivenBack(make().into_http1().unwrap());
+        let (head, body) = given_back.to_http2().unwrap();
+        assert_eq!((head.method(), head.uri()), (fetched.method(), fetched.uri()));
+        assert_eq!(head.headers(), fetched.headers());
+        assert_eq!(body, "body");
+    }
+
     fn host_of(url: &str) -> HeaderValue {
-        host(&Url::parse(url).unwrap()).unwrap()
+        host_header(&Url::parse(url).unwrap()).unwrap()
     }
 
     #[test]
@@ -146,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_and_query_the_url_parser_lets_through_can_be_sent() {
+    fn every_path_and_query_that_the_url_parser_accepts_can_be_sent() {
         let mut text: String = (0x20..0x7F_u8).map(char::from).filter(|c| *c != '#').collect();
         text.push_str("\u{e4}%zz%");
         let url = Url::parse(&format!("http://a.test//{text}?{text}#fragment")).unwrap();

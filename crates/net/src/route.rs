@@ -1,3 +1,5 @@
+//! Sends each request on the first of its routes that works.
+
 use std::{io, sync::Arc};
 
 use http::{StatusCode, header::PROXY_AUTHORIZATION};
@@ -7,22 +9,30 @@ use sendbeacon_fetch::{
 };
 
 use crate::{
-    HttpNetwork,
-    proxy::{Proxy, ProxyProtocol, Route},
-    tunnel::MAX_AUTHENTICATIONS,
+    proxy::{
+        authorizations::MAX_AUTHENTICATIONS,
+        routes::Route,
+        server::{Proxy, ProxyProtocol},
+    },
+    sender::RequestSender,
 };
 
-impl HttpNetwork {
-    /// Sends the request on the first of its routes that there is a connection on.
+/// Sends each request on the first of its routes that works.
+pub(crate) struct Router {
+    pub(crate) sender: RequestSender,
+}
+
+impl Router {
+    /// Sends the request on the first of its routes on which there is a connection.
     pub(crate) fn fetch_on_any_route(
         &self,
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        let proxies = &self.connector.authorizations.proxies;
+        let proxies = &self.sender.connector.authorizations.proxies;
         match proxies.routes(&request.url, &request.connection.partition) {
-            // Most go this way, and their futures have no room for the others.
+            // Most requests go this way. Their futures have no room for the other ways.
             Answer::Ready(Ok(routes)) if matches!(*routes, [] | [Route::Direct]) => {
-                Box::pin(self.fetch(request, None))
+                Box::pin(self.sender.fetch(request, None))
             }
             routes => Box::pin(self.fetch_on_one_of(routes, request)),
         }
@@ -51,29 +61,29 @@ impl HttpNetwork {
         request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkError> {
         let proxy = match route {
-            Route::Direct => return self.fetch(request, None).await,
+            Route::Direct => return self.sender.fetch(request, None).await,
             Route::Proxy(proxy) => Arc::new(proxy),
         };
         if request.url.scheme() == "http" && matches!(proxy.protocol, ProxyProtocol::Http { .. }) {
             self.fetch_from_proxy(proxy, request).await
         } else {
-            self.fetch(request, Some(proxy)).await
+            self.sender.fetch(request, Some(proxy)).await
         }
     }
 
-    /// Sends the request to the proxy itself. One that answers 407 has done nothing with it yet.
+    /// Sends the request to the proxy itself. A proxy that answers 407 has not passed the request on.
     async fn fetch_from_proxy(
         &self,
         proxy: Arc<Proxy>,
         request: NetworkRequest,
     ) -> Result<NetworkResponse, NetworkError> {
-        let authorizations = &self.connector.authorizations;
+        let authorizations = &self.sender.connector.authorizations;
         let mut authentications = 0..MAX_AUTHENTICATIONS;
         loop {
             let mut request = request.clone();
             let sent = authorizations.get(&proxy);
             request.headers.extend(sent.clone().map(|value| (PROXY_AUTHORIZATION, value)));
-            let response = self.fetch(request, Some(proxy.clone())).await?;
+            let response = self.sender.fetch(request, Some(Arc::clone(&proxy))).await?;
             if response.status != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
                 return Ok(response);
             }
@@ -81,10 +91,16 @@ impl HttpNetwork {
             authorizations.renew(&proxy, sent.as_ref(), &response.headers).await?;
         }
     }
+
+    /// Forgets names, TLS sessions and connections: the machine's network is another one now.
+    pub(crate) fn network_changed(&self) {
+        self.sender.connector.names.forget();
+        self.sender.connector.tls.forget();
+        self.sender.pool.network_changed();
+    }
 }
 
-/// Whether the error says that there was no connection: nothing was sent then, and no proxy has
-/// refused.
+/// Whether the error says that no connection was made: then nothing was sent, and no proxy refused.
 fn is_unreached(error: &NetworkError) -> bool {
     matches!(
         error,

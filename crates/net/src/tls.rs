@@ -1,3 +1,5 @@
+//! TLS by rustls, with sessions partitioned like the connections.
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -10,8 +12,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls_platform_verifier::Verifier;
-use sendbeacon_fetch::{NetworkError, host::ConnectionKey};
-use thiserror::Error;
+use sendbeacon_fetch::{ErrorDetail, NetworkError, host::ConnectionKey};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::OnceCell,
@@ -19,49 +20,50 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Host;
 
-use crate::{describe, pool::PoolKey, proxy::Proxy};
+use crate::{error::RootCertificateError, pool::key::PoolKey, proxy::server::Proxy};
 
-/// HTTP/2 in the ALPN extension.
+/// The name of HTTP/2 in the ALPN extension.
 pub(crate) const HTTP2: &[u8] = b"h2";
 
-/// And HTTP/1.1.
+/// The name of HTTP/1.1 in the ALPN extension.
 const HTTP1: &[u8] = b"http/1.1";
 
-/// How many partitions' TLS sessions are remembered.
+/// For how many keys TLS sessions are remembered.
 const MAX_PARTITIONS: usize = 64;
 
-/// How many servers' TLS sessions are remembered in each partition.
+/// For how many servers TLS sessions are remembered under each key.
 const MAX_SESSIONS: usize = 32;
 
-/// TLS, with sessions as partitioned as connections are: a session ticket, too, tells a server that
-/// it has seen somebody before.
+/// Makes TLS connections. Sessions are partitioned like the connections: a session ticket, too, tells a
+/// server that it has seen this user agent before.
 pub(crate) struct Tls {
     settings: TlsSettings,
-    /// What all partitions share; made for the first connection.
+    /// The configuration that all partitions share. The first connection makes it.
     base: OnceCell<ClientConfig>,
-    /// The partition used last is at the back.
+    /// The most recently used partition is at the back.
     partitions: Mutex<VecDeque<(SessionKey, Arc<ClientConfig>)>>,
 }
 
-/// What two connections must share to share TLS sessions: all of the pool's key but the host, by which
-/// rustls keeps them apart.
+/// What two connections must have in common to share TLS sessions: the pool's key without the host.
+/// rustls itself keeps the hosts apart.
 #[derive(Clone, PartialEq, Eq)]
 struct SessionKey {
     connection: ConnectionKey,
     port: u16,
     proxy: Option<Arc<Proxy>>,
-    /// Whether the other end is the proxy itself, with which HTTP/1.1 is spoken.
+    /// Whether the handshake is with the proxy itself, to which the network speaks HTTP/1.1.
     is_to_proxy: bool,
 }
 
 impl SessionKey {
     fn of(key: &PoolKey) -> Self {
-        let (connection, proxy) = (key.connection.clone(), key.proxy.clone());
-        Self { connection, port: key.port, proxy, is_to_proxy: false }
+        let PoolKey { connection, port, proxy, .. } = key;
+        let (connection, proxy) = (connection.clone(), proxy.clone());
+        Self { connection, port: *port, proxy, is_to_proxy: false }
     }
 }
 
-/// Whom to trust, and with what.
+/// The embedder's settings for TLS.
 #[derive(Clone)]
 pub(crate) struct TlsSettings {
     pub(crate) provider: Arc<CryptoProvider>,
@@ -74,7 +76,7 @@ impl Tls {
         Self { settings, base: OnceCell::new(), partitions: Mutex::default() }
     }
 
-    /// A handshake with the server of `key`.
+    /// Makes a handshake with the server of `key`.
     pub(crate) async fn handshake<S>(
         &self,
         key: &PoolKey,
@@ -84,10 +86,10 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let done = self.handshake_with(&key.host, SessionKey::of(key), stream).await;
-        done.map_err(|reason| NetworkError::Tls(format!("{key}: {reason}").into()))
+        done.map_err(|detail| NetworkError::Tls(detail.with_context(key)))
     }
 
-    /// A handshake with the proxy on the way there.
+    /// Makes a handshake with the proxy through which the request goes to the server of `key`.
     pub(crate) async fn handshake_with_proxy<S>(
         &self,
         proxy: &Arc<Proxy>,
@@ -99,7 +101,7 @@ impl Tls {
     {
         let session = SessionKey { port: proxy.port, is_to_proxy: true, ..SessionKey::of(key) };
         let done = self.handshake_with(&proxy.host, session, stream).await;
-        done.map_err(|reason| NetworkError::Proxy(format!("{proxy}: {reason}").into()))
+        done.map_err(|detail| NetworkError::Proxy(detail.with_context(proxy)))
     }
 
     async fn handshake_with<S>(
@@ -107,14 +109,14 @@ impl Tls {
         host: &Host,
         session: SessionKey,
         stream: S,
-    ) -> Result<TlsStream<S>, String>
+    ) -> Result<TlsStream<S>, ErrorDetail>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let base = self.base.get_or_try_init(|| client_config(self.settings.clone())).await?;
         let name = server_name(host)?;
         let connector = TlsConnector::from(self.partition(session, base));
-        connector.connect(name, stream).await.map_err(|error| describe(&error))
+        Ok(connector.connect(name, stream).await?)
     }
 
     /// Forgets all sessions.
@@ -123,7 +125,7 @@ impl Tls {
     }
 
     fn partition(&self, key: SessionKey, base: &ClientConfig) -> Arc<ClientConfig> {
-        // Whatever panicked, the queue still holds keys with their configurations.
+        // After a panic at any point here, the queue still holds keys with their own configurations.
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
         let known = partitions.iter().rposition(|(other, _)| *other == key);
         let (key, config) = known.and_then(|at| partitions.remove(at)).unwrap_or_else(|| {
@@ -137,20 +139,20 @@ impl Tls {
         if partitions.len() >= MAX_PARTITIONS {
             partitions.pop_front();
         }
-        partitions.push_back((key, config.clone()));
+        partitions.push_back((key, Arc::clone(&config)));
         config
     }
 }
 
-/// The configuration without a session store. Early data stays off: a server may act on it twice.
-async fn client_config(settings: TlsSettings) -> Result<ClientConfig, String> {
-    // Reading the platform's roots is file I/O on some platforms.
+/// Makes the configuration, without a session store. Early data stays off: a server may act on it twice.
+async fn client_config(settings: TlsSettings) -> Result<ClientConfig, ErrorDetail> {
+    // On some platforms, the root certificates are read from files.
     let config = tokio::task::spawn_blocking(|| {
-        let provider = settings.provider.clone();
+        let provider = Arc::clone(&settings.provider);
         let verifier = verifier(settings)?;
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .dangerous() // The name of every way to set a verifier. This one verifies.
+            .dangerous() // rustls names every way to set a verifier so. This verifier does verify.
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
@@ -159,8 +161,12 @@ async fn client_config(settings: TlsSettings) -> Result<ClientConfig, String> {
     });
     match config.await {
         Ok(Ok(config)) => Ok(config),
-        Ok(Err(error)) => Err(format!("no certificate can be verified: {error}")),
-        Err(error) => Err(format!("the root certificates were not loaded: {error}")),
+        Ok(Err(error)) => {
+            Err(ErrorDetail::of(error).with_context("no certificate can be verified"))
+        }
+        Err(error) => {
+            Err(ErrorDetail::of(error).with_context("the root certificates were not loaded"))
+        }
     }
 }
 
@@ -177,51 +183,30 @@ fn verifier(settings: TlsSettings) -> Result<Arc<dyn ServerCertVerifier>, rustls
     Ok(verifier.map_err(|error| rustls::Error::General(error.to_string()))?)
 }
 
-fn server_name(host: &Host) -> Result<ServerName<'static>, String> {
+fn server_name(host: &Host) -> Result<ServerName<'static>, ErrorDetail> {
     match host {
-        Host::Domain(domain) => {
-            ServerName::try_from(domain.clone()).map_err(|error| error.to_string())
-        }
+        Host::Domain(domain) => ServerName::try_from(domain.clone()).map_err(ErrorDetail::of),
         Host::Ipv4(ip) => Ok(ServerName::from(std::net::IpAddr::V4(*ip))),
         Host::Ipv6(ip) => Ok(ServerName::from(std::net::IpAddr::V6(*ip))),
     }
 }
 
-/// Why root certificates were not added.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum RootCertificateError {
-    /// The text is not PEM.
-    #[error("not PEM: {0}")]
-    Pem(String),
-    /// There is no `CERTIFICATE` section.
-    #[error("there is no certificate in it: pass PEM with a BEGIN CERTIFICATE line")]
-    Missing,
-    /// A certificate cannot be a root.
-    #[error("certificate {number} cannot be a root: {reason}")]
-    Certificate {
-        /// Which one, counted from 1.
-        number: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
+/// Parses PEM, and checks that each certificate in it can be a root.
 pub(crate) fn parse_root_certificates(
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, RootCertificateError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| RootCertificateError::Pem(error.to_string()))?;
+        .map_err(|error| RootCertificateError::Pem(ErrorDetail::of(error)))?;
     if certificates.is_empty() {
         return Err(RootCertificateError::Missing);
     }
-    // The verifier will do this again, but only once there is nobody left to tell.
+    // The verifier does this again, but then it is too late to tell the embedder.
     let mut roots = RootCertStore::empty();
     for (certificate, number) in certificates.iter().zip(1..) {
         roots.add(certificate.clone()).map_err(|error| RootCertificateError::Certificate {
             number,
-            reason: error.to_string(),
+            reason: ErrorDetail::of(error),
         })?;
     }
     Ok(certificates)
@@ -241,12 +226,12 @@ mod tests {
     fn key(site: u128, credentials: bool) -> SessionKey {
         let partition =
             PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(site)), second_key: None };
-        let connection = ConnectionKey { partition, credentials };
+        let connection = ConnectionKey::new(partition, credentials);
         SessionKey { connection, port: 443, proxy: None, is_to_proxy: false }
     }
 
     #[tokio::test]
-    async fn a_partition_keeps_its_sessions_and_shares_them_with_no_other() {
+    async fn partition_keeps_its_sessions_and_shares_them_with_no_other() {
         let tls = Tls::new(settings());
         let base = client_config(settings()).await.unwrap();
         let config = tls.partition(key(1, true), &base);
@@ -265,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_partition_unused_for_longest_is_forgotten() {
+    async fn least_recently_used_partition_is_forgotten() {
         let tls = Tls::new(settings());
         let base = client_config(settings()).await.unwrap();
         let first = tls.partition(key(0, true), &base);
@@ -280,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_root_certificate_is_refused_with_a_reason() {
+    fn text_without_a_root_certificate_is_refused_with_a_reason() {
         assert_eq!(parse_root_certificates(b""), Err(RootCertificateError::Missing));
         let bad = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         assert!(matches!(parse_root_certificates(bad), Err(RootCertificateError::Pem(_))));

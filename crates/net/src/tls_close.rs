@@ -1,4 +1,4 @@
-//! TLS connections whose server closes them without saying so.
+//! TLS connections that the server closes without a `close_notify`.
 
 use std::{
     io::{self, ErrorKind},
@@ -8,10 +8,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream of TLS whose end is its end, with a `close_notify` before it or not.
+/// A TLS stream that ends when the TCP stream ends, whether or not the server sent a `close_notify`.
 ///
-/// Many servers send none, and no browser minds: an answer that says its length is known to be cut off
-/// without it, and one that does not is taken for whole.
+/// Many servers do not send one, and no browser requires it. A response that says its length is known to
+/// be cut short without it. A response that does not say its length counts as whole.
 pub(crate) struct AnyClose<S>(pub(crate) S);
 
 impl<S: AsyncRead + Unpin> AsyncRead for AnyClose<S> {
@@ -21,7 +21,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for AnyClose<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = ready!(Pin::new(&mut self.0).poll_read(cx, buffer));
-        // NB: rustls says this where there was no close_notify, and of nothing else.
+        // NB: rustls uses this kind only where the `close_notify` is missing.
         let is_end = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnexpectedEof);
         Poll::Ready(if is_end { Ok(()) } else { read })
     }

@@ -1,4 +1,6 @@
-//! The library over an engine's own network stack, which here is reqwest.
+//! How to use an engine's own network stack instead of the library's. Here the stack is reqwest.
+//!
+//! The program starts a small collector, sends it one beacon, and prints the request that arrives and the outcome.
 
 use std::io::{Read, Write};
 use std::task::{Context, Poll};
@@ -12,7 +14,10 @@ use sendbeacon::{Client, NetworkError, Nonce, UserAgentBuilder, host::NetworkRes
 
 type Result<T, E = NetworkError> = std::result::Result<T, E>;
 
-/// A client, and so a connection pool, for each key: what differs in it shares no connection.
+/// A network over reqwest.
+///
+/// Requests with different connection keys must not share a connection. So each key has a reqwest client, and thereby
+/// a connection pool, of its own.
 #[derive(Default)]
 struct OverReqwest(Mutex<HashMap<ConnectionKey, reqwest::Client>>);
 
@@ -26,9 +31,9 @@ impl Network for OverReqwest {
             clients.remove(&request.connection);
         }
         let client = clients.entry(request.connection).or_insert_with(|| {
-            // Redirects and cookies are the library's.
+            // The library follows redirects and adds cookies. The network must do neither.
             let plain = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-            plain.no_proxy().build().expect("without TLS there is nothing to fail")
+            plain.no_proxy().build().expect("a client without TLS can be built")
         });
         let sent = client.request(request.method, request.url).headers(request.headers);
         let sent = sent.body(request.body).send();
@@ -40,6 +45,7 @@ impl Network for OverReqwest {
     }
 }
 
+/// The body of a response, as the library reads it.
 struct Incoming(reqwest::Body);
 
 impl BodyStream for Incoming {
@@ -49,6 +55,7 @@ impl BodyStream for Incoming {
     }
 }
 
+/// The network error for an error of reqwest.
 fn failure(error: &reqwest::Error) -> NetworkError {
     NetworkError::Protocol(error.to_string().into())
 }
@@ -60,8 +67,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let agent = UserAgentBuilder::new(Arc::new(OverReqwest::default())).build()?;
     let document = agent.document(Client::new(page, Nonce::random()));
     println!("sendBeacon: {}", document.send_beacon("/collect", Some("hello".into()))?);
+    // The beacon is delivered while the user agent shuts down, which takes 10 seconds at most.
     let report = agent.shutdown(Duration::from_secs(10));
 
+    // The collector's part: read the request and answer 204.
     let (mut stream, _) = collector.accept()?;
     let mut request = Vec::new();
     while !request.ends_with(b"hello") {
@@ -74,5 +83,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let report = report.await;
     println!("{:?}", report.delivered.first().map(|it| it.status));
-    if report.delivered.len() == 1 { Ok(()) } else { Err("it was not delivered".into()) }
+    if report.delivered.len() == 1 { Ok(()) } else { Err("the beacon was not delivered".into()) }
 }

@@ -32,13 +32,13 @@ pub enum ThirdPartyCookies {
 /// ```
 /// use http::HeaderValue;
 /// use sendbeacon::{
-///     Client, MemoryCookieStore, ThirdPartyCookies,
+///     Client, MemoryCookieStore, Nonce, ThirdPartyCookies,
 ///     host::{Answer, CookieContext, CookieStore, SameSiteMode},
 /// };
 /// use url::Url;
 ///
 /// let store = MemoryCookieStore::new(ThirdPartyCookies::Block);
-/// let page = Client::new(Url::parse("https://news.example/")?, 1);
+/// let page = Client::new(Url::parse("https://news.example/")?, Nonce::random());
 ///
 /// // Script in the page sets a cookie and reads it.
 /// store.set_document_cookie(&page, "theme=dark");

@@ -36,10 +36,14 @@
 //!
 //! # Features
 //!
-//! * `net` (default): the default [`Network`](host::Network), `HttpNetwork`.
-//! * `cookies` (default): a cookie store, `MemoryCookieStore`.
-//! * `tracing`: events go to `tracing`, too, target `sendbeacon`, without headers and bodies, and of a URL
-//!   its origin only.
+//! * `net` (default): the default [`Network`](host::Network), `net::HttpNetwork`. Without it, give
+//!   [`UserAgentBuilder::new`] a network of your own.
+//! * `cookies` (default): a cookie store, `MemoryCookieStore`, and its jar, `cookie_jar`.
+//! * `content-codings` (default): responses of `fetch()` are decoded as they are read: gzip, deflate, br and
+//!   zstd. Without it, `fetch()` asks for no coding and decodes none.
+//! * `remote`: documents may run in processes of their own: the module `remote`.
+//! * `tracing`: every event also goes to the crate `tracing`, with the target `sendbeacon`. The library logs no
+//!   headers and no bodies, and only the origin of each URL.
 //!
 //! # Threads
 //!
@@ -72,14 +76,13 @@ pub use sendbeacon_cookies as cookie_jar;
 pub use sendbeacon_fetch::{
     AbandonReason, AddressSpace, Blob, BlobSource, Body, BodyInit, CacheMode, Client,
     ContainerPolicy, CorsFailure, CredentialsMode, CspDisposition, CspList, CspViolation,
-    EmbedderPolicy, ErrorDetail, Extracted, FormDataEntry, FormDataValue, Inflight, InitiatorType,
-    KeepaliveLimits, MemoryHstsStore, Mode, NetworkError, Nonce, Origin, PartitionKey,
-    PermissionsPolicy, PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer,
-    ReferrerPolicy, Request, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,
-    deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
-    determine_referrer,
-    fetch::Observation,
-    is_potentially_trustworthy, local_network_access_check, url_length,
+    DeferredRequestInit, EmbedderPolicy, ErrorDetail, Extracted, FetchLaterError, FormDataEntry,
+    FormDataValue, Inflight, InitiatorType, InvalidOrigin, KeepaliveLimits, MemoryHstsStore, Mode,
+    NavigableContainer, NetworkError, Nonce, Origin, PartitionKey, PermissionsPolicy,
+    PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
+    Request, ReservedQuota, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,
+    determine_referrer, fetch::Observation, is_potentially_trustworthy, local_network_access_check,
+    url_length,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;
@@ -105,6 +108,10 @@ pub use self::{
 #[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;
 
 #[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]

@@ -126,7 +126,7 @@ impl FetchTiming {
     /// The fetch algorithm has returned a response.
     pub(crate) fn answered(&mut self, response: &Response) {
         self.response_status = Some(response.status);
-        self.response_type = Some(response.type_);
+        self.response_type = Some(response.response_type);
         self.timing_allow_passed = response.timing_allow_passed;
     }
 

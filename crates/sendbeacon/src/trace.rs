@@ -65,7 +65,7 @@ fn observed(fetch: u64, document: u64, observation: &Observation) {
             origin = origin(url),
             "response started"
         ),
-        Observation::Redirected { url } => {
+        Observation::Redirected { url, .. } => {
             trace!(target: "sendbeacon", fetch, document, origin = origin(url), "redirected");
         }
         Observation::CspViolation(violation) => debug!(

@@ -1,4 +1,4 @@
-//! nginx as collector: what is accepted is in its access log once, all of it.
+//! Tests with nginx as the collector: its access log has each accepted beacon once.
 
 #![cfg(all(unix, feature = "net"))]
 
@@ -16,31 +16,35 @@ use std::{
 use sendbeacon::{Client, Nonce, UserAgent, net::HttpNetwork};
 use url::Url;
 
+/// How many documents send beacons.
 const DOCUMENTS: usize = 100;
+
+/// How many beacons each document sends.
 const BEACONS_OF_EACH: usize = 100;
 
 #[test]
-fn http_1_1_delivers_10_000_beacons_once() {
+fn nginx_logs_each_of_10_000_beacons_once_over_http_1_1() {
     deliver("http", "HTTP/1.1");
 }
 
 #[test]
-fn http_1_1_over_tls_delivers_10_000_beacons_once() {
+fn nginx_logs_each_of_10_000_beacons_once_over_http_1_1_and_tls() {
     deliver("https", "HTTP/1.1");
 }
 
 #[test]
-fn http_2_over_tls_delivers_10_000_beacons_once() {
+fn nginx_logs_each_of_10_000_beacons_once_over_http_2_and_tls() {
     deliver("https", "HTTP/2.0");
 }
 
+/// Sends all beacons to an nginx, and compares its access log with them.
 fn deliver(scheme: &str, protocol: &str) {
     let Some(nginx) = Nginx::start(scheme, protocol) else {
         println!("not run: nginx is not installed");
         return;
     };
     let network = HttpNetwork::builder().add_root_certificates_pem(nginx.certificate.as_bytes());
-    let network = network.unwrap().build();
+    let network = network.unwrap().build().unwrap();
     let agent = UserAgent::builder().network(Arc::new(network)).build().unwrap();
     let body = "x".repeat(600);
     for document in 0..DOCUMENTS {
@@ -69,16 +73,17 @@ fn deliver(scheme: &str, protocol: &str) {
     assert_eq!(times, HashMap::new());
 }
 
-/// An nginx of its own: configuration, log and port.
+/// An nginx process with a directory and a port of its own.
 struct Nginx {
     process: Child,
+    /// Where its configuration and its logs are.
     directory: PathBuf,
     url: Url,
     certificate: String,
 }
 
 impl Nginx {
-    /// `None` if it is not installed.
+    /// Starts an nginx that answers 204 to each request. `None` if nginx is not installed.
     fn start(scheme: &str, protocol: &str) -> Option<Self> {
         Command::new("nginx").arg("-v").output().ok()?;
         let name = format!("nginx-{}-{scheme}-{}", process::id(), protocol.replace('/', "-"));
@@ -90,8 +95,8 @@ impl Nginx {
         fs::write(directory.join("certificate.pem"), &certificate).unwrap();
         fs::write(directory.join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
 
-        // It inherits the socket, as a new version of it does from the old one, so no other program
-        // can take the port, and beacons may be sent before it has started.
+        // nginx inherits the listening socket, as it does when it is upgraded. So no other program can take
+        // the port, and the test may send beacons before nginx has started.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -125,7 +130,7 @@ impl Nginx {
         Some(Self { process, directory, url, certificate })
     }
 
-    /// Lets it finish what it has begun, and returns its access log.
+    /// Lets nginx answer its open requests, stops it, and returns its access log.
     fn stop(mut self) -> String {
         let stopped = Self::command(&self.directory).args(["-s", "quit"]).status().unwrap();
         assert!(stopped.success());
@@ -135,6 +140,7 @@ impl Nginx {
         log
     }
 
+    /// A command that runs nginx with the configuration in `directory`.
     fn command(directory: &Path) -> Command {
         let mut command = Command::new("nginx");
         command.arg("-p").arg(directory).args(["-e", "error.log", "-c", "nginx.conf"]);
@@ -143,10 +149,10 @@ impl Nginx {
 }
 
 impl Drop for Nginx {
-    /// A test that has failed has not stopped it.
+    /// Stops nginx where a failed test has not done so.
     fn drop(&mut self) {
         if let Ok(None) = self.process.try_wait() {
-            // To kill it would leave its workers.
+            // To kill the process would leave its workers running.
             let _ = Self::command(&self.directory).args(["-s", "stop"]).status();
             let _ = self.process.wait();
         }

@@ -7,7 +7,7 @@
 //!
 //! * [`page`]: documents and their scripts. It asks a host for everything outside the page.
 //! * [`browser`]: the host, which embeds the library.
-//! * [`collector`], [`demo`], [`bench`], [`wpt`]: the other commands of the program.
+//! * [`collector`], [`demo`], [`mod@bench`], [`wpt`]: the other commands of the program.
 
 pub mod bench;
 pub mod browser;

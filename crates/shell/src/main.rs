@@ -31,7 +31,7 @@ struct Arguments {
 enum Command {
     /// Open a page, run its scripts, close it and deliver its beacons.
     ///
-    /// The page is closed when it is idle: no script, timer or fetch is left, and no fetchLater() waits for its time.
+    /// The page is closed when it is idle: no script, timer or fetch is left, and no `fetchLater()` waits for its time.
     /// SIGTERM and SIGINT (Ctrl-C) close it earlier. The page sees its usual events (pagehide, visibilitychange,
     /// unload). Then the shell waits for the beacons that are under way, and prints what became of each.
     Open {
@@ -74,7 +74,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Measure how long navigator.sendBeacon() takes in a page's script.
+    /// Measure how long `navigator.sendBeacon()` takes in a page's script.
     ///
     /// Prints the median, the 90th and the 99th percentile of the calls' times.
     Bench {

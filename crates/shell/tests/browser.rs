@@ -1,4 +1,4 @@
-//! A real page in the browser: fetched, run, closed, and its beacons on real sockets.
+//! Pages in the browser, from the fetch of the document to the delivery of the last beacon, over real sockets.
 
 use std::{
     process::{Command, Stdio},
@@ -16,7 +16,7 @@ use url::Url;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Serves `html` to GET, with these headers, and 204 to anything else.
+/// Answers GET requests with `html` and these headers, and other requests with 204.
 fn site(html: &str, headers: &[(&str, &str)]) -> impl Fn(&RecordedRequest) -> Behavior + use<> {
     let page = Behavior::response(
         200,
@@ -29,7 +29,7 @@ fn site(html: &str, headers: &[(&str, &str)]) -> impl Fn(&RecordedRequest) -> Be
     }
 }
 
-/// Opens the page, runs it until idle, unloads it and drains.
+/// Opens the page, runs it until it is idle, hides it and unloads it. Returns the requests other than GET.
 async fn visit(server: &RecordingServer) -> Vec<RecordedRequest> {
     let url = Url::parse(&server.url("/dir/page")).unwrap();
     spawn_blocking(move || {
@@ -45,6 +45,7 @@ async fn visit(server: &RecordingServer) -> Vec<RecordedRequest> {
     server.requests().into_iter().filter(|request| request.method != "GET").collect()
 }
 
+/// The targets of requests, sorted.
 fn targets(requests: &[RecordedRequest]) -> Vec<&str> {
     let mut targets: Vec<_> = requests.iter().map(|request| &*request.target).collect();
     targets.sort_unstable();
@@ -52,7 +53,7 @@ fn targets(requests: &[RecordedRequest]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beacons_of_every_event_arrive() {
+async fn beacons_from_every_event_arrive() {
     let html = "<script>
         const send = name => navigator.sendBeacon(name, name);
         send('script');
@@ -73,7 +74,7 @@ async fn beacons_of_every_event_arrive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documents_policies_and_base_url_reach_its_beacons() {
+async fn beacons_follow_the_base_url_and_the_policies_of_the_document() {
     let html = "<base href=/other/><script>navigator.sendBeacon('a')</script>
         <meta name=referrer content=no-referrer><script>navigator.sendBeacon('b')</script>";
     let server = RecordingServer::start(site(html, &[("Referrer-Policy", "origin")])).await;
@@ -85,9 +86,9 @@ async fn the_documents_policies_and_base_url_reach_its_beacons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_content_security_policy_blocks_what_script_was_told_is_on_its_way() {
+async fn a_beacon_blocked_by_csp_returns_true_and_is_reported() {
     let html = "<script>
-        // The violation is told later: until then the page is not idle.
+        // The violation is reported later. The interval keeps the page from becoming idle before.
         const waiting = setInterval(() => {}, 5);
         document.addEventListener('securitypolicyviolation', event => {
             clearInterval(waiting);
@@ -113,7 +114,7 @@ async fn a_content_security_policy_blocks_what_script_was_told_is_on_its_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cookies_of_the_page_go_with_its_beacons_and_theirs_come_back() {
+async fn beacons_send_the_cookies_of_headers_and_scripts() {
     let html = "<script>
         document.cookie = 's=2; path=/';
         navigator.sendBeacon('/' + document.cookie);
@@ -128,7 +129,7 @@ async fn cookies_of_the_page_go_with_its_beacons_and_theirs_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fetch_reads_its_response_and_a_navigation_unloads_the_page() {
+async fn a_script_reads_a_response_and_its_navigation_unloads_the_page() {
     let html = "<script>
         addEventListener('unload', () => navigator.sendBeacon('/unload' + (sessionStorage.visits || 0)));
         addEventListener('pagehide', () => sessionStorage.visits = 1 + (sessionStorage.visits | 0));
@@ -144,7 +145,7 @@ async fn fetch_reads_its_response_and_a_navigation_unloads_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_closes_the_window_and_what_is_pending_is_delivered() {
+async fn a_signal_closes_the_page_and_pending_beacons_are_delivered() {
     let html = "<script>
         addEventListener('pagehide', () => navigator.sendBeacon('bye', 'bye'));
         setInterval(() => {}, 1000);
@@ -171,7 +172,7 @@ async fn a_signal_closes_the_window_and_what_is_pending_is_delivered() {
     let kill = Command::new("kill").args(["-TERM", &shell.id().to_string()]).status().unwrap();
     assert!(kill.success());
     server.wait_for(3).await;
-    assert_eq!(shell.try_wait().unwrap(), None, "it waits for the answer");
+    assert_eq!(shell.try_wait().unwrap(), None, "the shell waits for the answer");
     answer.notify_one();
     let output = spawn_blocking(move || shell.wait_with_output().unwrap()).await.unwrap();
     assert!(output.status.success());
@@ -183,12 +184,12 @@ async fn a_signal_closes_the_window_and_what_is_pending_is_delivered() {
 }
 
 #[test]
-fn the_demo_delivers_everything_that_was_accepted() {
+fn the_demo_delivers_all_accepted_beacons() {
     demo::run(Duration::from_millis(50)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn violations_are_reported() {
+async fn violations_are_reported_to_the_report_uri() {
     let html = "<script>navigator.sendBeacon('x#f', 'y')</script>";
     let policy = "connect-src 'none'; report-uri /report";
     let server =
@@ -204,7 +205,7 @@ async fn violations_are_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fetch_has_one_entry_on_the_timeline() {
+async fn each_fetch_has_one_resource_timing_entry() {
     let html = "<script src=x.js></script><iframe src=/frame></iframe><script>
         var origin = 'x'; // [Replaceable]
         const names = () => performance.getEntriesByType('resource').map(it =>
@@ -223,7 +224,7 @@ async fn each_fetch_has_one_entry_on_the_timeline() {
     let page = site(html, &[]);
     let server = RecordingServer::start(move |request| match &*request.method {
         "DELETE" => Behavior::Close,
-        // Whatever comes first, the request or its abort, there is no response to be told of.
+        // The abort may come before or after the request. There must be no response in either case.
         "PUT" => Behavior::Hang,
         _ if request.target.ends_with("x.js") => Behavior::with_body(200, &[], b"var x = 1;"),
         _ if request.target == "/frame" => {
@@ -257,7 +258,7 @@ async fn a_workers_keepalive_fetch_outlives_the_page() {
     let requests = visit(&server).await;
     assert_eq!(targets(&requests), ["/dir/kept", "/dir/read", "/dir/status"]);
     for request in requests {
-        // The policy of the page is not that of the worker, which has a response of its own.
+        // The worker's policy comes from the worker's response, and not from the page.
         assert_eq!(
             request.header("referer"),
             Some(&*server.url("/dir/w.js")),
@@ -268,7 +269,7 @@ async fn a_workers_keepalive_fetch_outlives_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_given_back_while_a_script_runs_it_sees_when_it_has_ended() {
+async fn a_script_sees_returned_quota_only_in_its_next_task() {
     let html = "<script>
         const body = 'x'.repeat(40000);
         const seen = [];

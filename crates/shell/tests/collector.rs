@@ -1,4 +1,4 @@
-//! The collector, as a process.
+//! The commands `collect` and `open` as processes: what the collector stores, and how wrong arguments are explained.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Ended with the test, however that ends.
+/// A collector's process, which ends with the test even if the test fails.
 struct Collector(Child);
 
 impl Drop for Collector {
@@ -16,6 +16,7 @@ impl Drop for Collector {
     }
 }
 
+/// Sends a request and returns the response in lower case.
 fn request(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -25,7 +26,7 @@ fn request(address: &str, request: &str) -> String {
 }
 
 #[test]
-fn each_request_is_a_line_of_json_and_every_origin_is_welcome() {
+fn each_request_becomes_a_line_of_json_and_every_origin_is_allowed() {
     let mut collector = Collector(
         Command::new(env!("CARGO_BIN_EXE_sendbeacon-shell"))
             .args(["collect", "--listen", "127.0.0.1:0"])

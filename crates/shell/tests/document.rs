@@ -1,4 +1,4 @@
-//! What the parser and scripts make of a document, and what the host hears of it.
+//! Documents: parsing, scripts that change them, events, and what the host is told.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{Fixture, PAGE_URL};
 use sendbeacon_shell::page::{EventLoop, Page, PageHost};
 
 #[test]
-fn the_first_base_with_an_href_is_the_base() {
+fn the_first_base_element_with_an_href_sets_the_base_url() {
     let fixture = Fixture::html(
         "<base target=x><base href=/other/><base href=/third/><script>var b = document.baseURI</script>",
     );
@@ -18,7 +18,7 @@ fn the_first_base_with_an_href_is_the_base() {
 }
 
 #[test]
-fn data_and_javascript_are_no_bases() {
+fn data_and_javascript_urls_cannot_be_base_urls() {
     for href in ["data:text/plain,x", "javascript:0", "http://[", ""] {
         let fixture = Fixture::html(&format!("<base href='{href}'>"));
         let base = fixture.page.document_info().base_url;
@@ -29,7 +29,7 @@ fn data_and_javascript_are_no_bases() {
 }
 
 #[test]
-fn the_host_is_told_before_a_script_can_send_anything() {
+fn the_host_knows_the_policies_before_a_script_can_send_anything() {
     let fixture = Fixture::html(
         "<meta name=referrer content=origin>
          <meta http-equiv=Content-Security-Policy content=\"connect-src 'none'\">
@@ -42,7 +42,7 @@ fn the_host_is_told_before_a_script_can_send_anything() {
 }
 
 #[test]
-fn scripts_change_policies_and_base() {
+fn scripts_can_change_the_policies_and_the_base_url() {
     let fixture = Fixture::script(
         "var m = document.createElement('meta'); m.name = 'referrer'; m.content = 'never';
          document.head.appendChild(m); m.content = 'nonsense';
@@ -60,7 +60,7 @@ fn scripts_change_policies_and_base() {
 }
 
 #[test]
-fn history_changes_the_url() {
+fn replace_state_changes_the_url_within_the_origin() {
     let fixture = Fixture::script(
         "history.replaceState({ a: 1 }, '', '?new'); var r = [location.href, history.state.a];
          try { history.pushState(0, '', 'https://b.test/'); } catch (e) { r.push(e.name); }",
@@ -69,7 +69,7 @@ fn history_changes_the_url() {
     assert_eq!(fixture.page.document_info().base_url.query(), Some("new"));
 }
 
-/// Where a page with this script wants to go.
+/// The URLs that a page with this script navigates to, and what it logs.
 fn navigations(script: &str) -> (Vec<String>, String) {
     let links = "<a id=a href=link><b id=b>x</b></a><a id=c href=no onclick='return false'></a>";
     let fixture = Fixture::html(&format!("{links}<script>{script}</script>"));
@@ -78,7 +78,7 @@ fn navigations(script: &str) -> (Vec<String>, String) {
 }
 
 #[test]
-fn navigations_are_the_hosts() {
+fn the_host_is_asked_for_navigations() {
     for (script, target) in [
         ("location.href = 'one'", "/dir/one"),
         ("location = 'two'", "/dir/two"),
@@ -138,7 +138,7 @@ fn the_tree_can_be_read_and_changed() {
 }
 
 #[test]
-fn events_travel_through_the_tree() {
+fn events_are_captured_and_bubble_through_the_tree() {
     let fixture = Fixture::html(
         "<div id=d><b id=b></b></div><script>
          const log = (name, capture) => e => console.log(name, e.eventPhase, e.target.id ?? '');
@@ -160,7 +160,7 @@ fn events_travel_through_the_tree() {
 }
 
 #[test]
-fn documents_are_decoded_as_their_charset_says() {
+fn documents_are_decoded_with_their_charset() {
     let event_loop = EventLoop::new().expect("there is memory");
     for (bytes, charset) in [
         (&b"<p>\xe9"[..], Some("latin1")),
@@ -179,7 +179,7 @@ fn documents_are_decoded_as_their_charset_says() {
 }
 
 #[test]
-fn a_link_with_a_ping_is_audited_before_it_is_followed() {
+fn pings_are_sent_for_a_link_that_is_followed() {
     let html = "<a id=a href=to ping='/1 /2'>x</a><a id=b href='http://[' ping=/3></a>
         <a id=c ping=/4></a><a id=d href=plain></a><a id=e href=no ping=/5></a>
         <script>document.getElementById('e').onclick = () => false;
@@ -191,7 +191,7 @@ fn a_link_with_a_ping_is_audited_before_it_is_followed() {
 }
 
 #[test]
-fn urls_have_their_queries_in_the_encoding_of_the_document_but_for_beacons() {
+fn queries_use_the_documents_encoding_except_in_beacon_urls() {
     let event_loop = EventLoop::new().expect("there is memory");
     let host = Rc::new(common::Recorder::default());
     let dyn_host: Rc<dyn PageHost> = Rc::<common::Recorder>::clone(&host);
@@ -205,5 +205,9 @@ fn urls_have_their_queries_in_the_encoding_of_the_document_but_for_beacons() {
         page.realm().inspect("r").as_deref(),
         Some(r#"["windows-1252","https://a.test/dir/page?%E4%C4#%C3%A4"]"#)
     );
-    assert_eq!(host.beacons.borrow()[0].0, "/\u{e4}?q=\u{e4}\u{4e2d}", "as script said it");
+    assert_eq!(
+        host.beacons.borrow()[0].0,
+        "/\u{e4}?q=\u{e4}\u{4e2d}",
+        "the host gets the URL as the script passed it"
+    );
 }

@@ -1,4 +1,4 @@
-//! Tasks, timers, microtasks, and scripts that go wrong.
+//! The event loop: tasks, timers, microtasks, and scripts that fail.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::{
 use common::{Fixture, Recorder, environment};
 
 #[test]
-fn timers_run_in_the_order_of_their_delays_and_then_of_their_calls() {
+fn timers_run_by_delay_and_then_in_the_order_of_the_calls() {
     let fixture = Fixture::script(
         "setTimeout(() => console.log('d'), 20); setTimeout(() => console.log('b'), 1);
          setTimeout((...a) => console.log(...a), 0, 'a', 1); setTimeout(() => console.log('c'), 1);
@@ -43,7 +43,7 @@ fn timers_may_be_nested() {
 }
 
 #[test]
-fn an_error_ends_its_script_and_no_other() {
+fn an_error_ends_only_its_own_script() {
     let fixture = Fixture::html(
         "<script>console.log(1); throw new TypeError('broken')</script><script>nonsense(</script>
          <script>console.log(2)</script>",
@@ -85,7 +85,7 @@ fn errors_of_callbacks_are_reported_where_they_happen() {
 }
 
 #[test]
-fn onerror_may_keep_an_error_from_the_console() {
+fn onerror_can_keep_an_error_off_the_console() {
     let fixture = Fixture::html(
         "<script>onerror = (message, ...rest) => { console.log(message, rest.at(-1).name); return true }
          </script><script>throw new RangeError('x')</script>",
@@ -94,7 +94,7 @@ fn onerror_may_keep_an_error_from_the_console() {
 }
 
 #[test]
-fn a_script_that_does_not_end_is_ended() {
+fn an_endless_script_is_interrupted() {
     for endless in ["for (;;);", "(function f() { Promise.resolve().then(f) })();"] {
         let fixture = Fixture::script("");
         fixture.page.event_loop().set_task_budget(Duration::from_millis(50));
@@ -110,7 +110,7 @@ fn a_script_that_does_not_end_is_ended() {
 }
 
 #[test]
-fn a_script_that_wants_all_memory_does_not_get_it() {
+fn the_memory_of_a_script_is_limited() {
     for greedy in [
         "var a = []; for (;;) a.push('x'.repeat(1 << 20) + a.length);",
         "f(); function f() { f() }",
@@ -140,7 +140,7 @@ fn other_threads_post_tasks() {
 }
 
 #[test]
-fn tasks_for_a_realm_that_has_gone_are_dropped() {
+fn tasks_for_a_dropped_realm_do_not_run() {
     let fixture = Fixture::script("setInterval(() => {}, 1); fetch('x')");
     let event_loop = std::rc::Rc::clone(fixture.page.event_loop());
     let realm = fixture.page.realm().id();
@@ -151,7 +151,7 @@ fn tasks_for_a_realm_that_has_gone_are_dropped() {
 }
 
 #[test]
-fn external_scripts_run_in_their_place() {
+fn external_scripts_run_in_document_order() {
     let recorder = Recorder::default();
     let add = |name: &str, source: &str| {
         let url = format!("https://a.test/dir/{name}");

@@ -1,15 +1,16 @@
-//! `fetch()`, `Request`, `Response`, `Headers`.
+//! `fetch()`, `Request`, `Response` and `Headers` in pages.
 
 mod common;
 
 use common::{Fixture, response};
 use sendbeacon_shell::page::BodyInit;
 
+/// Logs how a fetch ends.
 const LOG_OUTCOME: &str = ".then(async r => console.log(r.status, r.ok, r.type, r.headers.get('x-a'), await r.text()), \
            e => console.log(e.name, e.message))";
 
 #[test]
-fn a_fetch_settles_with_what_the_host_says() {
+fn a_fetch_settles_with_the_answer_of_the_host() {
     let fixture = Fixture::script(&format!("fetch('x'){LOG_OUTCOME}; fetch('y'){LOG_OUTCOME}"));
     assert!(!fixture.page.event_loop().is_idle());
     fixture.host.fetches.borrow_mut()[1].1.take().expect("running")(Err("no network".into()));
@@ -19,7 +20,7 @@ fn a_fetch_settles_with_what_the_host_says() {
 }
 
 #[test]
-fn a_fetch_the_host_forgets_is_a_network_error() {
+fn a_fetch_dropped_by_the_host_is_a_network_error() {
     let fixture = Fixture::script(&format!("fetch('x'){LOG_OUTCOME}"));
     fixture.host.fetches.borrow_mut().clear();
     fixture.run_until_idle();
@@ -27,7 +28,7 @@ fn a_fetch_the_host_forgets_is_a_network_error() {
 }
 
 #[test]
-fn the_request_says_what_the_page_said() {
+fn the_request_has_the_arguments_of_the_page() {
     let fixture = Fixture::script(
         "fetch('p?q#f', { method: 'post', body: new Uint8Array([1]), keepalive: true, mode: 'no-cors',
            credentials: 'include', redirect: 'error', referrer: '/r', referrerPolicy: 'origin',
@@ -81,7 +82,7 @@ fn aborting_tells_the_host_and_rejects_at_once() {
 }
 
 #[test]
-fn requests_that_cannot_be_are_rejected() {
+fn invalid_requests_are_rejected() {
     let cases = [
         "'http://['",
         "'http://u:p@a.test/'",
@@ -127,7 +128,7 @@ fn headers_are_guarded_and_combined() {
 }
 
 #[test]
-fn bodies_are_read_once() {
+fn a_body_can_be_read_once() {
     let fixture = Fixture::script(
         "(async () => {
            const r = new Response('{\"a\":[1]}', { status: 202 });

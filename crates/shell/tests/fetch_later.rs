@@ -1,4 +1,4 @@
-//! `fetchLater()` from a page to a real server.
+//! `fetchLater()` in pages, over real sockets.
 
 mod common;
 mod site;
@@ -17,8 +17,7 @@ use url::Url;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Opens a page with this script, runs it until idle, unloads it and drains. Gives what it has reported as
-/// `/report?...`, and the others' methods and targets.
+/// Visits a page with this script. Returns what the script has passed to `report()`, and the page's other requests.
 async fn visit(script: &str, headers: &[(&str, &str)]) -> (String, Vec<RecordedRequest>) {
     let html =
         format!("<script>const report = text => fetch('/report?' + text); {script}</script>");
@@ -29,16 +28,7 @@ async fn visit(script: &str, headers: &[(&str, &str)]) -> (String, Vec<RecordedR
         _ => Behavior::status(204),
     })
     .await;
-    let url = Url::parse(&server.url("/page")).unwrap();
-    spawn_blocking(move || {
-        let browser = Browser::new(&Options::default()).unwrap();
-        let mut tab = browser.open(&url).unwrap();
-        tab.run(LONG);
-        tab.unload();
-        assert!(browser.shut_down(LONG).lost.is_empty());
-    })
-    .await
-    .unwrap();
+    site::visit_url(&server.url("/page")).await;
     let (reports, others): (Vec<_>, Vec<_>) = server
         .requests()
         .into_iter()
@@ -49,6 +39,7 @@ async fn visit(script: &str, headers: &[(&str, &str)]) -> (String, Vec<RecordedR
     (reports.join(" "), others)
 }
 
+/// The methods and targets of requests, sorted.
 fn lines(requests: &[RecordedRequest]) -> Vec<String> {
     let mut lines: Vec<_> =
         requests.iter().map(|it| format!("{} {}", it.method, it.target)).collect();
@@ -57,7 +48,7 @@ fn lines(requests: &[RecordedRequest]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_aborted_is_sent_when_the_page_goes() {
+async fn a_deferred_fetch_is_sent_when_the_page_goes_unless_aborted() {
     let script = "
         const kept = fetchLater('/kept', { method: 'POST', body: 'later', activateAfter: 600000 });
         const controller = new AbortController();
@@ -72,7 +63,7 @@ async fn what_was_not_aborted_is_sent_when_the_page_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn activated_changes_between_tasks_and_not_in_one() {
+async fn activated_changes_only_between_tasks() {
     let script = "
         const result = fetchLater('/now', { activateAfter: 0 });
         let seen = result.activated;
@@ -87,11 +78,12 @@ async fn activated_changes_between_tasks_and_not_in_one() {
     assert_eq!(lines(&sent), ["GET /now"]);
 }
 
+/// Defines `name(...arguments)`: the name of the exception that `fetchLater(...arguments)` throws.
 const NAMES: &str = "const name = (...call) => {
     try { fetchLater(...call); return 'none'; } catch (e) { return e.name; } };";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_are_those_of_the_standard() {
+async fn exceptions_have_the_names_of_the_standard() {
     let script = "report([
         name(), name('/x', { activateAfter: -1 }), name('/x', { activateAfter: NaN }),
         name('/x', { signal: AbortSignal.abort() }), name('http://b.test/'), name('ftp://b.test/'),
@@ -109,7 +101,7 @@ async fn errors_are_those_of_the_standard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quota_exceeded_error_has_its_numbers() {
+async fn a_quota_exceeded_error_has_the_quota_and_the_requested_bytes() {
     let script = "try {
         fetchLater('https://b.test/', { method: 'POST', body: new Uint8Array(70000), referrer: '' });
     } catch (e) {
@@ -123,7 +115,7 @@ async fn a_quota_exceeded_error_has_its_numbers() {
 }
 
 #[test]
-fn there_is_none_without_a_secure_context() {
+fn fetch_later_needs_a_secure_context() {
     let script = "<script>console.log(typeof fetchLater, typeof FetchLaterResult)</script>";
     for (url, expected) in
         [("http://a.test/", "undefined function"), ("https://a.test/", "function function")]
@@ -134,7 +126,8 @@ fn there_is_none_without_a_secure_context() {
     }
 }
 
-/// Says what is left to a document for an origin to which it has deferred nothing.
+/// Defines `left()`: the quota in bytes that a document has for an origin to which nothing is deferred yet. `say(name)`
+/// reports it.
 const LEFT: &str = "<script>
     const left = () => {
         try {
@@ -144,7 +137,7 @@ const LEFT: &str = "<script>
     const say = name => navigator.sendBeacon('/left?' + name + '=' + left());
 </script>";
 
-/// What the documents of a page with these frames, each a name, a host and attributes, have left.
+/// The quota that is left to each document of a page with these frames: calls of `add(name, host, attributes)`.
 async fn left(header: &str, frames: &str) -> Vec<String> {
     let page = format!(
         "<body>{LEFT}<script>
@@ -181,7 +174,7 @@ async fn left(header: &str, frames: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_have_the_quota_that_is_left_to_them() {
+async fn each_frame_has_the_quota_of_its_policy() {
     let frames = "
         add('same.localhost', '127.0.0.1');
         add('cross.127.0.0.1', 'localhost');
@@ -207,7 +200,7 @@ async fn frames_have_the_quota_that_is_left_to_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_that_is_removed_sends_and_gives_back() {
+async fn a_removed_frame_sends_its_deferred_fetches_and_returns_quota() {
     let page = "<body><iframe></iframe><script>
         addEventListener('load', () => {
             const frame = document.querySelector('iframe');
@@ -228,7 +221,7 @@ async fn a_frame_that_is_removed_sends_and_gives_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_page_keeps_what_it_has_deferred_until_its_time_or_its_end() {
+async fn an_open_page_sends_deferred_fetches_when_due_or_closed() {
     let html = "<script>
         const aborted = new AbortController();
         fetchLater('/aborted', { signal: aborted.signal });
@@ -259,7 +252,7 @@ async fn an_open_page_keeps_what_it_has_deferred_until_its_time_or_its_end() {
     assert_eq!(open(None, LONG).await.unwrap(), Stopped::Idle);
     let targets: Vec<_> = server.requests().into_iter().map(|it| it.target).collect();
     assert_eq!(targets, ["/page", "/soon", "/hidden"]);
-    // Nobody closes it.
+    // This page has a deferred fetch without a time, so that it stays open until the limit.
     let limit = Duration::from_secs(1);
     assert_eq!(open(Some("late"), limit).await.unwrap(), Stopped::TimeIsUp);
     let mut targets: Vec<_> = server.requests().into_iter().map(|it| it.target).skip(3).collect();

@@ -1,4 +1,4 @@
-//! Forms: what they hold, and where they go.
+//! Forms: their form data, and their submission.
 
 mod common;
 mod site;
@@ -7,7 +7,7 @@ use common::Fixture;
 use site::{Site, visit};
 
 #[test]
-fn form_data_of_a_form_has_what_would_be_submitted() {
+fn the_form_data_of_a_form_has_the_entries_of_a_submission() {
     let fixture = Fixture::html(
         "<form id=f><input name=text value=t><input name=gone disabled><input type=checkbox name=on checked>
          <input type=checkbox name=off><input type=radio name=r value=1 checked><input type=radio name=r value=2>
@@ -43,7 +43,7 @@ fn form_data_of_a_form_has_what_would_be_submitted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_button_submits_its_form_unless_a_handler_says_no() {
+async fn a_button_submits_its_form_unless_a_handler_returns_false() {
     let page = "<form action=next?gone=1 onsubmit='navigator.sendBeacon(`/by-${event.submitter.id}`); return event.submitter.id != `no`'>
          <input name=a value='1 \u{e4}'><button id=no>x</button><input type=submit id=yes name=b value=2></form>
          <script>for (const id of ['no', 'yes']) document.getElementById(id).click();</script>";
@@ -57,7 +57,7 @@ async fn a_button_submits_its_form_unless_a_handler_says_no() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_posts_as_its_enctype_says_into_the_frame_it_targets() {
+async fn a_form_posts_with_its_enctype_to_its_target_frame() {
     let page = "<iframe name=t0></iframe><iframe name=t1></iframe><iframe name=t2></iframe>
          <form method=post><input name='a\u{b}' value='x y'><textarea name=t>1\n2</textarea></form>
          <script>

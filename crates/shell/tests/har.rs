@@ -1,4 +1,4 @@
-//! The archive that `sendbeacon-shell open --har FILE` writes.
+//! The HAR archive that `sendbeacon-shell open --har FILE` writes.
 
 use std::{
     collections::BTreeMap,
@@ -11,19 +11,20 @@ use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-/// Opens `url` with `--har` and waits for the shell to end.
+/// Opens `url` with `--har` and waits until the shell has ended.
 async fn open(url: String, har: PathBuf) -> Output {
     let mut shell = Command::new(env!("CARGO_BIN_EXE_sendbeacon-shell"));
     shell.args(["open", "--drain", "20", "--har"]).arg(har).arg(url).stdin(Stdio::null());
     spawn_blocking(move || shell.output().unwrap()).await.unwrap()
 }
 
+/// The value of a header of a request or response in the archive.
 fn header<'a>(message: &'a Value, name: &str) -> &'a Value {
     let headers = message["headers"].as_array().unwrap();
     headers.iter().find(|header| header["name"] == name).map_or(&Value::Null, |it| &it["value"])
 }
 
-/// A collector of another origin than the page's, which allows it everything and drops `/close`.
+/// A collector of another origin than the page's. It allows the page's requests, and closes the connection of `/close`.
 async fn collector() -> RecordingServer {
     RecordingServer::start(|request| {
         if request.target == "/close" {
@@ -37,8 +38,8 @@ async fn collector() -> RecordingServer {
     .await
 }
 
-/// A page that sends four beacons: one is redirected, one to `collector` is preflighted, and one to it
-/// is lost.
+/// A site with a page that sends four beacons: one is delivered, one is redirected, one to `collector` has a preflight,
+/// and one to `collector` is lost.
 async fn site(collector: &str) -> RecordingServer {
     let html = format!(
         "<script>
@@ -59,7 +60,7 @@ async fn site(collector: &str) -> RecordingServer {
     .await
 }
 
-/// The entries of the page's visit, by method and path.
+/// Visits the page and returns the entries of the archive, by method and path.
 async fn entries(name: &str) -> BTreeMap<String, Value> {
     let collector = collector().await;
     let site = site(&collector.url("")).await;
@@ -113,7 +114,7 @@ async fn every_request_on_the_wire_has_an_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_has_what_went_there_and_the_head_of_what_came_back() {
+async fn an_entry_has_the_request_and_the_head_of_the_response() {
     let entries = entries("an_entry.har").await;
     let (request, response) =
         (&entries["POST /plain"]["request"], &entries["POST /plain"]["response"]);
@@ -145,7 +146,7 @@ async fn an_entry_has_what_went_there_and_the_head_of_what_came_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_written_is_told_before_the_page_is_opened() {
+async fn an_unwritable_file_is_an_error_before_the_page_is_opened() {
     let site = RecordingServer::start(|_| Behavior::status(204)).await;
     let har = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no such folder/x.har");
     let output = open(site.url("/page"), har).await;

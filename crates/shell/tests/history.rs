@@ -1,10 +1,10 @@
-//! Session history, and documents that are kept for a journey back.
+//! The session history and the back/forward cache.
 
 mod site;
 
 use site::{Site, visit};
 
-/// A page that keeps its log in the session storage and has these steps, one for each time it is shown.
+/// A page with this script. `log(...)` appends to a log in the session storage, and `done()` reports the log.
 fn page(name: &str, script: &str) -> String {
     format!(
         "<!DOCTYPE html><body><script>
@@ -17,6 +17,7 @@ fn page(name: &str, script: &str) -> String {
     )
 }
 
+/// Visits the first of these pages (targets and scripts), and returns the log.
 async fn log(pages: &[(&str, &str)]) -> String {
     let mut site = Site::new().any_query();
     for (target, script) in pages {
@@ -28,7 +29,7 @@ async fn log(pages: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_is_kept_with_all_that_is_in_it() {
+async fn a_cached_document_is_restored_with_its_frames_and_timers() {
     let log = log(&[
         (
             "/one",
@@ -62,7 +63,7 @@ async fn a_document_is_kept_with_all_that_is_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_that_listens_to_unload_is_fetched_again() {
+async fn a_document_with_an_unload_handler_is_not_cached() {
     let log = log(&[
         (
             "/one",
@@ -82,7 +83,7 @@ async fn a_document_that_listens_to_unload_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_of_one_document_have_states() {
+async fn history_entries_of_one_document_have_states() {
     let log = log(&[(
         "/one",
         "onload = () => setTimeout(() => {
@@ -107,7 +108,7 @@ async fn entries_of_one_document_have_states() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_goes_back_before_the_page_does() {
+async fn history_entries_of_a_frame_are_traversed_in_the_frame() {
     let log = log(&[
         (
             "/one",

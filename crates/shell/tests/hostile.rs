@@ -1,4 +1,4 @@
-//! Pages that no one wrote: the shell neither panics nor hangs.
+//! Random pages: the shell neither panics nor hangs.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ mod common;
 
 use common::Fixture;
 
+/// Random HTML, mostly of pieces that matter to the shell.
 fn html() -> impl Strategy<Value = String> {
     const PIECES: [&str; 22] = [
         "<script>",
@@ -44,7 +45,7 @@ proptest! {
     fn any_page_loads_and_unloads(html in html()) {
         let mut fixture = Fixture::html(&html);
         fixture.page.fire_load();
-        // Fetches get no answer here, so it may never be idle.
+        // The host answers no fetches, so the page may never become idle.
         let deadline = Instant::now() + Duration::from_millis(20);
         fixture.page.event_loop().run_until_idle(deadline);
         fixture.page.hide();

@@ -4,6 +4,7 @@ mod common;
 
 use common::Fixture;
 
+/// Logs all events of a document's lifecycle.
 const LOG_EVERYTHING: &str = r"
     for (const type of ['DOMContentLoaded', 'readystatechange', 'visibilitychange', 'freeze', 'resume'])
       document.addEventListener(type, e => console.log(type, document.readyState, document.visibilityState));
@@ -13,12 +14,14 @@ const LOG_EVERYTHING: &str = r"
     addEventListener('visibilitychange', e => console.log('bubbled'));
 ";
 
+/// A page with this script, after `load`.
 fn loaded(script: &str) -> Fixture {
     let mut fixture = Fixture::script(script);
     fixture.page.fire_load();
     fixture
 }
 
+/// Takes the lines from the console.
 fn take(fixture: &Fixture) -> Vec<String> {
     let lines = fixture.host.console.take();
     lines.into_iter().map(|line| line.replacen("log: ", "", 1)).collect()
@@ -40,7 +43,7 @@ fn loading_ends_with_load_and_pageshow() {
 }
 
 #[test]
-fn unloading_goes_pagehide_visibilitychange_unload() {
+fn unloading_fires_pagehide_visibilitychange_and_unload() {
     let fixture = loaded(LOG_EVERYTHING);
     take(&fixture);
     fixture.page.unload();
@@ -80,7 +83,7 @@ fn a_page_is_told_that_it_is_frozen() {
 }
 
 #[test]
-fn handlers_are_attributes_too() {
+fn handlers_can_be_attributes_and_properties() {
     let mut fixture = Fixture::html(
         "<body onload=\"console.log('body', event.type, this === window)\" onpagehide='console.log(1)'>
          <script>
@@ -95,7 +98,7 @@ fn handlers_are_attributes_too() {
 }
 
 #[test]
-fn beacons_leave_from_every_event() {
+fn every_event_of_unloading_can_send_beacons() {
     let fixture = loaded(
         "for (const type of ['beforeunload', 'pagehide', 'unload'])
            addEventListener(type, () => navigator.sendBeacon(type));

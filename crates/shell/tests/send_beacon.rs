@@ -1,4 +1,4 @@
-//! What arrives at the host when a page calls `navigator.sendBeacon`.
+//! `navigator.sendBeacon` in pages: what the host receives, and what the script sees.
 
 mod common;
 
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use common::{Fixture, Recorder, environment};
 use sendbeacon_shell::page::{Blob, BodyInit, Environment, FormDataEntry, FormDataValue};
 
+/// The body that the host receives when a page sends `data`.
 fn body(data: &str) -> Option<BodyInit> {
     let fixture = Fixture::script(&format!("navigator.sendBeacon('b', {data})"));
     assert_eq!(fixture.console(), [""; 0]);
@@ -14,12 +15,12 @@ fn body(data: &str) -> Option<BodyInit> {
     bodies.into_iter().next().flatten()
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "compared with what the host got")]
+#[allow(clippy::unnecessary_wraps, reason = "tests compare it with the host's body")]
 fn text(text: &str) -> Option<BodyInit> {
     Some(BodyInit::Text(text.into()))
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "compared with what the host got")]
+#[allow(clippy::unnecessary_wraps, reason = "tests compare it with the host's body")]
 fn bytes(bytes: &'static [u8]) -> Option<BodyInit> {
     Some(BodyInit::Bytes(Bytes::from_static(bytes)))
 }
@@ -28,7 +29,7 @@ fn blob(bytes: &'static [u8], type_: &str) -> Blob {
     Blob { bytes: Bytes::from_static(bytes), type_: type_.into() }
 }
 
-/// What calling `expression` throws, or returns, as `Name: message`.
+/// The exception that `expression` throws, as `Name: message`, or else its value as a string.
 fn thrown(environment: Environment, expression: &str) -> String {
     let script = format!(
         "<script>
@@ -41,7 +42,7 @@ fn thrown(environment: Environment, expression: &str) -> String {
 }
 
 #[test]
-fn null_undefined_and_nothing_are_no_body() {
+fn null_undefined_and_no_argument_mean_no_body() {
     assert_eq!(body("null"), None);
     assert_eq!(body("undefined"), None);
     let fixture = Fixture::script("navigator.sendBeacon('b')");
@@ -49,7 +50,7 @@ fn null_undefined_and_nothing_are_no_body() {
 }
 
 #[test]
-fn what_is_nothing_special_is_its_string() {
+fn other_values_are_converted_to_strings() {
     assert_eq!(body("'hello'"), text("hello"));
     assert_eq!(body("''"), text(""));
     assert_eq!(body("'a\\ud800b\\udc00c'"), text("a\u{fffd}b\u{fffd}c"));
@@ -63,7 +64,7 @@ fn what_is_nothing_special_is_its_string() {
 }
 
 #[test]
-fn buffers_and_views_are_their_bytes() {
+fn buffers_and_views_are_sent_as_their_bytes() {
     assert_eq!(body("new Uint8Array([0, 1, 254, 255]).buffer"), bytes(&[0, 1, 254, 255]));
     assert_eq!(body("new Uint16Array([1, 258])"), bytes(&[1, 0, 2, 1]));
     assert_eq!(body("new DataView(new Uint8Array([9, 8, 7, 6]).buffer, 1, 2)"), bytes(&[8, 7]));
@@ -71,7 +72,7 @@ fn buffers_and_views_are_their_bytes() {
 }
 
 #[test]
-fn a_detached_buffer_is_no_bytes() {
+fn a_detached_buffer_is_an_empty_body() {
     for make in ["b", "new Uint8Array(b)", "new DataView(b)"] {
         let fixture = Fixture::script(&format!(
             "var b = new ArrayBuffer(4), v = {make};
@@ -83,7 +84,7 @@ fn a_detached_buffer_is_no_bytes() {
 }
 
 #[test]
-fn shared_and_resizable_buffers_are_turned_away() {
+fn shared_and_resizable_buffers_throw() {
     let isolated = Environment { cross_origin_isolated: true, ..environment() };
     for data in [
         "new SharedArrayBuffer(4)",
@@ -116,7 +117,7 @@ fn blobs_and_files_keep_their_type() {
 }
 
 #[test]
-fn a_form_is_its_entries() {
+fn form_data_is_passed_as_its_entries() {
     let fixture = Fixture::script(
         "var f = new FormData();
          f.append('a', 'x\\ny'); f.append('a', '\\ud800'); f.append('f', new Blob(['1']));
@@ -143,7 +144,7 @@ fn a_form_is_its_entries() {
 }
 
 #[test]
-fn search_params_are_their_list() {
+fn search_params_are_passed_as_their_list() {
     let list =
         vec![("a".into(), "1".into()), ("b".into(), " é".into()), ("a".into(), String::new())];
     assert_eq!(
@@ -153,12 +154,12 @@ fn search_params_are_their_list() {
 }
 
 #[test]
-fn a_stream_is_left_to_the_host() {
+fn a_stream_is_passed_to_the_host_without_reading_it() {
     assert_eq!(body("new ReadableStream()"), Some(BodyInit::ReadableStream));
 }
 
 #[test]
-fn the_url_is_converted_not_parsed() {
+fn the_url_is_converted_to_a_string_and_not_parsed() {
     let fixture = Fixture::script(
         "for (const url of [null, undefined, 5, '\\ud800', new URL('x', location.href), location])
            navigator.sendBeacon(url);",
@@ -169,7 +170,7 @@ fn the_url_is_converted_not_parsed() {
 }
 
 #[test]
-fn the_answer_of_the_host_is_the_answer() {
+fn the_script_gets_the_answer_of_the_host() {
     let recorder = Recorder::default();
     recorder.answers.borrow_mut().extend([Ok(false), Err("no such scheme".into())]);
     let fixture = Fixture::with(
@@ -185,7 +186,7 @@ fn the_answer_of_the_host_is_the_answer() {
 }
 
 #[test]
-fn calls_that_are_none_throw_type_errors() {
+fn invalid_calls_throw_type_errors() {
     let cases = [
         ("navigator.sendBeacon()", "1 argument required, but only 0 present."),
         ("Navigator.prototype.sendBeacon.call({}, 'b')", "Illegal invocation"),
@@ -212,7 +213,7 @@ fn the_url_is_converted_before_the_data() {
 }
 
 #[test]
-fn the_method_looks_like_web_idl() {
+fn the_method_has_the_properties_of_web_idl_operations() {
     let fixture = Fixture::script("");
     let descriptor = "Object.getOwnPropertyDescriptor(Navigator.prototype, 'sendBeacon')";
     assert_eq!(
@@ -226,7 +227,7 @@ fn the_method_looks_like_web_idl() {
 }
 
 #[test]
-fn a_page_cannot_reach_what_the_prelude_works_with() {
+fn a_page_cannot_tamper_with_the_internals_of_the_prelude() {
     let fixture = Fixture::script(
         "Blob.prototype.type = 1; Uint8Array.prototype.toBase64 = () => 'AAAA';
          navigator.sendBeacon('b', new Uint8Array([1]));

@@ -1,10 +1,10 @@
-//! The smaller APIs: URLs, blobs, forms, text, clones, streams, storage.
+//! The smaller Web APIs: URLs, blobs, form data, text, clones, streams, storage, the timeline.
 
 mod common;
 
 use common::Fixture;
 
-/// Runs `script`, an async function's body, and returns what it returned as JSON.
+/// Runs `script` as the body of an async function, and returns its result as JSON.
 fn run(script: &str) -> String {
     let fixture = Fixture::script(&format!(
         "var result; (async () => {{ {script} }})().then(r => result = r, e => result = String(e));"
@@ -14,7 +14,7 @@ fn run(script: &str) -> String {
     fixture.get("result")
 }
 
-/// The names of what the functions throw.
+/// The names of the exceptions that the functions throw.
 fn errors(functions: &str) -> String {
     run(&format!(
         "return [{functions}].map(f => {{ try {{ return f(); }} catch (e) {{ return e.name; }} }})"
@@ -22,7 +22,7 @@ fn errors(functions: &str) -> String {
 }
 
 #[test]
-fn urls_are_parsed_and_changed() {
+fn urls_are_parsed_and_can_be_changed() {
     assert_eq!(
         run("const u = new URL('../x?a=1#h', 'http://User:pw@EXAMPLE.com:80/p/q/');
              u.port = '8080'; u.hash = ''; u.searchParams.append('b', 'ü'); u.pathname = '/ö';
@@ -46,7 +46,7 @@ fn urls_are_parsed_and_changed() {
 }
 
 #[test]
-fn search_params_are_a_list() {
+fn search_params_behave_as_a_list() {
     assert_eq!(
         run("const p = new URLSearchParams([['b', '1'], ['a', '2'], ['b', '3'], ['a', '4']]);
              const r = [p.get('b'), p.getAll('a'), p.has('b', '3'), p.size, p.get('x')];
@@ -62,7 +62,7 @@ fn search_params_are_a_list() {
 }
 
 #[test]
-fn blobs_are_bytes() {
+fn blobs_and_files_hold_bytes() {
     assert_eq!(
         run("const b = new Blob(['a\\r\\nb\\r', new Uint8Array([99])], { endings: 'native', type: 'X/Y;\\t' });
              const f = new File([b], 'n', { lastModified: 5 });
@@ -81,7 +81,7 @@ fn blobs_are_bytes() {
 }
 
 #[test]
-fn form_data_is_a_list_with_files() {
+fn form_data_holds_strings_and_files() {
     assert_eq!(
         run("const f = new FormData(); f.append('a', 1); f.append('b', 'x'); f.append('a', 2);
              f.set('a', 3); f.append('f', new Blob(['z'])); f.set('g', new File([], 'n'), 'm');
@@ -136,7 +136,7 @@ fn clones_are_deep_and_transfers_detach() {
 }
 
 #[test]
-fn streams_are_pulled_closed_and_cancelled() {
+fn streams_can_be_pulled_closed_and_cancelled() {
     assert_eq!(
         run("let n = 0; const log = [];
              const s = new ReadableStream({ pull(c) { c.enqueue(n++); if (n === 3) c.close(); } });
@@ -173,7 +173,7 @@ fn signals_abort_once_and_follow_each_other() {
 }
 
 #[test]
-fn random_values_fill_what_is_given() {
+fn random_values_fill_integer_arrays() {
     assert_eq!(
         run("const a = crypto.getRandomValues(new Uint32Array(64));
              return [a.some(x => x > 65535), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -206,7 +206,7 @@ fn the_window_is_the_global_object() {
 }
 
 #[test]
-fn messages_to_oneself_arrive_as_tasks() {
+fn messages_of_a_window_to_itself_arrive_in_later_tasks() {
     assert_eq!(
         run("const got = new Promise(r => addEventListener('message', r)); const data = { a: 1 };
              postMessage(data, '*'); data.a = 2; postMessage(3, 'https://b.test'); const e = await got;
@@ -216,7 +216,7 @@ fn messages_to_oneself_arrive_as_tasks() {
 }
 
 #[test]
-fn the_console_formats() {
+fn the_console_formats_its_arguments() {
     let fixture = Fixture::script(
         "console.log('%s is %d%% of %o', 'x', 4.5, { a: 1 }, [1]); console.log(Symbol('s'), 1n, null);
          console.error(new TypeError('t').message); console.group('g'); console.info('in'); console.groupEnd();
@@ -239,7 +239,7 @@ fn the_console_formats() {
 }
 
 #[test]
-fn marks_and_measures_are_on_the_timeline() {
+fn marks_and_measures_are_entries_of_the_timeline() {
     assert_eq!(
         run("performance.mark('a', { startTime: 1, detail: { x: [1] } }); performance.mark('b', { startTime: 4 });
              const m = performance.measure('m', 'a', 'b'), r = [m.startTime, m.duration, m.entryType];
@@ -262,7 +262,7 @@ fn marks_and_measures_are_on_the_timeline() {
 }
 
 #[test]
-fn observers_get_what_comes_and_what_has_been() {
+fn observers_get_new_entries_and_buffered_ones_on_request() {
     assert_eq!(
         run("performance.mark('before'); const got = [];
              const look = name => new Promise(resolve => { const o = new PerformanceObserver((list, self) => {
@@ -275,7 +275,7 @@ fn observers_get_what_comes_and_what_has_been() {
 }
 
 #[test]
-fn the_clock_begins_with_the_realm_and_runs_on() {
+fn the_performance_clock_starts_with_the_realm() {
     assert_eq!(
         run(
             "const early = performance.now(); await new Promise(resolve => setTimeout(resolve, 2));
@@ -287,7 +287,7 @@ fn the_clock_begins_with_the_realm_and_runs_on() {
 }
 
 #[test]
-fn form_data_is_a_body_that_can_be_read() {
+fn form_data_can_be_sent_and_read_as_a_body() {
     assert_eq!(
         run("const form = new FormData(); form.append('a\"\\n', 'é\\n1'); form.append('f', new File(['x'], 'n\"', { type: 'a/b' }));
              const response = new Response(form), type = response.headers.get('content-type');
@@ -306,7 +306,7 @@ fn form_data_is_a_body_that_can_be_read() {
 }
 
 #[test]
-fn urls_that_are_not_of_the_network_are_fetched() {
+fn blob_and_data_urls_can_be_fetched() {
     assert_eq!(
         run("const url = URL.createObjectURL(new Blob(['abc'], { type: 'a/b' })), said = [];
              for (const it of [url, 'data:text/x,%41', 'data:;base64,QQ==']) {
@@ -322,7 +322,7 @@ fn urls_that_are_not_of_the_network_are_fetched() {
 }
 
 #[test]
-fn iterators_are_of_their_interface() {
+fn iterators_belong_to_their_interface() {
     assert_eq!(
         run("const keys = new Headers({ b: '1', a: '2' }).keys(), proto = Object.getPrototypeOf(keys);
              return [[...keys], proto[Symbol.toStringTag], 'next' in proto, keys[Symbol.iterator]() === keys,

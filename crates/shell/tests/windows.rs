@@ -4,7 +4,7 @@ mod site;
 
 use site::{Site, visit};
 
-/// A page that says what `log` has come to when `done` has been called.
+/// A page with this script. `done()` reports the array `log`.
 fn page(script: &str) -> String {
     format!(
         "<!DOCTYPE html><body><script>
@@ -14,7 +14,7 @@ fn page(script: &str) -> String {
     )
 }
 
-/// What the page with this script logs, and another at `/other` that it may open.
+/// Visits a page with this script, and returns its log. `other` is the script of a page at `/other`.
 async fn log(script: &str, other: &str) -> String {
     let other = format!("<!DOCTYPE html><body><script>{other}</script>");
     let site = Site::new().page("/page", &page(script)).page("/other", &other).any_query();
@@ -24,7 +24,7 @@ async fn log(script: &str, other: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_knows_who_has_opened_it() {
+async fn an_opened_window_knows_its_opener() {
     let log = log(
         "var w = window.open('other', 'name');
          log.push(w.location.href, w.opener === window, w.closed, w.name);
@@ -49,7 +49,7 @@ async fn a_window_knows_who_has_opened_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_without_opener_is_heard_by_broadcast_only() {
+async fn a_window_without_an_opener_can_only_broadcast() {
     let log = log(
         "const channel = new BroadcastChannel('x');
          sessionStorage.a = 1; localStorage.a = 1;
@@ -64,7 +64,7 @@ async fn a_window_without_opener_is_heard_by_broadcast_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_storage_is_copied_for_a_window_that_is_opened() {
+async fn an_opened_window_gets_a_copy_of_the_session_storage() {
     let log = log(
         "sessionStorage.a = 1;
          onstorage = e => log.push(e.key, e.newValue);
@@ -77,7 +77,7 @@ async fn session_storage_is_copied_for_a_window_that_is_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_go_to_the_wanted_origin_only() {
+async fn messages_go_only_to_the_target_origin() {
     let log = log(
         "onmessage = e => {
            log.push(e.data);
@@ -102,7 +102,7 @@ async fn messages_go_to_the_wanted_origin_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ports_move_between_windows_with_what_waits_in_them() {
+async fn ports_move_between_windows_with_their_queued_messages() {
     let log = log(
         "const frame = document.createElement('iframe');
          frame.src = 'other';
@@ -150,7 +150,7 @@ async fn names_find_frames_and_windows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sandboxed_frame_opens_no_window_and_moves_nothing_else() {
+async fn a_sandboxed_frame_cannot_open_windows_or_navigate_its_parent() {
     let sandboxed = "
         const log = [window.open('other')];
         try { top.location = 'other'; } catch (e) { log.push(e.name, e instanceof DOMException); }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Fixture, Recorder, environment};
 
-/// A page with these scripts at URLs and this one in it, run until idle.
+/// Loads a page with `script`, and runs it until it is idle. `scripts` are other scripts, by their paths.
 fn page(scripts: &[(&str, &str)], script: &str) -> Fixture {
     let host = Recorder::default();
     host.scripts.borrow_mut().extend(
@@ -19,7 +19,7 @@ fn page(scripts: &[(&str, &str)], script: &str) -> Fixture {
 }
 
 #[test]
-fn a_worker_and_its_page_send_each_other_clones() {
+fn a_worker_and_its_page_exchange_clones() {
     let fixture = page(
         &[(
             "/dir/w.js?q",
@@ -34,7 +34,7 @@ fn a_worker_and_its_page_send_each_other_clones() {
 }
 
 #[test]
-fn the_scope_of_a_worker_is_no_window() {
+fn the_global_scope_of_a_worker_is_not_a_window() {
     let fixture = page(
         &[
             (
@@ -57,7 +57,7 @@ fn the_scope_of_a_worker_is_no_window() {
 }
 
 #[test]
-fn scripts_may_be_blobs_and_data() {
+fn worker_scripts_can_be_blob_and_data_urls() {
     let fixture = page(
         &[],
         "const say = ({ data }) => console.log(data);
@@ -69,7 +69,7 @@ fn scripts_may_be_blobs_and_data() {
 }
 
 #[test]
-fn what_goes_wrong_is_an_event_of_the_worker() {
+fn errors_in_a_worker_fire_error_events() {
     let fixture = page(
         &[("/throws.js", "setTimeout(() => { throw new RangeError('late') }, 0); importScripts('/none.js')")],
         "for (const url of ['/none.js', 'https://b.test/x.js', '/throws.js']) {
@@ -93,7 +93,7 @@ fn what_goes_wrong_is_an_event_of_the_worker() {
 }
 
 #[test]
-fn nothing_is_heard_of_a_worker_that_has_ended() {
+fn an_ended_worker_sends_no_messages() {
     let fixture = page(
         &[
             ("/ticks.js", "setInterval(() => postMessage('tick'), 0)"),

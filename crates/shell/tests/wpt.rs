@@ -1,4 +1,4 @@
-//! Pages with a stand-in for a test harness, whose results the runner takes.
+//! The command `wpt`, with test pages that use a small replacement of `testharness.js`.
 
 use std::{net::Ipv4Addr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -11,15 +11,16 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use url::Url;
 
-/// As much of a harness as the runner asks for. `finish` gives the results.
+/// The part of `testharness.js` that the runner uses. `finish(tests, status)` gives the results.
 const HARNESS: &str = "var finish, output = true;
     function setup(properties) { output = properties.output; }
     function add_completion_callback(steps) {
         finish = (tests, status = { status: 0, message: null }) => steps(tests, status);
     }";
 
-const REPORT_SCRIPT: &str = "throw new Error('the server is not asked for this one')";
+const REPORT_SCRIPT: &str = "throw new Error('the runner replaces this script')";
 
+/// The server of the test pages.
 fn serve(request: &RecordedRequest) -> Behavior {
     let page = |script: &str| {
         let html = format!(
@@ -48,7 +49,7 @@ fn serve(request: &RecordedRequest) -> Behavior {
     }
 }
 
-/// Runs the pages against these expectations: whether all is as expected, and the report.
+/// Runs the pages with these expectations. Returns whether all results are as expected, and the report.
 async fn run(name: &str, pages: &[&str], expectations: &str) -> (bool, Value) {
     let server = RecordingServer::start(serve).await;
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -84,7 +85,7 @@ fn results(report: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn results_are_those_the_harness_gives() {
+async fn the_report_has_the_results_of_the_harness() {
     let (as_expected, report) = run("results", &["/passes?v", "/fails", "/breaks"], "").await;
     assert!(!as_expected);
     assert_eq!(
@@ -108,7 +109,7 @@ async fn results_are_those_the_harness_gives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_known_to_fail_is_no_surprise() {
+async fn known_failures_are_expected() {
     let known = "/fails | wrong — a bug\n/fails | late — slow\n/fails | never — late\n\
                  /fails | optional — not here\n/breaks — broken\n";
     let pages = ["/passes?v", "/fails", "/breaks"];
@@ -118,7 +119,7 @@ async fn what_is_known_to_fail_is_no_surprise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_without_results_is_an_error_that_says_why() {
+async fn a_page_without_results_is_an_error_with_a_reason() {
     let (as_expected, report) = run("rests", &["/rests", "/nothing"], "").await;
     assert!(!as_expected);
     for (index, part) in [(0, "no more to do"), (1, "there is no document")] {
@@ -129,7 +130,7 @@ async fn a_page_without_results_is_an_error_that_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_never_ends_times_out() {
+async fn a_page_that_never_finishes_times_out() {
     let (as_expected, report) = run("timeout", &["/hangs"], "").await;
     assert!(!as_expected);
     assert_eq!(results(&report), json!([["/hangs", "TIMEOUT", null, []]]));

@@ -1,3 +1,5 @@
+//! Deliveries by this library.
+
 use std::{
     sync::{
         Arc,
@@ -13,18 +15,17 @@ use sendbeacon::{
 
 use crate::{BoxError, PAGE, Tally, Work};
 
-/// How many beacons are admitted beyond those in flight, so that the network side never waits for the
-/// script.
+/// How many beacons are queued in addition to those in flight, so that the network side never waits for the script.
 const AHEAD: usize = 64;
 
-/// This thread is the script's; the network side is the library's own.
+/// Delivers the beacons. This thread is the script thread, and the library has a thread for its network side.
 pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
     let page = Client::new(work.url.join(PAGE)?, Nonce::from_u128(1));
     let cookies = Arc::new(MemoryCookieStore::default());
     for cookie in ["session=0123456789abcdef0123456789abcdef", "consent=yes; Path=/", "ab=17"] {
         cookies.set_document_cookie(&page, cookie);
     }
-    let mut network = HttpNetwork::builder().max_connections_per_key(work.concurrency);
+    let mut network = HttpNetwork::builder().max_connections_per_origin(work.concurrency);
     if let Some(roots) = &work.roots {
         network = network.add_root_certificates_pem(roots)?;
     }
@@ -33,13 +34,13 @@ pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
         .with_per_partition(work.concurrency);
     let sink = Arc::new(Sink::new(work.concurrency + AHEAD));
     let agent = UserAgent::builder()
-        .network(Arc::new(network.build()))
+        .network(Arc::new(network.build()?))
         .cookies(cookies)
         .scheduling(scheduling)
-        .event_sink(sink.clone())
+        .event_sink(Arc::clone(&sink) as _)
         .build()?;
 
-    // As many documents as it takes until the quota admits so many.
+    // The quota of one document may be too small. There are enough documents for all beacons of the window.
     let KeepaliveLimits { body_bytes, requests, .. } = KeepaliveLimits::default();
     let of_each = (usize::try_from(body_bytes)? / work.size.max(1)).clamp(1, requests.into());
     let documents = sink.window.div_ceil(of_each);
@@ -49,7 +50,7 @@ pub(crate) fn deliver(work: &Work) -> Result<Arc<Tally>, BoxError> {
     Ok(Arc::clone(&sink.tally))
 }
 
-/// What the pages' scripts do: each in turn sends a beacon.
+/// The pages' scripts: the documents take turns to send beacons.
 fn script(work: &Work, documents: &[Document], sink: &Sink) -> Result<(), BoxError> {
     let body = "x".repeat(work.size);
     let mut turns = documents.iter().cycle();
@@ -71,12 +72,13 @@ fn script(work: &Work, documents: &[Document], sink: &Sink) -> Result<(), BoxErr
     Ok(())
 }
 
-/// Counts outcomes, and wakes the script when there is room again.
+/// An event sink that counts the outcomes, and wakes the script thread when there is room for more.
 struct Sink {
     tally: Arc<Tally>,
+    /// How many beacons may be unfinished.
     window: usize,
     unfinished: AtomicUsize,
-    /// With how many unfinished the script goes on.
+    /// The number of unfinished beacons at which the script thread is woken.
     wake_at: AtomicUsize,
     script: Thread,
 }
@@ -92,7 +94,7 @@ impl Sink {
         }
     }
 
-    /// Blocks the script until at most so many are unfinished.
+    /// Blocks the script thread until at most this number of beacons is unfinished.
     fn wait_until(&self, unfinished: usize) {
         self.wake_at.store(unfinished, SeqCst);
         while self.unfinished.load(SeqCst) > unfinished {

@@ -1,8 +1,8 @@
-//! How fast beacons are delivered to a server that runs, and how fast the same requests are by a peer.
+//! Measures how fast this library, or another HTTP client, delivers the same requests to a running server.
 //!
-//! `cargo run --release -p benches --bin deliver -- URL COUNT CONCURRENCY SIZE [--peer PEER]` prints one
-//! line; figures mean something only beside each other, from one machine at one time, which is what
-//! `benches/compare.sh` makes. What is timed begins with the first connection and ends with the last answer.
+//! `cargo run --release -p benches --bin deliver -- URL COUNT CONCURRENCY SIZE [--peer PEER]` prints one line. The time
+//! begins with the first connection and ends with the last answer. Compare only figures of one machine at one time:
+//! `benches/compare.sh` makes them.
 
 mod library;
 mod peers;
@@ -23,19 +23,19 @@ use clap::{Parser, ValueEnum};
 use http::StatusCode;
 use url::Url;
 
-/// Who sends what a server is to be sent: this library, or a peer that knows no policies.
+/// Who sends the requests: this library, or an HTTP client without policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Peer {
-    /// This library: `Document::send_beacon`, all policies on, cookies in the jar.
+    /// This library, by `Document::send_beacon`, with all policies and with cookies.
     #[default]
     Sendbeacon,
-    /// hyper's HTTP/1.1 connections, one for each in flight, held by hand.
+    /// hyper's HTTP/1.1 connections without a pool, one for each request in flight.
     Raw,
-    /// hyper-util's legacy client; `http` only.
+    /// The legacy client of hyper-util, for http URLs only.
     HyperUtil,
     /// reqwest.
     Reqwest,
-    /// One HTTP/2 connection of hyper's, held by hand; `https` only.
+    /// One HTTP/2 connection of hyper without a pool, for https URLs only.
     H2,
 }
 
@@ -45,37 +45,37 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Delivers beacons to a server and says how long it took.
+/// Deliver beacons to a server and print how long it took.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Where to.
+    /// The URL that the requests are sent to.
     url: Url,
-    /// How many.
+    /// The number of requests.
     count: usize,
-    /// How many at once.
+    /// The number of requests in flight at once.
     concurrency: usize,
-    /// Bytes of each body.
+    /// The length of each body in bytes.
     size: usize,
     /// Who sends them.
     #[arg(long, default_value_t)]
     peer: Peer,
-    /// A file of PEM certificates to trust beside the platform's.
+    /// Trust the certificates in this PEM file, in addition to the platform's.
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
 }
 
-/// What is to be delivered, and to where.
+/// What to deliver, and where to.
 #[derive(Clone, Debug)]
 struct Work {
     url: Url,
     count: usize,
     concurrency: usize,
     size: usize,
-    /// What is trusted beside the platform's certificates, in PEM.
+    /// PEM certificates to trust in addition to the platform's.
     roots: Option<Vec<u8>>,
 }
 
-/// How many were delivered and how many were not, and of those why the first one was not.
+/// The numbers of delivered and of failed requests, and why the first failed.
 #[derive(Debug, Default)]
 struct Tally {
     ok: AtomicUsize,
@@ -98,7 +98,7 @@ impl Tally {
     }
 }
 
-/// The page that sends beacons, on the collector's origin.
+/// The path of the page that sends the beacons. Its origin is the collector's.
 const PAGE: &str = "/article?from=home";
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -114,13 +114,16 @@ fn main() -> Result<ExitCode, BoxError> {
     };
     let secs = start.elapsed().as_secs_f64();
     let ok = tally.ok.load(Relaxed);
-    #[allow(clippy::cast_precision_loss)] // A rate, for people.
+    #[allow(clippy::cast_precision_loss, reason = "people read the rate")]
     let rps = ok as f64 / secs;
     println!("{peer} n={count} conc={concurrency} size={size} ok={ok} secs={secs:.3} rps={rps:.0}");
     if ok == count {
         return Ok(ExitCode::SUCCESS);
     }
     let failure = tally.failure.get().map_or("unknown", |failure| failure);
-    eprintln!("{} were not delivered; the first: {failure}", tally.failed.load(Relaxed));
+    eprintln!(
+        "{} requests were not delivered; the first failed: {failure}",
+        tally.failed.load(Relaxed)
+    );
     Ok(ExitCode::FAILURE)
 }

@@ -1,3 +1,5 @@
+//! Deliveries of the same requests by other HTTP clients.
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
@@ -30,8 +32,7 @@ use url::{Position, Url};
 
 use crate::{BoxError, PAGE, Peer, Tally, Work};
 
-/// The headers that a beacon has to a collector of its own origin, so that all peers send, and the
-/// server reads, the same.
+/// The headers of a beacon to a collector of its own origin, so that all peers send the same requests.
 const HEADERS: [(&str, &str); 9] = [
     ("content-type", "text/plain;charset=UTF-8"),
     ("accept", "*/*"),
@@ -44,10 +45,10 @@ const HEADERS: [(&str, &str); 9] = [
     ("cookie", "session=0123456789abcdef0123456789abcdef; consent=yes; ab=17"),
 ];
 
-/// As many threads as the library has, its script's included.
+/// Delivers the requests by `peer`, on two threads. That is as many as the library has with the script thread.
 pub(crate) fn deliver(peer: Peer, work: &Work) -> Result<Arc<Tally>, BoxError> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    // On a worker like all the rest: the thread that blocks is none.
+    // The work runs on the two workers only, and not on this thread, which blocks.
     runtime.block_on(async {
         let work = work.clone();
         tokio::spawn(async move {
@@ -56,7 +57,7 @@ pub(crate) fn deliver(peer: Peer, work: &Work) -> Result<Arc<Tally>, BoxError> {
                 Peer::HyperUtil => hyper_util(&work).await,
                 Peer::Reqwest => reqwest(&work).await,
                 Peer::H2 => h2(&work).await,
-                Peer::Sendbeacon => Err("it is no peer of itself".into()),
+                Peer::Sendbeacon => Err("the library is no peer of itself".into()),
             }
         })
         .await?
@@ -91,6 +92,7 @@ async fn raw(work: &Work) -> Result<Arc<Tally>, BoxError> {
     Ok(slots.tally)
 }
 
+/// Opens an HTTP/1.1 connection on `stream`.
 async fn open<S>(stream: S) -> hyper::Result<http1::SendRequest<Full<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -102,7 +104,7 @@ where
 
 async fn hyper_util(work: &Work) -> Result<Arc<Tally>, BoxError> {
     if work.url.scheme() != "http" {
-        return Err("without a connector of one's own it speaks http only".into());
+        return Err("hyper-util without a TLS connector needs an http URL".into());
     }
     let template = Template::new(work, work.url.as_str())?;
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
@@ -137,7 +139,7 @@ async fn reqwest(work: &Work) -> Result<Arc<Tally>, BoxError> {
 
 async fn h2(work: &Work) -> Result<Arc<Tally>, BoxError> {
     if work.url.scheme() != "https" {
-        return Err("HTTP/2 is spoken over https".into());
+        return Err("HTTP/2 needs an https URL".into());
     }
     let template = Template::new(work, &work.url[..Position::AfterQuery])?;
     let tcp = connect(&work.url).await?;
@@ -154,7 +156,7 @@ async fn h2(work: &Work) -> Result<Arc<Tally>, BoxError> {
     .await)
 }
 
-/// What is still to be sent, shared by those who send it.
+/// The number of requests that are still to be sent, which the tasks share.
 #[derive(Clone)]
 struct Slots {
     left: Arc<AtomicUsize>,
@@ -166,12 +168,13 @@ impl Slots {
         Self { left: Arc::new(AtomicUsize::new(work.count)), tally: Arc::default() }
     }
 
+    /// Takes one request to send; false if none is left.
     fn take(&self) -> bool {
         self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 }
 
-/// Sends with as many tasks as are to be in flight at once.
+/// Calls `send` for each request, from as many tasks as there are requests in flight.
 async fn run_slots<F>(work: &Work, send: impl Fn() -> F + Clone + Send + 'static) -> Arc<Tally>
 where
     F: Future<Output = Result<StatusCode, BoxError>> + Send,
@@ -190,14 +193,14 @@ where
     slots.tally
 }
 
-/// Reads the response, for only then its connection is free.
+/// Reads the whole response. Only then is its connection free.
 async fn to_the_end(response: Response<Incoming>) -> Result<StatusCode, BoxError> {
     let (head, body) = response.into_parts();
     body.collect().await?;
     Ok(head.status)
 }
 
-/// What every request is a copy of.
+/// The request of which copies are sent.
 #[derive(Clone)]
 struct Template {
     target: Uri,
@@ -225,6 +228,7 @@ impl Template {
     }
 }
 
+/// Opens a TCP connection to the URL's host.
 async fn connect(url: &Url) -> Result<TcpStream, BoxError> {
     let addresses = url.socket_addrs(|| None)?;
     let tcp = TcpStream::connect(&*addresses).await?;
@@ -232,6 +236,7 @@ async fn connect(url: &Url) -> Result<TcpStream, BoxError> {
     Ok(tcp)
 }
 
+/// Makes a TLS connection with this ALPN protocol.
 async fn handshake(
     work: &Work,
     tcp: TcpStream,

@@ -1,11 +1,12 @@
-//! WPT cookies/attributes (expires, max-age, path), cookies/path, cookies/ordering, cookies/size.
+//! `Expires`, `Max-Age` and `Path`: WPT cookies/attributes (expires, max-age, path), cookies/path,
+//! cookies/ordering, cookies/size.
 
 use super::*;
 
 const URL: &str = "https://example.org/a/b";
 const LIMIT: u64 = 400 * 24 * 60 * 60;
 
-/// For how many seconds a cookie is kept; `None` for the session.
+/// The number of seconds for which a cookie is kept; `None` for the session.
 fn lifetime(attributes: &str) -> Option<u64> {
     let mut profile = Profile::new();
     profile.set(URL, &format!("a=b; {attributes}")).unwrap();
@@ -15,7 +16,7 @@ fn lifetime(attributes: &str) -> Option<u64> {
     }
 }
 
-/// The path of a cookie set with these attributes by [`URL`].
+/// The path of a cookie that [`URL`] sets with these attributes.
 fn path(attributes: &str) -> Result<String, Rejected> {
     let mut profile = Profile::new();
     profile.set(URL, &format!("a=b; {attributes}"))?;
@@ -31,21 +32,21 @@ fn max_age_counts_from_now() {
 }
 
 #[test]
-fn a_max_age_that_is_not_positive_is_the_end() {
+fn a_max_age_that_is_not_positive_expires_the_cookie() {
     for value in ["0", "-1", "-0", "-20", "-9999999999999999999999"] {
         assert_eq!(lifetime(&format!("Max-Age={value}")), Some(0), "{value}");
     }
 }
 
 #[test]
-fn a_max_age_that_is_no_number_is_ignored() {
+fn a_max_age_that_is_not_a_number_is_ignored() {
     for value in ["", "-", "+5", "1.5", "50,399", "5s", "0x10", "--1", "1-", "\"10\"", "١"] {
         assert_eq!(lifetime(&format!("Max-Age={value}")), None, "{value}");
     }
 }
 
 #[test]
-fn max_age_goes_before_expires_wherever_it_stands() {
+fn max_age_wins_over_expires_in_any_order() {
     let past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT";
     assert_eq!(lifetime(&format!("Max-Age=10; {past}")), Some(10));
     assert_eq!(lifetime(&format!("{past}; Max-Age=10")), Some(10));
@@ -63,16 +64,16 @@ fn no_cookie_is_kept_for_more_than_400_days() {
 }
 
 #[test]
-fn a_date_that_is_none_is_ignored() {
+fn an_invalid_date_is_ignored() {
     assert_eq!(lifetime("Expires="), None);
     assert_eq!(lifetime("Expires=tomorrow"), None);
     assert_eq!(lifetime("Expires=Thu, 28 May 2026 20:26:41 GMT; Expires=tomorrow"), Some(1));
-    // A date may have a comma in it, and rubbish after it.
+    // A date may contain a comma, and other text may follow it.
     assert_eq!(lifetime("Expires=Thu 28 May 2026 20:26:41 GMT, baz=qux"), Some(1));
 }
 
 #[test]
-fn an_expired_cookie_takes_its_predecessor_away() {
+fn an_expired_cookie_removes_the_cookie_it_replaces() {
     for end in ["Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"] {
         let mut profile = Profile::new();
         profile.set(URL, "a=b").unwrap();
@@ -96,7 +97,7 @@ fn a_cookie_is_sent_until_it_expires_and_then_forgotten() {
 }
 
 #[test]
-fn an_expired_cookie_that_is_still_there_stands_in_nobody_s_way() {
+fn an_expired_cookie_has_no_effect_on_a_new_one() {
     let mut profile = Profile::new();
     profile.set(URL, "a=b; Max-Age=10; HttpOnly; Secure").unwrap();
     profile.pass(10);
@@ -106,7 +107,7 @@ fn an_expired_cookie_that_is_still_there_stands_in_nobody_s_way() {
 }
 
 #[test]
-fn the_end_of_the_session_takes_cookies_without_expiry() {
+fn the_end_of_the_session_removes_cookies_without_an_expiry() {
     let mut profile = Profile::new();
     profile.set(URL, "a=b").unwrap();
     profile.set(URL, "c=d; Max-Age=10").unwrap();
@@ -115,7 +116,7 @@ fn the_end_of_the_session_takes_cookies_without_expiry() {
 }
 
 #[test]
-fn the_last_path_attribute_wins_and_a_useless_one_means_the_default() {
+fn the_last_path_attribute_wins_and_an_invalid_one_means_the_default() {
     for (attributes, expected) in [
         ("", "/a"),
         ("Path", "/a"),
@@ -196,7 +197,7 @@ fn longer_paths_come_first_then_older_cookies() {
 }
 
 #[test]
-fn a_replaced_cookie_keeps_its_place() {
+fn a_replaced_cookie_keeps_its_position() {
     let mut profile = Profile::new();
     profile.set(URL, "a=1").unwrap();
     profile.pass(1);
@@ -209,7 +210,7 @@ fn a_replaced_cookie_keeps_its_place() {
 }
 
 #[test]
-fn a_cookie_is_another_one_if_name_path_or_domain_differ() {
+fn a_cookie_only_replaces_one_of_the_same_name_path_and_domain() {
     let mut profile = Profile::new();
     for cookie in [
         "a=1",

@@ -1,4 +1,4 @@
-//! WPT cookies/attributes/domain, cookies/domain.
+//! `Domain`: WPT cookies/attributes/domain, cookies/domain.
 
 use sendbeacon_cookies::ClearContext;
 
@@ -10,7 +10,7 @@ fn refused(from: &str, domain: &str) -> Option<Rejected> {
     Profile::new().set(from, &format!("a=b; Domain={domain}")).err()
 }
 
-/// Whether `to` gets a cookie that `from` has set with these attributes.
+/// Whether a request to `to` sends a cookie that `from` has set with these attributes.
 fn reaches(from: &str, attributes: &str, to: &str) -> bool {
     let mut profile = Profile::new();
     profile.set(from, &format!("a=b; {attributes}")).unwrap();
@@ -41,7 +41,7 @@ fn with_a_domain_the_hosts_below_it_get_the_cookie() {
 }
 
 #[test]
-fn a_domain_that_the_host_is_not_in_is_refused() {
+fn a_domain_that_the_host_does_not_match_is_refused() {
     for domain in [
         "other.example.org",
         "sub.www.example.org",
@@ -55,7 +55,7 @@ fn a_domain_that_the_host_is_not_in_is_refused() {
 }
 
 #[test]
-fn a_domain_that_is_no_host_is_refused() {
+fn a_domain_that_is_not_a_valid_host_is_refused() {
     for domain in
         [". www.example.org", "www.example.org .", "a:80", "ä.example", "1.2.3.4.5", "[::1", "."]
     {
@@ -99,7 +99,7 @@ fn a_host_that_is_a_public_suffix_can_set_a_cookie_for_itself() {
 }
 
 #[test]
-fn a_tenant_cannot_reach_over_its_public_suffix() {
+fn a_host_cannot_set_cookies_above_its_public_suffix() {
     let bucket = "https://mine.s3.amazonaws.com/";
     assert_eq!(refused(bucket, "s3.amazonaws.com"), Some(Rejected::PublicSuffix));
     assert_eq!(refused(bucket, "amazonaws.com"), Some(Rejected::PublicSuffix));
@@ -107,7 +107,22 @@ fn a_tenant_cannot_reach_over_its_public_suffix() {
 }
 
 #[test]
-fn an_address_can_name_itself_only() {
+fn a_trailing_dot_makes_another_domain() {
+    const DOTTED: &str = "https://www.example.org./";
+    assert!(reaches(DOTTED, "Domain=example.org.", "https://example.org./"));
+    assert!(!reaches(DOTTED, "Domain=example.org.", "https://example.org/"));
+    assert_eq!(refused(DOTTED, "example.org"), Some(Rejected::DomainMismatch));
+    assert_eq!(refused(DOTTED, "org."), Some(Rejected::PublicSuffix));
+    let mut profile = Profile::new();
+    profile.set(WWW, "a=b").unwrap();
+    profile.set(DOTTED, "c=d").unwrap();
+    let dotted = url(DOTTED);
+    assert_eq!(profile.jar.clear(&ClearContext::new(dotted.host().unwrap())), 1);
+    assert_eq!(profile.sent(WWW), "a=b");
+}
+
+#[test]
+fn an_address_can_only_name_itself() {
     assert!(reaches("http://127.0.0.1/", "Domain=127.0.0.1", "http://127.0.0.1/"));
     assert!(reaches("http://[::1]/", "Domain=[::1]", "http://[::1]/"));
     assert_eq!(refused("http://127.0.0.1/", "0.0.1"), Some(Rejected::DomainMismatch));
@@ -116,18 +131,18 @@ fn an_address_can_name_itself_only() {
 }
 
 #[test]
-fn ports_are_not_told_apart() {
+fn ports_do_not_separate_cookies() {
     assert!(reaches("https://example.org:8443/", "", "https://example.org/"));
 }
 
 #[test]
-fn the_most_recent_of_both_spellings_of_a_domain_stays() {
+fn a_leading_dot_does_not_make_another_domain() {
     assert_eq!(echo(WWW, &["a=1; Domain=example.org", "a=2; Domain=.example.org"]), "a=2");
     assert_eq!(echo(WWW, &["a=1; Domain=.example.org", "a=2; Domain=example.org"]), "a=2");
 }
 
 #[test]
-fn clearing_a_site_takes_the_cookies_of_all_its_hosts() {
+fn clearing_a_site_removes_the_cookies_of_all_its_hosts() {
     let mut profile = Profile::new();
     profile.set(WWW, "a=b").unwrap();
     profile.set("https://example.org/", "c=d").unwrap();

@@ -21,7 +21,7 @@ fn limits(cookies_per_site: usize, cookies: usize) -> Limits {
 }
 
 #[test]
-fn a_site_has_180_cookies_at_most() {
+fn a_site_has_at_most_180_cookies() {
     let mut profile = Profile::new();
     for number in 0..200 {
         profile.pass(1);
@@ -53,7 +53,7 @@ fn a_host_with_a_trailing_dot_is_of_another_site() {
 }
 
 #[test]
-fn insecure_cookies_go_first_then_those_not_used_for_longest() {
+fn insecure_cookies_are_evicted_first_then_the_least_recently_used() {
     let mut profile = Profile::with_limits(limits(3, 100));
     for cookie in ["s1=v; Secure", "i1=v; Path=/x", "i2=v; Path=/y", "s2=v; Secure"] {
         profile.pass(1);
@@ -65,19 +65,19 @@ fn insecure_cookies_go_first_then_those_not_used_for_longest() {
         profile.set(URL, cookie).unwrap();
     }
     assert_eq!(names(&profile), ["s2", "s3", "s4"]);
-    // To be sent is to be used.
+    // A sent cookie counts as used.
     profile.pass(1);
     assert_eq!(profile.sent(URL), "s2=v");
     profile.pass(1);
     profile.set(URL, "s5=v; Secure").unwrap();
     assert_eq!(names(&profile), ["s2", "s4", "s5"]);
-    // An insecure one finds no room among secure ones.
+    // A new insecure cookie is evicted before the secure ones.
     profile.set(URL, "i3=v").unwrap();
     assert_eq!(names(&profile), ["s2", "s4", "s5"]);
 }
 
 #[test]
-fn expired_cookies_make_room_before_any_other() {
+fn expired_cookies_are_removed_before_any_other() {
     let mut profile = Profile::with_limits(limits(2, 100));
     profile.set(URL, "a=1").unwrap();
     profile.set(URL, "b=1; Max-Age=5; Secure").unwrap();
@@ -87,7 +87,7 @@ fn expired_cookies_make_room_before_any_other() {
 }
 
 #[test]
-fn the_jar_drops_what_was_not_used_for_longest() {
+fn the_jar_evicts_the_least_recently_used_cookie() {
     let mut profile = Profile::with_limits(limits(100, 3));
     for site in 0..3 {
         profile.pass(1);
@@ -109,14 +109,14 @@ fn a_jar_refuses_to_keep_cookies_for_more_than_400_days() {
 }
 
 #[test]
-fn a_jar_of_no_size_keeps_nothing() {
+fn a_jar_with_limits_of_zero_keeps_nothing() {
     let mut profile = Profile::with_limits(limits(0, 0));
     assert_eq!(profile.set(URL, "a=b"), Ok(()));
     assert!(profile.jar.is_empty());
 }
 
 #[test]
-fn a_site_has_10_kib_in_a_partition_and_any_number_of_partitions() {
+fn a_site_has_10_kib_in_each_partition() {
     let mut jar = CookieJar::default();
     let url = url(URL);
     for partition in ["a", "b"] {
@@ -134,7 +134,7 @@ fn a_site_has_10_kib_in_a_partition_and_any_number_of_partitions() {
 }
 
 #[test]
-fn partitioned_cookies_are_limited_apart_from_the_others() {
+fn partitioned_cookies_have_limits_of_their_own() {
     let limits = limits(2, 2).with_partitioned_cookies_per_site(2).with_partitioned_cookies(3);
     let mut jar = CookieJar::new(limits).unwrap();
     let url = url(URL);

@@ -1,4 +1,5 @@
-//! What a page and a server see of a jar. Where WPT has tests of a behaviour, they are named.
+//! Tests what servers and scripts see of a jar. A file names the web platform tests of the same
+//! behaviour.
 
 mod attributes;
 mod auto_traits;
@@ -16,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use sendbeacon_cookies::{AccessContext, CookieJar, Limits, Rejected, SameSiteMode};
 use url::Url;
 
-/// A day in 2026 to count from.
+/// The time at which each test begins: a day in 2026.
 fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000)
 }
@@ -40,7 +41,7 @@ fn script(url: &Url) -> AccessContext<'_> {
     same_site(url).with_http_only_allowed(false)
 }
 
-/// A jar, the time, and short ways to ask for things.
+/// A jar with a clock, and shortcuts for requests and scripts.
 struct Profile {
     jar: CookieJar,
     now: SystemTime,
@@ -76,7 +77,7 @@ impl Profile {
         String::from_utf8(header.unwrap_or_default()).unwrap()
     }
 
-    /// What `document.cookie` is at `at`.
+    /// The value of `document.cookie` in a document at `at`.
     fn script_sees(&mut self, at: &str) -> String {
         let url = url(at);
         let value = self.jar.cookie_header(&script(&url), self.now);
@@ -84,7 +85,8 @@ impl Profile {
     }
 }
 
-/// What is sent back to `url` after its responses have set `cookies`, whether it took them or not.
+/// The `Cookie` header of a request to `url`, after its responses have set `cookies`. Some of them may be
+/// rejected.
 fn echo(url: &str, cookies: &[&str]) -> String {
     let mut profile = Profile::new();
     for cookie in cookies {

@@ -1,4 +1,4 @@
-//! CHIPS; WPT cookies/partitioned-cookies.
+//! Partitioned cookies (CHIPS): WPT cookies/partitioned-cookies.
 
 use sendbeacon_cookies::ClearContext;
 
@@ -7,7 +7,7 @@ use super::*;
 const EMBED: &str = "https://embed.example/";
 const CHIP: &str = "__Host-id=1; Secure; Path=/; SameSite=None; Partitioned";
 
-/// Responses and requests of an embedded, cross-site `EMBED` with this partition key.
+/// Cross-site requests to `EMBED` from a frame, and their responses, with one partition key.
 struct Embedded<'a> {
     profile: &'a mut Profile,
     partition: Option<&'a str>,
@@ -49,7 +49,7 @@ impl Profile {
 }
 
 #[test]
-fn a_partitioned_cookie_is_sent_in_its_partition_only() {
+fn a_partitioned_cookie_is_only_sent_in_its_partition() {
     let mut profile = Profile::new();
     profile.embedded_in("https://a.example").set(CHIP).unwrap();
     assert_eq!(profile.embedded_in("https://a.example").sent(), "__Host-id=1");
@@ -60,7 +60,7 @@ fn a_partitioned_cookie_is_sent_in_its_partition_only() {
 }
 
 #[test]
-fn cookies_of_one_name_live_side_by_side_in_partitions_and_outside() {
+fn each_partition_has_its_own_cookie_of_a_name() {
     let mut profile = Profile::new();
     profile.set(EMBED, "id=0; Secure; SameSite=None").unwrap();
     for (partition, value) in [("a", 1), ("b", 2)] {
@@ -87,12 +87,12 @@ fn partitioned_needs_a_partition() {
 }
 
 #[test]
-fn partitioned_does_not_need_same_site_none_where_all_is_same_site() {
+fn a_same_site_partitioned_cookie_does_not_need_same_site_none() {
     let mut profile = Profile::new();
     let url = url(EMBED);
     let context = same_site(&url).with_partition(Some("a"));
     profile.jar.store(b"a=b; Secure; Partitioned; SameSite=Lax", &context, start()).unwrap();
-    // Embedded across sites it is not sent, as any lax cookie.
+    // Like any lax cookie, it is not sent with a cross-site request.
     assert_eq!(profile.embedded_in("a").sent(), "");
 }
 
@@ -104,7 +104,7 @@ fn a_partitioned_cookie_is_subject_to_same_site() {
 }
 
 #[test]
-fn where_third_party_cookies_are_blocked_only_partitioned_ones_pass() {
+fn only_partitioned_cookies_pass_where_third_parties_are_blocked() {
     let mut profile = Profile::new();
     profile.set(EMBED, "a=b; Secure; SameSite=None").unwrap();
     let mut embedded = profile.embedded_with_blocking("a");
@@ -128,7 +128,7 @@ fn a_partitioned_cookie_is_replaced_in_its_partition() {
 }
 
 #[test]
-fn secure_cookies_of_other_partitions_are_not_given_away_by_a_refusal() {
+fn a_refusal_does_not_reveal_secure_cookies_of_other_partitions() {
     let mut profile = Profile::new();
     profile.embedded_in("a").set("id=1; Secure; SameSite=None; Partitioned").unwrap();
     let url = url("http://embed.example/");

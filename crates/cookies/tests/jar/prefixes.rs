@@ -1,4 +1,4 @@
-//! WPT cookies/prefix.
+//! Name prefixes: WPT cookies/prefix.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn set(cookie: &str) -> Result<(), Rejected> {
 }
 
 #[test]
-fn secure_prefix_needs_secure() {
+fn the_secure_prefix_needs_secure() {
     for spelling in SPELLINGS {
         let name = spelling("__Secure-a");
         assert_eq!(set(&format!("{name}=b; Path=/; HttpOnly")), Err(Rejected::PrefixSecure));
@@ -23,7 +23,7 @@ fn secure_prefix_needs_secure() {
 }
 
 #[test]
-fn host_prefix_needs_secure_an_explicit_root_path_and_no_domain() {
+fn the_host_prefix_needs_secure_an_explicit_root_path_and_no_domain() {
     for spelling in SPELLINGS {
         let name = spelling("__Host-a");
         assert_eq!(set(&format!("{name}=b; Secure; Path=/")), Ok(()));
@@ -46,7 +46,7 @@ fn host_prefix_needs_secure_an_explicit_root_path_and_no_domain() {
 }
 
 #[test]
-fn http_prefix_needs_secure_and_http_only() {
+fn the_http_prefix_needs_secure_and_http_only() {
     for spelling in SPELLINGS {
         let name = spelling("__Http-a");
         assert_eq!(set(&format!("{name}=b; Secure; HttpOnly; Path=/x")), Ok(()));
@@ -60,7 +60,7 @@ fn http_prefix_needs_secure_and_http_only() {
 }
 
 #[test]
-fn host_http_prefix_needs_what_both_need() {
+fn the_host_http_prefix_needs_what_both_prefixes_need() {
     for spelling in SPELLINGS {
         let name = spelling("__Host-Http-a");
         assert_eq!(set(&format!("{name}=b; Secure; HttpOnly; Path=/")), Ok(()));
@@ -83,7 +83,7 @@ fn a_nameless_cookie_cannot_look_prefixed() {
 }
 
 #[test]
-fn what_only_resembles_a_prefix_is_none() {
+fn a_name_that_only_resembles_a_prefix_has_none() {
     for cookie in ["__Secure=b", "_Secure-a=b", "a__Host-=b", "__HostHttp-a=b", "a=__Host-b", "__"]
     {
         assert_eq!(set(cookie), Ok(()), "{cookie}");

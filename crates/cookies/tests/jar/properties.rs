@@ -1,11 +1,11 @@
-//! What holds whatever a server, a script or the clock does.
+//! Properties that hold for all cookies, operations and clocks.
 
 use proptest::prelude::*;
 use sendbeacon_cookies::{ClearContext, Cookie, serialize_cookies};
 
 use super::*;
 
-/// What could be a cookie, made of parts that mean something.
+/// A `Set-Cookie` value made of parts that have a meaning.
 fn likely_cookie() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..8),
@@ -79,7 +79,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_a_jar_panic_and_what_it_sends_is_a_header_value(
+    fn any_bytes_are_rejected_or_give_a_valid_header_value(
         cookie in prop_oneof![prop::collection::vec(any::<u8>(), 0..64), likely_cookie()],
     ) {
         let mut jar = CookieJar::default();

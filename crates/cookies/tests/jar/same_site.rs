@@ -1,4 +1,4 @@
-//! WPT cookies/samesite, cookies/samesite-by-default.
+//! `SameSite`: WPT cookies/samesite, cookies/samesite-by-default.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn sent_in(profile: &mut Profile, mode: SameSiteMode) -> String {
     String::from_utf8(profile.jar.cookie_header(&context, profile.now).unwrap_or_default()).unwrap()
 }
 
-/// The names of the modes in which a cookie with these attributes is sent.
+/// The modes in which a cookie with these attributes is sent.
 fn modes(attributes: &str) -> Vec<SameSiteMode> {
     let mut profile = Profile::new();
     profile.set(URL, &format!("a=b; Secure; {attributes}")).unwrap();
@@ -19,17 +19,17 @@ fn modes(attributes: &str) -> Vec<SameSiteMode> {
 }
 
 #[test]
-fn strict_is_sent_same_site_only() {
+fn a_strict_cookie_is_only_sent_same_site() {
     assert_eq!(modes("SameSite=Strict"), [SameSiteMode::StrictOrLess]);
 }
 
 #[test]
-fn lax_is_sent_with_cross_site_navigations_too() {
+fn a_lax_cookie_is_also_sent_with_cross_site_navigations() {
     assert_eq!(modes("SameSite=lax"), [SameSiteMode::StrictOrLess, SameSiteMode::LaxOrLess]);
 }
 
 #[test]
-fn none_is_always_sent() {
+fn a_none_cookie_is_always_sent() {
     assert_eq!(modes("samesite=NONE").len(), 3);
 }
 
@@ -52,8 +52,8 @@ fn the_last_same_site_attribute_wins_even_if_unknown() {
 }
 
 #[test]
-fn a_cookie_does_not_become_laxer_for_being_new() {
-    // "Lax-allowing-unsafe" would send it with a cross-site POST for two minutes.
+fn a_new_cookie_is_not_sent_with_more_requests() {
+    // "Lax-allowing-unsafe" would send the cookie with a cross-site POST for two minutes.
     assert_eq!(modes("").len(), 2);
 }
 
@@ -68,7 +68,7 @@ fn same_site_none_needs_secure() {
 }
 
 #[test]
-fn a_cross_site_response_sets_same_site_none_only() {
+fn a_cross_site_response_can_only_set_same_site_none_cookies() {
     let mut jar = CookieJar::default();
     let url = url(URL);
     for attributes in

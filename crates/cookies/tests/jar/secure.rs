@@ -1,4 +1,4 @@
-//! WPT cookies/secure, cookies/attributes (secure, httponly-overwrite).
+//! `Secure` and `HttpOnly`: WPT cookies/secure, cookies/attributes (secure, httponly-overwrite).
 
 use super::*;
 
@@ -6,7 +6,7 @@ const HTTPS: &str = "https://example.org/login/x";
 const HTTP: &str = "http://example.org/login/x";
 
 #[test]
-fn a_secure_cookie_is_set_and_sent_over_https_only() {
+fn a_secure_cookie_is_only_set_and_sent_over_https() {
     let mut profile = Profile::new();
     assert_eq!(profile.set(HTTP, "a=b; Secure"), Err(Rejected::SecureFromInsecure));
     profile.set(HTTPS, "a=b; sEcUrE=false").unwrap();
@@ -64,7 +64,7 @@ fn script_neither_sees_nor_sets_nor_replaces_an_http_only_cookie() {
 }
 
 #[test]
-fn http_only_can_be_given_and_taken_with_the_value_unchanged() {
+fn http_only_can_be_added_and_removed_with_the_same_value() {
     let mut profile = Profile::new();
     profile.set(HTTPS, "a=1").unwrap();
     profile.set(HTTPS, "a=1; HttpOnly").unwrap();
@@ -74,6 +74,6 @@ fn http_only_can_be_given_and_taken_with_the_value_unchanged() {
 }
 
 #[test]
-fn a_new_value_replaces_the_old_one_with_the_attributes_unchanged() {
+fn a_new_value_replaces_the_old_one_with_the_same_attributes() {
     assert_eq!(echo(HTTPS, &["a=1", "a=2"]), "a=2");
 }

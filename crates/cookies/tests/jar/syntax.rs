@@ -1,16 +1,17 @@
-//! WPT cookies/name, cookies/value, cookies/size, cookies/encoding, cookies/attributes/invalid.
+//! Names and values: WPT cookies/name, cookies/value, cookies/size, cookies/encoding,
+//! cookies/attributes/invalid.
 
 use super::*;
 
 const URL: &str = "https://example.org/a/b";
 
-/// A cookie of so many bytes of name and of value.
+/// A cookie with this many bytes in its name and in its value.
 fn sized(name: usize, value: usize) -> String {
     format!("{}={}", "n".repeat(name), "v".repeat(value))
 }
 
 #[test]
-fn a_value_is_what_stands_between_the_equals_sign_and_the_semicolon() {
+fn a_value_is_between_the_equals_sign_and_the_semicolon() {
     for (cookie, expected) in [
         ("a=b", "a=b"),
         ("a=b; c=d", "a=b"),
@@ -31,11 +32,11 @@ fn a_value_is_what_stands_between_the_equals_sign_and_the_semicolon() {
 }
 
 #[test]
-fn spaces_and_tabs_around_names_and_values_are_dropped() {
+fn spaces_and_tabs_around_names_and_values_are_removed() {
     assert_eq!(echo(URL, &[" \t a \t=\t b \t ; \t"]), "a=b");
     assert_eq!(echo(URL, &["a= \t"]), "a=");
     assert_eq!(echo(URL, &["a=b\tc"]), "a=b\tc");
-    // No other white space counts as such.
+    // No other white space is removed.
     assert_eq!(echo(URL, &["a=\u{a0}b\u{a0}"]), "a=\u{a0}b\u{a0}");
 }
 
@@ -45,7 +46,7 @@ fn a_cookie_may_have_no_name() {
     assert_eq!(echo(URL, &["=b"]), "b");
     assert_eq!(echo(URL, &["==b"]), "=b");
     assert_eq!(echo(URL, &[" b c ; Path=/"]), "b c");
-    // All of them are the same cookie.
+    // All cookies without a name are the same cookie.
     assert_eq!(echo(URL, &["b", "=c", "a=d"]), "c; a=d");
 }
 
@@ -59,7 +60,7 @@ fn a_cookie_with_neither_name_nor_value_is_ignored() {
 }
 
 #[test]
-fn a_control_character_anywhere_is_refused_but_a_tab() {
+fn any_control_character_except_a_tab_is_refused() {
     for control in (0..0x20).chain([0x7F]).filter(|&byte| byte != b'\t') {
         let control = char::from(control);
         for cookie in [
@@ -78,7 +79,7 @@ fn a_control_character_anywhere_is_refused_but_a_tab() {
 }
 
 #[test]
-fn bytes_that_are_no_utf_8_are_kept() {
+fn bytes_that_are_not_utf_8_are_kept() {
     let mut jar = CookieJar::default();
     let url = url(URL);
     jar.store(b"\xFF\x80=\xC3(", &same_site(&url), start()).unwrap();
@@ -86,7 +87,7 @@ fn bytes_that_are_no_utf_8_are_kept() {
 }
 
 #[test]
-fn name_and_value_have_4096_bytes_together_at_most() {
+fn a_name_and_a_value_have_at_most_4096_bytes_together() {
     for (name, value) in [(2048, 2048), (4096, 0), (1, 4095), (0, 4096)] {
         let cookie = sized(name, value);
         assert_eq!(echo(URL, &[&cookie]), cookie.strip_prefix('=').unwrap_or(&cookie));
@@ -94,7 +95,7 @@ fn name_and_value_have_4096_bytes_together_at_most() {
     for (name, value) in [(4097, 0), (4096, 1), (1, 4096), (0, 4097)] {
         assert_eq!(Profile::new().set(URL, &sized(name, value)), Err(Rejected::TooLarge));
     }
-    // What is trimmed does not count, and neither do attributes.
+    // Neither the removed spaces nor the attributes count.
     let padded = format!("  {}  ; Path=/; x={}", sized(2048, 2048), "y".repeat(9000));
     assert_eq!(Profile::new().set(URL, &padded), Ok(()));
 }

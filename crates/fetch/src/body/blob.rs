@@ -11,7 +11,7 @@ use crate::host::Answer;
 #[derive(Clone)]
 pub struct Blob {
     data: BlobData,
-    type_: Arc<str>,
+    content_type: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -32,14 +32,14 @@ pub trait BlobSource: Send + Sync {
 }
 
 impl Blob {
-    /// A blob of `bytes` with `type_` as its `type` attribute, which the `Content-Type` header
+    /// A blob of `bytes` with `content_type` as its `type` attribute, which the `Content-Type` header
     /// repeats to the letter.
     ///
     /// The type is normalised as the [constructor](https://w3c.github.io/FileAPI/#constructorBlob)
     /// does (idempotent, so it does not matter whether the engine has done it): lower case, and
     /// empty if it has a character outside U+0020 to U+007E.
-    pub fn new(bytes: impl Into<Bytes>, type_: &str) -> Self {
-        Self { data: BlobData::Bytes(bytes.into()), type_: normalized(type_) }
+    pub fn new(bytes: impl Into<Bytes>, content_type: &str) -> Self {
+        Self { data: BlobData::Bytes(bytes.into()), content_type: normalized(content_type) }
     }
 
     /// A blob of `bytes` with a media type that is known to be one.
@@ -48,9 +48,9 @@ impl Blob {
     }
 
     /// A blob whose bytes are asked for when the request is sent.
-    pub fn from_source(source: Arc<dyn BlobSource>, type_: &str) -> Self {
+    pub fn from_source(source: Arc<dyn BlobSource>, content_type: &str) -> Self {
         let size = source.size();
-        Self { data: BlobData::Source(source, size), type_: normalized(type_) }
+        Self { data: BlobData::Source(source, size), content_type: normalized(content_type) }
     }
 
     /// Size in bytes.
@@ -64,8 +64,8 @@ impl Blob {
 
     /// The `type` attribute.
     #[must_use]
-    pub fn type_(&self) -> &str {
-        &self.type_
+    pub fn content_type(&self) -> &str {
+        &self.content_type
     }
 
     pub(super) fn data(&self) -> &BlobData {
@@ -73,21 +73,23 @@ impl Blob {
     }
 
     /// The type as a header value; `None` where it is empty.
-    pub(super) fn content_type(&self) -> Option<HeaderValue> {
+    pub(super) fn content_type_header(&self) -> Option<HeaderValue> {
         // A normalised type has only U+0020 to U+007E, each a field-value byte.
-        (!self.type_.is_empty()).then(|| HeaderValue::from_str(&self.type_).ok()).flatten()
+        (!self.content_type.is_empty())
+            .then(|| HeaderValue::from_str(&self.content_type).ok())
+            .flatten()
     }
 }
 
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Blob({} bytes, {:?})", self.size(), self.type_)
+        write!(f, "Blob({} bytes, {:?})", self.size(), self.content_type)
     }
 }
 
-fn normalized(type_: &str) -> Arc<str> {
-    if type_.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) {
-        type_.to_ascii_lowercase().into()
+fn normalized(content_type: &str) -> Arc<str> {
+    if content_type.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) {
+        content_type.to_ascii_lowercase().into()
     } else {
         "".into()
     }

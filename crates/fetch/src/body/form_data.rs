@@ -94,9 +94,9 @@ fn write_entries(entries: &[FormDataEntry], boundary: &Boundary, out: &mut impl 
                 out.text("\"; filename=\"");
                 escape(filename, out);
                 out.text("\"\r\nContent-Type: ");
-                out.text(match blob.type_() {
+                out.text(match blob.content_type() {
                     "" => "application/octet-stream",
-                    type_ => type_,
+                    content_type => content_type,
                 });
                 out.text("\r\n\r\n");
                 out.blob(blob);

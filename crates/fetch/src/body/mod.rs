@@ -19,6 +19,7 @@ use crate::{NetworkError, TypeError, host::Random};
 /// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit): what script may pass as a body, after the
 /// Web IDL conversion, which is the engine's.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum BodyInit<'a> {
     /// A `USVString`.
     String(Cow<'a, str>),
@@ -91,7 +92,7 @@ pub fn extract<'a>(object: BodyInit<'a>, random: &dyn Random) -> Result<Extracte
         HeaderValue::from_static("application/x-www-form-urlencoded;charset=UTF-8");
     // Step 10.
     let (object, content_type) = match object {
-        BodyInit::Blob(blob) => (Object::Blob(blob), blob.content_type()),
+        BodyInit::Blob(blob) => (Object::Blob(blob), blob.content_type_header()),
         BodyInit::BufferSource(bytes) => (Object::Bytes(bytes), None),
         BodyInit::FormData(entries) => {
             let boundary = Boundary::new(random);

@@ -49,11 +49,12 @@ fn file(name: &str, filename: &str, blob: Blob) -> FormDataEntry {
 #[test]
 fn each_kind_has_its_type() {
     let list = [("a".into(), "1 &".into()), ("é".into(), String::new())];
+    let blobs = [Blob::new("x", ""), Blob::new("x", "TEXT/X; q=\"R\"")];
     let cases: [(BodyInit<'_>, &[u8], Option<&str>); 5] = [
         ("é".into(), "é".as_bytes(), Some("text/plain;charset=UTF-8")),
         ((&[1u8, 0, 255][..]).into(), &[1, 0, 255], None),
-        (BodyInit::Blob(&Blob::new("x", "")), b"x", None),
-        (BodyInit::Blob(&Blob::new("x", "TEXT/X; q=\"R\"")), b"x", Some("text/x; q=\"r\"")),
+        (BodyInit::Blob(&blobs[0]), b"x", None),
+        (BodyInit::Blob(&blobs[1]), b"x", Some("text/x; q=\"r\"")),
         (
             BodyInit::UrlSearchParams(&list),
             b"a=1+%26&%C3%A9=",
@@ -72,11 +73,12 @@ fn a_stream_is_a_type_error() {
 
 #[test]
 fn a_blob_type_outside_printable_ascii_is_empty() {
-    for type_ in ["text/pl\u{e4}in", "text/plain\r\nX-Evil: 1", "text/plain\0", "a/b;\tc=d"] {
-        assert_eq!(Blob::new("", type_).type_(), "", "{type_:?}");
+    for content_type in ["text/pl\u{e4}in", "text/plain\r\nX-Evil: 1", "text/plain\0", "a/b;\tc=d"]
+    {
+        assert_eq!(Blob::new("", content_type).content_type(), "", "{content_type:?}");
     }
-    assert_eq!(Blob::new("", " Foo Bar ").type_(), " foo bar ");
-    assert_eq!(Blob::with_mime("{}", &mime::APPLICATION_JSON).type_(), "application/json");
+    assert_eq!(Blob::new("", " Foo Bar ").content_type(), " foo bar ");
+    assert_eq!(Blob::with_mime("{}", &mime::APPLICATION_JSON).content_type(), "application/json");
 }
 
 #[test]

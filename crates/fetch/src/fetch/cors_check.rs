@@ -1,14 +1,20 @@
+//! The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check): whether script may read a response.
+
 use http::{
     HeaderMap,
     header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN},
 };
 
-use crate::{CorsFailure, Request, headers::extract::get, request::CredentialsMode};
+use crate::{
+    error::CorsFailure,
+    headers::extract::get,
+    request::{CredentialsMode, Request},
+};
 
-/// [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check) of a response with `headers`.
+/// [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check) of a response to `request` with `headers`.
 pub(super) fn cors_check(request: &Request, headers: &HeaderMap) -> Result<(), CorsFailure> {
     let includes_credentials = request.credentials == CredentialsMode::Include;
-    // Step 1. Step 2.
+    // Steps 1 and 2.
     let Some(origin) = get(headers, &ACCESS_CONTROL_ALLOW_ORIGIN) else {
         return Err(CorsFailure::MissingAllowOrigin);
     };

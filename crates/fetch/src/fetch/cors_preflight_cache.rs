@@ -1,3 +1,5 @@
+//! The [CORS-preflight cache](https://fetch.spec.whatwg.org/#cors-preflight-cache).
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,29 +9,33 @@ use std::{
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use url::Url;
 
-use crate::{PartitionKey, Request, request::CredentialsMode};
+use crate::{
+    origin::PartitionKey,
+    request::{CredentialsMode, Request},
+};
 
-/// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache).
+/// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache), of limited size.
 ///
-/// Bounded: a new key beyond [`MAX_KEYS`] pushes out the oldest; of one response at most
-/// [`MAX_ENTRIES_PER_KEY`] entries are kept. The lock is held for a look-up only, never across an
-/// await.
+/// A full cache drops the oldest key for a new one. A key with the full number of entries takes no new entry. The lock is
+/// held only during a look-up or a change, never across an await.
 #[derive(Debug, Default)]
-pub(crate) struct CorsPreflightCache(Mutex<Entries>);
+pub(super) struct CorsPreflightCache(Mutex<Entries>);
 
-/// The longest max-age, in seconds: Chromium's two hours.
+/// The longest max-age, in seconds. Chromium has the same limit.
 const MAX_MAX_AGE: u64 = 7_200;
+/// The most keys.
 const MAX_KEYS: usize = 512;
+/// The most entries of one key.
 const MAX_ENTRIES_PER_KEY: usize = 64;
 
 #[derive(Debug, Default)]
 struct Entries {
     by_key: HashMap<Key, Vec<Entry>>,
-    /// Keys in the order in which they came, for eviction.
+    /// All keys, the oldest first.
     order: VecDeque<Key>,
 }
 
-/// What all entries of a URL have in common.
+/// The fields of a cache entry that are the same for all entries of one preflight response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     partition: PartitionKey,
@@ -40,22 +46,23 @@ struct Key {
 /// A [cache entry](https://fetch.spec.whatwg.org/#cache-entry).
 #[derive(Debug)]
 struct Entry {
+    /// Whether the preflight was made for a request with the credentials mode "include".
     credentials: bool,
     permits: Permits,
     expires: Instant,
 }
 
+/// The method or the header name of a cache entry.
 #[derive(Debug, PartialEq, Eq)]
 enum Permits {
-    /// `*` or a method.
+    /// A method or `*`.
     Method(Box<str>),
-    /// `*` or a header name, lower case.
+    /// A header name in lower case, or `*`.
     HeaderName(Box<str>),
 }
 
 impl CorsPreflightCache {
-    /// Whether there is a
-    /// [method cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-method) for the
+    /// Whether there is a [method cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-method) for the
     /// request's method.
     pub(super) fn matches_method(&self, request: &Request, now: Instant) -> bool {
         self.matches(request, now, |permits| match permits {
@@ -64,8 +71,8 @@ impl CorsPreflightCache {
         })
     }
 
-    /// Whether there is a
-    /// [header-name cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-header).
+    /// Whether there is a [header-name cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-header) for
+    /// `name`.
     pub(super) fn matches_header_name(
         &self,
         request: &Request,
@@ -80,7 +87,8 @@ impl CorsPreflightCache {
         })
     }
 
-    /// [Cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match).
+    /// Whether there is a [cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match) that also satisfies
+    /// `permits`.
     fn matches(&self, request: &Request, now: Instant, permits: impl Fn(&Permits) -> bool) -> bool {
         let includes_credentials = request.credentials == CredentialsMode::Include;
         self.lock().by_key.get(&Key::of(request)).is_some_and(|entries| {
@@ -92,8 +100,8 @@ impl CorsPreflightCache {
         })
     }
 
-    /// Steps 7.10 to 7.15 of CORS-preflight fetch: renews the entries that match and
-    /// [creates](https://fetch.spec.whatwg.org/#concept-cache-create-entry) those that do not.
+    /// Steps 7.10 to 7.15 of CORS-preflight fetch: renews the entries that match, and
+    /// [creates](https://fetch.spec.whatwg.org/#concept-cache-create-entry) the others. `max_age` is in seconds.
     pub(super) fn store(
         &self,
         request: &Request,
@@ -124,7 +132,7 @@ impl CorsPreflightCache {
         }
     }
 
-    /// [Clear cache entries](https://fetch.spec.whatwg.org/#concept-cache-clear).
+    /// [Clear cache entries](https://fetch.spec.whatwg.org/#concept-cache-clear) for the request's origin and URL.
     pub(super) fn clear(&self, request: &Request) {
         if let Some(entries) = self.lock().by_key.get_mut(&Key::of(request)) {
             entries.clear();
@@ -132,12 +140,13 @@ impl CorsPreflightCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        // A panic cannot leave it half changed in a way that matters to a cache.
+        // A panic may leave the cache half changed. That does no harm: at worst a request makes another preflight.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entries {
+    /// The entries of `key`, which is added if it is new.
     fn entries_of(&mut self, key: Key) -> &mut Vec<Entry> {
         if !self.by_key.contains_key(&key) {
             if self.order.len() == MAX_KEYS

@@ -1,3 +1,5 @@
+//! [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch): asks a server whether it allows a request.
+
 use std::sync::Arc;
 
 use http::{
@@ -9,15 +11,16 @@ use http::{
 };
 
 use super::{
-    FetchParams, cors_check::cors_check, http_network_or_cache_fetch::http_network_or_cache_fetch,
+    cors_check::cors_check, http_network_or_cache_fetch::http_network_or_cache_fetch,
+    params::FetchParams,
 };
 use crate::{
-    PreflightFailure, Request,
+    error::PreflightFailure,
     headers::{
         extract::{extract_delta_seconds, extract_tokens},
         safelist::{cors_unsafe_names, is_cors_safelisted_method},
     },
-    request::{CredentialsMode, Mode, ResponseTainting},
+    request::{CredentialsMode, Mode, Request, ResponseTainting},
     response::drain_what_is_there,
 };
 
@@ -37,9 +40,10 @@ pub(super) async fn cors_preflight_fetch(
     check_preflight(params, request, &headers, status, &response_headers)
 }
 
-/// Steps 1 to 5.
+/// Steps 1 to 5: makes the preflight for `request`.
 fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request {
-    // Step 1. The clone of the URL list keeps Origin tainted as the request's is.
+    // Step 1. NB: the preflight gets the request's URL list, so that both have the same redirect-taint and the same
+    // `Origin` header.
     let mut preflight = Request::new(Arc::clone(&request.client), request.current_url().clone());
     preflight.method = Method::OPTIONS;
     preflight.url_list.clone_from(&request.url_list);
@@ -53,7 +57,7 @@ fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request 
     preflight.response_tainting = ResponseTainting::Cors;
     // Step 2.
     preflight.headers.append(ACCEPT, HeaderValue::from_static("*/*"));
-    // Step 3. A method is a token, so a header value.
+    // Step 3. NB: a method is a token, and every token is a valid header value.
     if let Ok(method) = HeaderValue::from_str(request.method.as_str()) {
         preflight.headers.append(ACCESS_CONTROL_REQUEST_METHOD, method);
     }
@@ -67,7 +71,7 @@ fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request 
     preflight
 }
 
-/// Steps 7 and 8.
+/// Steps 7 and 8: checks the response to the preflight, and stores what it allows in the CORS-preflight cache.
 fn check_preflight(
     params: &FetchParams<'_>,
     request: &Request,
@@ -75,7 +79,7 @@ fn check_preflight(
     status: StatusCode,
     response_headers: &HeaderMap,
 ) -> Result<(), PreflightFailure> {
-    // Step 7. Step 8.
+    // Steps 7 and 8.
     cors_check(request, response_headers).map_err(PreflightFailure::Cors)?;
     if !status.is_success() {
         return Err(PreflightFailure::Status(status.as_u16()));
@@ -93,7 +97,7 @@ fn check_preflight(
         None if request.use_cors_preflight => vec![method],
         None => Vec::new(),
     };
-    // Step 7.5. Method names are case-sensitive, and `*` is one where credentials are included.
+    // Step 7.5. NB: method names are case-sensitive. With credentials, `*` is an ordinary method name.
     let wildcard_counts = request.credentials != CredentialsMode::Include;
     let method_is_allowed = methods.contains(&method)
         || is_cors_safelisted_method(&request.method)
@@ -111,7 +115,7 @@ fn check_preflight(
     if let Some(name) = unsafe_names.iter().find(|name| !any_name && !is_listed(name)) {
         return Err(PreflightFailure::HeaderName(name.clone()));
     }
-    // Step 7.8. Step 7.9.
+    // Steps 7.8 and 7.9.
     let max_age = extract_delta_seconds(response_headers, &ACCESS_CONTROL_MAX_AGE).unwrap_or(5);
     // Steps 7.10 to 7.15.
     let now = params.profile.clock.now();

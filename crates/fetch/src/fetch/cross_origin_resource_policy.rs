@@ -1,24 +1,31 @@
+//! The [`Cross-Origin-Resource-Policy` header](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header).
+
 use http::{HeaderMap, HeaderName};
 use url::Url;
 
 use super::http_network_or_cache_fetch::includes_credentials;
-use crate::{EmbedderPolicy, Request, headers::extract::get, origin::is_schemelessly_same_site};
+use crate::{
+    client::EmbedderPolicy, headers::extract::get, origin::is_schemelessly_same_site,
+    request::Request,
+};
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
 /// [Cross-origin resource policy check](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-check)
-/// of a response to `request` from `response_url` with `headers`: true where it returns blocked.
+/// of a response to `request` from `response_url` with `headers`. Returns true for blocked.
 ///
-/// NB: its reports (steps 4 and 6) are the engine's, which learns of a block from the outcome; a
-/// report-only embedder policy is not looked at.
+/// NB: the engine does the reports of steps 4 and 6. It learns of a block from the outcome of the fetch. Nothing checks a
+/// report-only embedder policy.
 pub(super) fn blocks(request: &Request, response_url: &Url, headers: &HeaderMap) -> bool {
     let embedder_policy = request.client.embedder_policy;
-    // Step 3 is contained in step 5: a policy that blocks for "unsafe-none" blocks for the others.
+    // Step 3. NB: step 5 includes it, because a response that is blocked for "unsafe-none" is also blocked for the other
+    // embedder policies.
     // Steps 5 and 7.
     internal_check(request, response_url, embedder_policy, headers) == Check::Blocked
 }
 
+/// The result of the internal check.
 #[derive(PartialEq)]
 enum Check {
     Allowed,
@@ -32,7 +39,8 @@ fn internal_check(
     embedder_policy: EmbedderPolicy,
     headers: &HeaderMap,
 ) -> Check {
-    // Step 1 is for navigations. Steps 2 to 4.
+    // Step 1 is for navigations.
+    // Steps 2 to 4.
     let policy = get(headers, &CROSS_ORIGIN_RESOURCE_POLICY);
     let policy = match (policy.as_deref(), embedder_policy) {
         (Some(policy @ (b"same-origin" | b"same-site" | b"cross-origin")), _) => policy,

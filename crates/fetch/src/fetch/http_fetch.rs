@@ -1,33 +1,25 @@
-use url::Url;
+//! [HTTP fetch](https://fetch.spec.whatwg.org/#http-fetch): a service worker or the network answers the request.
 
 use super::{
-    FetchParams, Observation, cors_check::cors_check, cors_preflight_fetch::cors_preflight_fetch,
+    cors_check::cors_check, cors_preflight_fetch::cors_preflight_fetch,
     cross_origin_resource_policy, http_network_or_cache_fetch::http_network_or_cache_fetch,
-    http_redirect_fetch::http_redirect_fetch, tao_check::tao_check,
+    http_redirect_fetch::http_redirect_fetch, observer::Observation, params::FetchParams,
+    tao_check::tao_check,
 };
 use crate::{
-    NetworkError, RedirectFailure, Request, ResponseType,
+    error::{NetworkError, RedirectFailure},
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     host::{NetworkResponse, ServiceWorkerAnswer, ServiceWorkerResponse},
-    request::{Mode, RedirectMode, ResponseTainting},
-    response::{drain_what_is_there, is_redirect_status},
+    request::{Mode, RedirectMode, Request, ResponseTainting},
+    response::{HttpResponse, ResponseType, drain_what_is_there, is_redirect_status},
 };
 
-/// What HTTP fetch leaves to main fetch.
+/// The result of HTTP fetch.
 pub(super) enum Fetched {
-    /// A response.
+    /// A response for main fetch to return.
     Response(HttpResponse),
-    /// A redirect was followed: the request has a new current URL for main fetch to run on.
+    /// A redirect. The request has a new current URL, and main fetch runs again.
     Redirected,
-}
-
-/// A response, from the network or a service worker.
-pub(crate) struct HttpResponse {
-    pub(crate) internal: NetworkResponse,
-    /// The type of a response that was filtered before: it stays what it is.
-    pub(crate) filtered: Option<ResponseType>,
-    /// Its own URL list, if it has one that is not the request's.
-    pub(crate) url_list: Vec<Url>,
 }
 
 /// [HTTP fetch](https://fetch.spec.whatwg.org/#http-fetch).
@@ -36,7 +28,8 @@ pub(super) async fn http_fetch(
     request: &mut Request,
     make_cors_preflight: bool,
 ) -> Result<Fetched, NetworkError> {
-    // Step 3. NB: what it answers has its own return, so that the future has no room for it in step 4.
+    // Step 3. NB: the early return drops the service worker's answer before step 4, so that the future reserves no space
+    // for both.
     if let Some(response) = handle_fetch(params, request).await? {
         return fetched(params, request, response);
     }
@@ -45,7 +38,7 @@ pub(super) async fn http_fetch(
     fetched(params, request, HttpResponse { internal, filtered: None, url_list: Vec::new() })
 }
 
-/// Steps 5 and 6.
+/// Steps 5 and 6: checks the cross-origin resource policy and follows a redirect.
 fn fetched(
     params: &FetchParams<'_>,
     request: &mut Request,
@@ -81,7 +74,7 @@ fn fetched(
     }
 }
 
-/// Steps 3.1 to 3.6: the service worker's response, if it has one.
+/// Steps 3.1 to 3.6: returns the response of the service worker, or `None` if the request goes to the network.
 async fn handle_fetch(
     params: &FetchParams<'_>,
     request: &Request,
@@ -107,6 +100,7 @@ async fn handle_fetch(
     Ok(Some(HttpResponse { internal: response, filtered, url_list }))
 }
 
+/// Steps 4.1 to 4.5: returns the response of the network.
 async fn from_network(
     params: &FetchParams<'_>,
     request: &mut Request,
@@ -114,7 +108,7 @@ async fn from_network(
 ) -> Result<NetworkResponse, NetworkError> {
     // Step 4.1.
     if make_cors_preflight && needs_cors_preflight(params, request) {
-        // Rare, so it takes no room in every other fetch.
+        // Boxed, because few fetches make a preflight, and every future would reserve space for it.
         Box::pin(cors_preflight_fetch(params, request)).await?;
     }
     // Step 4.2.
@@ -134,7 +128,7 @@ async fn from_network(
     Ok(response)
 }
 
-/// Step 4.1's conditions.
+/// The conditions of Step 4.1: whether the method or a header is neither safelisted nor in the CORS-preflight cache.
 fn needs_cors_preflight(params: &FetchParams<'_>, request: &Request) -> bool {
     let cache = &params.profile.cors_preflight_cache;
     let now = params.profile.clock.now();

@@ -1,18 +1,22 @@
+//! [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch): passes a request to the `Network`.
+
 use http::{HeaderName, header::SET_COOKIE};
 
-use super::{FetchParams, Observation};
+use super::{observer::Observation, params::FetchParams};
 use crate::{
-    NetworkError, Request,
+    error::NetworkError,
     host::{NetworkRequest, NetworkResponse},
     policy::hsts,
+    request::Request,
 };
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch): what is around the
-/// [`Network`](crate::host::Network)'s part of it.
+/// [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch), except for the steps that the
+/// [`Network`](crate::host::Network) does.
 ///
-/// The network is asked at once, so that the future has no room for the request that goes to it.
+/// This is not an `async fn`: it passes the request to the network at once, so that its future reserves no space for the
+/// request.
 pub(super) fn http_network_fetch<'a>(
     params: &'a FetchParams<'a>,
     request: &'a Request,
@@ -21,7 +25,7 @@ pub(super) fn http_network_fetch<'a>(
     let url = request.current_url();
     params.observer.request_sent(request.is_preflight, &network_request);
     let include_credentials = network_request.connection.credentials;
-    // Steps 1 to 15.
+    // Steps 1 to 15. The network does them.
     let response = params.profile.network.http_network_fetch(network_request);
     async move {
         let response = response.await?;
@@ -33,6 +37,7 @@ pub(super) fn http_network_fetch<'a>(
                 params.profile.cookies.store(request.cookie_context(), set_cookie).get().await;
             }
         }
+        // NB: not in Fetch. HSTS and Clear Site Data are standards of their own.
         if url.scheme() == "https" {
             let profile = params.profile;
             hsts::learn(&*profile.hsts, url, &response.headers, profile.clock.wall());
@@ -41,7 +46,7 @@ pub(super) fn http_network_fetch<'a>(
                 params.observer.observe(Observation::ClearSiteData { url, value });
             }
         }
-        // Step 18: the body is decoded as it is read.
+        // Step 18. NB: nothing is decoded yet. The returned body decodes itself while it is read.
         #[cfg(feature = "content-codings")]
         let response = decoded(request, response);
         // Step 19.
@@ -49,10 +54,11 @@ pub(super) fn http_network_fetch<'a>(
     }
 }
 
+/// Handles the content codings of a response that script may read.
 #[cfg(feature = "content-codings")]
 fn decoded(request: &Request, mut response: NetworkResponse) -> NetworkResponse {
-    // NB: nobody reads what a beacon, a ping or a report is answered with.
-    if request.initiator_type == crate::InitiatorType::Fetch {
+    // NB: nobody reads the response to a beacon, a ping or a report.
+    if request.initiator_type == crate::request::InitiatorType::Fetch {
         let body = response.body;
         response.body = super::content_codings::handle_content_codings(&response.headers, body);
     }

@@ -1,3 +1,6 @@
+//! [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch): adds the headers of
+//! the user agent and sends the request.
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,19 +14,23 @@ use http::{
 };
 use url::Position;
 
-use super::{FetchParams, http_network_fetch::http_network_fetch};
+use super::{http_network_fetch::http_network_fetch, params::FetchParams};
 use crate::{
-    EmbedderPolicy, InitiatorType, NetworkError, Request,
+    client::EmbedderPolicy,
+    error::NetworkError,
     headers::{
         forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
     },
     host::{ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse},
     policy::secure_contexts::is_potentially_trustworthy,
-    request::{CacheMode, CredentialsMode, Mode, RedirectTaint, Referrer, ResponseTainting},
+    request::{
+        CacheMode, CredentialsMode, InitiatorType, Mode, RedirectTaint, Referrer, Request,
+        ResponseTainting,
+    },
 };
 
-/// How many headers the steps below add to those of a beacon, cookies aside, so that the list need not grow. One more
-/// would double the memory that it takes.
+/// How many headers this algorithm adds to a beacon without cookies. It is the capacity that the header list reserves: one
+/// more would double the memory of the list, and one less would make the list grow.
 const USUAL_HEADERS: usize = 10;
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
@@ -33,9 +40,11 @@ pub(super) async fn http_network_or_cache_fetch(
     params: &FetchParams<'_>,
     request: &Request,
 ) -> Result<NetworkResponse, NetworkError> {
-    // Step 11.1: the cache has nothing.
+    // Step 11.1. NB: nothing is answered from a cache, so no stored response can exist.
     if request.cache == CacheMode::OnlyIfCached {
-        return Err(NetworkError::Mode("the cache mode is \"only-if-cached\", and nothing is"));
+        return Err(NetworkError::Mode(
+            "the cache mode is \"only-if-cached\", and nothing is cached",
+        ));
     }
     let profile = params.profile;
     let include_credentials = includes_credentials(request);
@@ -64,8 +73,9 @@ pub(super) async fn http_network_or_cache_fetch(
             Interception::Block => return Err(NetworkError::Intercepted),
             Interception::Respond(response) => return Ok(response),
         }
-        // Steps 8.24 to 8.26: a stored response answers no POST, and no GET without revalidation, as
-        // the cache is the engine's and only told to invalidate. Step 11.2.
+        // Steps 8.24 to 8.26 have nothing to do: the engine owns the HTTP cache, and the library only tells it what to
+        // invalidate.
+        // Step 11.2.
         let network_request = NetworkRequest {
             method: request.method.clone(),
             url: request.current_url().clone(),
@@ -79,7 +89,7 @@ pub(super) async fn http_network_or_cache_fetch(
             force_new_connection: is_new_connection_fetch,
         };
         let response = http_network_fetch(params, request, network_request).await?;
-        // Step 17: once more from the start. The body has a source.
+        // Step 17. NB: the next turn of the loop sends the request again. A body always has a source to read it from.
         if response.status == StatusCode::MISDIRECTED_REQUEST && !is_new_connection_fetch {
             is_new_connection_fetch = true;
             continue;
@@ -89,7 +99,8 @@ pub(super) async fn http_network_or_cache_fetch(
             let partition = &request.client.network_partition_key;
             profile.http_cache.invalidate(request.current_url(), partition);
         }
-        // Step 15: there is no traversable for user prompts, so a 401 is the response. Step 16.
+        // Step 15 has nothing to do: there is no traversable for user prompts, so a 401 is returned like any response.
+        // Step 16.
         if response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(NetworkError::ProxyAuthentication);
         }
@@ -98,7 +109,7 @@ pub(super) async fn http_network_or_cache_fetch(
     }
 }
 
-/// Steps 8.3 and 8.4, and so the response's
+/// Steps 8.3 and 8.4: includeCredentials. It is also the response's
 /// [request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials).
 pub(super) fn includes_credentials(request: &Request) -> bool {
     // Step 8.3.
@@ -113,32 +124,32 @@ pub(super) fn includes_credentials(request: &Request) -> bool {
 
 /// [Check if Cross-Origin-Embedder-Policy allows credentials](https://fetch.spec.whatwg.org/#cross-origin-embedder-policy-allows-credentials).
 fn embedder_policy_allows_credentials(request: &Request) -> bool {
-    // NB: the text's last condition wants the redirect-taint to differ from "same-origin", by which a
-    // credentialless document would send no cookies to its own origin; taken as the slip it is.
+    // NB: the last condition of the standard asks for a redirect-taint other than "same-origin". A credentialless document
+    // would then send no cookies to its own origin. This is taken for a mistake, and the condition is reversed.
     request.mode != Mode::NoCors
         || request.client.embedder_policy != EmbedderPolicy::Credentialless
         || (request.origin.is_same_origin_with_url(request.current_url())
             && request.redirect_taint() == RedirectTaint::SameOrigin)
 }
 
-/// The header list of the httpRequest that step 8.2 clones, as steps 8.5 to 8.22 make it.
+/// The header list of httpRequest, which step 8.2 clones from the request and steps 8.5 to 8.22 extend.
 async fn http_request_headers(
     params: &FetchParams<'_>,
     request: &Request,
     include_credentials: bool,
 ) -> HeaderMap {
     let profile = params.profile;
-    // Step 8.21.1, here because it says how long the list will be.
+    // Step 8.21.1. NB: it comes first, because the capacity of the header list depends on the cookies.
     let cookies = if include_credentials && !request.client.cookies_disabled {
         profile.cookies.retrieve(request.cookie_context()).get().await
     } else {
         None
     };
     let usual = USUAL_HEADERS + usize::from(cookies.is_some()) + profile.extra_headers.len();
-    // Step 8.2. NB: the Headers class filters what script sets. An engine's may not, so it is done
-    // here, for all headers but those that a preflight itself has set.
+    // Step 8.2. NB: the standard's `Headers` class drops the forbidden request-headers that script sets. An engine might
+    // not do so, so they are dropped here. The headers of a preflight are the library's own and are kept.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + usual);
-    // Step 8.20's Host, here because it is to be before all others, and moving them is work.
+    // Step 8.20, only `Host`. NB: it is the first header on the wire, and inserting it later would move all others.
     let host = &request.current_url()[Position::BeforeHost..Position::AfterPort];
     append_if_any(&mut headers, HOST, HeaderValue::from_str(host).ok());
     for (name, value) in &request.headers {
@@ -157,9 +168,10 @@ async fn http_request_headers(
         }
         None => {}
     }
-    // Step 8.10: the keepalive quota was reserved when the request was made. Step 8.11.
+    // Step 8.10 has nothing to do: the keepalive quota was reserved when the request was made.
+    // Step 8.11.
     if let Referrer::Url(url) = &request.referrer {
-        // A serialised URL is ASCII without controls, so always a header value.
+        // A serialised URL is ASCII without control characters, so it is always a valid header value.
         if let Ok(value) = HeaderValue::from_str(url.as_str()) {
             headers.append(REFERER, value);
         }
@@ -193,14 +205,14 @@ async fn http_request_headers(
     // Step 8.21.
     if include_credentials {
         append_if_any(&mut headers, COOKIE, cookies);
-        // Step 8.21.2. The URL's own credentials are for an authentication fetch, which is none here.
+        // Step 8.21.2. NB: the credentials of the URL are only for an authentication fetch, which never happens here.
         if !headers.contains_key(AUTHORIZATION) {
             let entries = &profile.authentication_entries;
             let entry = entries.authorization(request.current_url(), &request.client);
             append_if_any(&mut headers, AUTHORIZATION, entry.get().await);
         }
     }
-    // Step 8.22: proxies are the network's.
+    // The network does Step 8.22, about proxies.
     headers
 }
 
@@ -210,24 +222,28 @@ fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
     }
 }
 
-/// The codings that can be undone, or need not be as nobody reads the response.
+/// The value of `Accept-Encoding`, or `None` if the request gets no such header.
+///
+/// It names only codings that the library can decode. Without the feature `content-codings`, a response that script may
+/// read must not be encoded. Nobody reads the response to a beacon, so its coding does not matter.
 fn accept_encoding(request: &Request) -> Option<HeaderValue> {
     let is_read = request.initiator_type == InitiatorType::Fetch;
     if is_read && !cfg!(feature = "content-codings") || request.headers.contains_key(RANGE) {
         return None;
     }
-    // NB: on a connection that others can read, browsers do not ask for what old proxies do not know.
+    // NB: like browsers, this asks for `br` and `zstd` only where no proxy can read the connection. Old proxies do not know
+    // these codings.
     let is_private = is_potentially_trustworthy(request.current_url());
     let value = if is_private { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
     Some(HeaderValue::from_static(value))
 }
 
-/// Steps 8.16 to 8.18.
+/// Steps 8.16 to 8.18: adds the headers that the cache mode asks for.
 fn append_cache_headers(request: &Request, headers: &mut HeaderMap) {
     const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
     const CONDITIONS: [HeaderName; 5] =
         [IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, IF_MATCH, IF_RANGE];
-    // Step 8.16: of those in the list only the request's own are any of these.
+    // Step 8.16. NB: the steps above add no conditional header, so the request's own headers are enough to look at.
     let is_conditional = request.headers.keys().any(|name| CONDITIONS.contains(name));
     let cache = match request.cache {
         CacheMode::Default if is_conditional => CacheMode::NoStore,

@@ -1,21 +1,23 @@
+//! [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch): prepares the request for the next URL.
+
 use http::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE},
 };
-
 use url::Url;
 
 use crate::{
-    RedirectFailure, Request,
+    error::RedirectFailure,
     origin::same_origin,
     policy::referrer::set_policy_on_redirect,
-    request::{Mode, ResponseTainting},
+    request::{Mode, Request, ResponseTainting},
     response::location_url,
 };
 
-/// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch) of a response from
-/// `response_url`, up to its call of main fetch: false where there is no `Location` and the response
-/// stands.
+/// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch), up to its call of main fetch, for a
+/// response from `response_url` with `status` and `headers`.
+///
+/// Returns false if the response has no `Location` header. Then the response is not a redirect, and the fetch returns it.
 pub(super) fn http_redirect_fetch(
     request: &mut Request,
     status: StatusCode,
@@ -48,7 +50,8 @@ pub(super) fn http_redirect_fetch(
     if request.response_tainting == ResponseTainting::Cors && includes_credentials {
         return Err(RedirectFailure::Credentials);
     }
-    // Step 11 does not concern us: a body always has a source. Step 12.
+    // Step 11 never applies: a body always has a source.
+    // Step 12.
     let becomes_get = match status.as_u16() {
         301 | 302 => request.method == Method::POST,
         303 => !matches!(request.method, Method::GET | Method::HEAD),
@@ -58,19 +61,21 @@ pub(super) fn http_redirect_fetch(
         // Step 12.1.
         request.method = Method::GET;
         request.body = None;
-        // Step 12.2: the request-body-header names.
+        // Step 12.2. These are the request-body-header names.
         for name in [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE] {
             request.headers.remove(name);
         }
     }
-    // Step 13: the CORS non-wildcard request-header name.
+    // Step 13. `Authorization` is the only CORS non-wildcard request-header name.
     if !same_origin(request.current_url(), &location_url) {
         request.headers.remove(AUTHORIZATION);
     }
-    // Step 14: the body keeps its source, from which each hop reads it. Step 18.
+    // Step 14 has nothing to do: each hop reads the body from its source anew.
+    // The driver does Steps 15 to 17.
+    // Step 18.
     request.url_list.push(location_url);
     // Step 19.
     set_policy_on_redirect(request, headers);
-    // Steps 20 to 22: the caller's loop.
+    // Steps 20 to 22 are the loop in `main_fetch`.
     Ok(true)
 }

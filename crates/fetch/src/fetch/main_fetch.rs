@@ -1,13 +1,16 @@
+//! [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch), repeated for each redirect.
+
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
 use super::{
-    FetchParams, Observation,
-    http_fetch::{Fetched, HttpResponse, http_fetch},
+    http_fetch::{Fetched, http_fetch},
+    observer::Observation,
+    params::FetchParams,
 };
 use crate::{
-    NetworkError, Request, Response, ResponseType,
+    error::NetworkError,
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     host::EmptyBody,
     policy::{
@@ -15,14 +18,14 @@ use crate::{
         csp::{self, CspDisposition, CspViolation},
         hsts, mixed_content, referrer, upgrade_insecure_requests,
     },
-    request::{Destination, Mode, RedirectMode, Referrer, ResponseTainting},
-    response::is_redirect_status,
+    request::{Destination, Mode, RedirectMode, Referrer, Request, ResponseTainting},
+    response::{HttpResponse, Response, ResponseType, is_redirect_status},
 };
 
 /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch).
 ///
-/// NB: each turn of the loop is one run of the standard's algorithm: the first with recursive false,
-/// those after a redirect with recursive true.
+/// NB: each turn of the loop is one run of the standard's algorithm. The first run has `recursive` false, and the runs
+/// after a redirect have `recursive` true.
 pub(super) async fn main_fetch(
     params: FetchParams<'_>,
     mut request: Box<Request>,
@@ -37,8 +40,8 @@ pub(super) async fn main_fetch(
                 return Ok(handover(*request, response));
             }
             Err(error) => {
-                // Step 12 of every run that preflighted: one that a later run's network error
-                // passes through clears, too.
+                // Step 12. NB: in the standard a network error returns through every run of main fetch, and each run
+                // that made a preflight clears the cache. The loop does so once for all runs.
                 if preflighted {
                     params.profile.cors_preflight_cache.clear(&request);
                 }
@@ -48,15 +51,18 @@ pub(super) async fn main_fetch(
     }
 }
 
-/// Steps 1 to 12.
+/// One run of main fetch until a response is there: Steps 1 to 12.
+///
+/// Sets `preflighted` if the run asks HTTP fetch to make a CORS preflight.
 async fn main_fetch_once(
     params: &FetchParams<'_>,
     request: &mut Request,
     preflighted: &mut bool,
 ) -> Result<Fetched, NetworkError> {
-    // Step 3 does not concern us: the local-URLs-only flag is never set. Step 4.
+    // Step 3 has nothing to do: the local-URLs-only flag is never set.
+    // Step 4.
     report_all(params, csp::report_only_violations(request));
-    // Step 5. Step 6 leaves a request without destination as it is.
+    // Step 5. Step 6 changes no request with an empty destination.
     let client = Arc::clone(&request.client);
     upgrade_insecure_requests::upgrade(&client, request.current_url_mut());
     // Step 7.
@@ -91,7 +97,8 @@ async fn main_fetch_once(
         } else if request.mode == Mode::SameOrigin {
             return Err(NetworkError::Mode("\"same-origin\", and the URL is of another origin"));
         } else if request.mode == Mode::NoCors {
-            // NB: by the text no report would reach another origin, as none follows redirects.
+            // NB: the standard also refuses reports here, because their redirect mode is "error". Then no report could
+            // go to another origin, so reports are let through.
             let may_refuse_redirects = request.destination == Destination::Report;
             if request.redirect != RedirectMode::Follow && !may_refuse_redirects {
                 return Err(NetworkError::Mode("\"no-cors\", and redirects are not followed"));
@@ -108,26 +115,29 @@ async fn main_fetch_once(
     http_fetch(params, request, make_cors_preflight).await
 }
 
+/// Tells the observer each violation.
 fn report_all(params: &FetchParams<'_>, violations: Vec<CspViolation>) {
     for violation in violations {
         params.observer.observe(Observation::CspViolation(Box::new(violation)));
     }
 }
 
+/// The last condition of step 12: whether the unsafe-request flag is set, and the method or a header needs a preflight.
 fn has_unsafe_parts(request: &Request) -> bool {
     request.unsafe_request
         && (!is_cors_safelisted_method(&request.method)
             || !cors_unsafe_names(&request.headers).is_empty())
 }
 
-/// Whether the response may be had: a service worker may have taken it from where its request could not
-/// have gone.
+/// Step 20: whether a policy blocks the response.
+///
+/// NB: the request passed the same policies before. But a service worker's response may come from another URL.
 fn check_response(
     params: &FetchParams<'_>,
     request: &Request,
     response: &HttpResponse,
 ) -> Result<(), NetworkError> {
-    // Step 20, the part of Content Security Policy. The others concern scripts, styles and frames.
+    // Step 20. NB: only the check of Content Security Policy. The other checks are about scripts, styles and frames.
     let url = response.url_list.last().unwrap_or(request.current_url());
     let violations = csp::response_violations(request, url);
     let enforced = violations.iter().find(|it| it.disposition == CspDisposition::Enforce);
@@ -136,10 +146,11 @@ fn check_response(
     policy.map_or(Ok(()), |policy| Err(NetworkError::Csp { policy }))
 }
 
-/// Steps 14 to 22, and what of
-/// [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) is not the caller's.
+/// Steps 14 to 22, and the part of [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) that the
+/// caller does not do.
 fn handover(request: Request, mut response: HttpResponse) -> Response {
-    // Step 21 blocks ranges that were not asked for, which nothing here remembers.
+    // Step 21 blocks a range that the request did not ask for. It needs the range-requested flag, which no response has
+    // here.
     // Step 22.
     let status = response.internal.status;
     if request.method == Method::HEAD || is_null_body_status(status) {
@@ -153,7 +164,7 @@ fn handover(request: Request, mut response: HttpResponse) -> Response {
     Response::filtered(request, response)
 }
 
-/// A [null body status](https://fetch.spec.whatwg.org/#null-body-status).
+/// Whether `status` is a [null body status](https://fetch.spec.whatwg.org/#null-body-status).
 fn is_null_body_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 101 | 103 | 204 | 205 | 304)
 }

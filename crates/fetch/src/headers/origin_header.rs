@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Method, header::ORIGIN};
 
 use crate::{
     Request,
-    policy::referrer::ReferrerPolicy,
+    policy::referrer_policy::ReferrerPolicy,
     request::{Mode, ResponseTainting},
 };
 

@@ -1,4 +1,4 @@
-//! [Port blocking](https://fetch.spec.whatwg.org/#port-blocking).
+//! [Port blocking](https://fetch.spec.whatwg.org/#port-blocking): a request to a bad port is a network error.
 
 use url::Url;
 
@@ -11,10 +11,9 @@ const BAD_PORTS: [u16; 83] = [
     6668, 6669, 6679, 6697, 10080,
 ];
 
-/// Whether fetching should be
-/// [blocked due to a bad port](https://fetch.spec.whatwg.org/#block-bad-port): the port, if so.
+/// [Should fetching be blocked due to a bad port?](https://fetch.spec.whatwg.org/#block-bad-port) Returns the port if so.
 ///
-/// The scheme is an HTTP(S) scheme, whose default ports are no bad ports.
+/// Only explicit ports are looked up: the default ports of the HTTP(S) schemes are not bad ports.
 pub(crate) fn blocked_port(current_url: &Url) -> Option<u16> {
     current_url.port().filter(|port| BAD_PORTS.binary_search(port).is_ok())
 }
@@ -24,12 +23,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_sorted_so_that_it_can_be_searched() {
+    fn the_bad_ports_are_sorted_for_the_binary_search() {
         assert!(BAD_PORTS.is_sorted());
     }
 
     #[test]
-    fn bad_ports_are_found_and_others_are_not() {
+    fn only_explicit_bad_ports_are_blocked() {
         let blocked = |url: &str| blocked_port(&Url::parse(url).unwrap());
         assert_eq!(blocked("http://a.test:25/"), Some(25));
         assert_eq!(blocked("https://a.test:10080/"), Some(10_080));

@@ -1,4 +1,4 @@
-//! [HTTP Strict Transport Security](https://www.rfc-editor.org/rfc/rfc6797).
+//! [HTTP Strict Transport Security](https://www.rfc-editor.org/rfc/rfc6797): learns HSTS hosts, upgrades requests to them.
 
 use std::{
     collections::HashMap,
@@ -13,10 +13,10 @@ use url::{Host, Url};
 use super::{secure_contexts::is_localhost, upgrade_insecure_requests::set_scheme_to_https};
 use crate::host::{HstsEntry, HstsStore};
 
-/// Sets the scheme to `https` if the host is a
-/// [known HSTS host](https://www.rfc-editor.org/rfc/rfc6797#section-8.2): main fetch, step 10.
+/// Main fetch, step 10: changes the scheme of an `http` URL to `https` if its host is a
+/// [known HSTS host](https://www.rfc-editor.org/rfc/rfc6797#section-8.2).
 ///
-/// Few have such a host, so the clock is read late.
+/// `now` reads the clock. It is called only for an `http` URL with a domain.
 pub(crate) fn upgrade(
     store: &dyn HstsStore,
     current_url: &mut Url,
@@ -31,7 +31,7 @@ pub(crate) fn upgrade(
     }
 }
 
-/// A congruent match, or a match of a superdomain that asserts `includeSubDomains`.
+/// Whether `domain` has a congruent match, or a superdomain match that asserts `includeSubDomains`.
 fn is_known(store: &dyn HstsStore, domain: &str, now: SystemTime) -> bool {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let is_fresh = |entry: &HstsEntry| entry.expires > now;
@@ -49,8 +49,10 @@ fn is_known(store: &dyn HstsStore, domain: &str, now: SystemTime) -> bool {
     false
 }
 
-/// Notes a host's [`Strict-Transport-Security`](https://www.rfc-editor.org/rfc/rfc6797#section-8.1),
-/// received over a secure transport. The first header counts, and one that does not parse is ignored.
+/// Processes a [`Strict-Transport-Security`](https://www.rfc-editor.org/rfc/rfc6797#section-8.1) header that `url`'s
+/// host sent over a secure transport.
+///
+/// Only the first header counts. It is ignored if it does not parse.
 pub(crate) fn learn(store: &dyn HstsStore, url: &Url, headers: &HeaderMap, now: SystemTime) {
     let Some(Host::Domain(domain)) = url.host() else { return };
     let Some(value) = headers.get(STRICT_TRANSPORT_SECURITY) else { return };
@@ -61,8 +63,10 @@ pub(crate) fn learn(store: &dyn HstsStore, url: &Url, headers: &HeaderMap, now: 
     store.set(domain, entry);
 }
 
-/// The [`max-age` and `includeSubDomains` directives](https://www.rfc-editor.org/rfc/rfc6797#section-6.1)
-/// of a value; `None` if `max-age` is missing, or a directive is malformed or there twice.
+/// Parses the directives [`max-age` and `includeSubDomains`](https://www.rfc-editor.org/rfc/rfc6797#section-6.1) of a
+/// header's value.
+///
+/// Returns `None` if `max-age` is missing, or if one of the two is malformed or appears twice. `max-age` is in seconds.
 fn parse(value: &str) -> Option<(u64, bool)> {
     let mut max_age = None;
     let mut include_subdomains = None;
@@ -89,10 +93,12 @@ fn parse(value: &str) -> Option<(u64, bool)> {
     Some((max_age?, include_subdomains.unwrap_or(false)))
 }
 
+/// Fills an empty slot. `None` if the slot is full already.
 fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
+/// The non-empty directives of a value: it is split at each semicolon that is not in a quoted string.
 fn split_outside_quotes(value: &str) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     value
@@ -104,10 +110,10 @@ fn split_outside_quotes(value: &str) -> impl Iterator<Item = &str> {
         .filter(|directive| !directive.is_empty())
 }
 
-/// The default [`HstsStore`]: in memory, at most 10,000 sites, and 100 hosts of each.
+/// The default [`HstsStore`]: keeps at most 10,000 sites, and at most 100 hosts of each site, in memory.
 ///
-/// Both limits forget what expires first, so no site can make another one forgotten except by owning
-/// more domains than there is room for.
+/// A full store forgets the site or host that expires first. Hosts of one site never push out another site. Only the
+/// owner of more than 10,000 registrable domains could push out the sites of others.
 #[derive(Debug, Default)]
 pub struct MemoryHstsStore(Mutex<HashMap<Box<str>, HostsOfSite>>);
 
@@ -115,7 +121,7 @@ type HostsOfSite = HashMap<Box<str>, HstsEntry>;
 
 const MAX_SITES: usize = 10_000;
 const MAX_HOSTS_OF_SITE: usize = 100;
-/// A year, as Chromium's limit.
+/// In seconds: one year, which is also Chromium's limit.
 const MAX_MAX_AGE: u64 = 365 * 24 * 60 * 60;
 
 /// The registrable domain, or the domain itself where there is none.
@@ -160,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_parse_as_their_grammar_says() {
+    fn header_values_parse_by_the_grammar() {
         for (value, expected) in [
             ("max-age=10", Some((10, false))),
             ("max-age=\"10\" ; includeSubDomains", Some((10, true))),
@@ -199,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn subdomains_are_upgraded_only_where_they_are_included() {
+    fn a_subdomain_is_upgraded_only_if_its_superdomain_includes_it() {
         let (store, now) = learnt("https://a.test/", "max-age=10; includeSubDomains");
         teach(&store, "https://b.test/", "max-age=10", now);
         assert_eq!(upgraded(&store, "http://x.y.a.test:8000/", now), "https://x.y.a.test:8000/");
@@ -228,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_store_is_bounded_and_one_site_does_not_push_out_another() {
+    fn hosts_of_one_site_do_not_push_out_another_site() {
         let store = MemoryHstsStore::default();
         let now = SystemTime::now();
         let entry = |seconds| {

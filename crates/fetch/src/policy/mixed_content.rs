@@ -3,14 +3,15 @@
 use url::Url;
 
 use super::secure_contexts::is_potentially_trustworthy;
-use crate::Client;
+use crate::client::Client;
 
-// NB: the upgrade of a mixed content request (main fetch, step 6) is for images, audio and video. It
-// leaves a request with an empty destination as it is, so there is no function for it.
+// NB: there is no function for "upgrade a mixed content request to a potentially trustworthy URL" (main fetch, step 6).
+// It changes requests for images, audio and video only, and our requests have an empty destination.
 
 /// [Should fetching request be blocked as mixed content?](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch),
-/// for a request of `client` whose current URL is `current_url`.
+/// for a request of `client` with the current URL `current_url`.
 pub(crate) fn is_blocked(client: &Client, current_url: &Url) -> bool {
-    // Step 1's four conditions: the third is a setting we do not have, the fourth is for navigations.
+    // Step 1 has four conditions. The third is a user setting that this library does not have. The fourth is for
+    // navigations.
     client.prohibits_mixed_security_contexts && !is_potentially_trustworthy(current_url)
 }

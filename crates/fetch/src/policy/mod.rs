@@ -1,5 +1,6 @@
-//! The policies that look at a request before, between and after its hops.
+//! The policies that check or change a request, at the first hop and after each redirect.
 
+pub(crate) mod address_space;
 pub(crate) mod bad_port;
 pub(crate) mod csp;
 pub(crate) mod hsts;
@@ -7,5 +8,6 @@ pub(crate) mod local_network_access;
 pub(crate) mod mixed_content;
 pub(crate) mod permissions_policy;
 pub(crate) mod referrer;
+pub(crate) mod referrer_policy;
 pub(crate) mod secure_contexts;
 pub(crate) mod upgrade_insecure_requests;

@@ -1,23 +1,24 @@
-//! [Permissions Policy](https://w3c.github.io/webappsec-permissions-policy/), as far as deferred
-//! fetching asks it: two features, the header and the `allow` attribute.
+//! [Permissions Policy](https://w3c.github.io/webappsec-permissions-policy/) for the two features of deferred fetching.
 
 use http::HeaderMap;
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 use url::Url;
 
-use crate::{Nonce, Origin, policy::csp};
+use super::csp::expression_matches;
+use crate::{nonce::Nonce, origin::Origin};
 
 /// A [policy-controlled feature](https://w3c.github.io/webappsec-permissions-policy/#policy-controlled-feature)
 /// of [deferred fetching](https://fetch.spec.whatwg.org/#deferred-fetch-quota).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PolicyFeature {
-    /// `deferred-fetch`; its default allowlist is `self`.
+    /// `deferred-fetch`. Its default allowlist is `self`.
     DeferredFetch,
-    /// `deferred-fetch-minimal`; its default allowlist is `*`.
+    /// `deferred-fetch-minimal`. Its default allowlist is `*`.
     DeferredFetchMinimal,
 }
 
-/// What there is of each feature.
+/// One value for each feature. The index is the feature as a `usize`.
 type Features<T> = [T; 2];
 
 impl PolicyFeature {
@@ -36,35 +37,34 @@ impl PolicyFeature {
     }
 }
 
-/// A document's [permissions policy](https://w3c.github.io/webappsec-permissions-policy/#permissions-policy),
-/// of the [`PolicyFeature`]s.
+/// The part of a document's [permissions policy](https://w3c.github.io/webappsec-permissions-policy/#permissions-policy)
+/// that is about the [`PolicyFeature`]s.
 ///
-/// The default is that of a top-level document without a header.
+/// Default: the policy of a top-level document whose response has no `Permissions-Policy` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PermissionsPolicy {
-    /// Inherited policy: whether the embedder of the document lets it.
+    /// Inherited policy: whether the document's container allows the feature.
     inherited: Features<bool>,
-    /// Declared policy, where the document has one.
+    /// Declared policy. `None` for a feature that the document's header does not name.
     declared: Features<Option<Allowlist>>,
 }
 
 impl PermissionsPolicy {
     /// [Create a permissions policy for a navigable from response](https://w3c.github.io/webappsec-permissions-policy/#algo-create-from-response):
-    /// the policy of a document of `origin` whose response has `headers`, in a top-level traversable.
+    /// the policy of a document of `origin` in a top-level traversable, whose response has `headers`.
     ///
-    /// That of a nested document is
-    /// [`ContainerPolicy::permissions_policy`].
+    /// For a nested document, call [`ContainerPolicy::permissions_policy`].
     #[must_use]
     pub fn top_level(origin: &Origin, headers: &HeaderMap) -> Self {
         Self::default().declaring(origin, headers)
     }
 
-    /// Takes the declarations of a response.
+    /// Adds the declared policy from the headers of a response.
     fn declaring(mut self, origin: &Origin, headers: &HeaderMap) -> Self {
         // Step 2.
         let declarations = process_response_policy(origin, headers);
-        // Step 3. NB: Step 4 is about reports.
+        // Step 3. Step 4 is about reports.
         for (feature, allowlist) in PolicyFeature::ALL.into_iter().zip(declarations) {
             if self.inherited[feature as usize] {
                 self.declared[feature as usize] = allowlist;
@@ -74,10 +74,10 @@ impl PermissionsPolicy {
     }
 
     /// [Get feature value for origin](https://w3c.github.io/webappsec-permissions-policy/#algo-get-feature-value-for-origin):
-    /// whether a document with this policy would let `origin` use `feature`.
+    /// whether a document with this policy allows `origin` to use `feature`.
     ///
-    /// With the document's own origin this is
-    /// [allowed to use](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#allowed-to-use).
+    /// With the document's own origin, it answers whether the document is
+    /// [allowed to use](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#allowed-to-use) the feature.
     #[must_use]
     pub fn get_feature_value_for_origin(&self, feature: PolicyFeature, origin: &Origin) -> bool {
         // Steps 1 and 2.
@@ -95,9 +95,10 @@ impl Default for PermissionsPolicy {
     }
 }
 
-/// What a container's document and its `allow` attribute let the documents in it: a
-/// [container policy](https://w3c.github.io/webappsec-permissions-policy/#container-policy), with the
-/// policy and origin of the container's node document.
+/// What a container, such as an `iframe`, allows the documents in it.
+///
+/// It is a [container policy](https://w3c.github.io/webappsec-permissions-policy/#container-policy) together with the
+/// permissions policy and the origin of the container's node document.
 #[derive(Clone, Debug)]
 pub struct ContainerPolicy {
     document_policy: PermissionsPolicy,
@@ -107,12 +108,11 @@ pub struct ContainerPolicy {
 
 impl ContainerPolicy {
     /// [Process permissions policy attributes](https://w3c.github.io/webappsec-permissions-policy/#algo-process-policy-attributes)
-    /// of a container in a document of this policy and origin.
+    /// of a container in a document with the policy `document_policy` and the origin `document_origin`.
     ///
-    /// `allow` is the `allow` attribute of an `iframe`, or the empty string; `declared_origin` the
-    /// [declared origin](https://w3c.github.io/webappsec-permissions-policy/#declared-origin) of the
-    /// element: the origin of its `src`, or an opaque one if it is sandboxed without
-    /// `allow-same-origin`.
+    /// `allow` is the `allow` attribute of an `iframe`, or the empty string. `declared_origin` is the element's
+    /// [declared origin](https://w3c.github.io/webappsec-permissions-policy/#declared-origin): the origin of its `src`,
+    /// or an opaque origin if it is sandboxed without `allow-same-origin`.
     #[must_use]
     pub fn new(
         document_policy: &PermissionsPolicy,
@@ -128,7 +128,7 @@ impl ContainerPolicy {
     }
 
     /// [Create a permissions policy for a navigable from response](https://w3c.github.io/webappsec-permissions-policy/#algo-create-from-response):
-    /// the policy of a document of `origin` in the container, whose response has `headers`.
+    /// the policy of a document of `origin` in this container, whose response has `headers`.
     #[must_use]
     pub fn permissions_policy(&self, origin: &Origin, headers: &HeaderMap) -> PermissionsPolicy {
         // Step 1: create a permissions policy for a navigable.
@@ -139,13 +139,14 @@ impl ContainerPolicy {
     }
 
     /// [Define an inherited policy for feature in container at origin](https://w3c.github.io/webappsec-permissions-policy/#algo-define-inherited-policy-in-container):
-    /// whether it is enabled.
+    /// whether a document of `origin` in this container inherits `feature`.
     pub(crate) fn define_an_inherited_policy(
         &self,
         feature: PolicyFeature,
         origin: &Origin,
     ) -> bool {
-        // Steps 2 and 3. Step 1 is a document without a container, `PermissionsPolicy::top_level`.
+        // Step 1 is about documents without a container; see `PermissionsPolicy::top_level`.
+        // Steps 2 and 3.
         let policy = &self.document_policy;
         if !policy.get_feature_value_for_origin(feature, &self.document_origin)
             || !policy.get_feature_value_for_origin(feature, origin)
@@ -167,7 +168,7 @@ impl ContainerPolicy {
 enum Allowlist {
     /// The special value `*`.
     Everyone,
-    /// Expressions, and the self-origin or src-origin.
+    /// Expressions, and the origins that `self` and `'src'` stand for.
     Some { expressions: Vec<String>, origins: Vec<Origin> },
 }
 
@@ -177,13 +178,14 @@ impl Allowlist {
         match self {
             Self::Everyone => true,
             Self::Some { expressions, origins } => {
-                // NB: the text asks for same origin-domain. `document.domain` is not known here.
+                // NB: the standard compares with "same origin-domain". This library does not know `document.domain`, so
+                // it compares with "same origin".
                 if origins.contains(origin) {
                     return true;
                 }
                 let Origin::Tuple { .. } = origin else { return false };
                 let Ok(url) = Url::parse(&origin.to_string()) else { return false };
-                expressions.iter().any(|expression| csp::expression_matches(expression, &url))
+                expressions.iter().any(|expression| expression_matches(expression, &url))
             }
         }
     }
@@ -206,9 +208,9 @@ fn construct_policy(dictionary: &Dictionary, origin: &Origin) -> Features<Option
         let (_, value) = dictionary
             .iter()
             .find(|(name, _)| PolicyFeature::named(name.as_str()) == Some(feature))?;
-        // NB: a value that is neither list, string nor one of the tokens is passed over, and a string
-        // taken for a list of it, as the section on serialisation has it; the algorithm takes all
-        // these for an empty list.
+        // NB: the algorithm makes every value that is not a list an empty allowlist. The standard's section on
+        // serialisation says otherwise, and this follows that section: a string is a list with one member, and a value
+        // that is neither a list, nor a string, nor a known token is ignored.
         let items: &[Item] = match value {
             ListEntry::InnerList(list) => &list.items,
             ListEntry::Item(item) => {
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_lists_who_may() {
+    fn a_header_lists_the_origins_that_may_use_a_feature() {
         for (header, url, allowed) in [
             ("", "https://top.test", true),
             ("deferred-fetch=()", "https://top.test", false),
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_are_one_list() {
+    fn two_headers_are_one_dictionary() {
         let values = ["deferred-fetch=()", "deferred-fetch-minimal=()"];
         let named =
             |value| ("permissions-policy".parse().unwrap(), HeaderValue::from_static(value));
@@ -342,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_lets_its_documents_what_its_own_may_let() {
+    fn a_container_allows_no_more_than_its_own_document_may() {
         let all = "deferred-fetch=*";
         for (header, allow, url, allowed) in [
             ("", "", "https://top.test", true),
@@ -374,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_document_declares_nothing_it_did_not_inherit() {
+    fn a_nested_document_cannot_declare_a_feature_it_did_not_inherit() {
         let (document, src) = (origin("https://top.test"), origin("https://src.test"));
         let container = ContainerPolicy::new(&top(""), &document, "", &src);
         let mut headers = HeaderMap::new();

@@ -1,15 +1,18 @@
-//! [Secure Contexts](https://w3c.github.io/webappsec-secure-contexts/#algorithms).
+//! [Secure Contexts](https://w3c.github.io/webappsec-secure-contexts/#algorithms): which URLs are potentially trustworthy.
 
 use url::{Host, Url};
 
 /// [Is url potentially trustworthy?](https://w3c.github.io/webappsec-secure-contexts/#is-url-trustworthy)
+///
+/// True for URLs that the network cannot read or change: `https`, `wss`, `data`, `about:blank`, `about:srcdoc`, and
+/// `http` or `ws` to a loopback address or to `localhost`.
 #[must_use]
 pub fn is_potentially_trustworthy(url: &Url) -> bool {
     match url.scheme() {
         // Step 1.
         "about" => matches!(url.path(), "blank" | "srcdoc"),
-        // Step 2. Step 3 asks the same of the origin, whose Steps 3 to 5 follow; Steps 6 to 8 (`file`,
-        // the user agent's own schemes and origins) do not concern requests over HTTP.
+        // Step 2, and Step 3, which asks "is origin potentially trustworthy?". Of that algorithm this does Steps 3
+        // to 5. Its Steps 6 to 8 are about `file` and the user agent's own schemes and origins, not about HTTP(S).
         "data" | "https" | "wss" => true,
         "http" | "ws" => match url.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -21,8 +24,11 @@ pub fn is_potentially_trustworthy(url: &Url) -> bool {
     }
 }
 
-/// `localhost`, and what ends in `.localhost`, with or without the root's dot.
-pub(crate) fn is_localhost(domain: &str) -> bool {
+/// Whether `domain` is `localhost` or ends in `.localhost`, with or without a final dot.
+///
+/// `domain` is in lower case, as the URL parser makes it.
+#[must_use]
+pub fn is_localhost(domain: &str) -> bool {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     domain == "localhost" || domain.ends_with(".localhost")
 }
@@ -32,7 +38,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_and_tls_are_trustworthy() {
+    fn only_localhost_and_names_below_it_are_localhost() {
+        for domain in ["localhost", "localhost.", "a.localhost", "a.b.localhost."] {
+            assert!(is_localhost(domain), "{domain}");
+        }
+        for domain in ["localhost.test", "notlocalhost", "localhost..", ""] {
+            assert!(!is_localhost(domain), "{domain}");
+        }
+    }
+
+    #[test]
+    fn loopback_and_tls_urls_are_trustworthy() {
         for (url, trustworthy) in [
             ("https://a.test/", true),
             ("http://a.test/", false),

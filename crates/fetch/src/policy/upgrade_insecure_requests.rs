@@ -2,19 +2,22 @@
 
 use url::Url;
 
-use crate::Client;
+use crate::client::Client;
 
 /// [Upgrade request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-upgrade-insecure-requests/#upgrade-request),
-/// for a request of `client` whose current URL is `current_url`.
+/// for a request of `client` with the current URL `current_url`.
 pub(crate) fn upgrade(client: &Client, current_url: &mut Url) {
-    // Steps 1 and 2 are for navigations. Steps 3 to 5. NB: the text upgrades loopback, too, and so do
-    // we; Chromium and Firefox leave it.
+    // Steps 1 and 2 are for navigations.
+    // Steps 3 to 5. NB: the standard upgrades loopback URLs too, and so does this. Chromium and Firefox do not.
     if client.upgrade_insecure_requests && current_url.scheme() == "http" {
         set_scheme_to_https(current_url);
     }
 }
 
-/// Both schemes are special, so the URL's port and host stay valid: a default port stays a default.
+/// Changes the scheme of an `http` URL to `https`.
+///
+/// Both schemes are special, so the URL keeps its host and an explicit port. A default port becomes the default port
+/// of `https`.
 pub(super) fn set_scheme_to_https(url: &mut Url) {
     let is_set = url.set_scheme("https");
     debug_assert!(is_set.is_ok(), "http and https are both special schemes");

@@ -1,16 +1,15 @@
-//! Any bytes from a page or a server: never a panic, always a response or a network error.
+//! Arbitrary bytes from a page or a server: no panic, but always a response or a network error.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 use sendbeacon_fetch::{
     Blob, BodyInit, CspDisposition, KeepaliveLimits, Ledger, ReferrerPolicy, host::NetworkResponse,
 };
-
 use sendbeacon_testkit::random::Zeros;
 
-use crate::page::{PAGE, Page};
+use crate::page::{PAGE, Page, cors_everywhere};
 
-/// Header values: bytes at random, and pieces of what means something.
+/// Header values: random bytes, or random sequences of tokens that headers use.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: [&[u8]; 19] = [
         b"*",
@@ -78,7 +77,7 @@ fn status() -> impl Strategy<Value = u16> {
 
 proptest! {
     #[test]
-    fn any_answers_end_in_a_response_or_a_network_error(
+    fn any_responses_end_in_a_response_or_a_network_error(
         answers in proptest::collection::vec((status(), headers()), 1..8),
         is_json in any::<bool>(),
     ) {
@@ -93,13 +92,13 @@ proptest! {
             let data = if is_json { BodyInit::Blob(&json) } else { "x".into() };
             let _ = page.beacon(url, Some(data));
         }
-        // One for each hop and preflight, and twice for a 421.
+        // Two beacons, each with at most 21 hops. A hop may have a preflight, and a 421 repeats a request.
         prop_assert!(page.log().len() <= 2 * 2 * 2 * 21);
     }
 
     #[test]
-    fn any_policy_decides(policy in ".{0,60}|[a-z'*:/. ;,-]{0,80}", url in "[a-z:/.@?#%\\\\ 0-9\\[\\]]{0,30}") {
-        let mut page = Page::new(PAGE, crate::page::cors_everywhere);
+    fn any_csp_text_allows_or_blocks(policy in ".{0,60}|[a-z'*:/. ;,-]{0,80}", url in "[a-z:/.@?#%\\\\ 0-9\\[\\]]{0,30}") {
+        let mut page = Page::new(PAGE, cors_everywhere);
         page.client.csp_list.push_header(&policy, CspDisposition::Enforce);
         page.client.csp_list.push_header(&policy, CspDisposition::Report);
         page.client.csp_list.push_meta(&policy);
@@ -122,7 +121,7 @@ proptest! {
 
     #[test]
     fn any_blob_type_is_a_header_value_or_none(type_ in ".{0,200}") {
-        let page = Page::new(PAGE, crate::page::cors_everywhere);
+        let page = Page::new(PAGE, cors_everywhere);
         page.beacon("https://b.test/", Some((&Blob::new("x", &type_)).into())).unwrap();
     }
 }

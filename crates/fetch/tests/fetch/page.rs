@@ -1,4 +1,4 @@
-//! A page on a profile of its own, over a scripted network.
+//! A page with a profile of its own and a scripted network.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +23,7 @@ pub(crate) const CORS: [(&str, &str); 3] = [
     ("access-control-allow-headers", "content-type"),
 ];
 
+/// Keeps what a fetch observes. Its document has gone.
 #[derive(Default)]
 pub(crate) struct Observations(Mutex<Vec<Observation>>);
 
@@ -36,6 +37,7 @@ impl Observer for Observations {
     }
 }
 
+/// A document's client, and what its fetches need. Each test fetches with it.
 pub(crate) struct Page {
     pub(crate) client: Client,
     pub(crate) network: Arc<ScriptedNetwork>,
@@ -81,26 +83,29 @@ impl Page {
         complete(fetch(&self.profile, &self.observations, Box::new(request)))
     }
 
-    /// `METHOD url` of every request so far.
+    /// Each request so far, as `METHOD url`.
     pub(crate) fn log(&self) -> Vec<String> {
         let line = |request: NetworkRequest| format!("{} {}", request.method, request.url);
         self.network.sent().into_iter().map(line).collect()
     }
 
-    /// What was observed so far.
+    /// The observations so far.
     pub(crate) fn observations(&self) -> Vec<Observation> {
         self.observations.0.lock().unwrap().clone()
     }
 
+    /// The last request that the network got.
     pub(crate) fn last(&self) -> NetworkRequest {
         self.network.sent().pop().unwrap()
     }
 }
 
+/// Each header as `name: value`.
 pub(crate) fn lines(headers: &HeaderMap) -> Vec<String> {
     headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
 }
 
+/// The value of the request's header `name`.
 pub(crate) fn header<'a>(request: &'a NetworkRequest, name: &str) -> Option<&'a str> {
     request.headers.get(name).map(|value| value.to_str().unwrap())
 }
@@ -110,7 +115,7 @@ pub(crate) fn cors_everywhere(_: &NetworkRequest) -> Answer {
     respond(204, &CORS)
 }
 
-/// Redirects `from` by `status` to `to`, and answers everything else with 204 and `CORS`.
+/// Redirects the path `from` to `to` with this status, and answers every other request with 204 and `CORS`.
 pub(crate) fn redirects(
     status: u16,
     from: &'static str,

@@ -1,4 +1,4 @@
-//! Policies, on the first hop and after redirects.
+//! Policies: what they block or change at the first hop and after redirects.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn violations(page: &Page) -> Vec<CspViolation> {
 }
 
 #[test]
-fn connect_src_decides_and_default_src_stands_in_for_it() {
+fn connect_src_decides_and_default_src_is_its_fallback() {
     for (csp, url, is_allowed) in [
         ("connect-src 'self'", "/x", true),
         ("connect-src 'self'", "https://a.test:8443/x", false),
@@ -57,7 +57,7 @@ fn connect_src_decides_and_default_src_stands_in_for_it() {
 }
 
 #[test]
-fn a_violation_says_what_a_report_needs() {
+fn a_violation_has_the_fields_that_a_report_needs() {
     let csp = "connect-src 'self'; report-uri /r1 /r2; report-to group";
     let page = with_csp(csp, CspDisposition::Enforce);
     let error = page.beacon("https://b.test/x?q", None).unwrap_err();
@@ -72,14 +72,14 @@ fn a_violation_says_what_a_report_needs() {
 }
 
 #[test]
-fn report_only_reports_and_sends() {
+fn a_report_only_policy_reports_and_does_not_block() {
     let page = with_csp("connect-src 'none'", CspDisposition::Report);
     assert!(page.beacon("/x", None).is_ok());
     assert_eq!(violations(&page)[0].disposition, CspDisposition::Report);
 }
 
 #[test]
-fn every_policy_that_is_violated_is_told() {
+fn every_violated_policy_is_observed() {
     let mut page = with_csp("connect-src 'none', default-src 'none'", CspDisposition::Enforce);
     page.client.csp_list.push_meta("connect-src https://c.test, is-one-policy");
     page.client.csp_list.push_header("connect-src 'none'", CspDisposition::Report);
@@ -92,14 +92,14 @@ fn a_redirect_is_checked_again_without_its_path() {
     let page = with_csp("connect-src 'self'", CspDisposition::Enforce);
     assert!(page.beacon("/to-b", None).is_err());
     assert_eq!(page.log(), ["POST https://a.test/to-b"]);
-    // The violation names the URL that script used, not where the redirect led.
+    // The violation has the URL of the script's call, not the URL that the redirect led to.
     assert_eq!(violations(&page)[0].blocked_uri, "https://a.test/to-b");
     let other_path = "connect-src 'self' https://b.test/other";
     assert!(with_csp(other_path, CspDisposition::Enforce).beacon("/to-b", None).is_ok());
 }
 
 #[test]
-fn a_meta_sets_neither_reports_nor_a_sandbox() {
+fn a_meta_policy_sets_neither_report_uri_nor_sandbox() {
     let mut page = Page::new(PAGE, cors_everywhere);
     let policy = "connect-src 'none'; report-uri /r; sandbox";
     page.client.csp_list.push_meta(policy);
@@ -143,7 +143,7 @@ fn a_redirect_to_mixed_content_is_blocked() {
 }
 
 #[test]
-fn strict_transport_security_is_learnt_over_tls_and_upgrades_until_it_expires() {
+fn hsts_is_learnt_over_tls_and_upgrades_until_it_expires() {
     let page = Page::new("http://a.test/", |_| {
         respond(204, &[("strict-transport-security", "max-age=60; includeSubDomains")])
     });
@@ -181,7 +181,7 @@ fn a_cross_origin_resource_policy_blocks_an_opaque_response() {
 }
 
 #[test]
-fn an_embedder_policy_wants_a_word_and_may_take_credentials_away() {
+fn an_embedder_policy_may_require_corp_or_omit_credentials() {
     let with = |embedder_policy| {
         let mut page = Page::new(PAGE, |_| respond(204, &[]));
         page.client.embedder_policy = embedder_policy;
@@ -198,7 +198,7 @@ fn an_embedder_policy_wants_a_word_and_may_take_credentials_away() {
 }
 
 #[test]
-fn network_knows_the_clients_address_space_at_every_hop_and_preflight() {
+fn every_request_to_the_network_has_the_clients_address_space() {
     let mut page = Page::new(PAGE, redirects(307, "/to-b", "https://b.test/x"));
     page.client.address_space = Some(AddressSpace::Local);
     page.json("/to-b").unwrap();

@@ -1,24 +1,18 @@
-//! The embedder's services: what each is asked and what its answer does.
+//! The embedder's services for cookies, authentication entries, the HTTP cache and headers.
 
 use std::sync::{Arc, Mutex};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use sendbeacon_fetch::{
-    CacheMode, Client, CredentialsMode, InitiatorType, Mode, NetworkError, PartitionKey,
-    RedirectMode, Request, ResponseType,
-    fetch::{Observation, Observer, fetch},
-    host::{
-        Answer, AuthenticationEntries, CookieContext, CookieStore, HttpCache, InterceptedRequest,
-        Interception, Interceptor, NetworkRequest, NetworkResponse, SameSiteMode,
-        ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
-    },
+    Client, CredentialsMode, NetworkError, PartitionKey,
+    host::{Answer, AuthenticationEntries, CookieContext, CookieStore, HttpCache, SameSiteMode},
 };
-use sendbeacon_testkit::network::{complete, respond, respond_with_body};
+use sendbeacon_testkit::network::respond;
 use url::Url;
 
 use crate::page::{CORS, PAGE, Page, header, redirects};
 
-/// Remembers what it was asked, and has one cookie.
+/// A store with one cookie. It remembers the calls.
 #[derive(Default)]
 struct Cookies {
     sent_to: Mutex<Vec<(String, SameSiteMode)>>,
@@ -38,7 +32,7 @@ impl CookieStore for Cookies {
 }
 
 #[test]
-fn cookies_are_sent_and_set_by_any_answer_but_not_by_preflights() {
+fn cookies_are_sent_and_stored_on_every_hop_but_not_by_preflights() {
     let mut page = Page::new(PAGE, |request| {
         let location = ("location", "https://b.test/y");
         let status = if request.url.path() == "/x" && request.method == "POST" { 307 } else { 500 };
@@ -64,7 +58,7 @@ fn cookies_are_sent_and_set_by_any_answer_but_not_by_preflights() {
 }
 
 #[test]
-fn the_same_site_mode_looks_at_ancestors_and_at_every_hop() {
+fn the_same_site_mode_depends_on_ancestors_and_on_every_hop() {
     use SameSiteMode::{StrictOrLess, UnsetOrLess};
     let mode = |page_url: &str, url: &str, ancestor: bool| {
         let mut page = Page::new(page_url, redirects(307, "/back", "https://a.test/y"));
@@ -84,7 +78,7 @@ fn the_same_site_mode_looks_at_ancestors_and_at_every_hop() {
 }
 
 #[test]
-fn no_cookies_go_with_a_request_that_omits_credentials() {
+fn a_request_that_omits_credentials_has_no_cookies() {
     let mut page = Page::new(PAGE, |_| respond(204, &[("set-cookie", "a=1")]));
     let cookies = Arc::new(Cookies::default());
     page.profile.cookies = Arc::clone(&cookies) as _;
@@ -94,6 +88,7 @@ fn no_cookies_go_with_a_request_that_omits_credentials() {
     assert!(cookies.sent_to.lock().unwrap().is_empty() && cookies.set.lock().unwrap().is_empty());
 }
 
+/// Has an entry for `a.test` only.
 struct Entries;
 
 impl AuthenticationEntries for Entries {
@@ -114,7 +109,7 @@ fn an_authentication_entry_is_sent_to_its_own_origin_only() {
 }
 
 #[test]
-fn authorization_set_by_script_is_dropped_when_another_origin_is_reached() {
+fn authorization_of_script_is_dropped_on_a_redirect_to_another_origin() {
     let page = Page::new(PAGE, redirects(307, "/x", "https://b.test/y"));
     let mut request = page.request("https://a.test/x");
     request.headers.insert("authorization", HeaderValue::from_static("t"));
@@ -125,7 +120,7 @@ fn authorization_set_by_script_is_dropped_when_another_origin_is_reached() {
 }
 
 #[test]
-fn a_401_is_delivered_a_407_is_an_error_and_a_421_is_tried_once_more() {
+fn a_401_is_returned_a_407_is_an_error_and_a_421_is_retried_once() {
     let page = Page::new(PAGE, |_| respond(401, &[("www-authenticate", "Basic realm=x")]));
     assert_eq!(page.beacon("/x", None).unwrap().status, 401);
     assert_eq!(page.log().len(), 1);
@@ -139,6 +134,7 @@ fn a_401_is_delivered_a_407_is_an_error_and_a_421_is_tried_once_more() {
     assert_eq!(sent[1].body, "x");
 }
 
+/// Remembers the paths of the URLs that it is told to invalidate.
 #[derive(Default)]
 struct Cache(Mutex<Vec<String>>);
 
@@ -150,7 +146,7 @@ impl HttpCache for Cache {
 }
 
 #[test]
-fn the_http_cache_is_told_of_unsafe_requests_that_succeeded() {
+fn a_successful_unsafe_request_invalidates_the_http_cache() {
     let mut page = Page::new(PAGE, |request| match request.url.path() {
         "/x" => respond(302, &[("location", "/y")]),
         "/bad" => respond(404, &[]),
@@ -163,132 +159,8 @@ fn the_http_cache_is_told_of_unsafe_requests_that_succeeded() {
     assert_eq!(*cache.0.lock().unwrap(), ["/x"]);
 }
 
-/// Decides by the path.
-struct Blocker;
-
-impl Interceptor for Blocker {
-    fn before_request_sent(&self, intercepted: InterceptedRequest<'_>) -> Answer<Interception> {
-        let InterceptedRequest { request, headers, body, document_is_gone, is_preflight, .. } =
-            intercepted;
-        assert_eq!(is_preflight, request.method == "OPTIONS");
-        assert!(request.keepalive);
-        assert_eq!(request.initiator_type, InitiatorType::Beacon);
-        assert!(document_is_gone && headers.contains_key("origin"));
-        Answer::Ready(match request.current_url().path() {
-            "/block" => Interception::Block,
-            "/change" => {
-                assert_eq!(body, "body");
-                let mut headers = HeaderMap::new();
-                headers.insert("x-changed", HeaderValue::from_static("1"));
-                headers.insert("content-length", HeaderValue::from_static("999"));
-                Interception::ContinueWith(headers)
-            }
-            "/respond" => Interception::Respond(respond(299, &[]).unwrap()),
-            _ => Interception::Continue,
-        })
-    }
-}
-
 #[test]
-fn an_interceptor_blocks_changes_and_answers() {
-    let mut page = Page::new(PAGE, redirects(307, "/x", "/block"));
-    page.profile.interceptor = Arc::new(Blocker);
-    let body = || Some("body".into());
-    assert_eq!(page.beacon("/x", body()).unwrap_err(), NetworkError::Intercepted);
-    assert_eq!(page.beacon("/respond", body()).unwrap().status, 299);
-    assert_eq!(page.log(), ["POST https://a.test/x"]);
-    page.beacon("/change", body()).unwrap();
-    let sent = page.last();
-    assert_eq!(header(&sent, "x-changed"), Some("1"));
-    assert_eq!(header(&sent, "content-length"), Some("4"));
-    assert_eq!(header(&sent, "origin"), None);
-}
-
-/// Answers with a type that the path names.
-struct Worker;
-
-impl ServiceWorkers for Worker {
-    fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer> {
-        let filtered = match request.current_url().path() {
-            "/error" => return Answer::Ready(ServiceWorkerAnswer::Error),
-            "/default" => None,
-            "/basic" => Some(ResponseType::Basic),
-            "/cors" => Some(ResponseType::Cors),
-            "/opaque" => Some(ResponseType::Opaque),
-            "/opaque-redirect" => Some(ResponseType::OpaqueRedirect),
-            _ => return Answer::Ready(ServiceWorkerAnswer::Network),
-        };
-        let from = if filtered.is_some() { "https://b.test/from" } else { "" };
-        let url_list = Url::parse(from).into_iter().collect();
-        let policy = ("cross-origin-resource-policy", "same-site");
-        let is_tame = request.client.document_id == 0;
-        let headers = [("x-secret", "1"), policy];
-        let headers = if is_tame { &headers[..1] } else { &headers };
-        let response = respond_with_body(200, headers, "secret").unwrap();
-        let response = ServiceWorkerResponse { filtered, url_list, response };
-        Answer::Ready(ServiceWorkerAnswer::Response(response))
-    }
-}
-
-#[test]
-fn what_a_service_worker_has_filtered_stays_filtered() {
-    let mut page = Page::new(PAGE, |_| respond(204, &[]));
-    page.profile.service_workers = Arc::new(Worker);
-    let fetch = |path: &str| {
-        let mut request = page.request(&format!("https://a.test{path}"));
-        request.mode = Mode::NoCors;
-        page.fetch(request).unwrap()
-    };
-    let opaque = fetch("/opaque");
-    assert_eq!((opaque.type_, opaque.headers.len()), (ResponseType::Opaque, 0));
-    assert_eq!(opaque.url_list[0].as_str(), "https://b.test/from");
-    let cors = fetch("/cors");
-    assert_eq!((cors.type_, cors.headers.len()), (ResponseType::Cors, 0));
-    let default = fetch("/default");
-    assert_eq!((default.type_, default.headers.len()), (ResponseType::Basic, 1));
-    assert_eq!(default.url_list[0].as_str(), "https://a.test/default");
-}
-
-#[test]
-fn the_resource_policy_looks_at_where_an_opaque_response_came_from() {
-    let mut page = Page::new(PAGE, |_| respond(204, &[]));
-    page.profile.service_workers = Arc::new(Worker);
-    page.client.document_id = 1;
-    assert!(page.beacon("/basic", None).is_ok());
-    assert_eq!(page.beacon("/opaque", None).unwrap_err(), NetworkError::CrossOriginResourcePolicy);
-}
-
-#[test]
-fn a_service_worker_may_answer_with_a_type_that_the_mode_allows() {
-    let with_worker = || {
-        let mut page = Page::new(PAGE, redirects(307, "/x", "/basic"));
-        page.profile.service_workers = Arc::new(Worker);
-        page
-    };
-    let page = with_worker();
-    for (path, is_allowed) in
-        [("/error", false), ("/basic", true), ("/opaque", true), ("/opaque-redirect", false)]
-    {
-        assert_eq!(page.beacon(path, None).is_ok(), is_allowed, "{path}");
-    }
-    let mode = |path: &str, mode| {
-        let mut request = page.request(&format!("https://a.test{path}"));
-        request.mode = mode;
-        page.fetch(request).is_ok()
-    };
-    assert!(mode("/cors", Mode::Cors) && !mode("/opaque", Mode::Cors));
-    assert!(!mode("/cors", Mode::SameOrigin) && mode("/basic", Mode::SameOrigin));
-    assert!(page.log().is_empty());
-    // What the network redirects is not shown to it.
-    page.beacon("/x", None).unwrap();
-    assert_eq!(page.log(), ["POST https://a.test/x", "POST https://a.test/basic"]);
-    let mut request = page.request("https://a.test/opaque-redirect");
-    (request.mode, request.redirect) = (Mode::Cors, RedirectMode::Manual);
-    assert!(page.fetch(request).is_ok());
-}
-
-#[test]
-fn extra_headers_and_priority_are_the_embedders() {
+fn the_embedder_sets_extra_headers_and_the_priority() {
     let mut page = Page::new(PAGE, |_| respond(204, &[]));
     page.profile.extra_headers.insert("dnt", HeaderValue::from_static("1"));
     page.profile.extra_headers.insert("content-type", HeaderValue::from_static("never/this"));
@@ -298,153 +170,4 @@ fn extra_headers_and_priority_are_the_embedders() {
     assert_eq!(header(&sent, "dnt"), Some("1"));
     assert_eq!(header(&sent, "content-type"), Some("text/plain;charset=UTF-8"));
     assert_eq!(header(&sent, "priority"), None);
-}
-
-#[test]
-fn what_happens_on_the_way_is_observed() {
-    let page = Page::new(PAGE, |request| match request.url.path() {
-        "/x" => {
-            let location = ("location", "https://b.test/y");
-            respond(307, &[location, ("clear-site-data", "\"cookies\"")])
-        }
-        _ => respond(204, &CORS),
-    });
-    page.json("/x").unwrap();
-    let log: Vec<_> = page
-        .observations()
-        .into_iter()
-        .map(|observation| match observation {
-            Observation::RequestSent { is_preflight, method, url, body, .. } => {
-                let preflight = if is_preflight { "preflight " } else { "" };
-                let body = String::from_utf8(body.to_vec()).unwrap();
-                format!("{preflight}{method} {} {body}", url.path()).trim_end().to_owned()
-            }
-            Observation::ResponseStarted { is_preflight, status, .. } => {
-                let preflight = if is_preflight { "preflight " } else { "" };
-                format!("{preflight}{}", status.as_u16())
-            }
-            Observation::Redirected { url } => format!("to {}", url.path()),
-            Observation::ClearSiteData { value, .. } => value.to_str().unwrap().to_owned(),
-            other => format!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(
-        log,
-        [
-            "POST /x {}",
-            "307",
-            "\"cookies\"",
-            "to /y",
-            "preflight OPTIONS /y",
-            "preflight 204",
-            "POST /y {}",
-            "204"
-        ]
-    );
-}
-
-/// An observer that wants no copies of what is on the wire.
-#[derive(Default)]
-struct NotListening(Mutex<Vec<Observation>>);
-
-impl Observer for NotListening {
-    fn observe(&self, observation: Observation) {
-        self.0.lock().unwrap().push(observation);
-    }
-
-    fn request_sent(&self, _: bool, _: &NetworkRequest) {}
-
-    fn response_started(&self, _: bool, _: &Url, _: &NetworkResponse) {}
-
-    fn document_is_gone(&self) -> bool {
-        false
-    }
-}
-
-#[test]
-fn nothing_is_copied_from_the_wire_where_nobody_listens() {
-    let page = Page::new(PAGE, redirects(307, "/x", "https://b.test/y"));
-    let observer = NotListening::default();
-    complete(fetch(&page.profile, &observer, Box::new(page.request("https://a.test/x")))).unwrap();
-    let observations = observer.0.into_inner().unwrap();
-    assert!(matches!(observations[..], [Observation::Redirected { .. }]), "{observations:?}");
-    assert_eq!(page.log().len(), 2);
-}
-
-#[test]
-fn a_blocker_sees_a_beacons_preflight_as_a_beacons() {
-    let mut page = Page::new(PAGE, crate::page::cors_everywhere);
-    page.profile.interceptor = Arc::new(Blocker);
-    page.json("https://b.test/x").unwrap();
-    assert_eq!(header(&page.network.sent()[0], "priority"), None, "that is the beacon's alone");
-    page.json("https://b.test/block").unwrap_err();
-    assert_eq!(page.log().len(), 2);
-}
-
-#[test]
-fn forbidden_request_headers_of_script_are_not_sent() {
-    let page = Page::new(PAGE, |_| respond(204, &[]));
-    let mut request = page.request("https://a.test/x");
-    request.method = http::Method::POST;
-    for (name, value) in [
-        ("host", "evil.test"),
-        ("origin", "https://evil.test"),
-        ("content-length", "999"),
-        ("transfer-encoding", "chunked"),
-        ("cookie", "a=b"),
-        ("sec-fetch-site", "none"),
-        ("x-mine", "1"),
-    ] {
-        request.headers.append(name, HeaderValue::from_static(value));
-    }
-    page.fetch(request).unwrap();
-    let sent = page.last();
-    for (name, value) in [
-        ("host", Some("a.test")),
-        ("transfer-encoding", None),
-        ("cookie", None),
-        ("content-length", Some("0")),
-        ("origin", Some("https://a.test")),
-        ("sec-fetch-site", Some("same-origin")),
-        ("x-mine", Some("1")),
-    ] {
-        let values: Vec<_> = sent.headers.get_all(name).iter().collect();
-        assert_eq!(values, value.into_iter().collect::<Vec<_>>(), "{name}");
-    }
-}
-
-#[test]
-fn the_cache_mode_and_conditions_ask_caches_on_the_way() {
-    let page = Page::new(PAGE, |_| respond(204, &[]));
-    let sent = |cache, name: &'static str| {
-        let mut request = page.request("https://a.test/x");
-        request.cache = cache;
-        request.headers.insert(name, HeaderValue::from_static("x"));
-        page.fetch(request).map(|_| {
-            let sent = page.last();
-            let value = |name| header(&sent, name).unwrap_or_default().to_owned();
-            [value("cache-control"), value("pragma")]
-        })
-    };
-    let none = ["", ""].map(ToOwned::to_owned);
-    let no_cache = ["no-cache", "no-cache"].map(ToOwned::to_owned);
-    assert_eq!(sent(CacheMode::Default, "x-a").unwrap(), none);
-    assert_eq!(sent(CacheMode::ForceCache, "x-a").unwrap(), none);
-    assert_eq!(sent(CacheMode::Default, "if-none-match").unwrap(), no_cache);
-    assert_eq!(sent(CacheMode::NoStore, "x-a").unwrap(), no_cache);
-    assert_eq!(sent(CacheMode::Reload, "x-a").unwrap(), no_cache);
-    assert_eq!(sent(CacheMode::NoCache, "x-a").unwrap()[0], "max-age=0");
-    assert_eq!(sent(CacheMode::Reload, "cache-control").unwrap()[0], "x");
-    sent(CacheMode::Default, "range").unwrap();
-    assert_eq!(header(&page.last(), "accept-encoding"), Some("identity"));
-    assert!(sent(CacheMode::OnlyIfCached, "x-a").is_err());
-}
-
-#[test]
-fn fetch_preflights_what_needs_it_without_being_told() {
-    let page = Page::new(PAGE, crate::page::cors_everywhere);
-    let mut request = page.request("https://b.test/x");
-    request.method = http::Method::DELETE;
-    page.fetch(request).unwrap_err();
-    assert_eq!(page.log(), ["OPTIONS https://b.test/x"]);
 }

@@ -1,12 +1,13 @@
-//! Which responses let script see when what happened.
+//! The TAO check: which responses let script see their timing.
 
 use sendbeacon_fetch::CredentialsMode;
 use sendbeacon_testkit::network::respond;
 
 use crate::page::{PAGE, Page};
 
-/// The timing allow passed flag of a beacon's response, of hops that each say where the next one is
-/// and what their `Timing-Allow-Origin` is, the first at `url`.
+/// The timing allow passed flag of the response to a beacon for `url`.
+///
+/// Each hop has a `Location` and a `Timing-Allow-Origin`. The empty string stands for no header.
 fn passes<const N: usize>(url: &str, hops: [(&'static str, &'static str); N]) -> bool {
     let mut hops = hops.into_iter();
     let page = Page::new(PAGE, move |_| {
@@ -20,7 +21,7 @@ fn passes<const N: usize>(url: &str, hops: [(&'static str, &'static str); N]) ->
 }
 
 #[test]
-fn one_origin_is_allowed_and_another_by_its_header() {
+fn timing_is_allowed_same_origin_or_by_the_header() {
     const OTHER: &str = "https://b.test/x";
     assert!(passes("/x", [("", "")]));
     assert!(!passes(OTHER, [("", "")]));
@@ -33,19 +34,22 @@ fn one_origin_is_allowed_and_another_by_its_header() {
 }
 
 #[test]
-fn every_hop_has_to_allow_it() {
+fn every_hop_must_allow_timing() {
     const B: &str = "https://b.test/x";
     assert!(passes("/x", [("/y", ""), ("", "")]));
     assert!(passes("/x", [(B, ""), ("", "https://a.test")]));
     assert!(!passes("/x", [(B, ""), ("", "")]));
-    assert!(!passes(B, [("https://a.test/", ""), ("", "*")]), "the first did not");
-    assert!(passes(B, [("https://c.test/", "*"), ("", "null")]), "the origin is null by now");
+    assert!(!passes(B, [("https://a.test/", ""), ("", "*")]), "the first hop did not allow it");
+    assert!(
+        passes(B, [("https://c.test/", "*"), ("", "null")]),
+        "the origin is null after the redirect"
+    );
     assert!(!passes(B, [("https://c.test/", "*"), ("", "https://a.test")]));
-    assert!(!passes(B, [("https://a.test/", "*"), ("", "")]), "it is no basic response any more");
+    assert!(!passes(B, [("https://a.test/", "*"), ("", "")]), "the response is not basic any more");
 }
 
 #[test]
-fn to_share_the_response_is_not_to_share_its_timing() {
+fn a_cors_response_does_not_share_its_timing() {
     let page = Page::new(PAGE, |_| respond(200, &[("access-control-allow-origin", "*")]));
     let mut request = page.request("https://b.test/x");
     request.credentials = CredentialsMode::Omit;

@@ -17,10 +17,10 @@ use crate::{
     support::{builder, pass, post, read, send, trusting},
 };
 
-/// More than all buffers on the way hold.
+/// More bytes than all buffers on the way hold.
 const LARGE: usize = 32 << 20;
 
-/// More than an HTTP/2 server's window.
+/// More bytes than the window of an HTTP/2 server.
 const MEDIUM: usize = 1 << 20;
 
 fn post_of(server: &RecordingServer, length: usize) -> NetworkRequest {
@@ -35,26 +35,26 @@ fn early() -> (u16, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn rest_of_the_body_is_sent_to_a_server_that_reads_on() {
+async fn rest_of_the_body_is_sent_after_an_early_answer() {
     let server = RecordingServer::setup()
         .answers_early()
         .start(|_| Behavior::with_body(200, &[], b"early"))
         .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
     server.wait_for_body(0, MEDIUM).await;
-    // The connection is still in step.
+    // The connection still works for the next request.
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok(early()));
     assert_eq!((server.requests().len(), server.connections()), (2, 1));
 }
 
 #[tokio::test]
-async fn connection_is_given_up_where_the_server_reads_no_more() {
+async fn connection_is_closed_if_the_server_reads_no_more() {
     let server = RecordingServer::setup()
         .answers_early()
         .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
         .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for sent in 1..=2 {
         assert_eq!(send(&network, post_of(&server, LARGE)).await, Ok(early()));
         assert_eq!((server.requests().len(), server.connections()), (sent, sent));
@@ -62,12 +62,12 @@ async fn connection_is_given_up_where_the_server_reads_no_more() {
 }
 
 #[tokio::test]
-async fn answer_before_the_server_closes_its_side_is_an_answer() {
+async fn answer_before_the_server_closes_the_connection_is_used() {
     let server = RecordingServer::setup()
         .answers_early()
         .start(|_| Behavior::RespondThenClose(Behavior::response(200, &[], b"early")))
         .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for sent in 1..=2 {
         assert_eq!(send(&network, post_of(&server, LARGE)).await, Ok(early()));
         assert_eq!((server.requests().len(), server.connections()), (sent, sent));
@@ -75,29 +75,29 @@ async fn answer_before_the_server_closes_its_side_is_an_answer() {
 }
 
 #[tokio::test]
-async fn server_that_closes_or_resets_amid_the_body_is_a_protocol_error() {
+async fn close_or_reset_during_the_body_is_a_protocol_error() {
     for behavior in [Behavior::Close, Behavior::Reset] {
         let server =
             RecordingServer::setup().answers_early().start(move |_| behavior.clone()).await;
-        let error = send(&builder().build(), post_of(&server, LARGE)).await.unwrap_err();
+        let error = send(&builder().build().unwrap(), post_of(&server, LARGE)).await.unwrap_err();
         assert!(matches!(error, NetworkError::Protocol(_)), "{error:?}");
         assert_eq!((server.requests().len(), server.connections()), (1, 1));
     }
 }
 
-/// An HTTP/2 server that reads a request on when it has answered it.
+/// An HTTP/2 server that goes on reading a request after it has answered.
 async fn reading_on() -> (RecordingServer, HttpNetwork) {
     let server = RecordingServer::setup()
         .tls(&["h2"])
         .answers_early()
         .start(|_| Behavior::with_body(200, &[], b"early"))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     (server, network)
 }
 
 #[tokio::test]
-async fn rest_of_the_body_is_sent_to_an_http2_server_that_reads_on() {
+async fn rest_of_an_http2_body_is_sent_after_an_early_answer() {
     let (server, network) = reading_on().await;
     assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
     server.wait_for_body(0, MEDIUM).await;
@@ -105,7 +105,7 @@ async fn rest_of_the_body_is_sent_to_an_http2_server_that_reads_on() {
 }
 
 #[tokio::test]
-async fn body_goes_on_over_http2_though_nobody_reads_its_answer() {
+async fn http2_body_is_sent_even_if_nobody_reads_the_answer() {
     let (server, network) = reading_on().await;
     let unread = network.http_network_fetch(post_of(&server, MEDIUM)).await.unwrap();
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok(early()));
@@ -115,25 +115,25 @@ async fn body_goes_on_over_http2_though_nobody_reads_its_answer() {
 }
 
 #[tokio::test]
-async fn body_whose_answer_nobody_wants_is_reset() {
+async fn http2_body_is_reset_when_the_answer_is_dropped() {
     let server = RecordingServer::setup()
         .tls(&["h2"])
         .answers_early()
         .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     drop(network.http_network_fetch(post_of(&server, MEDIUM)).await.unwrap());
     server.wait_for_reset_streams(1).await;
 }
 
 #[tokio::test]
-async fn connection_goes_on_where_an_http2_server_reads_no_more_of_a_body() {
+async fn http2_connection_is_reused_if_the_server_reads_no_more_of_a_body() {
     let server = RecordingServer::setup()
         .tls(&["h2"])
         .answers_early()
         .start(|_| Behavior::RespondAndReadNoMore(Behavior::response(200, &[], b"early")))
         .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     for sent in 1..=2 {
         assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
         assert_eq!((server.requests().len(), server.connections()), (sent, 1));
@@ -143,7 +143,7 @@ async fn connection_goes_on_where_an_http2_server_reads_no_more_of_a_body() {
 }
 
 #[tokio::test]
-async fn answer_that_resets_the_rest_of_the_body_is_an_answer() {
+async fn answer_followed_by_a_reset_of_the_body_is_used() {
     let server = RecordingServer::setup()
         .tls(&["h2"])
         .answers_early()
@@ -154,12 +154,15 @@ async fn answer_that_resets_the_rest_of_the_body_is_an_answer() {
             Behavior::Frames([head, body, rst_stream(id, NO_ERROR)].concat())
         })
         .await;
-    assert_eq!(send(&trusting(&server).build(), post_of(&server, MEDIUM)).await, Ok(early()));
+    assert_eq!(
+        send(&trusting(&server).build().unwrap(), post_of(&server, MEDIUM)).await,
+        Ok(early())
+    );
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn stream_whose_body_the_server_does_not_take_is_in_use_until_it_is_reset() {
+async fn stream_with_an_unread_body_is_in_use_until_it_is_reset() {
     let server = RecordingServer::setup()
         .tls(&["h2"])
         .answers_early()
@@ -168,9 +171,9 @@ async fn stream_whose_body_the_server_does_not_take_is_in_use_until_it_is_reset(
             _ => Behavior::status(204),
         })
         .await;
-    let network = trusting(&server).max_connections(1).build();
+    let network = trusting(&server).max_connections(1).build().unwrap();
     assert_eq!(send(&network, post_of(&server, MEDIUM)).await, Ok(early()));
-    // It would have an idle connection closed.
+    // If the first connection were idle, it would be closed to make room for this request.
     let other = post(&format!("https://b.test:{}/", server.port()), "");
     let mut other = Box::pin(send(&network, other));
     assert!(poll!(&mut other).is_pending());
@@ -182,24 +185,26 @@ async fn stream_whose_body_the_server_does_not_take_is_in_use_until_it_is_reset(
     assert_eq!((server.requests().len(), server.connections()), (3, 2));
 }
 
-/// A server that reads so many bytes of a request's body each time the gate opens.
+/// A server that reads `turn` bytes of a request's body each time the gate opens.
 async fn reads_in_turns(protocols: &[&str], turn: usize) -> (RecordingServer, Arc<Notify>) {
     let gate = Arc::new(Notify::new());
     let setup = RecordingServer::setup().answers_early();
     let setup = if protocols.is_empty() { setup } else { setup.tls(protocols) };
     let server = setup.start({
-        let gate = gate.clone();
-        move |_| Behavior::ReadInTurns(gate.clone(), turn, Behavior::response(200, &[], b"late"))
+        let gate = Arc::clone(&gate);
+        move |_| {
+            Behavior::ReadInTurns(Arc::clone(&gate), turn, Behavior::response(200, &[], b"late"))
+        }
     });
     (server.await, gate)
 }
 
 #[tokio::test]
-async fn upload_may_take_as_long_as_it_goes_on() {
+async fn upload_may_take_any_time_while_it_makes_progress() {
     for (protocols, length, turn) in [(&[][..], LARGE, LARGE / 4), (&["h2"], MEDIUM, MEDIUM / 4)] {
         let (server, gate) = reads_in_turns(protocols, turn).await;
         let network = if protocols.is_empty() { builder() } else { trusting(&server) };
-        let network = network.response_head_timeout(Duration::from_secs(60)).build();
+        let network = network.response_head_timeout(Duration::from_secs(60)).build().unwrap();
         let (answer, ()) = tokio::join!(send(&network, post_of(&server, length)), async {
             for turns in 0..4 {
                 server.wait_for_body(0, turns * turn).await;
@@ -212,16 +217,16 @@ async fn upload_may_take_as_long_as_it_goes_on() {
 }
 
 #[tokio::test]
-async fn upload_of_which_the_server_takes_no_more_is_a_timeout() {
+async fn stalled_upload_is_a_timeout() {
     for (protocols, length, turn) in [(&[][..], LARGE, LARGE / 4), (&["h2"], MEDIUM, MEDIUM / 4)] {
         let (server, gate) = reads_in_turns(protocols, turn).await;
         let after = Duration::from_secs(60);
         let network = if protocols.is_empty() { builder() } else { trusting(&server) };
-        let network = network.response_head_timeout(after).build();
+        let network = network.response_head_timeout(after).build().unwrap();
         let (answer, ()) = tokio::join!(send(&network, post_of(&server, length)), async {
             gate.notify_one();
             server.wait_for_body(0, turn).await;
-            // What is in the buffers on the way is taken, too, before it is silent.
+            // The bytes in the buffers on the way count as taken, too, before the server is silent.
             for _ in 0..3 {
                 pass(after).await;
             }

@@ -1,4 +1,4 @@
-//! HTTP/2 frames by hand ([RFC 9113, section 6](https://www.rfc-editor.org/rfc/rfc9113#section-6)).
+//! Makes HTTP/2 frames by hand ([RFC 9113, section 6](https://www.rfc-editor.org/rfc/rfc9113#section-6)).
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -27,7 +27,7 @@ pub(crate) fn response(stream: u32, flags: u8, headers: &[(&str, &str)]) -> Vec<
     frame(HEADERS, flags | END_HEADERS, stream, &block(headers))
 }
 
-/// A whole answer.
+/// A complete response.
 pub(crate) fn no_content(stream: u32) -> Vec<u8> {
     response(stream, END_STREAM, &[(":status", "204")])
 }

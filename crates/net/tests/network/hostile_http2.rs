@@ -1,4 +1,4 @@
-//! An HTTP/2 server that sends frames it should not.
+//! An HTTP/2 server that breaks the protocol.
 
 use std::{
     cell::Cell,
@@ -23,8 +23,7 @@ use crate::{
     support::{after, pass, post, send, trusting},
 };
 
-/// What comes of a request that is answered with these frames; the server must have seen it exactly
-/// once.
+/// Sends a request to a server that answers with `frames`. The server must have seen it exactly once.
 async fn answer_to(
     frames: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static,
 ) -> Result<(u16, Vec<u8>), NetworkError> {
@@ -32,7 +31,7 @@ async fn answer_to(
         Behavior::Frames(frames(request.stream))
     })
     .await;
-    let answer = send(&trusting(&server).build(), post(&server.url("/"), "x")).await;
+    let answer = send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await;
     assert_eq!((server.requests().len(), server.connections()), (1, 1));
     answer
 }
@@ -49,8 +48,8 @@ async fn frames_that_break_the_protocol_are_a_protocol_error() {
         ("data before the head", |id| frame(DATA, END_STREAM, id, b"x")),
         ("data on stream 0", |_| frame(DATA, 0, 0, b"x")),
         ("head on a stream that is not open", |id| no_content(id + 2)),
-        ("head on a stream of the server's", |_| no_content(2)),
-        ("promise where push is off", |id| {
+        ("head on a stream of the server", |_| no_content(2)),
+        ("push promise although push is off", |id| {
             let promised = [&2_u32.to_be_bytes()[..], &block(&[(":method", "GET")])].concat();
             frame(PUSH_PROMISE, END_HEADERS, id, &promised)
         }),
@@ -58,17 +57,17 @@ async fn frames_that_break_the_protocol_are_a_protocol_error() {
         ("ping of 7 bytes", |_| frame(PING, 0, 0, &[0; 7])),
         ("settings on a stream", |id| frame(SETTINGS, 0, id, &[])),
         ("settings of 5 bytes", |_| frame(SETTINGS, 0, 0, &[0; 5])),
-        ("window larger than there is", |_| setting(4, 0x8000_0000)),
-        ("frame size smaller than there is", |_| setting(5, 1)),
-        ("window that grows by nothing", |_| frame(WINDOW_UPDATE, 0, 0, &[0; 4])),
-        ("window that grows too large", |_| {
+        ("window above the maximum", |_| setting(4, 0x8000_0000)),
+        ("frame size below the minimum", |_| setting(5, 1)),
+        ("window update of zero", |_| frame(WINDOW_UPDATE, 0, 0, &[0; 4])),
+        ("window update above the maximum", |_| {
             frame(WINDOW_UPDATE, 0, 0, &0x7FFF_FFFF_u32.to_be_bytes()).repeat(2)
         }),
-        ("continuation of nothing", |id| frame(CONTINUATION, END_HEADERS, id, &[])),
+        ("continuation without a head", |id| frame(CONTINUATION, END_HEADERS, id, &[])),
         ("head interrupted by a ping", |id| {
             [frame(HEADERS, 0, id, &[]), frame(PING, 0, 0, &[0; 8])].concat()
         }),
-        ("compression that is none", |id| frame(HEADERS, END_HEADERS, id, &[0xFF; 16])),
+        ("malformed compression", |id| frame(HEADERS, END_HEADERS, id, &[0xFF; 16])),
         ("head with a status that is no number", |id| response(id, 1, &[(":status", "abc")])),
         ("head with a status that is too low", |id| response(id, 1, &[(":status", "099")])),
         ("head with an upper case letter", |id| response(id, 1, &[(":status", "200"), ("X", "1")])),
@@ -76,7 +75,7 @@ async fn frames_that_break_the_protocol_are_a_protocol_error() {
     ];
     for (what, frames) in cases {
         assert_protocol(&answer_to(frames).await, what);
-        // After the head, too, for what is wrong with the connection.
+        // Errors of the connection are errors after the head of the response, too.
         if !what.contains("head") && !what.contains("data before") {
             let late = move |id| [response(id, 0, &ok), frames(id)].concat();
             assert_protocol(&answer_to(late).await, what);
@@ -88,9 +87,9 @@ async fn frames_that_break_the_protocol_are_a_protocol_error() {
 async fn malformed_response_is_a_protocol_error_of_its_stream_alone() {
     let cases: [(&str, &[(&str, &str)]); 5] = [
         ("no status", &[("x", "1")]),
-        ("two", &[(":status", "200"), (":status", "200")]),
+        ("two statuses", &[(":status", "200"), (":status", "200")]),
         ("status after another header", &[("x", "1"), (":status", "200")]),
-        ("header of a connection", &[(":status", "200"), ("connection", "close")]),
+        ("header that HTTP/2 forbids", &[(":status", "200"), ("connection", "close")]),
         (
             "lengths that contradict",
             &[(":status", "200"), ("content-length", "1"), ("content-length", "2")],
@@ -102,7 +101,7 @@ async fn malformed_response_is_a_protocol_error_of_its_stream_alone() {
             _ => Behavior::status(204),
         })
         .await;
-        let network = trusting(&server).build();
+        let network = trusting(&server).build().unwrap();
         assert_protocol(&send(&network, post(&server.url("/"), "x")).await, what);
         assert_eq!(server.requests().len(), 1, "{what}");
         assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((204, vec![])), "{what}");
@@ -111,7 +110,7 @@ async fn malformed_response_is_a_protocol_error_of_its_stream_alone() {
 }
 
 #[tokio::test]
-async fn body_of_another_length_than_said_is_a_protocol_error() {
+async fn body_that_contradicts_its_content_length_is_a_protocol_error() {
     for body in ["", "abcd", "abcdef"] {
         let answer = answer_to(|id| {
             let head = response(id, 0, &[(":status", "200"), ("content-length", "5")]);
@@ -135,7 +134,7 @@ async fn body_that_is_reset_is_an_error_after_the_bytes_that_came() {
             Behavior::Frames([head, frame(DATA, 0, id, b"ab"), rst_stream(id, code)].concat())
         })
         .await;
-        let network = trusting(&server).build();
+        let network = trusting(&server).build().unwrap();
         let mut response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
         let mut next =
             async || std::future::poll_fn(|cx| response.body.as_mut().poll_chunk(cx)).await;
@@ -147,7 +146,7 @@ async fn body_that_is_reset_is_an_error_after_the_bytes_that_came() {
 }
 
 #[tokio::test]
-async fn trailers_are_passed_over() {
+async fn trailers_are_skipped() {
     let answer = answer_to(|id| {
         let head = response(id, 0, &[(":status", "200")]);
         let trailers = response(id, END_STREAM, &[("x-trailer", "1")]);
@@ -158,7 +157,7 @@ async fn trailers_are_passed_over() {
 }
 
 #[tokio::test]
-async fn interim_responses_are_passed_over_however_many_there_are() {
+async fn any_number_of_interim_responses_is_skipped() {
     let answer = answer_to(|id| {
         let hints = response(id, 0, &[(":status", "103"), ("link", "</x>")]);
         [hints.repeat(2000), no_content(id)].concat()
@@ -185,7 +184,7 @@ async fn head_of_more_bytes_or_headers_than_the_limit_is_a_protocol_error() {
     assert_eq!(of_headers(100).await, Ok((204, vec![])));
     assert_protocol(&of_headers(101).await, "101 headers");
 
-    // 90 headers, each of them counting as its name, its value and 32 bytes.
+    // Each header counts as its name, its value and 32 bytes: 284 in all.
     let of_bytes = |count: usize| {
         answer_to(move |id| {
             let name = "x".repeat(126);
@@ -205,12 +204,12 @@ async fn head_of_more_bytes_or_headers_than_the_limit_is_a_protocol_error() {
             frames
         })
     };
-    // Within the limit on bytes, and beyond the one on headers.
+    // Within the limit on bytes, and above the limit on headers.
     let NetworkError::Protocol(text) = of_bytes(64 * 1024 / 284 - 1).await.unwrap_err() else {
         panic!("a protocol error");
     };
     assert!(text.message().contains("100 headers"), "{text}");
-    // Beyond both, so that the head is not looked at.
+    // Above both limits: h2 rejects the head before its headers are counted.
     let NetworkError::Protocol(text) = of_bytes(64 * 1024 / 284 + 1).await.unwrap_err() else {
         panic!("a protocol error");
     };
@@ -218,7 +217,7 @@ async fn head_of_more_bytes_or_headers_than_the_limit_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn head_that_goes_on_and_on_is_a_protocol_error() {
+async fn endless_continuation_frames_are_a_protocol_error() {
     for part in [&[][..], &block(&[("x", "1")])] {
         let part = part.to_vec();
         let answer = answer_to(move |id| {
@@ -231,7 +230,7 @@ async fn head_that_goes_on_and_on_is_a_protocol_error() {
     }
 }
 
-/// Frames that a server may send as often as it likes, and that ask for work.
+/// Frames that a server may send any number of times, and that cause work.
 fn floods() -> [(&'static str, Vec<u8>); 5] {
     [
         ("settings", setting(4, 65_535)),
@@ -243,7 +242,7 @@ fn floods() -> [(&'static str, Vec<u8>); 5] {
 }
 
 #[tokio::test]
-async fn flood_before_the_answer_is_borne() {
+async fn flood_of_frames_before_the_answer_is_tolerated() {
     for (what, flood) in floods() {
         let answer = answer_to(move |id| [flood.repeat(5000), no_content(id)].concat()).await;
         assert_eq!(answer, Ok((204, vec![])), "{what}");
@@ -251,9 +250,9 @@ async fn flood_before_the_answer_is_borne() {
 }
 
 #[tokio::test]
-async fn flood_in_place_of_an_answer_is_a_timeout() {
+async fn flood_of_frames_in_place_of_an_answer_is_a_timeout() {
     for (what, flood) in floods() {
-        // A server that knows nothing of HTTP/2 is not put off by what is said to its frames.
+        // A server that does not read HTTP/2 ignores the acknowledgements of its frames.
         let server = RecordingServer::setup()
             .tls(&["h2"])
             .deaf()
@@ -262,9 +261,9 @@ async fn flood_in_place_of_an_answer_is_a_timeout() {
             })
             .await;
         let limit = Duration::from_secs(120);
-        let network = trusting(&server).response_head_timeout(limit).build();
+        let network = trusting(&server).response_head_timeout(limit).build().unwrap();
         let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
-        // Whatever is wrong with the connection, it is not used again.
+        // The connection is not used again.
         for sent in 1..=2 {
             let sending = send(&network, post(&server.url("/"), "x"));
             let answer = after(limit, server.wait_for(sent), sending).await;
@@ -275,7 +274,7 @@ async fn flood_in_place_of_an_answer_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn flood_of_empty_data_does_not_go_on_forever() {
+async fn flood_of_empty_data_frames_comes_to_an_end() {
     let answer = answer_to(|id| {
         let head = response(id, 0, &[(":status", "200")]);
         let end = frame(DATA, END_STREAM, id, b"x");
@@ -295,10 +294,10 @@ async fn server_that_allows_no_streams_is_a_timeout() {
         RecordingServer::setup().tls(&["h2"]).max_streams(0).start(|_| Behavior::status(204)).await;
     let limit = Duration::from_secs(120);
     let network = trusting(&server).response_head_timeout(limit).connect_timeout(Duration::MAX);
-    let network = network.build();
-    // The first may get through before the settings are there; the server refuses it then.
+    let network = network.build().unwrap();
+    // The first request may be sent before the settings arrive. The server then refuses it.
     for _ in 0..2 {
-        // Nothing says from outside that a request waits for its stream.
+        // The test cannot see that a request waits for its stream, so it lets time pass until the end.
         let is_over = Cell::new(false);
         let sending = async {
             let answer = send(&network, post(&server.url("/"), "x")).await;
@@ -318,7 +317,7 @@ async fn server_that_allows_no_streams_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn server_that_chooses_http2_and_does_not_speak_it_is_a_protocol_error() {
+async fn server_that_negotiates_http2_and_speaks_another_protocol_fails() {
     for answer in [
         &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..],
         b"\0\0\0\0\0\0\0\0\0",
@@ -331,7 +330,7 @@ async fn server_that_chooses_http2_and_does_not_speak_it_is_a_protocol_error() {
             .deaf()
             .start(|_| Behavior::RespondThenClose(answer.to_vec()))
             .await;
-        let result = send(&trusting(&server).build(), post(&server.url("/"), "x")).await;
+        let result = send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await;
         assert_protocol(&result, &answer.escape_ascii().to_string());
         let methods: Vec<_> = server.requests().into_iter().map(|request| request.method).collect();
         assert_eq!(methods, ["PRI"]);
@@ -342,7 +341,7 @@ async fn server_that_chooses_http2_and_does_not_speak_it_is_a_protocol_error() {
 async fn server_that_chooses_http2_and_is_silent_is_a_timeout() {
     let server = RecordingServer::setup().tls(&["h2"]).deaf().start(|_| Behavior::Hang).await;
     let limit = Duration::from_secs(120);
-    let network = trusting(&server).response_head_timeout(limit).build();
+    let network = trusting(&server).response_head_timeout(limit).build().unwrap();
     let sending = send(&network, post(&server.url("/"), "x"));
     let answer = after(limit, server.wait_for(1), sending).await;
     let expected = NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after: limit };
@@ -350,9 +349,9 @@ async fn server_that_chooses_http2_and_is_silent_is_a_timeout() {
     server.wait_for_closed(1).await;
 }
 
-/// Pieces of HTTP/2 in any order, and bytes at random between them.
+/// Pieces of HTTP/2 in any order, with random bytes between them.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
-    // Of the first stream: a request that is sent again may be on another.
+    // All pieces are of the first stream. A request that is sent again may be on another stream.
     let piece = prop_oneof![
         Just(response(1, 0, &[(":status", "200")])),
         Just(response(1, END_STREAM, &[(":status", "204")])),
@@ -375,18 +374,19 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn any_frames_are_a_response_or_a_protocol_error_and_the_next_request_is_sound() {
+fn any_frames_are_a_response_or_an_error_and_the_next_request_works() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // One server and one network for all cases: it takes long to read the platform's roots.
+    // All cases share one server and one network, because reading the platform's root certificates takes
+    // long.
     let frames = Arc::new(Mutex::new(Vec::new()));
     let server = runtime.block_on(RecordingServer::start_http2({
-        let frames = frames.clone();
+        let frames = Arc::clone(&frames);
         move |request| match &*request.target {
             "/hostile" => Behavior::FramesThenClose(frames.lock().unwrap().clone()),
             _ => Behavior::status(204),
         }
     }));
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let mut runner = TestRunner::new(Config::with_cases(256));
     let result = runner.run(&pieces(), |answer| {
         let may_resend = [rst_stream(1, REFUSED_STREAM), goaway(0, NO_ERROR)]

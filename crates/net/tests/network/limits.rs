@@ -1,4 +1,4 @@
-//! How many connections are open, and who waits for one.
+//! How many connections are open, and which requests wait for one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,12 @@ use crate::support::{builder, post, send, trusting};
 
 const OK: Result<(u16, Vec<u8>), sendbeacon_fetch::NetworkError> = Ok((204, Vec::new()));
 
-/// Answers at once, but for paths that begin with `/wait`, which wait for the gate.
+/// Answers at once, except that paths beginning with `/wait` are answered when the gate opens.
 fn gated(gate: &Arc<Notify>) -> impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static {
-    let gate = gate.clone();
+    let gate = Arc::clone(gate);
     move |request| {
         if request.target.starts_with("/wait") {
-            Behavior::RespondWhen(gate.clone(), Behavior::response(204, &[], b""))
+            Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(204, &[], b""))
         } else {
             Behavior::status(204)
         }
@@ -27,10 +27,10 @@ fn targets(server: &RecordingServer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_of_a_key_wait_for_its_connections() {
+async fn requests_beyond_the_limit_per_origin_wait_in_order() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections_per_key(2).build();
+    let network = builder().max_connections_per_origin(2).build().unwrap();
     let urls: Vec<_> = (0..20).map(|i| server.url(&format!("/{i}"))).collect();
     let (first, second, answers, ()) = tokio::join!(
         send(&network, post(&server.url("/wait"), "x")),
@@ -38,7 +38,7 @@ async fn requests_beyond_the_limit_of_a_key_wait_for_its_connections() {
         join_all(urls.iter().map(|url| send(&network, post(url, "x")))),
         async {
             server.wait_for(2).await;
-            // One of the two connections has to do for all the rest.
+            // One of the two connections now serves all other requests.
             gate.notify_one();
             server.wait_for(22).await;
             gate.notify_one();
@@ -48,14 +48,14 @@ async fn requests_beyond_the_limit_of_a_key_wait_for_its_connections() {
     assert_eq!(answers, [OK; 20]);
     assert_eq!(server.connections(), 2);
     let expected: Vec<_> = (0..20).map(|i| format!("/{i}")).collect();
-    assert_eq!(targets(&server)[2..], expected, "in the order in which they came");
+    assert_eq!(targets(&server)[2..], expected, "the server gets them in order");
 }
 
 #[tokio::test]
-async fn connection_idle_for_longest_makes_room_for_another() {
+async fn connection_idle_for_longest_is_closed_to_make_room() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let secure = RecordingServer::start_http2(|_| Behavior::status(204)).await;
-    let network = trusting(&secure).max_connections(2).build();
+    let network = trusting(&secure).max_connections(2).build().unwrap();
     let get = async |host: &str| {
         send(&network, post(&format!("http://{host}:{}/", server.port()), "x")).await.unwrap();
     };
@@ -72,10 +72,10 @@ async fn connection_idle_for_longest_makes_room_for_another() {
 }
 
 #[tokio::test]
-async fn whoever_waits_longest_has_the_next_connection_whatever_its_key() {
+async fn request_that_waits_longest_is_served_first_whatever_its_origin() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections(1).build();
+    let network = builder().max_connections(1).build().unwrap();
     let url = |host: &str, path: &str| format!("http://{host}:{}{path}", server.port());
     let (first, second, third, ()) = tokio::join!(
         send(&network, post(&url("a.test", "/wait"), "x")),
@@ -92,15 +92,15 @@ async fn whoever_waits_longest_has_the_next_connection_whatever_its_key() {
 }
 
 #[tokio::test]
-async fn limits_hold_for_http2_connections_too() {
+async fn limits_apply_to_http2_connections() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start_http2(gated(&gate)).await;
-    let network = trusting(&server).max_connections(1).build();
+    let network = trusting(&server).max_connections(1).build().unwrap();
     let url = |host: &str, path: &str| format!("https://{host}:{}{path}", server.port());
     let (first, second, third, ()) = tokio::join!(
         send(&network, post(&url("a.test", "/wait"), "x")),
         send(&network, post(&url("b.test", "/second"), "x")),
-        // The open connection takes this one, too.
+        // The open connection serves this request, too.
         send(&network, post(&url("a.test", "/third"), "x")),
         async {
             server.wait_for(2).await;
@@ -113,11 +113,11 @@ async fn limits_hold_for_http2_connections_too() {
 }
 
 #[tokio::test]
-async fn requests_that_need_no_connection_of_their_own_pass_one_that_does_and_do_not_starve_it() {
+async fn requests_for_the_open_connection_do_not_starve_one_for_a_new_one() {
     const PASSING: usize = 32;
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start_http2(gated(&gate)).await;
-    let network = trusting(&server).max_connections_per_key(1).build();
+    let network = trusting(&server).max_connections_per_origin(1).build().unwrap();
     let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
     tokio::select! {
         answer = &mut first => panic!("{answer:?}"),
@@ -144,7 +144,7 @@ async fn requests_that_need_no_connection_of_their_own_pass_one_that_does_and_do
 async fn request_dropped_while_it_waits_gives_up_its_place() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections_per_key(1).build();
+    let network = builder().max_connections_per_origin(1).build().unwrap();
     let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
     tokio::select! {
         answer = &mut first => panic!("{answer:?}"),
@@ -161,10 +161,10 @@ async fn request_dropped_while_it_waits_gives_up_its_place() {
 }
 
 #[tokio::test]
-async fn connection_granted_to_a_request_that_is_dropped_goes_to_the_next() {
+async fn room_granted_to_a_request_that_is_dropped_goes_to_the_next() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
-    let network = builder().max_connections_per_key(1).build();
+    let network = builder().max_connections_per_origin(1).build().unwrap();
     let mut first = Box::pin(send(&network, post(&server.url("/wait"), "x")));
     tokio::select! {
         answer = &mut first => panic!("{answer:?}"),
@@ -175,20 +175,20 @@ async fn connection_granted_to_a_request_that_is_dropped_goes_to_the_next() {
     assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
     gate.notify_one();
     assert_eq!(first.await, OK);
-    // By now the connection is the second request's, which does not know yet.
+    // By now the room belongs to the second request, which has not been polled since.
     drop(second);
     assert_eq!(third.await, OK);
     assert_eq!(targets(&server), ["/wait", "/third"]);
 }
 
 #[tokio::test]
-async fn connection_that_is_lost_makes_room_for_those_who_wait() {
+async fn lost_connection_makes_room_for_waiting_requests() {
     let server = RecordingServer::start(|request| match &*request.target {
         "/lost" => Behavior::Reset,
         _ => Behavior::with_headers(204, &[("connection", "close")]),
     })
     .await;
-    let network = builder().max_connections_per_key(1).build();
+    let network = builder().max_connections_per_origin(1).build().unwrap();
     let (lost, answers) = tokio::join!(
         send(&network, post(&server.url("/lost"), "x")),
         join_all((0..5).map(|_| send(&network, post(&server.url("/"), "x")))),
@@ -199,14 +199,15 @@ async fn connection_that_is_lost_makes_room_for_those_who_wait() {
 }
 
 #[tokio::test]
-async fn time_to_connect_does_not_run_while_a_request_waits() {
+async fn connect_timeout_does_not_run_while_a_request_waits_for_room() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start(gated(&gate)).await;
     let network = builder()
         .max_connections(1)
         .connect_timeout(Duration::from_secs(30))
         .response_head_timeout(Duration::from_secs(1_000_000))
-        .build();
+        .build()
+        .unwrap();
     let url = format!("http://b.test:{}/", server.port());
     let (first, second, ()) = tokio::join!(
         send(&network, post(&server.url("/wait"), "x")),
@@ -222,10 +223,9 @@ async fn time_to_connect_does_not_run_while_a_request_waits() {
     assert_eq!([first, second], [OK; 2]);
 }
 
-/// Sends and gives up requests of all kinds, and then sees whether all of `MAX` connections can still
-/// be open at a time.
+/// Sends and drops requests of all kinds. Afterwards, `MAX` connections can still be open at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_room_is_lost_however_requests_end() {
+async fn no_room_in_the_pool_is_lost_however_requests_end() {
     const MAX: usize = 3;
     let behavior = |request: &RecordedRequest| match request.target.as_bytes()[1] {
         b'0' => Behavior::Hang,
@@ -236,13 +236,14 @@ async fn no_room_is_lost_however_requests_end() {
     };
     let plain = RecordingServer::start(behavior).await;
     let secure = RecordingServer::start_http2(behavior).await;
-    let network = trusting(&secure).max_connections_per_key(2).max_connections(MAX).build();
+    let network =
+        trusting(&secure).max_connections_per_origin(2).max_connections(MAX).build().unwrap();
     let network = Arc::new(network);
     let tasks = (0..400_usize).map(|i| {
-        let network = network.clone();
+        let network = Arc::clone(&network);
         let url = match i % 4 {
             0 => secure.url(&format!("/{}", i % 7)),
-            // Nobody has a certificate for this one.
+            // The certificate does not name this host.
             1 => format!("https://x.localhost:{}/", secure.port()),
             2 => format!("http://b.test:{}/{}", plain.port(), i % 7),
             _ => plain.url(&format!("/{}", i % 7)),
@@ -257,7 +258,7 @@ async fn no_room_is_lost_however_requests_end() {
                 }
                 tokio::task::yield_now().await;
             }
-            // Those that hang are given up, and some of the others.
+            // Drops the requests that hang, and some of the others.
             if url.ends_with("/0") || i % 3 == 0 {
                 return;
             }

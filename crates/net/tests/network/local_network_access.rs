@@ -1,3 +1,5 @@
+//! The Local Network Access check, before connecting and on open connections.
+
 use std::{
     io,
     net::{Ipv6Addr, TcpListener},
@@ -18,14 +20,14 @@ use url::Url;
 
 use crate::support::{Everything, builder, pass, post, send, trusting};
 
-/// A request of `page`, which came from an address in `space`.
+/// A request of the document at `page`, which was loaded from an address in `space`.
 fn request_of(page: &str, space: Option<AddressSpace>, url: &str) -> NetworkRequest {
     let mut client = Client::new(Url::parse(page).unwrap(), Nonce::from_u128(1));
     client.address_space = space;
-    NetworkRequest { client: Some(Arc::new(client)), ..post(url, "x") }
+    post(url, "x").with_client(Arc::new(client))
 }
 
-/// Permits what it is told to, when it is let, and remembers what it was asked.
+/// Answers `permits` once its gate opens, and records the questions.
 struct Permission {
     permits: bool,
     gate: Arc<Notify>,
@@ -43,7 +45,7 @@ impl LocalNetworkAccess for Permission {
     fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool> {
         let asked = (client.origin.to_string(), url.to_string(), target);
         self.asked.lock().unwrap().push(asked);
-        let (permits, gate) = (self.permits, self.gate.clone());
+        let (permits, gate) = (self.permits, Arc::clone(&self.gate));
         Answer::Later(Box::pin(async move {
             gate.notified().await;
             permits
@@ -58,9 +60,9 @@ async fn less_public_address_is_refused_before_connecting() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     for target in [Loopback, Local, Public] {
         for client in [Loopback, Local, Public] {
-            let network = builder().address_space(&server.addr().to_string(), target).unwrap();
+            let network = builder().add_address_space(&server.addr().to_string(), target).unwrap();
             let request = request_of(PAGE, Some(client), &server.url("/"));
-            let answer = send(&network.build(), request).await;
+            let answer = send(&network.build().unwrap(), request).await;
             let expected = if target < client {
                 Err(NetworkError::LocalNetworkAccess { client, target })
             } else {
@@ -69,15 +71,15 @@ async fn less_public_address_is_refused_before_connecting() {
             assert_eq!(answer, expected, "{client} to {target}");
         }
     }
-    // Where it was refused nobody has connected.
+    // No refused request made a connection.
     assert_eq!(server.requests().len(), 6);
     assert_eq!(server.connections(), 6);
 }
 
 #[tokio::test]
-async fn nothing_is_refused_where_the_clients_space_is_unknown_or_there_is_no_client() {
+async fn request_without_a_known_client_address_space_is_not_refused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     send(&network, request_of(PAGE, None, &server.url("/"))).await.unwrap();
     send(&network, post(&server.url("/"), "x")).await.unwrap();
 }
@@ -85,8 +87,8 @@ async fn nothing_is_refused_where_the_clients_space_is_unknown_or_there_is_no_cl
 #[tokio::test]
 async fn same_trustworthy_origin_is_never_refused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
-    // http on a loopback address is trustworthy, http on a name is not.
+    let network = builder().build().unwrap();
+    // A plain http URL is potentially trustworthy if its host is a loopback address or localhost.
     for (host, is_trustworthy) in [("127.0.0.1", true), ("localhost", true), ("a.test", false)] {
         let url = format!("http://{host}:{}/", server.port());
         let answer = send(&network, request_of(&url, Some(Public), &url)).await;
@@ -95,9 +97,9 @@ async fn same_trustworthy_origin_is_never_refused() {
 }
 
 #[tokio::test]
-async fn connection_made_for_one_client_is_not_used_for_another_that_may_not_go_there() {
+async fn open_connection_is_refused_to_a_client_that_may_not_reach_it() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     send(&network, request_of(PAGE, Some(Loopback), &server.url("/"))).await.unwrap();
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
     let answer = send(&network, request_of(PAGE, Some(Public), &server.url("/"))).await;
@@ -106,13 +108,14 @@ async fn connection_made_for_one_client_is_not_used_for_another_that_may_not_go_
 }
 
 #[tokio::test]
-async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
+async fn permission_may_take_longer_than_the_connect_timeout() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(true);
     let network = builder()
         .local_network_access(permission.clone())
         .connect_timeout(Duration::from_secs(1))
-        .build();
+        .build()
+        .unwrap();
     let request = request_of(PAGE, Some(Public), &server.url("/"));
     tokio::time::pause();
     let (answer, ()) = tokio::join!(send(&network, request.clone()), async {
@@ -123,7 +126,7 @@ async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
     });
     assert_eq!(answer, Ok((204, vec![])));
 
-    // It is asked for the next request, too, though the connection is there.
+    // The network asks for the next request, too, although the connection is open.
     permission.gate.notify_one();
     send(&network, request).await.unwrap();
     assert_eq!(server.connections(), 1);
@@ -132,20 +135,21 @@ async fn permission_is_asked_for_and_may_take_longer_than_connecting() {
 }
 
 #[tokio::test]
-async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection() {
+async fn request_that_waits_for_a_permission_holds_no_room_or_connection() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(true);
     let network = builder()
         .max_connections(1)
         .idle_timeout(Duration::from_secs(2))
         .local_network_access(permission.clone())
-        .build();
+        .build()
+        .unwrap();
     let asking = || send(&network, request_of(PAGE, Some(Public), &server.url("/asking")));
     let other = async || {
         let request = request_of(PAGE, Some(Loopback), &server.url("/other"));
         assert_eq!(send(&network, request).await, Ok((204, vec![])));
     };
-    // The first makes a connection, the second is given an open one.
+    // The first request makes a connection. The second request is given an open one.
     for connections in 1..=2 {
         let mut first = Box::pin(asking());
         while permission.asked.lock().unwrap().len() < connections {
@@ -154,7 +158,7 @@ async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection
         }
         other().await;
         assert_eq!(server.connections(), connections);
-        // What was idle all the while is not what it gets in the end.
+        // The open connection becomes too old meanwhile, so the request gets another one.
         pass(Duration::from_secs(2)).await;
         permission.gate.notify_one();
         assert_eq!(first.await, Ok((204, vec![])));
@@ -164,9 +168,9 @@ async fn request_that_waits_for_a_permission_holds_neither_room_nor_a_connection
 }
 
 #[tokio::test]
-async fn connection_given_back_unused_is_as_old_as_before() {
+async fn connection_given_back_unused_keeps_its_age() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().idle_timeout(Duration::from_secs(2)).build();
+    let network = builder().idle_timeout(Duration::from_secs(2)).build().unwrap();
     let request_in = |space| request_of(PAGE, Some(space), &server.url("/"));
     send(&network, request_in(Loopback)).await.unwrap();
     for _ in 0..2 {
@@ -178,11 +182,11 @@ async fn connection_given_back_unused_is_as_old_as_before() {
 }
 
 #[tokio::test]
-async fn refused_permission_is_the_same_error() {
+async fn denied_permission_is_a_local_network_access_error() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(false);
     permission.gate.notify_one();
-    let network = builder().local_network_access(permission).build();
+    let network = builder().local_network_access(permission).build().unwrap();
     let answer = send(&network, request_of(PAGE, Some(Local), &server.url("/"))).await;
     let refused = NetworkError::LocalNetworkAccess { client: Local, target: Loopback };
     assert_eq!(answer, Err(refused));
@@ -190,10 +194,10 @@ async fn refused_permission_is_the_same_error() {
 }
 
 #[tokio::test]
-async fn permission_is_not_asked_for_a_client_that_is_no_secure_context() {
+async fn permission_is_not_asked_for_outside_a_secure_context() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let permission = Permission::new(true);
-    let network = builder().local_network_access(permission.clone()).build();
+    let network = builder().local_network_access(permission.clone()).build().unwrap();
     let page = "http://page.test/";
     let answer = send(&network, request_of(page, Some(Public), &server.url("/"))).await;
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
@@ -202,25 +206,26 @@ async fn permission_is_not_asked_for_a_client_that_is_no_secure_context() {
 }
 
 #[tokio::test]
-async fn only_those_addresses_of_a_name_are_used_that_pass() {
+async fn only_the_permitted_addresses_of_a_name_are_used() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let first = TcpListener::bind((Ipv6Addr::LOCALHOST, server.port())).unwrap();
     first.set_nonblocking(true).unwrap();
     let resolver = Arc::new(Everything(vec![Ipv6Addr::LOCALHOST.into(), server.addr().ip()]));
-    let network = HttpNetwork::builder().resolver(resolver).address_space("127.0.0.1", Public);
-    let network = network.unwrap().build();
+    let network = HttpNetwork::builder().resolver(resolver).add_address_space("127.0.0.1", Public);
+    let network = network.unwrap().build().unwrap();
     let url = format!("http://a.test:{}/", server.port());
     assert_eq!(send(&network, request_of(PAGE, Some(Public), &url)).await, Ok((204, vec![])));
     assert_eq!(first.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
 #[tokio::test]
-async fn http2_connection_is_shared_by_those_who_may_go_there_and_made_by_one_of_them() {
+async fn http2_connection_is_made_and_used_by_permitted_clients_only() {
     let server = RecordingServer::start_http2(|_| Behavior::status(204)).await;
     let permission = Permission::new(false);
-    let network = trusting(&server).local_network_access(permission.clone()).build();
+    let network = trusting(&server).local_network_access(permission.clone()).build().unwrap();
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
-    // The first would make it for both, and then finds it made.
+    // In the first round, the refused request would make the connection for both. In the second round, it
+    // finds the connection open.
     for _ in 0..2 {
         let (first, second, ()) = tokio::join!(
             send(&network, request_of(PAGE, Some(Public), &server.url("/"))),

@@ -1,5 +1,6 @@
 //! The network over real sockets, seen from the server's side.
 
+mod api;
 mod early;
 mod failures;
 mod frames;

@@ -1,3 +1,5 @@
+//! Host names: what the resolver is asked, and which addresses are tried.
+
 use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream},
@@ -6,7 +8,7 @@ use std::{
 };
 
 use sendbeacon_fetch::{
-    NetworkError, PartitionKey, Site,
+    ErrorDetail, NetworkError, PartitionKey, Site,
     host::{Answer, Network},
 };
 use sendbeacon_net::{HttpNetwork, Resolved, Resolver};
@@ -15,7 +17,7 @@ use tokio::net::TcpSocket;
 
 use crate::support::{connection_key, post, send};
 
-/// Every name but one has these addresses; remembers what it was asked.
+/// A resolver that gives the same addresses for every name but one, and records the questions.
 #[derive(Default)]
 struct Scripted {
     addresses: Vec<IpAddr>,
@@ -30,16 +32,16 @@ impl Resolver for Scripted {
             return Answer::Ready(Err(io::Error::other("no such name")));
         }
         let addresses = self.addresses.clone();
-        Answer::Later(Box::pin(async { Ok(Resolved { addresses, lifetime: None }) }))
+        Answer::Later(Box::pin(async { Ok(Resolved::new(addresses)) }))
     }
 }
 
-/// A network without kept connections whose names all have these addresses.
+/// A network that keeps no connections, and whose names all have these addresses.
 fn network(addresses: &[&str]) -> (HttpNetwork, Arc<Scripted>) {
     let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
     let resolver = Arc::new(Scripted { addresses, ..Scripted::default() });
     let builder = HttpNetwork::builder().idle_timeout(Duration::ZERO);
-    (builder.resolver(resolver.clone()).build(), resolver)
+    (builder.resolver(resolver.clone()).build().unwrap(), resolver)
 }
 
 #[tokio::test]
@@ -51,7 +53,7 @@ async fn resolver_is_asked_once_for_a_name_in_each_partition() {
         let mut request = post(&format!("http://{host}:{}/", server.port()), "x");
         request.connection = connection_key(site, true);
         send(&network, request.clone()).await.unwrap();
-        // Whether credentials are included tells nothing of names.
+        // The credentials flag makes no difference to names.
         request.connection.credentials = false;
         send(&network, request).await.unwrap();
     }
@@ -70,8 +72,9 @@ async fn resolver_is_not_asked_for_localhost_addresses_and_mapped_names() {
     let resolver = Arc::new(Scripted::default());
     let network = HttpNetwork::builder()
         .resolver(resolver.clone())
-        .host_map("mapped.test", [127, 0, 0, 1].into())
-        .build();
+        .add_host_mapping("mapped.test", [127, 0, 0, 1].into())
+        .build()
+        .unwrap();
     for host in ["localhost", "x.localhost.", "127.0.0.1", "mapped.test"] {
         send(&network, post(&format!("http://{host}:{}/", server.port()), "x")).await.unwrap();
     }
@@ -81,16 +84,17 @@ async fn resolver_is_not_asked_for_localhost_addresses_and_mapped_names() {
 #[tokio::test]
 async fn failure_of_the_resolver_is_a_dns_error_with_its_reason() {
     let (network, _) = network(&[]);
-    for (host, reason) in [("nx.example", "no such name"), ("a.test", "it has no addresses")] {
+    let failed = ErrorDetail::new("no such name").with_kind(io::ErrorKind::Other);
+    for (host, reason) in [("nx.example", failed), ("a.test", "it has no addresses".into())] {
         let error = send(&network, post(&format!("http://{host}/"), "x")).await.unwrap_err();
-        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason: reason.into() });
+        assert_eq!(error, NetworkError::Dns { host: host.to_owned(), reason });
     }
 }
 
 #[tokio::test]
 async fn next_address_is_tried_when_one_refuses() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    // A socket that does not listen keeps the port from everybody else.
+    // A bound socket that does not listen reserves the port and refuses connections.
     let refusing = TcpSocket::new_v6().unwrap();
     refusing.bind(SocketAddr::from((Ipv6Addr::LOCALHOST, server.port()))).unwrap();
     let (network, _) = network(&["::1", "::1", "127.0.0.1"]);
@@ -100,9 +104,9 @@ async fn next_address_is_tried_when_one_refuses() {
 }
 
 #[tokio::test]
-async fn next_address_is_tried_beside_one_that_is_silent() {
+async fn next_address_is_tried_while_one_is_silent() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    // Nobody accepts there, and once its queue is full nobody is answered either.
+    // Nobody accepts connections there. Once the queue is full, the system does not answer either.
     let silent = TcpSocket::new_v6().unwrap();
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, server.port()));
     silent.bind(address).unwrap();

@@ -1,3 +1,5 @@
+//! Requests through proxies.
+
 mod authentication;
 
 use std::{
@@ -8,10 +10,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use sendbeacon_fetch::{
-    AddressSpace, Client, NetworkError, Nonce, PartitionKey,
-    host::{Answer, NetworkRequest},
-};
+use sendbeacon_fetch::{AddressSpace, Client, NetworkError, Nonce, PartitionKey, host::Answer};
 use sendbeacon_net::{HttpNetworkBuilder, Proxies, Proxy, ProxyRules, Route};
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use tokio::net::{TcpListener, TcpSocket};
@@ -22,8 +21,7 @@ use crate::{
     tunnels::TunnelProxy,
 };
 
-/// Gives the same routes for every URL, and these values of `Proxy-Authorization` one after
-/// another.
+/// Gives the same routes for every URL, and the values of `Proxy-Authorization` one after another.
 #[derive(Default)]
 struct Scripted {
     routes: Vec<Route>,
@@ -66,7 +64,7 @@ fn trusting(server: &RecordingServer, proxies: Arc<dyn Proxies>) -> HttpNetworkB
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap().proxies(proxies)
 }
 
-/// 407 unless the request has this `Proxy-Authorization`.
+/// Answers 407 unless the request has this `Proxy-Authorization`.
 fn wants(value: &'static str) -> impl Fn(&RecordedRequest) -> Behavior {
     move |request| match request.header("proxy-authorization") {
         Some(given) if given == value => Behavior::status(204),
@@ -78,7 +76,7 @@ const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 fn refusing() -> (TcpSocket, String) {
-    // A socket that does not listen keeps the port from everybody else.
+    // A bound socket that does not listen reserves the port and refuses connections.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
@@ -88,7 +86,7 @@ fn refusing() -> (TcpSocket, String) {
 #[tokio::test]
 async fn http_proxy_gets_absolute_targets_and_resolves_the_names() {
     let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = through(&[&format!("http://u%40:p@{}", proxy.addr())]).build();
+    let network = through(&[&format!("http://u%40:p@{}", proxy.addr())]).build().unwrap();
     let url = "http://me:secret@nowhere.invalid:8080/path?query#fragment";
     assert_eq!(send(&network, post(url, "hello")).await, OK);
     let request = &proxy.requests()[0];
@@ -99,7 +97,7 @@ async fn http_proxy_gets_absolute_targets_and_resolves_the_names() {
 }
 
 #[tokio::test]
-async fn connection_is_shared_by_neither_proxies_nor_their_users_nor_origins() {
+async fn connection_is_not_shared_between_proxies_their_users_or_origins() {
     struct ByPath(String);
     impl Proxies for ByPath {
         fn routes(&self, url: &Url, _: &PartitionKey) -> Answer<io::Result<Vec<Route>>> {
@@ -112,7 +110,7 @@ async fn connection_is_shared_by_neither_proxies_nor_their_users_nor_origins() {
         }
     }
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().proxies(Arc::new(ByPath(server.addr().to_string()))).build();
+    let network = builder().proxies(Arc::new(ByPath(server.addr().to_string()))).build().unwrap();
     for (origin, path, connection) in [
         ("a.test", "/direct", 0),
         ("a.test", "/proxy", 1),
@@ -135,7 +133,7 @@ async fn https_goes_through_a_tunnel_that_is_reused() {
     let server = tls_server().await;
     let proxy = TunnelProxy::http(server.addr(), |_| ESTABLISHED).await;
     let proxies = scripted(&[&proxy.url("http")], &[]);
-    let network = trusting(&server, proxies).build();
+    let network = trusting(&server, proxies).build().unwrap();
     for _ in 0..3 {
         let answer = send(&network, post("https://a.test/x", "hello")).await;
         assert_eq!(answer, Ok((200, b"ok".to_vec())));
@@ -147,17 +145,17 @@ async fn https_goes_through_a_tunnel_that_is_reused() {
 }
 
 #[tokio::test]
-async fn tunnel_is_to_the_certificates_owner() {
+async fn server_behind_a_tunnel_needs_a_certificate_for_its_name() {
     let server = tls_server().await;
     let proxy = TunnelProxy::http(server.addr(), |_| ESTABLISHED).await;
-    let network = trusting(&server, scripted(&[&proxy.url("http")], &[])).build();
+    let network = trusting(&server, scripted(&[&proxy.url("http")], &[])).build().unwrap();
     let error = send(&network, post("https://c.test/", "x")).await.unwrap_err();
     assert!(matches!(error, NetworkError::Tls(_)), "{error:?}");
     assert_eq!(server.requests(), []);
 }
 
 #[tokio::test]
-async fn refused_tunnel_is_a_proxy_error_and_the_next_route_is_not_tried() {
+async fn next_route_is_not_tried_when_a_proxy_refuses_the_tunnel() {
     let server = tls_server().await;
     for answer in [
         |_: &str| "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
@@ -167,7 +165,7 @@ async fn refused_tunnel_is_a_proxy_error_and_the_next_route_is_not_tried() {
     ] {
         let proxy = TunnelProxy::http(server.addr(), answer).await;
         let proxies = scripted(&[&proxy.url("http"), "direct"], &[]);
-        let network = trusting(&server, proxies).build();
+        let network = trusting(&server, proxies).build().unwrap();
         let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
         let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
         assert!(text.message().starts_with(&proxy.url("http")), "{text}");
@@ -186,7 +184,7 @@ async fn socks5_proxy_gets_the_name_and_the_credentials() {
         (with_user, "nowhere.invalid"),
     ] {
         let url = format!("http://{host}/path");
-        assert_eq!(send(&through(&[&proxy]).build(), post(&url, "x")).await, OK);
+        assert_eq!(send(&through(&[&proxy]).build().unwrap(), post(&url, "x")).await, OK);
         let last = server.requests().pop().unwrap();
         assert_eq!((&*last.target, last.header("host")), ("/path", Some(host)));
     }
@@ -195,21 +193,21 @@ async fn socks5_proxy_gets_the_name_and_the_credentials() {
 }
 
 #[tokio::test]
-async fn https_goes_through_socks5_as_well() {
+async fn https_goes_through_a_socks5_proxy() {
     let server = tls_server().await;
     let proxy = TunnelProxy::socks5(server.addr(), 0).await;
-    let network = trusting(&server, scripted(&[&proxy.url("socks5")], &[])).build();
+    let network = trusting(&server, scripted(&[&proxy.url("socks5")], &[])).build().unwrap();
     let answer = send(&network, post("https://a.test/", "x")).await;
     assert_eq!(answer, Ok((200, b"ok".to_vec())));
     assert_eq!(proxy.asked(), ["a.test:443"]);
 }
 
 #[tokio::test]
-async fn refusal_of_a_socks5_proxy_is_a_proxy_error_and_the_next_route_is_not_tried() {
+async fn next_route_is_not_tried_when_a_socks5_proxy_refuses() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let url = format!("http://a.test:{}/", server.port());
     let proxy = TunnelProxy::socks5(server.addr(), 5).await;
-    let network = through(&[&proxy.url("socks5"), "direct"]).build();
+    let network = through(&[&proxy.url("socks5"), "direct"]).build().unwrap();
     let error = send(&network, post(&url, "x")).await.unwrap_err();
     let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
     assert!(text.message().starts_with(&proxy.url("socks5")), "{text}");
@@ -223,30 +221,30 @@ async fn next_route_is_tried_when_a_proxy_cannot_be_reached() {
     let (_socket, dead) = refusing();
     let url = format!("http://a.test:{}/", server.port());
     let last = format!("http://{}", server.addr());
-    let network = through(&[&dead, "http://nx.invalid", "direct", &last]).build();
+    let network = through(&[&dead, "http://nx.invalid", "direct", &last]).build().unwrap();
     assert_eq!(send(&network, post(&url, "x")).await, OK);
     assert_eq!(server.requests()[0].target, "/");
 
-    let network = through(&[&dead, &last]).build();
+    let network = through(&[&dead, &last]).build().unwrap();
     assert_eq!(send(&network, post(&url, "x")).await, OK);
     assert_eq!(server.requests()[1].target, url);
 
-    let error = send(&through(&[&dead]).build(), post(&url, "x")).await.unwrap_err();
+    let error = send(&through(&[&dead]).build().unwrap(), post(&url, "x")).await.unwrap_err();
     let NetworkError::Connect(text) = &error else { panic!("{error:?}") };
     assert!(text.message().starts_with(&dead), "{text}");
     assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn silence_behind_a_proxy_does_not_get_the_request_past_it() {
+async fn next_route_is_not_tried_when_a_proxy_is_silent() {
     let server = tls_server().await;
-    // It takes connections, and says nothing.
+    // The proxy accepts connections, and never answers.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     for scheme in ["http", "socks5"] {
         let proxy = format!("{scheme}://{}", silent.local_addr().unwrap());
         let network = trusting(&server, scripted(&[&proxy, "direct"], &[]));
         let limit = Duration::from_secs(30);
-        let network = network.connect_timeout(limit).build();
+        let network = network.connect_timeout(limit).build().unwrap();
         let mut accepted = None;
         let accept = async { accepted = silent.accept().await.ok() };
         let answer = after(limit, accept, send(&network, post(&server.url("/"), "x"))).await;
@@ -256,17 +254,18 @@ async fn silence_behind_a_proxy_does_not_get_the_request_past_it() {
 }
 
 #[tokio::test]
-async fn request_that_a_server_may_have_acted_on_is_not_sent_on_another_route() {
+async fn next_route_is_not_tried_when_the_server_may_have_acted() {
     let server = RecordingServer::start(|_| Behavior::Close).await;
     let proxy = format!("http://{}", server.addr());
     let url = format!("http://a.test:{}/", server.port());
-    let error = send(&through(&[&proxy, "direct"]).build(), post(&url, "x")).await.unwrap_err();
+    let error =
+        send(&through(&[&proxy, "direct"]).build().unwrap(), post(&url, "x")).await.unwrap_err();
     assert!(matches!(error, NetworkError::Protocol(_)), "{error:?}");
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn embedder_who_knows_no_route_fails_the_request() {
+async fn error_of_the_proxies_service_is_a_proxy_error() {
     struct Lost;
     impl Proxies for Lost {
         fn routes(&self, _: &Url, _: &PartitionKey) -> Answer<io::Result<Vec<Route>>> {
@@ -274,7 +273,7 @@ async fn embedder_who_knows_no_route_fails_the_request() {
         }
     }
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().proxies(Arc::new(Lost)).build();
+    let network = builder().proxies(Arc::new(Lost)).build().unwrap();
     let error = send(&network, post(&server.url("/"), "x")).await.unwrap_err();
     let NetworkError::Proxy(detail) = &error else { panic!("{error:?}") };
     assert_eq!(detail.message(), "the script has an error");
@@ -286,7 +285,7 @@ async fn proxy_is_reached_over_tls_with_http1_and_sessions_of_its_partition() {
     let proxy = RecordingServer::setup().tls(&["h2", "http/1.1"]).start(wants("Basic good")).await;
     let url = format!("https://{}", proxy.addr());
     let network = trusting(&proxy, scripted(&[&url], &["Basic good"]));
-    let network = network.idle_timeout(Duration::ZERO).build();
+    let network = network.idle_timeout(Duration::ZERO).build().unwrap();
     for partition in [0, 0, 1] {
         let mut request = post("http://nowhere.invalid/path", "hello");
         request.connection = connection_key(partition, true);
@@ -295,19 +294,20 @@ async fn proxy_is_reached_over_tls_with_http1_and_sessions_of_its_partition() {
     let request = &proxy.requests()[1];
     assert_eq!((&*request.version, &*request.target), ("HTTP/1.1", "http://nowhere.invalid/path"));
     assert_eq!(request.header("proxy-authorization"), Some("Basic good"));
-    // The first was asked who it is, and the last is of another partition.
+    // The first request needed two connections because of the 407. The last one is of another partition.
     assert_eq!((proxy.connections(), proxy.resumed()), (4, vec![1, 2]));
 }
 
 #[tokio::test]
-async fn https_goes_through_a_tunnel_over_tls_too() {
+async fn https_goes_through_a_tunnel_to_a_proxy_over_tls() {
     for protocols in [&["h2"][..], &["http/1.1"]] {
         let server = RecordingServer::setup().tls(protocols).start(|_| Behavior::status(204)).await;
         let to = server.addr();
         let proxy = RecordingServer::start_tls(move |_| Behavior::Tunnel(to)).await;
         let proxies = scripted(&[&format!("https://{}", proxy.addr())], &[]);
         let network = trusting(&server, proxies);
-        let network = network.add_root_certificates_pem(proxy.ca_pem().as_bytes()).unwrap().build();
+        let network =
+            network.add_root_certificates_pem(proxy.ca_pem().as_bytes()).unwrap().build().unwrap();
         for _ in 0..2 {
             assert_eq!(send(&network, post("https://a.test/x", "hello")).await, OK);
         }
@@ -318,10 +318,10 @@ async fn https_goes_through_a_tunnel_over_tls_too() {
 }
 
 #[tokio::test]
-async fn proxy_that_is_not_who_it_says_is_a_proxy_error_and_the_next_route_is_not_tried() {
+async fn next_route_is_not_tried_when_a_proxy_has_a_bad_certificate() {
     let proxy = tls_server().await;
     let url = format!("https://{}", proxy.addr());
-    let network = through(&[&url, "direct"]).build();
+    let network = through(&[&url, "direct"]).build().unwrap();
     for target in ["http://a.test/", "https://a.test/"] {
         let error = send(&network, post(target, "x")).await.unwrap_err();
         let NetworkError::Proxy(text) = &error else { panic!("{error:?}") };
@@ -331,7 +331,7 @@ async fn proxy_that_is_not_who_it_says_is_a_proxy_error_and_the_next_route_is_no
 }
 
 #[tokio::test]
-async fn name_and_credentials_that_socks5_has_no_room_for_are_a_proxy_error() {
+async fn name_and_credentials_too_long_for_socks5_are_a_proxy_error() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let proxy = TunnelProxy::socks5(server.addr(), 0).await;
     for (user, password, name, fits) in
@@ -341,7 +341,8 @@ async fn name_and_credentials_that_socks5_has_no_room_for_are_a_proxy_error() {
         let with_user = proxy.url("socks5").replace("://", &credentials);
         let url = if user > 0 { with_user } else { proxy.url("socks5") };
         let name = "a".repeat(name);
-        let answer = send(&through(&[&url]).build(), post(&format!("http://{name}/"), "x")).await;
+        let answer =
+            send(&through(&[&url]).build().unwrap(), post(&format!("http://{name}/"), "x")).await;
         if fits {
             assert_eq!(answer, OK);
             assert!(proxy.asked().pop().unwrap().ends_with(&format!("{name}:80")));
@@ -353,12 +354,13 @@ async fn name_and_credentials_that_socks5_has_no_room_for_are_a_proxy_error() {
 }
 
 #[tokio::test]
-async fn rules_have_a_proxy_for_each_scheme_and_hosts_that_need_none() {
+async fn rules_name_a_proxy_for_a_scheme_except_for_listed_hosts() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
     let rules = ProxyRules::new(&format!("http://{}", proxy.addr()), "", "a.test, 127.0.0.0/8");
-    let network = builder().host_map("x.a.test", [127, 0, 0, 1].into()).proxies(Arc::new(rules));
-    let network = network.build();
+    let network =
+        builder().add_host_mapping("x.a.test", [127, 0, 0, 1].into()).proxies(Arc::new(rules));
+    let network = network.build().unwrap();
     for (host, is_proxied) in [
         ("a.test", false),
         ("x.a.test", false),
@@ -377,11 +379,11 @@ async fn rules_have_a_proxy_for_each_scheme_and_hosts_that_need_none() {
 }
 
 #[tokio::test]
-async fn proxy_that_cannot_be_used_is_an_error_and_not_a_direct_connection() {
+async fn unusable_proxy_is_an_error_and_not_a_direct_connection() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let url = format!("http://a.test:{}/", server.port());
     for proxy in ["socks4://p.test", &format!("socks5://{}@p.test", "u".repeat(256))] {
-        let network = builder().proxies(Arc::new(ProxyRules::new(proxy, "", ""))).build();
+        let network = builder().proxies(Arc::new(ProxyRules::new(proxy, "", ""))).build().unwrap();
         let error = send(&network, post(&url, "x")).await.unwrap_err();
         assert!(matches!(error, NetworkError::Proxy(_)), "{error:?}");
     }
@@ -389,9 +391,9 @@ async fn proxy_that_cannot_be_used_is_an_error_and_not_a_direct_connection() {
 }
 
 #[tokio::test]
-async fn page_is_kept_from_less_public_addresses_behind_a_proxy_as_far_as_they_are_known() {
+async fn known_less_public_address_behind_a_proxy_is_refused() {
     let proxy = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = through(&[&format!("http://{}", proxy.addr())]).build();
+    let network = through(&[&format!("http://{}", proxy.addr())]).build().unwrap();
     let mut client = Client::new(Url::parse("https://page.test/").unwrap(), Nonce::from_u128(1));
     client.address_space = Some(AddressSpace::Public);
     let client = Some(Arc::new(client));
@@ -400,11 +402,11 @@ async fn page_is_kept_from_less_public_addresses_behind_a_proxy_as_far_as_they_a
         ("[::1]", Some(AddressSpace::Loopback)),
         ("localhost", Some(AddressSpace::Loopback)),
         ("8.8.8.8", None),
-        // Where the proxy goes for a name, it does not say.
+        // The proxy does not tell which address it connects to for a name.
         ("router.test", None),
     ] {
-        let request =
-            NetworkRequest { client: client.clone(), ..post(&format!("http://{host}/"), "x") };
+        let mut request = post(&format!("http://{host}/"), "x");
+        request.client.clone_from(&client);
         let refusal =
             |target| NetworkError::LocalNetworkAccess { client: AddressSpace::Public, target };
         let expected = target.map_or(OK, |target| Err(refusal(target)));

@@ -1,4 +1,4 @@
-//! What is sent again over HTTP/2, and what is not.
+//! Which requests are sent again over HTTP/2.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{
 
 const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
 
-/// How often a request is sent at most.
+/// How often the network sends a request at most.
 const ATTEMPTS: usize = 3;
 
-/// Sends a request to a server that does so with the first one, and answers the others.
+/// Sends a request to a server that handles the first one by `first`, and answers the others.
 async fn send_to(
     first: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
 ) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer) {
@@ -28,7 +28,7 @@ async fn send_to(
     (answer, server)
 }
 
-/// The same, with the network that still has its connections.
+/// Does the same, and also returns the network, so that its connections stay open.
 async fn send_and_stay(
     first: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
 ) -> (Result<(u16, Vec<u8>), NetworkError>, RecordingServer, HttpNetwork) {
@@ -37,7 +37,7 @@ async fn send_and_stay(
         _ => Behavior::status(204),
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let answer = send(&network, post(&server.url("/"), "x")).await;
     (answer, server, network)
 }
@@ -57,12 +57,12 @@ async fn refused_stream_is_sent_again_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn stream_that_is_always_refused_is_given_up() {
+async fn request_that_is_always_refused_fails() {
     let server = RecordingServer::start_http2(|request| {
         Behavior::Frames(rst_stream(request.stream, REFUSED_STREAM))
     })
     .await;
-    assert_protocol(&send(&trusting(&server).build(), post(&server.url("/"), "x")).await);
+    assert_protocol(&send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await);
     assert_eq!(server.requests().len(), ATTEMPTS);
 }
 
@@ -83,14 +83,14 @@ async fn stream_reset_does_not_end_its_connection() {
         _ => Behavior::status(204),
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     assert_protocol(&send(&network, post(&server.url("/"), "x")).await);
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, OK);
     assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
-async fn refusal_after_the_head_of_the_response_is_too_late() {
+async fn refusal_after_the_head_of_the_response_is_an_error() {
     let (answer, server) = send_to(|request| {
         let head = response(request.stream, 0, &[(":status", "200")]);
         Behavior::Frames([head, rst_stream(request.stream, REFUSED_STREAM)].concat())
@@ -101,7 +101,7 @@ async fn refusal_after_the_head_of_the_response_is_too_late() {
 }
 
 #[tokio::test]
-async fn goaway_below_the_stream_sends_it_again_on_another_connection() {
+async fn request_above_the_goaway_is_sent_again_on_another_connection() {
     for code in [NO_ERROR, INTERNAL_ERROR, ENHANCE_YOUR_CALM] {
         for closes in [false, true] {
             let (answer, server) = send_to(move |_| {
@@ -117,15 +117,15 @@ async fn goaway_below_the_stream_sends_it_again_on_another_connection() {
 }
 
 #[tokio::test]
-async fn stream_below_every_goaway_is_given_up() {
+async fn request_above_every_goaway_fails() {
     let server =
         RecordingServer::start_http2(|_| Behavior::FramesThenClose(goaway(0, NO_ERROR))).await;
-    assert_protocol(&send(&trusting(&server).build(), post(&server.url("/"), "x")).await);
+    assert_protocol(&send(&trusting(&server).build().unwrap(), post(&server.url("/"), "x")).await);
     assert_eq!((server.requests().len(), server.connections()), (ATTEMPTS, ATTEMPTS));
 }
 
 #[tokio::test]
-async fn goaway_at_or_above_the_stream_lets_it_be_answered() {
+async fn request_not_above_the_goaway_is_answered() {
     for last_stream in [1, 101, 0x7FFF_FFFF] {
         let server = RecordingServer::start_http2(move |request| match request.index {
             0 => Behavior::Frames(
@@ -138,11 +138,11 @@ async fn goaway_at_or_above_the_stream_lets_it_be_answered() {
             _ => Behavior::status(204),
         })
         .await;
-        let network = trusting(&server).build();
+        let network = trusting(&server).build().unwrap();
         for _ in 0..2 {
             assert_eq!(send(&network, post(&server.url("/"), "x")).await, OK);
         }
-        // The connection takes no other request, and is closed.
+        // After the GOAWAY, the connection takes no other request, and is closed.
         assert_eq!((server.requests().len(), server.connections()), (2, 2));
         server.wait_for_closed(1).await;
     }
@@ -161,7 +161,7 @@ async fn goaway_on_an_idle_connection_closes_it() {
 }
 
 #[tokio::test]
-async fn goaway_at_the_stream_that_is_never_answered_is_not_sent_again() {
+async fn request_not_above_the_goaway_is_not_sent_again() {
     for code in [NO_ERROR, INTERNAL_ERROR] {
         for last_stream in [1, 0x7FFF_FFFF] {
             let (answer, server) =
@@ -183,7 +183,7 @@ async fn last_goaway_counts() {
 }
 
 #[tokio::test]
-async fn goaway_that_takes_back_an_answer_is_too_late() {
+async fn goaway_after_the_head_of_the_response_is_an_error() {
     let (answer, server) = send_to(|request| {
         let head = response(request.stream, 0, &[(":status", "200")]);
         let body = frame(DATA, 0, request.stream, b"body");
@@ -195,20 +195,20 @@ async fn goaway_that_takes_back_an_answer_is_too_late() {
 }
 
 #[tokio::test]
-async fn goaway_between_two_streams_sends_only_the_later_one_again() {
+async fn goaway_between_two_requests_sends_only_the_later_one_again() {
     let gate = Arc::new(Notify::new());
     let server = RecordingServer::start_http2({
-        let gate = gate.clone();
+        let gate = Arc::clone(&gate);
         move |request| match (&*request.target, request.connection) {
             ("/first", _) => {
-                Behavior::RespondWhen(gate.clone(), Behavior::response(200, &[], b"first"))
+                Behavior::RespondWhen(Arc::clone(&gate), Behavior::response(200, &[], b"first"))
             }
             (_, 0) => Behavior::Frames(goaway(request.stream - 2, NO_ERROR)),
             _ => Behavior::status(204),
         }
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     let (first, second) = tokio::join!(send(&network, post(&server.url("/first"), "x")), async {
         server.wait_for(1).await;
         let second = send(&network, post(&server.url("/second"), "x")).await;
@@ -224,7 +224,7 @@ async fn goaway_between_two_streams_sends_only_the_later_one_again() {
 }
 
 #[tokio::test]
-async fn connection_that_ends_without_an_answer_is_not_sent_again() {
+async fn request_on_a_connection_that_ends_is_not_sent_again() {
     for behavior in [Behavior::Close, Behavior::Reset, Behavior::FramesThenClose(Vec::new())] {
         let (answer, server) = send_to(move |_| behavior.clone()).await;
         assert_protocol(&answer);
@@ -238,7 +238,7 @@ async fn idle_connection_that_the_server_has_closed_is_replaced() {
         Behavior::RespondThenClose(Behavior::response(200, &[], b"ok"))
     })
     .await;
-    let network = trusting(&server).build();
+    let network = trusting(&server).build().unwrap();
     for sent in 1..=3 {
         let answer = send(&network, post(&server.url("/"), "x")).await;
         assert_eq!(answer, Ok((200, b"ok".to_vec())));

@@ -1,3 +1,5 @@
+//! What all tests share: builders, requests, and ways to let time pass.
+
 use std::{
     future::poll_fn,
     io,
@@ -15,45 +17,39 @@ use sendbeacon_net::{HttpNetwork, HttpNetworkBuilder, Resolved, Resolver};
 use sendbeacon_testkit::server::RecordingServer;
 use url::Url;
 
-/// `a.test` and `b.test` are this machine, as the certificate of the recording server has it. No test
-/// takes so long that an idle connection is too old, unless it lets time pass.
+/// A builder for which `a.test` and `b.test` are this machine. The certificate of the recording server
+/// names both. Idle connections live for an hour, so that they grow too old only if a test lets time pass.
 pub(crate) fn builder() -> HttpNetworkBuilder {
     HttpNetwork::builder()
         .idle_timeout(Duration::from_secs(3600))
         .http2_idle_timeout(Duration::from_secs(3600))
-        .host_map("a.test", Ipv4Addr::LOCALHOST.into())
-        .host_map("B.test", Ipv4Addr::LOCALHOST.into())
+        .add_host_mapping("a.test", Ipv4Addr::LOCALHOST.into())
+        .add_host_mapping("B.test", Ipv4Addr::LOCALHOST.into())
 }
 
-/// A builder of networks that take the server for who it is.
+/// A builder that trusts the certificate of `server`.
 pub(crate) fn trusting(server: &RecordingServer) -> HttpNetworkBuilder {
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
 }
 
-/// Whose connections a request may use: a number for the partition, and the credentials flag.
+/// A connection key of the numbered partition and the credentials flag.
 pub(crate) fn connection_key(partition: u128, credentials: bool) -> ConnectionKey {
     let partition = PartitionKey {
         top_level_site: Site::Opaque(Nonce::from_u128(partition)),
         second_key: None,
     };
-    ConnectionKey { partition, credentials }
+    ConnectionKey::new(partition, credentials)
 }
 
-/// A POST as fetch makes it.
+/// A POST request as fetch makes it.
 pub(crate) fn post(url: &str, body: &'static str) -> NetworkRequest {
-    NetworkRequest {
-        method: Method::POST,
-        url: Url::parse(url).unwrap(),
-        headers: HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(body.len()))]),
-        body: Bytes::from_static(body.as_bytes()),
-        connection: connection_key(0, true),
-        client: None,
-        force_new_connection: false,
-    }
+    let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(body.len()))]);
+    NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection_key(0, true))
+        .with_headers(headers)
+        .with_body(Bytes::from_static(body.as_bytes()))
 }
 
-/// Lets time pass, for those who wait for it and for those who look at it later. A task that was just
-/// begun has its turn first.
+/// Lets time pass on the clock of tokio. Tasks that were just spawned run first.
 pub(crate) async fn pass(time: Duration) {
     tokio::task::yield_now().await;
     tokio::time::pause();
@@ -61,7 +57,7 @@ pub(crate) async fn pass(time: Duration) {
     tokio::time::resume();
 }
 
-/// What becomes of something when so much time passes after it has come so far.
+/// Awaits `something`, and lets `time` pass once `so_far` has completed.
 pub(crate) async fn after<T>(
     time: Duration,
     so_far: impl Future,
@@ -92,11 +88,11 @@ pub(crate) async fn read(mut body: ResponseBody) -> Result<Vec<u8>, NetworkError
     Ok(bytes)
 }
 
-/// A resolver for which every name has these addresses.
+/// A resolver that gives every name the same addresses.
 pub(crate) struct Everything(pub(crate) Vec<IpAddr>);
 
 impl Resolver for Everything {
     fn resolve(&self, _: &str, _: &PartitionKey) -> Answer<io::Result<Resolved>> {
-        Answer::Ready(Ok(Resolved { addresses: self.0.clone(), lifetime: None }))
+        Answer::Ready(Ok(Resolved::new(self.0.clone())))
     }
 }

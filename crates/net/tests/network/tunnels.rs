@@ -1,4 +1,4 @@
-//! Proxies that tunnel to one address, whatever they are asked for.
+//! Proxies that tunnel to one address, whatever the client asks for.
 
 use std::{
     io,
@@ -12,6 +12,7 @@ use tokio::{
     task::AbortHandle,
 };
 
+/// A proxy that tunnels to one address.
 pub(crate) struct TunnelProxy {
     addr: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -25,12 +26,13 @@ enum Handshake {
 }
 
 impl TunnelProxy {
-    /// Answers each head with what `answer` makes of it, and tunnels to `to` after a 2xx.
+    /// Starts an HTTP proxy. It answers each head by `answer`, and tunnels to `to` after a 2xx.
     pub(crate) async fn http(to: SocketAddr, answer: fn(&str) -> &'static str) -> Self {
         Self::start(to, Handshake::Http(answer)).await
     }
 
-    /// Answers everybody, with or without a password, with the same reply: 0 is success.
+    /// Starts a SOCKS5 proxy. It gives every client the same reply, with or without a password: 0 is
+    /// success.
     pub(crate) async fn socks5(to: SocketAddr, reply: u8) -> Self {
         Self::start(to, Handshake::Socks5 { reply }).await
     }
@@ -39,11 +41,11 @@ impl TunnelProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = asked.clone();
+        let log = Arc::clone(&asked);
         let accepting = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                // What goes wrong here goes wrong for the client, and that is where a test looks.
-                tokio::spawn(serve(tcp, to, handshake, log.clone()));
+                // An error here is an error for the client, too, and the test checks it there.
+                tokio::spawn(serve(tcp, to, handshake, Arc::clone(&log)));
             }
         });
         Self { addr, asked, accepting: accepting.abort_handle() }
@@ -53,7 +55,7 @@ impl TunnelProxy {
         format!("{scheme}://{}", self.addr)
     }
 
-    /// The heads it was sent, or the hosts and ports.
+    /// What clients asked for: heads of HTTP, or hosts and ports of SOCKS5.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -95,8 +97,7 @@ async fn serve(
     Ok(())
 }
 
-/// The server's side of [RFC 1928](https://www.rfc-editor.org/rfc/rfc1928) and RFC 1929, up to the
-/// reply.
+/// Plays the server of [RFC 1928](https://www.rfc-editor.org/rfc/rfc1928) and RFC 1929, up to the reply.
 async fn socks5(tcp: &mut TcpStream) -> io::Result<String> {
     let [_, count] = read::<2>(tcp).await?;
     let methods = text(tcp, count).await?;

@@ -1,3 +1,5 @@
+//! What a request and a response look like on an HTTP/1.1 connection.
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use sendbeacon_fetch::{NetworkError, host::Network};
@@ -6,7 +8,7 @@ use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use crate::support::{builder, post, send};
 
 #[tokio::test]
-async fn post_has_its_headers_as_given_and_host_before_them() {
+async fn post_has_a_host_header_and_then_its_own_headers_in_order() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/collect?x=1"), "hello");
     for (name, value) in [
@@ -18,7 +20,7 @@ async fn post_has_its_headers_as_given_and_host_before_them() {
         let name = HeaderName::from_static(name);
         request.headers.append(name, HeaderValue::from_bytes(value).unwrap());
     }
-    let answer = send(&builder().build(), request).await;
+    let answer = send(&builder().build().unwrap(), request).await;
     assert_eq!(answer, Ok((204, vec![])));
 
     let requests = server.requests();
@@ -31,33 +33,33 @@ async fn post_has_its_headers_as_given_and_host_before_them() {
 }
 
 #[tokio::test]
-async fn empty_post_says_that_its_length_is_zero() {
+async fn empty_post_has_a_content_length_of_zero() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    send(&builder().build(), post(&server.url("/"), "")).await.unwrap();
+    send(&builder().build().unwrap(), post(&server.url("/"), "")).await.unwrap();
     let expected =
         format!("POST / HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", server.addr());
     assert_eq!(server.requests()[0].head, expected.as_bytes());
 }
 
 #[tokio::test]
-async fn get_has_no_length() {
+async fn get_has_no_content_length() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/"), "");
     request.method = Method::GET;
     request.headers.clear();
-    send(&builder().build(), request).await.unwrap();
+    send(&builder().build().unwrap(), request).await.unwrap();
     let expected = format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", server.addr());
     assert_eq!(server.requests()[0].head, expected.as_bytes());
 }
 
 #[tokio::test]
-async fn large_body_arrives_whole() {
+async fn large_body_arrives_complete() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let body: Bytes = (0..1_000_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
     let mut request = post(&server.url("/"), "");
     request.headers.insert("content-length", HeaderValue::from(body.len()));
     request.body = body.clone();
-    send(&builder().build(), request).await.unwrap();
+    send(&builder().build().unwrap(), request).await.unwrap();
     assert!(server.requests()[0].body == body);
 }
 
@@ -65,7 +67,7 @@ async fn large_body_arrives_whole() {
 async fn fragment_and_credentials_of_the_url_are_not_sent() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let url = format!("http://user:secret@a.test:{}/x?y#fragment", server.port());
-    send(&builder().build(), post(&url, "")).await.unwrap();
+    send(&builder().build().unwrap(), post(&url, "")).await.unwrap();
     let request = &server.requests()[0];
     assert_eq!(request.target, "/x?y");
     assert_eq!(request.header("host"), Some(&*format!("a.test:{}", server.port())));
@@ -75,7 +77,7 @@ async fn fragment_and_credentials_of_the_url_are_not_sent() {
 #[tokio::test]
 async fn longest_url_is_sent_and_a_longer_one_is_an_error() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
 
     let longest = format!("/{}", "a".repeat(65_533));
     send(&network, post(&server.url(&longest), "")).await.unwrap();
@@ -87,7 +89,7 @@ async fn longest_url_is_sent_and_a_longer_one_is_an_error() {
 }
 
 #[tokio::test]
-async fn interim_responses_are_passed_over() {
+async fn interim_responses_are_skipped() {
     let server = RecordingServer::start(|_| {
         let interim =
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
@@ -95,12 +97,12 @@ async fn interim_responses_are_passed_over() {
         Behavior::Respond([&interim[..], &last].concat())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let response = network.http_network_fetch(post(&server.url("/"), "x")).await.unwrap();
     assert_eq!(response.status, 200);
     assert!(response.headers.contains_key("x-final"));
     assert!(!response.headers.contains_key("link"));
-    // The connection is still in step.
+    // The connection still works for the next request.
     assert_eq!(crate::support::read(response.body).await.unwrap(), b"ok");
     assert_eq!(send(&network, post(&server.url("/"), "x")).await, Ok((200, b"ok".to_vec())));
     assert_eq!(server.connections(), 1);
@@ -112,7 +114,7 @@ async fn response_headers_keep_their_bytes_and_repetitions() {
         Behavior::Respond(b"HTTP/1.1 204 \xfc\r\nX-A: \xe4\x80\r\nx-a: \t2 \r\n\r\n".to_vec())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     let response = network.http_network_fetch(post(&server.url("/"), "")).await.unwrap();
     let values: Vec<_> =
         response.headers.get_all("x-a").iter().map(HeaderValue::as_bytes).collect();
@@ -126,7 +128,7 @@ async fn chunked_body_with_trailers_is_read_to_its_end() {
         Behavior::Respond(format!("{head}2\r\nab\r\n1\r\nc\r\n0\r\nx-t: 1\r\n\r\n").into_bytes())
     })
     .await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for _ in 0..2 {
         assert_eq!(send(&network, post(&server.url("/"), "")).await, Ok((200, b"abc".to_vec())));
     }
@@ -136,7 +138,7 @@ async fn chunked_body_with_trailers_is_read_to_its_end() {
 #[tokio::test]
 async fn localhost_and_names_under_it_are_the_loopback_address() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let network = builder().build();
+    let network = builder().build().unwrap();
     for host in ["localhost", "x.localhost", "localhost."] {
         let url = format!("http://{host}:{}/", server.port());
         assert_eq!(send(&network, post(&url, "")).await, Ok((204, vec![])), "{host}");
@@ -144,12 +146,12 @@ async fn localhost_and_names_under_it_are_the_loopback_address() {
 }
 
 #[tokio::test]
-async fn host_and_framing_are_not_the_callers() {
+async fn host_and_framing_headers_of_the_caller_are_replaced() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/"), "x");
     request.headers.insert("host", HeaderValue::from_static("evil.test"));
     request.headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
-    send(&builder().build(), request).await.unwrap();
+    send(&builder().build().unwrap(), request).await.unwrap();
     let request = &server.requests()[0];
     assert_eq!(request.header("host"), Some(&*format!("127.0.0.1:{}", server.port())));
     assert_eq!(request.header("transfer-encoding"), None);

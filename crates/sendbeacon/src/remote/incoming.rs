@@ -49,14 +49,9 @@ impl Incoming {
         let cause = responder.cause().clone();
         let body = ChannelBody::new(receiver, cause.clone());
         let body: ResponseBody = Box::pin(RemoteBody { body, id, tell });
-        responder.succeed(Response {
-            type_: frame.type_,
-            status,
-            headers,
-            url_list,
-            timing_allow_passed: frame.timing_allow_passed,
-            body,
-        });
+        let mut response = Response::new(frame.response_type, status, headers, url_list, body);
+        response.timing_allow_passed = frame.timing_allow_passed;
+        responder.succeed(response);
         Some(Self::Body(pieces, cause))
     }
 

@@ -63,6 +63,8 @@ mod protocol;
 mod serving;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_admission;
 mod user_agent;
 
 pub use self::{

@@ -38,14 +38,15 @@ async fn pass_on_response(
     channel: &Channel,
 ) -> ToContent {
     // The process of a script must not contain what the script may not see.
-    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let is_opaque =
+        matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect);
     if is_opaque {
         response.status = StatusCode::OK;
         response.url_list.truncate(1);
     }
     let Some(headers) = Headers::new(&response.headers) else { return ToContent::Failed { id } };
     let head = ResponseFrame {
-        type_: response.type_,
+        response_type: response.response_type,
         status: response.status.as_u16(),
         headers,
         url_list: response.url_list.iter().map(|url| url.as_str().to_owned()).collect(),

@@ -98,7 +98,7 @@ pub(super) enum ToContent {
 /// The head of a response.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ResponseFrame {
-    pub(super) type_: ResponseType,
+    pub(super) response_type: ResponseType,
     pub(super) status: u16,
     pub(super) headers: Headers,
     pub(super) url_list: Vec<String>,

@@ -198,11 +198,12 @@ impl FetchGroup {
         data: Option<BodyInit<'_>>,
     ) -> Result<Option<FetchId>, TypeError> {
         let beacon = send_beacon(client, &self.ledger, &SystemRandom, url, data)?;
-        // NB: the Beacon text does not ask whether the document is fully active; Chromium and WebKit
-        // answer false where it is not, after the errors.
-        let Some(beacon) = beacon.filter(|_| self.state.is_fully_active()) else {
+        let Some(beacon) = beacon else { return Ok(None) };
+        // NB: the Beacon text does not ask whether the document is fully active. Chromium and WebKit answer
+        // false where it is not, after the errors.
+        if !self.state.is_fully_active() {
             return Ok(None);
-        };
+        }
         // NB: in this process `pass` fails only after the end of the embedder's runtime. Otherwise the network
         // side outlives every admitted beacon.
         Ok(self.pass(beacon))

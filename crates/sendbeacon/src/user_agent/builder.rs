@@ -43,7 +43,7 @@ impl UserAgent {
     /// ```
     #[cfg(feature = "net")]
     pub fn builder() -> UserAgentBuilder {
-        UserAgentBuilder::new(Arc::new(sendbeacon_net::HttpNetwork::builder().build()))
+        UserAgentBuilder::new(Arc::new(sendbeacon_net::HttpNetwork::default()))
     }
 }
 

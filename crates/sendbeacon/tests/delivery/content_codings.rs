@@ -1,37 +1,24 @@
-//! What `fetch()` is answered with, decoded, and what beacons are answered with, not.
-
-use std::sync::Arc;
+//! Tests of content codings: a `fetch()` response is decoded, the response to a beacon is not.
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
-use sendbeacon::{ChannelSink, Document, EventKind, FetchTiming, NetworkError, Request};
+use sendbeacon::{ChannelSink, EventKind, FetchTiming, NetworkError};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
-use tokio::sync::Notify;
-use url::Url;
 
-use crate::browser::{Browser, delivered};
+use crate::{
+    browser::{Browser, LONG, delivered, read, request},
+    server_that_waits_with,
+};
 
-/// 20,000 bytes of `0123456789`, over and over.
+/// `0123456789`, 2,000 times, as gzip.
 const GZIP: &[u8] = b"\
     \x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc6\x49\x01\x00\x20\x08\x00\xb0\x4a\x78\x20\
     \xda\xbf\x98\x31\xf8\x6c\xaf\xc5\x98\x6b\xe7\xa9\xfb\xc2\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\
     \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\
     \xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\x1a\xf7\x01\xf5\x82\xb6\x06\x20\x4e\x00\x00";
 
-fn request(document: &Document, url: &str) -> Request {
-    Request::new(document.client(), Url::parse(url).unwrap())
-}
-
-async fn read(mut response: sendbeacon::Response) -> Result<Vec<u8>, NetworkError> {
-    let mut all = Vec::new();
-    while let Some(chunk) = response.chunk().await {
-        all.extend_from_slice(&chunk?);
-    }
-    Ok(all)
-}
-
 #[tokio::test]
-async fn script_reads_a_decoded_body_and_timing_knows_both_sizes() {
+async fn script_reads_a_decoded_body_and_the_timing_has_both_sizes() {
     let server =
         RecordingServer::start(|_| Behavior::with_body(200, &[("Content-Encoding", "gzip")], GZIP))
             .await;
@@ -39,14 +26,13 @@ async fn script_reads_a_decoded_body_and_timing_knows_both_sizes() {
     let browser = Browser::with(|builder| builder.event_sink(sink));
     let document = browser.open(&server.url("/"));
     for keepalive in [false, true] {
-        let mut request = request(&document, &server.url("/x"));
-        request.keepalive = keepalive;
-        let response = document.fetch_group().fetch(request).await.unwrap();
+        let response = document.fetch_group().fetch(request(&document, "/x", keepalive)).await;
+        let response = response.unwrap();
         assert_eq!(response.headers[CONTENT_ENCODING], "gzip");
         assert_eq!(read(response).await.unwrap(), b"0123456789".repeat(2_000));
     }
     assert_eq!(document.send_beacon("/b", None), Ok(true));
-    browser.agent.shutdown(std::time::Duration::from_secs(20)).await;
+    browser.agent.shutdown(LONG).await;
     drop((document, browser));
     let sizes = |timing: FetchTiming| (timing.encoded_body_size, timing.decoded_body_size);
     let timings = events.iter().filter_map(|event| match event.kind {
@@ -62,21 +48,12 @@ async fn script_reads_a_decoded_body_and_timing_knows_both_sizes() {
 }
 
 #[tokio::test]
-async fn a_keepalive_get_whose_document_goes_in_the_middle_is_done_all_the_same() {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| {
-            let response = Behavior::response(200, &[("Content-Encoding", "gzip")], GZIP);
-            Behavior::RespondWhen(Arc::clone(&answer), response)
-        }
-    })
-    .await;
+async fn a_keepalive_fetch_with_an_encoded_body_outlives_its_document() {
+    let response = Behavior::response(200, &[("Content-Encoding", "gzip")], GZIP);
+    let (server, answer) = server_that_waits_with(response).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
-    let mut request = request(&document, &server.url("/x"));
-    request.keepalive = true;
-    let pending = document.fetch_group().fetch(request);
+    let pending = document.fetch_group().fetch(request(&document, "/x", true));
     server.wait_for(1).await;
     document.unload();
     drop((pending, document));
@@ -85,20 +62,20 @@ async fn a_keepalive_get_whose_document_goes_in_the_middle_is_done_all_the_same(
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_it_says_ends_with_an_error() {
+async fn a_body_that_is_not_gzip_as_its_header_says_ends_with_an_error() {
     let server = RecordingServer::start(|_| {
         Behavior::with_body(200, &[("Content-Encoding", "gzip")], b"not gzip at all")
     })
     .await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
-    let response = document.fetch_group().fetch(request(&document, &server.url("/x"))).await;
+    let response = document.fetch_group().fetch(request(&document, "/x", false)).await;
     let error = read(response.unwrap()).await.unwrap_err();
     assert!(matches!(error, NetworkError::ContentCoding(_)), "{error:?}");
 }
 
 #[tokio::test]
-async fn an_embedder_that_asks_for_other_codings_gets_what_it_asked_for() {
+async fn an_embedder_that_sets_accept_encoding_gets_the_body_undecoded() {
     let body = Bytes::from_static(b"?");
     let server = RecordingServer::start({
         let body = body.clone();
@@ -109,7 +86,7 @@ async fn an_embedder_that_asks_for_other_codings_gets_what_it_asked_for() {
     let headers: http::HeaderMap = headers.into_iter().collect();
     let browser = Browser::with(|builder| builder.extra_headers(headers));
     let document = browser.open(&server.url("/"));
-    let response = document.fetch_group().fetch(request(&document, &server.url("/x"))).await;
+    let response = document.fetch_group().fetch(request(&document, "/x", false)).await;
     assert_eq!(read(response.unwrap()).await.unwrap(), body);
     assert_eq!(server.requests()[0].header("accept-encoding"), Some("dcb"));
 }

@@ -1,4 +1,4 @@
-//! `fetchLater()`: nothing is sent before its time, and everything is sent in the end.
+//! Tests of `fetchLater()`: what activates a deferred fetch, what aborts it, and its quota.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,26 +6,23 @@ use bytes::Bytes;
 use http::Method;
 use sendbeacon::{
     AbandonReason, BodyInit, Client, ContainerPolicy, DeferredFetch, DeferredRequestInit, Document,
-    FetchLaterError, Inflight, NetworkError, Nonce, Origin, Outcome, Request, VisibilityState,
+    FetchLaterError, Inflight, Nonce, Origin, Request, VisibilityState,
 };
-use sendbeacon_testkit::{
-    network::{ScriptedNetwork, respond},
-    server::{Behavior, RecordingServer},
-};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::{runtime::Handle, sync::Notify};
 use url::Url;
 
 use crate::{
-    browser::{Browser, delivered, wait_until},
-    log,
+    browser::{
+        Browser, LONG, abandoned, delivered, request, runtime_with_a_worker, scripted_network,
+        wait_until,
+    },
+    request_lines, server_that_waits,
 };
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A request with so many bytes of body.
-pub(crate) fn request(document: &Document, to: &str, body: usize) -> Request {
-    let url = document.client().api_base_url.join(to).unwrap();
-    let mut request = Request::new(document.client(), url);
+/// A `POST` request with so many bytes of body, or a `GET` request for 0 bytes.
+pub(crate) fn request_with_body(document: &Document, to: &str, body: usize) -> Request {
+    let mut request = request(document, to, false);
     if body > 0 {
         request.method = Method::POST;
         request.body = Some(Bytes::from(vec![b'x'; body]).into());
@@ -33,28 +30,26 @@ pub(crate) fn request(document: &Document, to: &str, body: usize) -> Request {
     request
 }
 
-pub(crate) fn after(millis: u64) -> DeferredRequestInit {
+/// An `activateAfter` of so many milliseconds.
+pub(crate) fn activate_after(millis: u64) -> DeferredRequestInit {
     DeferredRequestInit::activate_after(Duration::from_millis(millis))
 }
 
-fn later(document: &Document, to: &str) -> DeferredFetch {
-    let request = request(document, to, 0);
+/// Defers a fetch without an `activateAfter`.
+fn defer(document: &Document, to: &str) -> DeferredFetch {
+    let request = request_with_body(document, to, 0);
     document.fetch_later(request, DeferredRequestInit::default()).unwrap()
 }
 
-fn scripted() -> Browser {
-    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
-    Browser::with(|builder| builder.network(network))
-}
-
-/// Nothing runs on its network side before the test awaits something.
+/// A scripted browser whose network side runs on the thread of the test: only while the test awaits.
 fn scripted_on_this_runtime() -> Browser {
-    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
-    Browser::with(|builder| builder.network(network).runtime(Handle::current()))
+    Browser::with(|builder| builder.network(scripted_network()).runtime(Handle::current()))
 }
 
+/// The page of the tests without a server.
 const PAGE: &str = "https://a.test/d/page";
 
+/// Waits until `n` fetches are done, and returns their paths in alphabetical order.
 async fn paths(browser: &Browser, n: usize) -> Vec<String> {
     let mut paths: Vec<_> =
         browser.events.wait_for(n).await.into_iter().map(|(path, _)| path).collect();
@@ -63,15 +58,15 @@ async fn paths(browser: &Browser, n: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_unload_sends_what_was_deferred_and_not_what_was_aborted() {
+async fn an_unload_sends_deferred_fetches_except_aborted_ones() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/d/page"));
-    let mut post = request(&document, "/post", 5);
+    let mut post = request_with_body(&document, "/post", 5);
     post.headers.insert("x-a", http::HeaderValue::from_static("b"));
-    let post = document.fetch_later(post, after(600_000)).unwrap();
-    drop(later(&document, "/dropped"));
-    let aborted = later(&document, "/aborted");
+    let post = document.fetch_later(post, activate_after(600_000)).unwrap();
+    drop(defer(&document, "/dropped"));
+    let aborted = defer(&document, "/aborted");
     aborted.abort();
     document.visibility_change(VisibilityState::Hidden);
     document.pagehide(false);
@@ -82,27 +77,23 @@ async fn an_unload_sends_what_was_deferred_and_not_what_was_aborted() {
     assert_eq!(paths(&browser, 2).await, ["/dropped", "/post"]);
     let mut requests = server.requests();
     requests.sort_by(|a, b| a.target.cmp(&b.target));
-    assert_eq!(log(&requests), ["GET /dropped", "POST /post"]);
+    assert_eq!(request_lines(&requests), ["GET /dropped", "POST /post"]);
     assert_eq!(requests[1].body, b"xxxxx");
     assert_eq!(requests[1].header("x-a"), Some("b"));
     assert_eq!(requests[1].header("sec-fetch-mode"), Some("cors"));
     assert_eq!(requests[1].header("referer"), Some(&*server.url("/d/page")));
-    let refused = document.fetch_later(request(&document, "/late", 0), after(0));
+    let refused = document.fetch_later(request_with_body(&document, "/late", 0), activate_after(0));
     assert_eq!(refused.unwrap_err(), FetchLaterError::NotFullyActive);
 }
 
 #[tokio::test]
-async fn an_activated_one_is_sent_while_its_document_lives_and_no_abort_stops_it() {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(200, &[], b""))
-    })
-    .await;
+async fn an_abort_does_not_stop_an_activated_fetch() {
+    let (server, answer) = server_that_waits().await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
-    let waits = later(&document, "/waits");
-    let deferred = document.fetch_later(request(&document, "/now", 10), after(0)).unwrap();
+    let waits = defer(&document, "/waits");
+    let deferred =
+        document.fetch_later(request_with_body(&document, "/now", 10), activate_after(0)).unwrap();
     browser.events.wait_for_started(deferred.id()).await;
     assert!(deferred.is_activated() && !waits.is_activated());
     assert_eq!(document.fetch_group().inflight().body_bytes, 10);
@@ -110,21 +101,21 @@ async fn an_activated_one_is_sent_while_its_document_lives_and_no_abort_stops_it
     deferred.abort();
     assert!(deferred.is_activated());
     answer.notify_one();
-    assert_eq!(browser.events.wait_for(1).await, [("/now".into(), delivered(200))]);
+    assert_eq!(browser.events.wait_for(1).await, [("/now".into(), delivered(204))]);
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
 
 #[tokio::test]
-async fn the_back_forward_cache_sends_all_though_the_document_comes_back_at_once() {
-    let browser = scripted();
+async fn deferred_fetches_are_sent_when_the_document_is_cached() {
+    let browser = Browser::scripted();
     let document = browser.open(PAGE);
-    let deferred = [later(&document, "/1"), later(&document, "/2")];
+    let deferred = [defer(&document, "/1"), defer(&document, "/2")];
     document.pagehide(true);
     assert!(deferred.iter().all(DeferredFetch::is_activated));
-    let refused = document.fetch_later(request(&document, "/late", 0), after(0));
+    let refused = document.fetch_later(request_with_body(&document, "/late", 0), activate_after(0));
     assert_eq!(refused.unwrap_err(), FetchLaterError::NotFullyActive);
     document.pageshow(true);
-    let again = later(&document, "/3");
+    let again = defer(&document, "/3");
     assert_eq!(paths(&browser, 2).await, ["/1", "/2"]);
     assert!(!again.is_activated());
     document.unload();
@@ -132,11 +123,11 @@ async fn the_back_forward_cache_sends_all_though_the_document_comes_back_at_once
 }
 
 #[tokio::test]
-async fn a_document_that_comes_and_goes_before_the_network_side_looks_has_all_sent() {
-    let browser = scripted();
+async fn a_document_cached_for_a_moment_has_its_deferred_fetches_sent() {
+    let browser = Browser::scripted();
     let document = browser.open(PAGE);
     for path in ["/1", "/2", "/3"] {
-        later(&document, path);
+        defer(&document, path);
         document.pagehide(true);
         document.pageshow(true);
     }
@@ -144,11 +135,13 @@ async fn a_document_that_comes_and_goes_before_the_network_side_looks_has_all_se
 }
 
 #[tokio::test]
-async fn a_frozen_document_sends_what_waits_for_its_time_only() {
-    let browser = scripted();
+async fn a_freeze_sends_only_the_fetches_with_activate_after() {
+    let browser = Browser::scripted();
     let document = browser.open(PAGE);
-    let to_the_end = later(&document, "/end");
-    let timed = document.fetch_later(request(&document, "/timed", 0), after(600_000)).unwrap();
+    let to_the_end = defer(&document, "/end");
+    let timed = document
+        .fetch_later(request_with_body(&document, "/timed", 0), activate_after(600_000))
+        .unwrap();
     document.freeze();
     assert_eq!(paths(&browser, 1).await, ["/timed"]);
     assert!(timed.is_activated() && !to_the_end.is_activated());
@@ -157,59 +150,60 @@ async fn a_frozen_document_sends_what_waits_for_its_time_only() {
 }
 
 #[tokio::test]
-async fn what_was_deferred_just_before_the_freeze_is_sent_by_that() {
+async fn a_freeze_sends_a_fetch_that_was_deferred_just_before() {
     let browser = scripted_on_this_runtime();
     let document = browser.open(PAGE);
-    // What is said of its state is under way already, ahead of the fetch.
+    // The network side gets the message about the state before the one about the fetch.
     document.visibility_change(VisibilityState::Hidden);
-    let timed = document.fetch_later(request(&document, "/timed", 0), after(600_000)).unwrap();
-    let to_the_end = later(&document, "/end");
+    let timed = document
+        .fetch_later(request_with_body(&document, "/timed", 0), activate_after(600_000))
+        .unwrap();
+    let to_the_end = defer(&document, "/end");
     document.freeze();
     assert_eq!(paths(&browser, 1).await, ["/timed"]);
     assert!(timed.is_activated() && !to_the_end.is_activated());
 }
 
 #[tokio::test]
-async fn a_shutdown_sends_what_was_deferred_and_reports_it() {
-    let browser = scripted();
+async fn a_shutdown_sends_deferred_fetches_and_reports_them() {
+    let browser = Browser::scripted();
     let document = browser.open(PAGE);
-    let deferred = [later(&document, "/1"), later(&document, "/2")];
+    let deferred = [defer(&document, "/1"), defer(&document, "/2")];
     assert!(!browser.events.is_busy());
     let report = browser.agent.shutdown(LONG).await;
     assert!(report.completed && report.lost.is_empty());
     let delivered: Vec<_> = report.delivered.iter().map(|it| it.fetch.url.path()).collect();
     assert_eq!(delivered, ["/1", "/2"]);
     assert!(deferred.iter().all(DeferredFetch::is_activated));
-    let refused = document.fetch_later(request(&document, "/late", 0), after(0));
+    let refused = document.fetch_later(request_with_body(&document, "/late", 0), activate_after(0));
     assert_eq!(refused.unwrap_err(), FetchLaterError::Unavailable);
-    // What was refused takes no quota.
+    // A refused fetch takes no quota.
     for _ in 0..2 {
-        let full = request(&document, "/full", 65_000);
-        let refused = document.fetch_later(full, after(0)).unwrap_err();
+        let full = request_with_body(&document, "/full", 65_000);
+        let refused = document.fetch_later(full, activate_after(0)).unwrap_err();
         assert_eq!(refused, FetchLaterError::Unavailable);
     }
 }
 
 #[tokio::test]
-async fn a_runtime_that_goes_away_is_the_outcome_of_what_was_deferred() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+async fn a_deferred_fetch_gets_the_outcome_dropped_with_its_runtime() {
+    let runtime = runtime_with_a_worker();
     let handle = runtime.handle().clone();
-    let browser = Browser::with(|builder| builder.network(network).runtime(handle));
+    let browser = Browser::with(|builder| builder.network(scripted_network()).runtime(handle));
     let document = browser.open(PAGE);
-    let deferred = later(&document, "/lost");
+    let deferred = defer(&document, "/lost");
     runtime.shutdown_background();
-    let dropped = Outcome::Failed(NetworkError::Abandoned(AbandonReason::Dropped));
+    let dropped = abandoned(AbandonReason::Dropped);
     assert_eq!(browser.events.wait_for(1).await, [("/lost".into(), dropped)]);
     assert!(deferred.is_activated());
 }
 
 #[tokio::test]
-async fn what_is_given_up_is_not_sent() {
-    let browser = scripted();
+async fn an_abort_and_clear_site_data_drop_deferred_fetches() {
+    let browser = Browser::scripted();
     let [aborted, cleared, other] =
         [PAGE, "https://b.test/", "https://c.test/"].map(|page| browser.open(page));
-    let [_a, of_cleared, _c] = [&aborted, &cleared, &other].map(|it| later(it, "/x"));
+    let [_a, of_cleared, _c] = [&aborted, &cleared, &other].map(|it| defer(it, "/x"));
     aborted.fetch_group().abort();
     browser.agent.clear_site_data(&cleared.client().origin);
     let report = browser.agent.shutdown(LONG).await;
@@ -219,11 +213,11 @@ async fn what_is_given_up_is_not_sent() {
 }
 
 #[tokio::test]
-async fn what_was_just_activated_is_given_up_like_any_other_fetch() {
+async fn activated_fetches_are_given_up_like_any_other_fetches() {
     let browser = scripted_on_this_runtime();
     let documents = ["https://a.test/1", "https://b.test/2", "https://c.test/3"];
     let [aborted, cleared, stopped] = documents.map(|page| browser.open(page));
-    let deferred = [&aborted, &cleared, &stopped].map(|it| later(it, ""));
+    let deferred = [&aborted, &cleared, &stopped].map(|it| defer(it, ""));
     for document in [&aborted, &cleared, &stopped] {
         document.unload();
     }
@@ -231,7 +225,6 @@ async fn what_was_just_activated_is_given_up_like_any_other_fetch() {
     browser.agent.clear_site_data(&cleared.client().origin);
     stopped.fetch_group().abort_fetch(deferred[2].id());
     assert!(deferred.iter().all(DeferredFetch::is_activated));
-    let abandoned = |reason| Outcome::Failed(NetworkError::Abandoned(reason));
     let expected = [
         ("/1".into(), abandoned(AbandonReason::Aborted)),
         ("/2".into(), abandoned(AbandonReason::SiteDataCleared)),
@@ -241,37 +234,40 @@ async fn what_was_just_activated_is_given_up_like_any_other_fetch() {
 }
 
 #[tokio::test]
-async fn what_is_sent_while_it_is_forgotten_has_an_outcome() {
+async fn a_fetch_activated_while_site_data_is_cleared_has_an_outcome() {
     let browser = scripted_on_this_runtime();
     let document = browser.open(PAGE);
-    let deferred = later(&document, "/deferred");
+    let deferred = defer(&document, "/deferred");
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     browser.events.wait_for(1).await;
     browser.agent.clear_site_data(&document.client().origin);
     document.pagehide(true);
     assert!(deferred.is_activated());
-    let cleared = Outcome::Failed(NetworkError::Abandoned(AbandonReason::SiteDataCleared));
+    let cleared = abandoned(AbandonReason::SiteDataCleared);
     assert_eq!(browser.events.wait_for(2).await[1], ("/deferred".into(), cleared));
 }
 
 #[tokio::test]
-async fn room_of_what_is_given_up_before_it_starts_is_used_at_once() {
-    let browser = scripted();
+async fn a_due_fetch_uses_the_room_of_an_aborted_queued_fetch() {
+    let browser = Browser::scripted();
     let document = browser.open(PAGE);
     browser.agent.set_online(false);
-    let mut keepalive = request(&document, "/keepalive", 60_000);
+    let mut keepalive = request_with_body(&document, "/keepalive", 60_000);
     keepalive.keepalive = true;
     let pending = document.fetch_group().fetch(keepalive);
-    let ripe = document.fetch_later(request(&document, "/ripe", 10_000), after(0)).unwrap();
-    let small = document.fetch_later(request(&document, "/small", 1), after(0)).unwrap();
+    let due = document
+        .fetch_later(request_with_body(&document, "/due", 10_000), activate_after(0))
+        .unwrap();
+    let small =
+        document.fetch_later(request_with_body(&document, "/small", 1), activate_after(0)).unwrap();
     wait_until(|| small.is_activated()).await;
-    assert!(!ripe.is_activated());
+    assert!(!due.is_activated());
     document.fetch_group().abort_fetch(pending.id());
-    wait_until(|| ripe.is_activated()).await;
+    wait_until(|| due.is_activated()).await;
 }
 
 #[tokio::test]
-async fn what_is_ripe_waits_for_the_keepalive_quota_and_the_end_of_the_document_does_not() {
+async fn a_due_fetch_waits_for_quota_but_an_unload_does_not() {
     let answer = Arc::new(Notify::new());
     let server = RecordingServer::start({
         let answer = Arc::clone(&answer);
@@ -289,34 +285,44 @@ async fn what_is_ripe_waits_for_the_keepalive_quota_and_the_end_of_the_document_
         assert_eq!(it.send_beacon("/beacon", Some("x".repeat(60_000).as_str().into())), Ok(true));
     }
     server.wait_for(2).await;
-    let ripe = document.fetch_later(request(&document, "/ripe", 10_000), after(0)).unwrap();
-    let small = document.fetch_later(request(&document, "/small", 5_000), after(0)).unwrap();
-    let unloaded = other.fetch_later(request(&other, "/unloaded", 10_000), after(0)).unwrap();
+    let due = document
+        .fetch_later(request_with_body(&document, "/due", 10_000), activate_after(0))
+        .unwrap();
+    let small = document
+        .fetch_later(request_with_body(&document, "/small", 5_000), activate_after(0))
+        .unwrap();
+    let unloaded = other
+        .fetch_later(request_with_body(&other, "/unloaded", 10_000), activate_after(0))
+        .unwrap();
     browser.events.wait_for_started(small.id()).await;
-    assert!(!ripe.is_activated() && !unloaded.is_activated());
+    assert!(!due.is_activated() && !unloaded.is_activated());
     other.unload();
     browser.events.wait_for_started(unloaded.id()).await;
-    assert!(!ripe.is_activated());
+    assert!(!due.is_activated());
     answer.notify_one();
     answer.notify_one();
-    browser.events.wait_for_started(ripe.id()).await;
-    assert_eq!(paths(&browser, 5).await, ["/beacon", "/beacon", "/ripe", "/small", "/unloaded"]);
+    browser.events.wait_for_started(due.id()).await;
+    assert_eq!(paths(&browser, 5).await, ["/beacon", "/beacon", "/due", "/small", "/unloaded"]);
 }
 
 #[tokio::test]
-async fn room_of_an_engine_s_own_request_is_waited_for_too() {
-    let browser = scripted();
+async fn a_due_fetch_waits_for_the_quota_that_the_engine_has_reserved() {
+    let browser = Browser::scripted();
     let document = browser.open(PAGE);
     let taken = document.fetch_group().reserve_keepalive(65_536, 0).unwrap();
-    let ripe = document.fetch_later(request(&document, "/ripe", 1), after(0)).unwrap();
-    let bodiless = document.fetch_later(request(&document, "/bodiless", 0), after(0)).unwrap();
+    let due =
+        document.fetch_later(request_with_body(&document, "/due", 1), activate_after(0)).unwrap();
+    let bodiless = document
+        .fetch_later(request_with_body(&document, "/bodiless", 0), activate_after(0))
+        .unwrap();
     browser.events.wait_for_started(bodiless.id()).await;
-    assert!(!ripe.is_activated());
+    assert!(!due.is_activated());
     drop(taken);
-    browser.events.wait_for_started(ripe.id()).await;
+    browser.events.wait_for_started(due.id()).await;
 }
 
-fn frame(
+/// Makes a frame of `parent`, and a document in it with this URL.
+fn open_frame(
     browser: &Browser,
     parent: &Document,
     url: &str,
@@ -333,41 +339,41 @@ fn frame(
 }
 
 #[tokio::test]
-async fn a_frame_of_the_same_origin_shares_the_quota_and_gives_it_back_when_it_goes() {
-    let browser = scripted();
+async fn a_same_origin_frame_shares_the_quota_until_it_goes() {
+    let browser = Browser::scripted();
     let top = browser.open(PAGE);
-    let (_same, same) = frame(&browser, &top, "https://a.test/frame");
-    let (_other, other) = frame(&browser, &top, "https://b.test/frame");
-    let full = |document: &Document, body| {
-        let request = request(document, "https://c.test/", body);
+    let (_same, same) = open_frame(&browser, &top, "https://a.test/frame");
+    let (_other, other) = open_frame(&browser, &top, "https://b.test/frame");
+    let defer = |document: &Document, body| {
+        let request = request_with_body(document, "https://c.test/", body);
         document.fetch_later(request, DeferredRequestInit::default()).map(drop)
     };
-    assert_eq!(full(&same, 65_536 - 27), Ok(()));
+    assert_eq!(defer(&same, 65_536 - 27), Ok(()));
     let none = FetchLaterError::QuotaExceeded { quota: 0, requested: 28 };
-    assert_eq!(full(&top, 1), Err(none));
-    assert_eq!(full(&other, 8_192 - 27), Ok(()));
+    assert_eq!(defer(&top, 1), Err(none));
+    assert_eq!(defer(&other, 8_192 - 27), Ok(()));
     let over = FetchLaterError::QuotaExceeded { quota: 0, requested: 27 };
-    assert_eq!(full(&other, 0), Err(over));
-    // At once, whatever the network side is doing.
+    assert_eq!(defer(&other, 0), Err(over));
+    // The quota is free at once: this does not wait for the network side.
     drop(same);
-    assert_eq!(full(&top, 65_536 - 27), Ok(()));
+    assert_eq!(defer(&top, 65_536 - 27), Ok(()));
     assert_eq!(paths(&browser, 1).await, ["/"]);
 }
 
 #[tokio::test]
-async fn a_body_of_any_kind_is_measured_before_it_is_made() {
-    let browser = scripted();
+async fn an_extracted_body_counts_in_the_quota_with_its_length() {
+    let browser = Browser::scripted();
     let document = browser.open(PAGE);
-    let mut with_body = request(&document, "https://b.test/", 0);
+    let mut with_body = request_with_body(&document, "https://b.test/", 0);
     let pairs = [("a".to_owned(), "b c".to_owned())];
     let extracted = sendbeacon::extract(BodyInit::UrlSearchParams(&pairs));
     with_body.body = Some(extracted.unwrap().into_body());
     let mut taken = Vec::new();
     for _ in 0..2 {
-        taken.push(document.fetch_later(with_body.clone(), after(600_000)).unwrap());
+        taken.push(document.fetch_later(with_body.clone(), activate_after(600_000)).unwrap());
     }
-    let rest = request(&document, "https://b.test/", 65_536 - 2 * 32 - 27 + 1);
-    let refused = document.fetch_later(rest, after(600_000)).unwrap_err();
+    let rest = request_with_body(&document, "https://b.test/", 65_536 - 2 * 32 - 27 + 1);
+    let refused = document.fetch_later(rest, activate_after(600_000)).unwrap_err();
     let left = 65_536 - 2 * 32;
     assert_eq!(refused, FetchLaterError::QuotaExceeded { quota: left, requested: left + 1 });
 }

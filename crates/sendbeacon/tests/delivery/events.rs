@@ -1,24 +1,21 @@
-//! What a sink is told, and what one that does not listen costs.
+//! Tests of the events that a sink gets, and of a sink whose receiver does not read.
 
-use std::{
-    sync::{Arc, mpsc::Receiver},
-    time::Duration,
-};
+use std::sync::{Arc, mpsc::Receiver};
 
 use http::StatusCode;
 use sendbeacon::{
-    AbandonReason, Blob, ChannelSink, Client, Document, Event, EventKind, FetchTiming,
-    NetworkError, Nonce, Observation, Outcome, UserAgent, UserAgentBuilder, host::NetworkRequest,
+    AbandonReason, Blob, ChannelSink, Document, Event, EventKind, FetchTiming, NetworkError,
+    Observation, UserAgent, UserAgentBuilder, host::NetworkRequest,
 };
 use sendbeacon_testkit::{
     network::{Answer, ScriptedNetwork, respond, respond_with_body},
     server::{Behavior, RecordingServer},
 };
 use tokio::task::spawn_blocking;
-use url::Url;
 
-const LONG: Duration = Duration::from_secs(20);
+use crate::browser::{LONG, abandoned, client};
 
+/// A builder of a user agent with a scripted network, and the events of that user agent.
 fn builder(
     script: impl FnMut(&NetworkRequest) -> Answer + Send + 'static,
 ) -> (UserAgentBuilder, Receiver<Event>) {
@@ -28,9 +25,10 @@ fn builder(
 }
 
 fn page(agent: &UserAgent) -> Document {
-    agent.document(Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1)))
+    agent.document(client("https://a.test/"))
 }
 
+/// An event as one line of text.
 fn line(kind: EventKind) -> String {
     let of = |is_preflight| if is_preflight { "preflight's " } else { "" };
     match kind {
@@ -40,12 +38,13 @@ fn line(kind: EventKind) -> String {
         EventKind::Observed(Observation::ResponseStarted { is_preflight, status, .. }) => {
             format!("{}{}", of(is_preflight), status.as_u16())
         }
-        EventKind::Observed(Observation::Redirected { url }) => format!("to {url}"),
+        EventKind::Observed(Observation::Redirected { url, .. }) => format!("to {url}"),
         EventKind::Done { outcome, .. } => format!("{outcome:?}"),
         other => format!("{other:?}"),
     }
 }
 
+/// The response headers that let the preflight of the test pass.
 const CORS: [(&str, &str); 3] = [
     ("access-control-allow-origin", "https://a.test"),
     ("access-control-allow-credentials", "true"),
@@ -53,7 +52,7 @@ const CORS: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn everything_on_the_way_is_told_in_order() {
+fn the_sink_gets_the_events_of_a_redirected_beacon_in_order() {
     let (builder, events) = builder(|request| match request.url.path() {
         "/x" => respond(307, &[("location", "https://b.test/y")]),
         _ => respond(204, &CORS),
@@ -84,13 +83,14 @@ fn everything_on_the_way_is_told_in_order() {
     );
 }
 
-/// The timing of the one fetch, and all events of it.
+/// The timing of the only fetch, and all its events.
 fn timing(events: &Receiver<Event>) -> (FetchTiming, Vec<Event>) {
     let events: Vec<_> = events.iter().collect();
     let EventKind::Done { timing, .. } = events.last().unwrap().kind.clone() else { panic!() };
     (timing, events)
 }
 
+/// Sends one beacon. Returns its timing and its events.
 fn beacon(
     script: impl FnMut(&NetworkRequest) -> Answer + Send + 'static,
     url: &str,
@@ -105,7 +105,7 @@ fn beacon(
 }
 
 #[test]
-fn done_comes_with_the_times_that_resource_timing_wants() {
+fn the_done_event_has_the_times_of_resource_timing() {
     let (timing, events) = beacon(
         |request| {
             let mut answer = match request.url.path() {
@@ -139,7 +139,7 @@ fn done_comes_with_the_times_that_resource_timing_wants() {
 }
 
 #[test]
-fn script_sees_of_another_origins_answer_what_that_allows() {
+fn script_sees_the_timing_that_the_other_origin_allows() {
     let answer = |headers: &'static [(&str, &str)]| {
         move |_: &NetworkRequest| respond_with_body(200, headers, "four")
     };
@@ -157,11 +157,15 @@ fn script_sees_of_another_origins_answer_what_that_allows() {
     let shown = timing.for_script();
     assert!(timing.request_start.is_some());
     assert_eq!(shown.request_start, timing.request_start);
-    assert_eq!((shown.response_status, shown.encoded_body_size), (None, 0), "it is opaque still");
+    assert_eq!(
+        (shown.response_status, shown.encoded_body_size),
+        (None, 0),
+        "the response is still opaque"
+    );
 }
 
 #[test]
-fn script_sees_of_a_failure_that_it_began_and_ended() {
+fn script_sees_only_the_start_and_the_end_of_a_failed_fetch() {
     let reset = |_: &NetworkRequest| Err(NetworkError::Protocol("reset".into()));
     let (timing, events) = beacon(reset, "/x");
     assert!(timing.request_start.is_some());
@@ -172,12 +176,11 @@ fn script_sees_of_a_failure_that_it_began_and_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_default_network_tells_its_protocol() {
+async fn the_default_network_reports_the_protocol_and_the_body_size() {
     let server = RecordingServer::start(|_| Behavior::with_body(200, &[], b"four")).await;
     let (sink, events) = ChannelSink::new(100);
     let agent = UserAgent::builder().event_sink(sink).build().unwrap();
-    let url = Url::parse(&server.url("/")).unwrap();
-    let document = agent.document(Client::new(url, Nonce::from_u128(1)));
+    let document = agent.document(client(&server.url("/")));
     assert_eq!(document.send_beacon("/x", None), Ok(true));
     agent.shutdown(LONG).await;
     drop((document, agent));
@@ -186,7 +189,31 @@ async fn the_default_network_tells_its_protocol() {
 }
 
 #[test]
-fn what_is_abandoned_says_why() {
+fn send_beacon_with_id_returns_the_id_that_the_events_have() {
+    let (builder, events) = builder(|_| respond(204, &[]));
+    let agent = builder.build().unwrap();
+    let document = page(&agent);
+    let send = |url| document.send_beacon_with_id(url, None).unwrap();
+    let (first, second) = (send("/1").unwrap(), send("/2").unwrap());
+    assert_ne!(first, second);
+    let too_large = "x".repeat(65_537);
+    assert_eq!(document.send_beacon_with_id("/", Some((&*too_large).into())), Ok(None));
+    document.unload();
+    assert_eq!(send("/late"), None);
+    agent.shutdown_blocking(LONG);
+    drop((document, agent));
+    let events: Vec<_> = events.iter().collect();
+    for (id, path) in [(first, "/1"), (second, "/2")] {
+        assert!(
+            events.iter().all(|event| (event.fetch.id == id) == (event.fetch.url.path() == path))
+        );
+        let is_done = |event: &Event| matches!(event.kind, EventKind::Done { .. });
+        assert!(events.iter().any(|event| event.fetch.id == id && is_done(event)));
+    }
+}
+
+#[test]
+fn an_aborted_beacon_has_the_reason_as_its_outcome() {
     let (builder, events) = builder(|_| respond(204, &[]));
     let agent = builder.build().unwrap();
     let document = page(&agent);
@@ -199,27 +226,25 @@ fn what_is_abandoned_says_why() {
     let [EventKind::Queued, EventKind::Done { outcome, .. }] = &kinds[..] else {
         panic!("{kinds:?}")
     };
-    let aborted = NetworkError::Abandoned(AbandonReason::Aborted);
-    assert_eq!(*outcome, Outcome::Failed(aborted));
+    assert_eq!(*outcome, abandoned(AbandonReason::Aborted));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_never_reads_holds_up_nothing() {
+async fn beacons_are_delivered_although_nobody_reads_the_events() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    for is_there in [true, false] {
+    for keeps_receiver in [true, false] {
         let (sink, events) = ChannelSink::new(5);
         let agent = UserAgent::builder().event_sink(Arc::clone(&sink) as _).build().unwrap();
-        let url = Url::parse(&server.url("/")).unwrap();
-        let document = agent.document(Client::new(url, Nonce::from_u128(1)));
-        let events = is_there.then_some(events);
+        let document = agent.document(client(&server.url("/")));
+        let events = keeps_receiver.then_some(events);
         for n in 0..200 {
             assert_eq!(document.send_beacon(&format!("/{n}"), Some("x".into())), Ok(true));
         }
         let report = spawn_blocking(move || agent.shutdown_blocking(LONG)).await.unwrap();
         assert!(report.completed && report.lost.is_empty());
-        // Queued, started, sent, answered, done.
+        // Five events for each beacon: queued, started, request sent, response started, done.
         let kept = events.map_or(0, |events| events.try_iter().count());
-        assert_eq!((kept, sink.lost()), (if is_there { 5 } else { 0 }, 1000 - kept as u64));
+        assert_eq!((kept, sink.lost()), (if keeps_receiver { 5 } else { 0 }, 1000 - kept as u64));
         assert!(!sink.is_work_outstanding());
     }
     assert_eq!(server.requests().len(), 400);

@@ -1,4 +1,4 @@
-//! `fetch()` through a fetch group: its response, its body, and how it is stopped.
+//! Tests of `fetch()` through a fetch group: its response, its body, and how it is stopped.
 
 use std::{
     pin::Pin,
@@ -10,18 +10,26 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use sendbeacon::{
-    AbandonReason, Client, Document, Inflight, NetworkError, Nonce, Outcome, Request, UserAgent,
+    AbandonReason, Document, Inflight, NetworkError, Scheduling,
     host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
-use url::Url;
 
-use crate::browser::{Browser, Events, delivered};
+use crate::{
+    browser::{Browser, abandoned, delivered, request, runtime_with_a_worker},
+    request_lines, server_that_waits,
+};
 
-/// `/head`: a head, one chunk, and then nothing. `/drop`: pending, and panics when dropped. Anything
-/// else: pending.
-struct Stalls;
+/// The page of the tests.
+const PAGE: &str = "http://a.test/";
 
+/// A network that never completes a response.
+///
+/// The response to `/head` has a head and one chunk; the rest of its body never comes. No response to
+/// another URL begins. A fetch of `/drop` panics when it is dropped.
+struct StallingNetwork;
+
+/// A body that has one chunk and never ends.
 struct OneChunk(Option<Bytes>);
 
 impl BodyStream for OneChunk {
@@ -41,7 +49,7 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-impl Network for Stalls {
+impl Network for StallingNetwork {
     fn http_network_fetch(
         &self,
         request: NetworkRequest,
@@ -61,25 +69,14 @@ impl Network for Stalls {
     }
 }
 
-fn page() -> Client {
-    Client::new(Url::parse("http://a.test/").unwrap(), Nonce::from_u128(1))
-}
-
 fn open() -> (Browser, Document) {
-    let browser = Browser::with(|builder| builder.network(Arc::new(Stalls)));
-    let document = browser.agent.document(page());
+    let browser = Browser::with(|builder| builder.network(Arc::new(StallingNetwork)));
+    let document = browser.open(PAGE);
     (browser, document)
 }
 
-fn request(document: &Document, path: &str, keepalive: bool) -> Request {
-    let url = document.client().api_base_url.join(path).unwrap();
-    let mut request = Request::new(document.client(), url);
-    request.keepalive = keepalive;
-    request
-}
-
 #[tokio::test]
-async fn a_body_that_is_cut_off_ends_with_an_error() {
+async fn a_body_that_an_unload_cuts_off_ends_with_an_error() {
     let (_browser, document) = open();
     let pending = document.fetch_group().fetch(request(&document, "/head", false));
     let mut response = pending.await.unwrap();
@@ -91,7 +88,7 @@ async fn a_body_that_is_cut_off_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn an_aborted_fetch_ends_keepalive_or_not() {
+async fn abort_fetch_ends_keepalive_and_plain_fetches() {
     let (browser, document) = open();
     let kinds = [(true, true), (true, false), (false, true), (false, false)];
     for (n, (keepalive, is_running)) in kinds.into_iter().enumerate() {
@@ -102,13 +99,13 @@ async fn an_aborted_fetch_ends_keepalive_or_not() {
         document.fetch_group().abort_fetch(pending.id());
         let aborted = NetworkError::Abandoned(AbandonReason::Aborted);
         assert_eq!(pending.await.unwrap_err(), aborted);
-        assert_eq!(browser.events.wait_for(n + 1).await[n].1, Outcome::Failed(aborted));
+        assert_eq!(browser.events.wait_for(n + 1).await[n].1, abandoned(AbandonReason::Aborted));
     }
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_stops_a_plain_fetch_though_its_body_stalls() {
+async fn dropping_the_response_stops_a_plain_fetch_with_a_stalled_body() {
     let (browser, document) = open();
     let pending = document.fetch_group().fetch(request(&document, "/head", false));
     let mut response = pending.await.unwrap();
@@ -118,24 +115,24 @@ async fn a_reader_that_goes_stops_a_plain_fetch_though_its_body_stalls() {
 }
 
 #[tokio::test]
-async fn what_is_fetched_in_the_tick_of_the_unload_is_stopped() {
+async fn a_plain_fetch_made_just_before_the_unload_is_stopped() {
     let (browser, document) = open();
     let pending = document.fetch_group().fetch(request(&document, "/x", false));
     document.unload();
     let terminated = NetworkError::Abandoned(AbandonReason::Terminated);
     assert_eq!(pending.await.unwrap_err(), terminated);
-    assert_eq!(browser.events.wait_for(1).await[0].1, Outcome::Failed(terminated));
+    assert_eq!(browser.events.wait_for(1).await[0].1, abandoned(AbandonReason::Terminated));
 }
 
 #[tokio::test]
-async fn a_network_that_panics_in_its_hooks_harms_nobody_else() {
+async fn a_network_that_panics_does_not_end_the_network_side() {
     let (browser, document) = open();
     browser.agent.network_changed();
     let pending = document.fetch_group().fetch(request(&document, "/drop", true));
     document.fetch_group().abort_fetch(pending.id());
     pending.await.unwrap_err();
     let pending = document.fetch_group().fetch(request(&document, "/head", true));
-    assert_eq!(pending.await.unwrap().status, 200, "the network side lives");
+    assert_eq!(pending.await.unwrap().status, 200, "the network side still runs");
 }
 
 #[tokio::test]
@@ -149,24 +146,19 @@ async fn a_shutdown_keeps_its_deadline_when_the_user_agent_is_dropped() {
 }
 
 #[test]
-fn a_runtime_that_goes_away_tells_what_was_delivered_and_lets_go_of_the_wake_lock() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let events = Arc::new(Events::default());
-    let agent = UserAgent::builder()
-        .network(Arc::new(Stalls))
-        .event_sink(Arc::clone(&events) as _)
-        .runtime(runtime.handle().clone())
-        .build()
-        .unwrap();
-    let document = agent.document(page());
+fn a_dropped_runtime_reports_the_outcome_and_ends_the_outstanding_work() {
+    let runtime = runtime_with_a_worker();
+    let handle = runtime.handle().clone();
+    let browser =
+        Browser::with(|builder| builder.network(Arc::new(StallingNetwork)).runtime(handle));
+    let document = browser.open(PAGE);
     let pending = document.fetch_group().fetch(request(&document, "/head", true));
     let response = runtime.block_on(pending).unwrap();
-    assert!(events.is_busy());
+    assert!(browser.events.is_busy());
     drop(runtime);
-    assert_eq!(events.outcomes(), [("/head".into(), delivered(200))]);
+    assert_eq!(browser.events.outcomes(), [("/head".into(), delivered(200))]);
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
-    assert!(!events.is_busy());
+    assert!(!browser.events.is_busy());
     drop(response);
 }
 
@@ -184,4 +176,41 @@ async fn plain_fetches_that_hang_leave_a_connection_for_beacons() {
     server.wait_for(5).await;
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     assert_eq!(browser.events.wait_for(1).await, [("/b".into(), delivered(204))]);
+}
+
+#[tokio::test]
+async fn a_queued_plain_fetch_ends_when_its_pending_response_is_dropped() {
+    let (server, answer) = server_that_waits().await;
+    let scheduling = Scheduling::default().with_per_origin(1);
+    let browser = Browser::with(|builder| builder.scheduling(scheduling));
+    let document = browser.open(&server.url("/"));
+    let fetch = |path| document.fetch_group().fetch(request(&document, path, false));
+    let first = fetch("/first");
+    server.wait_for(1).await;
+    let queued = fetch("/queued");
+    drop(queued);
+    let unwanted = ("/queued".into(), abandoned(AbandonReason::Unwanted));
+    assert_eq!(browser.events.wait_for(1).await, [unwanted]);
+    answer.notify_one();
+    first.await.unwrap();
+    // The next fetch takes the place on the wire.
+    answer.notify_one();
+    fetch("/next").await.unwrap();
+    assert_eq!(request_lines(&server.requests()), ["GET /first", "GET /next"]);
+}
+
+#[tokio::test]
+async fn a_queued_keepalive_fetch_goes_on_when_its_pending_response_is_dropped() {
+    let (server, answer) = server_that_waits().await;
+    let scheduling = Scheduling::default().with_per_origin(1);
+    let browser = Browser::with(|builder| builder.scheduling(scheduling));
+    let document = browser.open(&server.url("/"));
+    assert_eq!(document.send_beacon("/first", None), Ok(true));
+    server.wait_for(1).await;
+    drop(document.fetch_group().fetch(request(&document, "/queued", true)));
+    answer.notify_one();
+    answer.notify_one();
+    let outcomes = browser.events.wait_for(2).await;
+    assert_eq!(outcomes, ["/first", "/queued"].map(|path| (path.into(), delivered(204))));
+    assert_eq!(request_lines(&server.requests()), ["POST /first", "GET /queued"]);
 }

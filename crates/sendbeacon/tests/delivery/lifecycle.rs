@@ -1,25 +1,25 @@
-//! A document's lifecycle, in any order.
+//! Tests of a document's lifecycle: its calls and its changes of state, in any order.
 
 use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use sendbeacon::{
-    AbandonReason, Client, DeferredFetch, DeferredRequestInit, Document, Inflight, NetworkError,
-    Nonce, Outcome, Scheduling, VisibilityState,
+    AbandonReason, DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle, Inflight,
+    NetworkError, Scheduling, VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
-use sendbeacon_testkit::network::{ScriptedNetwork, respond};
 use tokio::runtime::{Handle, Runtime};
-use url::Url;
 
 use crate::{
-    browser::{Browser, wait_until},
-    deferred::{after, request},
-    holding_server,
+    browser::{Browser, LONG, abandoned, scripted_network, wait_until},
+    deferred::{activate_after, request_with_body},
+    server_that_waits,
 };
 
-const LONG: Duration = Duration::from_secs(20);
+/// The page of the tests.
+const PAGE: &str = "https://a.test/";
 
+/// A call on a document, or a change of its state.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Visibility(VisibilityState),
@@ -30,9 +30,9 @@ enum Step {
     Unload,
     ProcessGone,
     Send,
-    /// Whether with a time that does not come.
+    /// Defers a fetch. If true, with an `activateAfter` that is not reached.
     Defer(bool),
-    /// What was deferred last.
+    /// Aborts the fetch that was deferred last.
     AbortDeferred,
     AbortGroup,
 }
@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a document is, as far as `sendBeacon()` can tell.
+/// The state of a document, as far as `sendBeacon()` depends on it.
 #[derive(Default)]
 struct Model {
     cached: bool,
@@ -62,7 +62,7 @@ struct Model {
 }
 
 impl Model {
-    /// Takes a step, and says whether a call succeeds.
+    /// Takes a step. Returns whether the call succeeds, if the step is a call.
     fn take(&mut self, step: Step) -> Option<bool> {
         match step {
             Step::Pagehide(persisted) => self.cached |= persisted,
@@ -75,9 +75,10 @@ impl Model {
     }
 }
 
-/// What was deferred and has not been aborted in time.
+/// The deferred fetches that no abort has stopped.
 type Kept = Vec<DeferredFetch>;
 
+/// Takes a step on a document. Returns whether the call succeeds, if the step is a call.
 fn take(document: &Document, step: Step, kept: &mut Kept) -> Option<bool> {
     match step {
         Step::Visibility(visibility) => document.visibility_change(visibility),
@@ -89,8 +90,9 @@ fn take(document: &Document, step: Step, kept: &mut Kept) -> Option<bool> {
         Step::ProcessGone => document.process_gone(),
         Step::Send => return Some(document.send_beacon("/b", Some("x".into())).unwrap()),
         Step::Defer(is_timed) => {
-            let init = if is_timed { after(600_000) } else { DeferredRequestInit::default() };
-            let deferred = document.fetch_later(request(document, "/later", 0), init);
+            let init =
+                if is_timed { activate_after(600_000) } else { DeferredRequestInit::default() };
+            let deferred = document.fetch_later(request_with_body(document, "/later", 0), init);
             let is_deferred = deferred.is_ok();
             kept.extend(deferred);
             return Some(is_deferred);
@@ -109,15 +111,18 @@ fn take(document: &Document, step: Step, kept: &mut Kept) -> Option<bool> {
     None
 }
 
-/// Takes the steps, and checks that what was activated is sent, that after a shutdown what was accepted
-/// has one outcome each, and that nothing else has any. `hear` lets the network side hear of all before.
+/// Takes the steps and compares each answer with the model.
+///
+/// Then checks that each activated fetch is sent, and that after a shutdown each accepted call has one outcome
+/// and no other call has an outcome. `deliver_messages` waits, before the shutdown, until the network side has
+/// every message of the document.
 fn check(
     browser: &Browser,
     document: &Document,
     steps: impl IntoIterator<Item = Step>,
     loads_at: usize,
     runtime: &Runtime,
-    hear: impl AsyncFnOnce(),
+    deliver_messages: impl AsyncFnOnce(),
 ) -> Result<(), TestCaseError> {
     let (mut model, mut kept, mut beacons) = (Model::default(), Kept::new(), 0);
     for (at, step) in steps.into_iter().enumerate() {
@@ -135,71 +140,63 @@ fn check(
     let activated = kept.iter().filter(|deferred| deferred.is_activated()).count();
     runtime.block_on(async {
         wait_until(|| count("/later") >= activated).await;
-        hear().await;
+        deliver_messages().await;
         browser.agent.shutdown(LONG).await;
     });
     prop_assert_eq!((count("/b"), count("/later")), (beacons, kept.len()));
     Ok(())
 }
 
-fn browser() -> Browser {
-    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
-    Browser::with(|builder| builder.network(network))
-}
-
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-fn page() -> Client {
-    Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn a_call_answers_as_the_model_does_and_every_true_gets_its_outcome(
+    fn calls_answer_as_the_model_does_and_each_true_gets_one_outcome(
         steps in proptest::collection::vec(step(), 1..40),
         loads_at in 0usize..40,
         is_late: bool,
     ) {
         let runtime = runtime();
-        let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
-        // Of two network sides one looks at nothing before all has happened.
-        let browser = Browser::with(|builder| match builder.network(network) {
+        // On the runtime of the test the network side gets its first message after the last step.
+        let browser = Browser::with(|builder| match builder.network(scripted_network()) {
             builder if is_late => builder.runtime(runtime.handle().clone()),
             builder => builder,
         });
-        let document = browser.agent.document(page());
+        let document = browser.open(PAGE);
         check(&browser, &document, steps, loads_at, &runtime, async || ())?;
         prop_assert_eq!(document.fetch_group().inflight(), Inflight::default());
     }
 
     #[cfg(all(unix, feature = "remote"))]
     #[test]
-    fn a_content_process_answers_the_same_and_loses_as_little(
+    fn calls_in_a_content_process_answer_as_the_model_does(
         steps in proptest::collection::vec(step(), 1..40),
         loads_at in 0usize..40,
     ) {
-        let browser = browser();
-        let content = crate::remote::Content::start(&browser, &page());
-        let document = content.agent.document(page());
-        // What a freeze activates there an abort cannot stop here.
+        let browser = Browser::scripted();
+        let page = crate::browser::client(PAGE);
+        let content = crate::remote::start_content_process(&browser, &page);
+        let document = content.document(page.clone());
+        // A freeze activates fetches in the network process. The content process hears of that later, so an
+        // abort may seem to have stopped such a fetch.
         let steps = steps.into_iter().filter(|step| !matches!(step, Step::Freeze));
         check(&browser, &document, steps, loads_at, &runtime(), async || {
-            // It crosses behind all else, and is not held back where its document goes.
-            content.agent.document(page()).send_beacon("/last", None).unwrap();
-            let is_heard = || browser.events.outcomes().iter().any(|(path, _)| path == "/last");
-            wait_until(is_heard).await;
+            // This beacon crosses the channel last. It is not held back, because its document goes.
+            content.document(page).send_beacon("/last", None).unwrap();
+            let is_done = || browser.events.outcomes().iter().any(|(path, _)| path == "/last");
+            wait_until(is_done).await;
         })?;
     }
 }
 
 #[test]
-fn events_of_several_threads_lose_nothing() {
-    let browser = browser();
-    let document = browser.agent.document(page());
+fn lifecycle_calls_on_several_threads_lose_no_beacon() {
+    let browser = Browser::scripted();
+    let document = browser.open(PAGE);
     let accepted: usize = std::thread::scope(|scope| {
         let sender = || {
             let send = || take(&document, Step::Send, &mut Kept::new());
@@ -222,9 +219,9 @@ fn events_of_several_threads_lose_nothing() {
 }
 
 #[test]
-fn ten_thousand_documents_may_go_at_once() {
-    let browser = browser();
-    let documents: Vec<_> = (0..10_000).map(|_| browser.agent.document(page())).collect();
+fn beacons_of_ten_thousand_dropped_documents_get_their_outcomes() {
+    let browser = Browser::scripted();
+    let documents: Vec<_> = (0..10_000).map(|_| browser.open(PAGE)).collect();
     for document in &documents {
         assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
     }
@@ -234,10 +231,10 @@ fn ten_thousand_documents_may_go_at_once() {
 }
 
 #[tokio::test]
-async fn important_loads_hold_back_until_the_document_is_hidden() {
-    let browser = browser();
+async fn important_loads_hold_beacons_back_until_the_document_is_hidden() {
+    let browser = Browser::scripted();
     browser.agent.important_loads(true);
-    let [hidden, other] = [(); 2].map(|()| browser.agent.document(page()));
+    let [hidden, other] = [(); 2].map(|()| browser.open(PAGE));
     assert_eq!(other.send_beacon("/other", None), Ok(true));
     assert_eq!(hidden.send_beacon("/hidden", None), Ok(true));
     hidden.visibility_change(VisibilityState::Hidden);
@@ -249,14 +246,13 @@ async fn important_loads_hold_back_until_the_document_is_hidden() {
 }
 
 #[tokio::test]
-async fn a_document_that_was_hidden_for_a_moment_has_nothing_held_back() {
-    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+async fn hiding_a_document_for_a_moment_releases_its_beacons() {
     let scheduling = Scheduling::default().with_max_delay(Duration::MAX);
     let browser = Browser::with(|builder| {
-        builder.network(network).scheduling(scheduling).runtime(Handle::current())
+        builder.network(scripted_network()).scheduling(scheduling).runtime(Handle::current())
     });
     browser.agent.important_loads(true);
-    let document = browser.agent.document(page());
+    let document = browser.open(PAGE);
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     document.visibility_change(VisibilityState::Hidden);
     document.visibility_change(VisibilityState::Visible);
@@ -264,12 +260,44 @@ async fn a_document_that_was_hidden_for_a_moment_has_nothing_held_back() {
 }
 
 #[tokio::test]
-async fn an_abort_and_cleared_site_data_end_what_is_under_way() {
+async fn a_document_behaves_behind_its_trait_as_by_its_own_methods() {
+    let scheduling = Scheduling::default().with_max_delay(Duration::MAX);
+    let browser =
+        Browser::with(|builder| builder.network(scripted_network()).scheduling(scheduling));
+    browser.agent.important_loads(true);
+    let document = browser.open(PAGE);
+    let send = || document.send_beacon("/b", None).unwrap();
+    let lifecycle: &dyn DocumentLifecycle = &document;
+    assert!(send());
+    lifecycle.visibility_change(VisibilityState::Hidden);
+    // The beacon is not held back any longer.
+    browser.events.wait_for(1).await;
+    let later = request_with_body(&document, "/later", 0);
+    let deferred = document.fetch_later(later, activate_after(600_000)).unwrap();
+    lifecycle.freeze();
+    wait_until(|| deferred.is_activated()).await;
+    lifecycle.resume();
+    assert!(send());
+    lifecycle.pagehide(false);
+    assert!(send());
+    lifecycle.pagehide(true);
+    assert!(!send());
+    lifecycle.pageshow(true);
+    assert!(send());
+    lifecycle.unload();
+    assert!(!send());
+    let gone = browser.open(PAGE);
+    (&gone as &dyn DocumentLifecycle).process_gone();
+    assert_eq!(gone.send_beacon("/b", None), Ok(false));
+    browser.agent.shutdown(LONG).await;
+    assert_eq!(browser.events.outcomes().len(), 5);
+}
+
+#[tokio::test]
+async fn an_abort_and_clear_site_data_end_unfinished_beacons() {
     let browser = Browser::with(|builder| builder.network(Arc::new(NeverAnswers)));
     let [aborted, cleared, other] =
-        ["http://a.test/", "http://b.test/", "http://b.test:81/"].map(|url| {
-            browser.agent.document(Client::new(Url::parse(url).unwrap(), Nonce::from_u128(1)))
-        });
+        ["http://a.test/", "http://b.test/", "http://b.test:81/"].map(|url| browser.open(url));
     for document in [&aborted, &cleared, &other] {
         assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
     }
@@ -277,14 +305,14 @@ async fn an_abort_and_cleared_site_data_end_what_is_under_way() {
     assert_eq!(aborted.send_beacon("/b", None), Ok(false));
     browser.agent.clear_site_data(&cleared.client().origin);
     let outcomes = browser.events.wait_for(2).await;
-    let failed = |reason: AbandonReason| Outcome::Failed(NetworkError::Abandoned(reason));
-    assert_eq!(outcomes[0].1, failed(AbandonReason::Aborted));
-    assert_eq!(outcomes[1].1, failed(AbandonReason::SiteDataCleared));
+    assert_eq!(outcomes[0].1, abandoned(AbandonReason::Aborted));
+    assert_eq!(outcomes[1].1, abandoned(AbandonReason::SiteDataCleared));
     assert_eq!(cleared.fetch_group().inflight(), Inflight::default());
     assert_eq!(other.fetch_group().inflight().requests, 1);
-    assert_eq!(cleared.send_beacon("/b", None), Ok(true), "the document lives");
+    assert_eq!(cleared.send_beacon("/b", None), Ok(true), "the document can send again");
 }
 
+/// A network that never answers.
 struct NeverAnswers;
 
 impl Network for NeverAnswers {
@@ -297,23 +325,23 @@ impl Network for NeverAnswers {
 }
 
 #[tokio::test]
-async fn each_document_of_a_page_has_a_quota_of_its_own() {
-    let (server, gate) = holding_server().await;
+async fn a_frame_has_a_quota_of_its_own() {
+    let (server, answer) = server_that_waits().await;
     let browser = Browser::new();
     let (parent, frame) = (browser.open(&server.url("/")), browser.open(&server.url("/frame")));
     let full = "x".repeat(65_536);
     let send = |document: &Document| document.send_beacon("/b", Some((&*full).into()));
     assert_eq!([send(&parent), send(&parent)], [Ok(true), Ok(false)]);
     assert_eq!([send(&frame), send(&frame)], [Ok(true), Ok(false)]);
-    // The frame is removed; what it has sent goes on, and its quota was never the parent's.
+    // The page removes the frame. Its beacon goes on, and the parent gets no quota from it.
     drop(frame);
     assert_eq!(send(&parent), Ok(false));
     server.wait_for(2).await;
-    gate.notify_one();
+    answer.notify_one();
     browser.events.wait_for(1).await;
-    gate.notify_one();
+    answer.notify_one();
     browser.events.wait_for(2).await;
     assert_eq!(send(&parent), Ok(true));
-    gate.notify_one();
+    answer.notify_one();
     browser.events.wait_for(3).await;
 }

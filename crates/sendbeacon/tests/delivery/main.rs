@@ -1,7 +1,8 @@
-//! Beacons from a document to real sockets, and what is left when the document has gone.
+//! Tests of delivery: beacons and fetches of documents, over real sockets and scripted networks.
 
 mod back_forward_cache;
 mod browser;
+mod building;
 #[cfg(feature = "content-codings")]
 mod content_codings;
 mod deferred;
@@ -21,15 +22,38 @@ use sendbeacon::{Blob, Inflight, NetworkError, Outcome, PreflightFailure};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
-use browser::{Browser, delivered};
+use browser::{Browser, abandoned, delivered, read, request};
 
-/// The request heads' `METHOD target` lines.
-fn log(requests: &[sendbeacon_testkit::server::RecordedRequest]) -> Vec<String> {
+/// The method and the target of each request, as `METHOD target`.
+fn request_lines(requests: &[sendbeacon_testkit::server::RecordedRequest]) -> Vec<String> {
     requests.iter().map(|request| format!("{} {}", request.method, request.target)).collect()
 }
 
+/// A server that answers 204 to one request for each notification.
+async fn server_that_waits() -> (RecordingServer, Arc<Notify>) {
+    server_that_waits_with(Behavior::response(204, &[], b"")).await
+}
+
+/// A server that answers `response` to one request for each notification.
+async fn server_that_waits_with(response: Vec<u8>) -> (RecordingServer, Arc<Notify>) {
+    let answer = Arc::new(Notify::new());
+    let server = RecordingServer::start({
+        let answer = Arc::clone(&answer);
+        move |_| Behavior::RespondWhen(Arc::clone(&answer), response.clone())
+    })
+    .await;
+    (server, answer)
+}
+
+/// The response headers that let a preflight for JSON pass, apart from the allowed origin.
+const CORS: [(&str, &str); 3] = [
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Headers", "content-type"),
+    ("Access-Control-Max-Age", "0"),
+];
+
 #[tokio::test]
-async fn a_plain_string_to_the_same_origin_has_this_wire_form() {
+async fn a_string_to_the_same_origin_is_sent_with_these_headers() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/d/page?q#f"));
@@ -57,23 +81,6 @@ async fn a_plain_string_to_the_same_origin_has_this_wire_form() {
     assert_eq!(request.body, b"hello world");
 }
 
-/// Answers each request with 204 when it is told once to.
-async fn holding_server() -> (RecordingServer, Arc<Notify>) {
-    let answer = Arc::new(Notify::new());
-    let server = RecordingServer::start({
-        let answer = Arc::clone(&answer);
-        move |_| Behavior::RespondWhen(Arc::clone(&answer), Behavior::response(204, &[], b""))
-    })
-    .await;
-    (server, answer)
-}
-
-const CORS: [(&str, &str); 3] = [
-    ("Access-Control-Allow-Credentials", "true"),
-    ("Access-Control-Allow-Headers", "content-type"),
-    ("Access-Control-Max-Age", "0"),
-];
-
 #[tokio::test]
 async fn json_to_another_origin_is_preflighted_and_then_delivered() {
     let site = RecordingServer::start(|_| Behavior::status(404)).await;
@@ -87,12 +94,12 @@ async fn json_to_another_origin_is_preflighted_and_then_delivered() {
     let json = Blob::with_mime("{}", &mime::APPLICATION_JSON);
     assert_eq!(document.send_beacon(&collector.url("/c"), Some((&json).into())), Ok(true));
     assert_eq!(browser.events.wait_for(1).await, [("/c".into(), delivered(204))]);
-    assert_eq!(log(&collector.requests()), ["OPTIONS /c", "POST /c"]);
+    assert_eq!(request_lines(&collector.requests()), ["OPTIONS /c", "POST /c"]);
     assert_eq!(collector.requests()[1].header("content-type"), Some("application/json"));
 }
 
 #[tokio::test]
-async fn a_failed_preflight_makes_no_post_and_script_still_saw_true() {
+async fn script_sees_true_although_a_failed_preflight_prevents_the_post() {
     let site = RecordingServer::start(|_| Behavior::status(404)).await;
     let collector = RecordingServer::start(|_| Behavior::status(404)).await;
     let browser = Browser::new();
@@ -104,12 +111,12 @@ async fn a_failed_preflight_makes_no_post_and_script_still_saw_true() {
         sendbeacon::CorsFailure::MissingAllowOrigin,
     )));
     assert_eq!(outcomes, [("/c".into(), failed)]);
-    assert_eq!(log(&collector.requests()), ["OPTIONS /c"]);
+    assert_eq!(request_lines(&collector.requests()), ["OPTIONS /c"]);
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
 
 #[tokio::test]
-async fn exactly_64_kib_are_accepted_and_delivered() {
+async fn a_body_of_64_kib_is_delivered_and_a_longer_one_is_refused() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
@@ -122,7 +129,7 @@ async fn exactly_64_kib_are_accepted_and_delivered() {
 
 #[tokio::test]
 async fn a_beacon_outlives_its_document_and_gives_its_quota_back() {
-    let (server, answer) = holding_server().await;
+    let (server, answer) = server_that_waits().await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     assert_eq!(document.send_beacon("/b", Some("x".repeat(60_000).as_str().into())), Ok(true));
@@ -150,20 +157,23 @@ async fn a_beacon_survives_the_drop_of_its_document() {
 }
 
 #[tokio::test]
-async fn a_document_in_the_back_forward_cache_sends_nothing_until_it_is_back() {
+async fn send_beacon_is_false_while_the_document_is_in_the_back_forward_cache() {
     let server = RecordingServer::start(|_| Behavior::status(200)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     document.pagehide(true);
     assert_eq!(document.send_beacon("/cached", None), Ok(false));
-    assert!(document.send_beacon("ftp:x", None).is_err(), "errors come first");
+    assert!(
+        document.send_beacon("ftp:x", None).is_err(),
+        "a TypeError comes before the check of the document"
+    );
     document.pageshow(true);
     assert_eq!(document.send_beacon("/back", None), Ok(true));
     assert_eq!(browser.events.wait_for(1).await, [("/back".into(), delivered(200))]);
 }
 
 #[tokio::test]
-async fn a_new_client_changes_the_next_call_only() {
+async fn set_client_changes_later_beacons_only() {
     let server = RecordingServer::start(|_| Behavior::status(200)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/d/"));
@@ -176,13 +186,13 @@ async fn a_new_client_changes_the_next_call_only() {
     browser.events.wait_for(2).await;
     let mut requests = server.requests();
     requests.sort_by(|a, b| a.target.cmp(&b.target));
-    assert_eq!(log(&requests), ["POST /d/b", "POST /e/b"]);
+    assert_eq!(request_lines(&requests), ["POST /d/b", "POST /e/b"]);
     assert!(requests[0].header("referer").is_some());
     assert_eq!(requests[1].header("referer"), None);
 }
 
 #[tokio::test]
-async fn a_thousand_calls_in_a_row_are_all_delivered_once() {
+async fn each_of_a_thousand_beacons_in_a_row_is_delivered_once() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
@@ -198,11 +208,11 @@ async fn a_thousand_calls_in_a_row_are_all_delivered_once() {
 }
 
 #[tokio::test]
-async fn of_two_times_40_000_bytes_in_one_tick_the_first_is_delivered() {
+async fn two_bodies_of_40_000_bytes_do_not_fit_into_the_quota_at_once() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::with(|builder| builder.runtime(tokio::runtime::Handle::current()));
     let document = browser.open(&server.url("/"));
-    // On this current-thread runtime nothing runs between two calls that do not await.
+    // The network side runs on this thread, so it does nothing between two calls without an await.
     let body = "x".repeat(40_000);
     assert_eq!(document.send_beacon("/1", Some((&*body).into())), Ok(true));
     assert_eq!(document.send_beacon("/2", Some((&*body).into())), Ok(false));
@@ -212,7 +222,7 @@ async fn of_two_times_40_000_bytes_in_one_tick_the_first_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_fetch_gets_its_response_and_shares_the_quota_if_it_has_keepalive() {
+async fn only_a_keepalive_fetch_takes_quota_and_both_kinds_get_a_response() {
     let server = RecordingServer::start(|_| {
         Behavior::with_body(200, &[("X-A", "1")], &b"0123456789".repeat(20_000))
     })
@@ -220,25 +230,19 @@ async fn a_fetch_gets_its_response_and_shares_the_quota_if_it_has_keepalive() {
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     let group = document.fetch_group();
-    let request = |path: &str, keepalive| {
-        let url = url::Url::parse(&server.url(path)).unwrap();
-        let mut request = sendbeacon::Request::new(document.client(), url);
+    let post = |path: &str, keepalive| {
+        let mut request = request(&document, path, keepalive);
         request.method = http::Method::POST;
         request.body = Some(bytes::Bytes::from("y".repeat(50_000)).into());
-        request.keepalive = keepalive;
         request
     };
-    let mut response = group.fetch(request("/plain", false)).await.unwrap();
+    let response = group.fetch(post("/plain", false)).await.unwrap();
     assert_eq!(response.headers["x-a"], "1");
-    let mut length = 0;
-    while let Some(chunk) = response.chunk().await {
-        length += chunk.unwrap().len();
-    }
-    assert_eq!(length, 200_000);
+    assert_eq!(read(response).await.unwrap().len(), 200_000);
 
-    let pending = group.fetch(request("/keepalive", true));
+    let pending = group.fetch(post("/keepalive", true));
     assert_eq!(group.inflight().body_bytes, 50_000);
-    let refused = group.fetch(request("/over", true)).await;
+    let refused = group.fetch(post("/over", true)).await;
     assert_eq!(refused.unwrap_err(), NetworkError::KeepaliveQuota);
     drop(pending.await.unwrap());
     let outcomes = browser.events.wait_for(2).await;
@@ -247,16 +251,14 @@ async fn a_fetch_gets_its_response_and_shares_the_quota_if_it_has_keepalive() {
 }
 
 #[tokio::test]
-async fn termination_stops_a_fetch_without_keepalive() {
+async fn an_unload_stops_a_fetch_without_keepalive() {
     let server = RecordingServer::start(|_| Behavior::Hang).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
-    let url = url::Url::parse(&server.url("/f")).unwrap();
-    let request = sendbeacon::Request::new(document.client(), url);
-    let pending = document.fetch_group().fetch(request);
+    let pending = document.fetch_group().fetch(request(&document, "/f", false));
     server.wait_for(1).await;
     document.unload();
-    let stopped = NetworkError::Abandoned(sendbeacon::AbandonReason::Terminated);
-    assert_eq!(browser.events.wait_for(1).await, [("/f".into(), Outcome::Failed(stopped))]);
+    let stopped = abandoned(sendbeacon::AbandonReason::Terminated);
+    assert_eq!(browser.events.wait_for(1).await, [("/f".into(), stopped)]);
     assert!(pending.await.is_err());
 }

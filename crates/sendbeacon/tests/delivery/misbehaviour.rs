@@ -1,17 +1,17 @@
-//! A server that misbehaves costs one beacon and nothing else.
+//! Tests of servers, networks and runtimes that fail: each costs one beacon and nothing else.
 
 use std::{sync::Arc, time::Duration};
 
 use sendbeacon::{
-    AbandonReason, Inflight, NetworkError, Outcome, Timeouts, UserAgent,
+    AbandonReason, Inflight, NetworkError, Outcome, Timeouts,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
-use crate::browser::{Browser, delivered};
+use crate::browser::{Browser, abandoned, delivered, runtime_with_a_worker};
 
 #[tokio::test]
-async fn garbage_an_early_close_and_a_reset_cost_one_beacon_each() {
+async fn a_garbled_closed_or_reset_connection_costs_one_beacon() {
     let server = RecordingServer::start(|request| match &*request.target {
         "/garbage" => Behavior::RespondThenClose(b"\0\xff not HTTP\r\n\r\n".to_vec()),
         "/close" => Behavior::Close,
@@ -31,12 +31,12 @@ async fn garbage_an_early_close_and_a_reset_cost_one_beacon_each() {
         assert_eq!(done, path);
         assert!(matches!(outcome, Outcome::Failed(NetworkError::Protocol(_))), "{outcome:?}");
         assert_eq!(document.fetch_group().inflight(), Inflight::default());
-        // Not sent a second time, and the next one goes through.
+        // The library does not send it again, and the next beacon is delivered.
         assert_eq!(document.send_beacon("/ok", Some("x".into())), Ok(true));
         let outcomes = browser.events.wait_for(2 * n + 2).await;
         assert_eq!(outcomes[2 * n + 1], ("/ok".into(), delivered(204)));
     }
-    // The head of the answer came, so the request was delivered, whatever became of the body.
+    // The head of the response came, so the beacon is delivered although the body breaks off.
     assert_eq!(document.send_beacon("/short", None), Ok(true));
     let outcomes = browser.events.wait_for(7).await;
     assert_eq!(outcomes[6], ("/short".into(), delivered(200)));
@@ -45,7 +45,7 @@ async fn garbage_an_early_close_and_a_reset_cost_one_beacon_each() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_holds_its_beacons_quota_until_the_limit() {
+async fn a_beacon_without_an_answer_holds_its_quota_until_the_timeout() {
     let server = RecordingServer::start(|request| match &*request.target {
         "/hang" => Behavior::Hang,
         _ => Behavior::status(204),
@@ -67,7 +67,7 @@ async fn a_server_that_never_answers_holds_its_beacons_quota_until_the_limit() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_an_answer() {
+async fn a_beacon_is_delivered_although_the_response_body_never_ends() {
     let server = RecordingServer::start(|_| {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n";
         Behavior::Respond([&head[..], &b"x".repeat(200_000)].concat())
@@ -80,7 +80,7 @@ async fn an_answer_without_end_is_an_answer() {
 }
 
 #[tokio::test]
-async fn nowhere_to_go_is_a_reason() {
+async fn an_unknown_host_and_a_bad_port_are_network_errors() {
     let browser = Browser::new();
     let document = browser.open("http://a.test/");
     assert_eq!(document.send_beacon("http://nx.invalid/", None), Ok(true));
@@ -89,12 +89,14 @@ async fn nowhere_to_go_is_a_reason() {
     assert_eq!(failure(&browser.events.wait_for(2).await[1].1), NetworkError::BadPort(25));
 }
 
+/// The network error of an outcome.
 fn failure(outcome: &Outcome) -> NetworkError {
     let Outcome::Failed(error) = outcome else { panic!("{outcome:?}") };
     error.clone()
 }
 
-/// Panics, or never answers.
+/// A network that panics for `/panic-early` at the call and for `/panic` at the first poll. It never answers
+/// any other request.
 struct BadNetwork;
 
 impl Network for BadNetwork {
@@ -111,35 +113,27 @@ impl Network for BadNetwork {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_beacon() {
+async fn a_panic_in_the_network_costs_one_beacon() {
     let browser = Browser::with(|builder| builder.network(Arc::new(BadNetwork)));
     let document = browser.open("http://a.test/");
     for (n, path) in ["/panic", "/panic-early"].into_iter().enumerate() {
         assert_eq!(document.send_beacon(path, Some("x".into())), Ok(true));
         let outcomes = browser.events.wait_for(n + 1).await;
-        let panicked = NetworkError::Abandoned(AbandonReason::Panic);
-        assert_eq!(outcomes[n], (path.into(), Outcome::Failed(panicked)));
+        assert_eq!(outcomes[n], (path.into(), abandoned(AbandonReason::Panic)));
     }
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
 
 #[test]
-fn a_runtime_that_goes_away_is_told_to_have_dropped_what_it_had() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let events = Arc::new(crate::browser::Events::default());
-    let agent = UserAgent::builder()
-        .network(Arc::new(BadNetwork))
-        .event_sink(Arc::clone(&events) as _)
-        .runtime(runtime.handle().clone())
-        .build()
-        .unwrap();
-    let url = url::Url::parse("http://a.test/").unwrap();
-    let document = agent.document(sendbeacon::Client::new(url, sendbeacon::Nonce::from_u128(1)));
+fn a_beacon_gets_the_outcome_dropped_when_the_runtime_is_dropped() {
+    let runtime = runtime_with_a_worker();
+    let handle = runtime.handle().clone();
+    let browser = Browser::with(|builder| builder.network(Arc::new(BadNetwork)).runtime(handle));
+    let document = browser.open("http://a.test/");
     assert_eq!(document.send_beacon("/1", Some("x".into())), Ok(true));
     drop(runtime);
-    let dropped = NetworkError::Abandoned(AbandonReason::Dropped);
-    assert_eq!(events.outcomes(), [("/1".into(), Outcome::Failed(dropped))]);
+    let dropped = abandoned(AbandonReason::Dropped);
+    assert_eq!(browser.events.outcomes(), [("/1".into(), dropped)]);
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
-    assert_eq!(document.send_beacon("/2", None), Ok(false), "nobody is there to take it");
+    assert_eq!(document.send_beacon("/2", None), Ok(false), "the network side has gone");
 }

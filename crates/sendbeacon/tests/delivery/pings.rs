@@ -1,16 +1,16 @@
-//! Hyperlink auditing, and the document that the hyperlink leads away from.
+//! Tests of hyperlink auditing: the pings of a document that the user leaves.
 
-use sendbeacon::{Inflight, NetworkError, Request};
+use sendbeacon::{Inflight, NetworkError};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
 use crate::{
-    browser::{Browser, delivered},
-    holding_server, log,
+    browser::{Browser, LONG, delivered, request},
+    request_lines, server_that_waits,
 };
 
 #[tokio::test]
 async fn a_ping_outlives_its_document_and_gives_its_quota_back() {
-    let (server, answer) = holding_server().await;
+    let (server, answer) = server_that_waits().await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/d/page?q#f"));
     document.ping("/ping", "https://b.test/to", None);
@@ -44,7 +44,7 @@ async fn a_ping_outlives_its_document_and_gives_its_quota_back() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_not_fully_active_pings_nobody() {
+async fn a_document_that_is_not_fully_active_sends_no_pings() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
@@ -55,8 +55,8 @@ async fn a_document_that_is_not_fully_active_pings_nobody() {
     document.unload();
     document.ping("/gone", "/to", None);
     assert_eq!(browser.events.wait_for(1).await, [("/back".into(), delivered(204))]);
-    browser.agent.shutdown(std::time::Duration::from_secs(20)).await;
-    assert_eq!(log(&server.requests()), ["POST /back"]);
+    browser.agent.shutdown(LONG).await;
+    assert_eq!(request_lines(&server.requests()), ["POST /back"]);
 }
 
 #[tokio::test]
@@ -69,10 +69,8 @@ async fn pings_beyond_the_quota_are_not_sent() {
     document.ping("/1 /2", "/to", None);
     let inflight = document.fetch_group().inflight();
     assert_eq!((inflight.requests, inflight.body_bytes), (2, 65_536));
-    // It is the same ledger as a fetch's.
-    let url = url::Url::parse(&server.url("/f")).unwrap();
-    let mut request = Request::new(document.client(), url);
-    request.keepalive = true;
+    // A keepalive fetch finds no room either: it shares the ledger.
+    let mut request = request(&document, "/f", true);
     request.body = Some(bytes::Bytes::from_static(b"x").into());
     let refused = document.fetch_group().fetch(request).await;
     assert_eq!(refused.unwrap_err(), NetworkError::KeepaliveQuota);
@@ -80,12 +78,12 @@ async fn pings_beyond_the_quota_are_not_sent() {
 
 #[cfg(all(unix, feature = "remote"))]
 #[tokio::test]
-async fn a_ping_from_a_content_process_is_made_by_the_network_process() {
+async fn the_network_process_sends_the_pings_of_a_content_process() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let page = crate::remote::page_of(&server);
-    let content = crate::remote::Content::start(&browser, &page);
-    let document = content.agent.document(page);
+    let content = crate::remote::start_content_process(&browser, &page);
+    let document = content.document(page);
     document.ping("ping //[ data:,", "to", None);
     drop(document);
     let outcomes = browser.events.wait_for(1).await;

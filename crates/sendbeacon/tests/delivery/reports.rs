@@ -1,44 +1,44 @@
-//! Reports of Content Security Policy violations, to the endpoints of `report-uri`.
+//! Tests of the reports of Content Security Policy violations that go to the endpoints of `report-uri`.
 
 use std::time::Duration;
 
 use sendbeacon::{
-    Client, CspDisposition, CspViolation, Inflight, NetworkError, Nonce, Outcome, RedirectFailure,
+    Client, CspDisposition, CspViolation, Inflight, NetworkError, Outcome, RedirectFailure,
 };
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use crate::{
-    browser::{Browser, delivered},
-    log,
+    browser::{Browser, LONG, client, delivered},
+    request_lines,
 };
 
-const LONG: Duration = Duration::from_secs(20);
-
-/// A page of the server with this policy.
+/// The settings object of a page of the server with this policy.
 fn page(server: &RecordingServer, policy: &str, disposition: CspDisposition) -> Client {
-    let mut client = Client::new(server.url("/d/page?q#f").parse().unwrap(), Nonce::from_u128(1));
+    let mut client = client(&server.url("/d/page?q#f"));
     client.csp_list.push_header(policy, disposition);
     client
 }
 
+/// The `csp-report` in the body of a request.
 fn body(request: &RecordedRequest) -> Value {
     let mut body: Value = serde_json::from_slice(&request.body).unwrap();
     body["csp-report"].take()
 }
 
 #[tokio::test]
-async fn a_blocked_beacon_is_reported_though_its_document_is_gone() {
+async fn a_blocked_beacon_is_reported_although_its_document_is_gone() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let policy = "connect-src 'none'; report-uri report?x";
     let document = browser.agent.document(page(&server, policy, CspDisposition::Enforce));
     assert_eq!(document.send_beacon("/b?secret#f", None), Ok(true));
     document.unload();
-    // The drain waits for what the beacon leaves behind.
+    // The drain waits for the report that the beacon causes.
     assert!(browser.agent.shutdown(LONG).await.completed);
     let requests = server.requests();
-    assert_eq!(log(&requests), ["POST /d/report?x"]);
+    assert_eq!(request_lines(&requests), ["POST /d/report?x"]);
     let port = server.port();
     let length = requests[0].body.len();
     assert_eq!(
@@ -75,16 +75,16 @@ async fn a_blocked_beacon_is_reported_though_its_document_is_gone() {
 }
 
 #[tokio::test]
-async fn a_policy_that_only_reports_is_asked_before_the_request_and_after_the_response() {
+async fn a_report_only_policy_is_checked_before_and_after_the_fetch() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let policy = "default-src 'none'; report-uri /r";
     let document = browser.agent.document(page(&server, policy, CspDisposition::Report));
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     browser.events.wait_for(3).await;
-    let mut log = log(&server.requests());
-    log.sort_unstable();
-    assert_eq!(log, ["POST /b", "POST /r", "POST /r"]);
+    let mut lines = request_lines(&server.requests());
+    lines.sort_unstable();
+    assert_eq!(lines, ["POST /b", "POST /r", "POST /r"]);
 }
 
 #[tokio::test]
@@ -122,14 +122,14 @@ async fn a_report_to_another_origin_has_no_credentials_and_follows_no_redirect()
 }
 
 #[tokio::test]
-async fn a_report_takes_nothing_of_the_documents_quota_and_a_flood_is_cut_off() {
+async fn reports_take_no_document_quota_and_at_most_64_are_unfinished() {
     let site = RecordingServer::start(|_| Behavior::status(404)).await;
     let collector = RecordingServer::start(|_| Behavior::Hang).await;
     let browser = Browser::new();
     let policy = format!("connect-src 'none'; report-uri {}", collector.url("/r"));
     let document = browser.agent.document(page(&site, &policy, CspDisposition::Enforce));
     for n in 0..1_000 {
-        // To another destination than the reports, which hang and may have the wire to theirs first.
+        // The beacons need an origin of their own: the reports hang and may take the room of theirs.
         assert_eq!(document.send_beacon(&format!("https://b.test/{n}"), None), Ok(true));
     }
     browser.events.wait_for(1_000).await;
@@ -140,7 +140,7 @@ async fn a_report_takes_nothing_of_the_documents_quota_and_a_flood_is_cut_off() 
 }
 
 #[tokio::test]
-async fn an_engine_that_reports_itself_says_so() {
+async fn no_report_is_sent_where_the_engine_reports_violations_itself() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::with(|builder| builder.report_violations(false));
     let policy = "connect-src 'none'; report-uri /r";
@@ -151,7 +151,7 @@ async fn an_engine_that_reports_itself_says_so() {
 }
 
 #[tokio::test]
-async fn report_to_replaces_report_uri() {
+async fn a_policy_with_report_to_is_not_reported_to_its_report_uri() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let policy = "connect-src 'none'; report-uri /r; report-to group";
@@ -161,6 +161,7 @@ async fn report_to_replaces_report_uri() {
     assert!(server.requests().is_empty());
 }
 
+/// A violation by an inline script.
 fn inline_script() -> CspViolation {
     let policy = "script-src 'self' 'report-sample'; report-uri /r";
     let disposition = CspDisposition::Enforce;
@@ -171,7 +172,8 @@ fn inline_script() -> CspViolation {
     violation
 }
 
-fn assert_is_of_inline_script(request: &RecordedRequest) {
+/// Checks that the request reports the violation of [`inline_script`].
+fn assert_reports_the_inline_script(request: &RecordedRequest) {
     assert_eq!(request.target, "/r");
     let body = body(request);
     assert_eq!(body["blocked-uri"], "inline");
@@ -182,24 +184,40 @@ fn assert_is_of_inline_script(request: &RecordedRequest) {
 }
 
 #[tokio::test]
-async fn what_the_engine_finds_is_reported_the_same_way() {
+async fn a_violation_that_the_engine_found_is_reported() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     document.report_violation(&inline_script());
-    assert_is_of_inline_script(&server.wait_for(1).await[0]);
+    assert_reports_the_inline_script(&server.wait_for(1).await[0]);
+}
+
+#[tokio::test]
+async fn at_most_64_violations_that_the_engine_found_are_unfinished() {
+    for (found, reported) in [(64, 64), (200, 64)] {
+        let server = RecordingServer::start(|_| Behavior::status(204)).await;
+        // The network side runs on this thread, so it does nothing before the first await.
+        let browser = Browser::with(|builder| builder.runtime(Handle::current()));
+        let document = browser.open(&server.url("/"));
+        for _ in 0..found {
+            document.report_violation(&inline_script());
+        }
+        let report = browser.agent.shutdown(LONG).await;
+        assert_eq!((report.delivered.len(), report.lost.len()), (reported, 0));
+        assert_eq!(request_lines(&server.requests()), vec!["POST /r"; reported]);
+    }
 }
 
 #[cfg(all(unix, feature = "remote"))]
 #[tokio::test]
-async fn the_network_process_reports_what_a_content_process_finds_and_sends() {
+async fn the_network_process_reports_the_violations_of_a_content_process() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let page = page(&server, "connect-src 'none'; report-uri /r", CspDisposition::Enforce);
-    let content = crate::remote::Content::start(&browser, &page);
-    let document = content.agent.document(page);
+    let content = crate::remote::start_content_process(&browser, &page);
+    let document = content.document(page);
     document.report_violation(&inline_script());
-    assert_is_of_inline_script(&server.wait_for(1).await[0]);
+    assert_reports_the_inline_script(&server.wait_for(1).await[0]);
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     let requests = server.wait_for(2).await;
     assert_eq!(body(&requests[1])["blocked-uri"], server.url("/b"));

@@ -1,32 +1,28 @@
-//! Shutdown drains, and says what it could not.
+//! Tests of the shutdown: what it delivers, what it reports, and where it may be awaited.
 
 use std::{
+    cell::RefCell,
     sync::{Arc, mpsc},
     time::Duration,
 };
 
 use http::StatusCode;
 use sendbeacon::{
-    AbandonReason, Blob, Client, Document, Event, EventSink, NetworkError, Nonce, ShutdownReport,
+    AbandonReason, Blob, Document, Event, EventSink, NetworkError, ShutdownReport,
     UserAgentBuilder,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
-use sendbeacon_testkit::{
-    network::{ScriptedNetwork, respond},
-    server::{Behavior, RecordingServer},
-};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::{runtime::Handle, sync::Notify, task::spawn_blocking};
 
 use crate::{
-    browser::{Browser, delivered},
-    holding_server,
+    browser::{Browser, LONG, client, delivered, scripted_network},
+    server_that_waits,
 };
 
-const LONG: Duration = Duration::from_secs(20);
-
 #[tokio::test]
-async fn what_was_accepted_is_delivered_and_nothing_more_is_accepted() {
-    let (server, answer) = holding_server().await;
+async fn a_shutdown_delivers_accepted_beacons_and_refuses_new_ones() {
+    let (server, answer) = server_that_waits().await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
     for path in ["/1", "/2"] {
@@ -54,7 +50,7 @@ async fn what_was_accepted_is_delivered_and_nothing_more_is_accepted() {
 }
 
 #[tokio::test]
-async fn the_deadline_ends_what_hangs_and_the_report_names_it() {
+async fn the_deadline_ends_hanging_beacons_and_the_report_lists_them() {
     let server = RecordingServer::start(|_| Behavior::Hang).await;
     let browser = Browser::new();
     let document = browser.open(&server.url("/"));
@@ -65,22 +61,21 @@ async fn the_deadline_ends_what_hangs_and_the_report_names_it() {
     let report = browser.agent.shutdown(Duration::from_millis(50)).await;
     assert!(report.completed && report.delivered.is_empty());
     assert_eq!(report.lost.len(), 20);
-    let lost = NetworkError::Abandoned(AbandonReason::Shutdown);
-    assert!(report.lost.iter().all(|it| it.error == lost));
+    assert!(report.lost.iter().all(|it| it.error == AbandonReason::Shutdown.into()));
     assert_eq!(document.fetch_group().inflight().requests, 0);
 }
 
 #[test]
-fn it_can_be_waited_for_without_a_runtime() {
+fn shutdown_blocking_needs_no_runtime() {
     let report = Browser::new().agent.shutdown_blocking(LONG);
     assert!(report.completed && report.delivered.is_empty());
 }
 
-/// A user agent on the runtime that runs this, and a beacon of it that is held back.
-fn on_this_runtime() -> (Browser, Document) {
-    let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+/// Makes a user agent on the runtime of the caller, and a document that has sent a beacon. The beacon is held
+/// back.
+fn open_on_this_runtime() -> (Browser, Document) {
     let runtime = Handle::current();
-    let browser = Browser::with(|builder| builder.network(network).runtime(runtime));
+    let browser = Browser::with(|builder| builder.network(scripted_network()).runtime(runtime));
     browser.agent.important_loads(true);
     let document = browser.open("http://a.test/");
     assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
@@ -88,17 +83,17 @@ fn on_this_runtime() -> (Browser, Document) {
 }
 
 #[tokio::test]
-async fn it_can_be_awaited_on_the_one_thread_that_drains() {
-    let (browser, _document) = on_this_runtime();
+async fn shutdown_can_be_awaited_on_the_only_thread_of_the_runtime() {
+    let (browser, _document) = open_on_this_runtime();
     let report = browser.agent.shutdown(LONG).await;
     assert!(report.completed);
     assert_eq!(report.delivered.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_can_be_awaited_on_a_task_of_the_runtime_that_drains() {
+async fn shutdown_can_be_awaited_in_a_task_of_the_same_runtime() {
     let report = tokio::spawn(async {
-        let (browser, _document) = on_this_runtime();
+        let (browser, _document) = open_on_this_runtime();
         browser.agent.shutdown(LONG).await
     });
     let report = report.await.unwrap();
@@ -107,37 +102,38 @@ async fn it_can_be_awaited_on_a_task_of_the_runtime_that_drains() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn it_can_be_blocked_for_on_a_thread_of_the_runtime_that_may_block() {
-    let (browser, _document) = on_this_runtime();
+async fn shutdown_blocking_works_on_a_blocking_thread_of_the_runtime() {
+    let (browser, _document) = open_on_this_runtime();
     let report = spawn_blocking(move || browser.agent.shutdown_blocking(LONG)).await.unwrap();
     assert!(report.completed);
     assert_eq!(report.delivered.len(), 1);
 }
 
-async fn block_and_then_drain() {
-    let (browser, document) = on_this_runtime();
+/// Blocks the thread that drives the drain, and then awaits the drain.
+async fn block_and_then_await_the_drain() {
+    let (browser, document) = open_on_this_runtime();
     let report = browser.agent.shutdown_blocking(Duration::ZERO);
     assert!(!report.completed && report.delivered.is_empty() && report.lost.is_empty());
     assert_eq!(document.send_beacon("/late", None), Ok(false));
     let report = browser.agent.shutdown(LONG).await;
-    assert!(report.completed, "the first call has begun it and not ended it");
-    assert_eq!(report.lost.len(), 1, "its deadline has passed meanwhile");
+    assert!(report.completed, "the first call began the drain and did not end it");
+    assert_eq!(report.lost.len(), 1, "the deadline of the first call has passed");
 }
 
 #[tokio::test]
-async fn to_block_the_one_thread_that_drains_ends_and_the_drain_goes_on_after_it() {
-    block_and_then_drain().await;
+async fn shutdown_blocking_on_the_only_thread_returns_without_completion() {
+    block_and_then_await_the_drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn to_block_the_one_worker_of_a_runtime_is_no_different() {
-    tokio::spawn(block_and_then_drain()).await.unwrap();
+async fn shutdown_blocking_on_the_only_worker_returns_without_completion() {
+    tokio::spawn(block_and_then_await_the_drain()).await.unwrap();
 }
 
 #[test]
-fn a_runtime_that_has_gone_gives_a_report_that_is_not_completed() {
+fn a_dropped_runtime_gives_a_report_that_is_not_completed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (browser, document) = runtime.block_on(async { on_this_runtime() });
+    let (browser, document) = runtime.block_on(async { open_on_this_runtime() });
     let pending = browser.agent.shutdown(LONG);
     drop(runtime);
     assert!(!futures_util::FutureExt::now_or_never(pending).unwrap().completed);
@@ -145,10 +141,10 @@ fn a_runtime_that_has_gone_gives_a_report_that_is_not_completed() {
     assert_eq!(document.fetch_group().inflight().requests, 0);
 }
 
-/// Shuts its user agent down when it is dropped, or only drops it.
-struct OnDrop(Browser, Option<mpsc::Sender<ShutdownReport>>);
+/// Drops its user agent, after a shutdown if there is a sender for the report.
+struct DropsUserAgent(Browser, Option<mpsc::Sender<ShutdownReport>>);
 
-impl Drop for OnDrop {
+impl Drop for DropsUserAgent {
     fn drop(&mut self) {
         if let Some(sender) = self.1.take() {
             sender.send(self.0.agent.shutdown_blocking(LONG)).unwrap();
@@ -157,17 +153,17 @@ impl Drop for OnDrop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_that_unwinds_through_it_loses_nothing() {
+async fn a_beacon_is_delivered_although_a_panic_drops_the_user_agent() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let (sender, reports) = mpsc::channel();
     let url = server.url("/");
     let unwinding = move |sender| {
-        let guard = OnDrop(Browser::new(), sender);
+        let guard = DropsUserAgent(Browser::new(), sender);
         let document = guard.0.open(&url);
         assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
         panic!("a panic that belongs to the test");
     };
-    // A thread's panic is caught at its end, when it has unwound.
+    // The runtime catches the panic after the unwinding.
     for sender in [Some(sender), None] {
         let unwinding = unwinding.clone();
         spawn_blocking(move || unwinding(sender)).await.unwrap_err();
@@ -177,11 +173,10 @@ async fn a_panic_that_unwinds_through_it_loses_nothing() {
 }
 
 #[tokio::test]
-async fn dropping_the_user_agent_closes_intake_and_still_delivers() {
-    let (server, answer) = holding_server().await;
+async fn a_dropped_user_agent_delivers_accepted_beacons_and_refuses_new_ones() {
+    let (server, answer) = server_that_waits().await;
     let Browser { agent, events } = Browser::new();
-    let url = url::Url::parse(&server.url("/")).unwrap();
-    let document = agent.document(sendbeacon::Client::new(url, Nonce::from_u128(1)));
+    let document = agent.document(client(&server.url("/")));
     assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));
     drop(agent);
     assert_eq!(document.send_beacon("/late", None), Ok(false));
@@ -191,7 +186,7 @@ async fn dropping_the_user_agent_closes_intake_and_still_delivers() {
 }
 
 #[tokio::test]
-async fn an_engines_own_keepalive_request_is_waited_for_up_to_the_deadline() {
+async fn a_shutdown_waits_for_reservations_until_its_deadline() {
     let browser = Browser::new();
     let document = browser.open("http://a.test/");
     let group = document.fetch_group();
@@ -212,7 +207,7 @@ async fn an_engines_own_keepalive_request_is_waited_for_up_to_the_deadline() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_preflight_its_redirect_or_its_answer_when_all_closes_is_delivered() {
+async fn a_shutdown_delivers_beacons_at_every_stage_of_their_fetch() {
     let site = RecordingServer::start(|_| Behavior::status(404)).await;
     let gate = Arc::new(Notify::new());
     let collector = RecordingServer::start({
@@ -244,7 +239,7 @@ async fn what_waits_for_its_preflight_its_redirect_or_its_answer_when_all_closes
     assert_eq!(document.send_beacon(&collector.url("/answer"), Some("a".into())), Ok(true));
     collector.wait_for(3).await;
     drop(document);
-    let report = browser.agent.shutdown(Duration::from_secs(20));
+    let report = browser.agent.shutdown(LONG);
     let open_the_gate = async {
         loop {
             gate.notify_one();
@@ -253,39 +248,41 @@ async fn what_waits_for_its_preflight_its_redirect_or_its_answer_when_all_closes
     };
     let report = tokio::select! {
         report = report => report,
-        () = open_the_gate => unreachable!("it stays open"),
+        () = open_the_gate => unreachable!("this loop has no end"),
     };
     assert_eq!((report.delivered.len(), report.lost.len()), (3, 0), "{report:?}");
-    let mut log = crate::log(&collector.requests());
-    log.sort();
+    let mut lines = crate::request_lines(&collector.requests());
+    lines.sort();
     assert_eq!(
-        log,
+        lines,
         ["OPTIONS /json", "POST /answer", "POST /json", "POST /redirect", "POST /redirected"]
     );
 }
 
-/// Hangs as a name look-up may: in a call that nothing can end.
-struct Stuck(Arc<std::sync::Mutex<mpsc::Receiver<()>>>);
+/// A network that hangs, as a name lookup may, in a blocking call that nothing can end.
+struct HangingLookup(Arc<std::sync::Mutex<mpsc::Receiver<()>>>);
 
-impl Network for Stuck {
+impl Network for HangingLookup {
     fn http_network_fetch(
         &self,
         _: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        let stuck = Arc::clone(&self.0);
+        let end = Arc::clone(&self.0);
         Box::pin(async move {
-            let _ = spawn_blocking(move || stuck.lock().unwrap().recv()).await;
-            Err(NetworkError::Connect("it was let go".into()))
+            let _ = spawn_blocking(move || end.lock().unwrap().recv()).await;
+            Err(NetworkError::Connect("the test has ended".into()))
         })
     }
 }
 
-/// Tells when the thread it is first called on has ended.
+/// An event sink that drops its sender when the thread of its first event ends.
 struct ThreadEnd(std::sync::Mutex<Option<mpsc::Sender<()>>>);
 
 impl EventSink for ThreadEnd {
     fn event(&self, _: Event) {
-        thread_local!(static END: std::cell::RefCell<Option<mpsc::Sender<()>>> = const { std::cell::RefCell::new(None) });
+        thread_local! {
+            static END: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+        }
         if let Some(sender) = self.0.lock().unwrap().take() {
             END.set(Some(sender));
         }
@@ -293,14 +290,13 @@ impl EventSink for ThreadEnd {
 }
 
 #[test]
-fn a_look_up_that_hangs_keeps_neither_the_caller_nor_the_thread() {
-    let (_let_go, receiver) = mpsc::channel();
+fn a_hanging_name_lookup_blocks_neither_the_shutdown_nor_the_thread() {
+    let (_end, receiver) = mpsc::channel();
     let (sender, thread_end) = mpsc::channel();
-    let network = Arc::new(Stuck(Arc::new(receiver.into())));
+    let network = Arc::new(HangingLookup(Arc::new(receiver.into())));
     let sink = Arc::new(ThreadEnd(Some(sender).into()));
     let agent = UserAgentBuilder::new(network).event_sink(sink).build().unwrap();
-    let document =
-        agent.document(Client::new("http://a.test/".parse().unwrap(), Nonce::from_u128(1)));
+    let document = agent.document(client("http://a.test/"));
     assert_eq!(document.send_beacon("/", None), Ok(true));
     let report = agent.shutdown_blocking(Duration::from_millis(50));
     assert_eq!(report.lost[0].error, AbandonReason::Shutdown.into());

@@ -60,7 +60,8 @@ pub(super) trait Surroundings {
 
     /// Makes the surroundings of a new tab, which a script of this tab has opened.
     ///
-    /// If `copies_session`, the new tab begins with a copy of this tab's session storage, and otherwise with an empty one.
+    /// The new tab begins with a copy of this tab's session storage if `copies_session`, and otherwise with an empty
+    /// one.
     fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings>;
 
     /// Reports a `sendBeacon()` call of one of the tab's documents. Default: does nothing.
@@ -368,8 +369,9 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
     while let Some(chunk) = response.chunk().await {
         body.extend_from_slice(&chunk?);
     }
-    let is_opaque = matches!(response.type_, ResponseType::Opaque | ResponseType::OpaqueRedirect);
-    let has_url = response.type_ != ResponseType::Opaque;
+    let is_opaque =
+        matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+    let has_url = response.response_type != ResponseType::Opaque;
     let mut url = response.url_list.last().cloned();
     if let Some(url) = &mut url {
         url.set_fragment(None);
@@ -386,13 +388,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
             .map(|(name, value)| (name.to_string(), isomorphic_decode(value)))
             .collect(),
         url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
-        type_: match response.type_ {
-            ResponseType::Basic => "basic",
-            ResponseType::Cors => "cors",
-            ResponseType::Opaque => "opaque",
-            ResponseType::OpaqueRedirect => "opaqueredirect",
-        }
-        .to_owned(),
+        type_: response.response_type.as_str().to_owned(),
         redirected: response.url_list.len() > 1,
         body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
     })

@@ -106,6 +106,9 @@ pub enum BrowserError {
     /// The runtime or a process could not be started, or the channel to a process has failed.
     #[error("the network side cannot be started: {0}")]
     Runtime(#[from] io::Error),
+    /// The network could not be built.
+    #[error(transparent)]
+    Network(#[from] sendbeacon::net::LimitError),
     /// The library's user agent could not be built.
     #[error(transparent)]
     UserAgent(#[from] sendbeacon::BuildError),
@@ -140,9 +143,9 @@ impl Browser {
                 .map_err(|error| failed(error.to_string()))?;
         }
         for (host, address) in &options.host_map {
-            network = network.host_map(host, *address);
+            network = network.add_host_mapping(host, *address);
         }
-        let network = Arc::new(network.build());
+        let network = Arc::new(network.build()?);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let create = |path: &PathBuf| {

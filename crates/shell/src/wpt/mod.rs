@@ -147,7 +147,7 @@ impl Run {
     }
 }
 
-/// What differs from the expectations: unexpected failures, unexpected passes, and entries that name no test of this run.
+/// Describes unexpected failures, unexpected passes, and entries that name no test of this run.
 fn surprises(report: &Report, expectations: &Expectations) -> Vec<String> {
     let outcomes: Vec<_> = report.results.iter().flat_map(TestResult::outcomes).collect();
     let names: BTreeSet<&str> = outcomes.iter().map(|(name, _)| name.as_str()).collect();

@@ -97,7 +97,7 @@ fn open(
         .with_script(HOOK, REPORT.replace("MARK", &format!("{MARK:?}")))
         .with_console(move |level, line| {
             if let Some(json) = line.strip_prefix(MARK) {
-                // This fails if the first results were taken already: only those count.
+                // Only the first results count. The receiver may be gone when a page gives more.
                 let _ = sender.send(json.to_owned());
                 closer.get().inspect(|close| close());
             } else if level == "error" {

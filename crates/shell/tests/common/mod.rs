@@ -1,6 +1,6 @@
-//! A page and a browser around it that only writes down.
+//! A page with a host that records what the page asks for.
 
-#![allow(dead_code)] // each test program uses its part
+#![allow(dead_code, reason = "each test program uses a part of this module")]
 
 use std::{
     cell::RefCell,
@@ -17,11 +17,11 @@ use url::Url;
 
 pub(crate) const PAGE_URL: &str = "https://a.test/dir/page?q#f";
 
-/// A host that accepts everything and remembers it.
+/// A host that accepts everything and records it.
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) beacons: RefCell<Vec<(String, Option<BodyInit>)>>,
-    /// What `send_beacon` answers; `Ok(true)` when there is nothing left.
+    /// The answers of `send_beacon`, in order. After the last one it answers `Ok(true)`.
     pub(crate) answers: RefCell<VecDeque<Result<bool, String>>>,
     pub(crate) fetches: RefCell<Vec<(FetchRequest, Option<FetchDone>)>>,
     pub(crate) aborted: RefCell<Vec<u64>>,
@@ -79,12 +79,14 @@ impl PageHost for Recorder {
     }
 }
 
+/// A page and its host.
 pub(crate) struct Fixture {
     pub(crate) page: Page,
     pub(crate) host: Rc<Recorder>,
 }
 
 impl Fixture {
+    /// Loads a page with this host, environment and HTML.
     pub(crate) fn with(host: Recorder, environment: Environment, html: &str) -> Self {
         let event_loop = EventLoop::new().expect("there is memory");
         let host = Rc::new(host);
@@ -93,33 +95,35 @@ impl Fixture {
         Self { page: page.expect("the page loads"), host }
     }
 
-    /// A page of this HTML.
+    /// Loads a page with this HTML.
     pub(crate) fn html(html: &str) -> Self {
         Self::with(Recorder::default(), environment(), html)
     }
 
-    /// A page with this script.
+    /// Loads a page with this script in it.
     pub(crate) fn script(script: &str) -> Self {
         Self::html(&format!("<!DOCTYPE html><body><script>{script}</script>"))
     }
 
-    /// The JSON of an expression's value.
+    /// The value of an expression, as JSON.
     pub(crate) fn get(&self, expression: &str) -> String {
         self.page.realm().inspect(expression).unwrap_or_else(|| {
             panic!("{expression} has no value; console: {:?}", self.host.console.borrow())
         })
     }
 
+    /// Runs the page's tasks until none is left.
     pub(crate) fn run_until_idle(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        assert!(self.page.event_loop().run_until_idle(deadline), "the page does not come to rest");
+        assert!(self.page.event_loop().run_until_idle(deadline), "the page does not become idle");
     }
 
+    /// The lines on the console.
     pub(crate) fn console(&self) -> Vec<String> {
         self.host.console.borrow().clone()
     }
 
-    /// What the page has logged, on one line.
+    /// The lines on the console, joined by spaces and without `log: `.
     pub(crate) fn log(&self) -> String {
         self.console()
             .iter()
@@ -128,11 +132,12 @@ impl Fixture {
             .join(" ")
     }
 
+    /// The bodies of all beacons.
     pub(crate) fn bodies(&self) -> Vec<Option<BodyInit>> {
         self.host.beacons.borrow().iter().map(|(_, body)| body.clone()).collect()
     }
 
-    /// Answers the oldest fetch that has no answer yet.
+    /// Answers the oldest unanswered fetch, and runs the page until it is idle.
     pub(crate) fn answer(&self, result: Result<FetchResponse, String>) {
         let done = self.host.fetches.borrow_mut().iter_mut().find_map(|(_, done)| done.take());
         done.expect("a fetch is running")(result);
@@ -140,10 +145,12 @@ impl Fixture {
     }
 }
 
+/// The environment of the page at [`PAGE_URL`].
 pub(crate) fn environment() -> Environment {
     Environment::new(Url::parse(PAGE_URL).expect("a URL"))
 }
 
+/// A response with this status and body.
 pub(crate) fn response(status: u16, body: &str) -> FetchResponse {
     FetchResponse {
         status,

@@ -1,6 +1,6 @@
-//! A site of several pages on a recording server, and a visit to it.
+//! A site with several pages on a recording server, and visits to it.
 
-#![allow(dead_code)] // each test program uses its part
+#![allow(dead_code, reason = "each test program uses a part of this module")]
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use url::Url;
 
 const LONG: Duration = Duration::from_secs(20);
 
+/// A site before it is started. It answers 404 to GET requests for unknown targets, and 204 to other methods.
 #[derive(Default)]
 pub(crate) struct Site {
     pages: Vec<(String, Behavior)>,
@@ -22,23 +23,25 @@ impl Site {
         Self::default()
     }
 
-    /// A page at this target.
+    /// Adds a page at this target (the path and query of its URL).
     pub(crate) fn page(self, target: &str, html: &str) -> Self {
         self.page_with(target, &[], html)
     }
 
+    /// Adds a page with these headers beside `Content-Type`.
     pub(crate) fn page_with(mut self, target: &str, headers: &[(&str, &str)], html: &str) -> Self {
         let headers = [headers, &[("Content-Type", "text/html")]].concat();
         self.pages.push((target.to_owned(), Behavior::with_body(200, &headers, html.as_bytes())));
         self
     }
 
-    /// Each page is there with any query.
+    /// Serves each page with any query.
     pub(crate) fn any_query(mut self) -> Self {
         self.any_query = true;
         self
     }
 
+    /// Starts the site's server.
     pub(crate) async fn start(self) -> Running {
         let Self { pages, any_query } = self;
         let server = RecordingServer::start(move |request| {
@@ -54,7 +57,7 @@ impl Site {
     }
 }
 
-/// A site that is there.
+/// A site whose server runs.
 pub(crate) struct Running(pub(crate) RecordingServer);
 
 impl Running {
@@ -62,21 +65,21 @@ impl Running {
         self.0.url("")
     }
 
-    /// What was sent to `/report`.
+    /// The body of the beacon to `/report`.
     pub(crate) fn report(&self) -> String {
         String::from_utf8(self.request("/report").body).unwrap()
     }
 
-    /// The request of a beacon to this target, of which there is one.
+    /// The beacon to this target. There must be exactly one.
     pub(crate) fn request(&self, target: &str) -> RecordedRequest {
         let requests = self.0.requests();
         let mut found = requests.iter().filter(|it| it.method == "POST" && it.target == target);
         let request = found.next().unwrap_or_else(|| panic!("no {target} in {:?}", self.targets()));
-        assert!(found.next().is_none(), "{target} is there twice");
+        assert!(found.next().is_none(), "there are two requests to {target}");
         request.clone()
     }
 
-    /// The targets of all beacons, sorted.
+    /// The targets of all POST requests, sorted.
     pub(crate) fn beacons(&self) -> Vec<String> {
         let requests = self.0.requests();
         let beacons = requests.iter().filter(|it| it.method == "POST");
@@ -85,16 +88,48 @@ impl Running {
         targets
     }
 
-    /// Methods and targets of all requests, in order.
+    /// The methods and targets of all requests, in order.
     pub(crate) fn targets(&self) -> Vec<String> {
         let requests = self.0.requests();
         requests.iter().map(|it| format!("{} {}", it.method, it.target)).collect()
     }
 }
 
-/// Opens the page at `target`, runs it until idle, unloads it and drains.
+/// A page that reports the value of `expression`, as JSON, when `event` is fired at its window.
+///
+/// The script `before` runs first. It can use the array `log`, and `attempt(steps)`, which returns the name of what
+/// the steps throw.
+pub(crate) fn report(before: &str, event: &str, expression: &str) -> String {
+    reporting_page(before, event, &format!("send({expression})"))
+}
+
+/// Like [`report`] for the event `load`, but in a later task, so that messages posted before `load` have arrived.
+pub(crate) fn report_after_messages(before: &str, expression: &str) -> String {
+    reporting_page(before, "load", &format!("setTimeout(() => send({expression}), 1)"))
+}
+
+fn reporting_page(before: &str, event: &str, steps: &str) -> String {
+    format!(
+        "<!DOCTYPE html><body><script>
+         var log = [];
+         function attempt(steps) {{ try {{ return steps(); }} catch (e) {{ return e.name; }} }}
+         {before}
+         {{
+           const send = value => navigator.sendBeacon('/report', JSON.stringify(value));
+           addEventListener('{event}', () => {steps});
+         }}
+         </script>"
+    )
+}
+
+/// Opens the page at `target` of the site: see [`visit_url`].
 pub(crate) async fn visit(site: &Running, target: &str) {
-    let url = Url::parse(&site.0.url(target)).unwrap();
+    visit_url(&site.0.url(target)).await;
+}
+
+/// Opens the page at `url`, runs it until it is idle, unloads it, and waits until all beacons are delivered.
+pub(crate) async fn visit_url(url: &str) {
+    let url = Url::parse(url).unwrap();
     spawn_blocking(move || {
         let browser = Browser::new(&Options::default()).unwrap();
         let mut tab = browser.open(&url).unwrap();

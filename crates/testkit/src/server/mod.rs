@@ -29,26 +29,22 @@ mod behavior;
 mod http1;
 mod http2;
 mod request;
+mod setup;
 mod tls;
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::HandshakeKind;
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
-use self::tls::Authority;
-pub use self::{behavior::Behavior, request::RecordedRequest};
+pub use self::{behavior::Behavior, request::RecordedRequest, setup::Setup};
+use self::{setup::Options, tls::Authority};
 
 /// How long [`RecordingServer::wait_for`] waits before it fails the test.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,103 +73,6 @@ impl Log {
     fn add(&mut self, request: &mut RecordedRequest) {
         request.index = self.requests.len();
         self.requests.push(request.clone());
-    }
-}
-
-/// The configuration of a server that was not started yet.
-#[derive(Default)]
-pub struct Setup {
-    authority: Option<Authority>,
-    options: Options,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Options {
-    is_deaf: bool,
-    answers_early: bool,
-    max_streams: Option<u32>,
-}
-
-impl Options {
-    async fn listen(self) -> io::Result<TcpListener> {
-        let addr = (Ipv4Addr::LOCALHOST, 0);
-        if !self.answers_early {
-            return TcpListener::bind(addr).await;
-        }
-        // Bytes that the server does not read have to stay with the client, so the buffer between them is small.
-        let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(64 * 1024)?;
-        socket.bind(addr.into())?;
-        socket.listen(1024)
-    }
-}
-
-impl Setup {
-    /// Uses TLS, with these ALPN protocols in order of preference.
-    ///
-    /// The server picks the first protocol that the client offers, too. Without protocols it does not negotiate.
-    ///
-    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, `a.test` and `b.test`. A certificate authority that
-    /// exists for this server only has signed it: see [`ca_pem`](RecordingServer::ca_pem).
-    #[must_use]
-    pub fn tls(mut self, protocols: &[&str]) -> Self {
-        self.authority = Some(Authority::new(protocols, false));
-        self
-    }
-
-    /// Uses TLS with HTTP/1.1, and demands a certificate from the client.
-    ///
-    /// In TLS 1.3 a client without a certificate learns that after the handshake, by an alert.
-    #[must_use]
-    pub fn tls_for_known_clients(mut self) -> Self {
-        self.authority = Some(Authority::new(&["http/1.1"], true));
-        self
-    }
-
-    /// Speaks HTTP/1.1 even if HTTP/2 was negotiated.
-    ///
-    /// The client's connection preface then looks like a request with the method `PRI`.
-    #[must_use]
-    pub fn deaf(mut self) -> Self {
-        self.options.is_deaf = true;
-        self
-    }
-
-    /// Asks the handler when the head of a request has arrived, and reads the body after the answer.
-    ///
-    /// The request is recorded without its body first. The body is added when it was read.
-    #[must_use]
-    pub fn answers_early(mut self) -> Self {
-        self.options.answers_early = true;
-        self
-    }
-
-    /// Limits the number of concurrent streams on an HTTP/2 connection.
-    #[must_use]
-    pub fn max_streams(mut self, max: u32) -> Self {
-        self.options.max_streams = Some(max);
-        self
-    }
-
-    /// Starts the server on a free port of 127.0.0.1. `handler` is called once for each request,
-    /// after the request was recorded.
-    ///
-    /// # Panics
-    ///
-    /// If no port can be bound.
-    pub async fn start(
-        self,
-        handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
-    ) -> RecordingServer {
-        let Self { authority, options } = self;
-        let listener = options.listen().await.expect("a free port");
-        let addr = listener.local_addr().expect("a bound socket has an address");
-        let log = Arc::new(watch::Sender::new(Log::default()));
-        let acceptor = authority.as_ref().map(|authority| authority.acceptor.clone());
-        let server =
-            Server { acceptor, options, handler: Box::new(handler), log: Arc::clone(&log) };
-        let accepting = tokio::spawn(accept(listener, Arc::new(server))).abort_handle();
-        RecordingServer { addr, authority, log, accepting }
     }
 }
 

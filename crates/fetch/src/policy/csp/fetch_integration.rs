@@ -1,32 +1,31 @@
-//! [Integration with Fetch](https://w3c.github.io/webappsec-csp/#fetch-integration).
+//! [Integration with Fetch](https://w3c.github.io/webappsec-csp/#fetch-integration): checks a request and its response.
 
-use content_security_policy::{
-    CheckResult, Initiator, ParserMetadata, Policy, PolicyDisposition, PolicySource, Violates,
-};
+use content_security_policy::{CheckResult, Policy, Violates};
 use url::Url;
 
 use super::{
-    CspDisposition, CspList, CspViolation, HeldPolicy, drop_impossible_ports,
-    reporting::strip_url_for_use_in_reports,
+    list::HeldPolicy,
+    url_matching::{csp_request, self_origin},
+    violation::{CspDisposition, CspViolation, strip_url_for_use_in_reports},
 };
-use crate::{Origin, Request, request::Destination};
+use crate::request::{Destination, Request};
 
 /// [Report Content Security Policy violations for request](https://w3c.github.io/webappsec-csp/#report-for-request):
-/// the violations of policies that only report.
+/// returns the violations of the report-only policies.
 pub(crate) fn report_only_violations(request: &Request) -> Vec<CspViolation> {
     // Steps 1 and 2.
     violations(request, CspDisposition::Report)
 }
 
 /// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request):
-/// the violations of enforced policies; it is blocked if there are any.
+/// returns the violations of the enforced policies. The request is blocked if there is one.
 pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
     // Steps 1 to 4.
     violations(request, CspDisposition::Enforce)
 }
 
 /// [Should response to request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-response):
-/// the violations of all policies; it is blocked if there are any of an enforced one.
+/// returns the violations of all policies. The response is blocked if one of them is of an enforced policy.
 pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<CspViolation> {
     let list = &request.client.csp_list;
     if list.policies.is_empty() || request.destination == Destination::Report {
@@ -42,10 +41,11 @@ pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<
             directive.post_request_check(described, &response, policy) == CheckResult::Blocked
         })
     })
-    .map(|held| held.violation(request))
+    .map(|held| violation(held, request))
     .collect()
 }
 
+/// The violations by `request` of the policies with this disposition.
 fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolation> {
     let is_of = |held: &HeldPolicy| held.disposition == disposition;
     if !request.client.csp_list.policies.iter().any(is_of)
@@ -56,104 +56,40 @@ fn violations(request: &Request, disposition: CspDisposition) -> Vec<CspViolatio
     let violated = violated(request, request.current_url(), |policy, described| {
         policy.does_request_violate_policy(described) != Violates::DoesNotViolate
     });
-    violated.filter(|held| is_of(held)).map(|held| held.violation(request)).collect()
+    violated.filter(|held| is_of(held)).map(|held| violation(held, request)).collect()
 }
 
-/// The policies, of either disposition, that are violated by the request or by a response of this URL.
+/// The policies of either disposition for which `is_violated` is true, for a request or response with this URL.
+///
+/// `is_violated` is not called when the URL is among the recently allowed ones.
 fn violated<'a>(
     request: &'a Request,
     url: &Url,
     is_violated: impl Fn(&Policy, &content_security_policy::Request) -> bool,
 ) -> impl Iterator<Item = &'a HeldPolicy> {
     let list = &request.client.csp_list;
-    let key = list.lately_allowed.key(url, request.redirect_count > 0);
+    let key = list.recently_allowed.key(url, request.redirect_count > 0);
     let mut violated = Vec::new();
-    if !list.lately_allowed.has(key) {
-        let described = csp_request(request, list);
+    if !list.recently_allowed.has(key) {
+        let (url, current_url) = (request.url().clone(), request.current_url().clone());
+        let redirect_count = request.redirect_count.into();
+        let described = csp_request(url, current_url, self_origin(list), redirect_count);
         violated.extend(list.policies.iter().filter(|it| is_violated(&it.matched, &described)));
-        // NB: source expressions are matched in the same way before and after.
+        // NB: the checks of a request and of its response match source expressions in the same way, so they share
+        // this memory.
         if violated.is_empty() {
-            list.lately_allowed.add(key);
+            list.recently_allowed.add(key);
         }
     }
     violated.into_iter()
 }
 
-/// [Does url match expression in origin with redirect count?](https://w3c.github.io/webappsec-csp/#match-url-to-source-expression),
-/// with the URL's own origin and no redirects, of an expression that is a scheme-source or a
-/// host-source.
-pub(crate) fn expression_matches(expression: &str, url: &Url) -> bool {
-    // What is no such expression could be a keyword, or more of a policy.
-    if expression.contains(|c: char| c.is_ascii_whitespace() || matches!(c, '\'' | ';' | ',')) {
-        return false;
-    }
-    let directive = format!("connect-src {expression}");
-    let mut policy = Policy::parse(&directive, PolicySource::Header, PolicyDisposition::Enforce);
-    drop_impossible_ports(&mut policy);
-    let described = described(url.clone(), url.clone(), url.origin(), 0);
-    policy.does_request_violate_policy(&described) == Violates::DoesNotViolate
-}
-
-impl CspList {
-    /// The violations by a URL, which is not redirected to, of the first of `directives` that a policy has: for
-    /// what an engine checks by itself, such as `frame-src` and what that falls back to.
-    #[must_use]
-    pub fn violations_of(&self, directives: &[&str], url: &Url) -> Vec<CspViolation> {
-        let is_violated = |held: &&HeldPolicy| {
-            let list = directives.iter().find_map(|name| held.directive(name));
-            list.is_some_and(|list| !self.source_list_matches(list, url))
-        };
-        let effective = directives.first().copied().unwrap_or_default();
-        let violated = self.policies.iter().filter(is_violated);
-        let blocked_uri = || strip_url_for_use_in_reports(url.clone());
-        violated.map(|held| held.violation_of(effective, blocked_uri())).collect()
-    }
-
-    /// [Does url match source list?](https://w3c.github.io/webappsec-csp/#match-url-to-source-list)
-    fn source_list_matches(&self, list: &[String], url: &Url) -> bool {
-        let mut of_list = Self::new(&self.self_origin);
-        of_list.push_header(&format!("connect-src {}", list.join(" ")), CspDisposition::Enforce);
-        let described = described(url.clone(), url.clone(), self_origin(self), 0);
-        let matches = |held: &HeldPolicy| {
-            held.matched.does_request_violate_policy(&described) == Violates::DoesNotViolate
-        };
-        of_list.policies.iter().all(matches)
-    }
-}
-
-fn csp_request(request: &Request, list: &CspList) -> content_security_policy::Request {
-    let (url, current_url) = (request.url().clone(), request.current_url().clone());
-    described(url, current_url, self_origin(list), request.redirect_count.into())
-}
-
-/// Only to match `'self'`.
-fn self_origin(list: &CspList) -> url::Origin {
-    match &list.self_origin {
-        Origin::Tuple { scheme, host, port } => {
-            // A scheme without ports is matched by its host.
-            url::Origin::Tuple(scheme.to_string(), host.clone(), port.unwrap_or(0))
-        }
-        Origin::Opaque(_) => url::Origin::new_opaque(),
-    }
-}
-
-fn described(
-    url: Url,
-    current_url: Url,
-    origin: url::Origin,
-    redirect_count: u32,
-) -> content_security_policy::Request {
-    content_security_policy::Request {
-        url,
-        current_url,
-        origin,
-        redirect_count,
-        destination: content_security_policy::Destination::None,
-        initiator: Initiator::None,
-        nonce: String::new(),
-        integrity_metadata: String::new(),
-        parser_metadata: ParserMetadata::None,
-    }
+/// [Create a violation object for request, and policy](https://w3c.github.io/webappsec-csp/#create-violation-for-request).
+fn violation(policy: &HeldPolicy, request: &Request) -> CspViolation {
+    // The effective directive of a request with an empty destination. Reports, the only requests with another destination,
+    // are not checked.
+    let directive = "connect-src";
+    policy.violation(directive, strip_url_for_use_in_reports(request.url().clone()))
 }
 
 #[cfg(test)]
@@ -164,7 +100,7 @@ mod tests {
     use crate::{Client, Nonce};
 
     #[test]
-    fn what_is_no_source_list_stays_as_it_is() {
+    fn only_source_lists_are_corrected() {
         let mut client = Client::new(Url::parse("http://a.test/").unwrap(), Nonce::from_u128(1));
         let policy = "connect-src 'none'; report-uri 'self' //b.test:65536/r";
         client.csp_list.push_header(policy, CspDisposition::Enforce);
@@ -174,32 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_asks_about_the_first_directive_there_is() {
-        let origin = Origin::of(&Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
-        let mut list = CspList::new(&origin);
-        list.push_header("frame-src 'self' *.b.test; default-src *", CspDisposition::Enforce);
-        list.push_header("default-src 'none'", CspDisposition::Report);
-        list.push_header("img-src 'none'", CspDisposition::Enforce);
-        let violated = |url: &str| {
-            let url = Url::parse(url).unwrap();
-            let violations = list.violations_of(&["frame-src", "default-src"], &url);
-            assert!(violations.iter().all(|it| it.effective_directive == "frame-src"));
-            violations.iter().map(|it| it.disposition).collect::<Vec<_>>()
-        };
-        let (enforce, report) = (CspDisposition::Enforce, CspDisposition::Report);
-        assert_eq!(violated("https://a.test/x"), [report]);
-        assert_eq!(violated("https://sub.b.test/x"), [report]);
-        assert_eq!(violated("https://b.test/"), [enforce, report]);
-        assert_eq!(violated("data:,x"), [enforce, report]);
-    }
-
-    #[test]
-    fn what_was_allowed_before_says_nothing_of_another_path_redirect_or_policy() {
+    fn a_remembered_url_allows_no_other_path_redirect_or_policy() {
         let mut client = Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
         let policy = "connect-src https://b.test/ok";
         client.csp_list.push_header(policy, CspDisposition::Enforce);
         let is_allowed = |client: &Client, url: &str, redirect_count| {
-            // Shared, not cloned: what the first request leaves the second finds.
+            // The requests share one client, so that the second finds what the first left in the memory.
             let client = Arc::new(client.clone());
             let ask = |url: &str, redirect_count| {
                 let mut request = Request::new(Arc::clone(&client), Url::parse(url).unwrap());

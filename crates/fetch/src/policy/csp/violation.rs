@@ -1,41 +1,47 @@
-use content_security_policy::{Policy, PolicySource};
+//! [Violations](https://w3c.github.io/webappsec-csp/#violation): their type, and how the library and the engine make them.
+
+use content_security_policy::{Policy, PolicyDisposition, PolicySource};
 use url::Url;
 
-use super::{CspDisposition, HeldPolicy, reporting::strip_url_for_use_in_reports};
-use crate::Request;
+use super::source_expressions::directive;
 
-/// A [violation](https://w3c.github.io/webappsec-csp/#violation): by a request, for the engine to fire an
-/// event of, or by what else the engine looks at, for the library to report.
+/// A [violation](https://w3c.github.io/webappsec-csp/#violation) of a Content Security Policy.
+///
+/// The library makes one when a request violates a policy; the engine then fires the event. The engine makes one with
+/// [`CspViolation::new`] when it finds a violation itself; the library then sends the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct CspViolation {
-    /// Resource, as [`blockedURI`](https://w3c.github.io/webappsec-csp/#obtain-violation-blocked-uri) says it:
-    /// a URL, before any redirect and stripped for use in reports, or a keyword such as `inline`.
+    /// The resource as a [`blockedURI`](https://w3c.github.io/webappsec-csp/#obtain-violation-blocked-uri): the URL
+    /// before any redirect, stripped for use in reports, or a keyword such as `inline`.
     pub blocked_uri: String,
-    /// Effective directive: `connect-src`, if it is by a request.
+    /// Effective directive. For a request of the library: `connect-src`.
     pub effective_directive: String,
     /// The policy, serialised.
     pub original_policy: String,
     /// The policy's disposition.
     pub disposition: CspDisposition,
-    /// The policy's `report-uri` directive, its tokens not yet parsed as URLs.
+    /// The tokens of the policy's `report-uri` directive, not yet parsed as URLs.
     pub report_uri: Vec<String>,
-    /// The policy's `report-to` directive.
+    /// The first token of the policy's `report-to` directive, or the empty string if that has no token. `None` if the
+    /// policy has no such directive.
     pub report_to: Option<String>,
     /// Sample. Default: empty.
     pub sample: String,
     /// Source file. Default: none.
     pub source_file: Option<Url>,
-    /// Line number in the source file.
+    /// Line number in the source file. Default: 0.
     pub line_number: u32,
-    /// Column number in the source file.
+    /// Column number in the source file. Default: 0.
     pub column_number: u32,
 }
 
 impl CspViolation {
-    /// A violation that the engine found by itself. `policy` is serialised, `blocked_uri` an `http` or
-    /// `https` URL stripped for use in reports, the scheme of any other URL, or a keyword.
+    /// A violation that the engine found itself.
+    ///
+    /// `policy` is the serialised policy. `blocked_uri` is an `http` or `https` URL stripped for use in reports, the
+    /// scheme of any other URL, or a keyword.
     #[must_use]
     pub fn new(
         policy: &str,
@@ -43,38 +49,82 @@ impl CspViolation {
         effective_directive: &str,
         blocked_uri: &str,
     ) -> Self {
-        let matched = Policy::parse(policy, PolicySource::Header, disposition.into());
-        let held = HeldPolicy { serialized: policy.to_owned(), disposition, matched };
-        held.violation_of(effective_directive, blocked_uri.to_owned())
-    }
-}
-
-impl HeldPolicy {
-    /// [Create a violation object for request](https://w3c.github.io/webappsec-csp/#create-violation-for-request),
-    /// and policy.
-    pub(super) fn violation(&self, request: &Request) -> CspViolation {
-        // That of a request with an empty destination; a report has none, and violates nothing.
-        let directive = "connect-src";
-        self.violation_of(directive, strip_url_for_use_in_reports(request.url().clone()))
+        let parsed = Policy::parse(policy, PolicySource::Header, disposition.into());
+        Self::of(&parsed, policy, disposition, effective_directive, blocked_uri.to_owned())
     }
 
-    pub(super) fn violation_of(
-        &self,
+    /// A violation of `policy`, which is `serialized` as text.
+    pub(super) fn of(
+        policy: &Policy,
+        serialized: &str,
+        disposition: CspDisposition,
         effective_directive: &str,
         blocked_uri: String,
-    ) -> CspViolation {
+    ) -> Self {
         let first = |value: &[String]| value.first().cloned().unwrap_or_default();
-        CspViolation {
+        Self {
             blocked_uri,
             effective_directive: effective_directive.to_owned(),
-            original_policy: self.serialized.clone(),
-            disposition: self.disposition,
-            report_uri: self.directive("report-uri").unwrap_or_default().to_vec(),
-            report_to: self.directive("report-to").map(first),
+            original_policy: serialized.to_owned(),
+            disposition,
+            report_uri: directive(policy, "report-uri").unwrap_or_default().to_vec(),
+            report_to: directive(policy, "report-to").map(first),
             sample: String::new(),
             source_file: None,
             line_number: 0,
             column_number: 0,
+        }
+    }
+}
+
+/// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum CspDisposition {
+    /// `enforce`: from the `Content-Security-Policy` header or a `<meta>`.
+    Enforce,
+    /// `report`: from the `Content-Security-Policy-Report-Only` header.
+    Report,
+}
+
+impl From<CspDisposition> for PolicyDisposition {
+    fn from(disposition: CspDisposition) -> Self {
+        match disposition {
+            CspDisposition::Enforce => Self::Enforce,
+            CspDisposition::Report => Self::Report,
+        }
+    }
+}
+
+/// [Strip URL for use in reports](https://w3c.github.io/webappsec-csp/#strip-url-for-use-in-reports).
+pub(super) fn strip_url_for_use_in_reports(mut url: Url) -> String {
+    // Step 1.
+    if !matches!(url.scheme(), "http" | "https") {
+        return url.scheme().to_owned();
+    }
+    // Step 2.
+    url.set_fragment(None);
+    // Steps 3 and 4. NB: the setters fail only for a URL without a host, and an HTTP(S) URL has one.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    // Step 5.
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_is_not_http_is_reported_by_its_scheme() {
+        for (url, expected) in [
+            ("https://u:p@a.test:444/x?y#z", "https://a.test:444/x?y"),
+            ("http://a.test", "http://a.test/"),
+            ("data:text/html,secret", "data"),
+            ("blob:https://a.test/0", "blob"),
+            ("wss://u:p@a.test/x", "wss"),
+        ] {
+            assert_eq!(strip_url_for_use_in_reports(Url::parse(url).unwrap()), expected);
         }
     }
 }

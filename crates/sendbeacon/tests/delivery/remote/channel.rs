@@ -1,4 +1,4 @@
-//! Admission without asking, room in the channel, and its end.
+//! Tests of beacons in a content process, of a full channel, and of the end of a channel.
 
 use std::{io::Write, os::unix::net::UnixStream, sync::Arc, time::Duration};
 
@@ -15,19 +15,16 @@ use tokio::{
     time::{self, timeout},
 };
 
-use super::{Content, PLENTY, client, page_of, serve, wait_for_quota};
+use super::{PLENTY, open_page_of, page_of, serve, start_content_process, wait_for_quota};
 use crate::{
-    browser::{Browser, delivered},
-    holding_server,
+    browser::{Browser, LONG, client, delivered},
+    server_that_waits,
 };
 
 #[tokio::test]
-async fn a_beacon_crosses_with_its_documents_policies() {
+async fn a_beacon_crosses_the_channel_with_its_documents_policies() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let browser = Browser::new();
-    let mut page = page_of(&server);
-    let content = Content::start(&browser, &page);
-    let document = content.agent.document(page.clone());
+    let (browser, content, document) = open_page_of(&server);
     assert_eq!(document.send_beacon("b?x#y", Some("hello".into())), Ok(true));
     let request = &server.wait_for(1).await[0];
     assert_eq!(request.target, "/d/b?x");
@@ -36,15 +33,16 @@ async fn a_beacon_crosses_with_its_documents_policies() {
     assert_eq!(request.header("referer"), Some(&*server.url("/d/page")));
     wait_for_quota(&document).await;
 
+    let mut page = page_of(&server);
     page.csp_list.push_header("connect-src https:, default-src *", CspDisposition::Enforce);
-    let document = content.agent.document(page);
+    let document = content.document(page);
     assert_eq!(document.send_beacon("blocked", None), Ok(true));
     let outcomes = browser.events.wait_for(2).await;
     assert!(matches!(outcomes[1].1, Outcome::Failed(NetworkError::Csp { .. })), "{outcomes:?}");
 }
 
 #[tokio::test]
-async fn script_is_answered_though_nobody_listens_yet() {
+async fn script_is_answered_before_the_network_process_reads() {
     let (_ours, theirs) = UnixStream::pair().unwrap();
     let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
     let document = agent.document(client("https://a.test/"));
@@ -58,12 +56,9 @@ async fn script_is_answered_though_nobody_listens_yet() {
 }
 
 #[tokio::test]
-async fn a_set_client_is_that_of_the_next_beacon() {
+async fn set_client_changes_later_beacons() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let browser = Browser::new();
-    let page = page_of(&server);
-    let content = Content::start(&browser, &page);
-    let document = content.agent.document(page.clone());
+    let (_browser, _content, document) = open_page_of(&server);
     document.send_beacon("1", None).unwrap();
     server.wait_for(1).await;
     document.set_client(client(&server.url("/other")));
@@ -74,7 +69,7 @@ async fn a_set_client_is_that_of_the_next_beacon() {
 }
 
 #[tokio::test]
-async fn a_full_channel_refuses_and_what_it_refused_is_never_sent() {
+async fn beacons_that_a_full_channel_refuses_are_never_sent() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::with(|builder| builder.keepalive_limits(PLENTY));
     let page = page_of(&server);
@@ -90,7 +85,7 @@ async fn a_full_channel_refuses_and_what_it_refused_is_never_sent() {
             accepted.push(target);
         } else {
             refused += 1;
-            // What must not be lost goes behind, whether there is room or not.
+            // A lifecycle message is not lost although the channel is full.
             document.visibility_change(VisibilityState::Hidden);
         }
     }
@@ -110,16 +105,20 @@ async fn a_full_channel_refuses_and_what_it_refused_is_never_sent() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_there_yet_are_refused() {
+async fn a_blob_whose_bytes_come_later_is_refused() {
+    /// A blob whose bytes never come.
     struct Later;
+
     impl BlobSource for Later {
         fn size(&self) -> u64 {
             3
         }
+
         fn read(&self) -> Answer<Result<bytes::Bytes, String>> {
             Answer::Later(Box::pin(std::future::pending()))
         }
     }
+
     let (_ours, theirs) = UnixStream::pair().unwrap();
     let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
     let document = agent.document(client("https://a.test/"));
@@ -129,14 +128,14 @@ async fn bytes_that_are_not_there_yet_are_refused() {
 }
 
 #[tokio::test]
-async fn a_document_that_hides_or_goes_does_so_in_the_network_process() {
+async fn the_network_process_hears_of_a_hide_and_of_an_unload() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let scheduling = Scheduling::default().with_max_delay(Duration::MAX);
     let browser = Browser::with(|builder| builder.scheduling(scheduling));
     browser.agent.important_loads(true);
     let page = page_of(&server);
-    let content = Content::start(&browser, &page);
-    let (hidden, gone) = (content.agent.document(page.clone()), content.agent.document(page));
+    let content = start_content_process(&browser, &page);
+    let (hidden, gone) = (content.document(page.clone()), content.document(page));
     hidden.send_beacon("/hidden", None).unwrap();
     gone.send_beacon("/gone", None).unwrap();
     hidden.visibility_change(VisibilityState::Hidden);
@@ -147,29 +146,29 @@ async fn a_document_that_hides_or_goes_does_so_in_the_network_process() {
 }
 
 #[tokio::test]
-async fn shutdown_delivers_what_was_accepted_and_then_script_is_refused() {
-    let (server, gate) = holding_server().await;
+async fn a_shutdown_delivers_accepted_beacons_and_refuses_new_ones() {
+    let (server, answer) = server_that_waits().await;
     let browser = Browser::new();
     let page = page_of(&server);
     let (ours, theirs) = UnixStream::pair().unwrap();
     let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
     let document = agent.document(page.clone());
-    // Still on its way when the shutdown begins.
+    // The network process has not read this beacon when the shutdown begins.
     assert_eq!(document.send_beacon("/1", None), Ok(true));
     let process = browser.agent.content_process(Pin::of(&page));
-    let report = browser.agent.shutdown(Duration::from_secs(20));
+    let report = browser.agent.shutdown(LONG);
     std::thread::spawn(move || process.serve_unix(ours));
     server.wait_for(1).await;
-    gate.notify_one();
+    answer.notify_one();
     let report = report.await;
     assert_eq!(report.delivered.len(), 1);
     assert_eq!(report.lost.len(), 0);
-    // The drain had ended only when this process had heard of it.
+    // The drain ended after this process had acknowledged it.
     assert_eq!(document.send_beacon("/2", None), Ok(false));
 }
 
 #[tokio::test]
-async fn shutdown_waits_for_no_hung_content_process_longer_than_it_may() {
+async fn a_shutdown_with_a_hung_content_process_keeps_its_deadline() {
     let browser = Browser::new();
     let (ours, _theirs) = UnixStream::pair().unwrap();
     serve(&browser, ours, Pin::of(&client("https://a.test/")));
@@ -178,13 +177,13 @@ async fn shutdown_waits_for_no_hung_content_process_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn shutdown_waits_two_seconds_for_a_content_process_that_is_frozen() {
+async fn a_shutdown_waits_two_seconds_for_a_frozen_content_process() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::with(|builder| builder.runtime(Handle::current()));
     let page = page_of(&server);
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
-    // It writes, and then reads nothing of what comes.
+    // The content process writes, and reads nothing.
     let (_silent, unread) = UnixStream::pair().unwrap();
     let agent = RemoteUserAgent::connect(unread, theirs).unwrap();
     let document = agent.document(page.clone());
@@ -193,7 +192,7 @@ async fn shutdown_waits_two_seconds_for_a_content_process_that_is_frozen() {
     serve(&browser, ours, Pin::of(&page));
     server.wait_for(1).await;
     browser.events.wait_for(1).await;
-    let mut report = Box::pin(timeout(Duration::from_secs(20), report));
+    let mut report = Box::pin(timeout(LONG, report));
     assert!((&mut report).now_or_never().is_none());
     time::pause();
     time::advance(Duration::from_secs(2)).await;
@@ -204,7 +203,7 @@ async fn shutdown_waits_two_seconds_for_a_content_process_that_is_frozen() {
 }
 
 #[tokio::test]
-async fn without_a_network_process_script_is_refused_and_has_its_quota_back() {
+async fn a_lost_channel_refuses_beacons_and_gives_their_quota_back() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let agent = RemoteUserAgent::over_unix_stream(theirs).unwrap();
     let document = agent.document(client("https://a.test/"));
@@ -216,16 +215,13 @@ async fn without_a_network_process_script_is_refused_and_has_its_quota_back() {
 }
 
 #[tokio::test]
-async fn garbage_ends_its_channel_and_no_other() {
+async fn garbage_ends_only_the_channel_it_came_through() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
-    let browser = Browser::new();
-    let page = page_of(&server);
-    let content = Content::start(&browser, &page);
+    let (browser, _content, document) = open_page_of(&server);
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let ended = serve(&browser, ours, Pin::of(&page));
+    let ended = serve(&browser, ours, Pin::of(&page_of(&server)));
     theirs.write_all(&[0xFF; 64]).unwrap();
     assert!(matches!(ended.await.unwrap(), Err(ChannelError::TooLarge(_))));
-    let document = content.agent.document(page);
     assert_eq!(document.send_beacon("/", None), Ok(true));
     assert_eq!(browser.events.wait_for(1).await, [("/".into(), delivered(204))]);
 }

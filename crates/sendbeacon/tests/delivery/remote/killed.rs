@@ -1,4 +1,4 @@
-//! A content process that is killed the moment its `sendBeacon()` and `fetchLater()` have returned.
+//! Test of a content process that is killed right after its calls have returned.
 
 use std::{
     env,
@@ -14,19 +14,23 @@ use sendbeacon::{
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
-use super::{client, serve};
-use crate::{browser::Browser, deferred::request};
+use super::serve;
+use crate::{
+    browser::{Browser, client},
+    deferred::request_with_body,
+};
 
-/// Names the page of the process that [`content_process`] is to be.
+/// The environment variable with the URL of the page. It makes [`content_process`] a content process.
 const PAGE: &str = "SENDBEACON_TEST_PAGE";
 
-/// How many it sends.
+/// How many beacons the content process sends.
 const BEACONS: usize = 120;
 
-/// How many fetches it defers.
+/// How many fetches the content process defers.
 const DEFERRED: usize = 60;
 
-/// Not a test: what [`a_killed_process_loses_nothing_it_was_told_is_on_its_way`] starts.
+/// Not a test: the program that [`nothing_accepted_is_lost_when_the_content_process_is_killed`] starts. Returns
+/// at once in a normal test run.
 #[test]
 fn content_process() {
     let Ok(page) = env::var(PAGE) else { return };
@@ -38,7 +42,7 @@ fn content_process() {
         assert_eq!(document.send_beacon(&format!("/{i}"), Some((&*body).into())), Ok(true));
     }
     for i in BEACONS..BEACONS + DEFERRED {
-        let deferred = request(&document, &format!("/{i}"), 100);
+        let deferred = request_with_body(&document, &format!("/{i}"), 100);
         drop(document.fetch_later(deferred, DeferredRequestInit::default()).unwrap());
     }
     eprintln!("true");
@@ -48,7 +52,7 @@ fn content_process() {
 }
 
 #[tokio::test]
-async fn a_killed_process_loses_nothing_it_was_told_is_on_its_way() {
+async fn nothing_accepted_is_lost_when_the_content_process_is_killed() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let browser = Browser::new();
     let page = server.url("/page");
@@ -63,7 +67,7 @@ async fn a_killed_process_loses_nothing_it_was_told_is_on_its_way() {
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "true");
-    // SIGKILL; and nobody has read a byte of the channel yet.
+    // This is SIGKILL. The network process has read nothing of the channel yet.
     child.kill().unwrap();
     child.wait().unwrap();
 

@@ -1,4 +1,4 @@
-//! Documents in a content process, the user agent in another: what the channel between them promises.
+//! Tests of documents in a content process, whose user agent is in the network process.
 
 mod channel;
 mod deferred;
@@ -9,55 +9,56 @@ mod pinned;
 use std::{os::unix::net::UnixStream, thread};
 
 use sendbeacon::{
-    Client, Document, Inflight, KeepaliveLimits, Nonce,
+    Client, Document, Inflight, KeepaliveLimits,
     remote::{ChannelError, Pin, RemoteUserAgent},
 };
 use sendbeacon_testkit::server::RecordingServer;
 use tokio::sync::oneshot;
-use url::Url;
 
-use crate::browser::{Browser, wait_until};
+use crate::browser::{Browser, client, wait_until};
 
-/// The settings object of a page.
-fn client(url: &str) -> Client {
-    Client::new(Url::parse(url).unwrap(), Nonce::from_u128(1))
+/// The result of serving a content process, once its channel has ended.
+type Ended = oneshot::Receiver<Result<(), ChannelError>>;
+
+/// The user agent of a content process for `page`. The content process is this process.
+pub(crate) fn start_content_process(browser: &Browser, page: &Client) -> RemoteUserAgent {
+    connect(browser, Pin::of(page)).0
 }
 
-/// A content process, in this one.
-pub(crate) struct Content {
-    pub(crate) agent: RemoteUserAgent,
+/// The user agent of a content process with this pin, and the end of its channel.
+fn connect(browser: &Browser, pin: Pin) -> (RemoteUserAgent, Ended) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let ended = serve(browser, ours, pin);
+    (RemoteUserAgent::over_unix_stream(theirs).unwrap(), ended)
 }
 
-impl Content {
-    pub(crate) fn start(browser: &Browser, page: &Client) -> Self {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        serve(browser, ours, Pin::of(page));
-        Self { agent: RemoteUserAgent::over_unix_stream(theirs).unwrap() }
-    }
+/// A browser, a content process for a page of the server, and a document of that page.
+fn open_page_of(server: &RecordingServer) -> (Browser, RemoteUserAgent, Document) {
+    let browser = Browser::new();
+    let page = page_of(server);
+    let content = start_content_process(&browser, &page);
+    let document = content.document(page);
+    (browser, content, document)
 }
 
 /// Serves a content process on a thread of its own.
-fn serve(
-    browser: &Browser,
-    stream: UnixStream,
-    pin: Pin,
-) -> oneshot::Receiver<Result<(), ChannelError>> {
+fn serve(browser: &Browser, stream: UnixStream, pin: Pin) -> Ended {
     let process = browser.agent.content_process(pin);
     let (sender, ended) = oneshot::channel();
     thread::spawn(move || sender.send(process.serve_unix(stream)));
     ended
 }
 
-/// Waits until nothing of a document's quota is taken.
+/// Waits until the whole keepalive quota of a document is free.
 async fn wait_for_quota(document: &Document) {
     wait_until(|| document.fetch_group().inflight() == Inflight::default()).await;
 }
 
-/// A page of the server, as a client.
+/// The settings object of a page of the server.
 pub(crate) fn page_of(server: &RecordingServer) -> Client {
     client(&server.url("/d/page"))
 }
 
-/// Room for more than a channel holds.
+/// Limits that allow more than a channel holds.
 const PLENTY: KeepaliveLimits =
     KeepaliveLimits { body_bytes: 2_000_000, requests: 60_000, url_bytes: 60_000_000 };

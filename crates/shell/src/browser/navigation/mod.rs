@@ -243,7 +243,7 @@ impl Fetched {
             Referrer::Url(url) => Some(url.clone()),
             _ => None,
         };
-        client.document_status = self.status.as_u16();
+        client.document_status = Some(self.status);
         let directives = client.csp_list.enforced_directives("sandbox");
         let sandbox = directives.fold(SandboxFlags::default(), |flags, tokens| {
             flags.union(SandboxFlags::parse(tokens.iter().map(String::as_str)))

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
     Client, Mode, Nonce, Origin, Referrer, ReferrerPolicy, Request, Site, append_origin,
@@ -53,18 +52,8 @@ pub(super) fn request(navigation: &Navigation, url: &Url, client: &Client) -> Ne
         set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
     }
     set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-    NetworkRequest {
-        method: Method::GET,
-        url: url.clone(),
-        headers,
-        body: Bytes::new(),
-        connection: ConnectionKey {
-            partition: client.network_partition_key.clone(),
-            credentials: true,
-        },
-        client: None,
-        force_new_connection: false,
-    }
+    let connection = ConnectionKey::new(client.network_partition_key.clone(), true);
+    NetworkRequest::new(Method::GET, url.clone(), connection).with_headers(headers)
 }
 
 /// The value of `Sec-Fetch-Site` for a navigation to `origin`. `source` is `None` for a navigation by the user.

@@ -142,7 +142,7 @@ impl Parent {
         while let Ok(Some(message)) = read(reader) {
             match message {
                 ToContent::Cookies(answer) => {
-                    // The receiver lives as long as a document can ask.
+                    // Sending fails if the document is closed already, and so has stopped waiting.
                     let _ = cookies.send(answer);
                 }
                 ToContent::Fetched { id, document, body_length, .. } => {

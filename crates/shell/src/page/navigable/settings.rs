@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use sendbeacon::{
-    Client, Nonce, Origin, PermissionsPolicy, Referrer, ReferrerPolicy, Request, Site,
-    determine_referrer,
+    Client, Nonce, Origin, Referrer, ReferrerPolicy, Request, Site, determine_referrer,
 };
 use url::Url;
 
@@ -24,14 +23,7 @@ pub fn nest(client: &mut Client, container: &Client) {
 /// [policy container](https://html.spec.whatwg.org/multipage/browsers.html#requires-storing-the-policy-container-in-history)
 /// of `source`, the document that creates it.
 pub(super) fn inherit(source: &Client, url: &Url) -> Client {
-    let mut client = source.clone();
-    // The permissions policy is not part of the policy container.
-    client.permissions_policy = PermissionsPolicy::default();
-    // The creation URL of a `srcdoc` document is that of its parent document.
-    if url.path() != "srcdoc" {
-        client.creation_url = url.clone();
-    }
-    client
+    Client::inherited_from(source, url.clone(), Nonce::random())
 }
 
 /// The settings object of a `data:` document. It has a new opaque origin, and the policies of `source`, the document that

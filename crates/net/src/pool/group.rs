@@ -1,61 +1,110 @@
-//! What the pool has for one key.
+//! The connections of one pool key, and the requests that wait for one.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use sendbeacon_fetch::NetworkError;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{connection::Http1Connection, http2::Http2Connection, pool::Grant};
+use crate::{http1::Http1Connection, http2::Http2Connection};
 
-/// How many requests may share an open connection past one that came earlier and waits for a connection
-/// of its own. Then they wait, too, until the connection is idle and can be closed for it.
+/// How many later requests may share an open connection while an earlier request waits for a new
+/// connection of its own. Further requests wait behind it, until the open connection is idle and can be
+/// closed to make room.
 const MAX_OVERTAKEN: usize = 32;
 
-/// The connections of one key, and who waits for one.
+/// How long an HTTP/2 connection may have been idle before a request first asks by a PING whether the
+/// server still answers. Chromium takes the same time, but sends the request together with the PING and
+/// loses it if nobody answers.
+const DOUBTED_AFTER: Duration = Duration::from_secs(10);
+
+/// The connections of one pool key, and the requests that wait for one.
 #[derive(Default)]
-pub(crate) struct Destination {
-    /// How many HTTP/1.1 connections are in use, and connections of either kind being made.
+pub(crate) struct ConnectionGroup {
+    /// How many HTTP/1.1 connections are in use, plus how many connections of either protocol are being
+    /// made.
     pub(crate) busy: usize,
-    /// The HTTP/1.1 connections that nobody uses, the longest idle in front.
+    /// The HTTP/1.1 connections that no request uses. The one that is idle for longest is in front.
     idle: VecDeque<Idle>,
-    /// The HTTP/2 connections. At most one is current.
+    /// The HTTP/2 connections. At most one of them is current.
     http2: Vec<Shared>,
-    /// Whether the server is known to speak HTTP/1.1, so that one connection will not do for all.
+    /// Whether the server is known to speak HTTP/1.1, so that one connection cannot serve all requests.
     pub(crate) speaks_http1: bool,
-    /// Whether a connection is being made that may do for all.
+    /// Whether other requests wait for a connection that is being made, because it may serve them all.
     pub(crate) is_awaited: bool,
-    /// In the order of their tickets.
+    /// The requests that wait, in the order of their tickets.
     pub(crate) waiting: VecDeque<Waiter>,
 }
 
-/// An HTTP/1.1 connection that nobody uses.
-pub(crate) struct Idle {
-    pub(crate) connection: Box<Http1Connection>,
-    pub(crate) since: Instant,
-    /// How long after `since` it may be reused.
-    pub(crate) reusable_for: Duration,
+/// A request that waits.
+pub(crate) struct Waiter {
+    /// A number that grows with every request that waits, whatever its key.
+    pub(crate) ticket: u64,
+    /// Whether the request needs a new connection of its own.
+    pub(crate) needs_new: bool,
+    /// How many later requests were served before this one, because they need no new connection.
+    pub(crate) overtaken: usize,
+    pub(crate) grant: oneshot::Sender<Result<Grant, NetworkError>>,
+}
+
+/// What the pool gives to a request.
+pub(crate) enum Grant {
+    /// An HTTP/1.1 connection that was idle.
+    Http1 {
+        connection: Box<Http1Connection>,
+        /// How much longer the connection may be idle.
+        reusable_for: Duration,
+        /// The number of the machine's network that the connection is on.
+        network: u64,
+    },
+    /// A share of an HTTP/2 connection.
+    Http2 {
+        connection: Arc<Http2Connection>,
+        /// Whether the request has to ask first whether the server still answers.
+        is_doubted: bool,
+    },
+    /// Room for a connection that the request has to make.
+    Room(RoomGrant),
+}
+
+/// Room for a connection that a request has to make.
+#[derive(Clone, Copy)]
+pub(crate) struct RoomGrant {
+    /// The number of the machine's network that the connection will be on.
+    pub(crate) network: u64,
+    /// Whether the connection replaces those that are open.
+    pub(crate) needs_new: bool,
+    /// Whether other requests wait for this connection, because it may serve them all.
+    pub(crate) is_awaited: bool,
+}
+
+/// An HTTP/1.1 connection that no request uses.
+struct Idle {
+    connection: Box<Http1Connection>,
+    since: Instant,
+    /// How long after `since` the connection may be reused.
+    reusable_for: Duration,
 }
 
 impl Idle {
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
     fn is_good(&self, now: Instant) -> bool {
-        let age = now.saturating_duration_since(self.since);
-        !self.connection.sender.is_closed() && age < self.reusable_for
+        !self.connection.sender.is_closed() && self.age(now) < self.reusable_for
     }
 }
 
-/// For how long an HTTP/2 connection may have been idle and still be used without asking whether there
-/// is anybody: as long as in Chromium, which sends the request with the PING, though, and loses it.
-const DOUBTED_AFTER: Duration = Duration::from_secs(10);
-
+/// An HTTP/2 connection.
 struct Shared {
     connection: Arc<Http2Connection>,
-    /// Whether further requests may use it.
+    /// Whether further requests may use the connection.
     is_current: bool,
-    /// Whether a request is asking if the server is there. The others wait for it.
+    /// Whether a request is asking if the server still answers. Other requests wait meanwhile.
     is_doubted: bool,
-    /// How many requests use it.
+    /// How many requests use the connection.
     streams: usize,
-    /// When the last of them ended.
+    /// When the last of its requests ended.
     idle_since: Instant,
 }
 
@@ -69,18 +118,8 @@ impl Shared {
     }
 }
 
-/// A request that waits.
-pub(crate) struct Waiter {
-    /// Lower than those of all who came later, whatever they wait for.
-    pub(crate) ticket: u64,
-    /// Whether only a connection of its own making will do.
-    pub(crate) needs_new: bool,
-    /// How many who came later were served before it, being content with less.
-    pub(crate) overtaken: usize,
-    pub(crate) grant: oneshot::Sender<Grant>,
-}
-
-impl Destination {
+impl ConnectionGroup {
+    /// How many connections are open or being made.
     pub(crate) fn open(&self) -> usize {
         self.busy + self.idle.len() + self.http2.len()
     }
@@ -89,19 +128,22 @@ impl Destination {
         self.open() == 0 && self.waiting.is_empty()
     }
 
-    /// Whether a request can be given a connection at once.
+    /// Whether a request could have an open connection at once.
     pub(crate) fn has_connection(&self) -> bool {
         !self.idle.is_empty() || self.current().is_some_and(Shared::has_stream)
     }
 
-    /// Whether a request may make a connection, as far as this key is concerned.
+    /// Whether a request may make a connection, as far as this group is concerned.
     pub(crate) fn may_open(&self, needs_new: bool, limit: usize) -> bool {
         let has_room = self.open() < limit || self.longest_idle().is_some();
         has_room && (needs_new || !self.is_awaited && self.current().is_none())
     }
 
-    /// Who of those that wait can be served: the first, or while that waits for a connection of its
-    /// own, the first that is content with an open one. `has_room` is for whether any key may open one.
+    /// The position of the waiting request to serve next, if one can be served.
+    ///
+    /// That is the first request. While the first request waits for a new connection of its own, it is
+    /// the first one that an open connection serves. `has_room` says whether any group may open a
+    /// connection.
     pub(crate) fn next_to_serve(&self, has_room: bool, limit: usize) -> Option<usize> {
         let Waiter { needs_new, overtaken, .. } = *self.waiting.front()?;
         let has_connection = self.has_connection();
@@ -112,7 +154,7 @@ impl Destination {
         may_pass.then(|| self.waiting.iter().position(|waiter| !waiter.needs_new))?
     }
 
-    /// Takes one of those that wait out of the queue.
+    /// Takes the waiting request at a position out of the queue.
     pub(crate) fn take_waiter(&mut self, at: usize) -> Option<Waiter> {
         if at > 0
             && let Some(first) = self.waiting.front_mut()
@@ -122,17 +164,16 @@ impl Destination {
         self.waiting.remove(at)
     }
 
-    /// Lets requests wait for the connection that is going to be made, if it may do for all of them
-    /// and nothing else does.
+    /// Lets requests wait for a connection that is about to be made, if it may serve all of them and no
+    /// other connection does. Returns whether they now wait for it.
     pub(crate) fn await_connection(&mut self) -> bool {
         let begins = !self.speaks_http1 && !self.is_awaited && self.current().is_none();
         self.is_awaited |= begins;
         begins
     }
 
-    /// Another share in the HTTP/2 connection, if there is one that takes another request, and whether
-    /// it is doubtful that anybody is there.
-    pub(crate) fn share_http2(&mut self, now: Instant) -> Option<(Arc<Http2Connection>, bool)> {
+    /// A share of the current HTTP/2 connection, if it takes another request.
+    pub(crate) fn share_http2(&mut self, now: Instant) -> Option<Grant> {
         let current = self.http2.iter_mut().find(|http2| http2.is_current)?;
         if !current.has_stream() {
             return None;
@@ -140,18 +181,19 @@ impl Destination {
         let idle = now.saturating_duration_since(current.idle_since);
         current.is_doubted = current.streams == 0 && idle >= DOUBTED_AFTER;
         current.streams += 1;
-        Some((current.connection.clone(), current.is_doubted))
+        let connection = Arc::clone(&current.connection);
+        Some(Grant::Http2 { connection, is_doubted: current.is_doubted })
     }
 
-    /// Somebody is there, and takes requests.
+    /// Notes that the server of a doubted connection answers.
     pub(crate) fn trust_http2(&mut self, connection: &Arc<Http2Connection>) {
         if let Some(http2) = self.shared(connection) {
             http2.is_doubted = false;
         }
     }
 
-    /// Adds a connection that one request uses. It is the current one unless it comes too late to
-    /// be.
+    /// Adds a connection that one request uses. It becomes the current one if it may, and if there is no
+    /// current one or it replaces that.
     pub(crate) fn add_http2(
         &mut self,
         connection: Arc<Http2Connection>,
@@ -169,7 +211,8 @@ impl Destination {
     pub(crate) fn end_stream(&mut self, connection: &Arc<Http2Connection>) {
         if let Some(http2) = self.shared(connection) {
             http2.streams -= 1;
-            // Who gave up asking leaves the question to the next.
+            // A request that gave up before the server answered leaves the question to the next request:
+            // the connection counts as idle for as long as before.
             if !std::mem::take(&mut http2.is_doubted) {
                 http2.idle_since = Instant::now();
             }
@@ -181,7 +224,7 @@ impl Destination {
         self.idle.clear();
     }
 
-    /// Lets such HTTP/2 connections only finish what they have begun.
+    /// Lets the HTTP/2 connections that `is_meant` picks take no further requests.
     pub(crate) fn retire_http2(&mut self, is_meant: impl Fn(&Arc<Http2Connection>) -> bool) {
         for http2 in &mut self.http2 {
             http2.is_current &= !is_meant(&http2.connection);
@@ -189,11 +232,12 @@ impl Destination {
         self.http2.retain(|http2| !http2.has_ended());
     }
 
-    /// The HTTP/1.1 connection that was used last, to be used again.
-    pub(crate) fn take_idle(&mut self) -> Option<Idle> {
+    /// The most recently used HTTP/1.1 connection, to be used again.
+    pub(crate) fn take_idle(&mut self, network: u64, now: Instant) -> Option<Grant> {
         let idle = self.idle.pop_back()?;
         self.busy += 1;
-        Some(idle)
+        let reusable_for = idle.reusable_for.saturating_sub(idle.age(now));
+        Some(Grant::Http1 { connection: idle.connection, reusable_for, network })
     }
 
     pub(crate) fn add_idle(&mut self, connection: Box<Http1Connection>, reusable_for: Duration) {
@@ -202,13 +246,13 @@ impl Destination {
         }
     }
 
-    /// Closes what has been idle for too long, or was closed by the server.
+    /// Closes every connection that was idle for too long or that the server closed.
     pub(crate) fn sweep(&mut self, now: Instant, http2_idle: Duration) {
         self.idle.retain(|idle| idle.is_good(now));
         self.sweep_next(now, http2_idle);
     }
 
-    /// The same of what the next request would be given, until that is good.
+    /// Does the same to the connections that the next request would get, until one of them is good.
     pub(crate) fn sweep_next(&mut self, now: Instant, http2_idle: Duration) {
         while self.idle.back().is_some_and(|idle| !idle.is_good(now)) {
             self.idle.pop_back();
@@ -221,7 +265,7 @@ impl Destination {
         self.http2.retain(|http2| !http2.has_ended());
     }
 
-    /// Since when the connection is idle that has been so for longest.
+    /// Since when the connection has been idle that has been idle for longest.
     pub(crate) fn longest_idle(&self) -> Option<Instant> {
         let http1 = self.idle.front().map(|idle| idle.since);
         let http2 = self.http2.iter().filter(|http2| http2.streams == 0);
@@ -237,15 +281,14 @@ impl Destination {
         }
     }
 
-    /// Tells those who do not need a connection of their own making that there will be none, and
-    /// says how many they were.
+    /// Fails the waiting requests that need no new connection of their own. Returns their number.
     pub(crate) fn fail_waiting(&mut self, reason: &NetworkError) -> usize {
         let (stay, failed): (_, VecDeque<_>) =
             self.waiting.drain(..).partition(|waiter| waiter.needs_new);
         self.waiting = stay;
         let count = failed.len();
         for waiter in failed {
-            // Somebody listens as long as there is a place in the queue.
+            // The receiver exists as long as the request has its place in the queue.
             let _ = waiter.grant.send(Err(reason.clone()));
         }
         count

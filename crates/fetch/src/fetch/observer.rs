@@ -1,0 +1,129 @@
+//! The [`Observer`] of a fetch, and what it is told.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use url::Url;
+
+use crate::{
+    host::{NetworkRequest, NetworkResponse},
+    policy::csp::CspViolation,
+};
+
+/// The caller of a fetch: it is told what happens during the fetch, and it knows whether the document still exists.
+///
+/// The fetch calls these methods on the thread that polls it. No method may block.
+pub trait Observer: Send + Sync {
+    /// Called with each event of the fetch.
+    fn observe(&self, observation: Observation);
+
+    /// Called when a request goes to the network.
+    ///
+    /// The default implementation [observes](Self::observe) a copy of the request. Override this method to save the copy.
+    fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
+        self.observe(Observation::request_sent(is_preflight, request));
+    }
+
+    /// Called when the head of the response to a request for `url` has arrived.
+    ///
+    /// The default implementation [observes](Self::observe) a copy of the head. Override this method to save the copy.
+    fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
+        self.observe(Observation::response_started(is_preflight, url, response));
+    }
+
+    /// Whether the document that made the request has gone.
+    fn document_is_gone(&self) -> bool;
+}
+
+/// Ignores every observation, for a caller without a document.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn observe(&self, _: Observation) {}
+
+    fn request_sent(&self, _: bool, _: &NetworkRequest) {}
+
+    fn response_started(&self, _: bool, _: &Url, _: &NetworkResponse) {}
+
+    fn document_is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// An event of a fetch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Observation {
+    /// The fetch violates a Content Security Policy of its client. The engine fires the event.
+    CspViolation(Box<CspViolation>),
+    /// A request goes to the network.
+    #[non_exhaustive]
+    RequestSent {
+        /// Whether the request is the CORS preflight of the fetch's own request.
+        is_preflight: bool,
+        /// The request's method.
+        method: Method,
+        /// The request's URL.
+        url: Url,
+        /// The request's headers: with `Host`, without those of the connection.
+        headers: HeaderMap,
+        /// The request's body, empty if it has none. A clone shares the bytes.
+        body: Bytes,
+    },
+    /// The head of the response to the last sent request has arrived. This may be the response to a preflight, or a
+    /// redirect; no event follows for the body of either.
+    #[non_exhaustive]
+    ResponseStarted {
+        /// Whether the request was a CORS preflight.
+        is_preflight: bool,
+        /// The request's URL.
+        url: Url,
+        /// The response's status.
+        status: StatusCode,
+        /// The version of HTTP, if the network says so.
+        version: Option<Version>,
+        /// The response's headers, unfiltered.
+        headers: HeaderMap,
+    },
+    /// The fetch follows a redirect.
+    #[non_exhaustive]
+    Redirected {
+        /// The new URL.
+        url: Url,
+    },
+    /// A response over a secure transport asks to
+    /// [clear site data](https://w3c.github.io/webappsec-clear-site-data/). The engine does so.
+    #[non_exhaustive]
+    ClearSiteData {
+        /// The response's URL.
+        url: Url,
+        /// The value of the response's `Clear-Site-Data` header.
+        value: HeaderValue,
+    },
+}
+
+impl Observation {
+    /// Makes a [`RequestSent`](Self::RequestSent) from a copy of `request`.
+    #[must_use]
+    pub fn request_sent(is_preflight: bool, request: &NetworkRequest) -> Self {
+        Self::RequestSent {
+            is_preflight,
+            method: request.method.clone(),
+            url: request.url.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+        }
+    }
+
+    /// Makes a [`ResponseStarted`](Self::ResponseStarted) from a copy of the head of `response` from `url`.
+    #[must_use]
+    pub fn response_started(is_preflight: bool, url: &Url, response: &NetworkResponse) -> Self {
+        Self::ResponseStarted {
+            is_preflight,
+            url: url.clone(),
+            status: response.status,
+            version: response.version,
+            headers: response.headers.clone(),
+        }
+    }
+}

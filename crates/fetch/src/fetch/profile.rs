@@ -1,0 +1,78 @@
+//! The [`Profile`]: the services and settings that all fetches of a user agent's profile share.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, HeaderValue};
+
+use super::cors_preflight_cache::CorsPreflightCache;
+use crate::{
+    host::{
+        AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
+        NoAuthenticationEntries, NoCookies, NoHttpCache, NoServiceWorkers, PassEverything,
+        ServiceWorkers,
+    },
+    policy::hsts::MemoryHstsStore,
+};
+
+/// The services and settings that all fetches of one profile share. The standard calls them the user agent's.
+///
+/// Embedders do not need this type: they pass each service to the builder of the `sendbeacon` crate.
+#[non_exhaustive]
+pub struct Profile {
+    /// Sends requests.
+    pub network: Arc<dyn Network>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The cookie store. Default: none.
+    pub cookies: Arc<dyn CookieStore>,
+    /// Known HSTS hosts. Default: a [`MemoryHstsStore`].
+    pub hsts: Arc<dyn HstsStore>,
+    /// Authentication entries. Default: none.
+    pub authentication_entries: Arc<dyn AuthenticationEntries>,
+    /// The HTTP cache. Default: none.
+    pub http_cache: Arc<dyn HttpCache>,
+    /// The interceptor. Default: none.
+    pub interceptor: Arc<dyn Interceptor>,
+    /// Service workers. Default: none.
+    pub service_workers: Arc<dyn ServiceWorkers>,
+    /// The [default `User-Agent` value](https://fetch.spec.whatwg.org/#default-user-agent-value), for clients without
+    /// a value of their own.
+    pub user_agent: HeaderValue,
+    /// `Accept-Language` for clients without a value of their own. Default: none.
+    pub accept_language: Option<HeaderValue>,
+    /// [`Priority`](https://www.rfc-editor.org/rfc/rfc9218) of beacons. Default: `u=6`, the lowest urgency except that of
+    /// background tasks.
+    pub beacon_priority: Option<HeaderValue>,
+    /// Headers that the embedder adds to every request. A header that the request has already is not added. Default:
+    /// none.
+    pub extra_headers: HeaderMap,
+    /// The CORS-preflight cache.
+    pub(super) cors_preflight_cache: CorsPreflightCache,
+}
+
+impl Profile {
+    /// A profile with these services and the defaults for everything else.
+    pub fn new(network: Arc<dyn Network>, clock: Arc<dyn Clock>, user_agent: HeaderValue) -> Self {
+        Self {
+            network,
+            clock,
+            cookies: Arc::new(NoCookies),
+            hsts: Arc::new(MemoryHstsStore::default()),
+            authentication_entries: Arc::new(NoAuthenticationEntries),
+            http_cache: Arc::new(NoHttpCache),
+            interceptor: Arc::new(PassEverything),
+            service_workers: Arc::new(NoServiceWorkers),
+            user_agent,
+            accept_language: None,
+            beacon_priority: Some(HeaderValue::from_static("u=6")),
+            extra_headers: HeaderMap::new(),
+            cors_preflight_cache: CorsPreflightCache::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! The bodies of responses, which hold their connection or their stream.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use h2::RecvStream;
+use hyper::body::{Body, Incoming};
+use sendbeacon_fetch::{NetworkError, host::BodyStream};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    error::{http1_error, http2_error},
+    http2::Upload,
+    pool::lease::{Http1Lease, Http2Lease},
+};
+
+/// How long a server may take for the rest of a request whose response is over.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A response body on HTTP/1.1. It holds its connection until its end, and then gives it back.
+///
+/// Dropping it earlier closes the connection. The rest of the body would have to be read before the
+/// connection is of use again, and may never come.
+pub(crate) struct Http1Body {
+    incoming: Incoming,
+    /// `None` once the body is over.
+    lease: Option<Http1Lease>,
+}
+
+impl Http1Body {
+    pub(crate) fn new(incoming: Incoming, lease: Http1Lease) -> Self {
+        Self { incoming, lease: Some(lease) }
+    }
+}
+
+impl BodyStream for Http1Body {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        while self.lease.is_some() {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                // Frames without data are trailers. Fetch has no use for them.
+                Some(Ok(frame)) => {
+                    if let Ok(chunk) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.lease = None;
+                    return Poll::Ready(Some(Err(http1_error(error))));
+                }
+                None => {
+                    if let Some(lease) = self.lease.take() {
+                        lease.give_back();
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+/// A response body on HTTP/2. Dropping it before its end resets its stream and nothing else.
+pub(crate) struct Http2Body {
+    stream: RecvStream,
+    /// `None` once the body is over.
+    reading: Option<Reading>,
+}
+
+impl Http2Body {
+    pub(crate) fn new(stream: RecvStream, reading: Reading) -> Self {
+        Self { stream, reading: Some(reading) }
+    }
+}
+
+impl BodyStream for Http2Body {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        if self.reading.is_none() {
+            return Poll::Ready(None);
+        }
+        // Does not ask for trailers. Fetch has no use for them.
+        let chunk = ready!(self.stream.poll_data(cx)).map(|chunk| {
+            let chunk = chunk?;
+            self.stream.flow_control().release_capacity(chunk.len())?;
+            Ok(chunk)
+        });
+        if !matches!(chunk, Some(Ok(_)))
+            && let Some(reading) = self.reading.take()
+        {
+            reading.end();
+        }
+        Poll::Ready(chunk.map(|chunk| chunk.map_err(http2_error)))
+    }
+}
+
+/// The use of an HTTP/2 connection while a response is read. Dropping it before [`end`](Self::end)
+/// resets the stream.
+pub(crate) enum Reading {
+    /// The whole request is sent.
+    Alone { _lease: Http2Lease },
+    /// A task still sends the rest of the request. It has the lease, and waits for this message.
+    BesideUpload(oneshot::Sender<()>),
+}
+
+impl Reading {
+    /// Begins to read a response. If there is an upload, spawns a task that sends the rest of it,
+    /// whether or not anybody reads the response: other streams wait for the windows that it holds.
+    pub(crate) fn begin(mut upload: Option<Box<Upload>>, lease: Http2Lease) -> Self {
+        if upload.is_none() {
+            return Self::Alone { _lease: lease };
+        }
+        let (sender, mut is_over) = oneshot::channel();
+        tokio::spawn(async move {
+            let mut sent = poll_fn(|cx| Upload::poll_send(&mut upload, cx));
+            match select(&mut sent, &mut is_over).await {
+                Either::Left(_) => drop(is_over.await),
+                Either::Right((Ok(()), _)) => drop(timeout(FINISH_TIMEOUT, sent).await),
+                Either::Right((Err(_), _)) => {}
+            }
+            if let Some(upload) = &mut upload {
+                upload.cancel();
+            }
+            drop((upload, lease));
+        });
+        Self::BesideUpload(sender)
+    }
+
+    /// Ends the reading of a response that is over. If a task still sends the rest of the request, it has
+    /// [`FINISH_TIMEOUT`] to finish. The stream is in use until then.
+    pub(crate) fn end(self) {
+        if let Self::BesideUpload(is_over) = self {
+            // Fails if the runtime of the task is gone. Then the connection is gone with it.
+            let _ = is_over.send(());
+        }
+    }
+}
