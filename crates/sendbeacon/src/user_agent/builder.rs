@@ -37,9 +37,9 @@ impl UserAgent {
     /// // The default network with its default settings.
     /// let agent = UserAgent::builder().build()?;
     /// // The default network with other settings.
-    /// let network = HttpNetwork::builder().build();
+    /// let network = HttpNetwork::builder().build()?;
     /// let agent = UserAgent::builder().network(Arc::new(network)).build()?;
-    /// # Ok::<(), sendbeacon::BuildError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(feature = "net")]
     pub fn builder() -> UserAgentBuilder {
