@@ -134,6 +134,7 @@ impl Page {
             if third_party_cookies { ThirdPartyCookies::Allow } else { ThirdPartyCookies::Block };
         let cookies = Arc::new(MemoryCookieStore::new(third_party));
         profile.cookies = Arc::clone(&cookies) as _;
+        profile.content_codings = true;
         Self {
             client: Arc::new(setup.client()),
             ledger: setup.ledger(),

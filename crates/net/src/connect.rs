@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue};
-use sendbeacon_fetch::{AddressSpace, ErrorDetail, NetworkError};
+use sendbeacon_fetch::{AddressSpace, ErrorDetail, NetworkError, is_localhost};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -26,7 +26,7 @@ use crate::{
         server::{Proxy, ProxyProtocol},
         tunnel,
     },
-    resolve::{Names, is_localhost},
+    resolve::Names,
     tcp::connect_to_any,
     time_left::TimeLeft,
     tls::{HTTP2, Tls},

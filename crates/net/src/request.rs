@@ -9,17 +9,18 @@ use http::{
 use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
 use url::{Position, Url};
 
-use crate::request_body::RequestBody;
+use crate::{pool::key::PoolKey, request_body::RequestBody};
 
 /// A request in the form that hyper writes to an HTTP/1.1 connection.
 pub(crate) type Http1Request = Request<RequestBody>;
 
-/// A request that waits for its connection, and may go out by either protocol.
+/// A request that waits for its connection. Boxed, so that the request's future stays small.
 pub(crate) enum UnsentRequest {
-    /// The request as fetch made it.
-    Fetched(FetchedRequest),
-    /// The request in the form of HTTP/1.1: hyper gave it back, because its connection was closed.
-    GivenBack(Http1Request),
+    /// The request as fetch made it: the TLS handshake will choose the protocol.
+    Undecided(Box<FetchedRequest>),
+    /// The request in the form of HTTP/1.1: without TLS there is no other protocol. hyper also gives a
+    /// request back in this form, if it finds the connection closed.
+    Http1(Box<Http1Request>),
 }
 
 /// A request as fetch made it.
@@ -33,30 +34,25 @@ pub(crate) struct FetchedRequest {
 }
 
 impl UnsentRequest {
-    /// Takes what is sent of `request`. Fails if the URL is too long to be sent, so that no connection
-    /// is made for it.
-    pub(crate) fn new(request: NetworkRequest, is_to_proxy: bool) -> Result<Self, NetworkError> {
+    /// Takes what is sent of a request with the key `key`. Fails if the URL is too long to be sent, so
+    /// that no connection is made for it.
+    pub(crate) fn new(request: NetworkRequest, key: &PoolKey) -> Result<Self, NetworkError> {
         let NetworkRequest { method, url, headers, body, .. } = request;
-        let target = if is_to_proxy { absolute_target(&url) } else { target(&url) }?;
-        Ok(Self::Fetched(FetchedRequest { method, url, target, headers, body }))
+        let target = if key.is_to_proxy() { absolute_target(&url) } else { target(&url) }?;
+        let request = FetchedRequest { method, url, target, headers, body };
+        if key.tls {
+            Ok(Self::Undecided(Box::new(request)))
+        } else {
+            request.into_http1().map(Self::Http1)
+        }
     }
 
-    /// The request as it goes on an HTTP/1.1 connection: an origin-form target, or an absolute-form one
-    /// to a proxy, and a `Host` header before all others
-    /// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
-    pub(crate) fn into_http1(self) -> Result<Http1Request, NetworkError> {
-        let FetchedRequest { method, url, target, mut headers, body } = match self {
-            Self::Fetched(request) => request,
-            Self::GivenBack(request) => return Ok(request),
-        };
-        if !is_ready_for_http1(&headers, &url) {
-            headers = with_host_first(headers, host_header(&url)?);
+    /// The request as it goes on an HTTP/1.1 connection.
+    pub(crate) fn into_http1(self) -> Result<Box<Http1Request>, NetworkError> {
+        match self {
+            Self::Undecided(request) => request.into_http1(),
+            Self::Http1(request) => Ok(request),
         }
-        let mut request = Request::new(RequestBody::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = target;
-        *request.headers_mut() = headers;
-        Ok(request)
     }
 
     /// The head of the request as it goes on an HTTP/2 connection, and its body. The host is the
@@ -67,10 +63,11 @@ impl UnsentRequest {
     /// is sent again.
     pub(crate) fn to_http2(&self) -> Result<(Request<()>, Bytes), NetworkError> {
         let (method, target, host, headers, body) = match self {
-            Self::Fetched(FetchedRequest { method, url, target, headers, body }) => {
+            Self::Undecided(request) => {
+                let FetchedRequest { method, url, target, headers, body } = &**request;
                 (method, target, Some(host(url).as_bytes()), headers, body)
             }
-            Self::GivenBack(request) => {
+            Self::Http1(request) => {
                 let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
                 let body = &request.body().bytes;
                 (request.method(), request.uri(), host, request.headers(), body)
@@ -95,6 +92,23 @@ impl UnsentRequest {
         *head.uri_mut() = Uri::from_parts(uri).map_err(|error| unsendable(error.into()))?;
         *head.headers_mut() = own;
         Ok((head, body.clone()))
+    }
+}
+
+impl FetchedRequest {
+    /// The request as it goes on an HTTP/1.1 connection: an origin-form target, or an absolute-form one
+    /// to a proxy, and a `Host` header before all others
+    /// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
+    fn into_http1(self) -> Result<Box<Http1Request>, NetworkError> {
+        let Self { method, url, target, mut headers, body } = self;
+        if !is_ready_for_http1(&headers, &url) {
+            headers = with_host_first(headers, host_header(&url)?);
+        }
+        let mut request = Request::new(RequestBody::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = target;
+        *request.headers_mut() = headers;
+        Ok(Box::new(request))
     }
 }
 
@@ -164,6 +178,7 @@ fn host_header(url: &Url) -> Result<HeaderValue, NetworkError> {
 
 #[cfg(test)]
 mod tests {
+    use foldhash::quality::RandomState;
     use http::header::{ACCEPT, CONTENT_LENGTH};
     use sendbeacon_fetch::{Nonce, PartitionKey, Site, host::ConnectionKey};
 
@@ -178,7 +193,8 @@ mod tests {
         let request = NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection)
             .with_headers(headers.collect())
             .with_body(Bytes::from_static(b"body"));
-        UnsentRequest::new(request, false).unwrap()
+        let key = PoolKey::of(&request, None, &RandomState::default()).unwrap();
+        UnsentRequest::new(request, &key).unwrap()
     }
 
     #[test]
@@ -194,7 +210,7 @@ mod tests {
         assert_eq!(fetched.headers().keys().collect::<Vec<_>>(), [ACCEPT, CONTENT_LENGTH]);
         assert_eq!(body, "body");
 
-        let given_back = UnsentRequest::GivenBack(make().into_http1().unwrap());
+        let given_back = UnsentRequest::Http1(make().into_http1().unwrap());
         let (head, body) = given_back.to_http2().unwrap();
         assert_eq!((head.method(), head.uri()), (fetched.method(), fetched.uri()));
         assert_eq!(head.headers(), fetched.headers());

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use sendbeacon_fetch::{NetworkError, PartitionKey};
+use sendbeacon_fetch::{NetworkError, PartitionKey, is_localhost};
 use url::Host;
 
 use crate::{name_cache::NameCache, resolver::Resolver};
@@ -66,12 +66,6 @@ impl Names {
     }
 }
 
-/// Whether the public suffix of `domain` is `localhost` or `localhost.`
-pub(crate) fn is_localhost(domain: &str) -> bool {
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
-    domain == "localhost" || domain.ends_with(".localhost")
-}
-
 /// Sorts the addresses so that the families take turns
 /// ([RFC 8305, section 4](https://www.rfc-editor.org/rfc/rfc8305#section-4)).
 ///
@@ -98,16 +92,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn only_localhost_and_names_under_it_are_localhost() {
-        for local in ["localhost", "localhost.", "a.localhost", "a.b.localhost."] {
-            assert!(is_localhost(local), "{local}");
-        }
-        for other in ["localhost.test", "notlocalhost", "localhost..", ""] {
-            assert!(!is_localhost(other), "{other}");
-        }
-    }
 
     #[test]
     fn families_take_turns_and_the_first_address_stays_first() {

@@ -29,7 +29,7 @@ use crate::{
         lease::{Checkout, ConnectionLease, Http1Lease, Http2Lease, Pool, Room},
     },
     proxy::server::Proxy,
-    request::UnsentRequest,
+    request::{Http1Request, UnsentRequest},
     request_body::Progress,
     response_body::{Http1Body, Http2Body, Reading},
 };
@@ -68,7 +68,7 @@ impl RequestSender {
         Ok(Prepared {
             check: AccessCheck::of(&request, &*self.local_network_access).map(Box::new),
             needs_new: request.force_new_connection,
-            request: Box::new(UnsentRequest::new(request, key.is_to_proxy())?),
+            request: UnsentRequest::new(request, &key)?,
             key,
         })
     }
@@ -83,11 +83,11 @@ impl RequestSender {
                 self.obtain_a_connection(&key, needs_new, room.take(), check.as_deref()).await?;
             let reason = match lease {
                 ConnectionLease::Http1(lease) => {
-                    match self.fetch_over_http1(lease, unsent).await? {
+                    match self.fetch_over_http1(lease, unsent.into_http1()?).await? {
                         Attempt::Answered(response) => return Ok(response),
                         Attempt::Unsent(again) => {
                             let Unsent { request, lease, reason } = *again;
-                            unsent = request;
+                            unsent = UnsentRequest::Http1(request);
                             // If one idle connection was closed, its siblings probably are, too.
                             room = Some(lease.into_room(&self.pool));
                             reason
@@ -167,11 +167,10 @@ impl RequestSender {
     async fn fetch_over_http1(
         &self,
         mut lease: Http1Lease,
-        request: Box<UnsentRequest>,
+        request: Box<Http1Request>,
     ) -> Result<Attempt, NetworkError> {
-        let request = request.into_http1()?;
         let progress = request.body().progress.clone();
-        let answer = pin!(lease.connection.sender.try_send_request(request));
+        let answer = pin!(lease.connection.sender.try_send_request(*request));
         let response = match self.in_time(answer, progress).await? {
             Ok(response) => response,
             Err(mut error) => {
@@ -179,7 +178,7 @@ impl RequestSender {
                 let reason = http1_error(error.into_error());
                 // hyper gives the request back if no byte of it was written.
                 let Some(request) = request else { return Err(reason) };
-                let request = Box::new(UnsentRequest::GivenBack(request));
+                let request = Box::new(request);
                 return Ok(Attempt::Unsent(Box::new(Unsent { request, lease, reason })));
             }
         };
@@ -260,7 +259,7 @@ struct Prepared<'a> {
     key: Arc<PoolKey>,
     check: Option<Box<AccessCheck<'a>>>,
     needs_new: bool,
-    request: Box<UnsentRequest>,
+    request: UnsentRequest,
 }
 
 /// What became of a request on an HTTP/1.1 connection.
@@ -271,7 +270,7 @@ enum Attempt {
 
 /// A request whose connection turned out to be closed.
 struct Unsent {
-    request: Box<UnsentRequest>,
+    request: Box<Http1Request>,
     lease: Http1Lease,
     reason: NetworkError,
 }

@@ -2,6 +2,8 @@
 
 use http::{HeaderName, header::SET_COOKIE};
 
+#[cfg(feature = "content-codings")]
+use super::profile::Profile;
 use super::{observer::Observation, params::FetchParams};
 use crate::{
     error::NetworkError,
@@ -48,7 +50,7 @@ pub(super) fn http_network_fetch<'a>(
         }
         // Step 18. NB: nothing is decoded yet. The returned body decodes itself while it is read.
         #[cfg(feature = "content-codings")]
-        let response = decoded(request, response);
+        let response = decoded(params.profile, request, response);
         // Step 19.
         Ok(response)
     }
@@ -56,9 +58,9 @@ pub(super) fn http_network_fetch<'a>(
 
 /// Handles the content codings of a response that script may read.
 #[cfg(feature = "content-codings")]
-fn decoded(request: &Request, mut response: NetworkResponse) -> NetworkResponse {
+fn decoded(profile: &Profile, request: &Request, mut response: NetworkResponse) -> NetworkResponse {
     // NB: nobody reads the response to a beacon, a ping or a report.
-    if request.initiator_type == crate::request::InitiatorType::Fetch {
+    if profile.decodes() && request.initiator_type == crate::request::InitiatorType::Fetch {
         let body = response.body;
         response.body = super::content_codings::handle_content_codings(&response.headers, body);
     }

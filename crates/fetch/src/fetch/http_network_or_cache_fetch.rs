@@ -14,7 +14,7 @@ use http::{
 };
 use url::Position;
 
-use super::{http_network_fetch::http_network_fetch, params::FetchParams};
+use super::{http_network_fetch::http_network_fetch, params::FetchParams, profile::Profile};
 use crate::{
     client::EmbedderPolicy,
     error::NetworkError,
@@ -192,7 +192,7 @@ async fn http_request_headers(
     }
     // Step 8.20.
     if !request.is_preflight && !profile.extra_headers.contains_key(ACCEPT_ENCODING) {
-        append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(request));
+        append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(params.profile, request));
     }
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
         append_if_any(&mut headers, PRIORITY, profile.beacon_priority.clone());
@@ -224,11 +224,11 @@ fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
 
 /// The value of `Accept-Encoding`, or `None` if the request gets no such header.
 ///
-/// It names only codings that the library can decode. Without the feature `content-codings`, a response that script may
-/// read must not be encoded. Nobody reads the response to a beacon, so its coding does not matter.
-fn accept_encoding(request: &Request) -> Option<HeaderValue> {
+/// It names only codings that the library can decode. If the profile does not decode, a response that script may read
+/// must not be encoded. Nobody reads the response to a beacon, so its coding does not matter.
+fn accept_encoding(profile: &Profile, request: &Request) -> Option<HeaderValue> {
     let is_read = request.initiator_type == InitiatorType::Fetch;
-    if is_read && !cfg!(feature = "content-codings") || request.headers.contains_key(RANGE) {
+    if is_read && !profile.decodes() || request.headers.contains_key(RANGE) {
         return None;
     }
     // NB: like browsers, this asks for `br` and `zstd` only where no proxy can read the connection. Old proxies do not know

@@ -46,6 +46,13 @@ pub struct Profile {
     /// Headers that the embedder adds to every request. A header that the request has already is not added. Default:
     /// none.
     pub extra_headers: HeaderMap,
+    /// Whether requests of `fetch()` ask for content codings, and the bodies of their responses are decoded. Default:
+    /// false.
+    ///
+    /// The feature adds this choice and changes nothing by itself, because Cargo turns a feature on for all crates of a
+    /// program if one of them asks for it.
+    #[cfg(feature = "content-codings")]
+    pub content_codings: bool,
     /// The CORS-preflight cache.
     pub(super) cors_preflight_cache: CorsPreflightCache,
 }
@@ -66,8 +73,21 @@ impl Profile {
             accept_language: None,
             beacon_priority: Some(HeaderValue::from_static("u=6")),
             extra_headers: HeaderMap::new(),
+            #[cfg(feature = "content-codings")]
+            content_codings: false,
             cors_preflight_cache: CorsPreflightCache::default(),
         }
+    }
+
+    #[cfg(feature = "content-codings")]
+    pub(super) fn decodes(&self) -> bool {
+        self.content_codings
+    }
+
+    #[cfg(not(feature = "content-codings"))]
+    #[allow(clippy::unused_self)] // The same signature as with the feature.
+    pub(super) fn decodes(&self) -> bool {
+        false
     }
 }
 

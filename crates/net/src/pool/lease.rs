@@ -66,16 +66,15 @@ impl Pool {
         needs_new: bool,
     ) -> Result<Checkout, NetworkError> {
         let granted = self.lock().checkout_or_wait(key, needs_new);
-        let granted = match granted {
-            Ok(grant) => Ok(grant),
-            Err((ticket, receiver)) => {
-                let mut place = Place { pool: self, key, ticket, receiver };
-                // By reference: the request has to leave the queue before the receiver is dropped.
-                let granted = (&mut place.receiver).await;
-                // The queue keeps the sender until it uses it.
-                granted.unwrap_or_else(|_| Err(NetworkError::Connect("the pool is gone".into())))
-            }
+        let mut place = match granted {
+            Ok(grant) => return Ok(self.hold(key, grant)),
+            Err((ticket, receiver)) => Place { pool: self, key, ticket, receiver },
         };
+        // By reference: the request has to leave the queue before the receiver is dropped.
+        let granted = (&mut place.receiver).await;
+        // The queue keeps the sender until it uses it.
+        let granted =
+            granted.unwrap_or_else(|_| Err(NetworkError::Connect("the pool is gone".into())));
         granted.map(|grant| self.hold(key, grant))
     }
 
@@ -253,14 +252,24 @@ impl Drop for Http2Lease {
 pub(crate) struct Room {
     pool: Arc<Pool>,
     key: Arc<PoolKey>,
-    grant: RoomGrant,
+    // The fields of the grant lie beside `is_filled`, which saves every request's future some bytes.
+    network: u64,
+    needs_new: bool,
+    is_awaited: bool,
     /// Whether the pool already knows what became of the room.
     is_filled: bool,
 }
 
 impl Room {
     fn new(pool: &Arc<Pool>, key: &Arc<PoolKey>, grant: RoomGrant) -> Self {
-        Self { pool: Arc::clone(pool), key: Arc::clone(key), grant, is_filled: false }
+        let RoomGrant { network, needs_new, is_awaited } = grant;
+        let (pool, key) = (Arc::clone(pool), Arc::clone(key));
+        Self { pool, key, network, needs_new, is_awaited, is_filled: false }
+    }
+
+    fn grant(&self) -> RoomGrant {
+        let Self { network, needs_new, is_awaited, .. } = *self;
+        RoomGrant { network, needs_new, is_awaited }
     }
 
     /// Uses the connection that was made, or tells the pool why no connection was made.
@@ -269,23 +278,23 @@ impl Room {
         made: Result<OpenConnection, NetworkError>,
     ) -> Result<ConnectionLease, NetworkError> {
         self.is_filled = true;
-        let Self { pool, key, grant, .. } = &self;
+        let (Self { pool, key, .. }, grant) = (&self, self.grant());
         match made {
             Ok(OpenConnection::Http1(connection)) => {
                 let idle = pool.limits.http1_idle;
                 let lease = Http1Lease::new(pool, key, grant.network, connection, idle);
-                pool.lock().opened_http1(key, *grant);
+                pool.lock().opened_http1(key, grant);
                 Ok(ConnectionLease::Http1(lease))
             }
             Ok(OpenConnection::Http2(connection)) => {
                 let connection = Arc::new(connection);
-                pool.lock().opened_http2(key, *grant, Arc::clone(&connection));
+                pool.lock().opened_http2(key, grant, Arc::clone(&connection));
                 Ok(ConnectionLease::Http2(Http2Lease::new(pool, key, connection, false)))
             }
             Err(reason) => {
                 // Another client may be allowed to go where this client may not.
                 let is_for_all = !matches!(reason, NetworkError::LocalNetworkAccess { .. });
-                pool.lock().not_opened(key, *grant, is_for_all.then_some(&reason));
+                pool.lock().not_opened(key, grant, is_for_all.then_some(&reason));
                 Err(reason)
             }
         }
@@ -295,7 +304,7 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if !self.is_filled {
-            self.pool.lock().not_opened(&self.key, self.grant, None);
+            self.pool.lock().not_opened(&self.key, self.grant(), None);
         }
     }
 }

@@ -4,15 +4,12 @@ use std::{fmt, io};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
-use sendbeacon_fetch::{PartitionKey, host::Answer};
+use sendbeacon_fetch::{PartitionKey, host::Answer, is_localhost};
 use url::{Host, Position, Url};
 
-use crate::{
-    proxy::{
-        routes::{Proxies, Route},
-        server::Proxy,
-    },
-    resolve::is_localhost,
+use crate::proxy::{
+    routes::{Proxies, Route},
+    server::Proxy,
 };
 
 /// One proxy for http URLs, one for https URLs, and a list of hosts that need no proxy.

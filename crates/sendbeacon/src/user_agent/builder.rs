@@ -55,6 +55,7 @@ impl UserAgentBuilder {
         Self {
             profile: Profile::new(network, Arc::new(SystemClock), user_agent),
             reports_violations: true,
+            content_codings: cfg!(feature = "content-codings"),
             sink: None,
             runtime: None,
             limits: KeepaliveLimits::default(),
@@ -156,6 +157,16 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Sets whether requests of `fetch()` ask for content codings (gzip, deflate, br, zstd), and whether the bodies of their
+    /// responses are decoded. Default: true with the feature `content-codings`, else false.
+    ///
+    /// Cargo turns a feature on for all crates of a program if one of them asks for it. So a crate that depends on one of
+    /// the two behaviours sets it here. Without the feature, true is an error of [`build`](Self::build).
+    pub fn content_codings(mut self, decode: bool) -> Self {
+        self.content_codings = decode;
+        self
+    }
+
     /// Sets how much each fetch group may have unfinished. Default: [`KeepaliveLimits::default`].
     pub fn keepalive_limits(mut self, limits: KeepaliveLimits) -> Self {
         self.limits = limits;
@@ -178,7 +189,16 @@ impl UserAgentBuilder {
     ///
     /// # Errors
     /// [`BuildError`], if a setting makes no sense, or if the thread of the network side cannot be started.
-    pub fn build(self) -> Result<UserAgent, BuildError> {
+    #[cfg_attr(not(feature = "content-codings"), allow(unused_mut))]
+    pub fn build(mut self) -> Result<UserAgent, BuildError> {
+        #[cfg(feature = "content-codings")]
+        {
+            self.profile.content_codings = self.content_codings;
+        }
+        #[cfg(not(feature = "content-codings"))]
+        if self.content_codings {
+            return Err(BuildError::ContentCodings);
+        }
         if !self.scheduling.is_possible() {
             return Err(BuildError::Scheduling);
         }

@@ -81,6 +81,7 @@ pub struct UserAgent {
 pub struct UserAgentBuilder {
     profile: Profile,
     reports_violations: bool,
+    content_codings: bool,
     sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
@@ -105,6 +106,10 @@ pub enum BuildError {
         KeepaliveLimits::MAX.url_bytes
     )]
     KeepaliveLimits,
+    /// The builder asks for [content codings](UserAgentBuilder::content_codings), and the feature `content-codings` is
+    /// off.
+    #[error("content codings need the feature `content-codings` of sendbeacon")]
+    ContentCodings,
 }
 
 impl fmt::Debug for UserAgent {

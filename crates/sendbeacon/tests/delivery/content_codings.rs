@@ -90,3 +90,15 @@ async fn an_embedder_that_sets_accept_encoding_gets_the_body_undecoded() {
     assert_eq!(read(response.unwrap()).await.unwrap(), body);
     assert_eq!(server.requests()[0].header("accept-encoding"), Some("dcb"));
 }
+
+#[tokio::test]
+async fn an_embedder_that_wants_no_codings_asks_for_none_and_gets_the_bytes_as_sent() {
+    let server =
+        RecordingServer::start(|_| Behavior::with_body(200, &[("Content-Encoding", "gzip")], GZIP))
+            .await;
+    let browser = Browser::with(|builder| builder.content_codings(false));
+    let document = browser.open(&server.url("/"));
+    let response = document.fetch_group().fetch(request(&document, "/x", false)).await;
+    assert_eq!(read(response.unwrap()).await.unwrap(), GZIP);
+    assert_eq!(server.requests()[0].header("accept-encoding"), None);
+}
