@@ -336,7 +336,7 @@ fn a_process_may_not_name_a_document_of_another_process() {
     assert!(matches!(result, Err(ChannelError::Pin("document identifier"))), "{result:?}");
 }
 
-/// Records what is written to it.
+/// Records the bytes that are written to it.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<u8>>>);
 

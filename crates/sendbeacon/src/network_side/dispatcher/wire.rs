@@ -12,8 +12,8 @@ use crate::{
     limits::Scheduling,
 };
 
-/// A partition may have this many times more plain fetches on the wire than keepalive fetches. NB: a document may
-/// leave the responses of its plain fetches unread, so they may be on the wire for long.
+/// How many plain fetches a partition may have on the wire for each keepalive fetch that it may have there. NB: a
+/// document may leave the responses of its plain fetches unread, so they may be on the wire for long.
 const PLAIN_SHARE: usize = 4;
 
 /// Where a fetch goes: fetches with equal endpoints share a limit.
