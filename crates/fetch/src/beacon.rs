@@ -214,15 +214,7 @@ fn excerpt(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{KeepaliveLimits, Nonce};
-
-    struct Zeros;
-
-    impl Random for Zeros {
-        fn fill(&self, bytes: &mut [u8]) {
-            bytes.fill(0);
-        }
-    }
+    use crate::{KeepaliveLimits, Nonce, host::Zeros};
 
     fn send(
         ledger: &Arc<Ledger>,

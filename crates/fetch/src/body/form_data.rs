@@ -6,7 +6,10 @@ use bytes::{BufMut, BytesMut};
 use http::HeaderValue;
 use memchr::{memchr2, memchr3};
 
-use super::{Blob, Segment, Segments, blob::BlobData};
+use super::{
+    blob::{Blob, BlobData},
+    segments::{Segment, Segments},
+};
 use crate::host::Random;
 
 /// An [entry](https://xhr.spec.whatwg.org/#concept-formdata-entry) of a `FormData`.

@@ -2,18 +2,24 @@
 
 mod blob;
 mod form_data;
+mod segments;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderValue;
 
-use self::{blob::BlobData, form_data::Boundary};
+use self::{
+    blob::BlobData,
+    form_data::Boundary,
+    segments::{Segment, Segments},
+};
 pub use self::{
     blob::{Blob, BlobSource},
     form_data::{FormDataEntry, FormDataValue},
+    segments::Body,
 };
-use crate::{NetworkError, TypeError, host::Random};
+use crate::{error::TypeError, host::Random};
 
 /// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit): a value that script may pass as a body. The engine
 /// has done the Web IDL conversion.
@@ -156,74 +162,6 @@ impl Extracted<'_> {
             }
         };
         Body { segments, length: self.length }
-    }
-}
-
-/// A request's [body](https://fetch.spec.whatwg.org/#concept-body). Its source is never null, so it can be
-/// sent again after a redirect. Cloning shares the bytes.
-#[derive(Clone)]
-pub struct Body {
-    segments: Segments,
-    length: u64,
-}
-
-#[derive(Clone)]
-enum Segments {
-    Bytes(Bytes),
-    Mixed(Vec<Segment>),
-}
-
-#[derive(Clone)]
-enum Segment {
-    Bytes(Bytes),
-    Source(Arc<dyn BlobSource>, u64),
-}
-
-impl Body {
-    /// Length in bytes.
-    #[must_use]
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// Reads the whole body, and each [`BlobSource`] in it.
-    ///
-    /// # Errors
-    /// [`NetworkError::Body`] if a source cannot be read or returns another number of bytes than its size.
-    pub async fn read(&self) -> Result<Bytes, NetworkError> {
-        let segments = match &self.segments {
-            Segments::Bytes(bytes) => return Ok(bytes.clone()),
-            Segments::Mixed(segments) => segments,
-        };
-        let mut all = BytesMut::new();
-        for segment in segments {
-            match segment {
-                Segment::Bytes(bytes) => all.extend_from_slice(bytes),
-                Segment::Source(source, size) => {
-                    let bytes = source.read().get().await.map_err(NetworkError::Body)?;
-                    if bytes.len() as u64 != *size {
-                        let got = bytes.len();
-                        return Err(NetworkError::Body(format!(
-                            "a blob of {size} bytes gave {got} when it was read"
-                        )));
-                    }
-                    all.extend_from_slice(&bytes);
-                }
-            }
-        }
-        Ok(all.freeze())
-    }
-}
-
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self { length: bytes.len() as u64, segments: Segments::Bytes(bytes) }
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.length)
     }
 }
 

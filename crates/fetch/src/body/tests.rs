@@ -5,15 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::host::Answer;
-
-struct Zeros;
-
-impl Random for Zeros {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(0);
-    }
-}
+use crate::{
+    error::NetworkError,
+    host::{Answer, Zeros},
+};
 
 const BOUNDARY: &str = "----SendBeaconFormBoundary00000000000000000000000000000000";
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::{Answer, NetworkResponse};
+use super::{answer::Answer, network::NetworkResponse};
 use crate::Request;
 
 /// Looks at each request before it is sent: a content blocker, or automation

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use url::Url;
 
-use super::BoxFuture;
+use super::answer::BoxFuture;
 use crate::{Client, NetworkError, PartitionKey};
 
 /// Sends one HTTP request and receives its response: the network under

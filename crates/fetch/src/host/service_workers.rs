@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Answer, NetworkResponse};
+use super::{answer::Answer, network::NetworkResponse};
 use crate::{Request, ResponseType};
 
 /// The service workers that control clients

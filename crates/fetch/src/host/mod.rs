@@ -1,0 +1,38 @@
+//! The services that an embedder may provide.
+//!
+//! Every service is a small, object-safe trait that is `Send + Sync`. The library calls the methods on its
+//! network side, not on a thread that runs scripts, unless a method says otherwise. No method may block.
+//! Beside most traits stands a type that does nothing, which is the default.
+
+mod answer;
+mod authentication;
+mod clock;
+mod cookies;
+mod hsts;
+mod http_cache;
+mod interceptor;
+mod local_network_access;
+mod network;
+mod random;
+mod service_workers;
+
+#[cfg(test)]
+pub(crate) use self::random::Zeros;
+pub use self::{
+    answer::{Answer, BoxFuture},
+    authentication::{AuthenticationEntries, NoAuthenticationEntries},
+    clock::Clock,
+    cookies::{CookieContext, CookieStore, NoCookies, SameSiteMode},
+    hsts::{HstsEntry, HstsStore},
+    http_cache::{HttpCache, NoHttpCache},
+    interceptor::{InterceptedRequest, Interception, Interceptor, PassEverything},
+    local_network_access::{LocalNetworkAccess, RefuseAll},
+    network::{
+        BodyStream, ConnectionKey, EmptyBody, Network, NetworkRequest, NetworkResponse,
+        ResponseBody,
+    },
+    random::Random,
+    service_workers::{
+        NoServiceWorkers, ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
+    },
+};
