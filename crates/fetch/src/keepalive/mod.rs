@@ -32,7 +32,7 @@ pub fn url_length(url: &Url) -> usize {
 /// ```
 /// use sendbeacon_fetch::KeepaliveLimits;
 ///
-/// let limits = KeepaliveLimits { requests: 100, ..KeepaliveLimits::default() };
+/// let limits = KeepaliveLimits::DEFAULT.with_requests(100);
 /// assert_eq!(limits.body_bytes, 65_536);
 /// assert!(limits.fit());
 /// ```
