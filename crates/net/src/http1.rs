@@ -50,7 +50,7 @@ impl Http1Connection {
             .await
             .map_err(http1_error)?;
         let task = tokio::spawn(async move {
-            // The request that waits for a response gets the error. On an idle connection there is none.
+            // The request that waits for a response gets the error. On an idle connection no request waits.
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();

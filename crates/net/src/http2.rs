@@ -92,7 +92,7 @@ impl Http2Connection {
             .map_err(http2_error)?;
         let pings = Mutex::new(connection.ping_pong());
         let task = tokio::spawn(async move {
-            // The request that waits for a response gets the error. On an idle connection there is none.
+            // The request that waits for a response gets the error. On an idle connection no request waits.
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
