@@ -83,7 +83,7 @@ impl Cookie {
         self.partition.as_deref()
     }
 
-    /// The time at which the cookie was set, or the oldest cookie that it replaced in turn.
+    /// The time at which the cookie was set. A cookie that replaces another keeps the older time.
     #[must_use]
     pub fn creation_time(&self) -> SystemTime {
         self.creation_time
@@ -142,8 +142,7 @@ pub enum SameSite {
     Strict,
     /// The cookie is sent with same-site requests, and with cross-site top-level navigations with GET.
     Lax,
-    /// The attribute is missing or has an unknown value. The jar enforces it as `Lax`. This is the
-    /// default.
+    /// The attribute is missing or has an unknown value. The jar enforces it as `Lax`. The default.
     #[default]
     Unset,
     /// The cookie is sent with all requests.

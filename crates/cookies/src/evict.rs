@@ -8,8 +8,8 @@ use crate::{Cookie, CookieJar, jar::Sites};
 
 impl CookieJar {
     /// [Garbage collect cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-garbage-collect-cookies).
-    // NB: the draft's algorithms return the removed cookies for a cookie change event. There is no such
-    // event here, so these functions return nothing.
+    // NB: the draft's algorithms return the removed cookies for a cookie change event. The jar has no
+    // events, so these functions return nothing.
     pub(crate) fn garbage_collect(
         &mut self,
         site: &Host,
@@ -65,8 +65,8 @@ impl CookieJar {
 }
 
 /// [Remove excess cookies for a host](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-remove-excess-cookies-for-a),
-/// applied to a site. Insecure cookies go before secure ones, and within each group those go first that
-/// were not used for the longest time.
+/// applied to a site. It removes insecure cookies before secure ones, and in each group the least
+/// recently used cookies first.
 fn remove_excess_cookies(cookies: &mut Vec<Cookie>, max_count: usize, max_bytes: usize) {
     let mut bytes: usize = cookies.iter().map(Cookie::size).sum();
     // Step 6.

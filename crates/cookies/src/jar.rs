@@ -6,7 +6,7 @@ use url::Host;
 
 use crate::{ClearContext, Cookie, InvalidLimits, Limits, site::site_host};
 
-/// The cookies of one partition by the host of their [site](site_host).
+/// The cookies of one partition, or the unpartitioned cookies, by the host of their [site](site_host).
 pub(crate) type Sites = BTreeMap<Host, Vec<Cookie>>;
 
 /// A jar of cookies, kept in memory: the cookies of one profile.

@@ -9,8 +9,9 @@ const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// How much a [`CookieJar`](crate::CookieJar) keeps.
 ///
-/// A site is a registrable domain, or a host that has none. When a limit is exceeded, the jar
-/// drops the cookies that were not used for the longest time.
+/// A site is a registrable domain, or a host that has none. When a limit is exceeded, the jar drops the
+/// least recently used cookies. If it is a limit of one site, the jar drops cookies without `Secure`
+/// before cookies with it.
 ///
 /// ```
 /// use std::time::Duration;

@@ -21,7 +21,7 @@ pub enum Rejected {
     /// The `Domain` attribute is not a host.
     #[error("the Domain attribute is not a valid host")]
     Domain,
-    /// The `Domain` attribute names a public suffix, or a domain above one.
+    /// The `Domain` attribute names a public suffix, or a domain above the host's public suffix.
     #[error("name a registrable domain in the Domain attribute, not a public suffix")]
     PublicSuffix,
     /// The host is not in the domain that the `Domain` attribute names.

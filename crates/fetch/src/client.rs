@@ -21,9 +21,9 @@ use crate::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Client {
-    /// [Creation URL](https://html.spec.whatwg.org/multipage/webappapis.html#concept-environment-creation-url):
-    /// of a window the current URL of its document, of a `srcdoc` document the URL of its nearest ancestor
-    /// that is not a `srcdoc` document. `Referer` is derived from it.
+    /// [Creation URL](https://html.spec.whatwg.org/multipage/webappapis.html#concept-environment-creation-url).
+    /// For a window it is the current URL of the document. For a `srcdoc` document it is the URL of the nearest
+    /// ancestor that is not a `srcdoc` document. `Referer` is derived from it.
     pub creation_url: Url,
     /// [API base URL](https://html.spec.whatwg.org/multipage/webappapis.html#api-base-url), against
     /// which relative URLs are parsed.

@@ -62,7 +62,7 @@ pub enum NetworkError {
     /// The response of a service worker cannot answer this request.
     #[error("the service worker's response is an error or of a type this request cannot have")]
     ServiceWorker,
-    /// A 407: a proxy, or a server that acts like one, asks for authentication, and there is nobody to prompt.
+    /// A 407: a proxy, or a server that acts like one, asks for authentication, and the library prompts no user.
     #[error("the proxy asks for authentication")]
     ProxyAuthentication,
     /// No proxy can be used: it refused, or the choice of a proxy failed.
@@ -138,9 +138,9 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
-    /// What went wrong beneath HTTP, if it was there that something went wrong.
+    /// The error beneath HTTP, if there is one.
     ///
-    /// A failed preflight gives the detail of its own fetch.
+    /// The detail of a failed preflight is that of the preflight's own fetch.
     #[must_use]
     pub fn detail(&self) -> Option<&ErrorDetail> {
         match self {
@@ -238,7 +238,7 @@ pub enum TimeoutKind {
     /// From the time the request is sent to the head of the response.
     #[error("the answer")]
     ResponseHead,
-    /// The whole fetch, from its first dispatch to the end of the response.
+    /// The whole fetch, from its start to the end of the response.
     #[error("the whole fetch")]
     Fetch,
     /// The time that a fetch may take after its document is gone.
@@ -253,7 +253,8 @@ pub enum TimeoutKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AbandonReason {
-    /// The shutdown deadline passed before the fetch was done.
+    /// The user agent shut down: the deadline passed before the fetch was done, or the request came after the
+    /// shutdown had begun, or the request has no keepalive flag.
     #[error("the user agent shut down before it was done")]
     Shutdown,
     /// The runtime or the thread of the network side ended.
@@ -265,7 +266,7 @@ pub enum AbandonReason {
     /// The fetch group was terminated and the request has no keepalive flag.
     #[error("its document was unloaded and it has no keepalive flag")]
     Terminated,
-    /// The embedder aborted the fetch group.
+    /// The embedder aborted the fetch or its fetch group.
     #[error("its fetch group was aborted")]
     Aborted,
     /// The site data of the request's origin was cleared.

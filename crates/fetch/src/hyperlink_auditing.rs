@@ -72,7 +72,7 @@ pub fn hyperlink_auditing(
 
 /// The URL of the document, if a ping to `url` has it in `Ping-From`.
 fn told_document_url<'a>(client: &'a Client, url: &Url) -> Option<&'a Url> {
-    // NB: for a `srcdoc` document it is the creation URL, which is that of an ancestor.
+    // NB: the creation URL of a `srcdoc` document is the URL of an ancestor.
     let document_url = &client.creation_url;
     let tells = same_origin(document_url, url) || document_url.scheme() != "https";
     tells.then_some(document_url)
@@ -95,7 +95,7 @@ impl Ping {
         url: Url,
         target_url: Url,
     ) -> Option<Self> {
-        // Step 1. The option of Step 2 is the embedder's, who then does not call.
+        // Step 1. The embedder does Step 2: it does not call for a user who wants no pings.
         if !is_http(&url) {
             return None;
         }

@@ -183,8 +183,8 @@ impl TryFrom<SerializedOrigin> for Origin {
             SerializedOrigin::Tuple { scheme, host: text, port } => {
                 let origin =
                     Self::tuple(&scheme, &text, port).map_err(|error| error.to_string())?;
-                // Only what an origin serialises to: a host with a slash in it would look like
-                // another origin, and a sender does not leave out a default port.
+                // Accepts only the form that an origin is serialised to. A host with a slash in it would
+                // look like another origin, and a sender does not leave out a default port.
                 match &origin {
                     Self::Tuple { host, port: filled_in, .. }
                         if host.to_string() == text && *filled_in == port =>
@@ -221,7 +221,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Site {
-    /// Scheme and registrable domain (or host, where there is none).
+    /// The scheme, and the registrable domain or, if there is none, the host.
     Tuple {
         /// Scheme, lower case.
         scheme: Arc<str>,

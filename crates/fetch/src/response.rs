@@ -47,7 +47,7 @@ pub struct Response {
     pub url_list: Vec<Url>,
     /// Timing allow passed flag: whether script may see the times of the fetch.
     pub timing_allow_passed: bool,
-    /// The body, still arriving.
+    /// The body, which may still be arriving.
     pub body: ResponseBody,
 }
 
@@ -180,15 +180,15 @@ pub(crate) fn location_url(
     request_fragment: Option<&str>,
 ) -> Result<Option<Url>, RedirectFailure> {
     const FAILURE: RedirectFailure = RedirectFailure::InvalidLocation;
-    // Step 2: the ABNF allows one.
+    // Step 2: the ABNF allows one value.
     let mut values = headers.get_all(LOCATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(FAILURE);
     }
-    // Step 3. NB: the standard would isomorphic decode raw bytes (fetch#883, open). Read as UTF-8
-    // they are percent-encoded as they are, which is what WPT, Chromium and Firefox want; bytes that
-    // are no UTF-8 are percent-encoded one by one.
+    // Step 3. NB: the standard would isomorphic decode raw bytes (fetch#883, open). Here each raw byte
+    // is percent-encoded unchanged, whether or not it is a part of valid UTF-8. WPT, Chromium and
+    // Firefox do so.
     let mut location =
         url.join(&percent_encode_raw_bytes(value.as_bytes())).map_err(|_| FAILURE)?;
     // Step 4.

@@ -13,7 +13,7 @@ thread_local! {
 
 /// Parses `input` relative to `base`: [`Url::join`], from memory where this thread has done it before.
 ///
-/// The result depends on the two strings only, so what is remembered is never out of date.
+/// The result depends on the two strings only, so a remembered result is never out of date.
 pub(crate) fn join(base: &Url, input: &str) -> Result<Url, ParseError> {
     MEMO.with_borrow_mut(|memo| memo.join(base, input))
 }

@@ -22,7 +22,7 @@ pub(crate) struct AccessCheck<'a> {
 }
 
 impl<'a> AccessCheck<'a> {
-    /// The check of `request`; `None` if its client has no known address space and nothing is refused.
+    /// The check of `request`. `None` if the address space of its client is not known: then nothing is refused.
     pub(crate) fn of(
         request: &NetworkRequest,
         permission: &'a dyn LocalNetworkAccess,

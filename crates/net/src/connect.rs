@@ -63,10 +63,10 @@ impl Connector {
         time.spend(self.create_a_connection(key, &addresses)).await
     }
 
-    /// The addresses that pass the check, at least one. Fails also if the embedder has to be asked first.
+    /// The addresses that pass the check, at least one. Also fails if the embedder has to answer first.
     ///
-    /// NB: the standard makes the check once there is a connection. By then, a page could tell from the
-    /// time that a refusal took whether anything is at the address.
+    /// NB: the standard makes the check once there is a connection. A page could then tell from the time
+    /// until the refusal whether a server is at the address.
     async fn permitted(
         &self,
         mut addresses: Vec<SocketAddr>,
@@ -146,8 +146,8 @@ impl Connector {
                 NetworkError::Connect(ErrorDetail::from(error).with_context(proxy))
             })?;
             let creating = self.create_through(proxy, key, tcp, sent.clone(), target);
-            // From here on, a timeout does not mean that the proxy is unreachable: the request must not
-            // take another route past a proxy, or a server behind it, that is silent.
+            // From here on, a timeout does not mean that the proxy is unreachable: the proxy, or a server
+            // behind it, is silent. The request must not take another route then.
             let created = time.spend(creating).await.map_err(|error| match error {
                 NetworkError::Timeout { .. } => {
                     let detail = ErrorDetail::of(error).with_kind(std::io::ErrorKind::TimedOut);
@@ -210,8 +210,8 @@ impl Connector {
         Ok(Created::Connection(connection))
     }
 
-    /// The address space of the server behind a proxy, if its host tells. Only the proxy knows to which
-    /// address of a name it connects.
+    /// The address space of the server behind a proxy, if its host is an IP address or `localhost`. Only the
+    /// proxy knows the address that it uses for another name.
     fn known_address_space(&self, key: &PoolKey) -> Option<AddressSpace> {
         let ip: IpAddr = match &key.host {
             Host::Ipv4(ip) => (*ip).into(),
@@ -223,7 +223,7 @@ impl Connector {
     }
 }
 
-/// What became of an attempt to make a connection through a proxy.
+/// The result of an attempt to make a connection through a proxy.
 enum Created {
     Connection(OpenConnection),
     /// The proxy answered 407 with these headers.

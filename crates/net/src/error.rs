@@ -5,7 +5,7 @@ use std::io;
 use sendbeacon_fetch::{ErrorDetail, NetworkError};
 use thiserror::Error;
 
-/// Why a network was not built: one of its limits is too low for any request.
+/// Why a network was not built: no request could keep one of its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LimitError {
@@ -30,7 +30,7 @@ pub enum LimitError {
 )]
 pub struct AddressesError(pub(crate) String);
 
-/// The text does not name a usable proxy. The error does not repeat it: it may hold a password.
+/// The text does not name a usable proxy. The error does not repeat the text, which may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "not a proxy that can be used: give http://host:port, https://host:port or socks5://host:port, \
@@ -64,8 +64,8 @@ pub(crate) fn http1_error(error: hyper::Error) -> NetworkError {
     NetworkError::Protocol(http1_detail(error))
 }
 
-/// The detail of hyper's error. hyper names an early end and a malformed message itself, without an
-/// I/O error beneath.
+/// The detail of hyper's error. For an early end and for a malformed message, hyper has errors of its own
+/// without an I/O error beneath.
 pub(crate) fn http1_detail(error: hyper::Error) -> ErrorDetail {
     let kind = if error.is_incomplete_message() {
         Some(io::ErrorKind::UnexpectedEof)

@@ -18,13 +18,13 @@ const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 
 /// How many bytes hyper buffers in each direction before it waits. A read may exceed this once.
 ///
-/// The head of a request with the longest URL must fit. hyper then takes the body behind it at once, so
-/// that a connection whose response was read is ready for the next request at once.
+/// The head of a request with the longest URL must fit. hyper then takes the body behind the head at once,
+/// so the connection is ready for the next request as soon as the response was read.
 pub(crate) const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
 
 /// An open HTTP/1.1 connection, for one request at a time.
 ///
-/// It stays in its box: every layer of a request's future has room for the lease that holds it.
+/// It is boxed, because every layer of a request's future has room for the lease that holds it.
 pub(crate) struct Http1Connection {
     pub(crate) sender: SendRequest<RequestBody>,
     /// The address space of the server, if it is known.
@@ -50,7 +50,7 @@ impl Http1Connection {
             .await
             .map_err(http1_error)?;
         let task = tokio::spawn(async move {
-            // The request that waits for a response gets the error. On an idle connection nobody does.
+            // The request that waits for a response gets the error. On an idle connection no request waits.
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();

@@ -38,8 +38,8 @@ const MAX_HEADERS: usize = 100;
 /// have a body that the server does not take.
 const MAX_STREAMS: usize = 128;
 
-/// How many bytes of responses a server may send before anybody reads them: 64 KiB for each of
-/// [`MAX_STREAMS`]. One body that nobody reads must not hold up the other streams.
+/// How many bytes of unread responses a server may send: 64 KiB for each of [`MAX_STREAMS`]. A body
+/// without a reader must not hold up the other streams.
 const CONNECTION_WINDOW: u32 = 128 * 65_535;
 
 /// How many bytes of request bodies h2 may hold before a further body waits for the server's window. A
@@ -92,7 +92,7 @@ impl Http2Connection {
             .map_err(http2_error)?;
         let pings = Mutex::new(connection.ping_pong());
         let task = tokio::spawn(async move {
-            // The request that waits for a response gets the error. On an idle connection nobody does.
+            // The request that waits for a response gets the error. On an idle connection no request waits.
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
@@ -128,7 +128,7 @@ impl Http2Connection {
                 // Takes an acknowledgement that an earlier request no longer waits for. It says nothing
                 // of the server's state now.
                 let _ = pings.poll_pong(cx);
-                // Fails while the earlier acknowledgement is still to come. That one then counts.
+                // Fails while an earlier PING is not acknowledged. Its acknowledgement then counts.
                 let _ = pings.send_ping(Ping::opaque());
             }
             pings.poll_pong(cx).map(|answer| answer.is_ok())

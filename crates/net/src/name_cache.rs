@@ -16,8 +16,8 @@ use crate::resolver::Resolver;
 
 /// How long an answer is used if the resolver gives no lifetime.
 ///
-/// The systems' resolvers give none, and keep answers themselves for as long as DNS allows. One minute
-/// saves the questions of a burst of requests, is what browsers use, and lets a server move.
+/// The systems' resolvers give no lifetime, and keep answers themselves for as long as DNS allows. Browsers
+/// use one minute. It saves the questions of a burst of requests, and lets a server move.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// How many partitions the cache has room for.
@@ -37,7 +37,7 @@ pub(crate) struct NameCache {
 
 type Names = VecDeque<(Box<str>, Lookup)>;
 
-/// A question to the resolver, or its answer. All who ask for the same name hold a clone.
+/// A question to the resolver, or its answer. All requests that ask for the same name hold a clone.
 type Lookup = Shared<BoxFuture<'static, Result<Addresses, ErrorDetail>>>;
 
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl NameCache {
     pub(crate) fn clear(&self) {
         let forgotten =
             std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner));
-        // Futures of the embedder's are dropped only after the lock is released.
+        // The embedder's futures are dropped only after the lock is released.
         drop(forgotten);
     }
 

@@ -142,7 +142,8 @@ impl HttpNetworkBuilder {
 
     /// Trusts the certificates in `pem`, in addition to the others.
     ///
-    /// Fails if `pem` holds no certificate, or one that cannot be a root.
+    /// # Errors
+    /// [`RootCertificateError`], if `pem` has no certificate or has one that cannot be a root.
     pub fn add_root_certificates_pem(mut self, pem: &[u8]) -> Result<Self, RootCertificateError> {
         self.root_certificates.extend(parse_root_certificates(pem)?);
         Ok(self)
@@ -180,8 +181,7 @@ impl HttpNetworkBuilder {
     /// says.
     ///
     /// `addresses` is an address (`2001:db8::1`), a range (`10.0.0.0/8`), or an address and a port
-    /// (`127.0.0.1:8080`, for tests). If two calls name the same address, the later call counts. Fails if
-    /// `addresses` is none of these.
+    /// (`127.0.0.1:8080`, for tests). If two calls name the same address, the later call counts.
     ///
     /// ```
     /// use sendbeacon_fetch::AddressSpace;
@@ -192,6 +192,9 @@ impl HttpNetworkBuilder {
     ///     .build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`AddressesError`], if `addresses` has another form.
     pub fn add_address_space(
         mut self,
         addresses: &str,
@@ -202,7 +205,7 @@ impl HttpNetworkBuilder {
     }
 
     /// The service that permits a client whose address space is known to reach a less public one.
-    /// Default: it permits nothing.
+    /// Default: [`RefuseAll`].
     ///
     /// The time that its answer takes does not count towards the connect timeout. Meanwhile, the request
     /// holds neither a connection nor room for one.
@@ -226,10 +229,10 @@ impl HttpNetworkBuilder {
     /// How long a server may be silent between the request and the head of its response. Default: 120
     /// seconds.
     ///
-    /// The network writes a body of more than 64 KiB in parts, and a shorter one, too, if an HTTP/2
-    /// connection has not taken earlier bodies. The time begins again whenever the server takes a part,
-    /// so that an upload may take any time as long as it makes progress. An HTTP/2 server that has
-    /// answered has 30 seconds more for the rest; then the network resets the stream. Zero is an error at
+    /// The network writes a long body in parts: over HTTP/1.1 in parts of 16 KiB, over HTTP/2 if the body has
+    /// more than 64 KiB or the connection still holds earlier bodies. The time begins again with each part,
+    /// so an upload may take any time as long as it makes progress. An HTTP/2 server that has answered has
+    /// 30 seconds more for the rest; then the network resets the stream. Zero is an error at
     /// [`build`](Self::build).
     #[must_use]
     pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
@@ -284,8 +287,10 @@ impl HttpNetworkBuilder {
 
     /// Builds the network.
     ///
-    /// Fails if a limit is zero that no request could keep. Needs no runtime and does no I/O: the first
-    /// `https` request reads the platform's root certificates.
+    /// It needs no runtime and does no I/O: the first `https` request reads the platform's root certificates.
+    ///
+    /// # Errors
+    /// [`LimitError`], if a limit is zero with which every request would fail.
     pub fn build(self) -> Result<HttpNetwork, LimitError> {
         for (setting, max) in [
             ("max_connections_per_origin", self.max_connections_per_origin),

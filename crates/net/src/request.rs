@@ -34,8 +34,8 @@ pub(crate) struct FetchedRequest {
 }
 
 impl UnsentRequest {
-    /// Takes what is sent of a request with the key `key`. Fails if the URL is too long to be sent, so
-    /// that no connection is made for it.
+    /// Takes the parts of a request that are sent. `key` is the request's key. Fails if the URL is too long to
+    /// be sent, so that no connection is made for the request.
     pub(crate) fn new(request: NetworkRequest, key: &PoolKey) -> Result<Self, NetworkError> {
         let NetworkRequest { method, url, headers, body, .. } = request;
         let target = if key.is_to_proxy() { absolute_target(&url) } else { target(&url) }?;
@@ -112,8 +112,8 @@ impl FetchedRequest {
     }
 }
 
-/// Whether the list begins with the URL's host and has no other header of the connection's. A fetch
-/// makes its lists so.
+/// Whether the list begins with the URL's host and has no other header of the connection. The list of a
+/// fetch does.
 fn is_ready_for_http1(headers: &HeaderMap, url: &Url) -> bool {
     let mut headers = headers.iter();
     headers.next().is_some_and(|(name, value)| *name == HOST && value == host(url))

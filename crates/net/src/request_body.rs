@@ -1,4 +1,4 @@
-//! The body of a request, and how far the server has taken it.
+//! The body of a request, and the time at which its last part was taken.
 
 use std::{
     convert::Infallible,

@@ -70,7 +70,7 @@ impl Resolved {
     }
 }
 
-/// The system's resolver, on the blocking threads of the tokio runtime.
+/// The system's resolver, on the blocking threads of the tokio runtime. The default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 

@@ -25,8 +25,8 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A response body on HTTP/1.1. It holds its connection until its end, and then gives it back.
 ///
-/// Dropping it earlier closes the connection. The rest of the body would have to be read before the
-/// connection is of use again, and may never come.
+/// Dropping it earlier closes the connection: no other request could use the connection before the rest of
+/// the body was read, and the rest may never come.
 pub(crate) struct Http1Body {
     incoming: Incoming,
     /// `None` once the body is over.
@@ -113,8 +113,9 @@ pub(crate) enum Reading {
 }
 
 impl Reading {
-    /// Begins to read a response. If there is an upload, spawns a task that sends the rest of it,
-    /// whether or not anybody reads the response: other streams wait for the windows that it holds.
+    /// Begins to read a response. If there is an upload, spawns a task that sends the rest of the upload. The
+    /// task runs even if the response has no reader, because other streams wait for the windows that the
+    /// upload holds.
     pub(crate) fn begin(mut upload: Option<Box<Upload>>, lease: Http2Lease) -> Self {
         if upload.is_none() {
             return Self::Alone { _lease: lease };

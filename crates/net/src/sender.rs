@@ -232,8 +232,8 @@ impl RequestSender {
 
     /// Waits for the answer. Fails if the server is silent for too long.
     ///
-    /// The time begins again whenever the server takes a part of the request. `progress` says when that
-    /// last was; it is `None` for a request that is written at once.
+    /// The time begins again whenever the server takes a part of the request. `progress` has the time of the
+    /// last part; it is `None` for a request that is written at once.
     async fn in_time<T>(
         &self,
         mut answer: Pin<&mut impl Future<Output = T>>,
@@ -262,7 +262,7 @@ struct Prepared<'a> {
     request: UnsentRequest,
 }
 
-/// What became of a request on an HTTP/1.1 connection.
+/// The result of sending a request on an HTTP/1.1 connection.
 enum Attempt {
     Answered(NetworkResponse),
     Unsent(Box<Unsent>),

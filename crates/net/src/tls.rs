@@ -34,8 +34,8 @@ const MAX_PARTITIONS: usize = 64;
 /// For how many servers TLS sessions are remembered under each key.
 const MAX_SESSIONS: usize = 32;
 
-/// Makes TLS connections. Sessions are partitioned like the connections: a session ticket, too, tells a
-/// server that it has seen this user agent before.
+/// Makes TLS connections. Sessions are partitioned like the connections, because a session ticket also tells
+/// a server that it has seen this user agent before.
 pub(crate) struct Tls {
     settings: TlsSettings,
     /// The configuration that all partitions share. The first connection makes it.
@@ -152,7 +152,7 @@ async fn client_config(settings: TlsSettings) -> Result<ClientConfig, ErrorDetai
         let verifier = verifier(settings)?;
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .dangerous() // rustls names every way to set a verifier so. This verifier does verify.
+            .dangerous() // Every way to set a verifier needs this call. This verifier does verify.
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A TLS stream that ends when the TCP stream ends, whether or not the server sent a `close_notify`.
 ///
-/// Many servers do not send one, and no browser requires it. A response that says its length is known to
-/// be cut short without it. A response that does not say its length counts as whole.
+/// Many servers do not send one, and no browser requires one. If a response gives its length, the length
+/// shows whether the response was cut short. A response without a length counts as whole.
 pub(crate) struct AnyClose<S>(pub(crate) S);
 
 impl<S: AsyncRead + Unpin> AsyncRead for AnyClose<S> {

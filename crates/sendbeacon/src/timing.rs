@@ -34,8 +34,8 @@ pub struct FetchTiming {
     /// Encoded size: how many bytes of the body were read. The network side reads at most about 64 KiB of the
     /// response to a beacon.
     pub encoded_body_size: u64,
-    /// Decoded size. `None` if the body has a `Content-Encoding` and was not decoded: the body of the response
-    /// to a beacon is not, and no body with an unknown coding is.
+    /// Decoded size. `None` if the body has a `Content-Encoding` and was not decoded. The library decodes neither
+    /// the body of the response to a beacon nor a body with an unknown coding.
     pub decoded_body_size: Option<u64>,
     /// ALPN protocol identifier of the last response's version of HTTP, or the empty string if the
     /// network does not tell the version.
@@ -68,8 +68,8 @@ impl FetchTiming {
     /// [`transferSize`](https://w3c.github.io/resource-timing/#dom-performanceresourcetiming-transfersize):
     /// the encoded size, and 300 bytes for the head.
     ///
-    /// NB: by the standard these 300 bytes count even if script may see nothing of the response. In all browsers
-    /// the size is then 0, and so it is here.
+    /// NB: by the standard these 300 bytes count even if the timing allow passed flag is not set. In all browsers
+    /// the size is then 0, and here too.
     #[must_use]
     pub fn transfer_size(&self) -> u64 {
         if self.timing_allow_passed { self.encoded_body_size.saturating_add(300) } else { 0 }
@@ -96,7 +96,7 @@ impl FetchTiming {
     }
 
     /// [Create an opaque timing info](https://fetch.spec.whatwg.org/#create-an-opaque-timing-info). NB: it keeps
-    /// the end time, and the fields that are not times.
+    /// the end time, the status, the sizes and the type.
     fn create_an_opaque_timing_info(&self) -> Self {
         Self {
             response_end: self.response_end,

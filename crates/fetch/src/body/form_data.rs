@@ -61,7 +61,7 @@ pub(super) fn encoded_length(entries: &[FormDataEntry], boundary: &Boundary) -> 
     length.0
 }
 
-/// Encodes into one buffer, or into several buffers if there are blobs that are not in memory between them.
+/// Encodes into one buffer. A blob that is not in memory stays a source, between two buffers.
 pub(super) fn encode(entries: &[FormDataEntry], boundary: &Boundary, length: u64) -> Segments {
     let has_source = entries.iter().any(|entry| match &entry.value {
         FormDataValue::File { blob, .. } => matches!(blob.data(), BlobData::Source(..)),
@@ -139,7 +139,7 @@ fn escape(text: &str, out: &mut impl Output) {
     out.text(rest);
 }
 
-/// Receives the encoding. It is written twice: to a counter and to buffers.
+/// Receives the encoded bytes: a counter of them, or the buffers that hold them.
 trait Output {
     fn text(&mut self, text: &str);
     fn blob(&mut self, blob: &Blob);

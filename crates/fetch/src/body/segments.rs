@@ -1,4 +1,4 @@
-//! The body of a request: its bytes, and the sources that give bytes later.
+//! The body of a request: its bytes, and the sources that are read when the request is sent.
 
 use std::{fmt, sync::Arc};
 

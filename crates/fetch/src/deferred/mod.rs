@@ -50,7 +50,7 @@ pub struct DeferredRequestInit {
 }
 
 impl DeferredRequestInit {
-    /// An `activateAfter`, and the defaults of all else.
+    /// The facts of a call with this `activateAfter`; everything else has its default.
     #[must_use]
     pub fn activate_after(delay: Duration) -> Self {
         Self { activate_after: Some(delay.as_secs_f64() * 1000.0), ..Self::default() }

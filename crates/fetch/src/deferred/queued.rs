@@ -67,8 +67,8 @@ impl QueuedDeferredFetch {
         &self.ledger
     }
 
-    /// Whether the request may be sent beside the unfinished requests of its fetch group. If it may, it has
-    /// reserved its room. A request always may if there is no other.
+    /// Whether the request may be sent beside the unfinished requests of its fetch group. If there is room, this
+    /// reserves it. If the group has no unfinished request, the request may be sent without room.
     pub fn has_room(&mut self) -> bool {
         self.reservation = self.ledger.reserve(self.request.weight());
         self.reservation.is_some() || self.ledger.inflight().requests == 0

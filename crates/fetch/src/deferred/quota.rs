@@ -28,12 +28,12 @@ const RESERVED_FOR_MINIMAL: u64 = 128 * KIBIBYTE;
 /// How many bytes may be pending to URLs of one origin.
 const ORIGIN_QUOTA: u64 = 64 * KIBIBYTE;
 
-/// How many records may be pending under a control document. The standard has no such limit. A small record takes
-/// more memory than it counts in the quota.
+/// How many records may be pending under a control document. The standard does not limit their number. But a small
+/// record takes more memory than it counts in the quota.
 const MAX_RECORDS: u64 = 4_096;
 
 /// A [deferred-fetch control document](https://fetch.spec.whatwg.org/#deferred-fetch-control-document):
-/// the state that is shared by the documents which have it as theirs.
+/// the state that all documents with this control document share.
 #[derive(Debug)]
 struct ControlDocument {
     grant: Grant,
@@ -49,7 +49,7 @@ struct ControlDocument {
 enum Grant {
     /// The number of bytes.
     TopLevel(u64),
-    /// The quota that the container has reserved, if the document may use the feature that it is for.
+    /// The quota that the container has reserved. It counts only if the document may use the feature of that quota.
     Nested { is_allowed: bool, is_minimal_allowed: bool, reserved: Arc<Reserved> },
 }
 
@@ -285,8 +285,8 @@ impl DeferredFetching {
 /// [navigable container](https://html.spec.whatwg.org/multipage/document-sequences.html#navigable-container)
 /// (an `iframe`, for example).
 ///
-/// The engine keeps one beside each of its containers. It drops it when the element is removed or the element's
-/// document is unloaded, which gives the reserved quota back.
+/// The engine keeps one beside each of its containers, and drops it when the element is removed or the element's
+/// document is unloaded. The drop gives the reserved quota back.
 ///
 /// ```
 /// use sendbeacon_fetch::{Client, ContainerPolicy, Nonce, Origin};

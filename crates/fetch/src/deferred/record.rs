@@ -19,8 +19,8 @@ pub struct DeferredFetchRecord {
     state: AtomicU8,
     /// The total request length.
     length: u64,
-    /// The sums in which it counts while it is pending: the sum of its control document, and the part of that for
-    /// the origin of its URL.
+    /// The sums in which it counts while it is pending: the sum of its control document, and that document's sum
+    /// for the origin of its URL.
     sums: [Arc<Pending>; 2],
 }
 

@@ -29,8 +29,8 @@ use crate::{
     },
 };
 
-/// How many headers this algorithm adds to a beacon without cookies. It is the capacity that the header list reserves: one
-/// more would double the memory of the list, and one less would make the list grow.
+/// How many headers this algorithm adds to a beacon without cookies. The header list reserves this capacity. One more
+/// would double the memory of the list, and one less would make the list grow.
 const USUAL_HEADERS: usize = 10;
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");

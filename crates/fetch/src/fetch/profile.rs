@@ -23,17 +23,17 @@ pub struct Profile {
     pub network: Arc<dyn Network>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The cookie store. Default: none.
+    /// The cookie store. Default: [`NoCookies`].
     pub cookies: Arc<dyn CookieStore>,
     /// Known HSTS hosts. Default: a [`MemoryHstsStore`].
     pub hsts: Arc<dyn HstsStore>,
-    /// Authentication entries. Default: none.
+    /// Authentication entries. Default: [`NoAuthenticationEntries`].
     pub authentication_entries: Arc<dyn AuthenticationEntries>,
-    /// The HTTP cache. Default: none.
+    /// The HTTP cache. Default: [`NoHttpCache`].
     pub http_cache: Arc<dyn HttpCache>,
-    /// The interceptor. Default: none.
+    /// The interceptor. Default: [`PassEverything`].
     pub interceptor: Arc<dyn Interceptor>,
-    /// Service workers. Default: none.
+    /// Service workers. Default: [`NoServiceWorkers`].
     pub service_workers: Arc<dyn ServiceWorkers>,
     /// The [default `User-Agent` value](https://fetch.spec.whatwg.org/#default-user-agent-value), for clients without
     /// a value of their own.

@@ -15,8 +15,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// [Append the Fetch metadata headers](https://w3c.github.io/webappsec-fetch-metadata/#abstract-opdef-append-the-fetch-metadata-headers-for-a-request)
 /// for `request` to `headers`, the header list of its clone.
 pub(crate) fn append_fetch_metadata(request: &Request, headers: &mut HeaderMap) {
-    // Step 1. NB: the text says the request's URL, the first of its list. Browsers ask the current
-    // URL, and so the headers come and go with the trustworthiness of each hop.
+    // Step 1. NB: the text asks about the request's URL, the first of its list. Browsers ask about the
+    // current URL. So each hop has the headers only if its own URL is potentially trustworthy.
     if !is_potentially_trustworthy(request.current_url()) {
         return;
     }

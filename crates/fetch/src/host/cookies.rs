@@ -26,9 +26,7 @@ pub trait CookieStore: Send + Sync {
     fn store(&self, context: CookieContext<'_>, set_cookie: Vec<HeaderValue>) -> Answer<()>;
 }
 
-/// A [`CookieStore`] without cookies: no request sends one, and no response sets one.
-///
-/// This is the default.
+/// A [`CookieStore`] without cookies: no request sends one, and no response sets one. The default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoCookies;
 

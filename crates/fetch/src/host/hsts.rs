@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-/// Stores the known HSTS hosts. The default is [`MemoryHstsStore`](crate::MemoryHstsStore).
+/// Stores the known HSTS hosts. Default: [`MemoryHstsStore`](crate::MemoryHstsStore).
 ///
 /// ```
 /// use std::{collections::HashMap, sync::Mutex};

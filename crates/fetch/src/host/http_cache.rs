@@ -4,7 +4,8 @@ use url::Url;
 
 use crate::origin::PartitionKey;
 
-/// The HTTP cache. The library answers no request from it, but tells it which entries are out of date.
+/// The engine's HTTP cache. The library answers no request from the cache, but tells it which entries are out of
+/// date.
 ///
 /// ```
 /// use std::sync::Mutex;

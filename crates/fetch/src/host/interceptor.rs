@@ -24,7 +24,7 @@ use crate::Request;
 /// }
 /// ```
 pub trait Interceptor: Send + Sync {
-    /// Decides about one request to the network. Redirected requests and preflights are asked for, too.
+    /// Decides about one request to the network. The library also asks for redirected requests and preflights.
     fn before_request_sent(&self, request: InterceptedRequest<'_>) -> Answer<Interception>;
 }
 

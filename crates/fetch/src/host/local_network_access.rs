@@ -8,7 +8,7 @@ use crate::{client::Client, policy::address_space::AddressSpace};
 /// The permissions of [Local Network Access](https://wicg.github.io/local-network-access/), which a user or an
 /// administrator grants.
 ///
-/// The [`Network`] asks, because it knows the addresses.
+/// The [`Network`](super::Network) asks for them, because it knows the addresses.
 ///
 /// ```
 /// use sendbeacon_fetch::{AddressSpace, Client, host::{Answer, LocalNetworkAccess}};
@@ -25,7 +25,7 @@ use crate::{client::Client, policy::address_space::AddressSpace};
 /// ```
 pub trait LocalNetworkAccess: Send + Sync {
     /// Whether `client` may reach `url` at an address in the address space `target`, which is less public
-    /// than the client's. The client is a secure context: without one the request fails unasked.
+    /// than the client's. The client is a secure context: a request of any other client fails before this call.
     ///
     /// The network calls this for every request. An implementation that prompts a user stores the answer.
     fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool>;

@@ -2,7 +2,7 @@
 //!
 //! Every service is a small, object-safe trait that is `Send + Sync`. The library calls the methods on its
 //! network side, not on a thread that runs scripts, unless a method says otherwise. No method may block.
-//! Beside most traits stands a type that does nothing, which is the default.
+//! Most traits have a default implementation beside them that does nothing.
 
 mod answer;
 mod authentication;

@@ -41,8 +41,8 @@ pub fn url_length(url: &Url) -> usize {
 pub struct KeepaliveLimits {
     /// How many bytes the bodies may have. At most 2,097,151. Default: 65,536, the limit of the standard.
     pub body_bytes: u32,
-    /// How many requests there may be. The standard has no such limit, so that a page could queue beacons without
-    /// a body for ever. Default: 4,096.
+    /// How many requests there may be. The standard does not limit their number, so a page could queue beacons
+    /// without a body for ever. Default: 4,096.
     pub requests: u16,
     /// How many bytes the URLs may have, for the same reason. At most 64 MiB − 1. Default: 4 MiB.
     pub url_bytes: u32,
@@ -120,7 +120,7 @@ impl Ledger {
     /// Reserves room for one request. `None` if there is no room or the ledger is closed; nothing has changed
     /// then.
     ///
-    /// Takes no lock, and a few nanoseconds. Any thread.
+    /// It takes no lock and a few nanoseconds. May be called on any thread.
     #[must_use]
     pub fn reserve(self: &Arc<Self>, weight: Weight) -> Option<Reservation> {
         let entry = Inflight::from(weight);
@@ -144,8 +144,8 @@ impl Ledger {
         let byte = Inflight { url_bytes: 1, ..Inflight::default() };
         let entry = self.account.enter_anyway(byte);
         let reservation = Reservation { ledger: Arc::clone(self), entry, guard: None };
-        // NB: in this order. If this does not see that the ledger is closed, then the thread that closes it sees
-        // the reservation.
+        // NB: the reservation is made before the check. If the check does not see that the ledger is closed, then
+        // the thread that closes it sees the reservation.
         (!self.is_closed()).then_some(reservation)
     }
 

@@ -124,7 +124,7 @@ const MAX_HOSTS_OF_SITE: usize = 100;
 /// In seconds: one year, which is also Chromium's limit.
 const MAX_MAX_AGE: u64 = 365 * 24 * 60 * 60;
 
-/// The registrable domain, or the domain itself where there is none.
+/// The registrable domain, or the domain itself if it has none.
 fn site(domain: &str) -> &str {
     registrable_domain(&Host::Domain(domain)).unwrap_or(domain)
 }

@@ -95,7 +95,7 @@ impl Default for PermissionsPolicy {
     }
 }
 
-/// What a container, such as an `iframe`, allows the documents in it.
+/// The features that a container, such as an `iframe`, allows the documents in it to use.
 ///
 /// It is a [container policy](https://w3c.github.io/webappsec-permissions-policy/#container-policy) together with the
 /// permissions policy and the origin of the container's node document.

@@ -133,7 +133,7 @@ impl ConnectionGroup {
         !self.idle.is_empty() || self.current().is_some_and(Shared::has_stream)
     }
 
-    /// Whether a request may make a connection, as far as this group is concerned.
+    /// Whether the limits and the connections of this group let a request make a connection.
     pub(crate) fn may_open(&self, needs_new: bool, limit: usize) -> bool {
         let has_room = self.open() < limit || self.longest_idle().is_some();
         has_room && (needs_new || !self.is_awaited && self.current().is_none())
@@ -192,8 +192,8 @@ impl ConnectionGroup {
         }
     }
 
-    /// Adds a connection that one request uses. It becomes the current one if it may, and if there is no
-    /// current one or it replaces that.
+    /// Adds a connection that one request uses. If `may_be_current` is true, it becomes the current connection
+    /// when there is none, or when `replaces_current` is true.
     pub(crate) fn add_http2(
         &mut self,
         connection: Arc<Http2Connection>,
@@ -252,7 +252,8 @@ impl ConnectionGroup {
         self.sweep_next(now, http2_idle);
     }
 
-    /// Does the same to the connections that the next request would get, until one of them is good.
+    /// Does the same as [`sweep`](Self::sweep) to the connections that the next request would get, until one of
+    /// them is good.
     pub(crate) fn sweep_next(&mut self, now: Instant, http2_idle: Duration) {
         while self.idle.back().is_some_and(|idle| !idle.is_good(now)) {
             self.idle.pop_back();
@@ -265,7 +266,7 @@ impl ConnectionGroup {
         self.http2.retain(|http2| !http2.has_ended());
     }
 
-    /// Since when the connection has been idle that has been idle for longest.
+    /// The time since which the longest-idle connection has been idle. `None` if no connection is idle.
     pub(crate) fn longest_idle(&self) -> Option<Instant> {
         let http1 = self.idle.front().map(|idle| idle.since);
         let http2 = self.http2.iter().filter(|http2| http2.streams == 0);

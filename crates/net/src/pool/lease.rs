@@ -1,4 +1,4 @@
-//! What a request holds while it uses a connection or makes one. Each lease tells the pool when it ends.
+//! The pool behind its lock, and the leases: a request holds one while it uses or makes a connection.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -35,9 +35,9 @@ pub(crate) struct Pool {
     state: Mutex<State>,
 }
 
-/// What a request is given.
+/// What the pool gives to a request.
 pub(crate) enum Checkout {
-    /// An open connection. The server may have closed it without anybody having noticed.
+    /// An open connection. The server may have closed it a moment ago.
     Open(ConnectionLease),
     /// Room for a connection that the request has to make.
     Room(Room),
@@ -133,8 +133,8 @@ pub(crate) enum ConnectionLease {
 /// The use of an HTTP/1.1 connection. Dropping it closes the connection.
 pub(crate) struct Http1Lease {
     pub(crate) connection: Box<Http1Connection>,
-    /// How long the connection may be idle after this. Until the connection is used, this is what is left
-    /// of its last time to be idle.
+    /// How long the connection may be idle after this use. Before a response has come, this is the rest of
+    /// the time that it may still be idle.
     reusable_for: Duration,
     in_use: Http1InUse,
 }
@@ -252,7 +252,7 @@ impl Drop for Http2Lease {
 pub(crate) struct Room {
     pool: Arc<Pool>,
     key: Arc<PoolKey>,
-    // The fields of the grant lie beside `is_filled`, which saves every request's future some bytes.
+    // The fields of the grant stand here one by one beside `is_filled`, which makes every request's future smaller.
     network: u64,
     needs_new: bool,
     is_awaited: bool,
@@ -292,7 +292,7 @@ impl Room {
                 Ok(ConnectionLease::Http2(Http2Lease::new(pool, key, connection, false)))
             }
             Err(reason) => {
-                // Another client may be allowed to go where this client may not.
+                // The permission of another client may differ.
                 let is_for_all = !matches!(reason, NetworkError::LocalNetworkAccess { .. });
                 pool.lock().not_opened(key, grant, is_for_all.then_some(&reason));
                 Err(reason)

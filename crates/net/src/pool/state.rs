@@ -103,7 +103,7 @@ impl State {
         if let Ok(at) = waiting.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
             waiting.remove(at);
             self.waiting -= 1;
-            // The requests behind it may have waited for nothing else.
+            // The requests behind it may have waited only because it stood in front of them.
             self.serve();
         }
     }
@@ -211,8 +211,8 @@ impl State {
         Grant::Room(RoomGrant { network, needs_new, is_awaited })
     }
 
-    /// Gives the requests that wait what there is for them. The request that has waited longest comes
-    /// first.
+    /// Gives connections, and room for connections, to the requests that wait. The request that has waited
+    /// longest comes first.
     fn serve(&mut self) {
         if self.waiting == 0 {
             return;

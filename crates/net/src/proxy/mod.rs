@@ -1,4 +1,4 @@
-//! Proxies: which one a request takes, what it is asked, and who the client says it is.
+//! Proxies: the choice of a proxy, the requests to it, and the credentials for it.
 
 pub(crate) mod authorizations;
 pub(crate) mod routes;

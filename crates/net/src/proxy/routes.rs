@@ -48,7 +48,7 @@ pub trait Proxies: Send + Sync {
     /// The network asks for every request, including those to `localhost` and to loopback addresses. A
     /// PAC script should not see the path and the query of an https URL, but this method does.
     /// `partition` is the network partition of the request, for a service that gives each partition its
-    /// own credentials. Connections through proxies that differ in anything are not shared.
+    /// own credentials. Requests through proxies that differ in any respect share no connection.
     fn routes(&self, url: &Url, partition: &PartitionKey) -> Answer<io::Result<Vec<Route>>>;
 
     /// The value of `Proxy-Authorization` for an HTTP proxy that answered 407.
@@ -79,7 +79,7 @@ pub enum Route {
     Proxy(Proxy),
 }
 
-/// Uses no proxy, whatever the environment says.
+/// Uses no proxy, and does not read the environment. The default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProxies;
 

@@ -45,7 +45,7 @@ impl ProxyRules {
     /// Reads the rules from the environment of this process.
     ///
     /// The variables are `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, or the same names in
-    /// capitals. Their meaning is that of curl.
+    /// capitals. They mean the same as in curl.
     #[must_use]
     pub fn from_environment() -> Self {
         Self { matcher: Matcher::from_env() }

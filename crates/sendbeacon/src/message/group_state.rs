@@ -30,8 +30,8 @@ pub(crate) struct GroupState {
     /// The ledger of the reports of violations. They do not count in the keepalive ledger, because the network
     /// side makes them after `sendBeacon()` has answered what fits there.
     reports: Arc<Ledger>,
-    /// The ledger of the reports of all groups of a content process, because such a process may make any
-    /// number of groups.
+    /// The ledger of the reports of all groups of a content process. It limits them together, because a content
+    /// process may make any number of groups.
     reports_of_process: Option<Arc<Ledger>>,
 }
 

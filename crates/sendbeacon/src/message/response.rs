@@ -24,7 +24,7 @@ impl Responder {
         Self { sender, cause }
     }
 
-    /// What tells the `PendingResponse`, and the reader of its body, why the fetch was given up.
+    /// The place where the `PendingResponse`, and the reader of its body, find why the fetch was given up.
     pub(crate) fn cause(&self) -> &Cause {
         &self.cause
     }

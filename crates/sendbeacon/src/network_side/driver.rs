@@ -152,13 +152,14 @@ impl Driver {
             }
             GroupMessage::Flags(group) => {
                 group.look();
-                // The script side has processed these if the document was not fully active, be it for a moment.
+                // If the document was not fully active, even for a moment, the script side has marked the records
+                // of these fetches as sent.
                 self.deferred.process_deferred_fetches(group.id.0, |(it, _)| it.record().is_sent());
                 if group.is(Flag::Frozen) {
                     self.deferred.scripts_stop(group.id.0);
                 }
                 self.process_deferred_fetches();
-                // NB: whatever the flags are now, because the document may have been hidden for a moment.
+                // NB: the flags of this moment do not matter, because the document may have been hidden before.
                 self.dispatch(Event::Flush { group: group.id });
             }
             GroupMessage::Terminated(group) => {
@@ -242,7 +243,7 @@ impl Driver {
         let is_of_origin =
             |(it, _): &(QueuedDeferredFetch, _)| it.request().client.origin == *origin;
         for (id, (queued, group)) in self.deferred.remove_where(is_of_origin) {
-            // If the script side has processed it, it is a fetch, and is given up with the others below.
+            // If the script side has marked it as sent, it becomes a fetch, which the loop below gives up.
             if !queued.record().abort() {
                 self.process_a_deferred_fetch(FetchId(id), queued, group);
             }
@@ -282,8 +283,8 @@ impl Driver {
     }
 }
 
-/// If the runtime goes away, the fetches of the messages that are still in the mailbox fail, like the queued and
-/// running fetches, and the sink hears of it.
+/// If the runtime goes away, every fetch fails: the queued fetches, the running ones, and those whose messages are
+/// still in the mailbox. The sink is told of each.
 impl Drop for Driver {
     fn drop(&mut self) {
         self.messages.close();

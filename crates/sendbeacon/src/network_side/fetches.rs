@@ -47,7 +47,7 @@ pub(super) struct Fetches {
     endpoint_hasher: RandomState,
     queued: FxHashMap<FetchId, Unstarted>,
     running: FxHashMap<FetchId, Running>,
-    /// The futures of the running fetches, and for a moment those of fetches that were given up.
+    /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
     futures: FuturesUnordered<Abortable<Contained>>,
 }
 
@@ -146,7 +146,7 @@ impl Fetches {
         self.dispatcher.is_idle()
     }
 
-    /// Whether no future is left, those of fetches that were given up included.
+    /// Whether no future is left. The futures of fetches that were given up count too.
     pub(super) fn is_empty(&self) -> bool {
         self.futures.is_empty()
     }
@@ -232,7 +232,7 @@ impl Fetches {
         shutdown: &mut Option<ShutdownInProgress>,
     ) {
         if let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) {
-            // This gives its reservation back, before anybody hears of the end.
+            // This gives the reservation back before the script and the sink hear of the end.
             drop(work);
             if let Some(responder) = responder {
                 responder.fail(error.clone());

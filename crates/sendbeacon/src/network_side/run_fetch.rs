@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::teller::Teller;
 use crate::message::{ChannelBody, Flag, Piece, Responder};
 
-/// How many bytes of a response body are drained if nobody reads it, so that its connection can be used again.
+/// How many bytes of a response body without a reader are drained, so that its connection can be used again.
 const DRAIN_LIMIT: usize = 65_536;
 
 /// How many bytes of a response body its reader gets while its document is in the back/forward cache. The last

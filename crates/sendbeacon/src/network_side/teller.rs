@@ -20,7 +20,7 @@ use crate::{
     timing::FetchTiming,
 };
 
-/// What hears of the fetches: the embedder's event sink, and the driver's own mailbox.
+/// The receivers of news about the fetches: the embedder's event sink, and the driver's own mailbox.
 pub(super) struct Embedder {
     pub(super) sink: Option<Arc<dyn EventSink>>,
     /// Receives the violations that fetches observe, which the driver then reports.

@@ -167,7 +167,7 @@ pub(super) fn write(
 ) {
     while let Some(Outgoing::Frame { bytes, credit, _room }) = outgoing.blocking_recv() {
         // The credits are given back just before the frame is written, because the content process may use them
-        // as soon as it has read the frame. A process that reads nothing gets no others back.
+        // as soon as it has read the frame. A process that stops reading gets no further credits back.
         let mut unfinished = channel.unfinished();
         *unfinished = unfinished.minus(credit);
         drop(unfinished);

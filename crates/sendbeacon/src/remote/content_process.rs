@@ -29,8 +29,8 @@ const REPORT_LIMITS: KeepaliveLimits =
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
 ///
 /// A shutdown of the user agent waits until the content process acknowledges that it accepts nothing more, or has
-/// gone, but not longer than 2 seconds. The requests that a frozen process had written before are delivered.
-/// Those that it writes after it is thawed are not, although its scripts were told that they would be.
+/// gone, but not longer than 2 seconds. The requests that a frozen process had written before are delivered. The
+/// requests that it writes after it is thawed are lost, although its scripts were told `true`.
 #[derive(Debug)]
 pub struct ContentProcess {
     groups: Groups,

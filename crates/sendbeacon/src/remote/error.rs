@@ -24,7 +24,7 @@ pub enum ChannelError {
     /// The bytes are not a frame, or the frame may not come at this point.
     #[error("a malformed frame: {0}")]
     Malformed(String),
-    /// The content process does not run this document, by its [`Pin`](super::Pin).
+    /// The content process has sent a client that its [`Pin`](super::Pin) does not allow.
     #[error("the pin does not allow the {0} of a client")]
     Pin(&'static str),
     /// The content process has more unfinished requests, or bytes in them, than the quota of a fetch group or the

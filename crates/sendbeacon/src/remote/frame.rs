@@ -33,7 +33,7 @@ pub(super) fn payload_length(frame: &[u8]) -> usize {
     frame.len() - 5
 }
 
-/// Reads the next frame that counts, and the length of its payload. `None` if the channel ends, be it in the
+/// Reads the next frame that counts, and the length of its payload. `None` if the channel ends. It may end in the
 /// middle of a frame, because its sender was killed.
 pub(super) fn read<T: DeserializeOwned>(
     reader: &mut impl Read,

@@ -32,7 +32,7 @@ impl FrameWriter {
         Self { writer: Some(writer), owed: Vec::new() }
     }
 
-    /// Until when a frame may wait that is sent now.
+    /// The deadline for a frame that is sent now.
     pub(super) fn deadline() -> Instant {
         Instant::now() + PATIENCE
     }

@@ -420,7 +420,7 @@ pub(super) fn receive(reader: &mut impl Read, connection: &Weak<NetworkProcess>)
         let Some(connection) = connection.upgrade() else { return };
         match frame {
             Ok(Some((frame, _))) => connection.receive(frame),
-            // The content process trusts the network process, so an error cannot be its fault: it is the end.
+            // The content process trusts the network process, so it takes an error for the end of the channel.
             Ok(None) | Err(_) => return connection.lose(),
         }
     }

@@ -6,8 +6,8 @@ use sendbeacon_fetch::{AddressSpace, Client, Origin, PartitionKey, Site};
 
 use super::{error::ChannelError, limits::MAX_POLICIES};
 
-/// The facts about a content process that the engine knows, and to which the network process holds it. A process
-/// that was taken over by an attacker may lie about its documents, and cannot lie about these.
+/// The facts about a content process that the engine knows. The network process refuses a document that contradicts
+/// them. So a process that an attacker has taken over may lie about its documents, but not about these facts.
 ///
 /// ```
 /// use sendbeacon::{Client, Nonce, remote::Pin};

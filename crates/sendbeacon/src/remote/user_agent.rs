@@ -27,10 +27,9 @@ use crate::{
 ///   [`Unavailable`](crate::FetchLaterError::Unavailable).
 /// * The bytes of a body have to be known at the call: if a [`BlobSource`](crate::BlobSource) does not answer
 ///   [`Ready`](crate::host::Answer::Ready), the request is refused.
-/// * A request may have 1 MiB with its body and settings object, 1,000 headers, and policies of 64 KiB. All
-///   unfinished requests, plain `fetch()` included, may have 64 MiB.
-/// * Of the documents that have sent a request and are still there, 65,536 may exist, and their settings objects
-///   may have 16 MiB.
+/// * A request may have at most 1 MiB (its body and its settings object included), 1,000 headers, and policies of
+///   64 KiB. At most 16,384 requests may be unfinished, with 64 MiB together. Every kind of request counts.
+/// * At most 65,536 documents that have sent a request may exist. Their settings objects may have 16 MiB together.
 /// * A request is refused if the URL parser would not accept its URL a second time, because a label of the host
 ///   is too long.
 /// * [`FetchGroup::reserve_keepalive`] counts in this process only.

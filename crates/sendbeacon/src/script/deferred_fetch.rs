@@ -36,7 +36,7 @@ impl DeferredFetch {
         self.id
     }
 
-    /// Whether the request was sent. Any thread.
+    /// Whether the request was sent. May be called on any thread.
     ///
     /// The answer changes at the moment when the request is sent, which may be while a script runs. Script may
     /// see [`FetchLaterResult.activated`](https://fetch.spec.whatwg.org/#dom-fetchlaterresult-activated) change

@@ -178,10 +178,10 @@ impl Document {
     /// Calls [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) with the
     /// `request` that the `Request` constructor has made.
     ///
-    /// The request is sent when the document is unloaded, enters the back/forward cache or loses its
+    /// The library sends the request when the document is unloaded, enters the back/forward cache or loses its
     /// process, and when the user agent shuts down. A request with an `activateAfter` is also sent when that
-    /// many milliseconds have passed, and when the document is frozen. From then on it is like a keepalive
-    /// [`fetch`](FetchGroup::fetch), and gets an [`Outcome`](crate::Outcome). Until then its total request
+    /// many milliseconds have passed, and when the document is frozen. Once it is sent, it is like a keepalive
+    /// [`fetch`](FetchGroup::fetch), and gets an [`Outcome`](crate::Outcome). Before that, its total request
     /// length counts in the document's deferred-fetch quota, and not in the group's keepalive quota.
     ///
     /// Call it on the script thread: it waits for nothing. (In a content process it writes to the channel and
@@ -217,8 +217,8 @@ impl Document {
         self.group.fetch_later(request, init)
     }
 
-    /// Makes what the engine keeps beside a new navigable container of this document (an `iframe`, for
-    /// example). It reserves deferred-fetch quota for the documents in the container, and
+    /// Makes a [`NavigableContainer`], which the engine keeps beside a new navigable container of this document
+    /// (an `iframe`, for example). It reserves deferred-fetch quota for the documents in the container, and
     /// [`UserAgent::nested_document`](crate::UserAgent::nested_document) needs it to make them.
     #[must_use]
     pub fn navigable_container(&self) -> NavigableContainer {
@@ -233,7 +233,7 @@ impl Document {
     /// UTF-8. A ping outlives its document and shares the quota of the document's beacons; a ping that finds
     /// no room is not sent. Call this before the navigation begins. Do not call it if the user wants no pings.
     ///
-    /// It takes no lock and waits for nothing, as [`send_beacon`](Self::send_beacon).
+    /// Like [`send_beacon`](Self::send_beacon), it takes no lock and waits for nothing.
     pub fn ping(&self, ping: &str, href: &str, encoding: EncodingOverride<'_>) {
         self.group.ping(&self.client.load(), ping, href, encoding);
     }
@@ -242,8 +242,8 @@ impl Document {
     /// inline script, for example) to the endpoints of its policy's `report-uri`, unless the policy has a
     /// `report-to`. The library reports violations by its own requests itself.
     ///
-    /// A document may have 64 unfinished reports with 64 KiB of bodies; a violation beyond that is not
-    /// reported. Does not block.
+    /// A document may have 64 unfinished reports, with 64 KiB of bodies and 64 KiB of URLs. A violation beyond
+    /// that is not reported. Does not block.
     pub fn report_violation(&self, violation: &CspViolation) {
         self.group.report(&self.client.load(), violation);
     }
@@ -322,7 +322,7 @@ impl Document {
     /// [unloaded](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document): its fetch
     /// group is terminated. Call it after the handlers of `unload` have run.
     ///
-    /// A late call is harmless: until it comes the document's requests go on.
+    /// A late call is harmless: the document's requests go on until the call.
     pub fn unload(&self) {
         self.group.terminate();
     }

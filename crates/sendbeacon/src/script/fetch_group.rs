@@ -116,7 +116,7 @@ impl FetchGroup {
 
     /// Reserves room for a keepalive request that the engine sends with its own network stack, so that the
     /// request shares the quota. Lengths are in bytes; [`url_length`](crate::url_length) gives the length of
-    /// a URL. `None` if there is no room or the group was terminated.
+    /// a URL. `None` if there is no room, if the group was terminated, or if the user agent shuts down.
     ///
     /// Drop the reservation when the request is done. A shutdown waits for that until its deadline.
     #[must_use]
@@ -169,7 +169,8 @@ impl FetchGroup {
         self.state.is(Flag::Terminated)
     }
 
-    /// Sets a flag and releases the group's held-back beacons.
+    /// Sets a flag, and tells the network side, which releases the group's held-back beacons. If the document is
+    /// no longer fully active, its deferred fetches are sent.
     pub(crate) fn set(&self, flag: Flag) {
         if !self.state.set(flag) {
             if !self.state.is_fully_active() {
@@ -204,8 +205,8 @@ impl FetchGroup {
         if !self.state.is_fully_active() {
             return Ok(None);
         }
-        // NB: in this process `pass` fails only after the end of the embedder's runtime. Otherwise the network
-        // side outlives every admitted beacon.
+        // NB: unless the network side is in another process, `pass` fails only after the end of the embedder's
+        // runtime. Before that, the network side outlives every admitted beacon.
         Ok(self.pass(beacon))
     }
 

@@ -29,7 +29,7 @@ const CHUNK: usize = 16_384;
 
 /// How often one poll may decode or read without getting a decoded byte.
 ///
-/// A long encoded body may decode to nothing, also when several codings are applied to it. After this many attempts the
+/// A long encoded body may decode to nothing, and so may a body with several codings. After this many attempts the
 /// poll returns, so that other futures get their turn.
 const MAX_STEPS: usize = 4;
 

@@ -40,9 +40,9 @@ pub(super) enum Event {
     Abandon { id: FetchId, reason: AbandonReason },
     /// Every fetch of the group is to end.
     AbandonGroup { group: GroupId, reason: AbandonReason },
-    /// Whether important loads run has changed.
+    /// Important loads have begun (true), or all have ended (false).
     ImportantLoads(bool),
-    /// Whether there is a network has changed.
+    /// The machine has a network again (true), or none any more (false).
     Online(bool),
     /// The user agent shuts down: stop fetches without keepalive, start all others, and give up the unfinished
     /// ones at `deadline`.
@@ -286,7 +286,7 @@ impl Dispatcher {
         }
         self.reset_alarm(id);
         if gone && !was_gone {
-            // This fetch says so before the event does. The event then changes nothing.
+            // `Event::GroupTerminated` has not come yet. When it comes, it changes nothing more.
             self.terminate(group, now);
         }
     }
