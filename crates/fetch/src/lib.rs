@@ -107,6 +107,7 @@ mod client;
 // NB: for the crate `sendbeacon` alone. It may change in any release.
 #[doc(hidden)]
 pub mod deferred;
+mod destination;
 mod error;
 mod error_detail;
 pub mod fetch;
@@ -128,6 +129,7 @@ pub use self::{
     body::{Blob, BlobSource, Body, BodyInit, Extracted, FormDataEntry, FormDataValue, extract},
     client::{Client, EmbedderPolicy},
     deferred::{DeferredRequestInit, FetchLaterError, NavigableContainer, ReservedQuota},
+    destination::Destination,
     error::{
         AbandonReason, CorsFailure, NetworkError, PreflightFailure, RedirectFailure, TimeoutKind,
         TypeError,

@@ -10,6 +10,7 @@ use url::{Position, Url};
 
 use crate::{
     Body, Client, Origin,
+    destination::Destination,
     headers::safelist::{is_cors_safelisted, is_cors_safelisted_method},
     host::{CookieContext, SameSiteMode},
     keepalive::{Weight, url_length},
@@ -75,7 +76,7 @@ pub struct Request {
     /// "none".
     pub use_service_workers: bool,
     /// Destination.
-    pub(crate) destination: Destination,
+    pub destination: Destination,
     /// Whether the request is the CORS preflight of another request.
     pub(crate) is_preflight: bool,
     /// URL list; never empty.
@@ -185,15 +186,6 @@ impl InitiatorType {
     }
 }
 
-/// A request's [destination](https://fetch.spec.whatwg.org/#concept-request-destination).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
-    /// The empty string.
-    Empty,
-    /// `report`
-    Report,
-}
-
 /// A request's [response tainting](https://fetch.spec.whatwg.org/#concept-request-response-tainting).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseTainting {
@@ -271,7 +263,7 @@ impl Request {
                 self.headers.extend(safe.map(|value| (name.clone(), value.clone())));
             }
         }
-        !is_forbidden && is_own_referrer
+        !is_forbidden && is_own_referrer && self.destination != Destination::Report
     }
 
     /// [URL](https://fetch.spec.whatwg.org/#concept-request-url): the first of the URL list.

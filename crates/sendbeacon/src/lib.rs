@@ -76,13 +76,13 @@ pub use sendbeacon_cookies as cookie_jar;
 pub use sendbeacon_fetch::{
     AbandonReason, AddressSpace, Blob, BlobSource, Body, BodyInit, CacheMode, Client,
     ContainerPolicy, CorsFailure, CredentialsMode, CspDisposition, CspList, CspViolation,
-    DeferredRequestInit, EmbedderPolicy, ErrorDetail, Extracted, FetchLaterError, FormDataEntry,
-    FormDataValue, Inflight, InitiatorType, InvalidOrigin, KeepaliveLimits, MemoryHstsStore, Mode,
-    NavigableContainer, NetworkError, Nonce, Origin, PartitionKey, PermissionsPolicy,
-    PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer, ReferrerPolicy,
-    Request, ReservedQuota, Response, ResponseType, Site, TimeoutKind, TypeError, append_origin,
-    determine_referrer, fetch::Observation, is_potentially_trustworthy, local_network_access_check,
-    url_length,
+    DeferredRequestInit, Destination, EmbedderPolicy, ErrorDetail, Extracted, FetchLaterError,
+    FormDataEntry, FormDataValue, Inflight, InitiatorType, InvalidOrigin, KeepaliveLimits,
+    MemoryHstsStore, Mode, NavigableContainer, NetworkError, Nonce, Origin, PartitionKey,
+    PermissionsPolicy, PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer,
+    ReferrerPolicy, Request, ReservedQuota, Response, ResponseType, Site, TimeoutKind, TypeError,
+    append_origin, determine_referrer, fetch::Observation, is_potentially_trustworthy,
+    local_network_access_check, url_length,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;

@@ -10,6 +10,7 @@ use super::{
     params::FetchParams,
 };
 use crate::{
+    destination::Destination,
     error::NetworkError,
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     host::EmptyBody,
@@ -18,7 +19,7 @@ use crate::{
         csp::{self, CspDisposition, CspViolation},
         hsts, mixed_content, referrer, upgrade_insecure_requests,
     },
-    request::{Destination, Mode, RedirectMode, Referrer, Request, ResponseTainting},
+    request::{Mode, RedirectMode, Referrer, Request, ResponseTainting},
     response::{HttpResponse, Response, ResponseType, is_redirect_status},
 };
 

@@ -51,7 +51,7 @@ pub fn fetch<'a>(
     // Step 12.
     let headers = &mut request.headers;
     if !headers.contains_key(ACCEPT) {
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(ACCEPT, HeaderValue::from_static(request.destination.accept()));
     }
     // Steps 13 and 14.
     if !headers.contains_key(ACCEPT_LANGUAGE) {

@@ -3,9 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    Request,
-    policy::secure_contexts::is_potentially_trustworthy,
-    request::{Destination, Mode},
+    Request, destination::Destination, policy::secure_contexts::is_potentially_trustworthy,
+    request::Mode,
 };
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -23,7 +22,7 @@ pub(crate) fn append_fetch_metadata(request: &Request, headers: &mut HeaderMap) 
     // Step 2.
     let destination = match request.destination {
         Destination::Empty => "empty",
-        Destination::Report => "report",
+        other => other.as_str(),
     };
     headers.insert(SEC_FETCH_DEST, HeaderValue::from_static(destination));
     // Step 3.

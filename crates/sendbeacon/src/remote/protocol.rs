@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon_fetch::{
-    CacheMode, Client, CredentialsMode, CspViolation, InitiatorType, Mode, RedirectMode, Referrer,
-    ReferrerPolicy, Request, ResponseType,
+    CacheMode, Client, CredentialsMode, CspViolation, Destination, InitiatorType, Mode,
+    RedirectMode, Referrer, ReferrerPolicy, Request, ResponseType,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -114,6 +114,7 @@ pub(super) struct RequestFrame {
     pub(super) body: Option<Bytes>,
     pub(super) keepalive: bool,
     initiator_type: InitiatorType,
+    destination: Destination,
     referrer: Referrer,
     referrer_policy: Option<ReferrerPolicy>,
     mode: Mode,
@@ -137,6 +138,7 @@ impl RequestFrame {
             body,
             keepalive: request.keepalive,
             initiator_type: request.initiator_type,
+            destination: request.destination,
             referrer: request.referrer.clone(),
             referrer_policy: request.referrer_policy,
             mode: request.mode,
@@ -157,6 +159,7 @@ impl RequestFrame {
         request.body = self.body.map(Into::into);
         request.keepalive = self.keepalive;
         request.initiator_type = self.initiator_type;
+        request.destination = self.destination;
         request.referrer = self.referrer;
         request.referrer_policy = self.referrer_policy;
         request.mode = self.mode;

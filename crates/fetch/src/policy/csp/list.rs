@@ -1,20 +1,18 @@
-//! The [CSP list](https://w3c.github.io/webappsec-csp/#csp-list) and its policies.
+//! The [CSP list](https://w3c.github.io/webappsec-csp/#csp-list).
 
-use content_security_policy::{Policy, PolicyDisposition, PolicySource};
+use std::sync::Arc;
+
+use url::Url;
 
 use super::{
-    recently_allowed::RecentlyAllowed,
-    source_expressions::{
-        add_secure_self, directive, drop_impossible_ports, has_path, source_lists,
-    },
-    violation::{CspDisposition, CspViolation},
+    directives::deciding_directive,
+    policy::{CspDisposition, Directive, Policy},
+    violation::{CspViolation, strip_url_for_use_in_reports},
 };
 use crate::{nonce::Nonce, origin::Origin};
 
 /// A [CSP list](https://w3c.github.io/webappsec-csp/#csp-list): policies, and the self-origin that `'self'` stands
-/// for in each of them.
-///
-/// It remembers the last few URLs that violated no policy. A clone starts without that memory.
+/// for in each of them. A clone shares the policies.
 #[derive(Clone, Debug)]
 #[cfg_attr(
     feature = "serde",
@@ -22,9 +20,8 @@ use crate::{nonce::Nonce, origin::Origin};
     serde(into = "SerializedCspList", from = "SerializedCspList")
 )]
 pub struct CspList {
-    pub(super) policies: Vec<HeldPolicy>,
-    pub(super) self_origin: Origin,
-    pub(super) recently_allowed: RecentlyAllowed,
+    pub(super) policies: Vec<Arc<Policy>>,
+    self_origin: Origin,
 }
 
 /// The serialised form of a [`CspList`]: each policy as text.
@@ -38,8 +35,8 @@ struct SerializedCspList {
 #[cfg(feature = "serde")]
 impl From<CspList> for SerializedCspList {
     fn from(list: CspList) -> Self {
-        let CspList { policies, self_origin, .. } = list;
-        let policies = policies.into_iter().map(|held| (held.serialized, held.disposition));
+        let CspList { policies, self_origin } = list;
+        let policies = policies.iter().map(|policy| (policy.serialize(), policy.disposition));
         Self { policies: policies.collect(), self_origin }
     }
 }
@@ -48,25 +45,11 @@ impl From<CspList> for SerializedCspList {
 impl From<SerializedCspList> for CspList {
     fn from(list: SerializedCspList) -> Self {
         let mut made = Self::new(&list.self_origin);
-        for (policy, disposition) in list.policies {
-            // NB: `Header` for policies of a `<meta>` too: `push_meta` has already removed the directives that
-            // a `<meta>` cannot set.
-            made.push(
-                Policy::parse(&policy, PolicySource::Header, disposition.into()),
-                disposition,
-            );
+        for (serialized, disposition) in list.policies {
+            made.push(Policy::parse(&serialized, disposition));
         }
         made
     }
-}
-
-/// A policy in two forms: the text to report, and the parsed policy to match against.
-#[derive(Clone, Debug)]
-pub(super) struct HeldPolicy {
-    pub(super) serialized: String,
-    pub(super) disposition: CspDisposition,
-    /// Parsed, and corrected where `content-security-policy` matches wrongly.
-    pub(super) matched: Policy,
 }
 
 impl CspList {
@@ -76,48 +59,34 @@ impl CspList {
     /// sandbox makes the document's own origin opaque.
     #[must_use]
     pub fn new(self_origin: &Origin) -> Self {
-        let (policies, recently_allowed) = Default::default();
-        Self { policies, self_origin: self_origin.clone(), recently_allowed }
+        Self { policies: Vec::new(), self_origin: self_origin.clone() }
     }
 
     /// Adds the policies of a header's value. Commas separate the policies.
     pub fn push_header(&mut self, value: &str, disposition: CspDisposition) {
-        let source = PolicySource::Header;
-        let parsed = content_security_policy::CspList::parse(value, source, disposition.into());
-        parsed.0.into_iter().for_each(|policy| self.push(policy, disposition));
+        for serialized in value.split(',') {
+            self.push(Policy::parse(serialized, disposition));
+        }
     }
 
     /// Adds the one policy of a `<meta http-equiv=Content-Security-Policy>`, without the
     /// [directives that a `<meta>` cannot set](https://html.spec.whatwg.org/multipage/semantics.html#attr-meta-http-equiv-content-security-policy).
     pub fn push_meta(&mut self, content: &str) {
-        let mut policy = Policy::parse(content, PolicySource::Meta, PolicyDisposition::Enforce);
-        policy.directive_set.retain(|directive| {
-            !matches!(&*directive.name, "report-uri" | "frame-ancestors" | "sandbox")
-        });
-        self.push(policy, CspDisposition::Enforce);
+        let mut policy = Policy::parse(content, CspDisposition::Enforce);
+        policy.remove(&["report-uri", "frame-ancestors", "sandbox"]);
+        self.push(policy);
     }
 
-    fn push(&mut self, mut policy: Policy, disposition: CspDisposition) {
-        if policy.directive_set.is_empty() {
-            return;
+    fn push(&mut self, policy: Policy) {
+        if !policy.is_empty() {
+            self.policies.push(Arc::new(policy));
         }
-        let serialized = policy.to_string();
-        drop_impossible_ports(&mut policy);
-        if let Origin::Tuple { scheme, host, port: Some(80) } = &self.self_origin
-            && **scheme == *"http"
-        {
-            add_secure_self(&mut policy, &format!("https://{host}"));
-        }
-        let has_path = source_lists(&mut policy)
-            .any(|directive| directive.value.iter().any(|source| has_path(source)));
-        self.recently_allowed.forget(has_path);
-        self.policies.push(HeldPolicy { serialized, disposition, matched: policy });
     }
 
     /// The total length of the serialised policies, in bytes.
     #[must_use]
     pub fn serialized_length(&self) -> usize {
-        self.policies.iter().map(|held| held.serialized.len()).sum()
+        self.policies.iter().map(|policy| policy.serialized_length()).sum()
     }
 
     /// The values of the directive `name`, one for each enforced policy that has this directive.
@@ -127,8 +96,48 @@ impl CspList {
     pub fn enforced_directives(&self, name: &str) -> impl Iterator<Item = &[String]> {
         self.policies
             .iter()
-            .filter(|held| held.disposition == CspDisposition::Enforce)
-            .filter_map(move |held| held.directive(name))
+            .filter(|policy| policy.disposition == CspDisposition::Enforce)
+            .filter_map(move |policy| policy.directive(name).map(Directive::value))
+    }
+
+    /// The violations by a load of `url` that the engine makes itself, for example with the effective directive
+    /// `frame-src`. `url` is not the target of a redirect.
+    ///
+    /// A policy without the directive decides by its
+    /// [fallbacks](https://w3c.github.io/webappsec-csp/#directive-fallback-list).
+    ///
+    /// ```
+    /// use sendbeacon_fetch::{CspDisposition, CspList, Nonce, Origin};
+    /// use url::Url;
+    ///
+    /// let page = Url::parse("https://a.test/")?;
+    /// let mut policies = CspList::new(&Origin::of(&page, Nonce::random()));
+    /// policies.push_header("default-src 'self'; img-src *", CspDisposition::Enforce);
+    /// let other = Url::parse("https://b.test/x")?;
+    /// assert!(policies.violations_of("img-src", &other).is_empty());
+    /// assert_eq!(policies.violations_of("frame-src", &other).len(), 1);
+    /// # Ok::<(), url::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn violations_of(&self, effective_directive: &str, url: &Url) -> Vec<CspViolation> {
+        let violated = self.violated(effective_directive, url, false);
+        let blocked_uri = || strip_url_for_use_in_reports(url.clone());
+        violated
+            .map(|policy| CspViolation::of(policy, effective_directive, blocked_uri()))
+            .collect()
+    }
+
+    /// The policies that a load of `url` violates.
+    pub(super) fn violated(
+        &self,
+        effective_directive: &str,
+        url: &Url,
+        is_redirected: bool,
+    ) -> impl Iterator<Item = &Policy> {
+        self.policies.iter().map(Arc::as_ref).filter(move |policy| {
+            let directive = deciding_directive(policy, effective_directive);
+            directive.is_some_and(|it| !it.matches(url, &self.self_origin, is_redirected))
+        })
     }
 }
 
@@ -139,15 +148,44 @@ impl Default for CspList {
     }
 }
 
-impl HeldPolicy {
-    /// The values of the directive `name`, if the policy has this directive.
-    pub(super) fn directive(&self, name: &str) -> Option<&[String]> {
-        directive(&self.matched, name)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_directive_that_a_policy_has_decides_for_the_engine() {
+        let origin = Origin::of(&Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
+        let mut list = CspList::new(&origin);
+        list.push_header("frame-src 'self' *.b.test; default-src *", CspDisposition::Enforce);
+        list.push_header("default-src 'none'", CspDisposition::Report);
+        list.push_header("img-src 'none'", CspDisposition::Enforce);
+        let violated = |url: &str| {
+            let url = Url::parse(url).unwrap();
+            let violations = list.violations_of("frame-src", &url);
+            assert!(violations.iter().all(|it| it.effective_directive == "frame-src"));
+            violations.iter().map(|it| it.disposition).collect::<Vec<_>>()
+        };
+        let (enforce, report) = (CspDisposition::Enforce, CspDisposition::Report);
+        assert_eq!(violated("https://a.test/x"), [report]);
+        assert_eq!(violated("https://sub.b.test/x"), [report]);
+        assert_eq!(violated("https://b.test/"), [enforce, report]);
+        assert_eq!(violated("data:,x"), [enforce, report]);
     }
 
-    /// A violation of this policy.
-    pub(super) fn violation(&self, effective_directive: &str, blocked_uri: String) -> CspViolation {
-        let Self { serialized, disposition, matched } = self;
-        CspViolation::of(matched, serialized, *disposition, effective_directive, blocked_uri)
+    #[test]
+    fn the_policy_of_a_meta_is_one_policy_whatever_it_contains() {
+        let mut list = CspList::default();
+        list.push_meta("img-src https://b.test, connect-src https://c.test; report-uri /r");
+        let violated = |directive: &str, url: &str| {
+            !list.violations_of(directive, &Url::parse(url).unwrap()).is_empty()
+        };
+        // "https://b.test," is no source expression, and "connect-src" is one that is a host.
+        assert!(violated("img-src", "https://b.test/") && violated("img-src", "https://d.test/"));
+        assert!(!violated("img-src", "https://c.test/"));
+        assert!(!violated("connect-src", "https://d.test/"));
+        assert_eq!(
+            list.violations_of("img-src", &Url::parse("https://d.test/").unwrap())[0].report_uri,
+            [""; 0]
+        );
     }
 }

@@ -6,10 +6,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header::CONTENT_TYPE};
 use serde_json::json;
 
-use super::violation::{CspDisposition, CspViolation, strip_url_for_use_in_reports};
+use super::{
+    policy::CspDisposition,
+    violation::{CspViolation, strip_url_for_use_in_reports},
+};
 use crate::{
     client::Client,
-    request::{Destination, InitiatorType, Mode, RedirectMode, Request},
+    destination::Destination,
+    request::{InitiatorType, Mode, RedirectMode, Request},
 };
 
 /// [Report a violation](https://w3c.github.io/webappsec-csp/#report-violation): one request for each endpoint in the

@@ -1,9 +1,8 @@
 //! [Violations](https://w3c.github.io/webappsec-csp/#violation): their type, and how the library and the engine make them.
 
-use content_security_policy::{Policy, PolicyDisposition, PolicySource};
 use url::Url;
 
-use super::source_expressions::directive;
+use super::policy::{CspDisposition, Directive, Policy};
 
 /// A [violation](https://w3c.github.io/webappsec-csp/#violation) of a Content Security Policy.
 ///
@@ -16,7 +15,7 @@ pub struct CspViolation {
     /// The resource as a [`blockedURI`](https://w3c.github.io/webappsec-csp/#obtain-violation-blocked-uri): the URL
     /// before any redirect, stripped for use in reports, or a keyword such as `inline`.
     pub blocked_uri: String,
-    /// Effective directive. For a request of the library: `connect-src`.
+    /// Effective directive, for example `connect-src` for a beacon.
     pub effective_directive: String,
     /// The policy, serialised.
     pub original_policy: String,
@@ -49,49 +48,26 @@ impl CspViolation {
         effective_directive: &str,
         blocked_uri: &str,
     ) -> Self {
-        let parsed = Policy::parse(policy, PolicySource::Header, disposition.into());
-        Self::of(&parsed, policy, disposition, effective_directive, blocked_uri.to_owned())
+        let parsed = Policy::parse(policy, disposition);
+        let violation = Self::of(&parsed, effective_directive, blocked_uri.to_owned());
+        Self { original_policy: policy.to_owned(), ..violation }
     }
 
-    /// A violation of `policy`, which is `serialized` as text.
-    pub(super) fn of(
-        policy: &Policy,
-        serialized: &str,
-        disposition: CspDisposition,
-        effective_directive: &str,
-        blocked_uri: String,
-    ) -> Self {
+    /// A violation of `policy`.
+    pub(super) fn of(policy: &Policy, effective_directive: &str, blocked_uri: String) -> Self {
+        let value = |name: &str| policy.directive(name).map(Directive::value);
         let first = |value: &[String]| value.first().cloned().unwrap_or_default();
         Self {
             blocked_uri,
             effective_directive: effective_directive.to_owned(),
-            original_policy: serialized.to_owned(),
-            disposition,
-            report_uri: directive(policy, "report-uri").unwrap_or_default().to_vec(),
-            report_to: directive(policy, "report-to").map(first),
+            original_policy: policy.serialize(),
+            disposition: policy.disposition,
+            report_uri: value("report-uri").unwrap_or_default().to_vec(),
+            report_to: value("report-to").map(first),
             sample: String::new(),
             source_file: None,
             line_number: 0,
             column_number: 0,
-        }
-    }
-}
-
-/// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum CspDisposition {
-    /// `enforce`: from the `Content-Security-Policy` header or a `<meta>`.
-    Enforce,
-    /// `report`: from the `Content-Security-Policy-Report-Only` header.
-    Report,
-}
-
-impl From<CspDisposition> for PolicyDisposition {
-    fn from(disposition: CspDisposition) -> Self {
-        match disposition {
-            CspDisposition::Enforce => Self::Enforce,
-            CspDisposition::Report => Self::Report,
         }
     }
 }

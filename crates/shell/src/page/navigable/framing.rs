@@ -54,7 +54,7 @@ impl Navigable {
         let event_loop = self.active().event_loop();
         let Some((container, _)) = self.container_realm(&event_loop) else { return true };
         let csp_list = container.window().client().csp_list;
-        let violations = csp_list.violations_of(&["frame-src", "child-src", "default-src"], url);
+        let violations = csp_list.violations_of("frame-src", url);
         let is_blocked = violations.iter().any(|it| it.disposition == CspDisposition::Enforce);
         let origin = Origin::of(url, Nonce::random());
         for mut violation in violations {
@@ -77,7 +77,7 @@ impl Navigable {
 /// TODO(spec): violations are not reported.
 fn is_frame_ancestor(client: &Client, ancestor: &Origin) -> bool {
     let Ok(url) = Url::parse(&ancestor.to_string()) else { return false };
-    let violations = client.csp_list.violations_of(&["frame-ancestors"], &url);
+    let violations = client.csp_list.violations_of("frame-ancestors", &url);
     violations.iter().all(|it| it.disposition != CspDisposition::Enforce)
 }
 
