@@ -96,9 +96,11 @@ async fn a_beacon_blocked_by_csp_returns_true_and_is_reported() {
         });
         const answer = navigator.sendBeacon('blocked');
     </script>";
-    let allowed = "connect-src http://127.0.0.1:*/dir/true-connect-src-blocked";
+    let allowed = "connect-src http://localhost:*/dir/true-connect-src-blocked";
     let server = RecordingServer::start(site(html, &[("Content-Security-Policy", allowed)])).await;
-    let url = Url::parse(&server.url("/dir/page")).unwrap();
+    let mut url = Url::parse(&server.url("/dir/page")).unwrap();
+    // A host-source matches no IP address.
+    url.set_host(Some("localhost")).unwrap();
     spawn_blocking(move || {
         let browser = Browser::new(&Options::default()).unwrap();
         let mut tab = browser.open(&url).unwrap();
