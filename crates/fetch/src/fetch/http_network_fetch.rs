@@ -1,14 +1,15 @@
 //! [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch): passes a request to the `Network`.
 
-use http::{HeaderName, header::SET_COOKIE};
+use http::{HeaderName, HeaderValue, header::SET_COOKIE};
 
 #[cfg(feature = "content-codings")]
 use super::profile::Profile;
 use super::{observer::Observation, params::FetchParams};
 use crate::{
     error::NetworkError,
+    headers::extract::get,
     host::{NetworkRequest, NetworkResponse},
-    policy::hsts,
+    policy::{hsts, secure_contexts::is_potentially_trustworthy},
     request::Request,
 };
 
@@ -43,10 +44,13 @@ pub(super) fn http_network_fetch<'a>(
         if url.scheme() == "https" {
             let profile = params.profile;
             hsts::learn(&*profile.hsts, url, &response.headers, profile.clock.wall());
-            if let Some(value) = response.headers.get(CLEAR_SITE_DATA) {
-                let (url, value) = (url.clone(), value.clone());
-                params.observer.observe(Observation::ClearSiteData { url, value });
-            }
+        }
+        if include_credentials
+            && is_potentially_trustworthy(url)
+            && let Some(value) = get(&response.headers, &CLEAR_SITE_DATA)
+            && let Ok(value) = HeaderValue::from_bytes(&value)
+        {
+            params.observer.observe(Observation::ClearSiteData { url: url.clone(), value });
         }
         // Step 18. NB: nothing is decoded yet. The returned body decodes itself while it is read.
         #[cfg(feature = "content-codings")]

@@ -91,13 +91,13 @@ pub enum Observation {
         /// The new URL.
         url: Url,
     },
-    /// A response over a secure transport asks to
+    /// A response from a potentially trustworthy URL, to a request that includes credentials, asks to
     /// [clear site data](https://w3c.github.io/webappsec-clear-site-data/). The engine does so.
     #[non_exhaustive]
     ClearSiteData {
         /// The response's URL.
         url: Url,
-        /// The value of the response's `Clear-Site-Data` header.
+        /// The values of the response's `Clear-Site-Data` headers, joined with a comma and a space.
         value: HeaderValue,
     },
 }
