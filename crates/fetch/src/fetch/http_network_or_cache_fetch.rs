@@ -27,6 +27,7 @@ use crate::{
         CacheMode, CredentialsMode, InitiatorType, Mode, RedirectTaint, Referrer, Request,
         ResponseTainting,
     },
+    response::HttpResponse,
 };
 
 /// How many headers this algorithm adds to a beacon without cookies. It is the capacity that the header list reserves: one
@@ -109,9 +110,19 @@ pub(super) async fn http_network_or_cache_fetch(
     }
 }
 
-/// Steps 8.3 and 8.4: includeCredentials. It is also the response's
-/// [request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials).
-pub(super) fn includes_credentials(request: &Request) -> bool {
+/// Steps 12 to 14: the response that `internal` is the answer to `request` of. Its URL list is that of the request.
+pub(super) fn http_response(request: &Request, internal: NetworkResponse) -> HttpResponse {
+    HttpResponse {
+        internal,
+        filtered: None,
+        url_list: None,
+        request_includes_credentials: includes_credentials(request),
+        range_requested: request.headers.contains_key(RANGE),
+    }
+}
+
+/// Steps 8.3 and 8.4: includeCredentials.
+fn includes_credentials(request: &Request) -> bool {
     // Step 8.3.
     let include_credentials = match request.credentials {
         CredentialsMode::Include => true,
