@@ -64,7 +64,9 @@ async fn main_fetch_once(
     report_all(params, csp::report_only_violations(request));
     // Step 5. Step 6 changes no request with an empty destination.
     let client = Arc::clone(&request.client);
-    upgrade_insecure_requests::upgrade(&client, request.current_url_mut());
+    if upgrade_insecure_requests::upgrade(&client, request.current_url_mut()) {
+        observe_upgrade(params, request);
+    }
     // Step 7.
     if let Some(port) = bad_port::blocked_port(request.current_url()) {
         return Err(NetworkError::BadPort(port));
@@ -87,7 +89,9 @@ async fn main_fetch_once(
     }
     // Step 10.
     let profile = params.profile;
-    hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall());
+    if hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall()) {
+        observe_upgrade(params, request);
+    }
     // Step 12.
     let is_http = matches!(request.current_url().scheme(), "http" | "https");
     let is_same_origin = request.origin.is_same_origin_with_url(request.current_url());
@@ -113,6 +117,11 @@ async fn main_fetch_once(
     request.response_tainting = tainting;
     *preflighted |= make_cors_preflight;
     http_fetch(params, request, make_cors_preflight).await
+}
+
+/// Tells the observer the new current URL.
+fn observe_upgrade(params: &FetchParams<'_>, request: &Request) {
+    params.observer.observe(Observation::Upgraded { url: request.current_url().clone() });
 }
 
 /// Tells the observer each violation.

@@ -85,6 +85,14 @@ pub enum Observation {
         /// The response's headers, unfiltered.
         headers: HeaderMap,
     },
+    /// [Upgrade insecure requests](https://w3c.github.io/webappsec-upgrade-insecure-requests/) or
+    /// [HSTS](https://www.rfc-editor.org/rfc/rfc6797) has changed the scheme of the request's current URL to `https`.
+    /// If no redirect came before, this is the name of the fetch in Resource Timing.
+    #[non_exhaustive]
+    Upgraded {
+        /// The new URL.
+        url: Url,
+    },
     /// The fetch follows a redirect.
     #[non_exhaustive]
     Redirected {

@@ -135,8 +135,10 @@ impl Observer for Teller {
             let message = GroupMessage::violation(violation, &self.info.client, &self.group);
             message.map(|message| self.embedder.mailbox.send(message));
         }
-        if matches!(observation, Observation::Redirected { .. }) {
-            self.timing().redirected(at);
+        match &observation {
+            Observation::Upgraded { url, .. } => self.timing().upgraded(url),
+            Observation::Redirected { .. } => self.timing().redirected(at),
+            _ => {}
         }
         self.tell_at(at, EventKind::Observed(observation));
     }
