@@ -26,12 +26,15 @@ pub(super) fn http_network_fetch<'a>(
     network_request: NetworkRequest,
 ) -> impl Future<Output = Result<NetworkResponse, NetworkError>> + Send + 'a {
     let url = request.current_url();
-    params.observer.request_sent(request.is_preflight, &network_request);
     let include_credentials = network_request.connection.credentials;
-    // Steps 1 to 15. The network does them.
-    let response = params.profile.network.http_network_fetch(network_request);
+    // Step 2.
+    let response = (!params.observer.is_offline()).then(|| {
+        params.observer.request_sent(request.is_preflight, &network_request);
+        // Step 1 and Steps 3 to 15. The network does them.
+        params.profile.network.http_network_fetch(network_request)
+    });
     async move {
-        let response = response.await?;
+        let response = response.ok_or(NetworkError::Offline)?.await?;
         params.observer.response_started(request.is_preflight, url, &response);
         // Step 17.
         if include_credentials && !request.client.cookies_disabled {

@@ -9,7 +9,8 @@ use crate::{
     policy::csp::CspViolation,
 };
 
-/// The caller of a fetch: it is told what happens during the fetch, and it knows whether the document still exists.
+/// The caller of a fetch: it is told what happens during the fetch, and it knows whether the document still exists and
+/// whether there is a network.
 ///
 /// The fetch calls these methods on the thread that polls it. No method may block.
 pub trait Observer: Send + Sync {
@@ -32,6 +33,12 @@ pub trait Observer: Send + Sync {
 
     /// Whether the document that made the request has gone.
     fn document_is_gone(&self) -> bool;
+
+    /// Whether the request's client [is offline](https://html.spec.whatwg.org/multipage/system-state.html#is-offline):
+    /// then nothing goes to the network, and the fetch fails unless something else answers it. Default: false.
+    fn is_offline(&self) -> bool {
+        false
+    }
 }
 
 /// Ignores every observation, for a caller without a document.

@@ -2,7 +2,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -25,6 +28,8 @@ pub(super) struct Embedder {
     pub(super) sink: Option<Arc<dyn EventSink>>,
     /// Receives the violations that fetches observe, which the driver then reports.
     pub(super) mailbox: Mailbox,
+    /// Whether there is no network. NB: only the network side reads and writes it.
+    pub(super) is_offline: AtomicBool,
 }
 
 /// Makes sure that the sink hears exactly once that a fetch is done. A record that is dropped before `done` was
@@ -79,6 +84,8 @@ impl Drop for Record {
 pub(super) struct Teller {
     pub(super) info: Arc<FetchInfo>,
     pub(super) group: Arc<GroupState>,
+    /// Whether script waits for the response. If it does not, the fetch waits for the network.
+    is_awaited: bool,
     /// The times of the steps until now.
     timing: Mutex<FetchTiming>,
     embedder: Arc<Embedder>,
@@ -88,11 +95,12 @@ impl Teller {
     pub(super) fn new(
         info: FetchInfo,
         group: Arc<GroupState>,
+        is_awaited: bool,
         embedder: Arc<Embedder>,
         start: Instant,
     ) -> Self {
         let timing = Mutex::new(FetchTiming::new(start));
-        Self { info: Arc::new(info), group, timing, embedder }
+        Self { info: Arc::new(info), group, is_awaited, timing, embedder }
     }
 
     pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
@@ -167,5 +175,9 @@ impl Observer for Teller {
 
     fn document_is_gone(&self) -> bool {
         self.group.is(Flag::Terminated)
+    }
+
+    fn is_offline(&self) -> bool {
+        self.is_awaited && self.embedder.is_offline.load(Relaxed)
     }
 }
