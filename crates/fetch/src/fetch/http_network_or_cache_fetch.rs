@@ -100,8 +100,9 @@ pub(super) async fn http_network_or_cache_fetch(
             let partition = &request.client.network_partition_key;
             profile.http_cache.invalidate(request.current_url(), partition);
         }
-        // Step 15 has nothing to do: there is no traversable for user prompts, so a 401 is returned like any response.
-        // Step 16.
+        // Step 15 has nothing to do: a 401 is returned like any response. NB: a request of a window has a traversable for
+        // user prompts. But the library cannot prompt the user there.
+        // Step 16, as if there were no traversable for user prompts.
         if response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(NetworkError::ProxyAuthentication);
         }

@@ -248,6 +248,21 @@ async fn a_fetch_activated_while_site_data_is_cleared_has_an_outcome() {
 }
 
 #[tokio::test]
+async fn a_deferred_fetch_has_the_referrer_of_its_call() {
+    let network = scripted_network();
+    let browser = Browser::with(|builder| builder.network(Arc::clone(&network) as _));
+    let document = browser.open(PAGE);
+    defer(&document, "/deferred");
+    // The script calls history.pushState().
+    let mut client = Client::clone(&document.client());
+    client.creation_url = Url::parse("https://a.test/pushed").unwrap();
+    document.set_client(client);
+    document.unload();
+    assert_eq!(paths(&browser, 1).await, ["/deferred"]);
+    assert_eq!(network.sent()[0].headers["referer"], PAGE);
+}
+
+#[tokio::test]
 async fn a_due_fetch_uses_the_room_of_an_aborted_queued_beacon() {
     let browser = Browser::scripted();
     let document = browser.open(PAGE);
