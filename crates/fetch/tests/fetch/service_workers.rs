@@ -125,6 +125,7 @@ fn opaque(status: u16, url: &str) -> ServiceWorkerResponse {
     ServiceWorkerResponse::fetched(ResponseType::Opaque, vec![url], response)
 }
 
+/// A changed response.
 fn with(
     mut response: ServiceWorkerResponse,
     change: fn(&mut ServiceWorkerResponse),
@@ -173,6 +174,9 @@ fn a_credentialless_document_needs_a_policy_from_a_response_with_credentials() {
 
 #[test]
 fn an_opaque_range_that_the_page_did_not_ask_for_is_an_error() {
+    fn requested(status: u16) -> ServiceWorkerResponse {
+        with(opaque(status, "https://b.test/"), |it| it.range_requested = true)
+    }
     let fetch = |answer, headers: &[&'static str]| {
         let page = answered_by(answer);
         let mut request = page.request("https://a.test/x");
@@ -182,9 +186,6 @@ fn an_opaque_range_that_the_page_did_not_ask_for_is_an_error() {
         }
         page.fetch(request).map(|response| response.range_requested)
     };
-    fn requested(status: u16) -> ServiceWorkerResponse {
-        with(opaque(status, "https://b.test/"), |it| it.range_requested = true)
-    }
     assert_eq!(fetch(|| requested(206), &[]), Err(NetworkError::ServiceWorker));
     assert_eq!(fetch(|| requested(416), &[]), Err(NetworkError::ServiceWorker));
     assert_eq!(fetch(|| requested(200), &[]), Ok(true));
