@@ -95,6 +95,9 @@ pub enum NetworkError {
     /// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch) did not follow the redirect.
     #[error("the redirect was not followed: {0}")]
     Redirect(#[from] RedirectFailure),
+    /// The client [is offline](https://html.spec.whatwg.org/multipage/system-state.html#is-offline).
+    #[error("the user agent is offline")]
+    Offline,
     /// The host name did not resolve.
     #[error("{host} did not resolve: {reason}")]
     Dns {

@@ -29,8 +29,32 @@ pub(crate) struct HttpResponse {
     pub(crate) internal: NetworkResponse,
     /// The type of a service worker's response that is already filtered. It keeps this type.
     pub(crate) filtered: Option<ResponseType>,
-    /// The response's own URL list. Empty if it takes the request's URL list.
-    pub(crate) url_list: Vec<Url>,
+    /// URL list, which is empty if a service worker made the response. `None` if the response is from the network: it is
+    /// that of the request.
+    pub(crate) url_list: Option<Vec<Url>>,
+    /// [Request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials).
+    pub(crate) request_includes_credentials: bool,
+    /// [Range-requested flag](https://fetch.spec.whatwg.org/#concept-response-range-requested-flag).
+    pub(crate) range_requested: bool,
+}
+
+impl HttpResponse {
+    /// URL of this response to `request`: the last of its URL list. `None` is null.
+    pub(crate) fn url<'a>(&'a self, request: &'a Request) -> Option<&'a Url> {
+        match &self.url_list {
+            Some(url_list) => url_list.last(),
+            None => Some(request.current_url()),
+        }
+    }
+
+    /// Type of this response to `request`, once main fetch has filtered it.
+    pub(crate) fn response_type(&self, request: &Request) -> ResponseType {
+        self.filtered.unwrap_or(match request.response_tainting {
+            ResponseTainting::Basic => ResponseType::Basic,
+            ResponseTainting::Cors => ResponseType::Cors,
+            ResponseTainting::Opaque => ResponseType::Opaque,
+        })
+    }
 }
 
 /// A [filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response).
@@ -47,6 +71,12 @@ pub struct Response {
     pub url_list: Vec<Url>,
     /// Timing allow passed flag: whether script may see the times of the fetch.
     pub timing_allow_passed: bool,
+    /// [Request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials):
+    /// whether the request of this response included credentials. A service worker's answer has it, too.
+    pub request_includes_credentials: bool,
+    /// [Range-requested flag](https://fetch.spec.whatwg.org/#concept-response-range-requested-flag): whether the
+    /// request of this response had a `Range` header. A service worker's answer has it, too.
+    pub range_requested: bool,
     /// The body, which may still be arriving.
     pub body: ResponseBody,
 }
@@ -59,6 +89,8 @@ impl fmt::Debug for Response {
             .field("headers", &self.headers)
             .field("url_list", &self.url_list)
             .field("timing_allow_passed", &self.timing_allow_passed)
+            .field("request_includes_credentials", &self.request_includes_credentials)
+            .field("range_requested", &self.range_requested)
             .finish_non_exhaustive()
     }
 }
@@ -92,9 +124,10 @@ impl ResponseType {
 }
 
 impl Response {
-    /// A response that another process has fetched and filtered. The timing allow passed flag is false.
+    /// A response that another process has fetched and filtered.
     ///
-    /// `url_list` must not be empty.
+    /// `url_list` must not be empty. The flags have the standard's defaults: request-includes-credentials is true, and
+    /// the others are false.
     #[must_use]
     pub fn new(
         response_type: ResponseType,
@@ -103,7 +136,16 @@ impl Response {
         url_list: Vec<Url>,
         body: ResponseBody,
     ) -> Self {
-        Self { response_type, status, headers, url_list, timing_allow_passed: false, body }
+        Self {
+            response_type,
+            status,
+            headers,
+            url_list,
+            timing_allow_passed: false,
+            request_includes_credentials: true,
+            range_requested: false,
+            body,
+        }
     }
 
     /// The next chunk of the body; `None` at its end.
@@ -114,13 +156,11 @@ impl Response {
     /// Filters `response` by its type, or by the request's response tainting if it has no type yet (main
     /// fetch, steps 14, 16 and 19).
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
-        let HttpResponse { internal, filtered, url_list } = response;
+        let response_type = response.response_type(&request);
+        let HttpResponse { internal, url_list, .. } = response;
+        let (request_includes_credentials, range_requested) =
+            (response.request_includes_credentials, response.range_requested);
         let NetworkResponse { status, mut headers, mut body, .. } = internal;
-        let response_type = filtered.unwrap_or(match request.response_tainting {
-            ResponseTainting::Basic => ResponseType::Basic,
-            ResponseTainting::Cors => ResponseType::Cors,
-            ResponseTainting::Opaque => ResponseType::Opaque,
-        });
         match response_type {
             ResponseType::Basic => {
                 headers.remove(http::header::SET_COOKIE);
@@ -133,9 +173,17 @@ impl Response {
                 body = Box::pin(EmptyBody);
             }
         }
-        let url_list = if url_list.is_empty() { request.url_list } else { url_list };
-        let timing_allow_passed = !request.timing_allow_failed;
-        Self { response_type, status, headers, url_list, timing_allow_passed, body }
+        let url_list = url_list.filter(|list| !list.is_empty()).unwrap_or(request.url_list);
+        Self {
+            response_type,
+            status,
+            headers,
+            url_list,
+            timing_allow_passed: !request.timing_allow_failed,
+            request_includes_credentials,
+            range_requested,
+            body,
+        }
     }
 }
 
@@ -174,9 +222,11 @@ pub(crate) fn is_redirect_status(status: StatusCode) -> bool {
 
 /// The [location URL](https://fetch.spec.whatwg.org/#concept-response-location-url) of a response
 /// from `url` with a redirect status; `Ok(None)` is null.
+///
+/// The URL of a response that a service worker made is null. Its `Location` must be an absolute URL.
 pub(crate) fn location_url(
     headers: &HeaderMap,
-    url: &Url,
+    url: Option<&Url>,
     request_fragment: Option<&str>,
 ) -> Result<Option<Url>, RedirectFailure> {
     const FAILURE: RedirectFailure = RedirectFailure::InvalidLocation;
@@ -189,8 +239,8 @@ pub(crate) fn location_url(
     // Step 3. NB: the standard would isomorphic decode raw bytes (fetch#883, open). Here each raw byte
     // is percent-encoded unchanged, whether or not it is a part of valid UTF-8. WPT, Chromium and
     // Firefox do so.
-    let mut location =
-        url.join(&percent_encode_raw_bytes(value.as_bytes())).map_err(|_| FAILURE)?;
+    let value = percent_encode_raw_bytes(value.as_bytes());
+    let mut location = Url::options().base_url(url).parse(&value).map_err(|_| FAILURE)?;
     // Step 4.
     if location.fragment().is_none() {
         location.set_fragment(request_fragment);
@@ -241,7 +291,7 @@ mod tests {
             .map(|value| (LOCATION, HeaderValue::from_bytes(value).unwrap()))
             .collect();
         let url = Url::parse(url).unwrap();
-        location_url(&headers, &url, url.fragment()).map(|url| url.map(Into::into))
+        location_url(&headers, Some(&url), url.fragment()).map(|url| url.map(Into::into))
     }
 
     #[test]

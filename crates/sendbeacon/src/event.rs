@@ -105,7 +105,7 @@ pub struct FetchInfo {
     pub id: FetchId,
     /// The settings object that the fetch was made with, which has the embedder's document identifier.
     pub client: Arc<Client>,
-    /// The URL before any redirect.
+    /// The URL before any redirect or upgrade to `https`. [`name`](Self::name) is the one after an upgrade.
     pub url: Url,
     /// What made the fetch.
     pub initiator_type: InitiatorType,
@@ -113,6 +113,17 @@ pub struct FetchInfo {
     pub keepalive: bool,
     /// The length of the request's body in bytes.
     pub body_length: u64,
+}
+
+impl FetchInfo {
+    /// The [name](https://w3c.github.io/resource-timing/#dfn-mark-resource-timing) of the fetch in Resource Timing:
+    /// its URL before any redirect, after upgrade-insecure-requests and HSTS.
+    ///
+    /// `timing` is that of this fetch, from its event [`Done`](EventKind::Done).
+    #[must_use]
+    pub fn name<'a>(&'a self, timing: &'a FetchTiming) -> &'a Url {
+        timing.upgraded_url.as_deref().unwrap_or(&self.url)
+    }
 }
 
 /// How a fetch ended.

@@ -20,8 +20,9 @@ pub struct Timeouts {
     /// How long a keepalive fetch may go on after its document has gone. The time runs from the moment when the
     /// document goes, or from the fetch's start if that is later. Default: 30 seconds.
     pub after_document: Duration,
-    /// How long a queued fetch waits for the network to come back. The time runs from the moment when the
-    /// network goes, or from the moment when the fetch is queued if that is later. Default: 60 seconds.
+    /// How long a queued beacon, ping, report or deferred fetch waits for the network to come back. The time
+    /// runs from the moment when the network goes, or from the moment when the fetch is queued if that is later.
+    /// Default: 60 seconds.
     pub offline: Duration,
 }
 

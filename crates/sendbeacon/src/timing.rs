@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use http::{StatusCode, Version, header::CONTENT_ENCODING};
 use sendbeacon_fetch::{Response, ResponseType, host::NetworkResponse};
+use url::Url;
 
 /// The [timing info](https://fetch.spec.whatwg.org/#fetch-timing-info) of a fetch, and the
 /// [body info](https://fetch.spec.whatwg.org/#response-body-info) of its response.
@@ -44,6 +45,8 @@ pub struct FetchTiming {
     pub timing_allow_passed: bool,
     /// Type of the response, on which the answer of `for_script` depends; `None` before there is one.
     response_type: Option<ResponseType>,
+    /// The request's URL, if it was upgraded before any redirect. Boxed, because few are.
+    pub(crate) upgraded_url: Option<Box<Url>>,
 }
 
 impl FetchTiming {
@@ -62,6 +65,7 @@ impl FetchTiming {
             next_hop_protocol: "",
             timing_allow_passed: false,
             response_type: None,
+            upgraded_url: None,
         }
     }
 
@@ -104,6 +108,7 @@ impl FetchTiming {
             encoded_body_size: self.encoded_body_size,
             decoded_body_size: self.decoded_body_size,
             response_type: self.response_type,
+            upgraded_url: self.upgraded_url.clone(),
             ..Self::new(self.start)
         }
     }
@@ -114,6 +119,13 @@ impl FetchTiming {
         self.next_hop_protocol = response.version.map_or("", alpn_protocol_id);
         let is_encoded = response.headers.contains_key(CONTENT_ENCODING);
         self.decoded_body_size = (!is_encoded).then_some(0);
+    }
+
+    /// The current URL of the request was upgraded to `url`. After a redirect this is no longer the request's URL.
+    pub(crate) fn upgraded(&mut self, url: &Url) {
+        if self.redirect_start.is_none() {
+            self.upgraded_url = Some(Box::new(url.clone()));
+        }
     }
 
     /// A redirect was followed: HTTP-redirect fetch, steps 16 and 17.

@@ -65,6 +65,9 @@ fn observed(fetch: u64, document: u64, observation: &Observation) {
             origin = origin(url),
             "response started"
         ),
+        Observation::Upgraded { url, .. } => {
+            trace!(target: "sendbeacon", fetch, document, origin = origin(url), "upgraded");
+        }
         Observation::Redirected { url, .. } => {
             trace!(target: "sendbeacon", fetch, document, origin = origin(url), "redirected");
         }

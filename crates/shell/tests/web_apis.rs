@@ -306,6 +306,17 @@ fn form_data_can_be_sent_and_read_as_a_body() {
 }
 
 #[test]
+fn an_override_with_a_forbidden_method_is_dropped_unless_it_is_quoted() {
+    assert_eq!(
+        run(
+            r#"return ['GETTRACE', 'a, trAce ,b', ',CONNECT', '",TRACE",', '"a\\",TRACE"', '"a,b",TRACE'].map(value =>
+             new Request('/', { headers: { 'X-HTTP-Method-Override': value } }).headers.get('x-http-method-override'));"#
+        ),
+        r#"["GETTRACE",null,null,"\",TRACE\",","\"a\\\",TRACE\"",null]"#
+    );
+}
+
+#[test]
 fn blob_and_data_urls_can_be_fetched() {
     assert_eq!(
         run("const url = URL.createObjectURL(new Blob(['abc'], { type: 'a/b' })), said = [];

@@ -1,9 +1,13 @@
 //! [HTTP fetch](https://fetch.spec.whatwg.org/#http-fetch): a service worker or the network answers the request.
 
 use super::{
-    cors_check::cors_check, cors_preflight_fetch::cors_preflight_fetch,
-    cross_origin_resource_policy, http_network_or_cache_fetch::http_network_or_cache_fetch,
-    http_redirect_fetch::http_redirect_fetch, observer::Observation, params::FetchParams,
+    cors_check::cors_check,
+    cors_preflight_fetch::cors_preflight_fetch,
+    cross_origin_resource_policy,
+    http_network_or_cache_fetch::{http_network_or_cache_fetch, http_response},
+    http_redirect_fetch::http_redirect_fetch,
+    observer::Observation,
+    params::FetchParams,
     tao_check::tao_check,
 };
 use crate::{
@@ -35,7 +39,8 @@ pub(super) async fn http_fetch(
     }
     // Step 4.
     let internal = from_network(params, request, make_cors_preflight).await?;
-    fetched(params, request, HttpResponse { internal, filtered: None, url_list: Vec::new() })
+    let response = http_response(request, internal);
+    fetched(params, request, response)
 }
 
 /// Steps 5 and 6: checks the cross-origin resource policy and follows a redirect.
@@ -44,16 +49,14 @@ fn fetched(
     request: &mut Request,
     response: HttpResponse,
 ) -> Result<Fetched, NetworkError> {
-    let HttpResponse { internal, filtered, url_list } = &response;
-    let response_url = url_list.last().unwrap_or(request.current_url());
     // Step 5.
     let is_opaque = request.response_tainting == ResponseTainting::Opaque
-        || *filtered == Some(ResponseType::Opaque);
-    if is_opaque && cross_origin_resource_policy::blocks(request, response_url, &internal.headers) {
+        || response.filtered == Some(ResponseType::Opaque);
+    if is_opaque && cross_origin_resource_policy::blocks(request, &response) {
         return Err(NetworkError::CrossOriginResourcePolicy);
     }
     // Step 6.
-    if !is_redirect_status(internal.status) {
+    if !is_redirect_status(response.internal.status) {
         return Ok(Fetched::Response(response));
     }
     // Step 6.3.
@@ -61,8 +64,9 @@ fn fetched(
         RedirectMode::Error => Err(RedirectFailure::Forbidden.into()),
         RedirectMode::Manual => Ok(Fetched::Response(response)),
         RedirectMode::Follow => {
-            let response_url = response_url.clone();
-            if http_redirect_fetch(request, internal.status, &internal.headers, &response_url)? {
+            let response_url = response.url(request).cloned();
+            let NetworkResponse { status, headers, .. } = &response.internal;
+            if http_redirect_fetch(request, *status, headers, response_url.as_ref())? {
                 drain_what_is_there(response.internal.body);
                 let url = request.current_url().clone();
                 params.observer.observe(Observation::Redirected { url });
@@ -83,12 +87,19 @@ async fn handle_fetch(
         return Ok(None);
     }
     let answer = params.profile.service_workers.handle_fetch(request).get().await;
-    let ServiceWorkerResponse { filtered, url_list, response } = match answer {
+    let response = match answer {
         ServiceWorkerAnswer::Network => return Ok(None),
         // Step 3.5.7.
         ServiceWorkerAnswer::Error => return Err(NetworkError::ServiceWorker),
         ServiceWorkerAnswer::Response(response) => response,
     };
+    let ServiceWorkerResponse {
+        filtered,
+        url_list,
+        request_includes_credentials,
+        range_requested,
+        response: internal,
+    } = response;
     let is = |type_| filtered == Some(type_);
     let is_refused = (request.mode == Mode::SameOrigin && is(ResponseType::Cors))
         || (request.mode != Mode::NoCors && is(ResponseType::Opaque))
@@ -97,7 +108,13 @@ async fn handle_fetch(
     if is_refused {
         return Err(NetworkError::ServiceWorker);
     }
-    Ok(Some(HttpResponse { internal: response, filtered, url_list }))
+    Ok(Some(HttpResponse {
+        internal,
+        filtered,
+        url_list: Some(url_list),
+        request_includes_credentials,
+        range_requested,
+    }))
 }
 
 /// Steps 4.1 to 4.5: returns the response of the network.

@@ -1,14 +1,15 @@
 //! [HTTP-network fetch](https://fetch.spec.whatwg.org/#http-network-fetch): passes a request to the `Network`.
 
-use http::{HeaderName, header::SET_COOKIE};
+use http::{HeaderName, HeaderValue, header::SET_COOKIE};
 
 #[cfg(feature = "content-codings")]
 use super::profile::Profile;
 use super::{observer::Observation, params::FetchParams};
 use crate::{
     error::NetworkError,
+    headers::extract::get,
     host::{NetworkRequest, NetworkResponse},
-    policy::hsts,
+    policy::{hsts, secure_contexts::is_potentially_trustworthy},
     request::Request,
 };
 
@@ -25,12 +26,15 @@ pub(super) fn http_network_fetch<'a>(
     network_request: NetworkRequest,
 ) -> impl Future<Output = Result<NetworkResponse, NetworkError>> + Send + 'a {
     let url = request.current_url();
-    params.observer.request_sent(request.is_preflight, &network_request);
     let include_credentials = network_request.connection.credentials;
-    // Steps 1 to 15. The network does them.
-    let response = params.profile.network.http_network_fetch(network_request);
+    // Step 2.
+    let response = (!params.observer.is_offline()).then(|| {
+        params.observer.request_sent(request.is_preflight, &network_request);
+        // Step 1 and Steps 3 to 15. The network does them.
+        params.profile.network.http_network_fetch(network_request)
+    });
     async move {
-        let response = response.await?;
+        let response = response.ok_or(NetworkError::Offline)?.await?;
         params.observer.response_started(request.is_preflight, url, &response);
         // Step 17.
         if include_credentials && !request.client.cookies_disabled {
@@ -43,10 +47,13 @@ pub(super) fn http_network_fetch<'a>(
         if url.scheme() == "https" {
             let profile = params.profile;
             hsts::learn(&*profile.hsts, url, &response.headers, profile.clock.wall());
-            if let Some(value) = response.headers.get(CLEAR_SITE_DATA) {
-                let (url, value) = (url.clone(), value.clone());
-                params.observer.observe(Observation::ClearSiteData { url, value });
-            }
+        }
+        if include_credentials
+            && is_potentially_trustworthy(url)
+            && let Some(value) = get(&response.headers, &CLEAR_SITE_DATA)
+            && let Ok(value) = HeaderValue::from_bytes(&value)
+        {
+            params.observer.observe(Observation::ClearSiteData { url: url.clone(), value });
         }
         // Step 18. NB: nothing is decoded yet. The returned body decodes itself while it is read.
         #[cfg(feature = "content-codings")]

@@ -27,6 +27,7 @@ use crate::{
         CacheMode, CredentialsMode, InitiatorType, Mode, RedirectTaint, Referrer, Request,
         ResponseTainting,
     },
+    response::HttpResponse,
 };
 
 /// How many headers this algorithm adds to a beacon without cookies. The header list reserves this capacity. One more
@@ -99,8 +100,9 @@ pub(super) async fn http_network_or_cache_fetch(
             let partition = &request.client.network_partition_key;
             profile.http_cache.invalidate(request.current_url(), partition);
         }
-        // Step 15 has nothing to do: there is no traversable for user prompts, so a 401 is returned like any response.
-        // Step 16.
+        // Step 15 has nothing to do: a 401 is returned like any response. NB: a request of a window has a traversable for
+        // user prompts. But the library cannot prompt the user there.
+        // Step 16, as if there were no traversable for user prompts.
         if response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(NetworkError::ProxyAuthentication);
         }
@@ -109,9 +111,19 @@ pub(super) async fn http_network_or_cache_fetch(
     }
 }
 
-/// Steps 8.3 and 8.4: includeCredentials. It is also the response's
-/// [request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials).
-pub(super) fn includes_credentials(request: &Request) -> bool {
+/// Steps 12 to 14: the response that `internal` is the answer to `request` of. Its URL list is that of the request.
+pub(super) fn http_response(request: &Request, internal: NetworkResponse) -> HttpResponse {
+    HttpResponse {
+        internal,
+        filtered: None,
+        url_list: None,
+        request_includes_credentials: includes_credentials(request),
+        range_requested: request.headers.contains_key(RANGE),
+    }
+}
+
+/// Steps 8.3 and 8.4: includeCredentials.
+fn includes_credentials(request: &Request) -> bool {
     // Step 8.3.
     let include_credentials = match request.credentials {
         CredentialsMode::Include => true,

@@ -15,14 +15,14 @@ use crate::{
 };
 
 /// [HTTP-redirect fetch](https://fetch.spec.whatwg.org/#http-redirect-fetch), up to its call of main fetch, for a
-/// response from `response_url` with `status` and `headers`.
+/// response from `response_url`, which may be null, with `status` and `headers`.
 ///
 /// Returns false if the response has no `Location` header. Then the response is not a redirect, and the fetch returns it.
 pub(super) fn http_redirect_fetch(
     request: &mut Request,
     status: StatusCode,
     headers: &HeaderMap,
-    response_url: &Url,
+    response_url: Option<&Url>,
 ) -> Result<bool, RedirectFailure> {
     // Steps 3 to 5.
     let fragment = request.current_url().fragment();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header::RANGE};
 
 use super::{
     http_fetch::{Fetched, http_fetch},
@@ -65,7 +65,9 @@ async fn main_fetch_once(
     report_all(params, csp::report_only_violations(request));
     // Step 5. Step 6 changes no request with an empty destination.
     let client = Arc::clone(&request.client);
-    upgrade_insecure_requests::upgrade(&client, request.current_url_mut());
+    if upgrade_insecure_requests::upgrade(&client, request.current_url_mut()) {
+        observe_upgrade(params, request);
+    }
     // Step 7.
     if let Some(port) = bad_port::blocked_port(request.current_url()) {
         return Err(NetworkError::BadPort(port));
@@ -88,7 +90,9 @@ async fn main_fetch_once(
     }
     // Step 10.
     let profile = params.profile;
-    hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall());
+    if hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall()) {
+        observe_upgrade(params, request);
+    }
     // Step 12.
     let is_http = matches!(request.current_url().scheme(), "http" | "https");
     let is_same_origin = request.origin.is_same_origin_with_url(request.current_url());
@@ -116,6 +120,11 @@ async fn main_fetch_once(
     http_fetch(params, request, make_cors_preflight).await
 }
 
+/// Tells the observer the new current URL.
+fn observe_upgrade(params: &FetchParams<'_>, request: &Request) {
+    params.observer.observe(Observation::Upgraded { url: request.current_url().clone() });
+}
+
 /// Tells the observer each violation.
 fn report_all(params: &FetchParams<'_>, violations: Vec<CspViolation>) {
     for violation in violations {
@@ -130,7 +139,7 @@ fn has_unsafe_parts(request: &Request) -> bool {
             || !cors_unsafe_names(&request.headers).is_empty())
 }
 
-/// Step 20: whether a policy blocks the response.
+/// Steps 20 and 21: whether something blocks the response.
 ///
 /// NB: the request passed the same policies before. But a service worker's response may come from another URL.
 fn check_response(
@@ -138,20 +147,31 @@ fn check_response(
     request: &Request,
     response: &HttpResponse,
 ) -> Result<(), NetworkError> {
-    // Step 20. NB: only the check of Content Security Policy. The other checks are about scripts, styles and frames.
-    let url = response.url_list.last().unwrap_or(request.current_url());
+    // Step 20. NB: the checks of the MIME type and of nosniff are about scripts, styles and frames. By Step 15, a response
+    // that a service worker made has the request's URL.
+    let url = response.url(request).unwrap_or(request.current_url());
+    if mixed_content::is_response_blocked(&request.client, url) {
+        return Err(NetworkError::MixedContent);
+    }
     let violations = csp::response_violations(request, url);
     let enforced = violations.iter().find(|it| it.disposition == CspDisposition::Enforce);
     let policy = enforced.map(|violation| violation.original_policy.clone());
     report_all(params, violations);
-    policy.map_or(Ok(()), |policy| Err(NetworkError::Csp { policy }))
+    if let Some(policy) = policy {
+        return Err(NetworkError::Csp { policy });
+    }
+    // Step 21. NB: only a service worker's response can have the flag without the header.
+    let is_range_status = matches!(response.internal.status.as_u16(), 206 | 416);
+    let is_unasked_range = is_range_status
+        && response.range_requested
+        && response.response_type(request) == ResponseType::Opaque
+        && !request.headers.contains_key(RANGE);
+    if is_unasked_range { Err(NetworkError::ServiceWorker) } else { Ok(()) }
 }
 
-/// Steps 14 to 22, and the part of [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) that the
+/// Steps 14 to 19 and 22, and the part of [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) that the
 /// caller does not do.
 fn handover(request: Request, mut response: HttpResponse) -> Response {
-    // Step 21 blocks a range that the request did not ask for. It needs the range-requested flag, which no response has
-    // here.
     // Step 22.
     let status = response.internal.status;
     if request.method == Method::HEAD || is_null_body_status(status) {

@@ -9,7 +9,8 @@ use crate::{
     policy::csp::CspViolation,
 };
 
-/// The caller of a fetch: it is told what happens during the fetch, and it knows whether the document still exists.
+/// The caller of a fetch: it is told what happens during the fetch, and it knows whether the document still exists and
+/// whether there is a network.
 ///
 /// The fetch calls these methods on the thread that polls it. No method may block.
 pub trait Observer: Send + Sync {
@@ -32,6 +33,12 @@ pub trait Observer: Send + Sync {
 
     /// Whether the document that made the request has gone.
     fn document_is_gone(&self) -> bool;
+
+    /// Whether the request's client [is offline](https://html.spec.whatwg.org/multipage/system-state.html#is-offline):
+    /// then nothing goes to the network, and the fetch fails unless something else answers it. Default: false.
+    fn is_offline(&self) -> bool {
+        false
+    }
 }
 
 /// Ignores every observation, for a caller without a document.
@@ -85,19 +92,27 @@ pub enum Observation {
         /// The response's headers, unfiltered.
         headers: HeaderMap,
     },
+    /// [Upgrade insecure requests](https://w3c.github.io/webappsec-upgrade-insecure-requests/) or
+    /// [HSTS](https://www.rfc-editor.org/rfc/rfc6797) has changed the scheme of the request's current URL to `https`.
+    /// If no redirect came before, this is the name of the fetch in Resource Timing.
+    #[non_exhaustive]
+    Upgraded {
+        /// The new URL.
+        url: Url,
+    },
     /// The fetch follows a redirect.
     #[non_exhaustive]
     Redirected {
         /// The new URL.
         url: Url,
     },
-    /// A response over a secure transport asks to
+    /// A response from a potentially trustworthy URL, to a request that includes credentials, asks to
     /// [clear site data](https://w3c.github.io/webappsec-clear-site-data/). The engine does so.
     #[non_exhaustive]
     ClearSiteData {
         /// The response's URL.
         url: Url,
-        /// The value of the response's `Clear-Site-Data` header.
+        /// The values of the response's `Clear-Site-Data` headers, joined with a comma and a space.
         value: HeaderValue,
     },
 }

@@ -2,6 +2,8 @@
 
 use http::{HeaderName, HeaderValue};
 
+use super::extract::split;
+
 /// Whether (name, value) is a forbidden request-header, which only the user agent sets.
 pub(crate) fn is_forbidden(name: &HeaderName, value: &HeaderValue) -> bool {
     const NAMES: [&str; 21] = [
@@ -38,11 +40,10 @@ pub(crate) fn is_forbidden(name: &HeaderName, value: &HeaderValue) -> bool {
     overrides && names_forbidden_method(value)
 }
 
-/// Whether one of the comma-separated values is a
+/// Whether one of the values, split at the commas outside quoted strings, is a
 /// [forbidden method](https://fetch.spec.whatwg.org/#forbidden-method).
 fn names_forbidden_method(value: &HeaderValue) -> bool {
-    value.as_bytes().split(|&byte| byte == b',').any(|method| {
-        let method = method.trim_ascii();
+    split(value.as_bytes()).any(|method| {
         [&b"connect"[..], b"trace", b"track"].iter().any(|name| method.eq_ignore_ascii_case(name))
     })
 }

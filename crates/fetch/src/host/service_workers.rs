@@ -58,6 +58,12 @@ pub struct ServiceWorkerResponse {
     pub filtered: Option<ResponseType>,
     /// The response's URL list; empty if the worker made the response.
     pub url_list: Vec<Url>,
+    /// [Request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials) of the
+    /// internal response. Default: true.
+    pub request_includes_credentials: bool,
+    /// [Range-requested flag](https://fetch.spec.whatwg.org/#concept-response-range-requested-flag) of the internal
+    /// response. Default: false.
+    pub range_requested: bool,
     /// The internal response.
     pub response: NetworkResponse,
 }
@@ -66,12 +72,22 @@ impl ServiceWorkerResponse {
     /// A response that the worker made: unfiltered, without URLs.
     #[must_use]
     pub fn new(response: NetworkResponse) -> Self {
-        Self { filtered: None, url_list: Vec::new(), response }
+        Self {
+            filtered: None,
+            url_list: Vec::new(),
+            request_includes_credentials: true,
+            range_requested: false,
+            response,
+        }
     }
 
     /// A response that the worker fetched: its type, its URL list and its internal response.
+    ///
+    /// Set [`request_includes_credentials`](Self::request_includes_credentials) and
+    /// [`range_requested`](Self::range_requested), too. The [`Response`](crate::Response) that the worker's own fetch
+    /// returned has them.
     #[must_use]
     pub fn fetched(filtered: ResponseType, url_list: Vec<Url>, response: NetworkResponse) -> Self {
-        Self { filtered: Some(filtered), url_list, response }
+        Self { filtered: Some(filtered), url_list, ..Self::new(response) }
     }
 }

@@ -16,19 +16,21 @@ use crate::host::{HstsEntry, HstsStore};
 /// Main fetch, step 10: changes the scheme of an `http` URL to `https` if its host is a
 /// [known HSTS host](https://www.rfc-editor.org/rfc/rfc6797#section-8.2).
 ///
-/// `now` reads the clock. It is called only for an `http` URL with a domain.
+/// `now` reads the clock. It is called only for an `http` URL with a domain. Returns whether the URL was upgraded.
 pub(crate) fn upgrade(
     store: &dyn HstsStore,
     current_url: &mut Url,
     now: impl FnOnce() -> SystemTime,
-) {
+) -> bool {
     if current_url.scheme() != "http" {
-        return;
+        return false;
     }
-    let Some(Host::Domain(domain)) = current_url.host() else { return };
-    if !is_localhost(domain) && is_known(store, domain, now()) {
+    let Some(Host::Domain(domain)) = current_url.host() else { return false };
+    let is_upgraded = !is_localhost(domain) && is_known(store, domain, now());
+    if is_upgraded {
         set_scheme_to_https(current_url);
     }
+    is_upgraded
 }
 
 /// Whether `domain` has a congruent match, or a superdomain match that asserts `includeSubDomains`.

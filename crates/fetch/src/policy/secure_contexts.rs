@@ -4,8 +4,9 @@ use url::{Host, Url};
 
 /// [Is url potentially trustworthy?](https://w3c.github.io/webappsec-secure-contexts/#is-url-trustworthy)
 ///
-/// True for URLs that the network cannot read or change: `https`, `wss`, `data`, `about:blank`, `about:srcdoc`, and
-/// `http` or `ws` to a loopback address or to `localhost`.
+/// True for URLs that the network cannot read or change: `https`, `wss`, `data`, `about:blank`, `about:srcdoc`,
+/// another scheme with a host if the host is a loopback address or `localhost`, and `blob` if its origin is any of
+/// these.
 #[must_use]
 pub fn is_potentially_trustworthy(url: &Url) -> bool {
     match url.scheme() {
@@ -14,7 +15,11 @@ pub fn is_potentially_trustworthy(url: &Url) -> bool {
         // Step 2, and Step 3, which asks "is origin potentially trustworthy?". Of that algorithm this does Steps 3
         // to 5. Its Steps 6 to 8 are about `file` and the user agent's own schemes and origins, not about HTTP(S).
         "data" | "https" | "wss" => true,
-        "http" | "ws" => match url.host() {
+        // NB: the origin of a blob URL is that of the URL in its path, if that one is http(s).
+        "blob" => Url::parse(url.path()).is_ok_and(|inner| {
+            matches!(inner.scheme(), "http" | "https") && is_potentially_trustworthy(&inner)
+        }),
+        "ftp" | "http" | "ws" => match url.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
             Some(Host::Domain(name)) => is_localhost(name),
@@ -61,7 +66,15 @@ mod tests {
             ("about:blank", true),
             ("about:config", false),
             ("data:,x", true),
-            ("ftp://localhost/", false),
+            ("ftp://localhost/", true),
+            ("ftp://a.test/", false),
+            ("blob:https://a.test/1", true),
+            ("blob:http://localhost:8000/1", true),
+            ("blob:http://a.test/1", false),
+            ("blob:null/1", false),
+            ("blob:data:,x", false),
+            ("blob:blob:https://a.test/1", false),
+            ("app://localhost/", false),
         ] {
             let url = Url::parse(url).unwrap();
             assert_eq!(is_potentially_trustworthy(&url), trustworthy, "{url}");

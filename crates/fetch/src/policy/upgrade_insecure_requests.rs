@@ -5,13 +5,15 @@ use url::Url;
 use crate::client::Client;
 
 /// [Upgrade request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-upgrade-insecure-requests/#upgrade-request),
-/// for a request of `client` with the current URL `current_url`.
-pub(crate) fn upgrade(client: &Client, current_url: &mut Url) {
+/// for a request of `client` with the current URL `current_url`. Returns whether the URL was upgraded.
+pub(crate) fn upgrade(client: &Client, current_url: &mut Url) -> bool {
     // Steps 1 and 2 are for navigations.
     // Steps 3 to 5. NB: the standard upgrades loopback URLs too, and so does this. Chromium and Firefox do not.
-    if client.upgrade_insecure_requests && current_url.scheme() == "http" {
+    let is_upgraded = client.upgrade_insecure_requests && current_url.scheme() == "http";
+    if is_upgraded {
         set_scheme_to_https(current_url);
     }
+    is_upgraded
 }
 
 /// Changes the scheme of an `http` URL to `https`.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use sendbeacon_fetch::{
+    CredentialsMode,
     fetch::{Observation, Observer, fetch},
     host::{NetworkRequest, NetworkResponse},
 };
@@ -52,6 +53,52 @@ fn each_event_of_a_fetch_is_observed() {
             "204"
         ]
     );
+}
+
+/// The values of the observed `Clear-Site-Data` headers.
+fn cleared(page: &Page) -> Vec<String> {
+    let value = |observation| match observation {
+        Observation::ClearSiteData { value, .. } => Some(value.to_str().unwrap().to_owned()),
+        _ => None,
+    };
+    page.observations().into_iter().filter_map(value).collect()
+}
+
+#[test]
+fn only_a_response_to_a_request_with_credentials_clears_site_data() {
+    let with_server = || {
+        Page::new(PAGE, |_| {
+            respond(204, &[&CORS[..], &[("clear-site-data", "\"cache\"")]].concat())
+        })
+    };
+    let page = with_server();
+    page.json("https://b.test/x").unwrap();
+    assert_eq!(page.log(), ["OPTIONS https://b.test/x", "POST https://b.test/x"]);
+    assert_eq!(cleared(&page), ["\"cache\""], "the response to the preflight clears nothing");
+    for (url, credentials, is_cleared) in [
+        ("https://a.test/x", CredentialsMode::Omit, false),
+        ("https://a.test/x", CredentialsMode::SameOrigin, true),
+        ("https://b.test/x", CredentialsMode::SameOrigin, false),
+        ("https://b.test/x", CredentialsMode::Include, true),
+        ("http://localhost/x", CredentialsMode::Include, true),
+        ("http://b.test/x", CredentialsMode::Include, false),
+    ] {
+        let mut page = with_server();
+        page.client.prohibits_mixed_security_contexts = false;
+        let mut request = page.request(url);
+        request.credentials = credentials;
+        page.fetch(request).unwrap();
+        assert_eq!(!cleared(&page).is_empty(), is_cleared, "{url} {credentials:?}");
+    }
+}
+
+#[test]
+fn every_clear_site_data_header_of_a_response_counts() {
+    let page = Page::new(PAGE, |_| {
+        respond(204, &[("clear-site-data", "\"cache\""), ("clear-site-data", "\"storage\"")])
+    });
+    page.beacon("/x", None).unwrap();
+    assert_eq!(cleared(&page), ["\"cache\", \"storage\""]);
 }
 
 /// An observer that takes no copies of requests and responses.

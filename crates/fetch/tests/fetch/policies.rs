@@ -153,6 +153,18 @@ fn hsts_is_learnt_over_tls_and_upgrades_until_it_expires() {
     page.beacon("https://b.test/3", None).unwrap();
     page.beacon("http://x.b.test/4", None).unwrap();
     assert_eq!(page.last().url.as_str(), "https://x.b.test/4");
+    let upgraded: Vec<_> = page
+        .observations()
+        .into_iter()
+        .filter_map(|observation| {
+            if let Observation::Upgraded { url, .. } = observation {
+                Some(url.to_string())
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(upgraded, ["https://x.b.test/4"]);
     page.clock.advance(Duration::from_secs(60));
     page.beacon("http://b.test/5", None).unwrap();
     assert_eq!(page.last().url.as_str(), "http://b.test/5");

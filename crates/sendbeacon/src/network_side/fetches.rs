@@ -5,7 +5,10 @@ use std::{
     hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -122,7 +125,7 @@ impl Fetches {
     ) -> Self {
         Self {
             profile,
-            embedder: Arc::new(Embedder { sink, mailbox }),
+            embedder: Arc::new(Embedder { sink, mailbox, is_offline: AtomicBool::new(false) }),
             dispatcher,
             is_busy: false,
             endpoint_hasher: RandomState::default(),
@@ -133,6 +136,9 @@ impl Fetches {
     }
 
     pub(super) fn dispatch(&mut self, event: Event, now: Instant) {
+        if let Event::Online(online) = event {
+            self.embedder.is_offline.store(!online, Relaxed);
+        }
         self.dispatcher.handle(event, now);
     }
 
@@ -182,9 +188,11 @@ impl Fetches {
             group: group.id,
             endpoint: self.endpoint(&info),
             may_wait: info.initiator_type != InitiatorType::Fetch && !group.is_urgent(),
+            is_awaited: responder.is_some(),
             gone: group.is(Flag::Terminated),
         });
-        let teller = Teller::new(info, group, Arc::clone(&self.embedder), now);
+        let embedder = Arc::clone(&self.embedder);
+        let teller = Teller::new(info, group, responder.is_some(), embedder, now);
         teller.tell_at(now, EventKind::Queued);
         let cause = responder.as_ref().map(|it| it.cause().clone());
         let record = Record::new(teller, cause);

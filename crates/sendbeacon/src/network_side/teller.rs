@@ -2,7 +2,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -25,6 +28,8 @@ pub(super) struct Embedder {
     pub(super) sink: Option<Arc<dyn EventSink>>,
     /// Receives the violations that fetches observe, which the driver then reports.
     pub(super) mailbox: Mailbox,
+    /// Whether there is no network. NB: only the network side reads and writes it.
+    pub(super) is_offline: AtomicBool,
 }
 
 /// Makes sure that the sink hears exactly once that a fetch is done. A record that is dropped before `done` was
@@ -79,6 +84,8 @@ impl Drop for Record {
 pub(super) struct Teller {
     pub(super) info: Arc<FetchInfo>,
     pub(super) group: Arc<GroupState>,
+    /// Whether script waits for the response. If it does not, the fetch waits for the network.
+    is_awaited: bool,
     /// The times of the steps until now.
     timing: Mutex<FetchTiming>,
     embedder: Arc<Embedder>,
@@ -88,11 +95,12 @@ impl Teller {
     pub(super) fn new(
         info: FetchInfo,
         group: Arc<GroupState>,
+        is_awaited: bool,
         embedder: Arc<Embedder>,
         start: Instant,
     ) -> Self {
         let timing = Mutex::new(FetchTiming::new(start));
-        Self { info: Arc::new(info), group, timing, embedder }
+        Self { info: Arc::new(info), group, is_awaited, timing, embedder }
     }
 
     pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
@@ -135,8 +143,10 @@ impl Observer for Teller {
             let message = GroupMessage::violation(violation, &self.info.client, &self.group);
             message.map(|message| self.embedder.mailbox.send(message));
         }
-        if matches!(observation, Observation::Redirected { .. }) {
-            self.timing().redirected(at);
+        match &observation {
+            Observation::Upgraded { url, .. } => self.timing().upgraded(url),
+            Observation::Redirected { .. } => self.timing().redirected(at),
+            _ => {}
         }
         self.tell_at(at, EventKind::Observed(observation));
     }
@@ -165,5 +175,9 @@ impl Observer for Teller {
 
     fn document_is_gone(&self) -> bool {
         self.group.is(Flag::Terminated)
+    }
+
+    fn is_offline(&self) -> bool {
+        self.is_awaited && self.embedder.is_offline.load(Relaxed)
     }
 }

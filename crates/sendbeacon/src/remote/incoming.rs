@@ -51,6 +51,8 @@ impl Incoming {
         let body: ResponseBody = Box::pin(RemoteBody { body, id, tell });
         let mut response = Response::new(frame.response_type, status, headers, url_list, body);
         response.timing_allow_passed = frame.timing_allow_passed;
+        response.request_includes_credentials = frame.request_includes_credentials;
+        response.range_requested = frame.range_requested;
         responder.succeed(response);
         Some(Self::Body(pieces, cause))
     }

@@ -51,6 +51,8 @@ async fn pass_on_response(
         headers,
         url_list: response.url_list.iter().map(|url| url.as_str().to_owned()).collect(),
         timing_allow_passed: response.timing_allow_passed,
+        request_includes_credentials: response.request_includes_credentials,
+        range_requested: response.range_requested,
     };
     if !channel.tell_in_turn(&ToContent::Response { id, response: head }).await {
         return ToContent::Failed { id };

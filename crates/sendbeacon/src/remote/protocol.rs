@@ -103,6 +103,8 @@ pub(super) struct ResponseFrame {
     pub(super) headers: Headers,
     pub(super) url_list: Vec<String>,
     pub(super) timing_allow_passed: bool,
+    pub(super) request_includes_credentials: bool,
+    pub(super) range_requested: bool,
 }
 
 /// A request: those of its fields that the content process decides.

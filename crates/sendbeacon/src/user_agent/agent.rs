@@ -94,8 +94,11 @@ impl UserAgent {
         self.tell(Message::ImportantLoads(running));
     }
 
-    /// Tells whether there is a network. While there is none, no fetch starts, and a fetch that has waited for
-    /// [`Timeouts::offline`](crate::Timeouts::offline) fails. Default: true.
+    /// Tells whether there is a network. Default: true.
+    ///
+    /// While there is none, a `fetch()` fails with [`NetworkError::Offline`](crate::NetworkError::Offline), unless a
+    /// service worker or the interceptor answers it. Beacons, pings, reports and deferred fetches do not start. One of
+    /// these that has waited for [`Timeouts::offline`](crate::Timeouts::offline) fails.
     pub fn set_online(&self, online: bool) {
         self.tell(Message::Online(online));
     }

@@ -248,13 +248,27 @@ async fn a_fetch_activated_while_site_data_is_cleared_has_an_outcome() {
 }
 
 #[tokio::test]
-async fn a_due_fetch_uses_the_room_of_an_aborted_queued_fetch() {
+async fn a_deferred_fetch_has_the_referrer_of_its_call() {
+    let network = scripted_network();
+    let browser = Browser::with(|builder| builder.network(Arc::clone(&network) as _));
+    let document = browser.open(PAGE);
+    defer(&document, "/deferred");
+    // The script calls history.pushState().
+    let mut client = Client::clone(&document.client());
+    client.creation_url = Url::parse("https://a.test/pushed").unwrap();
+    document.set_client(client);
+    document.unload();
+    assert_eq!(paths(&browser, 1).await, ["/deferred"]);
+    assert_eq!(network.sent()[0].headers["referer"], PAGE);
+}
+
+#[tokio::test]
+async fn a_due_fetch_uses_the_room_of_an_aborted_queued_beacon() {
     let browser = Browser::scripted();
     let document = browser.open(PAGE);
     browser.agent.set_online(false);
-    let mut keepalive = request_with_body(&document, "/keepalive", 60_000);
-    keepalive.keepalive = true;
-    let pending = document.fetch_group().fetch(keepalive);
+    let body = "x".repeat(60_000);
+    let beacon = document.send_beacon_with_id("/beacon", Some((&*body).into())).unwrap().unwrap();
     let due = document
         .fetch_later(request_with_body(&document, "/due", 10_000), activate_after(0))
         .unwrap();
@@ -262,7 +276,7 @@ async fn a_due_fetch_uses_the_room_of_an_aborted_queued_fetch() {
         document.fetch_later(request_with_body(&document, "/small", 1), activate_after(0)).unwrap();
     wait_until(|| small.is_activated()).await;
     assert!(!due.is_activated());
-    document.fetch_group().abort_fetch(pending.id());
+    document.fetch_group().abort_fetch(beacon);
     wait_until(|| due.is_activated()).await;
 }
 

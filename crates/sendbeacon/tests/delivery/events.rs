@@ -139,6 +139,36 @@ fn the_done_event_has_the_times_of_resource_timing() {
 }
 
 #[test]
+fn the_name_in_resource_timing_is_the_url_after_an_upgrade() {
+    let name = |upgrades, url, status| {
+        let (builder, events) = builder(move |request| {
+            respond(
+                if request.url.path() == "/x" { status } else { 204 },
+                &[("location", "http://c.test/")],
+            )
+        });
+        let agent = builder.build().unwrap();
+        let mut client = client("http://a.test/");
+        client.upgrade_insecure_requests = upgrades;
+        assert_eq!(agent.document(client).send_beacon(url, None), Ok(true));
+        agent.shutdown_blocking(LONG);
+        drop(agent);
+        let (timing, events) = timing(&events);
+        let fetch = &events[0].fetch;
+        assert_eq!(fetch.url.as_str(), url);
+        assert_eq!(fetch.name(&timing), fetch.name(&timing.for_script()));
+        fetch.name(&timing).to_string()
+    };
+    assert_eq!(name(false, "http://b.test/x", 204), "http://b.test/x");
+    assert_eq!(name(true, "http://b.test/x", 204), "https://b.test/x");
+    // The URL of a redirect is upgraded, too, but is not the name.
+    assert_eq!(name(true, "http://b.test/x", 307), "https://b.test/x");
+    assert_eq!(name(true, "https://b.test/x", 307), "https://b.test/x");
+    // A fetch that fails after the upgrade.
+    assert_eq!(name(true, "http://b.test:25/x", 204), "https://b.test:25/x");
+}
+
+#[test]
 fn script_sees_the_timing_that_the_other_origin_allows() {
     let answer = |headers: &'static [(&str, &str)]| {
         move |_: &NetworkRequest| respond_with_body(200, headers, "four")

@@ -10,13 +10,19 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use sendbeacon::{
-    AbandonReason, Document, Inflight, NetworkError, Scheduling,
-    host::{BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse},
+    AbandonReason, Document, Inflight, NetworkError, PreflightFailure, Request, Scheduling,
+    host::{
+        Answer, BodyStream, BoxFuture, Network, NetworkRequest, NetworkResponse,
+        ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
+    },
 };
-use sendbeacon_testkit::server::{Behavior, RecordingServer};
+use sendbeacon_testkit::{
+    network::respond,
+    server::{Behavior, RecordingServer},
+};
 
 use crate::{
-    browser::{Browser, abandoned, delivered, request, runtime_with_a_worker},
+    browser::{Browser, abandoned, delivered, request, runtime_with_a_worker, scripted_network},
     request_lines, server_that_waits,
 };
 
@@ -213,4 +219,45 @@ async fn a_queued_keepalive_fetch_goes_on_when_its_pending_response_is_dropped()
     let outcomes = browser.events.wait_for(2).await;
     assert_eq!(outcomes, ["/first", "/queued"].map(|path| (path.into(), delivered(204))));
     assert_eq!(request_lines(&server.requests()), ["POST /first", "GET /queued"]);
+}
+
+/// Answers each request for `/worker`.
+struct Worker;
+
+impl ServiceWorkers for Worker {
+    fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer> {
+        Answer::Ready(match request.current_url().path() {
+            "/worker" => {
+                let response = respond(200, &[]).unwrap();
+                ServiceWorkerAnswer::Response(ServiceWorkerResponse::new(response))
+            }
+            _ => ServiceWorkerAnswer::Network,
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_fails_offline_unless_a_service_worker_answers_it() {
+    let network = scripted_network();
+    let browser = Browser::with(|builder| {
+        builder.network(Arc::clone(&network) as _).service_workers(Arc::new(Worker))
+    });
+    let document = browser.open(PAGE);
+    let group = document.fetch_group();
+    browser.agent.set_online(false);
+    assert_eq!(document.send_beacon("/beacon", None), Ok(true));
+    for keepalive in [false, true] {
+        let fetch = |path| group.fetch(request(&document, path, keepalive));
+        assert_eq!(fetch("/worker").await.unwrap().status, 200);
+        assert_eq!(fetch("/network").await.unwrap_err(), NetworkError::Offline);
+        let mut put = request(&document, "http://b.test/preflight", keepalive);
+        put.method = http::Method::PUT;
+        let failure = PreflightFailure::Network(Box::new(NetworkError::Offline));
+        assert_eq!(group.fetch(put).await.unwrap_err(), failure.into());
+    }
+    assert!(network.sent().is_empty());
+    browser.agent.set_online(true);
+    assert_eq!(group.fetch(request(&document, "/network", false)).await.unwrap().status, 204);
+    let outcomes = browser.events.wait_for(8).await;
+    assert!(outcomes.contains(&("/beacon".into(), delivered(204))));
 }

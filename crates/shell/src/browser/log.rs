@@ -125,7 +125,7 @@ impl Log {
         let seen = timing.for_script();
         let after = |at: Instant| at.saturating_duration_since(seen.start);
         let timing = ResourceTiming {
-            name: fetch.url.to_string(),
+            name: fetch.name(&seen).to_string(),
             initiator_type: fetch.initiator_type.as_str().to_owned(),
             start: seen.start,
             redirect_start: seen.redirect_start.map(after),

@@ -5,6 +5,7 @@
 //! after every [`handle`](Dispatcher::handle), and when the time of [`next_timeout`](Dispatcher::next_timeout)
 //! has come.
 
+mod event;
 mod wire;
 
 use std::{
@@ -17,59 +18,15 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
-pub(super) use self::wire::Endpoint;
 use self::wire::Wire;
+pub(super) use self::{
+    event::{Action, Event, Queued},
+    wire::Endpoint,
+};
 use crate::{
     id::{FetchId, GroupId},
     limits::{Scheduling, Timeouts},
 };
-
-/// What the driver tells the dispatcher.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
-    /// A fetch has come.
-    Queued(Queued),
-    /// A started fetch has ended by itself.
-    Finished { id: FetchId },
-    /// The document of the group is or was hidden or frozen: release its held-back fetches.
-    Flush { group: GroupId },
-    /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
-    /// its document has gone.
-    GroupTerminated { group: GroupId },
-    /// The fetch is to end.
-    Abandon { id: FetchId, reason: AbandonReason },
-    /// Every fetch of the group is to end.
-    AbandonGroup { group: GroupId, reason: AbandonReason },
-    /// Important loads have begun (true), or all have ended (false).
-    ImportantLoads(bool),
-    /// The machine has a network again (true), or none any more (false).
-    Online(bool),
-    /// The user agent shuts down: stop fetches without keepalive, start all others, and give up the unfinished
-    /// ones at `deadline`.
-    ShutDown { deadline: Option<Instant> },
-}
-
-/// A fetch that has come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Queued {
-    pub(super) id: FetchId,
-    pub(super) group: GroupId,
-    pub(super) endpoint: Endpoint,
-    /// Whether the fetch may be held back. It may not if script waits for it, or if its document is hidden or
-    /// frozen.
-    pub(super) may_wait: bool,
-    /// Whether the document has gone in the meantime.
-    pub(super) gone: bool,
-}
-
-/// What the driver has to do.
-#[derive(Debug, PartialEq)]
-pub(super) enum Action {
-    /// Run this fetch, and send [`Event::Finished`] at its end.
-    Start(FetchId),
-    /// Drop this fetch, which has failed with this error. No event about it may follow.
-    Cancel(FetchId, NetworkError),
-}
 
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
@@ -85,6 +42,8 @@ pub(crate) struct Dispatcher {
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
     /// The fetches that were given up and have not been returned by `poll`.
     cancels: VecDeque<(FetchId, NetworkError)>,
+    /// The awaited fetches that start now, because there is no network to wait for room on.
+    starts: VecDeque<FetchId>,
     important_loads: bool,
     offline_since: Option<Instant>,
     shutdown: Option<Shutdown>,
@@ -103,6 +62,7 @@ enum Shutdown {
 struct Fetch {
     group: GroupId,
     endpoint: Endpoint,
+    is_awaited: bool,
     /// When it came.
     queued: Instant,
     state: State,
@@ -147,6 +107,7 @@ impl Dispatcher {
             groups: FxHashMap::default(),
             alarms: BTreeMap::new(),
             cancels: VecDeque::new(),
+            starts: VecDeque::new(),
             important_loads: false,
             offline_since: None,
             shutdown: None,
@@ -189,6 +150,8 @@ impl Dispatcher {
             }
             Event::Online(false) => {
                 self.offline_since.get_or_insert(now);
+                let is_next = |fetch: &Fetch| fetch.is_awaited && fetch.state == State::Waiting;
+                self.starts = self.all_where(is_next).into();
                 self.reset_alarms();
             }
             Event::ShutDown { deadline } => {
@@ -230,10 +193,21 @@ impl Dispatcher {
         if let Some((id, error)) = self.cancels.pop_front() {
             return Some(Action::Cancel(id, error));
         }
+        let waits = |fetch: &Fetch| fetch.state == State::Waiting;
+        while let Some(id) = self.starts.pop_front() {
+            if let Some(fetch) = self.fetches.get(&id).filter(|fetch| waits(fetch)) {
+                self.wire.enter(fetch.endpoint);
+                return self.start(id, now);
+            }
+        }
         if self.offline_since.is_some() {
             return None;
         }
-        let id = self.wire.take_next(|id| self.fetches.contains_key(id))?;
+        let id = self.wire.take_next(|id| self.fetches.get(id).is_some_and(waits))?;
+        self.start(id, now)
+    }
+
+    fn start(&mut self, id: FetchId, now: Instant) -> Option<Action> {
         self.fetches.get_mut(&id)?.state = State::Started(now);
         self.reset_alarm(id);
         Some(Action::Start(id))
@@ -261,14 +235,14 @@ impl Dispatcher {
     }
 
     fn queue(&mut self, queued: Queued, now: Instant) {
-        let Queued { id, group, endpoint, may_wait, gone } = queued;
+        let Queued { id, group, endpoint, may_wait, is_awaited, gone } = queued;
         let members = self.groups.entry(group).or_default();
         members.unfinished.insert(id);
         let is_held = self.important_loads && may_wait && !gone && self.shutdown.is_none();
         members.held += usize::from(is_held);
         let was_gone = members.gone.is_some();
         let state = if is_held { State::Held } else { State::Waiting };
-        let fetch = Fetch { group, endpoint, queued: now, state, alarm: None };
+        let fetch = Fetch { group, endpoint, is_awaited, queued: now, state, alarm: None };
         self.fetches.insert(id, fetch);
         let is_too_late = match self.shutdown {
             Some(Shutdown::PastDeadline) => true,
@@ -282,7 +256,7 @@ impl Dispatcher {
             return self.cancel(id, AbandonReason::Terminated.into());
         }
         if !is_held {
-            self.wire.line_up(id, group, endpoint);
+            self.line_up(id);
         }
         self.reset_alarm(id);
         if gone && !was_gone {
@@ -299,8 +273,18 @@ impl Dispatcher {
             if let Some(group) = self.groups.get_mut(&fetch.group) {
                 group.held -= 1;
             }
-            self.wire.line_up(id, fetch.group, fetch.endpoint);
+            self.line_up(id);
             self.reset_alarm(id);
+        }
+    }
+
+    /// Lets a waiting fetch start as soon as there is room on the wire, or at once if the wire does not matter.
+    fn line_up(&mut self, id: FetchId) {
+        let Some(fetch) = self.fetches.get(&id) else { return };
+        if fetch.is_awaited && self.offline_since.is_some() {
+            self.starts.push_back(id);
+        } else {
+            self.wire.line_up(id, fetch.group, fetch.endpoint);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Tests of the dispatcher: events in, actions out, and a clock that the test moves.
 
+mod offline;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,8 +22,8 @@ impl World {
 
     fn queue_with(&mut self, id: u64, group: u64, endpoint: u64, keepalive: bool) {
         let (id, group, endpoint) = (FetchId(id), GroupId(group), to(endpoint, keepalive));
-        let (may_wait, gone) = (keepalive, false);
-        self.handle(Event::Queued(Queued { id, group, endpoint, may_wait, gone }));
+        let (may_wait, is_awaited, gone) = (keepalive, !keepalive, false);
+        self.handle(Event::Queued(Queued { id, group, endpoint, may_wait, is_awaited, gone }));
     }
 
     fn handle(&mut self, event: Event) {
@@ -199,9 +201,9 @@ fn a_fetch_that_comes_after_its_document_went_has_the_lifetime_too() {
     let mut world = World::new(Scheduling::default());
     let (id, group, endpoint) = (FetchId(1), GroupId(1), to(1, true));
     world.handle(Event::GroupTerminated { group });
-    let (may_wait, gone) = (true, true);
+    let (may_wait, is_awaited, gone) = (true, false, true);
     world.handle(Event::ImportantLoads(true));
-    world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, gone }));
+    world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, is_awaited, gone }));
     assert_eq!(world.started(), [1]);
     assert_eq!(world.wait(), SECOND * 30);
 }
@@ -262,8 +264,8 @@ fn a_plain_fetch_that_comes_too_late_is_stopped() {
     // Two fetches reach the network side before the message that their document has gone.
     for id in 1..=2 {
         let (group, endpoint) = (GroupId(1), to(1, id == 1));
-        let queued = Queued { id: FetchId(id), group, endpoint, may_wait: false, gone: true };
-        world.handle(Event::Queued(queued));
+        let (id, may_wait, is_awaited, gone) = (FetchId(id), false, true, true);
+        world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, is_awaited, gone }));
     }
     let terminated = stopped(2, AbandonReason::Terminated);
     assert_eq!(world.actions(), [terminated, Action::Start(FetchId(1))]);
@@ -297,26 +299,6 @@ fn plain_fetches_of_many_partitions_leave_half_of_the_wire() {
 }
 
 #[test]
-fn no_fetch_starts_offline_and_one_that_waits_too_long_is_given_up() {
-    let mut world = World::new(Scheduling::default());
-    world.queue(1, 1, 1);
-    assert_eq!(world.started(), [1]);
-    world.handle(Event::Online(false));
-    world.queue(2, 1, 1);
-    world.now += SECOND * 40;
-    world.queue(3, 1, 1);
-    assert!(world.started().is_empty());
-    world.handle(Event::Online(false));
-    assert_eq!(world.wait(), SECOND * 20);
-    assert_eq!(world.actions(), [timed_out(2, TimeoutKind::Offline, 60)]);
-    world.handle(Event::Online(true));
-    assert_eq!(world.started(), [3]);
-    // The fetch that had started keeps its own limits.
-    assert_eq!(world.wait(), SECOND * 240);
-    assert_eq!(world.actions(), [timed_out(1, TimeoutKind::Fetch, 300)]);
-}
-
-#[test]
 fn abandoning_a_group_cancels_its_waiting_and_running_fetches() {
     let mut world = World::new(limits(1, 8));
     world.queue(1, 1, 1);
@@ -338,8 +320,8 @@ fn a_late_beacon_does_not_hide_the_termination_from_other_fetches() {
     assert_eq!(world.started().len(), 2);
     // The flag is set when both messages are read, and the message of the late beacon comes first.
     let (id, group, endpoint) = (FetchId(3), GroupId(1), to(1, true));
-    let (may_wait, gone) = (false, true);
-    world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, gone }));
+    let (may_wait, is_awaited, gone) = (false, false, true);
+    world.handle(Event::Queued(Queued { id, group, endpoint, may_wait, is_awaited, gone }));
     world.handle(Event::GroupTerminated { group });
     let stopped = Action::Cancel(FetchId(2), AbandonReason::Terminated.into());
     assert_eq!(world.actions(), [stopped, Action::Start(FetchId(3))]);

@@ -50,7 +50,7 @@ pub(super) struct Wire {
 /// The fetches of one endpoint.
 #[derive(Debug, Default)]
 struct Queue {
-    /// The waiting fetches of each group. A fetch that was cancelled stays here until its turn.
+    /// The waiting fetches of each group. A fetch that is skipped stays here until its turn.
     waiting: FxHashMap<GroupId, VecDeque<FetchId>>,
     /// The groups with a waiting fetch, the next first.
     turns: VecDeque<GroupId>,
@@ -110,7 +110,7 @@ impl Wire {
     }
 
     /// Puts the next fetch on the wire, if there is room, and returns it. Skips those for which `is_there` is
-    /// false: they were cancelled.
+    /// false: they were cancelled, or have started while there was no network.
     pub(super) fn take_next(&mut self, is_there: impl Fn(&FetchId) -> bool) -> Option<FetchId> {
         let has_room = self.plain < (self.limits.overall / 2).max(1);
         let plain = has_room.then(|| self.take_next_of(false, &is_there)).flatten();
@@ -142,6 +142,13 @@ impl Wire {
                 return next;
             }
         }
+    }
+
+    /// Puts a fetch on the wire that does not wait for room.
+    pub(super) fn enter(&mut self, endpoint: Endpoint) {
+        self.endpoints.entry(endpoint).or_default();
+        self.partitions.entry((endpoint.partition, endpoint.keepalive)).or_default();
+        self.count(endpoint, 1);
     }
 
     /// Removes a fetch that was on the wire and is over.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use sendbeacon::{AbandonReason, Mode, NetworkError, remote::Pin};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::{sync::Notify, task::spawn_blocking, time::timeout};
@@ -22,10 +22,13 @@ async fn a_response_crosses_the_channel_whole() {
     let mut post = request(&document, "/f", true);
     post.method = Method::POST;
     post.body = Some(bytes::Bytes::from_static(b"data").into());
+    post.headers.insert("range", HeaderValue::from_static("bytes=0-"));
     let response = document.fetch_group().fetch(post).await.unwrap();
     assert_eq!(document.fetch_group().inflight().body_bytes, 4);
     assert_eq!(response.status, 200);
     assert_eq!(response.headers["x-y"], "z");
+    // A service worker passes these two on.
+    assert!(response.request_includes_credentials && response.range_requested);
     assert!(read(response).await.unwrap() == body);
     assert_eq!(server.requests()[0].body, b"data");
     wait_for_quota(&document).await;
@@ -41,6 +44,7 @@ async fn an_opaque_response_crosses_the_channel_empty() {
     get.mode = Mode::NoCors;
     let response = document.fetch_group().fetch(get).await.unwrap();
     assert!(response.headers.is_empty());
+    assert!(!response.request_includes_credentials && !response.range_requested);
     assert_eq!(read(response).await, Ok(Vec::new()));
 }
 

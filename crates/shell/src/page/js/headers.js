@@ -80,8 +80,11 @@ function mayChange({ guard }, lower, value) {
 function isForbidden(lower, value) {
   if (FORBIDDEN.includes(lower) || lower.startsWith("proxy-") || lower.startsWith("sec-")) return true;
   return METHOD_OVERRIDES.includes(lower) &&
-    value.split(",").some((it) => ["connect", "trace", "track"].includes(it.trim().toLowerCase()));
+    split(value).some((it) => ["connect", "trace", "track"].includes(it.trim().toLowerCase()));
 }
+
+// https://fetch.spec.whatwg.org/#header-value-get-decode-and-split, without empty values
+const split = (value) => value.match(/(?:"(?:\\[^]|[^"\\])*\\?"?|[^",])+/g) ?? [];
 
 // https://fetch.spec.whatwg.org/#no-cors-safelisted-request-header-name
 const isNoCorsSafelistedName = (lower) =>

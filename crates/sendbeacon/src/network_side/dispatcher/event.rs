@@ -1,0 +1,58 @@
+//! What the driver and the dispatcher tell each other.
+
+use std::time::Instant;
+
+use sendbeacon_fetch::{AbandonReason, NetworkError};
+
+use super::wire::Endpoint;
+use crate::id::{FetchId, GroupId};
+
+/// What the driver tells the dispatcher.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// A fetch has come.
+    Queued(Queued),
+    /// A started fetch has ended by itself.
+    Finished { id: FetchId },
+    /// The document of the group is or was hidden or frozen: release its held-back fetches.
+    Flush { group: GroupId },
+    /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
+    /// its document has gone.
+    GroupTerminated { group: GroupId },
+    /// The fetch is to end.
+    Abandon { id: FetchId, reason: AbandonReason },
+    /// Every fetch of the group is to end.
+    AbandonGroup { group: GroupId, reason: AbandonReason },
+    /// Important loads have begun (true), or all have ended (false).
+    ImportantLoads(bool),
+    /// The machine has a network again (true), or none any more (false).
+    Online(bool),
+    /// The user agent shuts down: stop fetches without keepalive, start all others, and give up the unfinished
+    /// ones at `deadline`.
+    ShutDown { deadline: Option<Instant> },
+}
+
+/// A fetch that has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    pub(crate) id: FetchId,
+    pub(crate) group: GroupId,
+    pub(crate) endpoint: Endpoint,
+    /// Whether the fetch may be held back. It may not if script waits for it, or if its document is hidden or
+    /// frozen.
+    pub(crate) may_wait: bool,
+    /// Whether script waits for the response. Such a fetch starts also while there is no network: a service worker may
+    /// answer it, and if none does, it fails at once.
+    pub(crate) is_awaited: bool,
+    /// Whether the document has gone in the meantime.
+    pub(crate) gone: bool,
+}
+
+/// What the driver has to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Run this fetch, and send [`Event::Finished`] at its end.
+    Start(FetchId),
+    /// Drop this fetch, which has failed with this error. No event about it may follow.
+    Cancel(FetchId, NetworkError),
+}
