@@ -1,8 +1,8 @@
 //! [HTTP Strict Transport Security](https://www.rfc-editor.org/rfc/rfc6797): learns HSTS hosts, upgrades requests to them.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -117,7 +117,14 @@ fn split_outside_quotes(value: &str) -> impl Iterator<Item = &str> {
 /// A full store forgets the site or host that expires first. Hosts of one site never push out another site. Only the
 /// owner of more than 10,000 registrable domains could push out the sites of others.
 #[derive(Debug, Default)]
-pub struct MemoryHstsStore(Mutex<HashMap<Box<str>, HostsOfSite>>);
+pub struct MemoryHstsStore(Mutex<Sites>);
+
+#[derive(Debug, Default)]
+struct Sites {
+    hosts: HashMap<Arc<str>, HostsOfSite>,
+    /// The sites by the time when their last host expires, so that a full store finds the first at once.
+    by_expiry: BTreeSet<(SystemTime, Arc<str>)>,
+}
 
 type HostsOfSite = HashMap<Box<str>, HstsEntry>;
 
@@ -131,35 +138,55 @@ fn site(domain: &str) -> &str {
     registrable_domain(&Host::Domain(domain)).unwrap_or(domain)
 }
 
+/// When the last of a site's hosts expires. `None` if there is no host.
+fn last_expiry(hosts: &HostsOfSite) -> Option<SystemTime> {
+    hosts.values().map(|entry| entry.expires).max()
+}
+
 impl HstsStore for MemoryHstsStore {
     fn get(&self, domain: &str) -> Option<HstsEntry> {
         let sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sites.get(site(domain))?.get(domain).copied()
+        sites.hosts.get(site(domain))?.get(domain).copied()
     }
 
     fn set(&self, domain: &str, entry: Option<HstsEntry>) {
         let mut sites = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = entry else {
-            if let Some(hosts) = sites.get_mut(site(domain)) {
-                hosts.remove(domain);
+        sites.set(site(domain), domain, entry);
+    }
+}
+
+impl Sites {
+    fn set(&mut self, site: &str, domain: &str, entry: Option<HstsEntry>) {
+        // The site is taken out and put back, with its place among the others.
+        let (site, mut hosts) = match self.hosts.remove_entry(site) {
+            Some((site, hosts)) => {
+                if let Some(last) = last_expiry(&hosts) {
+                    self.by_expiry.remove(&(last, Arc::clone(&site)));
+                }
+                (site, hosts)
             }
-            return;
+            None => (site.into(), HostsOfSite::new()),
         };
-        if sites.len() >= MAX_SITES && !sites.contains_key(site(domain)) {
-            let last_of = |hosts: &HostsOfSite| hosts.values().map(|it| it.expires).max();
-            let soonest = sites.iter().min_by_key(|(_, hosts)| last_of(hosts));
-            if let Some(soonest) = soonest.map(|(site, _)| site.clone()) {
-                sites.remove(&soonest);
+        match entry {
+            None => drop(hosts.remove(domain)),
+            Some(entry) => {
+                if hosts.len() >= MAX_HOSTS_OF_SITE && !hosts.contains_key(domain) {
+                    let soonest = hosts.iter().min_by_key(|(_, entry)| entry.expires);
+                    if let Some(soonest) = soonest.map(|(domain, _)| domain.clone()) {
+                        hosts.remove(&soonest);
+                    }
+                }
+                hosts.insert(domain.into(), entry);
             }
         }
-        let hosts = sites.entry(site(domain).into()).or_default();
-        if hosts.len() >= MAX_HOSTS_OF_SITE && !hosts.contains_key(domain) {
-            let soonest = hosts.iter().min_by_key(|(_, entry)| entry.expires);
-            if let Some(soonest) = soonest.map(|(domain, _)| domain.clone()) {
-                hosts.remove(&soonest);
-            }
+        let Some(last) = last_expiry(&hosts) else { return };
+        if self.hosts.len() >= MAX_SITES
+            && let Some((_, soonest)) = self.by_expiry.pop_first()
+        {
+            self.hosts.remove(&soonest);
         }
-        hosts.insert(domain.into(), entry);
+        self.by_expiry.insert((last, Arc::clone(&site)));
+        self.hosts.insert(site, hosts);
     }
 }
 
@@ -252,6 +279,28 @@ mod tests {
         for n in 0..MAX_SITES as u64 {
             store.set(&format!("{n}.test"), entry(1_000));
         }
-        assert_eq!(store.0.lock().unwrap().len(), MAX_SITES);
+        let sites = store.0.lock().unwrap();
+        assert_eq!((sites.hosts.len(), sites.by_expiry.len()), (MAX_SITES, MAX_SITES));
+    }
+
+    #[test]
+    fn a_site_without_hosts_is_forgotten_and_a_full_store_forgets_the_first_to_expire() {
+        let store = MemoryHstsStore::default();
+        let now = SystemTime::now();
+        let entry = |seconds| Some(HstsEntry::new(now + Duration::from_secs(seconds), false));
+        store.set("a.test", entry(1));
+        store.set("x.a.test", entry(2));
+        store.set("a.test", None);
+        assert!(store.get("a.test").is_none() && store.get("x.a.test").is_some());
+        store.set("x.a.test", None);
+        assert!(store.0.lock().unwrap().by_expiry.is_empty());
+        for n in 0..MAX_SITES as u64 {
+            store.set(&format!("{n}.test"), entry(1_000 + n));
+        }
+        // The site that would expire first is renewed, so the next one is forgotten.
+        store.set("0.test", entry(1_000_000));
+        store.set("new.test", entry(5_000));
+        assert!(store.get("0.test").is_some() && store.get("1.test").is_none());
+        assert!(store.get("2.test").is_some() && store.get("new.test").is_some());
     }
 }
