@@ -10,11 +10,12 @@ use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 ///
 /// A case follows a web platform test (its folder), an observation of browsers (`oracle:`), a section of a standard
 /// for which no test is known (`#`), or a decision of ours (docs/SPEC-MAP.md).
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 20] = [
     "beacon/",
     "content-security-policy/",
     "csp#",
     "cookies/",
+    "cors/",
     "draft-ietf-httpbis-layered-cookies#",
     "fetch/",
     "html#",
