@@ -10,7 +10,7 @@ use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 ///
 /// A case follows a web platform test (its folder), an observation of browsers (`oracle:`), a section of a standard
 /// for which no test is known (`#`), or a decision of ours (docs/SPEC-MAP.md).
-const SOURCES: [&str; 20] = [
+const SOURCES: [&str; 21] = [
     "beacon/",
     "content-security-policy/",
     "csp#",
@@ -27,6 +27,7 @@ const SOURCES: [&str; 20] = [
     "referrer-policy/",
     "rfc6797#",
     "secure-contexts/",
+    "subresource-integrity/",
     "docs/SPEC-MAP.md",
     "upgrade-insecure-requests/",
     "url/",

@@ -56,6 +56,10 @@ pub enum NetworkError {
     /// The [cross-origin resource policy check](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-check).
     #[error("blocked by the response's Cross-Origin-Resource-Policy")]
     CrossOriginResourcePolicy,
+    /// [Subresource Integrity](https://w3c.github.io/webappsec-subresource-integrity/): the response has no body, or its
+    /// body does not match the request's integrity metadata, or is larger than 256 MiB.
+    #[error("the body does not match the integrity metadata")]
+    Integrity,
     /// The embedder's [`Interceptor`](crate::host::Interceptor) blocked it.
     #[error("blocked by the embedder")]
     Intercepted,

@@ -71,6 +71,8 @@ pub struct Request {
     pub cache: CacheMode,
     /// Redirect mode.
     pub redirect: RedirectMode,
+    /// Integrity metadata: hash expressions, of which the response's body must match one. Default: empty.
+    pub integrity_metadata: String,
     /// Whether the service-workers mode is "all", so that a service worker may answer the request. False:
     /// "none".
     pub use_service_workers: bool,
@@ -233,6 +235,7 @@ impl Request {
             credentials: CredentialsMode::SameOrigin,
             cache: CacheMode::Default,
             redirect: RedirectMode::Follow,
+            integrity_metadata: String::new(),
             destination: Destination::Empty,
             is_preflight: false,
             use_service_workers: true,

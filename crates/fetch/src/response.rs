@@ -208,6 +208,11 @@ fn percent_encode_raw_bytes(value: &[u8]) -> String {
                 text.extend(
                     char::from_digit(digit.into(), 16).map(|digit| digit.to_ascii_uppercase()),
                 );
+/// Whether `status` is a [null body status](https://fetch.spec.whatwg.org/#null-body-status).
+pub(crate) fn is_null_body_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 101 | 103 | 204 | 205 | 304)
+}
+
             }
         }
     }

@@ -123,6 +123,7 @@ pub(super) struct RequestFrame {
     redirect: RedirectMode,
     use_service_workers: bool,
 }
+    integrity_metadata: String,
 
 impl RequestFrame {
     /// The frame of a request. `None` if the network process would not accept it.
@@ -146,6 +147,7 @@ impl RequestFrame {
             redirect: request.redirect,
             use_service_workers: request.use_service_workers,
         })
+            integrity_metadata: request.integrity_metadata.clone(),
     }
 
     /// The request, confined to what a script can have made.
@@ -166,6 +168,7 @@ impl RequestFrame {
         request.redirect = self.redirect;
         request.use_service_workers = self.use_service_workers;
         if request.confine() { Ok(request) } else { Err(ChannelError::Request) }
+        request.integrity_metadata = self.integrity_metadata;
     }
 }
 

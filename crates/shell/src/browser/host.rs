@@ -176,6 +176,7 @@ impl Host {
             "manual" => RedirectMode::Manual,
             _ => RedirectMode::Follow,
         };
+        made.integrity_metadata.clone_from(&request.integrity);
         made.referrer = match &*request.referrer {
             "" => Referrer::NoReferrer,
             "about:client" => Referrer::Client,
