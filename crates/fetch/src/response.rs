@@ -16,7 +16,10 @@ use url::Url;
 
 use crate::{
     NetworkError, RedirectFailure, Request,
-    headers::extract::extract_tokens,
+    headers::{
+        extract::extract_tokens,
+        server_timing::{ServerTiming, server_timing},
+    },
     host::{EmptyBody, NetworkResponse, ResponseBody},
     request::{CredentialsMode, ResponseTainting},
 };
@@ -41,12 +44,18 @@ pub struct Response {
     /// The status the server sent. Script sees 0 where the type is [opaque](ResponseType::Opaque) or
     /// [opaque-redirect](ResponseType::OpaqueRedirect).
     pub status: StatusCode,
+    /// [Status message](https://fetch.spec.whatwg.org/#concept-response-status-message) that script may see. It is
+    /// isomorphic decoded for script.
+    pub status_message: Bytes,
     /// The headers that script may see.
     pub headers: HeaderMap,
     /// URL list: every URL that was requested; the last is the response's own. Never empty.
     pub url_list: Vec<Url>,
     /// Timing allow passed flag: whether script may see the times of the fetch.
     pub timing_allow_passed: bool,
+    /// The metrics of `Server-Timing`, for Resource Timing. Empty if the client is not a secure context. Script sees them
+    /// where the timing allow passed flag is set.
+    pub server_timing: Vec<ServerTiming>,
     /// The body, still arriving.
     pub body: ResponseBody,
 }
@@ -56,6 +65,7 @@ impl fmt::Debug for Response {
         f.debug_struct("Response")
             .field("response_type", &self.response_type)
             .field("status", &self.status)
+            .field("status_message", &self.status_message)
             .field("headers", &self.headers)
             .field("url_list", &self.url_list)
             .field("timing_allow_passed", &self.timing_allow_passed)
@@ -92,7 +102,8 @@ impl ResponseType {
 }
 
 impl Response {
-    /// A response that another process has fetched and filtered. The timing allow passed flag is false.
+    /// A response that another process has fetched and filtered. It has no status message and no metrics of
+    /// `Server-Timing`, and its timing allow passed flag is false.
     ///
     /// `url_list` must not be empty.
     #[must_use]
@@ -103,7 +114,16 @@ impl Response {
         url_list: Vec<Url>,
         body: ResponseBody,
     ) -> Self {
-        Self { response_type, status, headers, url_list, timing_allow_passed: false, body }
+        Self {
+            response_type,
+            status,
+            status_message: Bytes::new(),
+            headers,
+            url_list,
+            timing_allow_passed: false,
+            server_timing: Vec::new(),
+            body,
+        }
     }
 
     /// The next chunk of the body; `None` at its end.
@@ -115,7 +135,10 @@ impl Response {
     /// fetch, steps 14, 16 and 19).
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
         let HttpResponse { internal, filtered, url_list } = response;
-        let NetworkResponse { status, mut headers, mut body, .. } = internal;
+        let NetworkResponse { status, mut status_message, mut headers, mut body, .. } = internal;
+        // Fetch response handover, step 2.
+        let is_secure = request.client.is_secure_context;
+        let server_timing = if is_secure { server_timing(&headers) } else { Vec::new() };
         let response_type = filtered.unwrap_or(match request.response_tainting {
             ResponseTainting::Basic => ResponseType::Basic,
             ResponseTainting::Cors => ResponseType::Cors,
@@ -127,15 +150,28 @@ impl Response {
                 headers.remove(SET_COOKIE2);
             }
             ResponseType::Cors => headers = cors_exposed(&headers, request.credentials),
-            ResponseType::Opaque => headers.clear(),
+            ResponseType::Opaque => {
+                headers.clear();
+                status_message.clear();
+            }
             ResponseType::OpaqueRedirect => {
                 headers.clear();
+                status_message.clear();
                 body = Box::pin(EmptyBody);
             }
         }
         let url_list = if url_list.is_empty() { request.url_list } else { url_list };
         let timing_allow_passed = !request.timing_allow_failed;
-        Self { response_type, status, headers, url_list, timing_allow_passed, body }
+        Self {
+            response_type,
+            status,
+            status_message,
+            headers,
+            url_list,
+            timing_allow_passed,
+            server_timing,
+            body,
+        }
     }
 }
 
@@ -170,6 +206,11 @@ fn cors_exposed(headers: &HeaderMap, credentials: CredentialsMode) -> HeaderMap 
 /// A [redirect status](https://fetch.spec.whatwg.org/#redirect-status).
 pub(crate) fn is_redirect_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Whether `status` is a [null body status](https://fetch.spec.whatwg.org/#null-body-status).
+pub(crate) fn is_null_body_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 101 | 103 | 204 | 205 | 304)
 }
 
 /// The [location URL](https://fetch.spec.whatwg.org/#concept-response-location-url) of a response
@@ -208,11 +249,6 @@ fn percent_encode_raw_bytes(value: &[u8]) -> String {
                 text.extend(
                     char::from_digit(digit.into(), 16).map(|digit| digit.to_ascii_uppercase()),
                 );
-/// Whether `status` is a [null body status](https://fetch.spec.whatwg.org/#null-body-status).
-pub(crate) fn is_null_body_status(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 101 | 103 | 204 | 205 | 304)
-}
-
             }
         }
     }

@@ -90,7 +90,7 @@ pub(crate) fn extract_delta_seconds(headers: &HeaderMap, name: &HeaderName) -> O
     is_number.then_some(seconds)
 }
 
-fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

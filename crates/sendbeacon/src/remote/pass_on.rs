@@ -48,6 +48,7 @@ async fn pass_on_response(
     let head = ResponseFrame {
         response_type: response.response_type,
         status: response.status.as_u16(),
+        status_message: response.status_message.clone(),
         headers,
         url_list: response.url_list.iter().map(|url| url.as_str().to_owned()).collect(),
         timing_allow_passed: response.timing_allow_passed,
