@@ -10,7 +10,7 @@ use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 ///
 /// A case follows a web platform test (its folder), an observation of browsers (`oracle:`), a section of a standard
 /// for which no test is known (`#`), or a decision of ours (docs/SPEC-MAP.md).
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 22] = [
     "beacon/",
     "content-security-policy/",
     "csp#",
@@ -20,6 +20,7 @@ const SOURCES: [&str; 21] = [
     "fetch/",
     "html#",
     "html/",
+    "local-network-access/",
     "mimesniff/",
     "mixed-content/",
     "permissions-policy/",

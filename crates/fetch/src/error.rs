@@ -76,7 +76,8 @@ pub enum NetworkError {
     #[error("the request's mode forbids it: {0}")]
     Mode(&'static str),
     /// [Local Network Access](https://wicg.github.io/local-network-access/): the server's address is less
-    /// public than the client's, and the permission to reach it is missing.
+    /// public than the client's, and the permission to reach it is missing. Or the request is mixed content, and the
+    /// server's address is not local, as the URL says.
     #[error("a {client} page may not reach a {target} address")]
     LocalNetworkAccess {
         /// The client's address space.

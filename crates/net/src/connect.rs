@@ -142,8 +142,8 @@ impl Connector {
         check: Option<&AccessCheck<'_>>,
     ) -> Result<OpenConnection, NetworkError> {
         let target = self.known_address_space(key);
-        if let (Some(check), Some(target)) = (check, target) {
-            check.check(target).await?;
+        if let Some(check) = check {
+            check.check(target.unwrap_or(AddressSpace::Public)).await?;
         }
         let mut time = TimeLeft::new(self.timeout);
         // NB: the host of the request is not looked up. Finding the proxy is a part of connecting.

@@ -2,7 +2,9 @@
 
 use url::Url;
 
-use super::secure_contexts::is_potentially_trustworthy;
+use super::{
+    local_network_access::target_ip_address_space, secure_contexts::is_potentially_trustworthy,
+};
 use crate::client::Client;
 
 // NB: there is no function for "upgrade a mixed content request to a potentially trustworthy URL" (main fetch, step 6).
@@ -12,6 +14,8 @@ use crate::client::Client;
 /// for a request of `client` with the current URL `current_url`.
 pub(crate) fn is_blocked(client: &Client, current_url: &Url) -> bool {
     // Step 1 has four conditions. The third is a user setting that this library does not have. The fourth is for
-    // navigations.
-    client.prohibits_mixed_security_contexts && !is_potentially_trustworthy(current_url)
+    // navigations. Local Network Access adds a fifth one.
+    client.prohibits_mixed_security_contexts
+        && !is_potentially_trustworthy(current_url)
+        && target_ip_address_space(client, current_url).is_none()
 }
