@@ -2,6 +2,7 @@
 //! error of a `Result`.
 
 use std::{
+    borrow::Cow,
     fmt,
     future::poll_fn,
     task::{Context, Poll, Waker},
@@ -46,7 +47,7 @@ pub struct Response {
     pub status: StatusCode,
     /// [Status message](https://fetch.spec.whatwg.org/#concept-response-status-message) that script may see. It is
     /// isomorphic decoded for script.
-    pub status_message: Bytes,
+    pub status_message: Cow<'static, [u8]>,
     /// The headers that script may see.
     pub headers: HeaderMap,
     /// URL list: every URL that was requested; the last is the response's own. Never empty.
@@ -117,7 +118,7 @@ impl Response {
         Self {
             response_type,
             status,
-            status_message: Bytes::new(),
+            status_message: Cow::default(),
             headers,
             url_list,
             timing_allow_passed: false,
@@ -152,11 +153,11 @@ impl Response {
             ResponseType::Cors => headers = cors_exposed(&headers, request.credentials),
             ResponseType::Opaque => {
                 headers.clear();
-                status_message.clear();
+                status_message = Cow::default();
             }
             ResponseType::OpaqueRedirect => {
                 headers.clear();
-                status_message.clear();
+                status_message = Cow::default();
                 body = Box::pin(EmptyBody);
             }
         }

@@ -1,6 +1,7 @@
 //! Sends a request on one route, and waits for the head of the response.
 
 use std::{
+    borrow::Cow,
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
@@ -8,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use futures_util::{
     FutureExt,
     future::{self, Either},
@@ -267,10 +267,10 @@ impl RequestSender {
 }
 
 /// The reason phrase of an HTTP/1.1 response. hyper keeps it if it is not the usual one of its status.
-fn status_message(status: StatusCode, extensions: &Extensions) -> Bytes {
+fn status_message(status: StatusCode, extensions: &Extensions) -> Cow<'static, [u8]> {
     match extensions.get::<ReasonPhrase>() {
-        Some(reason) => Bytes::copy_from_slice(reason.as_bytes()),
-        None => Bytes::from_static(status.canonical_reason().unwrap_or_default().as_bytes()),
+        Some(reason) => reason.as_bytes().to_vec().into(),
+        None => status.canonical_reason().unwrap_or_default().as_bytes().into(),
     }
 }
 
@@ -299,6 +299,7 @@ struct Unsent {
 mod tests {
     use std::collections::HashMap;
 
+    use bytes::Bytes;
     use http::Method;
     use rustls::crypto::ring;
     use sendbeacon_fetch::{

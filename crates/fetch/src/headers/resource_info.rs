@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
@@ -106,7 +106,7 @@ mod tests {
             (&[""], ""),
             (&[], ""),
         ] {
-            let headers = headers(CONTENT_TYPE, values);
+            let headers = headers(&CONTENT_TYPE, values);
             assert_eq!(minimized_content_type(&headers), content_type, "{values:?}");
         }
     }
@@ -125,7 +125,7 @@ mod tests {
             (&[""], ""),
             (&[], ""),
         ] {
-            let headers = headers(CONTENT_ENCODING, values);
+            let headers = headers(&CONTENT_ENCODING, values);
             assert_eq!(filtered_coding(&headers), coding, "{values:?}");
         }
     }

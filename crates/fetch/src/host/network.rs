@@ -1,6 +1,7 @@
 //! The network, its requests and its responses.
 
 use std::{
+    borrow::Cow,
     fmt,
     pin::Pin,
     sync::Arc,
@@ -133,7 +134,7 @@ pub struct NetworkResponse {
     pub version: Option<Version>,
     /// [Status message](https://fetch.spec.whatwg.org/#concept-response-status-message): the reason phrase of HTTP/1.1.
     /// Default: empty, as in HTTP/2.
-    pub status_message: Bytes,
+    pub status_message: Cow<'static, [u8]>,
     /// When the connection of the response was made, if the network tells it. The time is before that of the request if
     /// the connection was used before. Default: `None`.
     pub connection_timing: Option<Arc<ConnectionTiming>>,
@@ -151,7 +152,7 @@ impl NetworkResponse {
             headers,
             body,
             version: None,
-            status_message: Bytes::new(),
+            status_message: Cow::default(),
             connection_timing: None,
             first_interim_response_start: None,
         }

@@ -70,7 +70,7 @@ pub(super) fn target_ip_address_space(client: &Client, url: &Url) -> Option<Addr
         && match url.host() {
             Some(Host::Ipv4(ip)) => AddressSpace::of(ip.into()) == AddressSpace::Local,
             Some(Host::Ipv6(ip)) => AddressSpace::of(ip.into()) == AddressSpace::Local,
-            Some(Host::Domain(name)) => name == "local" || name.ends_with(".local"),
+            Some(Host::Domain(name)) => name.rsplit('.').next() == Some("local"),
             None => false,
         };
     is_local.then_some(AddressSpace::Local)

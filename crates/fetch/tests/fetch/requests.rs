@@ -110,7 +110,7 @@ fn a_cors_response_exposes_only_listed_and_safelisted_headers() {
 fn script_sees_the_status_message_of_a_response_that_is_not_opaque() {
     let page = Page::new(PAGE, |_| {
         let mut response = respond(200, &[("access-control-allow-origin", "*")])?;
-        response.status_message = "Fine".into();
+        response.status_message = b"Fine".into();
         Ok(response)
     });
     let message = |url: &str, mode: Mode| {
@@ -118,7 +118,7 @@ fn script_sees_the_status_message_of_a_response_that_is_not_opaque() {
         request.mode = mode;
         page.fetch(request).unwrap().status_message
     };
-    assert_eq!(message("https://a.test/x", Mode::Cors), "Fine");
-    assert_eq!(message("https://b.test/x", Mode::Cors), "Fine");
-    assert_eq!(message("https://b.test/x", Mode::NoCors), "");
+    assert_eq!(&*message("https://a.test/x", Mode::Cors), b"Fine");
+    assert_eq!(&*message("https://b.test/x", Mode::Cors), b"Fine");
+    assert_eq!(&*message("https://b.test/x", Mode::NoCors), b"");
 }

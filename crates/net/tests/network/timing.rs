@@ -107,7 +107,7 @@ async fn the_status_message_is_the_reason_phrase_of_http1() {
         [("/own", &b"My (own) one"[..]), ("/usual", b"Not Found"), ("/empty", b""), ("/none", b"")]
     {
         let response = fetch(&network, &server.url(path)).await;
-        assert_eq!(response.status_message, message, "{path}");
+        assert_eq!(&*response.status_message, message, "{path}");
     }
     let server = RecordingServer::start_http2(|_: &RecordedRequest| Behavior::status(204)).await;
     let response = fetch(&trusting(&server).build().unwrap(), &server.url("/")).await;
