@@ -10,15 +10,17 @@ use crate::{Failure, cookies::CookieCase, later::LaterCase, page::PageCase};
 ///
 /// A case follows a web platform test (its folder), an observation of browsers (`oracle:`), a section of a standard
 /// for which no test is known (`#`), or a decision of ours (docs/SPEC-MAP.md).
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 22] = [
     "beacon/",
     "content-security-policy/",
     "csp#",
     "cookies/",
+    "cors/",
     "draft-ietf-httpbis-layered-cookies#",
     "fetch/",
     "html#",
     "html/",
+    "local-network-access/",
     "mimesniff/",
     "mixed-content/",
     "permissions-policy/",
@@ -26,6 +28,7 @@ const SOURCES: [&str; 19] = [
     "referrer-policy/",
     "rfc6797#",
     "secure-contexts/",
+    "subresource-integrity/",
     "docs/SPEC-MAP.md",
     "upgrade-insecure-requests/",
     "url/",

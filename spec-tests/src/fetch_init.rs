@@ -23,6 +23,8 @@ pub(crate) struct FetchInit {
     referrer: Option<String>,
     referrer_policy: Option<String>,
     #[serde(default)]
+    integrity: String,
+    #[serde(default)]
     pub(crate) keepalive: bool,
 }
 
@@ -63,6 +65,7 @@ impl FetchInit {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| text(&error))?;
             request.headers.append(name, header_value(value));
         }
+        request.integrity_metadata.clone_from(&self.integrity);
         request.referrer = match self.referrer.as_deref() {
             None | Some("about:client") => Referrer::Client,
             Some("") => Referrer::NoReferrer,

@@ -1,5 +1,6 @@
 //! The servers of a case: rules that answer requests.
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
@@ -26,6 +27,8 @@ pub(crate) struct Rule {
     status: u16,
     #[serde(default)]
     headers: Vec<(String, String)>,
+    #[serde(default)]
+    body: String,
     /// Whether to add the CORS headers that allow any origin, credentials and any `Content-Type`.
     #[serde(default)]
     cors: bool,
@@ -79,7 +82,8 @@ impl Rule {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
         }
         let status = StatusCode::from_u16(self.status).expect("a case has statuses");
-        Ok(NetworkResponse::new(status, headers, Box::pin(None)))
+        let body = Bytes::from(self.body.clone().into_bytes());
+        Ok(NetworkResponse::new(status, headers, Box::pin(Some(body))))
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::REFERRER_POLICY};
 use sendbeacon_fetch::{
-    Client, CspDisposition, CspList, EmbedderPolicy, KeepaliveLimits, Ledger, Nonce, Origin,
-    ReferrerPolicy, Site,
+    AddressSpace, Client, CspDisposition, CspList, EmbedderPolicy, KeepaliveLimits, Ledger, Nonce,
+    Origin, ReferrerPolicy, Site,
 };
 use serde::Deserialize;
 use url::Url;
@@ -36,6 +36,9 @@ pub(crate) struct PageSetup {
     /// A value of the `Permissions-Policy` header.
     permissions_policy: Option<String>,
     prohibits_mixed_content: Option<bool>,
+    /// Whether the document came from a public address. Default: the address space is not known.
+    #[serde(default)]
+    is_public: bool,
     #[serde(default)]
     cookies_disabled: bool,
     user_agent: Option<String>,
@@ -108,6 +111,7 @@ impl PageSetup {
         if let Some(prohibits) = self.prohibits_mixed_content {
             client.prohibits_mixed_security_contexts = prohibits;
         }
+        client.address_space = self.is_public.then_some(AddressSpace::Public);
         client.cookies_disabled = self.cookies_disabled;
         client.user_agent = self.user_agent.as_deref().map(header_value);
         client.accept_language = self.accept_language.as_deref().map(header_value);

@@ -47,8 +47,15 @@ pub struct Client {
     /// [IP address space](https://wicg.github.io/local-network-access/#policy-container-ip-address-space):
     /// the address space of the server that sent the document. With `None` Local Network Access refuses
     /// nothing. Default: `None`.
+    ///
+    /// If it is known, a request to a local address in the URL, or to a name that ends with `.local`, is not blocked as
+    /// mixed content. Then the [`Network`](crate::host::Network) has to make the Local Network Access check.
     pub address_space: Option<AddressSpace>,
-    /// The document's permissions policy, for [`fetchLater()`](https://fetch.spec.whatwg.org/#deferred-fetch-quota).
+    /// Whether the global object has an associated document. False for a worker, which may not reach an address less
+    /// public than its own. Default: true.
+    pub has_document: bool,
+    /// The document's permissions policy, for [`fetchLater()`](https://fetch.spec.whatwg.org/#deferred-fetch-quota) and
+    /// [Local Network Access](https://wicg.github.io/local-network-access/).
     pub permissions_policy: PermissionsPolicy,
     /// Whether the [insecure requests policy](https://w3c.github.io/webappsec-upgrade-insecure-requests/#insecure-requests-policy)
     /// is "upgrade": the document or an ancestor has the directive `upgrade-insecure-requests`.
@@ -142,6 +149,7 @@ impl Client {
             csp_list: CspList::new(&origin),
             embedder_policy: EmbedderPolicy::default(),
             address_space: None,
+            has_document: true,
             permissions_policy: PermissionsPolicy::default(),
             upgrade_insecure_requests: false,
             prohibits_mixed_security_contexts: is_secure_context,
@@ -211,6 +219,7 @@ impl Client {
             },
             origin,
             has_cross_site_ancestor: creator.has_cross_site_ancestor || is_cross_site,
+            has_document: true,
             permissions_policy: PermissionsPolicy::default(),
             document_referrer: None,
             document_status: None,

@@ -56,6 +56,10 @@ pub enum NetworkError {
     /// The [cross-origin resource policy check](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-check).
     #[error("blocked by the response's Cross-Origin-Resource-Policy")]
     CrossOriginResourcePolicy,
+    /// [Subresource Integrity](https://w3c.github.io/webappsec-subresource-integrity/): the response has no body, or its
+    /// body does not match the request's integrity metadata, or is larger than 256 MiB.
+    #[error("the body does not match the integrity metadata")]
+    Integrity,
     /// The embedder's [`Interceptor`](crate::host::Interceptor) blocked it.
     #[error("blocked by the embedder")]
     Intercepted,
@@ -72,7 +76,8 @@ pub enum NetworkError {
     #[error("the request's mode forbids it: {0}")]
     Mode(&'static str),
     /// [Local Network Access](https://wicg.github.io/local-network-access/): the server's address is less
-    /// public than the client's, and the permission to reach it is missing.
+    /// public than the client's, and the permission to reach it is missing. Or the request is mixed content, and the
+    /// server's address is not local, as the URL says.
     #[error("a {client} page may not reach a {target} address")]
     LocalNetworkAccess {
         /// The client's address space.

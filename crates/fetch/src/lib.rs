@@ -135,7 +135,7 @@ pub use self::{
         TypeError,
     },
     error_detail::ErrorDetail,
-    headers::origin_header::append_origin,
+    headers::{origin_header::append_origin, server_timing::ServerTiming},
     keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
     nonce::Nonce,
     origin::{InvalidOrigin, Origin, PartitionKey, Site},
@@ -156,7 +156,10 @@ pub use self::{
 
 // NB: for the crate `sendbeacon` alone. It may change in any release.
 #[doc(hidden)]
-pub use self::policy::csp::report_violation;
+pub use self::{
+    headers::resource_info::{filtered_coding, minimized_content_type},
+    policy::csp::report_violation,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -72,6 +72,8 @@ pub struct Request {
     pub cache: CacheMode,
     /// Redirect mode.
     pub redirect: RedirectMode,
+    /// Integrity metadata: hash expressions, of which the response's body must match one. Default: empty.
+    pub integrity_metadata: String,
     /// Whether the service-workers mode is "all", so that a service worker may answer the request. False:
     /// "none".
     pub use_service_workers: bool,
@@ -225,6 +227,7 @@ impl Request {
             credentials: CredentialsMode::SameOrigin,
             cache: CacheMode::Default,
             redirect: RedirectMode::Follow,
+            integrity_metadata: String::new(),
             destination: Destination::Empty,
             is_preflight: false,
             use_service_workers: true,
@@ -329,11 +332,11 @@ impl Request {
     /// [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
     pub(crate) fn cookie_context(&self) -> CookieContext<'_> {
         // Steps 2 and 3 are for navigations. Steps 4 to 6.
+        // NB: by the text, step 5 asks for the redirect-taint. That withholds cookies after a redirect that went to
+        // another site and came back, which broke sites in Chromium and in Firefox. And it lets Strict cookies go
+        // straight to another site, whose URL taints nothing. So the current URL alone decides, as in RFC 6265bis.
         let is_cross_site = self.client.has_cross_site_ancestor
-            || self.redirect_taint() == RedirectTaint::CrossSite
-            // NB: by the text a request straight to another site is "strict-or-less", as its only
-            // URL taints nothing. No browser sends it Strict or Lax cookies.
-            || !self.url_list.iter().all(|url| self.origin.is_same_site_with_url(url));
+            || !self.origin.is_same_site_with_url(self.current_url());
         let same_site =
             if is_cross_site { SameSiteMode::UnsetOrLess } else { SameSiteMode::StrictOrLess };
         CookieContext { url: self.current_url(), client: &self.client, same_site }

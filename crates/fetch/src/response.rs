@@ -2,6 +2,7 @@
 //! error of a `Result`.
 
 use std::{
+    borrow::Cow,
     fmt,
     future::poll_fn,
     task::{Context, Poll, Waker},
@@ -16,7 +17,10 @@ use url::Url;
 
 use crate::{
     NetworkError, RedirectFailure, Request,
-    headers::extract::extract_tokens,
+    headers::{
+        extract::extract_tokens,
+        server_timing::{ServerTiming, server_timing},
+    },
     host::{EmptyBody, NetworkResponse, ResponseBody},
     request::{CredentialsMode, ResponseTainting},
 };
@@ -65,6 +69,9 @@ pub struct Response {
     /// The status the server sent. Script sees 0 where the type is [opaque](ResponseType::Opaque) or
     /// [opaque-redirect](ResponseType::OpaqueRedirect).
     pub status: StatusCode,
+    /// [Status message](https://fetch.spec.whatwg.org/#concept-response-status-message) that script may see. It is
+    /// isomorphic decoded for script.
+    pub status_message: Cow<'static, [u8]>,
     /// The headers that script may see.
     pub headers: HeaderMap,
     /// URL list: every URL that was requested; the last is the response's own. Never empty.
@@ -77,6 +84,9 @@ pub struct Response {
     /// [Range-requested flag](https://fetch.spec.whatwg.org/#concept-response-range-requested-flag): whether the
     /// request of this response had a `Range` header. A service worker's answer has it, too.
     pub range_requested: bool,
+    /// The metrics of `Server-Timing`, for Resource Timing. Empty if the client is not a secure context. Script sees them
+    /// where the timing allow passed flag is set.
+    pub server_timing: Vec<ServerTiming>,
     /// The body, which may still be arriving.
     pub body: ResponseBody,
 }
@@ -86,6 +96,7 @@ impl fmt::Debug for Response {
         f.debug_struct("Response")
             .field("response_type", &self.response_type)
             .field("status", &self.status)
+            .field("status_message", &self.status_message)
             .field("headers", &self.headers)
             .field("url_list", &self.url_list)
             .field("timing_allow_passed", &self.timing_allow_passed)
@@ -124,7 +135,8 @@ impl ResponseType {
 }
 
 impl Response {
-    /// A response that another process has fetched and filtered.
+    /// A response that another process has fetched and filtered. It has no status message and no metrics of
+    /// `Server-Timing`.
     ///
     /// `url_list` must not be empty. The flags have the standard's defaults: request-includes-credentials is true, and
     /// the others are false.
@@ -139,11 +151,13 @@ impl Response {
         Self {
             response_type,
             status,
+            status_message: Cow::default(),
             headers,
             url_list,
             timing_allow_passed: false,
             request_includes_credentials: true,
             range_requested: false,
+            server_timing: Vec::new(),
             body,
         }
     }
@@ -160,16 +174,23 @@ impl Response {
         let HttpResponse { internal, url_list, .. } = response;
         let (request_includes_credentials, range_requested) =
             (response.request_includes_credentials, response.range_requested);
-        let NetworkResponse { status, mut headers, mut body, .. } = internal;
+        let NetworkResponse { status, mut status_message, mut headers, mut body, .. } = internal;
+        // Fetch response handover, step 2.
+        let is_secure = request.client.is_secure_context;
+        let server_timing = if is_secure { server_timing(&headers) } else { Vec::new() };
         match response_type {
             ResponseType::Basic => {
                 headers.remove(http::header::SET_COOKIE);
                 headers.remove(SET_COOKIE2);
             }
             ResponseType::Cors => headers = cors_exposed(&headers, request.credentials),
-            ResponseType::Opaque => headers.clear(),
+            ResponseType::Opaque => {
+                headers.clear();
+                status_message = Cow::default();
+            }
             ResponseType::OpaqueRedirect => {
                 headers.clear();
+                status_message = Cow::default();
                 body = Box::pin(EmptyBody);
             }
         }
@@ -177,11 +198,13 @@ impl Response {
         Self {
             response_type,
             status,
+            status_message,
             headers,
             url_list,
             timing_allow_passed: !request.timing_allow_failed,
             request_includes_credentials,
             range_requested,
+            server_timing,
             body,
         }
     }
@@ -218,6 +241,11 @@ fn cors_exposed(headers: &HeaderMap, credentials: CredentialsMode) -> HeaderMap 
 /// A [redirect status](https://fetch.spec.whatwg.org/#redirect-status).
 pub(crate) fn is_redirect_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Whether `status` is a [null body status](https://fetch.spec.whatwg.org/#null-body-status).
+pub(crate) fn is_null_body_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 101 | 103 | 204 | 205 | 304)
 }
 
 /// The [location URL](https://fetch.spec.whatwg.org/#concept-response-location-url) of a response

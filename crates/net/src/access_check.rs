@@ -37,15 +37,15 @@ impl<'a> AccessCheck<'a> {
         local_network_access_check(&self.client, &self.url, target, &self.permission).await
     }
 
-    /// Repeats the check for an open connection to `target`, if that is known: the pool may have opened
-    /// it for a client that may reach more.
+    /// Repeats the check for an open connection to `target`: the pool may have opened it for a client that
+    /// may reach more. If a proxy chose the address, `target` is not known and counts as public.
     pub(crate) async fn repeat(
         check: Option<&Self>,
         target: Option<AddressSpace>,
     ) -> Result<(), NetworkError> {
-        match (check, target) {
-            (Some(check), Some(target)) => check.check(target).await,
-            _ => Ok(()),
+        match check {
+            Some(check) => check.check(target.unwrap_or(AddressSpace::Public)).await,
+            None => Ok(()),
         }
     }
 

@@ -3,11 +3,13 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderValue};
-use sendbeacon_fetch::{AddressSpace, ErrorDetail, NetworkError, is_localhost};
+use sendbeacon_fetch::{
+    AddressSpace, ErrorDetail, NetworkError, host::ConnectionTiming, is_localhost,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -54,13 +56,17 @@ impl Connector {
             return self.connect_through(proxy, key, check).await;
         }
         let mut time = TimeLeft::new(self.timeout);
+        let mut timing = ConnectionTiming::at(Instant::now());
         let partition = &key.connection.partition;
         let resolving = self.names.resolve_an_origin(&key.host, key.port, partition);
         let mut addresses = time.spend(resolving).await?;
+        timing.domain_lookup_end = Instant::now();
         if let Some(check) = check {
             addresses = self.permitted(addresses, check).await?;
         }
-        time.spend(self.create_a_connection(key, &addresses)).await
+        let created = time.spend(self.create_a_connection(key, &addresses, &mut timing)).await?;
+        timing.connection_end = Instant::now();
+        Ok(created.with_timing(timing))
     }
 
     /// The addresses that pass the check, at least one. Also fails if the embedder has to answer first.
@@ -93,11 +99,15 @@ impl Connector {
         &self,
         key: &PoolKey,
         addresses: &[SocketAddr],
+        timing: &mut ConnectionTiming,
     ) -> Result<OpenConnection, NetworkError> {
+        // Step 1.
+        timing.connection_start = Instant::now();
+        // Steps 2 to 4.
         let connected = connect_to_any(addresses).await;
         let (tcp, address) = connected
             .map_err(|error| NetworkError::Connect(ErrorDetail::from(error).with_context(key)))?;
-        self.open(key, tcp, Some(self.address_spaces.of(address))).await
+        self.open(key, tcp, Some(self.address_spaces.of(address)), timing).await
     }
 
     /// Makes a connection of a stream to the server of `key`.
@@ -106,6 +116,7 @@ impl Connector {
         key: &PoolKey,
         stream: S,
         address_space: Option<AddressSpace>,
+        timing: &mut ConnectionTiming,
     ) -> Result<OpenConnection, NetworkError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -113,6 +124,7 @@ impl Connector {
         if !key.tls {
             return Http1Connection::open(stream, address_space).await.map(OpenConnection::Http1);
         }
+        timing.secure_connection_start = Some(Instant::now());
         let tls = self.tls.handshake(key, stream).await?;
         if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
             Http2Connection::open(tls, address_space).await.map(OpenConnection::Http2)
@@ -130,10 +142,12 @@ impl Connector {
         check: Option<&AccessCheck<'_>>,
     ) -> Result<OpenConnection, NetworkError> {
         let target = self.known_address_space(key);
-        if let (Some(check), Some(target)) = (check, target) {
-            check.check(target).await?;
+        if let Some(check) = check {
+            check.check(target.unwrap_or(AddressSpace::Public)).await?;
         }
         let mut time = TimeLeft::new(self.timeout);
+        // NB: the host of the request is not looked up. Finding the proxy is a part of connecting.
+        let mut timing = ConnectionTiming::at(Instant::now());
         let partition = &key.connection.partition;
         let resolving = self.names.resolve_an_origin(&proxy.host, proxy.port, partition);
         let addresses = time.spend(resolving).await?;
@@ -145,7 +159,7 @@ impl Connector {
             let (tcp, _) = connected.map_err(|error| {
                 NetworkError::Connect(ErrorDetail::from(error).with_context(proxy))
             })?;
-            let creating = self.create_through(proxy, key, tcp, sent.clone(), target);
+            let creating = self.create_through(proxy, key, tcp, sent.clone(), target, &mut timing);
             // From here on, a timeout does not mean that the proxy is unreachable: the proxy, or a server
             // behind it, is silent. The request must not take another route then.
             let created = time.spend(creating).await.map_err(|error| match error {
@@ -156,7 +170,10 @@ impl Connector {
                 error => error,
             });
             match created? {
-                Created::Connection(connection) => return Ok(connection),
+                Created::Connection(connection) => {
+                    timing.connection_end = Instant::now();
+                    return Ok(connection.with_timing(timing));
+                }
                 Created::Challenge(headers) => {
                     authentications.next().ok_or(NetworkError::ProxyAuthentication)?;
                     self.authorizations.renew(proxy, sent.as_ref(), &headers).await?;
@@ -172,18 +189,19 @@ impl Connector {
         tcp: TcpStream,
         authorization: Option<HeaderValue>,
         target: Option<AddressSpace>,
+        timing: &mut ConnectionTiming,
     ) -> Result<Created, NetworkError> {
         match &proxy.protocol {
             ProxyProtocol::Http { is_over_tls: false, .. } => {
-                self.create_through_http(proxy, key, tcp, authorization, target).await
+                self.create_through_http(proxy, key, tcp, authorization, target, timing).await
             }
             ProxyProtocol::Http { is_over_tls: true, .. } => {
                 let tls = self.tls.handshake_with_proxy(proxy, key, tcp).await?;
-                self.create_through_http(proxy, key, tls, authorization, target).await
+                self.create_through_http(proxy, key, tls, authorization, target, timing).await
             }
             ProxyProtocol::Socks5 { user_and_password } => {
                 let stream = tunnel::socks5(proxy, user_and_password.clone(), tcp, key).await?;
-                self.open(key, stream, target).await.map(Created::Connection)
+                self.open(key, stream, target, timing).await.map(Created::Connection)
             }
         }
     }
@@ -195,13 +213,14 @@ impl Connector {
         stream: S,
         authorization: Option<HeaderValue>,
         target: Option<AddressSpace>,
+        timing: &mut ConnectionTiming,
     ) -> Result<Created, NetworkError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let connection = if key.tls {
             match tunnel::connect(proxy, authorization, stream, key).await? {
-                Ok(stream) => self.open(key, stream, target).await?,
+                Ok(stream) => self.open(key, stream, target, timing).await?,
                 Err(challenge) => return Ok(Created::Challenge(challenge)),
             }
         } else {

@@ -1,9 +1,25 @@
 //! An open connection of either protocol.
 
+use std::sync::Arc;
+
+use sendbeacon_fetch::host::ConnectionTiming;
+
 use crate::{http1::Http1Connection, http2::Http2Connection};
 
 /// An open connection. Dropping it closes it at once, whatever is still under way.
 pub(crate) enum OpenConnection {
     Http1(Box<Http1Connection>),
     Http2(Http2Connection),
+}
+
+impl OpenConnection {
+    /// Keeps when the connection was made, for the timing of each of its requests.
+    pub(crate) fn with_timing(mut self, timing: ConnectionTiming) -> Self {
+        let timing = Some(Arc::new(timing));
+        match &mut self {
+            Self::Http1(connection) => connection.timing = timing,
+            Self::Http2(connection) => connection.timing = timing,
+        }
+        self
+    }
 }

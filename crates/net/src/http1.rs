@@ -1,8 +1,10 @@
 //! An HTTP/1.1 connection, by hyper.
 
+use std::sync::Arc;
+
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use sendbeacon_fetch::{AddressSpace, NetworkError};
+use sendbeacon_fetch::{AddressSpace, NetworkError, host::ConnectionTiming};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
@@ -29,6 +31,8 @@ pub(crate) struct Http1Connection {
     pub(crate) sender: SendRequest<RequestBody>,
     /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
+    /// When the connection was made, if that is known.
+    pub(crate) timing: Option<Arc<ConnectionTiming>>,
     /// The task that owns the socket.
     task: AbortHandle,
 }
@@ -54,7 +58,7 @@ impl Http1Connection {
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();
-        Ok(Box::new(Self { sender, address_space, task }))
+        Ok(Box::new(Self { sender, address_space, timing: None, task }))
     }
 }
 

@@ -19,7 +19,7 @@ use h2::{
     client::{self, ResponseFuture, SendRequest},
 };
 use http::{Request, Response};
-use sendbeacon_fetch::{AddressSpace, NetworkError};
+use sendbeacon_fetch::{AddressSpace, NetworkError, host::ConnectionTiming};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
@@ -63,6 +63,8 @@ pub(crate) struct Http2Connection {
     pings: Mutex<Option<PingPong>>,
     /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
+    /// When the connection was made, if that is known.
+    pub(crate) timing: Option<Arc<ConnectionTiming>>,
     /// The task that owns the socket.
     task: AbortHandle,
 }
@@ -96,7 +98,7 @@ impl Http2Connection {
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
-        Ok(Self { sender, unwritten: Arc::default(), pings, address_space, task })
+        Ok(Self { sender, unwritten: Arc::default(), pings, address_space, timing: None, task })
     }
 
     /// Whether the socket is closed.

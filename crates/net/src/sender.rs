@@ -1,18 +1,20 @@
 //! Sends a request on one route, and waits for the head of the response.
 
 use std::{
+    borrow::Cow,
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
-    time::Duration,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use futures_util::{
     FutureExt,
     future::{self, Either},
 };
-use http::StatusCode;
-use hyper::body::Body as _;
+use http::{Extensions, StatusCode};
+use hyper::{body::Body as _, ext::ReasonPhrase};
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
     host::{EmptyBody, LocalNetworkAccess, NetworkRequest, NetworkResponse, ResponseBody},
@@ -186,6 +188,7 @@ impl RequestSender {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }
+        let connection_timing = lease.connection.timing.clone();
         lease.follow(&head.headers, self.pool.limits.http1_idle);
         let body: ResponseBody = if incoming.is_end_stream() {
             // The connection of an empty body is free, even if nobody reads the body.
@@ -196,6 +199,8 @@ impl RequestSender {
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
+        response.status_message = status_message(head.status, &head.extensions);
+        response.connection_timing = connection_timing;
         Ok(Attempt::Answered(response))
     }
 
@@ -207,8 +212,12 @@ impl RequestSender {
         let (head, body) = request.to_http2().map_err(Failure::Final)?;
         let (mut answer, mut upload) = lease.connection.send(head, body)?;
         let progress = upload.as_ref().map(|upload| upload.progress.clone());
+        let mut first_interim = None;
         let answer = pin!(poll_fn(|cx| {
             let _ = Upload::poll_send(&mut upload, cx);
+            while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
+                first_interim.get_or_insert_with(Instant::now);
+            }
             answer.poll_unpin(cx)
         }));
         let answer = self.in_time(answer, progress).await.map_err(|late| {
@@ -218,6 +227,7 @@ impl RequestSender {
             Failure::Final(late)
         })?;
         let (head, stream) = http2::checked(answer)?.into_parts();
+        let connection_timing = lease.connection.timing.clone();
         let reading = Reading::begin(upload, lease);
         let body: ResponseBody = if stream.is_end_stream() {
             reading.end();
@@ -227,6 +237,8 @@ impl RequestSender {
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
+        response.connection_timing = connection_timing;
+        response.first_interim_response_start = first_interim;
         Ok(response)
     }
 
@@ -251,6 +263,14 @@ impl RequestSender {
             }
             left = after.saturating_sub(silent);
         }
+    }
+}
+
+/// The reason phrase of an HTTP/1.1 response. hyper keeps it if it is not the usual one of its status.
+fn status_message(status: StatusCode, extensions: &Extensions) -> Cow<'static, [u8]> {
+    match extensions.get::<ReasonPhrase>() {
+        Some(reason) => reason.as_bytes().to_vec().into(),
+        None => status.canonical_reason().unwrap_or_default().as_bytes().into(),
     }
 }
 

@@ -42,9 +42,9 @@
 
 // NB: one by one: `sendbeacon_fetch::host` also has services that no builder takes, the clock and randomness.
 pub use sendbeacon_fetch::host::{
-    Answer, AuthenticationEntries, BodyStream, BoxFuture, ConnectionKey, CookieContext,
-    CookieStore, EmptyBody, HstsEntry, HstsStore, HttpCache, InterceptedRequest, Interception,
-    Interceptor, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse,
+    Answer, AuthenticationEntries, BodyStream, BoxFuture, ConnectionKey, ConnectionTiming,
+    CookieContext, CookieStore, EmptyBody, HstsEntry, HstsStore, HttpCache, InterceptedRequest,
+    Interception, Interceptor, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse,
     NoAuthenticationEntries, NoCookies, NoHttpCache, NoServiceWorkers, PassEverything, RefuseAll,
     ResponseBody, SameSiteMode, ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
 };

@@ -80,9 +80,9 @@ pub use sendbeacon_fetch::{
     FormDataEntry, FormDataValue, Inflight, InitiatorType, InvalidOrigin, KeepaliveLimits,
     MemoryHstsStore, Mode, NavigableContainer, NetworkError, Nonce, Origin, PartitionKey,
     PermissionsPolicy, PolicyFeature, PreflightFailure, RedirectFailure, RedirectMode, Referrer,
-    ReferrerPolicy, Request, ReservedQuota, Response, ResponseType, Site, TimeoutKind, TypeError,
-    append_origin, determine_referrer, fetch::Observation, is_potentially_trustworthy,
-    local_network_access_check, url_length,
+    ReferrerPolicy, Request, ReservedQuota, Response, ResponseType, ServerTiming, Site,
+    TimeoutKind, TypeError, append_origin, determine_referrer, fetch::Observation,
+    is_potentially_trustworthy, local_network_access_check, url_length,
 };
 #[cfg(feature = "net")]
 pub use sendbeacon_net as net;

@@ -1,9 +1,13 @@
 //! The times of a fetch and the sizes of its response.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use http::{StatusCode, Version, header::CONTENT_ENCODING};
-use sendbeacon_fetch::{Response, ResponseType, host::NetworkResponse};
+use sendbeacon_fetch::{
+    Response, ResponseType, ServerTiming, filtered_coding,
+    host::{ConnectionTiming, NetworkResponse},
+    minimized_content_type,
+};
 use url::Url;
 
 /// The [timing info](https://fetch.spec.whatwg.org/#fetch-timing-info) of a fetch, and the
@@ -23,10 +27,20 @@ pub struct FetchTiming {
     pub redirect_end: Option<Instant>,
     /// Post-redirect start time, `fetchStart`.
     pub fetch_start: Instant,
+    /// Final service worker start time, `workerStart`: when the service worker that has answered was given the request.
+    pub worker_start: Option<Instant>,
+    /// Final connection timing info: when the connection of the last response was made. This is before `fetch_start` if
+    /// the connection was used before; then `for_script` gives `fetch_start` for each time. `None`: the network does not
+    /// tell.
+    pub connection: Option<Arc<ConnectionTiming>>,
     /// Final network-request start time: when the last request was given to the network. Connecting comes
     /// after this time. A preflight does not count.
     pub request_start: Option<Instant>,
-    /// Final network-response start time: when the head of the last response came.
+    /// First interim network-response start time, `firstInterimResponseStart`: when the first response with a status
+    /// below 200 came, if there was one and the network tells it. Script's `responseStart` is this time, or else
+    /// `response_start`.
+    pub first_interim_response_start: Option<Instant>,
+    /// Final network-response start time, `finalResponseHeadersStart`: when the head of the last response came.
     pub response_start: Option<Instant>,
     /// End time: when the body was read to its end or cut off, or when the fetch failed.
     pub response_end: Instant,
@@ -38,6 +52,15 @@ pub struct FetchTiming {
     /// Decoded size. `None` if the body has a `Content-Encoding` and was not decoded. The library decodes neither
     /// the body of the response to a beacon nor a body with an unknown coding.
     pub decoded_body_size: Option<u64>,
+    /// Content type of the body info, `contentType`: the essence of the response's MIME type, minimized. Empty if there is
+    /// none, or script may not see it. The engine empties it for a type that it does not support.
+    pub content_type: String,
+    /// Content encoding of the body info, `contentEncoding`: a known content coding, `"multiple"`, `"@unknown"`, or empty
+    /// without a coding or a body.
+    pub content_encoding: &'static str,
+    /// Server-timing headers, `serverTiming`: the metrics that the server tells. Empty if the client is not a secure
+    /// context.
+    pub server_timing: Vec<ServerTiming>,
     /// ALPN protocol identifier of the last response's version of HTTP, or the empty string if the
     /// network does not tell the version.
     pub next_hop_protocol: &'static str,
@@ -47,6 +70,8 @@ pub struct FetchTiming {
     response_type: Option<ResponseType>,
     /// The request's URL, if it was upgraded before any redirect. Boxed, because few are.
     pub(crate) upgraded_url: Option<Box<Url>>,
+    /// The content encoding, which counts once there are bytes of the body.
+    response_coding: &'static str,
 }
 
 impl FetchTiming {
@@ -56,16 +81,23 @@ impl FetchTiming {
             redirect_start: None,
             redirect_end: None,
             fetch_start: start,
+            worker_start: None,
+            connection: None,
             request_start: None,
+            first_interim_response_start: None,
             response_start: None,
             response_end: start,
             response_status: None,
             encoded_body_size: 0,
             decoded_body_size: Some(0),
+            content_type: String::new(),
+            content_encoding: "",
+            server_timing: Vec::new(),
             next_hop_protocol: "",
             timing_allow_passed: false,
             response_type: None,
             upgraded_url: None,
+            response_coding: "",
         }
     }
 
@@ -80,7 +112,8 @@ impl FetchTiming {
     }
 
     /// The part that script may see. If the fetch failed or its timing allow passed flag is not set, the only
-    /// times are the start and the end. An opaque response has neither a status nor sizes.
+    /// times are the start and the end. An opaque response has no status, no sizes, no content type and no content
+    /// encoding.
     #[must_use]
     pub fn for_script(&self) -> Self {
         let mut timing = if self.timing_allow_passed {
@@ -95,6 +128,12 @@ impl FetchTiming {
             timing.response_status = None;
             timing.encoded_body_size = 0;
             timing.decoded_body_size = Some(0);
+            timing.content_type.clear();
+            timing.content_encoding = "";
+        }
+        // HTTP-network fetch: clamp connection timing info.
+        if let Some(connection) = &mut timing.connection {
+            *connection = Arc::new(connection.clamp(timing.fetch_start));
         }
         timing
     }
@@ -107,6 +146,8 @@ impl FetchTiming {
             response_status: self.response_status,
             encoded_body_size: self.encoded_body_size,
             decoded_body_size: self.decoded_body_size,
+            content_type: self.content_type.clone(),
+            content_encoding: self.content_encoding,
             response_type: self.response_type,
             upgraded_url: self.upgraded_url.clone(),
             ..Self::new(self.start)
@@ -117,6 +158,10 @@ impl FetchTiming {
     pub(crate) fn response_started(&mut self, response: &NetworkResponse, at: Instant) {
         self.response_start = Some(at);
         self.next_hop_protocol = response.version.map_or("", alpn_protocol_id);
+        self.connection.clone_from(&response.connection_timing);
+        self.first_interim_response_start =
+            self.first_interim_response_start.or(response.first_interim_response_start);
+        self.response_coding = filtered_coding(&response.headers);
         let is_encoded = response.headers.contains_key(CONTENT_ENCODING);
         self.decoded_body_size = (!is_encoded).then_some(0);
     }
@@ -140,6 +185,8 @@ impl FetchTiming {
         self.response_status = Some(response.status);
         self.response_type = Some(response.response_type);
         self.timing_allow_passed = response.timing_allow_passed;
+        self.content_type = minimized_content_type(&response.headers);
+        self.server_timing.clone_from(&response.server_timing);
     }
 
     /// Bytes of the body were read. `encoded_size` is the encoded size of the body so far if the body is being
@@ -152,6 +199,9 @@ impl FetchTiming {
         } else {
             self.encoded_body_size += bytes;
             self.decoded_body_size = self.decoded_body_size.map(|size| size + bytes);
+        }
+        if self.encoded_body_size > 0 {
+            self.content_encoding = self.response_coding;
         }
     }
 }

@@ -65,8 +65,8 @@ impl CorsPreflightCache {
     /// Whether there is a [method cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-method) for the
     /// request's method.
     pub(super) fn matches_method(&self, request: &Request, now: Instant) -> bool {
-        self.matches(request, now, |permits| match permits {
-            Permits::Method(method) => **method == *request.method.as_str() || **method == *"*",
+        self.matches(request, now, |entry| match &entry.permits {
+            Permits::Method(method) => **method == *request.method.as_str() || entry.is_wildcard(),
             Permits::HeaderName(_) => false,
         })
     }
@@ -79,9 +79,9 @@ impl CorsPreflightCache {
         name: &HeaderName,
         now: Instant,
     ) -> bool {
-        self.matches(request, now, |permits| match permits {
+        self.matches(request, now, |entry| match &entry.permits {
             Permits::HeaderName(listed) => {
-                **listed == *name.as_str() || (**listed == *"*" && name != AUTHORIZATION)
+                **listed == *name.as_str() || (entry.is_wildcard() && name != AUTHORIZATION)
             }
             Permits::Method(_) => false,
         })
@@ -89,13 +89,13 @@ impl CorsPreflightCache {
 
     /// Whether there is a [cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match) that also satisfies
     /// `permits`.
-    fn matches(&self, request: &Request, now: Instant, permits: impl Fn(&Permits) -> bool) -> bool {
+    fn matches(&self, request: &Request, now: Instant, permits: impl Fn(&Entry) -> bool) -> bool {
         let includes_credentials = request.credentials == CredentialsMode::Include;
         self.lock().by_key.get(&Key::of(request)).is_some_and(|entries| {
             entries.iter().any(|entry| {
                 entry.expires > now
                     && (entry.credentials || !includes_credentials)
-                    && permits(&entry.permits)
+                    && permits(entry)
             })
         })
     }
@@ -142,6 +142,17 @@ impl CorsPreflightCache {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         // A panic may leave the cache half changed. That does no harm: at worst a request makes another preflight.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Whether the entry's method or header name is a `*` that stands for every other one.
+    ///
+    /// NB: by the text, every `*` does. But the preflight of a request with credentials takes `*` for the name of a
+    /// method or header, and so the entries of that preflight do, too.
+    fn is_wildcard(&self) -> bool {
+        let (Permits::Method(name) | Permits::HeaderName(name)) = &self.permits;
+        **name == *"*" && !self.credentials
     }
 }
 

@@ -86,7 +86,11 @@ async fn handle_fetch(
     if !request.use_service_workers {
         return Ok(None);
     }
+    let started = params.profile.clock.now();
     let answer = params.profile.service_workers.handle_fetch(request).get().await;
+    if !matches!(answer, ServiceWorkerAnswer::Network) {
+        params.observer.service_worker_answered(started);
+    }
     let response = match answer {
         ServiceWorkerAnswer::Network => return Ok(None),
         // Step 3.5.7.

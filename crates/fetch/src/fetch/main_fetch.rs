@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode, header::RANGE};
+use http::{Method, header::RANGE};
 
 use super::{
     http_fetch::{Fetched, http_fetch},
+    integrity::verified,
     observer::Observation,
     params::FetchParams,
 };
@@ -20,7 +21,7 @@ use crate::{
         hsts, mixed_content, referrer, upgrade_insecure_requests,
     },
     request::{Mode, RedirectMode, Referrer, Request, ResponseTainting},
-    response::{HttpResponse, Response, ResponseType, is_redirect_status},
+    response::{HttpResponse, Response, ResponseType, is_null_body_status, is_redirect_status},
 };
 
 /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch).
@@ -38,7 +39,15 @@ pub(super) async fn main_fetch(
             Ok(Fetched::Redirected) => {}
             Ok(Fetched::Response(response)) => {
                 check_response(&params, &request, &response)?;
-                return Ok(handover(*request, response));
+                // Step 23.
+                let metadata = std::mem::take(&mut request.integrity_metadata);
+                let method = request.method.clone();
+                let response = handover(*request, response);
+                if metadata.is_empty() {
+                    return Ok(response);
+                }
+                // Boxed, because few requests have integrity metadata, and every future would reserve space for it.
+                return Box::pin(verified(method, metadata, response)).await;
             }
             Err(error) => {
                 // Step 12. NB: in the standard a network error returns through every run of main fetch, and each run
@@ -150,7 +159,7 @@ fn check_response(
     // Step 20. NB: the checks of the MIME type and of nosniff are about scripts, styles and frames. By Step 15, a response
     // that a service worker made has the request's URL.
     let url = response.url(request).unwrap_or(request.current_url());
-    if mixed_content::is_response_blocked(&request.client, url) {
+    if mixed_content::is_blocked(&request.client, url) {
         return Err(NetworkError::MixedContent);
     }
     let violations = csp::response_violations(request, url);
@@ -183,9 +192,4 @@ fn handover(request: Request, mut response: HttpResponse) -> Response {
     }
     // Steps 14, 16 and 19.
     Response::filtered(request, response)
-}
-
-/// Whether `status` is a [null body status](https://fetch.spec.whatwg.org/#null-body-status).
-fn is_null_body_status(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 101 | 103 | 204 | 205 | 304)
 }

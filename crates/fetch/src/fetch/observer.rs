@@ -1,5 +1,7 @@
 //! The [`Observer`] of a fetch, and what it is told.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use url::Url;
@@ -30,6 +32,12 @@ pub trait Observer: Send + Sync {
     fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
         self.observe(Observation::response_started(is_preflight, url, response));
     }
+
+    /// Called when a service worker has answered the request, and the request does not go to the network. The request
+    /// was given to the service worker at `started`.
+    ///
+    /// The default implementation does nothing.
+    fn service_worker_answered(&self, _started: Instant) {}
 
     /// Whether the document that made the request has gone.
     fn document_is_gone(&self) -> bool;

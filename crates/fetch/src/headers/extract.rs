@@ -75,15 +75,22 @@ pub(crate) fn extract_tokens<'a>(
 
 /// The value of a header that may occur once and whose ABNF is `delta-seconds`. Failure and null are both
 /// `None`. A number that is too large for a `u64` is `u64::MAX`.
+///
+/// NB: a negative number is 0. By the text it is a failure, and would count as the default value.
 pub(crate) fn extract_delta_seconds(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let digits = value.to_str().ok()?;
+    let value = value.to_str().ok()?;
+    let (is_negative, digits) = match value.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, value),
+    };
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+    let seconds = if is_negative { 0 } else { digits.parse().unwrap_or(u64::MAX) };
+    is_number.then_some(seconds)
 }
 
-fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -126,11 +133,15 @@ mod tests {
     }
 
     #[test]
-    fn delta_seconds_are_digits_only_and_once() {
+    fn delta_seconds_are_one_number_and_a_negative_number_is_zero() {
         for (values, seconds) in [
             (&["60"][..], Some(60)),
             (&["99999999999999999999999"], Some(u64::MAX)),
-            (&["-1"], None),
+            (&["-1"], Some(0)),
+            (&["-99999999999999999999999"], Some(0)),
+            (&["-"], None),
+            (&["--1"], None),
+            (&["- 1"], None),
             (&["+1"], None),
             (&["1.5"], None),
             (&[""], None),

@@ -25,7 +25,10 @@ use crate::{client::Client, policy::address_space::AddressSpace};
 /// ```
 pub trait LocalNetworkAccess: Send + Sync {
     /// Whether `client` may reach `url` at an address in the address space `target`, which is less public
-    /// than the client's. The client is a secure context: a request of any other client fails before this call.
+    /// than the client's.
+    ///
+    /// The client is a secure context, has a document, and its permissions policy allows `local-network` or
+    /// `loopback-network`: otherwise the request fails unasked.
     ///
     /// The network calls this for every request. An implementation that prompts a user stores the answer.
     fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool>;

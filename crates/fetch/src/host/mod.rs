@@ -28,8 +28,8 @@ pub use self::{
     interceptor::{InterceptedRequest, Interception, Interceptor, PassEverything},
     local_network_access::{LocalNetworkAccess, RefuseAll},
     network::{
-        BodyStream, ConnectionKey, EmptyBody, Network, NetworkRequest, NetworkResponse,
-        ResponseBody,
+        BodyStream, ConnectionKey, ConnectionTiming, EmptyBody, Network, NetworkRequest,
+        NetworkResponse, ResponseBody,
     },
     random::Random,
     service_workers::{

@@ -1,10 +1,12 @@
 //! The network, its requests and its responses.
 
 use std::{
+    borrow::Cow,
     fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -130,13 +132,30 @@ pub struct NetworkResponse {
     pub body: ResponseBody,
     /// The version of HTTP, if the network tells it, for developer tools and timing. Default: `None`.
     pub version: Option<Version>,
+    /// [Status message](https://fetch.spec.whatwg.org/#concept-response-status-message): the reason phrase of HTTP/1.1.
+    /// Default: empty, as in HTTP/2.
+    pub status_message: Cow<'static, [u8]>,
+    /// When the connection of the response was made, if the network tells it. The time is before that of the request if
+    /// the connection was used before. Default: `None`.
+    pub connection_timing: Option<Arc<ConnectionTiming>>,
+    /// When the first response with a status below 200 came, if the network tells it and there was one. Default:
+    /// `None`.
+    pub first_interim_response_start: Option<Instant>,
 }
 
 impl NetworkResponse {
-    /// A response that does not tell its version of HTTP.
+    /// A response without a status message, which does not tell its version of HTTP and its times.
     #[must_use]
     pub fn new(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Self {
-        Self { status, headers, body, version: None }
+        Self {
+            status,
+            headers,
+            body,
+            version: None,
+            status_message: Cow::default(),
+            connection_timing: None,
+            first_interim_response_start: None,
+        }
     }
 }
 
@@ -146,7 +165,53 @@ impl fmt::Debug for NetworkResponse {
             .field("status", &self.status)
             .field("headers", &self.headers)
             .field("version", &self.version)
+            .field("status_message", &self.status_message)
             .finish_non_exhaustive()
+    }
+}
+
+/// The [connection timing info](https://fetch.spec.whatwg.org/#connection-timing-info) of a connection.
+///
+/// The ALPN negotiated protocol is not here: [`NetworkResponse::version`] tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionTiming {
+    /// Domain lookup start time.
+    pub domain_lookup_start: Instant,
+    /// Domain lookup end time. Without a lookup, it is the start time.
+    pub domain_lookup_end: Instant,
+    /// Connection start time: before TCP.
+    pub connection_start: Instant,
+    /// Connection end time: after TCP, a proxy and TLS.
+    pub connection_end: Instant,
+    /// Secure connection start time: before the TLS handshake with the server. `None`: there is no TLS.
+    pub secure_connection_start: Option<Instant>,
+}
+
+impl ConnectionTiming {
+    /// The timing of a connection that is begun and made at this time, without TLS.
+    #[must_use]
+    pub fn at(time: Instant) -> Self {
+        Self {
+            domain_lookup_start: time,
+            domain_lookup_end: time,
+            connection_start: time,
+            connection_end: time,
+            secure_connection_start: None,
+        }
+    }
+
+    /// [Clamps](https://fetch.spec.whatwg.org/#clamp-and-coarsen-connection-timing-info) the timing: of a connection that
+    /// was made before `default_start_time`, the times are `default_start_time`. It does not coarsen them.
+    ///
+    /// NB: by the text a connection without TLS then has a secure connection start time, too. It has none here.
+    #[must_use]
+    pub fn clamp(&self, default_start_time: Instant) -> Self {
+        if self.connection_start >= default_start_time {
+            return *self;
+        }
+        let secure_connection_start = self.secure_connection_start.map(|_| default_start_time);
+        Self { secure_connection_start, ..Self::at(default_start_time) }
     }
 }
 

@@ -10,4 +10,5 @@ pub(crate) mod permissions_policy;
 pub(crate) mod referrer;
 pub(crate) mod referrer_policy;
 pub(crate) mod secure_contexts;
+pub(crate) mod subresource_integrity;
 pub(crate) mod upgrade_insecure_requests;

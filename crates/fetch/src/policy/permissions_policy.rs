@@ -1,4 +1,4 @@
-//! [Permissions Policy](https://w3c.github.io/webappsec-permissions-policy/) for the two features of deferred fetching.
+//! [Permissions Policy](https://w3c.github.io/webappsec-permissions-policy/) for the features that decide what is sent.
 
 use http::HeaderMap;
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
@@ -8,7 +8,8 @@ use super::csp::expression_matches;
 use crate::{nonce::Nonce, origin::Origin};
 
 /// A [policy-controlled feature](https://w3c.github.io/webappsec-permissions-policy/#policy-controlled-feature)
-/// of [deferred fetching](https://fetch.spec.whatwg.org/#deferred-fetch-quota).
+/// of [deferred fetching](https://fetch.spec.whatwg.org/#deferred-fetch-quota) or of
+/// [Local Network Access](https://wicg.github.io/local-network-access/#permission-policy).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PolicyFeature {
@@ -16,18 +17,29 @@ pub enum PolicyFeature {
     DeferredFetch,
     /// `deferred-fetch-minimal`. Its default allowlist is `*`.
     DeferredFetchMinimal,
+    /// `local-network`. Its default allowlist is `self`.
+    LocalNetwork,
+    /// `loopback-network`. Its default allowlist is `self`.
+    LoopbackNetwork,
 }
 
 /// One value for each feature. The index is the feature as a `usize`.
-type Features<T> = [T; 2];
+type Features<T> = [T; 4];
 
 impl PolicyFeature {
-    const ALL: Features<Self> = [Self::DeferredFetch, Self::DeferredFetchMinimal];
+    const ALL: Features<Self> = [
+        Self::DeferredFetch,
+        Self::DeferredFetchMinimal,
+        Self::LocalNetwork,
+        Self::LoopbackNetwork,
+    ];
 
     fn named(name: &str) -> Option<Self> {
         match name {
             "deferred-fetch" => Some(Self::DeferredFetch),
             "deferred-fetch-minimal" => Some(Self::DeferredFetchMinimal),
+            "local-network" => Some(Self::LocalNetwork),
+            "loopback-network" => Some(Self::LoopbackNetwork),
             _ => None,
         }
     }
@@ -91,7 +103,7 @@ impl PermissionsPolicy {
 
 impl Default for PermissionsPolicy {
     fn default() -> Self {
-        Self { inherited: [true; 2], declared: [const { None }; 2] }
+        Self { inherited: [true; 4], declared: [const { None }; 4] }
     }
 }
 
@@ -134,7 +146,7 @@ impl ContainerPolicy {
         // Step 1: create a permissions policy for a navigable.
         let inherited =
             PolicyFeature::ALL.map(|feature| self.define_an_inherited_policy(feature, origin));
-        let declared = [const { None }; 2];
+        let declared = [const { None }; 4];
         PermissionsPolicy { inherited, declared }.declaring(origin, headers)
     }
 

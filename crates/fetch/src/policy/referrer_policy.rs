@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use http::{HeaderMap, header::REFERRER_POLICY};
 
-use crate::headers::extract::get;
+use crate::headers::extract::extract_tokens;
 
 /// A [referrer policy](https://w3c.github.io/webappsec-referrer-policy/#referrer-policy). The policy "the empty string"
 /// is `None` of an `Option<ReferrerPolicy>`.
@@ -54,13 +54,18 @@ impl FromStr for ReferrerPolicy {
 
 impl ReferrerPolicy {
     /// [Parse a referrer policy from a `Referrer-Policy` header](https://w3c.github.io/webappsec-referrer-policy/#parse-referrer-policy-from-header):
-    /// returns the last token that names a policy. `None` is the empty string.
+    /// returns the last token that names a policy.
+    ///
+    /// `None` is the empty string: there is no header, no token is known, or one of the values is not a list of tokens.
     #[must_use]
     pub fn parse_header(headers: &HeaderMap) -> Option<Self> {
-        // Step 1.
-        let value = get(headers, &REFERRER_POLICY)?;
+        // Step 1. NB: a token is a name of letters and hyphens, so not every token of HTTP is one.
+        let tokens = extract_tokens(headers, &REFERRER_POLICY).ok()??;
+        let is_name_byte = |byte: u8| byte.is_ascii_alphabetic() || byte == b'-';
+        if !tokens.iter().all(|token| token.bytes().all(is_name_byte)) {
+            return None;
+        }
         // Steps 2 to 4.
-        let tokens = value.split(|&byte| byte == b',');
-        tokens.rev().find_map(|token| str::from_utf8(token).ok()?.trim().parse().ok())
+        tokens.iter().rev().find_map(|token| token.parse().ok())
     }
 }

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod interceptor;
+mod local_network_access;
 mod observer;
 mod page;
 mod policies;

@@ -105,3 +105,20 @@ fn a_cors_response_exposes_only_listed_and_safelisted_headers() {
     assert_eq!(header(&sent, "origin"), Some("https://a.test"));
     assert!(!sent.connection.credentials, "credentials mode same-origin");
 }
+
+#[test]
+fn script_sees_the_status_message_of_a_response_that_is_not_opaque() {
+    let page = Page::new(PAGE, |_| {
+        let mut response = respond(200, &[("access-control-allow-origin", "*")])?;
+        response.status_message = b"Fine".into();
+        Ok(response)
+    });
+    let message = |url: &str, mode: Mode| {
+        let mut request = page.request(url);
+        request.mode = mode;
+        page.fetch(request).unwrap().status_message
+    };
+    assert_eq!(&*message("https://a.test/x", Mode::Cors), b"Fine");
+    assert_eq!(&*message("https://b.test/x", Mode::Cors), b"Fine");
+    assert_eq!(&*message("https://b.test/x", Mode::NoCors), b"");
+}

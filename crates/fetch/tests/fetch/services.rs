@@ -58,7 +58,7 @@ fn cookies_are_sent_and_stored_on_every_hop_but_not_by_preflights() {
 }
 
 #[test]
-fn the_same_site_mode_depends_on_ancestors_and_on_every_hop() {
+fn the_same_site_mode_depends_on_ancestors_and_on_the_current_url() {
     use SameSiteMode::{StrictOrLess, UnsetOrLess};
     let mode = |page_url: &str, url: &str, ancestor: bool| {
         let mut page = Page::new(page_url, redirects(307, "/back", "https://a.test/y"));
@@ -72,7 +72,8 @@ fn the_same_site_mode_depends_on_ancestors_and_on_every_hop() {
     assert_eq!(mode(PAGE, "/x", true), UnsetOrLess);
     assert_eq!(mode(PAGE, "https://sub.a.test/", false), StrictOrLess);
     assert_eq!(mode(PAGE, "https://b.test/", false), UnsetOrLess);
-    assert_eq!(mode(PAGE, "https://b.test/back", false), UnsetOrLess);
+    assert_eq!(mode(PAGE, "https://b.test/back", false), StrictOrLess);
+    assert_eq!(mode(PAGE, "https://b.test/back", true), UnsetOrLess);
     assert_eq!(mode(PAGE, "https://sub.a.test/back", false), StrictOrLess);
     assert_eq!(mode("http://a.test/", "https://a.test/", false), UnsetOrLess, "schemeful");
 }

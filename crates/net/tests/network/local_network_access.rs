@@ -13,7 +13,7 @@ use sendbeacon_fetch::{
     Client, NetworkError, Nonce,
     host::{Answer, LocalNetworkAccess, NetworkRequest},
 };
-use sendbeacon_net::HttpNetwork;
+use sendbeacon_net::{HttpNetwork, ProxyRules};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 use url::Url;
@@ -104,6 +104,36 @@ async fn open_connection_is_refused_to_a_client_that_may_not_reach_it() {
     let refused = NetworkError::LocalNetworkAccess { client: Public, target: Loopback };
     let answer = send(&network, request_of(PAGE, Some(Public), &server.url("/"))).await;
     assert_eq!(answer, Err(refused));
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// Without the Local Network Access check, these requests would be blocked as mixed content.
+#[tokio::test]
+async fn mixed_content_goes_only_to_addresses_that_are_known_to_be_local() {
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let url = format!("http://printer.local:{}/", server.port());
+    let permission = Permission::new(true);
+    for target in [Local, Loopback, Public] {
+        let network = builder()
+            .add_host_mapping("printer.local", server.addr().ip())
+            .add_address_space("127.0.0.0/8", target)
+            .unwrap()
+            .local_network_access(permission.clone())
+            .build()
+            .unwrap();
+        permission.gate.notify_one();
+        let answer = send(&network, request_of(PAGE, Some(Public), &url)).await;
+        let refusal = NetworkError::LocalNetworkAccess { client: Public, target };
+        assert_eq!(answer, if target == Local { Ok((204, vec![])) } else { Err(refusal) });
+    }
+
+    // A proxy does not tell where it connects.
+    let proxy = format!("http://{}", server.addr());
+    let proxies = ProxyRules::new(&proxy, "", "");
+    let network = builder().proxies(Arc::new(proxies)).build().unwrap();
+    let answer = send(&network, request_of(PAGE, Some(Public), &url)).await;
+    let refusal = NetworkError::LocalNetworkAccess { client: Public, target: Public };
+    assert_eq!(answer, Err(refusal));
     assert_eq!(server.requests().len(), 1);
 }
 

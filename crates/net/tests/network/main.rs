@@ -14,6 +14,7 @@ mod proxies;
 mod resend;
 mod reuse;
 mod support;
+mod timing;
 mod tls;
 mod tunnels;
 mod wire;

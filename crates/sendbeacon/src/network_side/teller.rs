@@ -173,6 +173,10 @@ impl Observer for Teller {
         }
     }
 
+    fn service_worker_answered(&self, started: Instant) {
+        self.timing().worker_start = Some(started);
+    }
+
     fn document_is_gone(&self) -> bool {
         self.group.is(Flag::Terminated)
     }

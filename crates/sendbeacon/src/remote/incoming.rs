@@ -50,6 +50,7 @@ impl Incoming {
         let body = ChannelBody::new(receiver, cause.clone());
         let body: ResponseBody = Box::pin(RemoteBody { body, id, tell });
         let mut response = Response::new(frame.response_type, status, headers, url_list, body);
+        response.status_message = frame.status_message.to_vec().into();
         response.timing_allow_passed = frame.timing_allow_passed;
         response.request_includes_credentials = frame.request_includes_credentials;
         response.range_requested = frame.range_requested;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
 use sendbeacon_fetch::{Response, ResponseType};
 use tokio::sync::Semaphore;
@@ -48,6 +49,7 @@ async fn pass_on_response(
     let head = ResponseFrame {
         response_type: response.response_type,
         status: response.status.as_u16(),
+        status_message: Bytes::copy_from_slice(&response.status_message),
         headers,
         url_list: response.url_list.iter().map(|url| url.as_str().to_owned()).collect(),
         timing_allow_passed: response.timing_allow_passed,

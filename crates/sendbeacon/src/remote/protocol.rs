@@ -100,6 +100,7 @@ pub(super) enum ToContent {
 pub(super) struct ResponseFrame {
     pub(super) response_type: ResponseType,
     pub(super) status: u16,
+    pub(super) status_message: Bytes,
     pub(super) headers: Headers,
     pub(super) url_list: Vec<String>,
     pub(super) timing_allow_passed: bool,
@@ -125,6 +126,7 @@ pub(super) struct RequestFrame {
     cache: CacheMode,
     redirect: RedirectMode,
     use_service_workers: bool,
+    integrity_metadata: String,
 }
 
 impl RequestFrame {
@@ -149,6 +151,7 @@ impl RequestFrame {
             cache: request.cache,
             redirect: request.redirect,
             use_service_workers: request.use_service_workers,
+            integrity_metadata: request.integrity_metadata.clone(),
         })
     }
 
@@ -170,6 +173,7 @@ impl RequestFrame {
         request.cache = self.cache;
         request.redirect = self.redirect;
         request.use_service_workers = self.use_service_workers;
+        request.integrity_metadata = self.integrity_metadata;
         if request.confine() { Ok(request) } else { Err(ChannelError::Request) }
     }
 }

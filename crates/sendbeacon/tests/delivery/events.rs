@@ -1,11 +1,18 @@
 //! Tests of the events that a sink gets, and of a sink whose receiver does not read.
 
-use std::sync::{Arc, mpsc::Receiver};
+use std::{
+    sync::{Arc, mpsc::Receiver},
+    time::Instant,
+};
 
 use http::StatusCode;
 use sendbeacon::{
     AbandonReason, Blob, ChannelSink, Document, Event, EventKind, FetchTiming, NetworkError,
-    Observation, UserAgent, UserAgentBuilder, host::NetworkRequest,
+    Observation, Request, UserAgent, UserAgentBuilder,
+    host::{
+        Answer as HostAnswer, ConnectionTiming, NetworkRequest, ServiceWorkerAnswer,
+        ServiceWorkerResponse, ServiceWorkers,
+    },
 };
 use sendbeacon_testkit::{
     network::{Answer, ScriptedNetwork, respond, respond_with_body},
@@ -110,9 +117,19 @@ fn the_done_event_has_the_times_of_resource_timing() {
         |request| {
             let mut answer = match request.url.path() {
                 "/x" => respond(307, &[("location", "/y")]),
-                _ => respond_with_body(200, &[], "four"),
+                _ => respond_with_body(
+                    200,
+                    &[
+                        ("content-type", "text/json; charset=utf-8"),
+                        ("server-timing", "db;dur=53, miss;desc=\"no \\\"x\\\"\""),
+                    ],
+                    "four",
+                ),
             }?;
+            let now = Instant::now();
             answer.version = Some(http::Version::HTTP_2);
+            answer.connection_timing = Some(Arc::new(ConnectionTiming::at(now)));
+            answer.first_interim_response_start = Some(now);
             Ok(answer)
         },
         "/x",
@@ -132,6 +149,17 @@ fn the_done_event_has_the_times_of_resource_timing() {
     assert_eq!(timing.response_status, Some(StatusCode::OK));
     assert_eq!((timing.encoded_body_size, timing.decoded_body_size), (4, Some(4)));
     assert_eq!(timing.transfer_size(), 304);
+    assert_eq!((&*timing.content_type, timing.content_encoding), ("application/json", ""));
+    let metrics: Vec<_> = timing
+        .server_timing
+        .iter()
+        .map(|metric| (&*metric.name, metric.duration, &*metric.description))
+        .collect();
+    assert_eq!(metrics, [("db", 53.0, ""), ("miss", 0.0, "no \"x\"")]);
+    assert!(timing.connection.as_ref().unwrap().connection_start >= redirect);
+    let interim = timing.first_interim_response_start.unwrap();
+    assert!(interim <= redirect, "the first one of the whole fetch");
+    assert_eq!(timing.worker_start, None);
     assert_eq!(timing.next_hop_protocol, "h2");
     assert!(timing.timing_allow_passed);
     let shown = timing.for_script();
@@ -173,14 +201,22 @@ fn script_sees_the_timing_that_the_other_origin_allows() {
     let answer = |headers: &'static [(&str, &str)]| {
         move |_: &NetworkRequest| respond_with_body(200, headers, "four")
     };
-    let (timing, _) = beacon(answer(&[("content-encoding", "gzip")]), "https://b.test/");
+    let told = &[
+        ("content-encoding", "gzip"),
+        ("content-type", "text/plain"),
+        ("server-timing", "secret"),
+    ];
+    let (timing, _) = beacon(answer(told), "https://b.test/");
     assert_eq!((timing.encoded_body_size, timing.decoded_body_size), (4, None));
+    assert_eq!((timing.content_encoding, timing.server_timing.len()), ("gzip", 1));
     let shown = timing.for_script();
     assert_eq!((shown.start, shown.fetch_start), (timing.start, timing.start));
     assert_eq!(shown.response_end, timing.response_end);
     assert_eq!((shown.request_start, shown.response_start), (None, None));
     assert_eq!((shown.response_status, shown.next_hop_protocol), (None, ""));
     assert_eq!((shown.encoded_body_size, shown.decoded_body_size), (0, Some(0)));
+    assert_eq!((&*shown.content_type, shown.content_encoding), ("", ""));
+    assert!(shown.server_timing.is_empty());
 
     let (timing, _) =
         beacon(answer(&[("timing-allow-origin", "https://a.test")]), "https://b.test/");
@@ -216,6 +252,49 @@ async fn the_default_network_reports_the_protocol_and_the_body_size() {
     drop((document, agent));
     let (timing, _) = spawn_blocking(move || timing(&events)).await.unwrap();
     assert_eq!((timing.next_hop_protocol, timing.encoded_body_size), ("http/1.1", 4));
+    let connection = timing.connection.unwrap();
+    assert!(timing.fetch_start <= connection.domain_lookup_start);
+    assert!(connection.connection_end <= timing.response_start.unwrap());
+}
+
+#[test]
+fn script_sees_the_start_of_the_fetch_instead_of_the_times_of_a_reused_connection() {
+    let made = Instant::now();
+    let (timing, _) = beacon(
+        move |_| {
+            let mut answer = respond(204, &[])?;
+            answer.connection_timing = Some(Arc::new(ConnectionTiming::at(made)));
+            Ok(answer)
+        },
+        "/x",
+    );
+    assert_eq!(timing.connection.as_deref(), Some(&ConnectionTiming::at(made)));
+    let shown = timing.for_script().connection;
+    assert_eq!(shown.as_deref(), Some(&ConnectionTiming::at(timing.fetch_start)));
+}
+
+/// Answers every request itself.
+struct Worker;
+
+impl ServiceWorkers for Worker {
+    fn handle_fetch(&self, _: &Request) -> HostAnswer<ServiceWorkerAnswer> {
+        let response = respond_with_body(200, &[("server-timing", "cache")], "body").unwrap();
+        HostAnswer::Ready(ServiceWorkerAnswer::Response(ServiceWorkerResponse::new(response)))
+    }
+}
+
+#[test]
+fn the_timing_has_the_start_of_the_service_worker_that_answered() {
+    let (builder, events) = builder(|_| unreachable!());
+    let agent = builder.service_workers(Arc::new(Worker)).build().unwrap();
+    let document = page(&agent);
+    assert_eq!(document.send_beacon("/x", None), Ok(true));
+    agent.shutdown_blocking(LONG);
+    drop((document, agent));
+    let (timing, _) = timing(&events);
+    assert!(timing.worker_start.is_some_and(|at| timing.fetch_start <= at));
+    assert_eq!((timing.request_start, timing.response_start), (None, None));
+    assert_eq!(timing.for_script().server_timing[0].name, "cache");
 }
 
 #[test]

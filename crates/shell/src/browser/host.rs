@@ -176,6 +176,7 @@ impl Host {
             "manual" => RedirectMode::Manual,
             _ => RedirectMode::Follow,
         };
+        made.integrity_metadata.clone_from(&request.integrity);
         made.referrer = match &*request.referrer {
             "" => Referrer::NoReferrer,
             "about:client" => Referrer::Client,
@@ -378,10 +379,7 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
     }
     Ok(FetchResponse {
         status: if is_opaque { 0 } else { response.status.as_u16() },
-        status_text: match response.status.canonical_reason() {
-            Some(reason) if !is_opaque => reason.to_owned(),
-            _ => String::new(),
-        },
+        status_text: response.status_message.iter().copied().map(char::from).collect(),
         headers: response
             .headers
             .iter()

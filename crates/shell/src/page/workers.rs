@@ -97,6 +97,7 @@ fn environment(owner: &Window, url: &Url) -> Environment {
     let mut client = owner.client();
     client.creation_url = url.clone();
     client.api_base_url = url.clone();
+    client.has_document = false;
     match url.scheme() {
         "data" => client.origin = opaque_origin(),
         "blob" => {}
