@@ -8,7 +8,7 @@ use crate::{client::Client, policy::address_space::AddressSpace};
 /// The permissions of [Local Network Access](https://wicg.github.io/local-network-access/), which a user or an
 /// administrator grants.
 ///
-/// The [`Network`] asks, because it knows the addresses.
+/// The [`Network`](super::Network) asks, because it knows the addresses.
 ///
 /// ```
 /// use sendbeacon_fetch::{AddressSpace, Client, host::{Answer, LocalNetworkAccess}};
