@@ -111,13 +111,17 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         if !key.tls {
-            return Http1Connection::open(stream, address_space).await.map(OpenConnection::Http1);
+            return Http1Connection::open(stream, false, address_space)
+                .await
+                .map(OpenConnection::Http1);
         }
         let tls = self.tls.handshake(key, stream).await?;
         if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
             Http2Connection::open(tls, address_space).await.map(OpenConnection::Http2)
         } else {
-            Http1Connection::open(AnyClose(tls), address_space).await.map(OpenConnection::Http1)
+            Http1Connection::open(AnyClose(tls), true, address_space)
+                .await
+                .map(OpenConnection::Http1)
         }
     }
 
@@ -175,11 +179,11 @@ impl Connector {
     ) -> Result<Created, NetworkError> {
         match &proxy.protocol {
             ProxyProtocol::Http { is_over_tls: false, .. } => {
-                self.create_through_http(proxy, key, tcp, authorization, target).await
+                self.create_through_http(proxy, key, (tcp, false), authorization, target).await
             }
             ProxyProtocol::Http { is_over_tls: true, .. } => {
                 let tls = self.tls.handshake_with_proxy(proxy, key, tcp).await?;
-                self.create_through_http(proxy, key, tls, authorization, target).await
+                self.create_through_http(proxy, key, (tls, true), authorization, target).await
             }
             ProxyProtocol::Socks5 { user_and_password } => {
                 let stream = tunnel::socks5(proxy, user_and_password.clone(), tcp, key).await?;
@@ -188,11 +192,12 @@ impl Connector {
         }
     }
 
+    /// `stream` is a connection to the proxy, with whether it is over TLS.
     async fn create_through_http<S>(
         &self,
         proxy: &Proxy,
         key: &PoolKey,
-        stream: S,
+        (stream, is_over_tls): (S, bool),
         authorization: Option<HeaderValue>,
         target: Option<AddressSpace>,
     ) -> Result<Created, NetworkError>
@@ -205,7 +210,7 @@ impl Connector {
                 Err(challenge) => return Ok(Created::Challenge(challenge)),
             }
         } else {
-            OpenConnection::Http1(Http1Connection::open(stream, target).await?)
+            OpenConnection::Http1(Http1Connection::open(stream, is_over_tls, target).await?)
         };
         Ok(Created::Connection(connection))
     }

@@ -26,13 +26,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{error::http2_error, request_body::Progress};
+use crate::{error::http2_error, request_body::Progress, response_head::MAX_HEADERS};
 
 /// The largest head of a response. HTTP/2 counts each header as its name, its value and 32 bytes.
-const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
-
-/// The most headers of a response: hyper's limit for HTTP/1.1.
-const MAX_HEADERS: usize = 100;
+const MAX_RESPONSE_HEAD: u32 = 256 * 1024;
 
 /// How many requests may be under way on a connection, if the server allows as many. Each of them may
 /// have a body that the server does not take.

@@ -58,6 +58,12 @@
 //! [Local Network Access check](sendbeacon_fetch::local_network_access_check) before it connects. It
 //! repeats the check for each later request on the connection.
 //!
+//! # Responses
+//!
+//! The network reads the heads of HTTP/1.1 responses as browsers do: a malformed line is left out, a
+//! folded line is joined, and a `Content-Length` that says no length means that the body ends with the
+//! connection. A head has at most 512 headers and 256 KiB.
+//!
 //! # At most once
 //!
 //! The network writes a request again only if no server can have acted on it, and only a few times:
@@ -109,6 +115,7 @@ mod connection;
 mod error;
 mod http1;
 mod http2;
+mod lenient_stream;
 mod name_cache;
 mod network;
 mod pool;
@@ -118,6 +125,7 @@ mod request_body;
 mod resolve;
 mod resolver;
 mod response_body;
+mod response_head;
 mod route;
 mod sender;
 mod tcp;

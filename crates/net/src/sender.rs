@@ -11,7 +11,7 @@ use futures_util::{
     FutureExt,
     future::{self, Either},
 };
-use http::StatusCode;
+use http::{StatusCode, header::CONTENT_LENGTH};
 use hyper::body::Body as _;
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
@@ -170,7 +170,9 @@ impl RequestSender {
         request: Box<Http1Request>,
     ) -> Result<Attempt, NetworkError> {
         let progress = request.body().progress.clone();
-        let answer = pin!(lease.connection.sender.try_send_request(*request));
+        let connection = &mut lease.connection;
+        connection.exchange.begin();
+        let answer = pin!(connection.sender.try_send_request(*request));
         let response = match self.in_time(answer, progress).await? {
             Ok(response) => response,
             Err(mut error) => {
@@ -182,7 +184,11 @@ impl RequestSender {
                 return Ok(Attempt::Unsent(Box::new(Unsent { request, lease, reason })));
             }
         };
-        let (head, incoming) = response.into_parts();
+        let (mut head, incoming) = response.into_parts();
+        if let Some(values) = lease.connection.exchange.take_content_lengths() {
+            head.headers.remove(CONTENT_LENGTH);
+            head.headers.extend(values.into_iter().map(|value| (CONTENT_LENGTH, value)));
+        }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }
@@ -341,7 +347,7 @@ mod tests {
         let sender = sender();
 
         let (client_end, server_end) = tokio::io::duplex(1024);
-        let mut connection = Http1Connection::open(client_end, None).await.unwrap();
+        let mut connection = Http1Connection::open(client_end, false, None).await.unwrap();
         connection.sender.ready().await.unwrap();
         let key = Arc::new(sender.pool.key(&request, None).unwrap());
         let Ok(Checkout::Room(room)) = sender.pool.checkout(&key, false).await else {

@@ -4,6 +4,7 @@ mod api;
 mod early;
 mod failures;
 mod frames;
+mod heads;
 mod hostile;
 mod hostile_http2;
 mod http2;
