@@ -24,7 +24,7 @@ use crate::{
 /// next request at once.
 const MAX_BUFFER: usize = MAX_RESPONSE_HEAD + 64 * 1024;
 
-/// hyper, set to read responses as browsers do.
+/// hyper, set to read responses as browsers do, and to write requests as they do.
 pub(crate) fn hyper() -> http1::Builder {
     let mut hyper = http1::Builder::new();
     hyper
@@ -35,6 +35,7 @@ pub(crate) fn hyper() -> http1::Builder {
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_RESPONSE_HEAD)
         .max_buf_size(MAX_BUFFER)
+        .title_case_headers(true)
         // Head and body go out as one buffer: a list of two costs the kernel more than the copy.
         .writev(false);
     hyper

@@ -23,8 +23,9 @@ pub trait Network: Send + Sync {
     /// Sends `request` and completes with the head of the final response (not a 1xx response).
     ///
     /// The implementation
-    /// * writes the headers unchanged, adds only those of the connection (`Connection`, `TE`, ...), and sends
-    ///   `Host` as `:authority` on HTTP/2;
+    /// * writes the headers, adds only those of the connection (`Connection`, `TE`, ...), and sends `Host` as
+    ///   `:authority` on HTTP/2. It may write headers of one name as one, with the values joined by a comma
+    ///   and a space;
     /// * does not follow redirects, store cookies or decode content;
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
     /// * makes the [Local Network Access check](crate::local_network_access_check) for the request's client
