@@ -68,6 +68,8 @@ pub(crate) struct Http2Connection {
 pub(crate) enum Failure {
     /// The server cannot have acted on the request.
     Unprocessed(NetworkError),
+    /// The server wants the request over HTTP/1.1.
+    Http1Required(NetworkError),
     /// The server may have acted on the request, or the request cannot be sent at all.
     Final(NetworkError),
 }
@@ -251,6 +253,7 @@ pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Respo
             Err(Failure::Final(NetworkError::Protocol(text.into())))
         }
         Ok(response) => Ok(response),
+        Err(error) if is_http1_required(&error) => Err(Failure::Http1Required(http2_error(error))),
         Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(http2_error(error))),
         Err(error) => Err(Failure::Final(http2_error(error))),
     }
@@ -264,4 +267,12 @@ fn is_unprocessed(error: &h2::Error) -> bool {
     error.is_remote()
         && (error.is_go_away()
             || error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// Whether the server says by `error` that it wants the request over HTTP/1.1
+/// ([RFC 9113, section 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
+fn is_http1_required(error: &h2::Error) -> bool {
+    error.is_remote()
+        && (error.is_reset() || error.is_go_away())
+        && error.reason() == Some(Reason::HTTP_1_1_REQUIRED)
 }

@@ -71,6 +71,7 @@
 //! * The connection turned out to be closed before any byte of the request was written.
 //! * An HTTP/2 server said that it did not process the request, by `REFUSED_STREAM` or by a `GOAWAY`
 //!   that leaves out its stream.
+//! * An HTTP/2 server asked for HTTP/1.1, by `HTTP_1_1_REQUIRED`. The request goes over HTTP/1.1 then.
 //! * A proxy answered 407 and did not pass the request on.
 //!
 //! If a connection is lost in any other way, the fetch fails, whether or not the server has acted on

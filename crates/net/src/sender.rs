@@ -74,7 +74,7 @@ impl RequestSender {
     }
 
     async fn send(&self, prepared: Prepared<'_>) -> Result<NetworkResponse, NetworkError> {
-        let Prepared { key, check, needs_new, request: mut unsent } = prepared;
+        let Prepared { mut key, check, needs_new, request: mut unsent } = prepared;
         let mut room = None;
         let mut attempts = 0;
         loop {
@@ -99,6 +99,10 @@ impl RequestSender {
                         Ok(response) => return Ok(response),
                         Err(Failure::Final(reason)) => return Err(reason),
                         Err(Failure::Unprocessed(reason)) => reason,
+                        Err(Failure::Http1Required(reason)) => {
+                            key = Arc::new(self.pool.key_over_http1(&key));
+                            reason
+                        }
                     }
                 }
             };
