@@ -48,6 +48,8 @@ pub(crate) struct Http1Connection {
     pub(crate) sender: SendRequest<RequestBody>,
     /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
+    /// Whether an earlier request has used the connection.
+    pub(crate) is_used: bool,
     pub(crate) exchange: Arc<Exchange>,
     /// The task that owns the socket.
     task: AbortHandle,
@@ -72,7 +74,7 @@ impl Http1Connection {
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();
-        Ok(Box::new(Self { sender, address_space, exchange, task }))
+        Ok(Box::new(Self { sender, address_space, is_used: false, exchange, task }))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -54,6 +54,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// under way.
 pub(crate) struct Http2Connection {
     sender: SendRequest<Part>,
+    /// Whether a request has used the connection.
+    pub(crate) is_used: AtomicBool,
     /// How many bytes of request bodies h2 holds and has not written yet.
     unwritten: Arc<AtomicUsize>,
     /// Locked by one request at a time: the pool gives a doubted connection to one request only.
@@ -70,6 +72,8 @@ pub(crate) enum Failure {
     Unprocessed(NetworkError),
     /// The server wants the request over HTTP/1.1.
     Http1Required(NetworkError),
+    /// The connection was lost. The server may have acted on the request.
+    Lost(NetworkError),
     /// The server may have acted on the request, or the request cannot be sent at all.
     Final(NetworkError),
 }
@@ -95,7 +99,8 @@ impl Http2Connection {
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
-        Ok(Self { sender, unwritten: Arc::default(), pings, address_space, task })
+        let (is_used, unwritten) = (AtomicBool::new(false), Arc::default());
+        Ok(Self { sender, is_used, unwritten, pings, address_space, task })
     }
 
     /// Whether the socket is closed.
@@ -255,6 +260,7 @@ pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Respo
         Ok(response) => Ok(response),
         Err(error) if is_http1_required(&error) => Err(Failure::Http1Required(http2_error(error))),
         Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(http2_error(error))),
+        Err(error) if error.is_io() => Err(Failure::Lost(http2_error(error))),
         Err(error) => Err(Failure::Final(http2_error(error))),
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct LenientStream<S> {
 pub(crate) struct Exchange {
     /// Whether the next byte that is written begins a request.
     is_new: AtomicBool,
+    /// Whether a byte of the response was received.
+    is_answered: AtomicBool,
     /// The values of the response's `Content-Length` headers, if hyper was told another length.
     content_lengths: Mutex<Option<Vec<HeaderValue>>>,
 }
@@ -49,8 +51,14 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Begins the exchange of a request that hyper is about to get.
     pub(crate) fn begin(&self) {
+        self.is_answered.store(false, SeqCst);
         *self.content_lengths() = None;
         self.is_new.store(true, SeqCst);
+    }
+
+    /// Whether a byte of the response was received.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_answered.load(SeqCst)
     }
 
     /// Takes the values of the response's `Content-Length` headers, if hyper was told another length.
@@ -207,6 +215,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for LenientStream<S> {
                 }
                 incomplete.complete();
             } else {
+                this.exchange.is_answered.store(true, SeqCst);
                 if incomplete.received.is_empty() && begins_with_usual_head(received) {
                     return Poll::Ready(Ok(()));
                 }

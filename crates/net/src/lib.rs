@@ -66,13 +66,17 @@
 //!
 //! # At most once
 //!
-//! The network writes a request again only if no server can have acted on it, and only a few times:
+//! The network writes a request again only in these cases, and only a few times:
 //!
 //! * The connection turned out to be closed before any byte of the request was written.
 //! * An HTTP/2 server said that it did not process the request, by `REFUSED_STREAM` or by a `GOAWAY`
 //!   that leaves out its stream.
 //! * An HTTP/2 server asked for HTTP/1.1, by `HTTP_1_1_REQUIRED`. The request goes over HTTP/1.1 then.
 //! * A proxy answered 407 and did not pass the request on.
+//! * The method is safe (GET, HEAD, OPTIONS), the connection had served an earlier request, and it was
+//!   lost before a byte of the response was received.
+//!
+//! Except in the last case, no server can have acted on the request before.
 //!
 //! If a connection is lost in any other way, the fetch fails, whether or not the server has acted on
 //! the request.

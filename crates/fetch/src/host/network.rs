@@ -30,7 +30,8 @@ pub trait Network: Send + Sync {
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
     /// * makes the [Local Network Access check](crate::local_network_access_check) for the request's client
     ///   and the connection's address;
-    /// * sends a request at most once, unless the server cannot have acted on any byte of it.
+    /// * sends a request at most once, unless the server cannot have acted on any byte of it, or unless its
+    ///   method is safe, such as GET.
     ///
     /// The library abandons the request by dropping the future, or the response's body before its end. The
     /// implementation then resets the HTTP/2 stream, or does not reuse the HTTP/1.1 connection.

@@ -10,6 +10,7 @@ mod hostile_http2;
 mod http2;
 mod limits;
 mod local_network_access;
+mod lost;
 mod names;
 mod proxies;
 mod resend;
