@@ -122,14 +122,18 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         if !key.tls {
-            return Http1Connection::open(stream, address_space).await.map(OpenConnection::Http1);
+            return Http1Connection::open(stream, false, address_space)
+                .await
+                .map(OpenConnection::Http1);
         }
         timing.secure_connection_start = Some(Instant::now());
         let tls = self.tls.handshake(key, stream).await?;
         if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
             Http2Connection::open(tls, address_space).await.map(OpenConnection::Http2)
         } else {
-            Http1Connection::open(AnyClose(tls), address_space).await.map(OpenConnection::Http1)
+            Http1Connection::open(AnyClose(tls), true, address_space)
+                .await
+                .map(OpenConnection::Http1)
         }
     }
 
@@ -193,11 +197,13 @@ impl Connector {
     ) -> Result<Created, NetworkError> {
         match &proxy.protocol {
             ProxyProtocol::Http { is_over_tls: false, .. } => {
-                self.create_through_http(proxy, key, tcp, authorization, target, timing).await
+                self.create_through_http(proxy, key, (tcp, false), authorization, target, timing)
+                    .await
             }
             ProxyProtocol::Http { is_over_tls: true, .. } => {
                 let tls = self.tls.handshake_with_proxy(proxy, key, tcp).await?;
-                self.create_through_http(proxy, key, tls, authorization, target, timing).await
+                self.create_through_http(proxy, key, (tls, true), authorization, target, timing)
+                    .await
             }
             ProxyProtocol::Socks5 { user_and_password } => {
                 let stream = tunnel::socks5(proxy, user_and_password.clone(), tcp, key).await?;
@@ -206,11 +212,12 @@ impl Connector {
         }
     }
 
+    /// `stream` is a connection to the proxy, with whether it is over TLS.
     async fn create_through_http<S>(
         &self,
         proxy: &Proxy,
         key: &PoolKey,
-        stream: S,
+        (stream, is_over_tls): (S, bool),
         authorization: Option<HeaderValue>,
         target: Option<AddressSpace>,
         timing: &mut ConnectionTiming,
@@ -224,7 +231,7 @@ impl Connector {
                 Err(challenge) => return Ok(Created::Challenge(challenge)),
             }
         } else {
-            OpenConnection::Http1(Http1Connection::open(stream, target).await?)
+            OpenConnection::Http1(Http1Connection::open(stream, is_over_tls, target).await?)
         };
         Ok(Created::Connection(connection))
     }

@@ -10,19 +10,36 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::{error::http1_error, request_body::RequestBody};
-
-/// The largest head of a response, in bytes.
-///
-/// hyper's own limit is 100 headers. Setting that limit, even to the same number, makes hyper allocate
-/// for every response.
-const MAX_RESPONSE_HEAD: usize = 64 * 1024;
+use crate::{
+    error::http1_error,
+    lenient_stream::{Exchange, LenientStream},
+    request_body::RequestBody,
+    response_head::{MAX_HEADERS, MAX_RESPONSE_HEAD},
+};
 
 /// How many bytes hyper buffers in each direction before it waits. A read may exceed this once.
 ///
-/// The head of a request with the longest URL must fit. hyper then takes the body behind the head at once,
-/// so the connection is ready for the next request as soon as the response was read.
-pub(crate) const MAX_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
+/// The head of a request with the longest URL must fit, and the largest head of a response. hyper then takes
+/// the body of a request at once, so the connection is ready for the next request as soon as the response was
+/// read.
+const MAX_BUFFER: usize = MAX_RESPONSE_HEAD + 64 * 1024;
+
+/// hyper, set to read responses as browsers do, and to write requests as they do.
+pub(crate) fn hyper() -> http1::Builder {
+    let mut hyper = http1::Builder::new();
+    hyper
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        // NB: with any number, hyper allocates for every response. Its own limit is 100.
+        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_RESPONSE_HEAD)
+        .max_buf_size(MAX_BUFFER)
+        .title_case_headers(true)
+        // Head and body go out as one buffer: a list of two costs the kernel more than the copy.
+        .writev(false);
+    hyper
+}
 
 /// An open HTTP/1.1 connection, for one request at a time.
 ///
@@ -33,32 +50,34 @@ pub(crate) struct Http1Connection {
     pub(crate) address_space: Option<AddressSpace>,
     /// When the connection was made, if that is known.
     pub(crate) timing: Option<Arc<ConnectionTiming>>,
+    /// Whether an earlier request has used the connection.
+    pub(crate) is_used: bool,
+    pub(crate) exchange: Arc<Exchange>,
     /// The task that owns the socket.
     task: AbortHandle,
 }
 
 impl Http1Connection {
+    /// Makes an HTTP/1.1 connection of a stream. `is_secure` says whether the stream is behind TLS.
     pub(crate) async fn open<S>(
         stream: S,
+        is_secure: bool,
         address_space: Option<AddressSpace>,
     ) -> Result<Box<Self>, NetworkError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, connection) = http1::Builder::new()
-            .max_header_size(MAX_RESPONSE_HEAD)
-            .max_buf_size(MAX_BUFFER)
-            // Head and body go out as one buffer: a list of two costs the kernel more than the copy.
-            .writev(false)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(http1_error)?;
+        let stream = LenientStream::new(stream, is_secure);
+        let exchange = stream.exchange();
+        let handshake = hyper().handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(http1_error)?;
         let task = tokio::spawn(async move {
             // The request that waits for a response gets the error. On an idle connection no request waits.
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();
-        Ok(Box::new(Self { sender, address_space, timing: None, task }))
+        let timing = None;
+        Ok(Box::new(Self { sender, address_space, timing, is_used: false, exchange, task }))
     }
 }
 

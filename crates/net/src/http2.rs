@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -26,13 +26,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{error::http2_error, request_body::Progress};
+use crate::{error::http2_error, request_body::Progress, response_head::MAX_HEADERS};
 
 /// The largest head of a response. HTTP/2 counts each header as its name, its value and 32 bytes.
-const MAX_RESPONSE_HEAD: u32 = 64 * 1024;
-
-/// The most headers of a response: hyper's limit for HTTP/1.1.
-const MAX_HEADERS: usize = 100;
+const MAX_RESPONSE_HEAD: u32 = 256 * 1024;
 
 /// How many requests may be under way on a connection, if the server allows as many. Each of them may
 /// have a body that the server does not take.
@@ -57,6 +54,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// under way.
 pub(crate) struct Http2Connection {
     sender: SendRequest<Part>,
+    /// Whether a request has used the connection.
+    pub(crate) is_used: AtomicBool,
     /// How many bytes of request bodies h2 holds and has not written yet.
     unwritten: Arc<AtomicUsize>,
     /// Locked by one request at a time: the pool gives a doubted connection to one request only.
@@ -73,6 +72,10 @@ pub(crate) struct Http2Connection {
 pub(crate) enum Failure {
     /// The server cannot have acted on the request.
     Unprocessed(NetworkError),
+    /// The server wants the request over HTTP/1.1.
+    Http1Required(NetworkError),
+    /// The connection was lost. The server may have acted on the request.
+    Lost(NetworkError),
     /// The server may have acted on the request, or the request cannot be sent at all.
     Final(NetworkError),
 }
@@ -98,7 +101,8 @@ impl Http2Connection {
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
-        Ok(Self { sender, unwritten: Arc::default(), pings, address_space, timing: None, task })
+        let (is_used, unwritten) = (AtomicBool::new(false), Arc::default());
+        Ok(Self { sender, is_used, unwritten, pings, address_space, timing: None, task })
     }
 
     /// Whether the socket is closed.
@@ -256,7 +260,9 @@ pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Respo
             Err(Failure::Final(NetworkError::Protocol(text.into())))
         }
         Ok(response) => Ok(response),
+        Err(error) if is_http1_required(&error) => Err(Failure::Http1Required(http2_error(error))),
         Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(http2_error(error))),
+        Err(error) if error.is_io() => Err(Failure::Lost(http2_error(error))),
         Err(error) => Err(Failure::Final(http2_error(error))),
     }
 }
@@ -269,4 +275,12 @@ fn is_unprocessed(error: &h2::Error) -> bool {
     error.is_remote()
         && (error.is_go_away()
             || error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// Whether the server says by `error` that it wants the request over HTTP/1.1
+/// ([RFC 9113, section 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
+fn is_http1_required(error: &h2::Error) -> bool {
+    error.is_remote()
+        && (error.is_reset() || error.is_go_away())
+        && error.reason() == Some(Reason::HTTP_1_1_REQUIRED)
 }

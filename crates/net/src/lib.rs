@@ -58,14 +58,25 @@
 //! [Local Network Access check](sendbeacon_fetch::local_network_access_check) before it connects. It
 //! repeats the check for each later request on the connection.
 //!
+//! # Responses
+//!
+//! The network reads the heads of HTTP/1.1 responses as browsers do: a malformed line is left out, a
+//! folded line is joined, and a `Content-Length` that says no length means that the body ends with the
+//! connection. A head has at most 512 headers and 256 KiB.
+//!
 //! # At most once
 //!
-//! The network writes a request again only if no server can have acted on it, and only a few times:
+//! The network writes a request again only in these cases, and only a few times:
 //!
 //! * The connection turned out to be closed before any byte of the request was written.
 //! * An HTTP/2 server said that it did not process the request, by `REFUSED_STREAM` or by a `GOAWAY`
 //!   that leaves out its stream.
+//! * An HTTP/2 server asked for HTTP/1.1, by `HTTP_1_1_REQUIRED`. The request goes over HTTP/1.1 then.
 //! * A proxy answered 407 and did not pass the request on.
+//! * The method is safe (GET, HEAD, OPTIONS), the connection had served an earlier request, and it was
+//!   lost before a byte of the response was received.
+//!
+//! Except in the last case, no server can have acted on the request before.
 //!
 //! If a connection is lost in any other way, the fetch fails, whether or not the server has acted on
 //! the request.
@@ -109,6 +120,7 @@ mod connection;
 mod error;
 mod http1;
 mod http2;
+mod lenient_stream;
 mod name_cache;
 mod network;
 mod pool;
@@ -118,6 +130,7 @@ mod request_body;
 mod resolve;
 mod resolver;
 mod response_body;
+mod response_head;
 mod route;
 mod sender;
 mod tcp;

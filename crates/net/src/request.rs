@@ -38,6 +38,7 @@ impl UnsentRequest {
     /// be sent, so that no connection is made for the request.
     pub(crate) fn new(request: NetworkRequest, key: &PoolKey) -> Result<Self, NetworkError> {
         let NetworkRequest { method, url, headers, body, .. } = request;
+        let headers = combined(headers);
         let target = if key.is_to_proxy() { absolute_target(&url) } else { target(&url) }?;
         let request = FetchedRequest { method, url, target, headers, body };
         if key.tls {
@@ -110,6 +111,22 @@ impl FetchedRequest {
         *request.headers_mut() = headers;
         Ok(Box::new(request))
     }
+}
+
+/// Makes one header of those that have the same name, as all browsers do
+/// ([combine](https://fetch.spec.whatwg.org/#concept-header-list-combine)).
+fn combined(headers: HeaderMap) -> HeaderMap {
+    if headers.len() == headers.keys_len() {
+        return headers;
+    }
+    let mut combined = HeaderMap::with_capacity(headers.keys_len());
+    for name in headers.keys() {
+        let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        // Values stay valid when they are joined.
+        let value = HeaderValue::from_bytes(&values.join(&b", "[..])).ok();
+        combined.extend(value.map(|value| (name.clone(), value)));
+    }
+    combined
 }
 
 /// Whether the list begins with the URL's host and has no other header of the connection. The list of a

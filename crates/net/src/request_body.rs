@@ -29,6 +29,13 @@ impl RequestBody {
     }
 }
 
+/// The whole body once more, of which the server has taken nothing.
+impl Clone for RequestBody {
+    fn clone(&self) -> Self {
+        Self::new(self.bytes.clone())
+    }
+}
+
 /// When the server last took a piece of a body.
 #[derive(Clone)]
 pub(crate) struct Progress(Arc<Mutex<Instant>>);

@@ -47,7 +47,7 @@ impl Names {
                 (Ipv4Addr::LOCALHOST, port).into(),
             ]);
         }
-        // Step 3: resolve in an implementation-defined manner.
+        // Steps 3 and 4. Resolve in an implementation-defined manner, or fail.
         if let Some(ip) = self.host_map.get(domain.as_str()) {
             return Ok(vec![(*ip, port).into()]);
         }

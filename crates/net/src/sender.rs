@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     future::poll_fn,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use futures_util::{
     FutureExt,
     future::{self, Either},
 };
-use http::{Extensions, StatusCode};
+use http::{Extensions, StatusCode, header::CONTENT_LENGTH};
 use hyper::{body::Body as _, ext::ReasonPhrase};
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
@@ -76,7 +76,7 @@ impl RequestSender {
     }
 
     async fn send(&self, prepared: Prepared<'_>) -> Result<NetworkResponse, NetworkError> {
-        let Prepared { key, check, needs_new, request: mut unsent } = prepared;
+        let Prepared { mut key, check, needs_new, request: mut unsent } = prepared;
         let mut room = None;
         let mut attempts = 0;
         loop {
@@ -99,8 +99,12 @@ impl RequestSender {
                 ConnectionLease::Http2(lease) => {
                     match self.fetch_over_http2(lease, &unsent).await {
                         Ok(response) => return Ok(response),
-                        Err(Failure::Final(reason)) => return Err(reason),
+                        Err(Failure::Final(reason) | Failure::Lost(reason)) => return Err(reason),
                         Err(Failure::Unprocessed(reason)) => reason,
+                        Err(Failure::Http1Required(reason)) => {
+                            key = Arc::new(self.pool.key_over_http1(&key));
+                            reason
+                        }
                     }
                 }
             };
@@ -172,19 +176,32 @@ impl RequestSender {
         request: Box<Http1Request>,
     ) -> Result<Attempt, NetworkError> {
         let progress = request.body().progress.clone();
-        let answer = pin!(lease.connection.sender.try_send_request(*request));
+        let connection = &mut lease.connection;
+        let is_reused = std::mem::replace(&mut connection.is_used, true);
+        // A safe method is idempotent (RFC 9110, section 9.2.2). The server may have closed the connection
+        // before it got the request.
+        let may_repeat = is_reused && request.method().is_safe();
+        let copy = may_repeat.then(|| request.clone());
+        connection.exchange.begin();
+        let answer = pin!(connection.sender.try_send_request(*request));
         let response = match self.in_time(answer, progress).await? {
             Ok(response) => response,
             Err(mut error) => {
-                let request = error.take_message();
-                let reason = http1_error(error.into_error());
                 // hyper gives the request back if no byte of it was written.
-                let Some(request) = request else { return Err(reason) };
-                let request = Box::new(request);
+                let unsent = error.take_message().map(Box::new);
+                let reason = http1_error(error.into_error());
+                let is_lost = !lease.connection.exchange.is_answered();
+                let Some(request) = unsent.or(copy.filter(|_| is_lost)) else {
+                    return Err(reason);
+                };
                 return Ok(Attempt::Unsent(Box::new(Unsent { request, lease, reason })));
             }
         };
-        let (head, incoming) = response.into_parts();
+        let (mut head, incoming) = response.into_parts();
+        if let Some(values) = lease.connection.exchange.take_content_lengths() {
+            head.headers.remove(CONTENT_LENGTH);
+            head.headers.extend(values.into_iter().map(|value| (CONTENT_LENGTH, value)));
+        }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }
@@ -210,6 +227,8 @@ impl RequestSender {
         request: &UnsentRequest,
     ) -> Result<NetworkResponse, Failure> {
         let (head, body) = request.to_http2().map_err(Failure::Final)?;
+        let is_reused = lease.connection.is_used.swap(true, Relaxed);
+        let may_repeat = is_reused && head.method().is_safe();
         let (mut answer, mut upload) = lease.connection.send(head, body)?;
         let progress = upload.as_ref().map(|upload| upload.progress.clone());
         let mut first_interim = None;
@@ -226,7 +245,11 @@ impl RequestSender {
             lease.retire();
             Failure::Final(late)
         })?;
-        let (head, stream) = http2::checked(answer)?.into_parts();
+        let checked = http2::checked(answer).map_err(|failure| match failure {
+            Failure::Lost(reason) if may_repeat => Failure::Unprocessed(reason),
+            failure => failure,
+        });
+        let (head, stream) = checked?.into_parts();
         let connection_timing = lease.connection.timing.clone();
         let reading = Reading::begin(upload, lease);
         let body: ResponseBody = if stream.is_end_stream() {
@@ -288,7 +311,7 @@ enum Attempt {
     Unsent(Box<Unsent>),
 }
 
-/// A request whose connection turned out to be closed.
+/// A request whose connection turned out to be closed, and that may be sent on another one.
 struct Unsent {
     request: Box<Http1Request>,
     lease: Http1Lease,
@@ -361,7 +384,7 @@ mod tests {
         let sender = sender();
 
         let (client_end, server_end) = tokio::io::duplex(1024);
-        let mut connection = Http1Connection::open(client_end, None).await.unwrap();
+        let mut connection = Http1Connection::open(client_end, false, None).await.unwrap();
         connection.sender.ready().await.unwrap();
         let key = Arc::new(sender.pool.key(&request, None).unwrap());
         let Ok(Checkout::Room(room)) = sender.pool.checkout(&key, false).await else {

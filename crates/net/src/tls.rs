@@ -51,15 +51,17 @@ struct SessionKey {
     connection: ConnectionKey,
     port: u16,
     proxy: Option<Arc<Proxy>>,
-    /// Whether the handshake is with the proxy itself, to which the network speaks HTTP/1.1.
+    /// Whether the handshake is with the proxy itself.
     is_to_proxy: bool,
+    /// Whether the connection has to speak HTTP/1.1, as every connection to a proxy does.
+    needs_http1: bool,
 }
 
 impl SessionKey {
     fn of(key: &PoolKey) -> Self {
-        let PoolKey { connection, port, proxy, .. } = key;
+        let PoolKey { connection, port, proxy, needs_http1, .. } = key;
         let (connection, proxy) = (connection.clone(), proxy.clone());
-        Self { connection, port: *port, proxy, is_to_proxy: false }
+        Self { connection, port: *port, proxy, is_to_proxy: false, needs_http1: *needs_http1 }
     }
 }
 
@@ -99,7 +101,9 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let session = SessionKey { port: proxy.port, is_to_proxy: true, ..SessionKey::of(key) };
+        let port = proxy.port;
+        let (is_to_proxy, needs_http1) = (true, true);
+        let session = SessionKey { port, is_to_proxy, needs_http1, ..SessionKey::of(key) };
         let done = self.handshake_with(&proxy.host, session, stream).await;
         done.map_err(|detail| NetworkError::Proxy(detail.with_context(proxy)))
     }
@@ -131,7 +135,7 @@ impl Tls {
         let (key, config) = known.and_then(|at| partitions.remove(at)).unwrap_or_else(|| {
             let mut config = base.clone();
             config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-            if key.is_to_proxy {
+            if key.needs_http1 {
                 config.alpn_protocols = vec![HTTP1.to_vec()];
             }
             (key, Arc::new(config))
@@ -227,7 +231,7 @@ mod tests {
         let partition =
             PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(site)), second_key: None };
         let connection = ConnectionKey::new(partition, credentials);
-        SessionKey { connection, port: 443, proxy: None, is_to_proxy: false }
+        SessionKey { connection, port: 443, proxy: None, is_to_proxy: false, needs_http1: false }
     }
 
     #[tokio::test]

@@ -25,13 +25,15 @@ pub trait Network: Send + Sync {
     /// Sends `request` and completes with the head of the final response (not a 1xx response).
     ///
     /// The implementation
-    /// * writes the headers unchanged, adds only those of the connection (`Connection`, `TE`, ...), and sends
-    ///   `Host` as `:authority` on HTTP/2;
+    /// * writes the headers, adds only those of the connection (`Connection`, `TE`, ...), and sends `Host` as
+    ///   `:authority` on HTTP/2. It may write headers of one name as one, with the values joined by a comma
+    ///   and a space;
     /// * does not follow redirects, store cookies or decode content;
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
     /// * makes the [Local Network Access check](crate::local_network_access_check) for the request's client
     ///   and the connection's address;
-    /// * sends a request at most once, unless the server cannot have acted on any byte of it.
+    /// * sends a request at most once, unless the server cannot have acted on any byte of it, or unless its
+    ///   method is safe, such as GET.
     ///
     /// The library abandons the request by dropping the future, or the response's body before its end. The
     /// implementation then resets the HTTP/2 stream, or does not reuse the HTTP/1.1 connection.

@@ -16,7 +16,7 @@ use url::Host;
 use crate::proxy::server::{Proxy, ProxyProtocol};
 
 /// What two requests must have in common to share a connection: the network partition key, the
-/// credentials flag, the origin and the proxy.
+/// credentials flag, the origin and the proxy, and whether the server refused HTTP/2 for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PoolKey {
     /// The hash of the other fields. A request looks its key up several times, and hashes it once.
@@ -27,6 +27,8 @@ pub(crate) struct PoolKey {
     pub(crate) port: u16,
     /// `None` for a connection to the origin itself.
     pub(crate) proxy: Option<Arc<Proxy>>,
+    /// Whether the connection has to speak HTTP/1.1.
+    pub(crate) needs_http1: bool,
 }
 
 impl PoolKey {
@@ -40,14 +42,25 @@ impl PoolKey {
         match (url.scheme(), url.host(), url.port_or_known_default()) {
             (scheme @ ("http" | "https"), Some(host), Some(port)) => {
                 let tls = scheme == "https";
-                let hash = hasher.hash_one((connection, tls, &host, port, &proxy));
                 let (connection, host) = (connection.clone(), host.to_owned());
-                Ok(Self { hash, connection, tls, host, port, proxy })
+                let key = Self { hash: 0, connection, tls, host, port, proxy, needs_http1: false };
+                Ok(key.hashed(hasher))
             }
             (scheme, ..) => Err(NetworkError::Unsendable(format!(
                 "its scheme is {scheme:?}, and only http and https have connections"
             ))),
         }
+    }
+
+    /// The same key for connections that speak HTTP/1.1.
+    pub(crate) fn over_http1(&self, hasher: &RandomState) -> Self {
+        Self { needs_http1: true, ..self.clone() }.hashed(hasher)
+    }
+
+    fn hashed(mut self, hasher: &RandomState) -> Self {
+        let Self { hash: _, connection, tls, host, port, proxy, needs_http1 } = &self;
+        self.hash = hasher.hash_one((connection, tls, host, port, proxy, needs_http1));
+        self
     }
 
     /// Whether the connection is to a proxy that takes requests for any origin.

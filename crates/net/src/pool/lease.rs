@@ -58,6 +58,11 @@ impl Pool {
         PoolKey::of(request, proxy, &self.key_hasher)
     }
 
+    /// The same key for connections that speak HTTP/1.1.
+    pub(crate) fn key_over_http1(&self, key: &PoolKey) -> PoolKey {
+        key.over_http1(&self.key_hasher)
+    }
+
     /// [Obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain), or room to make
     /// one, as soon as there is either.
     pub(crate) async fn checkout(

@@ -13,10 +13,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
     header::{HOST, PROXY_AUTHORIZATION},
 };
-use hyper::{
-    client::conn::http1,
-    upgrade::{self, Upgraded},
-};
+use hyper::upgrade::{self, Upgraded};
 use hyper_util::{client::legacy::connect::proxy::SocksV5, rt::TokioIo};
 use sendbeacon_fetch::{ErrorDetail, NetworkError};
 use tokio::{
@@ -26,8 +23,8 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    error::http1_detail, http1::MAX_BUFFER, pool::key::PoolKey, proxy::server::Proxy,
-    request_body::RequestBody,
+    error::http1_detail, http1::hyper, lenient_stream::LenientStream, pool::key::PoolKey,
+    proxy::server::Proxy, request_body::RequestBody,
 };
 
 /// Asks the HTTP proxy behind `stream` for a tunnel to the server of `key`
@@ -53,11 +50,11 @@ where
     request.headers_mut().extend(host.ok().map(|value| (HOST, value)));
     request.headers_mut().extend(authorization.map(|value| (PROXY_AUTHORIZATION, value)));
 
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_BUFFER)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failure(http1_detail(error)))?;
+    // A head that is cut short opens no tunnel.
+    let stream = LenientStream::new(stream, true);
+    stream.exchange().begin();
+    let handshake = hyper().handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(|error| failure(http1_detail(error)))?;
     let asking = pin!(async {
         let response = sender.send_request(request).await?;
         match response.status() {

@@ -57,8 +57,9 @@ async fn garbage_is_a_protocol_error() {
         "<html>HTTP/0.9</html>",
         "HTTP/1.1 20",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nbad name: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nb\0d\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx: \0\r\n\r\n",
         "HTTP/1.1 099 Low\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
@@ -69,14 +70,14 @@ async fn garbage_is_a_protocol_error() {
 
 #[tokio::test]
 async fn head_of_more_bytes_or_headers_than_the_limit_is_a_protocol_error() {
-    let long = "a".repeat(65 * 1024);
+    let long = "a".repeat(257 * 1024);
     assert_protocol(&error_of(Behavior::with_headers(204, &[("x", &long)])).await);
-    assert_protocol(&error_of(Behavior::with_headers(204, &[("x", "1"); 101])).await);
+    assert_protocol(&error_of(Behavior::with_headers(204, &vec![("x", "1"); 513])).await);
 }
 
 #[tokio::test]
 async fn head_of_exactly_the_limit_is_read() {
-    const LENGTH: usize = 64 * 1024 - "HTTP/1.1 204 Status\r\nx: \r\n\r\n".len();
+    const LENGTH: usize = 256 * 1024 - "HTTP/1.1 204 Status\r\nx: \r\n\r\n".len();
     for (length, is_read) in [(LENGTH, true), (LENGTH + 1, false)] {
         let server = RecordingServer::start(move |_| {
             Behavior::with_headers(204, &[("x", &*"a".repeat(length))])

@@ -12,7 +12,7 @@ use crate::support::{builder, post, send};
 
 /// Random bytes, and pieces of HTTP in any order.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
-    const PIECES: [&[u8]; 18] = [
+    const PIECES: [&[u8]; 26] = [
         b"HTTP/1.1 200 OK\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 999 \r\n",
@@ -26,6 +26,14 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
         b"Connection: close\r\n",
         b"\xff: \xff\r\n",
         b" folded\r\n",
+        b"HTTP/1.7 103 \x01\r\n",
+        b"Content-Length : \"5, 5\", 5\n",
+        b"content-length: aaaah\r\n\t\r\n",
+        b"Location:\x01 /\x7f\x01\x02\n",
+        b"Location\r\n",
+        b"\x1f\r",
+        b"\n",
+        b":",
         b"\r\n",
         b"5\r\nhello\r\n",
         b"fffffffffffffffff\r\n",

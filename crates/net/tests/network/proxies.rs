@@ -140,7 +140,7 @@ async fn https_goes_through_a_tunnel_that_is_reused() {
     }
     let request = &server.requests()[2];
     assert_eq!((&*request.target, &*request.body), ("/x", &b"hello"[..]));
-    let asked = "CONNECT a.test:443 HTTP/1.1\r\nhost: a.test:443\r\n\r\n";
+    let asked = "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n";
     assert_eq!(proxy.asked(), [asked]);
 }
 

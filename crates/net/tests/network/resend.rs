@@ -1,4 +1,4 @@
-//! Which requests are sent again over HTTP/2.
+//! Which requests are sent again after an HTTP/2 server has refused them.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 use crate::{
     frames::{
-        DATA, END_STREAM, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, frame,
-        goaway, response, rst_stream,
+        DATA, END_STREAM, ENHANCE_YOUR_CALM, HTTP_1_1_REQUIRED, INTERNAL_ERROR, NO_ERROR,
+        REFUSED_STREAM, frame, goaway, response, rst_stream,
     },
     support::{post, send, trusting},
 };
@@ -68,12 +68,41 @@ async fn request_that_is_always_refused_fails() {
 
 #[tokio::test]
 async fn stream_reset_for_another_reason_is_not_sent_again() {
-    for code in (0..=13).filter(|code| *code != REFUSED_STREAM).chain([0xFFFF_FFFF]) {
+    let others = (0..=13).filter(|code| ![REFUSED_STREAM, HTTP_1_1_REQUIRED].contains(code));
+    for code in others.chain([0xFFFF_FFFF]) {
         let (answer, server) =
             send_to(move |request| Behavior::Frames(rst_stream(request.stream, code))).await;
         assert_protocol(&answer);
         assert_eq!(server.requests().len(), 1, "{code}");
     }
+}
+
+#[tokio::test]
+async fn request_that_the_server_wants_over_http1_is_sent_again_over_http1() {
+    for refusal in [|id| rst_stream(id, HTTP_1_1_REQUIRED), |_| goaway(0, HTTP_1_1_REQUIRED)] {
+        let server = RecordingServer::setup().tls(&["h2", "http/1.1"]);
+        let server = server.start(move |request| match &*request.version {
+            "HTTP/2" => Behavior::Frames(refusal(request.stream)),
+            _ => Behavior::status(204),
+        });
+        let server = server.await;
+        let network = trusting(&server).build().unwrap();
+        for _ in 0..2 {
+            assert_eq!(send(&network, post(&server.url("/"), "x")).await, OK);
+        }
+        let requests = server.requests();
+        let versions: Vec<_> = requests.iter().map(|request| &*request.version).collect();
+        assert_eq!(versions, ["HTTP/2", "HTTP/1.1", "HTTP/2", "HTTP/1.1"]);
+        assert!(requests.iter().all(|request| request.body == b"x"));
+    }
+}
+
+#[tokio::test]
+async fn server_that_wants_http1_and_does_not_speak_it_is_an_error() {
+    let (answer, server) =
+        send_to(|request| Behavior::Frames(rst_stream(request.stream, HTTP_1_1_REQUIRED))).await;
+    assert!(matches!(answer, Err(NetworkError::Tls(_))), "{answer:?}");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

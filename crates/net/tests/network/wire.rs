@@ -8,7 +8,7 @@ use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use crate::support::{builder, post, send};
 
 #[tokio::test]
-async fn post_has_a_host_header_and_then_its_own_headers_in_order() {
+async fn post_has_a_host_header_and_then_its_own_headers_as_browsers_write_them() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/collect?x=1"), "hello");
     for (name, value) in [
@@ -24,9 +24,9 @@ async fn post_has_a_host_header_and_then_its_own_headers_in_order() {
     assert_eq!(answer, Ok((204, vec![])));
 
     let requests = server.requests();
-    let mut expected = format!("POST /collect?x=1 HTTP/1.1\r\nhost: {}\r\n", server.addr());
-    expected += "content-length: 5\r\ncontent-type: text/plain;charset=UTF-8\r\n";
-    expected += "x-twice: 1\r\nx-twice: 2\r\nx-obs: \u{e4}\u{ff}\r\n\r\n";
+    let mut expected = format!("POST /collect?x=1 HTTP/1.1\r\nHost: {}\r\n", server.addr());
+    expected += "Content-Length: 5\r\nContent-Type: text/plain;charset=UTF-8\r\n";
+    expected += "X-Twice: 1, 2\r\nX-Obs: \u{e4}\u{ff}\r\n\r\n";
     let expected: Vec<u8> = expected.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     assert_eq!(requests[0].head.escape_ascii().to_string(), expected.escape_ascii().to_string());
     assert_eq!(requests[0].body, b"hello");
@@ -37,7 +37,7 @@ async fn empty_post_has_a_content_length_of_zero() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     send(&builder().build().unwrap(), post(&server.url("/"), "")).await.unwrap();
     let expected =
-        format!("POST / HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", server.addr());
+        format!("POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", server.addr());
     assert_eq!(server.requests()[0].head, expected.as_bytes());
 }
 
@@ -48,7 +48,7 @@ async fn get_has_no_content_length() {
     request.method = Method::GET;
     request.headers.clear();
     send(&builder().build().unwrap(), request).await.unwrap();
-    let expected = format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", server.addr());
+    let expected = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr());
     assert_eq!(server.requests()[0].head, expected.as_bytes());
 }
 

@@ -64,18 +64,18 @@ async fn a_string_to_the_same_origin_is_sent_with_these_headers() {
         String::from_utf8_lossy(&request.head).trim_end(),
         format!(
             "POST /d/b?x HTTP/1.1\r\n\
-             host: 127.0.0.1:{port}\r\n\
-             content-type: text/plain;charset=UTF-8\r\n\
-             accept: */*\r\n\
-             content-length: 11\r\n\
-             referer: http://127.0.0.1:{port}/d/page?q\r\n\
-             origin: http://127.0.0.1:{port}\r\n\
-             sec-fetch-dest: empty\r\n\
-             sec-fetch-mode: no-cors\r\n\
-             sec-fetch-site: same-origin\r\n\
-             user-agent: sendbeacon/0.1.0\r\n\
-             accept-encoding: gzip, deflate, br, zstd\r\n\
-             priority: u=6"
+             Host: 127.0.0.1:{port}\r\n\
+             Content-Type: text/plain;charset=UTF-8\r\n\
+             Accept: */*\r\n\
+             Content-Length: 11\r\n\
+             Referer: http://127.0.0.1:{port}/d/page?q\r\n\
+             Origin: http://127.0.0.1:{port}\r\n\
+             Sec-Fetch-Dest: empty\r\n\
+             Sec-Fetch-Mode: no-cors\r\n\
+             Sec-Fetch-Site: same-origin\r\n\
+             User-Agent: sendbeacon/0.1.0\r\n\
+             Accept-Encoding: gzip, deflate, br, zstd\r\n\
+             Priority: u=6"
         )
     );
     assert_eq!(request.body, b"hello world");

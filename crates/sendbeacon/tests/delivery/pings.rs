@@ -21,18 +21,18 @@ async fn a_ping_outlives_its_document_and_gives_its_quota_back() {
         String::from_utf8_lossy(&request.head).trim_end(),
         format!(
             "POST /ping HTTP/1.1\r\n\
-             host: 127.0.0.1:{port}\r\n\
-             content-type: text/ping\r\n\
-             ping-from: http://127.0.0.1:{port}/d/page?q#f\r\n\
-             ping-to: https://b.test/to\r\n\
-             accept: */*\r\n\
-             content-length: 4\r\n\
-             origin: http://127.0.0.1:{port}\r\n\
-             sec-fetch-dest: empty\r\n\
-             sec-fetch-mode: no-cors\r\n\
-             sec-fetch-site: same-origin\r\n\
-             user-agent: sendbeacon/0.1.0\r\n\
-             accept-encoding: gzip, deflate, br, zstd"
+             Host: 127.0.0.1:{port}\r\n\
+             Content-Type: text/ping\r\n\
+             Ping-From: http://127.0.0.1:{port}/d/page?q#f\r\n\
+             Ping-To: https://b.test/to\r\n\
+             Accept: */*\r\n\
+             Content-Length: 4\r\n\
+             Origin: http://127.0.0.1:{port}\r\n\
+             Sec-Fetch-Dest: empty\r\n\
+             Sec-Fetch-Mode: no-cors\r\n\
+             Sec-Fetch-Site: same-origin\r\n\
+             User-Agent: sendbeacon/0.1.0\r\n\
+             Accept-Encoding: gzip, deflate, br, zstd"
         )
     );
     assert_eq!(request.body, b"PING");

@@ -45,17 +45,17 @@ async fn a_blocked_beacon_is_reported_although_its_document_is_gone() {
         String::from_utf8_lossy(&requests[0].head).trim_end(),
         format!(
             "POST /d/report?x HTTP/1.1\r\n\
-             host: 127.0.0.1:{port}\r\n\
-             content-type: application/csp-report\r\n\
-             accept: */*\r\n\
-             content-length: {length}\r\n\
-             referer: http://127.0.0.1:{port}/d/page?q\r\n\
-             origin: http://127.0.0.1:{port}\r\n\
-             sec-fetch-dest: report\r\n\
-             sec-fetch-mode: no-cors\r\n\
-             sec-fetch-site: same-origin\r\n\
-             user-agent: sendbeacon/0.1.0\r\n\
-             accept-encoding: gzip, deflate, br, zstd"
+             Host: 127.0.0.1:{port}\r\n\
+             Content-Type: application/csp-report\r\n\
+             Accept: */*\r\n\
+             Content-Length: {length}\r\n\
+             Referer: http://127.0.0.1:{port}/d/page?q\r\n\
+             Origin: http://127.0.0.1:{port}\r\n\
+             Sec-Fetch-Dest: report\r\n\
+             Sec-Fetch-Mode: no-cors\r\n\
+             Sec-Fetch-Site: same-origin\r\n\
+             User-Agent: sendbeacon/0.1.0\r\n\
+             Accept-Encoding: gzip, deflate, br, zstd"
         )
     );
     assert_eq!(

@@ -59,7 +59,7 @@ const CHALLENGE: &str = "HTTP/1.1 407 Proxy Authentication Required\r\n\
 async fn tunnel_is_made_once_the_proxy_accepts_the_authorization() {
     let server = tls_server().await;
     let proxy = TunnelProxy::http(server.addr(), |head| {
-        if head.contains("proxy-authorization: Basic good\r\n") { ESTABLISHED } else { CHALLENGE }
+        if head.contains("Proxy-Authorization: Basic good\r\n") { ESTABLISHED } else { CHALLENGE }
     })
     .await;
     let proxies = scripted(&[&proxy.url("http")], &["Basic bad", "Basic good"]);
