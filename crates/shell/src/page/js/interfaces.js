@@ -64,34 +64,34 @@ const internalOf = (caller) => (agent.realms.has(caller) ? agent.realms.get(call
 
 // https://webidl.spec.whatwg.org/#dfn-attribute-getter. The steps of a caller-aware setter take `{ caller, value }`,
 // where `caller` is the `internal` object of the calling script's realm.
-function attribute(interfaceName, name, { get, set }, slot, isCallerAware = false) {
-  const descriptor = { enumerable: true, configurable: true };
-  const accessor = (kind, steps, method) => {
-    const key = `${interfaceName}.${kind} ${String(name)}`;
-    if (slot) members.set(key, steps);
-    defineProperty(method, "name", { value: `${kind} ${String(name)}`, configurable: true });
-    return (self, args) => (slot ? run(key, receiver(key, slot, self), args) : apply(steps, self, args));
-  };
-  if (get) {
-    descriptor.get = { [name]() { return getIt(this, []); } }[name];
-    const getIt = accessor("get", get, descriptor.get);
+function attribute(interfaceName, name, { get, set }, slot, isCallerAware) {
+  const getKey = `${interfaceName}.get ${String(name)}`;
+  if (slot) members.set(getKey, get);
+  if (!set) {
+    const readOnly = { get [name]() { return slot ? run(getKey, receiver(getKey, slot, this), []) : apply(get, this, []); } };
+    return getOwnPropertyDescriptor(readOnly, name);
   }
-  if (set) {
-    const method = { [name](value) { setIt(this, [value]); } }[name];
-    const setIt = accessor("set", set, method);
-    descriptor.set = isCallerAware
-      ? agent.callerAware(method, (caller, self, [value]) => setIt(self, [{ caller: internalOf(caller), value }])) : method;
+  const setKey = `${interfaceName}.set ${String(name)}`;
+  members.set(setKey, set);
+  const descriptor = getOwnPropertyDescriptor({
+    get [name]() { return run(getKey, receiver(getKey, slot, this), []); },
+    set [name](value) { run(setKey, receiver(setKey, slot, this), [value]); },
+  }, name);
+  if (isCallerAware) {
+    descriptor.set = agent.callerAware(descriptor.set, (caller, self, [value]) =>
+      run(setKey, receiver(setKey, slot, self), [{ caller: internalOf(caller), value }]));
   }
   return descriptor;
 }
 
-// Gives `target` members in their Web IDL form. A member of `given` is an operation or an attribute.
+// Gives `target` members in their Web IDL form, which are given by the descriptors of their steps.
 function define(target, interfaceName, slot, given, { isCallerAware = false, isUnforgeable = false } = {}) {
   for (const key of ownKeys(given)) {
-    const { get, set, value: steps } = getOwnPropertyDescriptor(given, key);
-    if (get || set) {
-      const descriptor = attribute(interfaceName, key, { get, set }, slot, isCallerAware);
-      defineProperty(target, key, { ...descriptor, configurable: !isUnforgeable });
+    const { get, value: steps } = given[key];
+    if (get) {
+      const descriptor = attribute(interfaceName, key, given[key], slot, isCallerAware);
+      descriptor.configurable = !isUnforgeable;
+      defineProperty(target, key, descriptor);
     } else if (typeof steps === "function") {
       const value = operation(interfaceName, key, steps, slot, isCallerAware);
       defineProperty(target, key, { value, writable: true, configurable: true, enumerable: typeof key !== "symbol" });
@@ -101,19 +101,19 @@ function define(target, interfaceName, slot, given, { isCallerAware = false, isU
 
 // Gives `target` more members of the interface that it is the prototype of.
 function attributes(target, slot, given, options) {
-  define(target, target[Symbol.toStringTag], slot, given, options);
+  define(target, target[Symbol.toStringTag], slot, getOwnPropertyDescriptors(given), options);
 }
 
 // Puts members on the global object.
 function globals(given, options) {
-  define(global, "Window", globalSlot, given, options);
+  define(global, "Window", globalSlot, getOwnPropertyDescriptors(given), options);
 }
 
 // Gives the members of `target` (a prototype, or a class for its statics) their Web IDL form.
 function shape(target, interfaceName, slot) {
   const own = getOwnPropertyDescriptors(target);
   for (const key of slot ? ["constructor"] : ["prototype", "name", "length"]) delete own[key];
-  define(target, interfaceName, slot, Object.defineProperties({}, own));
+  define(target, interfaceName, slot, own);
 }
 
 // Turns a class into an interface: https://webidl.spec.whatwg.org/#es-interfaces
