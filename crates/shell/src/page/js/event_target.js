@@ -2,7 +2,7 @@
 // https://dom.spec.whatwg.org/#interface-eventtarget
 
 const { DOMString, dictionary, expose, fail, globals } = internal.webidl;
-const { slot: eventSlot } = internal.event;
+const { slot: eventSlot, initializeAttributes } = internal.event;
 const slot = agent.slot("EventTarget");
 const mouseSlot = agent.slot("MouseEvent");
 
@@ -144,6 +144,7 @@ function call(object, event, listener) {
 function fire(target, type, init = {}, options = {}) {
   const { Interface = internal.interfaces.Event, ...rest } = init;
   const event = new Interface(type, rest);
+  initializeAttributes(event, rest);
   return fireEvent(target, event, options);
 }
 

@@ -51,7 +51,7 @@ globals({
   },
   requestAnimationFrame(steps) {
     callback(steps);
-    return internal.startTimer(() => steps(performance.now()), 16);
+    return internal.startFrame(() => steps(performance.now()));
   },
   cancelAnimationFrame(handle) { clearTimeout(handle); },
 });
