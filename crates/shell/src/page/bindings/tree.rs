@@ -72,6 +72,11 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             elements.find(|node| dom.attribute(*node, "id") == Some(&id)).map(|node| node.0)
         },
         "prepareScript" => |this, node: u32| prepare_script(this, NodeId(node)),
+        "delayLoad" => |this| this.pending_scripts.set(this.pending_scripts.get() + 1),
+        "stopDelayingLoad" => |this| {
+            this.pending_scripts.set(this.pending_scripts.get().saturating_sub(1));
+            navigable::queue_completion(this);
+        },
     }
     Ok(())
 }

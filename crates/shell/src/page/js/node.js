@@ -274,23 +274,31 @@ function remove(node) {
 function runScript(id) {
   const script = native.prepareScript(id);
   if (script === undefined) return;
-  if (script.error !== undefined) {
-    native.console("error", script.error);
-    internal.startTimer(() => fire(wrap(id), "error"), 0);
+  const element = wrap(id);
+  if (script.error === undefined && !script.isExternal) {
+    evaluate(element, script);
     return;
   }
-  // An external script runs in a later task.
-  if (script.isExternal) internal.startTimer(() => evaluate(id, script), 0);
-  else evaluate(id, script);
+  // An external script runs in a later task, and the document's `load` event waits for it.
+  native.delayLoad();
+  internal.startTask(() => {
+    if (script.error === undefined) {
+      evaluate(element, script);
+    } else {
+      native.console("error", script.error);
+      fire(element, "error");
+    }
+    native.stopDelayingLoad();
+  });
 }
 
-function evaluate(id, { source, name, isExternal }) {
+function evaluate(element, { source, name, isExternal }) {
   try {
     native.evaluate(source, name);
   } catch (exception) {
     reportException(exception);
   }
-  if (isExternal) fire(wrap(id), "load");
+  if (isExternal) fire(element, "load");
 }
 
 function query(root, selectors) {
@@ -303,7 +311,7 @@ function query(root, selectors) {
 internal.hooks.runParserScript = (id) => {
   const script = native.prepareScript(id);
   if (script?.error !== undefined) native.console("error", script.error);
-  else if (script !== undefined) evaluate(id, script);
+  else if (script !== undefined) evaluate(wrap(id), script);
 };
 internal.hooks.fireAtNode = (id, type) => { fire(wrap(id), type, {}, { fromHost: true }); };
 internal.node = { slot, wrap, idOf, insert, adopt, release, runScript, mixin, childNode, parentNode, replaceAll,
