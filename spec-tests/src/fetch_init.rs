@@ -92,6 +92,10 @@ impl FetchInit {
             }
             request.body = Some(body);
         }
+        // The guard of the headers.
+        if request.mode == Mode::NoCors && !request.confine() {
+            return Err("script cannot make this request".into());
+        }
         Ok(request)
     }
 }

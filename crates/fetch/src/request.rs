@@ -48,7 +48,14 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Unsafe-request flag: the method and headers may need a preflight.
     pub unsafe_request: bool,
-    /// Body.
+    /// Body, without its type.
+    ///
+    /// The library sends the header list as it is, and never makes a `Content-Type` of a body. The constructor of
+    /// script's `Request` does that, in the engine: it appends the type of a body that it extracts, if the header
+    /// list has no `Content-Type` and if its guard allows the type. If the engine adds the type later (here, for
+    /// example), a request that must have none gets one: a mode "no-cors" request with a JSON blob, or a request
+    /// whose script has called `headers.delete("content-type")`. Such a request would need a preflight and makes
+    /// none.
     pub body: Option<Body>,
     /// Client.
     pub client: Arc<Client>,
@@ -301,6 +308,12 @@ impl Request {
     #[must_use]
     pub fn url_list(&self) -> &[Url] {
         &self.url_list
+    }
+
+    /// Appends a URL to the URL list, as a redirect does. For an engine that follows the redirects of a navigation
+    /// itself, before it calls [`append_origin`](crate::append_origin): the value depends on all the URLs.
+    pub fn push_url(&mut self, url: Url) {
+        self.url_list.push(url);
     }
 
     /// The referrer policy that applies: the request's, or else that of its client's policy container.

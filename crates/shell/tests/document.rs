@@ -191,20 +191,60 @@ fn pings_are_sent_for_a_link_that_is_followed() {
 }
 
 #[test]
-fn queries_use_the_documents_encoding_except_in_beacon_urls() {
+fn a_click_event_of_a_script_follows_the_nearest_hyperlink() {
+    let html = "<a href=/link ping=/p1><b id=inner>x</b></a>
+        <map><area href=/area ping=/p2></map>
+        <button disabled id=no>x</button>
+        <script>
+        const click = (init) => new MouseEvent('click', { bubbles: true, cancelable: true, ...init });
+        const results = [], inner = document.getElementById('inner'), area = document.querySelector('area');
+        results.push(inner.dispatchEvent(click()), area.dispatchEvent(click()));
+        inner.dispatchEvent(click({ bubbles: false }));
+        inner.dispatchEvent(new Event('click', { bubbles: true }));
+        area.addEventListener('click', (e) => e.preventDefault(), { once: true });
+        results.push(area.dispatchEvent(click()));
+        const loose = document.createElement('a');
+        Object.assign(loose, { href: '/loose', ping: '/p3' }).click();
+        const looseArea = document.createElement('area');
+        Object.assign(looseArea, { href: '/never', ping: '/p4' }).click();
+        document.getElementById('no').onclick = () => results.push('clicked');
+        document.getElementById('no').click();
+        results.push(area.ping, area instanceof HTMLAreaElement, `${area}`);
+        </script>";
+    let fixture = Fixture::html(html);
+    fixture.run_until_idle();
+    assert_eq!(fixture.get("results"), r#"[true,true,false,"/p2",true,"https://a.test/area"]"#);
+    let pings = fixture.host.pings.borrow();
+    let pings: Vec<_> = pings.iter().map(|(ping, href)| format!("{ping} {href}")).collect();
+    assert_eq!(pings, ["/p1 /link", "/p2 /area", "/p3 /loose"]);
+}
+
+#[test]
+fn queries_use_the_documents_encoding_except_in_urls_of_apis() {
     let event_loop = EventLoop::new().expect("there is memory");
     let host = Rc::new(common::Recorder::default());
     let dyn_host: Rc<dyn PageHost> = Rc::<common::Recorder>::clone(&host);
-    let html = b"<a href='?\xe4\xc4#\xe4'></a><script>
+    let html = b"<a href=x></a><script>
         navigator.sendBeacon('/\xe4?q=\xe4' + String.fromCodePoint(0x4e2d));
-        var r = [document.characterSet, document.querySelector('a').href];
+        const text = '?\xe4' + String.fromCodePoint(0x4e2d), [link] = document.links;
+        fetch(text, { referrer: '/r' + text });
+        link.ping = link.href = text;
+        link.click();
+        var r = [document.characterSet, link.href, new Request(text).url,
+          Response.redirect(text).headers.get('location')];
         </script>";
     let page = Page::load(&event_loop, html, Some("latin1"), common::environment(), dyn_host);
     let page = page.expect("the page loads");
     assert_eq!(
         page.realm().inspect("r").as_deref(),
-        Some(r#"["windows-1252","https://a.test/dir/page?%E4%C4#%C3%A4"]"#)
+        Some(
+            r#"["windows-1252","https://a.test/dir/page?%E4%26%2320013%3B","https://a.test/dir/page?%C3%A4%E4%B8%AD","https://a.test/dir/page?%C3%A4%E4%B8%AD"]"#
+        )
     );
+    let fetches = host.fetches.borrow();
+    assert_eq!(fetches[0].0.url.as_str(), "https://a.test/dir/page?%C3%A4%E4%B8%AD");
+    assert_eq!(fetches[0].0.referrer, "https://a.test/r?%C3%A4%E4%B8%AD");
+    assert_eq!(*host.encoded_pings.borrow(), ["https://a.test/dir/page?%E4%26%2320013%3B"]);
     assert_eq!(
         host.beacons.borrow()[0].0,
         "/\u{e4}?q=\u{e4}\u{4e2d}",

@@ -154,3 +154,24 @@ fn a_body_can_be_read_once() {
         )
     );
 }
+
+#[test]
+fn a_blob_has_the_serialised_mime_type_of_its_body() {
+    let fixture = Fixture::script(
+        "const log = [];
+         const headers = (...values) => values.map((it) => ['content-type', it]);
+         const cases = [headers('Text/HTML ; Charset=\"gbk\"; B=\"x y\"'), headers('text/plain;charset=a', 'text/plain'),
+           headers('nonsense'), headers('a/b', '*/*'), []];
+         (async () => {
+           for (const it of cases) log.push((await new Response(new Uint8Array(1), { headers: it }).blob()).type);
+           const boundary = headers('Multipart/Form-Data; boundary=\"x\"');
+           const form = '--x\\r\\nContent-Disposition: form-data; name=\"a\"\\r\\n\\r\\n1\\r\\n--x--\\r\\n';
+           log.push([...await new Response(form, { headers: boundary }).formData()]);
+         })();",
+    );
+    fixture.run_until_idle();
+    assert_eq!(
+        fixture.get("log"),
+        r#"["text/html;charset=gbk;b=\"x y\"","text/plain;charset=a","","a/b","",[["a","1"]]]"#
+    );
+}

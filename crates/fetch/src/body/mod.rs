@@ -82,7 +82,8 @@ impl<'a> From<&'a [FormDataEntry]> for BodyInit<'a> {
 pub struct Extracted<'a> {
     /// Length in bytes.
     pub length: u64,
-    /// Type: the value of the `Content-Type` header.
+    /// Type. It is not part of the [`Body`]: the constructor of script's `Request` decides whether the request has
+    /// it as its `Content-Type` (see [`Request::body`](crate::Request::body)).
     pub content_type: Option<HeaderValue>,
     object: Object<'a>,
 }

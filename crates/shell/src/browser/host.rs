@@ -3,19 +3,19 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Instant};
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon::{
     Body, CacheMode, Client, CredentialsMode, CspViolation, DeferredFetch, DeferredRequestInit,
     Document, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode, Referrer,
     Request, Response, ResponseType, VisibilityState,
 };
 use tokio::runtime::Handle;
-use url::Url;
+use url::{EncodingOverride, Url};
 
 use super::{USER_AGENT, navigation::isomorphic_decode, scripts::Script, task_quota::TaskQuota};
 use crate::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
-    Lifecycle, Navigation, PageHost, RealmId, StorageArea, TabOf, TaskQueue, Thrown,
+    Lifecycle, Navigation, PageHost, RealmId, ScriptRequest, StorageArea, TabOf, TaskQueue, Thrown,
 };
 
 /// A `sendBeacon()` call and its result, as the page saw them.
@@ -41,7 +41,7 @@ pub(super) trait Surroundings {
     fn console(&self, level: &str, message: &str);
 
     /// Loads a script. The call blocks until the script is there.
-    fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String>;
+    fn load_script(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String>;
 
     /// Fetches the document of a navigation, and then calls `done`, on any thread.
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
@@ -86,6 +86,8 @@ pub(super) struct Host {
     document: Document,
     /// The client from the document's response, without the policies and the base URL that elements add.
     of_response: Client,
+    /// See [`Environment::cookie_url`].
+    cookie_url: Option<Url>,
     runtime: Handle,
     around: Rc<dyn Surroundings>,
     quota: TaskQuota,
@@ -112,6 +114,7 @@ impl Host {
         Rc::new(Self {
             document,
             of_response: environment.client.clone(),
+            cookie_url: environment.cookie_url.clone(),
             runtime,
             around,
             quota: TaskQuota::default(),
@@ -145,6 +148,15 @@ impl Host {
             self.quota.set_taken(taken);
         }
         result.map_err(text)
+    }
+
+    /// The settings object by whose creation URL the library finds the cookies of `document.cookie`.
+    fn cookie_client(&self) -> Client {
+        let mut client = Client::clone(&self.document.client());
+        if let Some(url) = &self.cookie_url {
+            client.creation_url.clone_from(url);
+        }
+        client
     }
 
     /// Makes the library's request from the page's request.
@@ -185,15 +197,10 @@ impl Host {
         made.referrer_policy = request.referrer_policy.parse().ok();
         made.headers = headers(&request.headers)?;
         if let Some(body) = &request.body {
-            body.with_library_body(|body| {
+            // The header list is complete: `new Request()` has appended the body's type where the page allows it.
+            made.body = body.with_library_body(|body| {
                 let extracted = sendbeacon::extract(body).map_err(text)?;
-                if let Some(content_type) = &extracted.content_type
-                    && !made.headers.contains_key(CONTENT_TYPE)
-                {
-                    made.headers.insert(CONTENT_TYPE, content_type.clone());
-                }
-                made.body = Some(extracted.into_body());
-                Ok::<(), String>(())
+                Ok::<_, String>(Some(extracted.into_body()))
             })?;
         }
         Ok(made)
@@ -281,9 +288,8 @@ impl PageHost for Host {
         }
     }
 
-    fn ping(&self, ping: &str, href: &str) {
-        // TODO(spec): the URLs are to be parsed with the document's encoding.
-        self.document.ping(ping, href, None);
+    fn ping(&self, ping: &str, href: &str, encoding: EncodingOverride<'_>) {
+        self.document.ping(ping, href, encoding);
     }
 
     fn attached(&self, queue: TaskQueue, realm: RealmId) {
@@ -330,16 +336,16 @@ impl PageHost for Host {
         }
     }
 
-    fn load_script(&self, url: &Url) -> Result<Script, String> {
-        self.around.load_script(&self.document.client(), url)
+    fn load_script(&self, request: &ScriptRequest) -> Result<Script, String> {
+        self.around.load_script(&self.document.client(), request)
     }
 
     fn cookies(&self) -> String {
-        self.around.cookies(&self.document.client())
+        self.around.cookies(&self.cookie_client())
     }
 
     fn set_cookie(&self, cookie: &str) {
-        self.around.set_cookie(&self.document.client(), cookie);
+        self.around.set_cookie(&self.cookie_client(), cookie);
     }
 
     fn report_violation(&self, violation: &CspViolation) {

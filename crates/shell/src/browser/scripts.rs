@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sendbeacon::{Client, MemoryCookieStore, net::HttpNetwork};
 use tokio::runtime::Handle;
-use url::Url;
 
 use super::{Browser, navigation::fetch_script};
+use crate::page::ScriptRequest;
 
 /// The bytes of a script, and the charset from its `Content-Type`.
 pub(super) type Script = (Vec<u8>, Option<String>);
@@ -31,11 +31,12 @@ impl Scripts {
     }
 
     /// Loads a classic script for `client`. Blocks until the script is there.
-    pub(super) fn load(&self, client: &Client, url: &Url) -> Result<Script, String> {
-        if let Some((_, source)) = self.stand_in.as_ref().filter(|(path, _)| url.path() == path) {
+    pub(super) fn load(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String> {
+        let path = request.url.path();
+        if let Some((_, source)) = self.stand_in.as_ref().filter(|(of, _)| of == path) {
             return Ok((source.clone().into_bytes(), None));
         }
-        let script = fetch_script(&*self.network, &*self.cookies, client, url);
+        let script = fetch_script(&*self.network, &*self.cookies, client, request);
         let script = self.runtime.block_on(script).map_err(|error| error.to_string())?;
         if script.status.is_success() {
             Ok((script.body.to_vec(), script.charset()))

@@ -25,7 +25,9 @@ use super::{
     navigation::{NavigationError, fetch_document},
     scripts::{Script, Scripts},
 };
-use crate::page::{DocumentDone, EventLoop, Navigation, Page, RealmId, StorageArea, TaskQueue};
+use crate::page::{
+    DocumentDone, EventLoop, Navigation, Page, RealmId, ScriptRequest, StorageArea, TaskQueue,
+};
 
 /// A tab: its documents, and the event loop on which their scripts run.
 pub struct Tab {
@@ -195,8 +197,8 @@ impl Surroundings for Here {
         (self.console)(level, message);
     }
 
-    fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String> {
-        self.scripts.load(client, url)
+    fn load_script(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String> {
+        self.scripts.load(client, request)
     }
 
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {

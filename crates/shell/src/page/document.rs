@@ -9,7 +9,7 @@ use std::{
 use encoding_rs::{Encoding, UTF_8};
 use html5ever::local_name;
 use sendbeacon::Client;
-use url::Url;
+use url::{EncodingOverride, Url};
 
 use super::{
     dom::{Dom, NodeId},
@@ -143,16 +143,21 @@ impl Document {
     /// [Encoding-parses a URL](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#encoding-parsing-a-url)
     /// relative to the document.
     pub(super) fn parse_url(&self, url: &str) -> Result<Url, url::ParseError> {
-        let encoding = self.encoding.get().output_encoding();
         let info = self.info.borrow();
+        self.with_encoding(|encoding| {
+            Url::options().base_url(Some(&info.base_url)).encoding_override(encoding).parse(url)
+        })
+    }
+
+    /// Calls `parse` with what encodes the query of a URL in the document's encoding.
+    pub(super) fn with_encoding<T>(&self, parse: impl FnOnce(EncodingOverride<'_>) -> T) -> T {
+        let encoding = self.encoding.get().output_encoding();
         // The parser uses UTF-8 by default.
         if encoding == UTF_8 {
-            return info.base_url.join(url);
+            parse(None)
+        } else {
+            parse(Some(&|text| encode_query(encoding, text)))
         }
-        Url::options()
-            .base_url(Some(&info.base_url))
-            .encoding_override(Some(&|text| encode_query(encoding, text)))
-            .parse(url)
     }
 
     /// The [attribute change steps](https://dom.spec.whatwg.org/#concept-element-attributes-change-ext)

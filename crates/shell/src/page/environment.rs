@@ -16,6 +16,12 @@ pub struct Environment {
     /// The [about base URL](https://html.spec.whatwg.org/multipage/dom.html#concept-document-about-base-url):
     /// the fallback base URL of an `about:blank` or `about:srcdoc` document.
     pub about_base_url: Option<Url>,
+    /// The URL whose cookies `document.cookie` gives access to, if it is not that of the document: for an `about:blank`
+    /// or `about:srcdoc` document, it is that of the document that has created it.
+    ///
+    /// NB: the standard calls such a document cookie-averse: its `document.cookie` is empty. All browsers give it the
+    /// cookies of its creator.
+    pub cookie_url: Option<Url>,
     /// The settings object as the response defines it. `meta` and `base` elements add to it later.
     pub client: Client,
     /// The document's [active sandboxing flag set](https://html.spec.whatwg.org/multipage/browsers.html#active-sandboxing-flag-set).
@@ -51,6 +57,7 @@ impl Environment {
         Self {
             url: client.creation_url.clone(),
             about_base_url: None,
+            cookie_url: None,
             client,
             sandbox: SandboxFlags::default(),
             cross_origin_isolated: false,

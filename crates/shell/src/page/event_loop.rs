@@ -17,6 +17,7 @@ use super::{
     PageError, RealmId, TaskQueue,
     budget::{Budget, TASK_BUDGET},
     contexts::{Contexts, NewContext},
+    dom::Subtree,
     exceptions::{ContextId, Rejections, describe},
     navigable::Navigables,
     prelude::{self, Agent},
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) deferred: RefCell<Vec<(RealmId, u64)>>,
     /// How many algorithms run that a script has called. While it is not zero, no microtask may run.
     pub(super) nested: Cell<usize>,
+    /// The nodes that have left a document and that another document adopts next.
+    pub(super) adopted: RefCell<Subtree>,
     event_loop: OnceCell<Weak<EventLoop>>,
 }
 
@@ -96,6 +99,7 @@ impl EventLoop {
             fetches: Cell::new(0),
             deferred: RefCell::default(),
             nested: Cell::new(0),
+            adopted: RefCell::default(),
             event_loop: OnceCell::new(),
         });
         let runtime = Runtime::new()?;

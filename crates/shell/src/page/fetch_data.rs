@@ -109,8 +109,8 @@ pub struct FetchRequest {
     pub method: String,
     /// The URL.
     pub url: Url,
-    /// The headers in the order they were given. The body's `Content-Type` is among them, unless the body is a
-    /// `FormData`: the library chooses its boundary later.
+    /// The complete header list, in the order in which the headers were given. The body's `Content-Type` is among them
+    /// unless the page has prevented it, so nothing may be added from the type of the body.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Option<BodyInit>,

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use sendbeacon::{Client, CspDisposition, CspViolation, NavigableContainer, ReferrerPolicy};
+use sendbeacon::{
+    Client, CredentialsMode, CspDisposition, CspViolation, Mode, NavigableContainer, ReferrerPolicy,
+};
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{EncodingOverride, Url};
 
 use super::{
     BodyInit, Environment, FetchRequest, FetchResponse, RealmId, TaskQueue, document::DocumentInfo,
@@ -47,8 +49,9 @@ pub trait PageHost {
     fn abort_deferred(&self, _id: u64) {}
 
     /// [Hyperlink auditing](https://html.spec.whatwg.org/multipage/links.html#hyperlink-auditing) of a link
-    /// that the user or a script follows. The arguments are the values of the link's attributes.
-    fn ping(&self, _ping: &str, _href: &str) {}
+    /// that the user or a script follows. The arguments are the values of the link's attributes, and how the document's
+    /// encoding encodes the query of a URL.
+    fn ping(&self, _ping: &str, _href: &str, _encoding: EncodingOverride<'_>) {}
 
     /// Prints a line to the console. `level` is the name of the `console` method: `"error"`, `"log"` and so on.
     fn console(&self, level: &str, message: &str);
@@ -89,7 +92,7 @@ pub trait PageHost {
     fn document_changed(&self, _info: &DocumentInfo) {}
 
     /// Fetches a classic script: its bytes, and the charset of its `Content-Type`. The page blocks until this returns.
-    fn load_script(&self, _url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
+    fn load_script(&self, _request: &ScriptRequest) -> Result<(Vec<u8>, Option<String>), String> {
         Err("this shell loads no scripts".into())
     }
 
@@ -179,6 +182,48 @@ pub enum Lifecycle {
     Resume,
     /// The document is unloaded.
     Unload,
+}
+
+/// A request for a classic script.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScriptRequest {
+    /// The URL to fetch.
+    pub url: Url,
+    /// Whether the destination is "worker": the script is that of a new worker. False: "script".
+    pub is_worker: bool,
+    /// The mode.
+    pub mode: Mode,
+    /// The credentials mode.
+    pub credentials: CredentialsMode,
+}
+
+impl ScriptRequest {
+    /// [Creates a potential-CORS request](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#create-a-potential-cors-request)
+    /// for a script element. `crossorigin` is the value of its attribute, if it has the attribute.
+    #[must_use]
+    pub fn of_element(url: Url, crossorigin: Option<&str>) -> Self {
+        let (mode, credentials) = match crossorigin {
+            None => (Mode::NoCors, CredentialsMode::Include),
+            Some(value) if value.eq_ignore_ascii_case("use-credentials") => {
+                (Mode::Cors, CredentialsMode::Include)
+            }
+            Some(_) => (Mode::Cors, CredentialsMode::SameOrigin),
+        };
+        Self { url, is_worker: false, mode, credentials }
+    }
+
+    /// The request to [fetch a classic worker script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-script).
+    #[must_use]
+    pub fn of_worker(url: Url) -> Self {
+        let (mode, credentials) = (Mode::SameOrigin, CredentialsMode::SameOrigin);
+        Self { url, is_worker: true, mode, credentials }
+    }
+
+    /// The request to [fetch a classic worker-imported script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-imported-script).
+    #[must_use]
+    pub fn imported(url: Url) -> Self {
+        Self::of_element(url, None)
+    }
 }
 
 /// A request for a document.

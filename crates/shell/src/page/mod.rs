@@ -20,6 +20,7 @@ mod exceptions;
 mod fetch_data;
 mod host;
 mod markup;
+mod mime_type;
 mod navigable;
 mod parser;
 mod prelude;
@@ -34,6 +35,7 @@ mod workers;
 
 use std::rc::Rc;
 
+pub(crate) use self::mime_type::extract_mime_type;
 use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
 pub use self::{
     document::DocumentInfo,
@@ -42,7 +44,7 @@ pub use self::{
     fetch_data::{Blob, BodyInit, FetchRequest, FetchResponse, FormDataEntry, FormDataValue},
     host::{
         DocumentDone, FetchDone, FetchedDocument, Lifecycle, Navigation, PageHost, PostResource,
-        TabOf, Thrown, Violation,
+        ScriptRequest, TabOf, Thrown, Violation,
     },
     navigable::{SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,

@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use rquickjs::{Ctx, Function, Object, Persistent, context::EvalOptions};
+use rquickjs::{Ctx, Function, Object, Persistent, context::EvalOptions, function::This};
 
 use super::{bindings, window::Window};
 
@@ -25,6 +25,7 @@ macro_rules! files {
 /// The files for windows and workers. Their order matters: a file uses what earlier files have stored in `internal`.
 const FILES: &[(&str, &str)] = files![
     "webidl",
+    "interfaces",
     "buffer_source",
     "event",
     "event_target",
@@ -105,6 +106,8 @@ pub(super) fn run(
     let internal = Object::new(ctx.clone())?;
     let hooks = Object::new(ctx.clone())?;
     internal.set("hooks", hooks.clone())?;
+    let for_realm: Function = agent.get("forRealm")?;
+    let agent: Object = for_realm.call((This(agent), internal.clone()))?;
     let files = match global {
         Global::Window => WINDOW_FILES,
         Global::DedicatedWorker => WORKER_FILES,

@@ -5,6 +5,7 @@ use html5ever::local_name;
 
 use super::{
     dom::{Element, NodeId},
+    host::ScriptRequest,
     parser::decode,
     realm::{Realm, evaluate},
     window::Window,
@@ -68,7 +69,9 @@ impl Window {
             Ok(url) if !src.is_empty() => url,
             _ => return Prepared::Failed(format!("script src {src:?} is no URL")),
         };
-        match self.load_script(&url) {
+        let crossorigin = self.document.dom().attribute(script, "crossorigin").map(str::to_owned);
+        let request = ScriptRequest::of_element(url.clone(), crossorigin.as_deref());
+        match self.load_script(&request) {
             Ok((bytes, charset)) => Prepared::Ready(ClassicScript {
                 source: decode(&bytes, charset.as_deref(), self.document.encoding.get()).0,
                 name: url.into(),

@@ -16,6 +16,7 @@ use super::{
     document::Document,
     dom::NodeId,
     event_loop::{EventLoop, Shared},
+    host::ScriptRequest,
     markup::ScriptCreatedParser,
     navigable::{Navigable, NavigableId},
     realm::Realm,
@@ -45,6 +46,8 @@ pub(super) struct Window {
     pub(super) is_initial: Cell<bool>,
     /// The parser that `document.open()` has created, until `document.close()`.
     pub(super) parser: RefCell<Option<Rc<ScriptCreatedParser>>>,
+    /// How many scripts that a script has inserted delay the `load` event.
+    pub(super) pending_scripts: Cell<usize>,
     /// Whether `parser` waits for a script that it has reached.
     pub(super) is_in_parser_script: Cell<bool>,
     /// The text that a script has passed to `document.write()` while a parser runs the script.
@@ -81,6 +84,7 @@ impl Window {
             stage: Cell::new(Stage::Parsing),
             is_initial: Cell::new(false),
             parser: RefCell::default(),
+            pending_scripts: Cell::new(0),
             is_in_parser_script: Cell::new(false),
             written: RefCell::default(),
         }
@@ -93,6 +97,7 @@ impl Window {
             self.document.refresh(value);
         }
         self.frames.take();
+        self.pending_scripts.set(0);
         self.stage.set(Stage::Parsing);
         self.environment.replace(environment);
         self.host.replace(host);
@@ -102,6 +107,12 @@ impl Window {
 
     pub(super) fn environment(&self) -> Ref<'_, Environment> {
         self.environment.borrow()
+    }
+
+    /// The URL whose cookies `document.cookie` gives access to.
+    pub(super) fn cookie_url(&self) -> Url {
+        let inherited = self.environment().cookie_url.clone();
+        inherited.unwrap_or_else(|| self.document.url())
     }
 
     /// The settings object as it is now.
@@ -141,14 +152,18 @@ impl Window {
     }
 
     /// Fetches a script, and adds the fetch to the performance timeline.
-    pub(super) fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
+    pub(super) fn load_script(
+        &self,
+        request: &ScriptRequest,
+    ) -> Result<(Vec<u8>, Option<String>), String> {
+        let url = &request.url;
         if url.scheme() == "data" {
             let (type_, bytes) =
                 process_data_url(url.as_str()).ok_or("the data: URL is not valid")?;
             return Ok((bytes, type_.get_parameter("charset").map(str::to_owned)));
         }
         let start = Instant::now();
-        let loaded = self.host().load_script(url);
+        let loaded = self.host().load_script(request);
         let timing = ResourceTiming::opaque(url.to_string(), "script", start);
         self.shared.queue.post(self.id, |realm| realm.add_resource_timing(timing));
         loaded

@@ -8,8 +8,12 @@ use sendbeacon::{CspList, ReferrerPolicy};
 use url::Url;
 
 use super::{
-    Environment, EventLoop, PageError, RealmId, TabOf, host::Lifecycle, navigable::opaque_origin,
-    parser::decode, realm::Realm, window::Window,
+    Environment, EventLoop, PageError, RealmId, TabOf,
+    host::{Lifecycle, ScriptRequest},
+    navigable::opaque_origin,
+    parser::decode,
+    realm::Realm,
+    window::Window,
 };
 
 /// How many workers a page may have at a time.
@@ -79,7 +83,10 @@ fn run_a_worker(
         return Err(format!("{url} is of another origin"));
     }
     // A worker's script is always UTF-8: the standard ignores the charset of the response.
-    let load = || window.load_script(url).map(|(bytes, _)| decode(&bytes, None, UTF_8).0);
+    let load = || {
+        let script = window.load_script(&ScriptRequest::of_worker(url.clone()));
+        script.map(|(bytes, _)| decode(&bytes, None, UTF_8).0)
+    };
     let source = source.map_or_else(load, Ok)?;
     let worker = create_realm(&event_loop, owner.id(), id, environment, window)
         .map_err(|error| error.to_string())?;

@@ -11,9 +11,9 @@ use std::{
 
 use sendbeacon_shell::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest,
-    FetchResponse, Navigation, Page, PageHost, TabOf,
+    FetchResponse, Navigation, Page, PageHost, ScriptRequest, TabOf,
 };
-use url::Url;
+use url::{EncodingOverride, Url};
 
 pub(crate) const PAGE_URL: &str = "https://a.test/dir/page?q#f";
 
@@ -26,6 +26,8 @@ pub(crate) struct Recorder {
     pub(crate) fetches: RefCell<Vec<(FetchRequest, Option<FetchDone>)>>,
     pub(crate) aborted: RefCell<Vec<u64>>,
     pub(crate) pings: RefCell<Vec<(String, String)>>,
+    /// The values of the `ping` attributes, parsed as one URL.
+    pub(crate) encoded_pings: RefCell<Vec<String>>,
     pub(crate) console: RefCell<Vec<String>>,
     pub(crate) navigations: RefCell<Vec<String>>,
     pub(crate) infos: RefCell<Vec<DocumentInfo>>,
@@ -46,7 +48,10 @@ impl PageHost for Recorder {
         self.aborted.borrow_mut().push(id);
     }
 
-    fn ping(&self, ping: &str, href: &str) {
+    fn ping(&self, ping: &str, href: &str, encoding: EncodingOverride<'_>) {
+        let base = Url::parse(PAGE_URL).expect("a URL");
+        let url = Url::options().base_url(Some(&base)).encoding_override(encoding).parse(ping);
+        self.encoded_pings.borrow_mut().extend(url.map(String::from));
         self.pings.borrow_mut().push((ping.to_owned(), href.to_owned()));
     }
 
@@ -72,9 +77,9 @@ impl PageHost for Recorder {
         Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
     }
 
-    fn load_script(&self, url: &Url) -> Result<(Vec<u8>, Option<String>), String> {
+    fn load_script(&self, request: &ScriptRequest) -> Result<(Vec<u8>, Option<String>), String> {
         let scripts = self.scripts.borrow();
-        let script = scripts.get(url.as_str()).cloned();
+        let script = scripts.get(request.url.as_str()).cloned();
         script.map(|bytes| (bytes, None)).ok_or_else(|| "404".to_owned())
     }
 }

@@ -3,16 +3,17 @@
 //! Navigation is the engine's work and not the library's, so these fetches go straight to the network.
 
 mod request;
+mod script;
 
 use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
 use data_url::mime::Mime;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     header::{
-        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, COOKIE, LOCATION, REFERER,
-        SET_COOKIE, UPGRADE_INSECURE_REQUESTS,
+        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
+        LOCATION, REFERER, SET_COOKIE,
     },
 };
 use sendbeacon::{
@@ -24,11 +25,16 @@ use sendbeacon::{
 use thiserror::Error;
 use url::Url;
 
-use self::request::{
-    add_post, is_mixed_content, referer, relation, request, reserved_client, same_site,
-    upgrade_insecure,
+pub(super) use self::script::fetch_script;
+use self::{
+    request::{
+        add_post, is_mixed_content, referer, request, reserved_client, same_site, upgrade_insecure,
+    },
+    script::CorsCheck,
 };
-use crate::page::{FetchedDocument, Navigation, SandboxFlags, referrer_of_navigation};
+use crate::page::{
+    FetchedDocument, Navigation, SandboxFlags, extract_mime_type, referrer_of_navigation,
+};
 
 /// The largest document or script, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
@@ -59,6 +65,10 @@ struct Steps {
     same_site: SameSiteMode,
     /// Decides which cookies the response may set.
     same_site_of_response: SameSiteMode,
+    /// Whether the request includes credentials.
+    has_credentials: bool,
+    /// The check of the response, if the request needs one.
+    cors: Option<CorsCheck>,
     request: NetworkRequest,
 }
 
@@ -83,6 +93,9 @@ pub enum NavigationError {
     /// The `Location` of a redirect is no URL, or there were more than 20 redirects.
     #[error("{0}: the redirect cannot be followed")]
     Redirect(String),
+    /// A script is of another origin, and its request or its response does not allow that.
+    #[error("{0}: a script of another origin that is not shared with this one")]
+    CrossOrigin(String),
     /// The response is no document: its status is 204 or 205, or it is a download.
     #[error("{0}: there is no document")]
     NoDocument(String),
@@ -99,7 +112,8 @@ pub(super) async fn fetch_document(
     cookies: &dyn CookieStore,
     navigation: &Navigation,
 ) -> Result<Option<FetchedDocument>, NavigationError> {
-    let steps = |url: &Url| {
+    let steps = |urls: &[Url]| {
+        let url = &urls[urls.len() - 1];
         let client = reserved_client(navigation, url, Nonce::random());
         let same_site = same_site(navigation, &client);
         // NB: a top-level navigation may set cookies of every `SameSite` value, RFC 6265bis 5.7.
@@ -107,8 +121,9 @@ pub(super) async fn fetch_document(
             None => SameSiteMode::StrictOrLess,
             Some(_) => same_site,
         };
-        let request = request(navigation, url, &client);
-        Steps { client, same_site, same_site_of_response, request }
+        let request = request(navigation, urls, &client);
+        let (has_credentials, cors) = (true, None);
+        Ok(Steps { client, same_site, same_site_of_response, has_credentials, cors, request })
     };
     let is_nested = navigation.container.is_some();
     let destination = if is_nested { Destination::Frame } else { Destination::Document };
@@ -117,49 +132,17 @@ pub(super) async fn fetch_document(
     Ok(has_document.then(|| fetched.into_document(navigation)))
 }
 
-/// Fetches a [classic script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-script)
-/// for `client`, and follows redirects.
-pub(super) async fn fetch_script(
-    network: &dyn Network,
-    cookies: &dyn CookieStore,
-    client: &Client,
-    url: &Url,
-) -> Result<Fetched, NavigationError> {
-    let navigation =
-        Navigation { source: Some(client.clone()), ..Navigation::of_user(url.clone()) };
-    let steps = |url: &Url| {
-        let is_same_site = client.origin.is_same_site_with_url(url);
-        let same_site = if is_same_site && !client.has_cross_site_ancestor {
-            SameSiteMode::StrictOrLess
-        } else {
-            SameSiteMode::UnsetOrLess
-        };
-        let mut request = request(&navigation, url, client);
-        let mut set = |name: &'static str, value: &'static str| {
-            request.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        };
-        set("accept", "*/*");
-        if is_potentially_trustworthy(url) {
-            set("sec-fetch-dest", "script");
-            set("sec-fetch-mode", "no-cors");
-            set("sec-fetch-site", relation(&Origin::of(url, Nonce::random()), Some(client)));
-        }
-        request.headers.remove(UPGRADE_INSECURE_REQUESTS);
-        let same_site_of_response = same_site;
-        Steps { client: client.clone(), same_site, same_site_of_response, request }
-    };
-    fetch(network, cookies, &navigation, Destination::Script, steps).await
-}
-
-/// Fetches what `navigation` asks for and follows redirects. `steps` makes the request for each URL.
+/// Fetches what `navigation` asks for and follows redirects. `steps` makes the request for the last URL of
+/// each URL list.
 async fn fetch(
     network: &dyn Network,
     cookies: &dyn CookieStore,
     navigation: &Navigation,
     destination: Destination,
-    steps: impl Fn(&Url) -> Steps,
+    steps: impl Fn(&[Url]) -> Result<Steps, NavigationError>,
 ) -> Result<Fetched, NavigationError> {
     let mut url = navigation.url.clone();
+    let mut urls = Vec::new();
     let mut post = navigation.post.clone();
     let mut referrer = Referrer::Client;
     let mut referrer_policy = navigation.referrer_policy;
@@ -175,21 +158,31 @@ async fn fetch(
             let (url, error) = (url.to_string(), Box::new(error));
             NavigationError::Network { url, error }
         };
-        let Steps { client, same_site, same_site_of_response, mut request } = steps(&url);
+        urls.push(url.clone());
+        let Steps { client, same_site, same_site_of_response, has_credentials, cors, mut request } =
+            steps(&urls)?;
         referrer = match &navigation.source {
             Some(source) => referrer_of_navigation(source, &url, referrer, referrer_policy),
             None => Referrer::NoReferrer,
         };
         request.headers.extend(referer(&referrer).map(|value| (REFERER, value)));
         if let Some(post) = &post {
-            add_post(navigation, post, referrer_policy, &mut request);
+            add_post(navigation, post, referrer_policy, &urls, &mut request);
         }
         let context = CookieContext::new(&url, &client, same_site);
-        request.headers.extend(cookies.retrieve(context).get().await.map(|value| (COOKIE, value)));
+        if has_credentials {
+            let cookie = cookies.retrieve(context).get().await;
+            request.headers.extend(cookie.map(|value| (COOKIE, value)));
+        }
         let response = network.http_network_fetch(request).await.map_err(failed)?;
-        let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
-        let context = context.with_same_site(same_site_of_response);
-        cookies.store(context, set_cookie).get().await;
+        if has_credentials {
+            let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
+            let context = context.with_same_site(same_site_of_response);
+            cookies.store(context, set_cookie).get().await;
+        }
+        if cors.is_some_and(|check| !check.passes(&response.headers)) {
+            return Err(NavigationError::CrossOrigin(url.into()));
+        }
         if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
             && let Some(location) = response.headers.get(LOCATION)
         {
@@ -284,18 +277,9 @@ impl Fetched {
 
     /// [Extract a MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type)
     fn type_(&self) -> Option<Mime> {
-        let values = self.joined("content-type");
-        let types = values.split(',').filter_map(|value| value.parse::<Mime>().ok());
-        types.filter(|it| it.type_ != "*").reduce(|before, mut last| {
-            let is_same = (&before.type_, &before.subtype) == (&last.type_, &last.subtype);
-            // Steps 6.4 and 6.5: a type without a charset takes that of an earlier type with the same essence.
-            if let (true, None, Some(charset)) =
-                (is_same, last.get_parameter("charset"), before.get_parameter("charset"))
-            {
-                last.parameters.push(("charset".to_owned(), charset.to_owned()));
-            }
-            last
-        })
+        let values: Vec<_> =
+            self.headers.get_all(CONTENT_TYPE).iter().map(isomorphic_decode).collect();
+        extract_mime_type(values.iter().map(String::as_str))
     }
 
     /// The document's client, made of its URL, its container and the response's headers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{
-    Client, Mode, Nonce, Origin, Referrer, ReferrerPolicy, Request, Site, append_origin,
+    Client, Mode, Nonce, Referrer, ReferrerPolicy, Request, Site, append_origin,
     host::{ConnectionKey, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
@@ -37,8 +37,9 @@ pub(super) fn same_site(navigation: &Navigation, client: &Client) -> SameSiteMod
     }
 }
 
-/// The GET request of a navigation to `url`, for a document that will have `client`.
-pub(super) fn request(navigation: &Navigation, url: &Url, client: &Client) -> NetworkRequest {
+/// The GET request of a navigation to the last of `urls`, for a document that will have `client`.
+pub(super) fn request(navigation: &Navigation, urls: &[Url], client: &Client) -> NetworkRequest {
+    let url = &urls[urls.len() - 1];
     let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: &'static str| {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -49,20 +50,23 @@ pub(super) fn request(navigation: &Navigation, url: &Url, client: &Client) -> Ne
     if is_potentially_trustworthy(url) {
         set("sec-fetch-dest", if navigation.container.is_some() { "iframe" } else { "document" });
         set("sec-fetch-mode", "navigate");
-        set("sec-fetch-site", relation(&client.origin, navigation.source.as_ref()));
+        set("sec-fetch-site", relation(urls, navigation.source.as_ref()));
     }
     set("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
     let connection = ConnectionKey::new(client.network_partition_key.clone(), true);
     NetworkRequest::new(Method::GET, url.clone(), connection).with_headers(headers)
 }
 
-/// The value of `Sec-Fetch-Site` for a navigation to `origin`. `source` is `None` for a navigation by the user.
-pub(super) fn relation(origin: &Origin, source: Option<&Client>) -> &'static str {
-    match source {
-        None => "none",
-        Some(source) if source.origin == *origin => "same-origin",
-        Some(source) if Site::of(&source.origin) == Site::of(origin) => "same-site",
-        Some(_) => "cross-site",
+/// The value of [`Sec-Fetch-Site`](https://w3c.github.io/webappsec-fetch-metadata/#abstract-opdef-set-site) for a request
+/// with this URL list. `source` is `None` for a navigation by the user.
+pub(super) fn relation(urls: &[Url], source: Option<&Client>) -> &'static str {
+    let Some(Client { origin, .. }) = source else { return "none" };
+    if urls.iter().all(|url| origin.is_same_origin_with_url(url)) {
+        "same-origin"
+    } else if urls.iter().all(|url| origin.is_same_site_with_url(url)) {
+        "same-site"
+    } else {
+        "cross-site"
     }
 }
 
@@ -90,11 +94,12 @@ pub(super) fn is_mixed_content(
         && !is_potentially_trustworthy(url)
 }
 
-/// Makes a form's POST request of `request`.
+/// Makes a form's POST request of `request`, whose URL list is `urls`.
 pub(super) fn add_post(
     navigation: &Navigation,
     post: &PostResource,
     referrer_policy: Option<ReferrerPolicy>,
+    urls: &[Url],
     request: &mut NetworkRequest,
 ) {
     request.method = Method::POST;
@@ -102,12 +107,21 @@ pub(super) fn add_post(
     let content_type = HeaderValue::try_from(&*post.content_type).ok();
     request.headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
     if let Some(source) = &navigation.source {
-        let mut described = Request::new(Arc::new(source.clone()), request.url.clone());
+        let mut described = with_url_list(source, urls);
         described.mode = Mode::NoCors;
         described.method = Method::POST;
         described.referrer_policy = referrer_policy;
         append_origin(&described, &mut request.headers);
     }
+}
+
+/// A request of `client` with this URL list.
+pub(super) fn with_url_list(client: &Client, urls: &[Url]) -> Request {
+    let mut request = Request::new(Arc::new(client.clone()), urls[0].clone());
+    for url in &urls[1..] {
+        request.push_url(url.clone());
+    }
+    request
 }
 
 /// The value of `Referer`; `None` if there is no referrer.

@@ -18,7 +18,6 @@ use std::{
 use sendbeacon::{Client, Document, NavigableContainer, Origin, remote::RemoteUserAgent};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use url::Url;
 
 use super::{FromContent, Stored, ToContent, read, read_body, write};
 use crate::{
@@ -30,8 +29,8 @@ use crate::{
     },
     lock::lock,
     page::{
-        DocumentDone, EventLoop, FetchedDocument, Navigation, PageError, RealmId, StorageArea,
-        TaskQueue,
+        DocumentDone, EventLoop, FetchedDocument, Navigation, PageError, RealmId, ScriptRequest,
+        StorageArea, TaskQueue,
     },
 };
 
@@ -227,8 +226,8 @@ impl Surroundings for Around {
         self.process.say(&FromContent::Console { level, message });
     }
 
-    fn load_script(&self, client: &Client, url: &Url) -> Result<Script, String> {
-        self.process.say(&FromContent::LoadScript(Box::new(client.clone()), url.clone()));
+    fn load_script(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String> {
+        self.process.say(&FromContent::LoadScript(Box::new(client.clone()), request.clone()));
         let answer = self.process.scripts.recv();
         answer.unwrap_or_else(|_| Err("the parent process has gone".into()))
     }

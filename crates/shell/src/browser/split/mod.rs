@@ -20,14 +20,13 @@ use std::{
 use bytes::Bytes;
 use sendbeacon::Client;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use url::Url;
 
 pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
 use super::{host::Storage, log::News, scripts::Script};
-use crate::page::{FetchedDocument, Navigation};
+use crate::page::{FetchedDocument, Navigation, ScriptRequest};
 
 /// A message to a content process.
 #[derive(Serialize, Deserialize)]
@@ -84,8 +83,8 @@ enum FromContent {
     GetCookies(Box<Client>),
     /// Assigns to `document.cookie`.
     SetCookie(Box<Client>, String),
-    /// Asks for the script at a URL.
-    LoadScript(Box<Client>, Url),
+    /// Asks for a script.
+    LoadScript(Box<Client>, ScriptRequest),
     /// A line for the console.
     Console { level: String, message: String },
     /// Asks for the document of a frame, or of a window that a script of the process has opened.

@@ -209,8 +209,8 @@ fn serve(
             FromContent::SetCookie(said, cookie) => {
                 browser.cookies.set_document_cookie(&hold(client, *said), &cookie);
             }
-            FromContent::LoadScript(said, url) => {
-                let script = Scripts::of(browser).load(&hold(client, *said), &url);
+            FromContent::LoadScript(said, request) => {
+                let script = Scripts::of(browser).load(&hold(client, *said), &request);
                 let _ = sender.send(ToContent::Script(script));
             }
             FromContent::FetchDocument { id, navigation } => {

@@ -11,7 +11,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     functions! { native, window,
         "sendBeacon" => |this, ctx: Ctx<'js>, url: String, data: Option<Object<'js>>| {
             let data = data.map(|data| body::body_init(&ctx, &data)).transpose()?;
-            // NB: the library parses the URL as UTF-8, whatever the encoding of the document. Browsers do not do so yet.
+            // The library parses the URL as UTF-8, whatever the encoding of the document.
             let answer = this.host().send_beacon(&url, data);
             answer.map_err(|message| Exception::throw_type(&ctx, &message))
         },

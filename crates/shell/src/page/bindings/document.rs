@@ -14,7 +14,10 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         "baseUrl" => |this| String::from(this.document.base_url()),
         "resolveUrl" => |this, url: String| this.document.parse_url(&url).ok().map(String::from),
         "encoding" => |this| this.document.encoding.get().name(),
-        "ping" => |this, ping: String, href: String| this.host().ping(&ping, &href),
+        "resolveUtf8Url" => |this, url: String| this.document.base_url().join(&url).ok().map(String::from),
+        "ping" => |this, ping: String, href: String| {
+            this.document.with_encoding(|encoding| this.host().ping(&ping, &href, encoding));
+        },
         "cookies" => |this| this.host().cookies(),
         "setCookie" => |this, cookie: String| this.host().set_cookie(&cookie),
         "evaluate" => |_this, ctx: Ctx<'js>, source: String, name: String| {

@@ -7,18 +7,25 @@ use url::Url;
 
 use super::{body, buffer, from_number, to_number};
 use crate::page::{
-    FetchRequest, FetchResponse, RealmId, TaskQueue, data_urls::process_data_url, window::Window,
+    FetchRequest, FetchResponse, RealmId, TaskQueue, data_urls::process_data_url,
+    mime_type::extract_mime_type, window::Window,
 };
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
     let ctx = native.ctx();
     native.set("decodeDataUrl", Function::new(ctx.clone(), decode_data_url)?)?;
+    native.set("extractMimeType", Function::new(ctx.clone(), extract)?)?;
     native.set("encodeFormData", Function::new(ctx.clone(), body::encode_form_data)?)?;
     functions! { native, window,
         "fetch" => |this, ctx: Ctx<'js>, request: Object<'js>| start(&ctx, this, &request),
         "abortFetch" => |this, id: f64| this.host().abort_fetch(from_number(id)),
     }
     Ok(())
+}
+
+/// [Extracts a MIME type](extract_mime_type) and serialises it.
+fn extract(values: Vec<String>) -> Option<String> {
+    extract_mime_type(values.iter().map(String::as_str)).map(|type_| type_.to_string())
 }
 
 /// Decodes a `data:` URL. Returns `{ bytes, type }`, or nothing if the URL is not valid.

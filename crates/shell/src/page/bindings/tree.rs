@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use html5ever::local_name;
-use rquickjs::{Ctx, IntoJs, Object, Value};
+use rquickjs::{Ctx, IntoJs, Object, Value, convert::List};
 
 use super::nested;
 use crate::page::{
@@ -55,6 +55,8 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             insert(&ctx, this, parent, node, child)
         },
         "remove" => |this, ctx: Ctx<'js>, node: u32| remove(&ctx, this, node),
+        "takeSubtree" => |this, node: u32| take_subtree(this, NodeId(node)),
+        "graft" => |this| graft(this),
         "innerHtml" => |this, node: u32| read(this, node, |dom, node| Some(inner_html(dom, node))),
         "parseFragment" => |this, context: u32, html: String| {
             numbers(&parse_html_fragment(this, NodeId(context), &html))
@@ -70,6 +72,11 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             elements.find(|node| dom.attribute(*node, "id") == Some(&id)).map(|node| node.0)
         },
         "prepareScript" => |this, node: u32| prepare_script(this, NodeId(node)),
+        "delayLoad" => |this| this.pending_scripts.set(this.pending_scripts.get() + 1),
+        "stopDelayingLoad" => |this| {
+            this.pending_scripts.set(this.pending_scripts.get().saturating_sub(1));
+            navigable::queue_completion(this);
+        },
     }
     Ok(())
 }
@@ -190,6 +197,25 @@ fn remove(ctx: &Ctx<'_>, window: &Window, node: u32) {
     if let Some(realm) = window.active_realm() {
         nested(window, || navigable::removed(ctx, &realm, &frames));
     }
+}
+
+/// Takes a subtree that another document adopts. It waits for [`graft`]. Returns the numbers of its nodes.
+fn take_subtree(window: &Window, node: NodeId) -> Vec<u32> {
+    let mut dom = window.document.dom_mut();
+    if !dom.exists(node) {
+        return Vec::new();
+    }
+    let subtree = dom.take_subtree(node);
+    let ids = subtree.ids().map(|id| id.0).collect();
+    window.shared().adopted.replace(subtree);
+    ids
+}
+
+/// Puts the subtree that was taken last into the document. Returns the old and the new number of each node.
+fn graft(window: &Window) -> Vec<List<(u32, u32)>> {
+    let subtree = window.shared().adopted.take();
+    let pairs = window.document.dom_mut().graft(subtree);
+    pairs.into_iter().map(|(old, new)| List((old.0, new.0))).collect()
 }
 
 /// The elements in the subtrees of `roots` that have a content navigable.

@@ -6,7 +6,7 @@ use encoding_rs::UTF_8;
 use rquickjs::Object;
 use url::Url;
 
-use crate::page::{parser::decode, window::Window, workers};
+use crate::page::{host::ScriptRequest, parser::decode, window::Window, workers};
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
     functions! { native, window,
@@ -15,7 +15,8 @@ pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Res
         },
         "stopWorker" => |this, id: u32| workers::stop(this, id),
         "loadScript" => |this, url: String| {
-            let (bytes, charset) = this.load_script(&Url::parse(&url).ok()?).ok()?;
+            let request = ScriptRequest::imported(Url::parse(&url).ok()?);
+            let (bytes, charset) = this.load_script(&request).ok()?;
             Some(decode(&bytes, charset.as_deref(), UTF_8).0)
         },
     }

@@ -2,6 +2,7 @@
 //!
 //! A JavaScript node object holds the number of a node in this arena.
 
+mod adopt;
 mod query;
 mod serialize;
 mod sink;
@@ -10,7 +11,7 @@ use std::collections::HashSet;
 
 use html5ever::{Attribute, LocalName, Namespace, QualName, local_name, ns};
 
-pub(super) use self::{query::Selector, serialize::inner_html, sink::Sink};
+pub(super) use self::{adopt::Subtree, query::Selector, serialize::inner_html, sink::Sink};
 
 /// Identifies a node of a [`Dom`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -43,7 +43,7 @@ class AbortSignal extends EventTarget {
   throwIfAborted() { if (slot.get(this).aborted) throw slot.get(this).reason; }
 }
 expose(AbortSignal, slot);
-internal.handlers.attributes(AbortSignal.prototype, ["abort"]);
+internal.handlers.attributes(AbortSignal.prototype, slot, ["abort"]);
 
 class AbortController {
   constructor() {

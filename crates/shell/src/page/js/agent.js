@@ -37,9 +37,26 @@ function createSlot() {
 }
 
 const slots = { __proto__: null };
+// The slot of the relevant realm of an object. Its value is the `internal` object of the realm.
+const realms = createSlot();
 
 return {
   slot(name) { return slots[name] ??= createSlot(); },
+  // This object as the files of a realm see it: an object belongs to the realm whose file has filled its first slot.
+  forRealm(internal) {
+    const slot = (name) => {
+      const shared = this.slot(name);
+      const set = (object, value) => {
+        if (!realms.has(object)) realms.set(object, internal);
+        return shared.set(object, value);
+      };
+      return { ...shared, set };
+    };
+    return { __proto__: this, slot };
+  },
+  // https://html.spec.whatwg.org/multipage/webappapis.html#concept-relevant-realm
+  realmOf(object) { return realms.get(object); },
+  moveToRealm(object, internal) { realms.replace(object, internal); },
   // https://w3c.github.io/FileAPI/#blob-url-store
   blobUrls: new Map(),
   broadcastChannels: new Set(),

@@ -6,6 +6,7 @@ const { isBufferSource, copy, toBase64 } = internal.bufferSource;
 const { slot: blobSlot, fileSlot, bytesOf, createBlob, withoutBom } = internal.blob;
 const { slot: formDataSlot, entriesOf } = internal.formData;
 const { slot: streamSlot } = internal.stream;
+const headersSlot = agent.slot("Headers");
 const paramsSlot = agent.slot("URLSearchParams");
 
 // The Web IDL conversion to (ReadableStream or XMLHttpRequestBodyInit). It copies the lists of a form and of search
@@ -114,6 +115,10 @@ const lazyStream = (converted) => new ReadableStream({
 
 const decode = (bytes) => native.decodeUtf8(toBase64(withoutBom(bytes)), false);
 
+// https://fetch.spec.whatwg.org/#concept-body-mime-type
+const mimeTypeOf = ({ headers }) => native.extractMimeType(headersSlot.get(headers).list
+  .filter(([name]) => name.toLowerCase() === "content-type").map(([, value]) => value));
+
 // https://fetch.spec.whatwg.org/#body-mixin
 function mixin(prototype, slot) {
   const members = {
@@ -127,11 +132,11 @@ function mixin(prototype, slot) {
     async arrayBuffer() { return (await consume(slot.get(this))).slice().buffer; },
     async bytes() { return (await consume(slot.get(this))).slice(); },
     async blob() {
-      const type = this.headers.get("content-type") ?? "";
-      return createBlob((await consume(slot.get(this))).slice(), type.toLowerCase());
+      const type = mimeTypeOf(slot.get(this)) ?? "";
+      return createBlob((await consume(slot.get(this))).slice(), type);
     },
     async formData() {
-      const type = this.headers.get("content-type") ?? "";
+      const type = mimeTypeOf(slot.get(this)) ?? "";
       return internal.parseFormData(type, await consume(slot.get(this)));
     },
   };

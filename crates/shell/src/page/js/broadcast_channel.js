@@ -37,7 +37,7 @@ class BroadcastChannel extends EventTarget {
   }
 }
 expose(BroadcastChannel, slot);
-internal.handlers.attributes(BroadcastChannel.prototype, ["message", "messageerror"]);
+internal.handlers.attributes(BroadcastChannel.prototype, slot, ["message", "messageerror"]);
 
 internal.isFullyActive = () => native.navigable("self") !== undefined;
 internal.storageKey = () => native.environment().storageKey;

@@ -2,8 +2,8 @@
 // https://dom.spec.whatwg.org/#interface-document
 // https://html.spec.whatwg.org/multipage/dom.html#the-document-object
 
-const { DOMString, USVString, expose, fail } = internal.webidl;
-const { wrap, mixin, parentNode } = internal.node;
+const { DOMString, USVString, attributes, expose, fail } = internal.webidl;
+const { slot: nodeSlot, wrap, idOf, adopt, mixin, parentNode } = internal.node;
 const { slot: targetSlot } = internal.eventTarget;
 const slot = agent.slot("Document");
 // The parts of the lifecycle that scripts can see. lifecycle.js changes them.
@@ -28,8 +28,6 @@ class Document extends Node {
   get hidden() { return state.visibilityState === "hidden"; }
   get defaultView() { return native.navigable("self") === undefined ? null : internal.windowProxy; }
   get currentScript() { return null; }
-  get location() { return internal.location; }
-  set location(value) { internal.location.href = value; }
   // https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie
   get cookie() {
     internal.requireTupleOrigin("cookie");
@@ -81,6 +79,14 @@ class Document extends Node {
     }
     return wrap(native.createElement(name.toLowerCase()));
   }
+  // https://dom.spec.whatwg.org/#dom-document-adoptnode
+  adoptNode(node) {
+    if (!nodeSlot.has(node)) throw new TypeError("parameter 1 is not of type 'Node'.");
+    if (node.nodeType === Node.DOCUMENT_NODE) fail("NotSupportedError", "A document cannot be adopted.");
+    if (agent.realmOf(node) !== internal) return adopt(node);
+    native.remove(idOf(node));
+    return node;
+  }
   hasFocus() { return state.visibilityState === "visible"; }
 
   // https://dom.spec.whatwg.org/#dom-document-createevent
@@ -94,21 +100,23 @@ class Document extends Node {
 }
 mixin(Document, parentNode);
 expose(Document, slot);
-internal.handlers.attributes(Document.prototype,
+internal.handlers.attributes(Document.prototype, slot,
   [...internal.handlers.GLOBAL, ...internal.handlers.DOCUMENT]);
 
 // https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html, on behalf of the document of the
 // calling script.
-function markup(name, length, steps) {
-  const target = Object.defineProperty({ [name]() {} }[name], "length", { value: length });
-  const value = agent.callerAware(target, (caller, self, args) => {
-    if (!slot.has(self)) throw new TypeError("Illegal invocation");
-    const there = agent.realms.has(caller) ? agent.realms.get(caller).internal : internal;
-    return steps(there, args);
-  });
-  Object.defineProperty(Document.prototype, name,
-    { value, writable: true, enumerable: true, configurable: true });
-}
+attributes(Document.prototype, slot, {
+  get location() { return internal.location; },
+  set location({ caller, value }) { internal.setLocation(caller, value); },
+  open(caller, ...args) {
+    if (args.length > 2) return caller.open(...args);
+    open(caller);
+    return internal.document;
+  },
+  write(caller, ...texts) { write(caller, concatenate(texts)); },
+  writeln(caller, ...texts) { write(caller, `${concatenate(texts)}\n`); },
+  close(_caller) { native.closeDocument(); },
+}, { isCallerAware: true });
 
 function open(caller) {
   if (!native.openDocument(caller.document.URL)) return;
@@ -124,14 +132,6 @@ function write(caller, text) {
   native.writeDocument(text);
 }
 const concatenate = (args) => args.map((it) => DOMString(it)).join("").toWellFormed();
-markup("open", 0, (caller, args) => {
-  if (args.length > 2) return caller.open(...args);
-  open(caller);
-  return internal.document;
-});
-markup("write", 0, (caller, args) => write(caller, concatenate(args)));
-markup("writeln", 0, (caller, args) => write(caller, `${concatenate(args)}\n`));
-markup("close", 0, () => native.closeDocument());
 
 const childOf = (parent, tagName) =>
   parent?.childNodes.find((node) => node.nodeType === Node.ELEMENT_NODE && node.tagName === tagName) ??

@@ -6,6 +6,8 @@ const { DOMString, expose, fail } = internal.webidl;
 const { wrap, idOf, insert, runScript, mixin, childNode, parentNode, replaceAll } = internal.node;
 const { fireEvent } = internal.eventTarget;
 const slot = agent.slot("Element");
+// The elements whose click() runs.
+const clicking = new Set();
 // https://dom.spec.whatwg.org/#valid-attribute-local-name
 // eslint-disable-next-line no-control-regex
 const ATTRIBUTE_NAME = /^[^\t\n\f\r \0/=>]+$/;
@@ -67,13 +69,17 @@ class HTMLElement extends Element {
 
   // https://html.spec.whatwg.org/multipage/interaction.html#dom-click
   click() {
+    if (internal.isDisabledControl(this) || clicking.has(this)) return;
+    clicking.add(this);
     const { MouseEvent } = internal.interfaces;
     const event = new MouseEvent("click", { bubbles: true, cancelable: true, composed: true });
-    if (fireEvent(this, event, {})) internal.activate(this);
+    fireEvent(this, event, {});
+    clicking.delete(this);
   }
 }
 expose(HTMLElement, slot);
-internal.handlers.attributes(HTMLElement.prototype, internal.handlers.GLOBAL);
+const { setAttribute: setAttributeFunction } = Element.prototype;
+internal.handlers.attributes(HTMLElement.prototype, slot, internal.handlers.GLOBAL);
 
 const attributeName = (name) => DOMString(name).toWellFormed().toLowerCase();
 
@@ -101,6 +107,7 @@ function adjacent(element, where) {
 
 // https://html.spec.whatwg.org/multipage/dom.html#dom-dataset
 function dataset(element) {
+  const setAttributeOf = (self, args) => Reflect.apply(setAttributeFunction, self, args);
   const nameOf = (key) => `data-${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   const keyOf = (name) => name.slice(5).replace(/-([a-z])/g, (_, letter) => letter.toUpperCase());
   const keys = () => element.getAttributeNames().filter((it) => it.startsWith("data-")).map(keyOf);
@@ -108,7 +115,8 @@ function dataset(element) {
     get: (_, key) => typeof key === "string" ? element.getAttribute(nameOf(key)) ?? undefined : undefined,
     has: (_, key) => typeof key === "string" && element.hasAttribute(nameOf(key)),
     set(_, key, value) {
-      setAttribute(element, nameOf(key), value);
+      // By the element's function, because another document may have adopted the element.
+      setAttributeOf(element, [nameOf(key), value]);
       return true;
     },
     deleteProperty(_, key) {
@@ -122,6 +130,6 @@ function dataset(element) {
   });
 }
 
-internal.contentAttribute = (target, name) =>
-  slot.has(target) ? native.attribute(idOf(target), name) : undefined;
-internal.element = { slot, setAttribute };
+internal.contentAttribute = (target, name) => slot.has(target) ? attribute(target, name) : undefined;
+const attribute = (element, name) => native.attribute(idOf(element), name);
+internal.element = { slot, attribute, setAttribute };

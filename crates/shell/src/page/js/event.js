@@ -74,6 +74,17 @@ function cancel(event) {
 }
 expose(Event, slot);
 
+// The slots of the derived interfaces, by the name of a member of their init dictionaries.
+const slotsByMember = new Map();
+
+// Initializes attributes of an event, without a conversion. `undefined` in an init dictionary would mean the default.
+function initializeAttributes(event, values) {
+  for (const [member, value] of Object.entries(values)) {
+    const own = slotsByMember.get(member)?.find((it) => it.has(event));
+    if (own && value === undefined) own.get(event)[member] = undefined;
+  }
+}
+
 // Declares an event interface whose attributes are the members of its init dictionary.
 function derive(name, members, Parent = Event) {
   const own = agent.slot(name);
@@ -92,6 +103,7 @@ function derive(name, members, Parent = Event) {
     },
   }[name];
   for (const member of Object.keys(members)) {
+    slotsByMember.set(member, [...(slotsByMember.get(member) ?? []), own]);
     Object.defineProperty(Interface.prototype, member,
       { get() { return own.get(this)[member]; }, configurable: true });
   }
@@ -143,4 +155,4 @@ class BeforeUnloadEvent extends Event {
 }
 expose(BeforeUnloadEvent, beforeUnload);
 
-internal.event = { slot, cancel };
+internal.event = { slot, cancel, initializeAttributes };

@@ -55,20 +55,21 @@ function setHandler(target, type, value) {
   set(target, type, isObject ? value : null);
 }
 
-// Defines the IDL attributes on `target`. `of` finds the object whose event handlers they are.
-function handlerAttributes(target, types, of = (self) => self) {
+// Defines the IDL attributes on `target`, a prototype or the global object, whose objects have the slot `ofTarget`. `of`
+// finds the object whose event handlers they are.
+function handlerAttributes(target, ofTarget, types, of = (self) => self) {
+  const members = {};
   for (const type of types) {
-    Object.defineProperty(target, `on${type}`, {
-      enumerable: true,
-      configurable: true,
+    Object.defineProperty(members, `on${type}`, {
       get() {
-        const owner = of(agent.unwrap(this ?? global));
+        const owner = of(this);
         internal.activateContentHandler(owner, type);
         return get(owner, type);
       },
-      set(value) { setHandler(of(agent.unwrap(this ?? global)), type, value); },
+      set(value) { setHandler(of(this), type, value); },
     });
   }
+  internal.webidl.attributes(target, ofTarget, members);
 }
 
 // Compiles a content attribute when its event is fired for the first time.

@@ -2,8 +2,9 @@
 // https://dom.spec.whatwg.org/#interface-eventtarget
 
 const { DOMString, dictionary, expose, fail, globals } = internal.webidl;
-const { slot: eventSlot } = internal.event;
+const { slot: eventSlot, initializeAttributes } = internal.event;
 const slot = agent.slot("EventTarget");
+const mouseSlot = agent.slot("MouseEvent");
 
 // The state of a target. `parent` is its "get the parent" algorithm. `handlers` are its event handlers.
 const createState = (parent = () => null) => ({ listeners: [], handlers: new Map(), parent });
@@ -82,6 +83,7 @@ function dispatch(target, event, { fromHost = false, targetOverride = target } =
   state.target = targetOverride;
   const path = [];
   for (let at = target; at !== null; at = slot.get(at).parent(event)) path.push(at);
+  const activate = activationOf(event, state, path);
   state.path = path;
   for (const object of path.toReversed()) {
     invoke(object, event, state, object === target ? 2 : 1, true, fromHost);
@@ -94,7 +96,20 @@ function dispatch(target, event, { fromHost = false, targetOverride = target } =
     phase: 0, currentTarget: null, path: [], dispatching: false, stopPropagation: false,
     stopImmediate: false,
   });
+  // Step 12.
+  if (!state.canceled) activate?.();
   return !state.canceled;
+}
+
+// Steps 5.3 to 5.9.9: the activation behavior that a click starts, if there is one. It is that of the target, or for an
+// event that bubbles that of its nearest ancestor.
+function activationOf(event, state, path) {
+  if (state.type !== "click" || !mouseSlot.has(event)) return undefined;
+  for (const object of state.bubbles ? path : path.slice(0, 1)) {
+    const behavior = agent.realmOf(object).activationBehavior?.(object);
+    if (behavior) return behavior;
+  }
+  return undefined;
 }
 
 // https://dom.spec.whatwg.org/#concept-event-listener-invoke
@@ -103,7 +118,7 @@ function invoke(object, event, state, phase, capture, fromHost) {
   state.phase = phase;
   state.currentTarget = object;
   const target = slot.get(object);
-  internal.activateContentHandler?.(object, state.type);
+  agent.realmOf(object).activateContentHandler(object, state.type);
   for (const listener of [...target.listeners]) {
     if (listener.removed || listener.type !== state.type || listener.capture !== capture) continue;
     if (listener.once) drop(target, listener);
@@ -129,6 +144,7 @@ function call(object, event, listener) {
 function fire(target, type, init = {}, options = {}) {
   const { Interface = internal.interfaces.Event, ...rest } = init;
   const event = new Interface(type, rest);
+  initializeAttributes(event, rest);
   return fireEvent(target, event, options);
 }
 

@@ -2,7 +2,6 @@
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-2
 
 const { attributes, fail } = internal.webidl;
-const { idOf } = internal.node;
 const { slot, setAttribute } = internal.element;
 const { fire } = internal.eventTarget;
 const { entriesOf, createEntry } = internal.formData;
@@ -10,6 +9,7 @@ const { toBase64 } = internal.bufferSource;
 const { pack } = internal.body;
 const { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitButton, valueOf, isChecked,
   selectedOptions, optionValue } = internal.formControls;
+const formSlot = agent.slot("HTMLFormElement");
 const METHODS = ["get", "post", "dialog"];
 const URLENCODED = "application/x-www-form-urlencoded";
 const ENCTYPES = [URLENCODED, "multipart/form-data", "text/plain"];
@@ -18,7 +18,7 @@ const constructing = new Set();
 const firing = new Set();
 
 const oneOf = (value, values) => (values.includes(value?.toLowerCase()) ? value.toLowerCase() : values[0]);
-attributes(HTMLFormElement.prototype, slot, {
+attributes(HTMLFormElement.prototype, formSlot, {
   get action() { return native.resolveUrl(attribute(this, "action") || native.documentUrl()) ?? attribute(this, "action"); },
   set action(value) { setAttribute(this, "action", value); },
   get method() { return oneOf(attribute(this, "method"), METHODS); },
@@ -38,8 +38,10 @@ attributes(HTMLFormElement.prototype, slot, {
 // The check of a submitter in FormData's constructor and in requestSubmit().
 function requireSubmitter(form, submitter) {
   if (submitter === null) return;
-  if (!slot.has(submitter) || !isSubmitButton(submitter)) throw new TypeError("The submitter is no submit button.");
-  if (ownerOf(submitter) !== form) fail("NotFoundError", "The submitter is of another form.");
+  const isButton = slot.has(submitter) && agent.realmOf(submitter).formControls.isSubmitButton(submitter);
+  if (!isButton) throw new TypeError("The submitter is no submit button.");
+  const isOfDocument = agent.realmOf(submitter) === internal;
+  if (!isOfDocument || ownerOf(submitter) !== form) fail("NotFoundError", "The submitter is of another form.");
 }
 
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#constructing-the-form-data-set
@@ -139,11 +141,14 @@ internal.activateButton = (element) => {
   if (isSubmitButton(element) && !isDisabled(element) && form !== null) submit(form, element, false);
   return true;
 };
-// https://xhr.spec.whatwg.org/#dom-formdata
+// https://xhr.spec.whatwg.org/#dom-formdata. The form may be of another document.
 internal.formData.ofForm = (form, submitter) => {
-  if (!slot.has(form) || native.localName(idOf(form)) !== "form") {
+  if (!formSlot.has(form)) {
     throw new TypeError("Failed to construct 'FormData': parameter 1 is not of type 'HTMLFormElement'.");
   }
+  return agent.realmOf(form).formData.entriesOfForm(form, submitter);
+};
+internal.formData.entriesOfForm = (form, submitter) => {
   requireSubmitter(form, submitter);
   const entries = constructEntryList(form, submitter);
   if (entries === null) fail("InvalidStateError", "The form's entry list is being constructed.");

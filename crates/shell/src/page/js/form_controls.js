@@ -107,7 +107,7 @@ function selectOnly(select, wanted) {
 }
 
 const form = { get form() { return ownerOf(this); } };
-const members = (Interface, own) => attributes(Interface.prototype, slot,
+const members = (Interface, own) => attributes(Interface.prototype, agent.slot(Interface.name),
   Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(form), ...Object.getOwnPropertyDescriptors(own) }));
 
 members(HTMLInputElement, {
@@ -148,7 +148,7 @@ members(HTMLSelectElement, {
     selectOnly(this, optionsOf(this).find((option) => optionValue(option) === wanted));
   },
 });
-attributes(HTMLOptionElement.prototype, slot, {
+attributes(HTMLOptionElement.prototype, agent.slot("HTMLOptionElement"), {
   get text() { return textOf(this); },
   get value() { return optionValue(this); },
   set value(value) { setAttribute(this, "value", value); },
@@ -164,5 +164,7 @@ attributes(HTMLOptionElement.prototype, slot, {
   },
 });
 
+internal.isDisabledControl = (element) =>
+  ["button", "input", "select", "textarea"].includes(localName(element)) && isDisabled(element);
 internal.formControls = { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitButton, valueOf,
   isChecked, selectedOptions, optionValue };

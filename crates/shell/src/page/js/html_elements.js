@@ -1,7 +1,7 @@
 // The interfaces of HTML elements that matter to requests, with their reflecting attributes.
 // https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#reflect
 
-const { expose } = internal.webidl;
+const { attributes, expose, USVString } = internal.webidl;
 const { slot, setAttribute } = internal.element;
 
 // For each interface: [element names, string attributes, URL attributes, boolean attributes].
@@ -15,6 +15,8 @@ const INTERFACES = {
   HTMLLinkElement: [["link"], ["rel", "type", "media", "referrerPolicy"], ["href"]],
   HTMLScriptElement: [["script"], ["type", "referrerPolicy"], ["src"], ["async", "defer", "noModule"]],
   HTMLAnchorElement: [["a"], ["target", "rel", "ping", "referrerPolicy", "download"], ["href"]],
+  HTMLAreaElement: [["area"], ["alt", "target", "rel", "ping", "referrerPolicy", "download"], ["href"]],
+  HTMLMapElement: [["map"], ["name"]],
   HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy", "sandbox", "width", "height", "loading"],
     ["src"], ["allowFullscreen"]],
   HTMLImageElement: [["img"], ["alt", "referrerPolicy"], ["src"]],
@@ -31,14 +33,16 @@ const INTERFACES = {
   HTMLUnknownElement: [[]],
 };
 
+// The prototype and the slot of each interface, by the name of an element that has the interface.
 const byName = new Map();
 for (const [name, [elements, strings = [], urls = [], booleans = []]] of Object.entries(INTERFACES)) {
   const Interface = { [name]: class extends HTMLElement {} }[name];
   strings.forEach((attribute) => reflect(Interface, attribute, stringAttribute));
   urls.forEach((attribute) => reflect(Interface, attribute, urlAttribute));
   booleans.forEach((attribute) => reflect(Interface, attribute, booleanAttribute));
-  expose(Interface, slot);
-  elements.forEach((element) => byName.set(element, Interface.prototype));
+  const ofInterface = agent.slot(name);
+  expose(Interface, ofInterface);
+  elements.forEach((element) => byName.set(element, { prototype: Interface.prototype, slot: ofInterface }));
 }
 
 function reflect(Interface, idlName, kind) {
@@ -60,7 +64,7 @@ function urlAttribute(name) {
       const value = this.getAttribute(name);
       return value === null ? "" : native.resolveUrl(value) ?? value;
     },
-    set value(value) { setAttribute(this, name, internal.webidl.USVString(value)); },
+    set value(value) { setAttribute(this, name, USVString(value)); },
   };
 }
 
@@ -72,38 +76,44 @@ function booleanAttribute(name) {
 }
 
 // https://html.spec.whatwg.org/multipage/scripting.html#dom-script-text
-Object.defineProperty(HTMLScriptElement.prototype, "text", {
-  enumerable: true, configurable: true,
-  get() { return this.textContent; },
-  set(value) { this.textContent = value; },
+attributes(HTMLScriptElement.prototype, agent.slot("HTMLScriptElement"), {
+  get text() { return this.textContent; },
+  set text(value) { this.textContent = value; },
 });
 
 // https://html.spec.whatwg.org/multipage/links.html#htmlhyperlinkelementutils
-Object.defineProperty(HTMLAnchorElement.prototype, "toString", {
-  value: { toString() { return this.href; } }.toString,
-  writable: true, enumerable: true, configurable: true,
-});
+for (const Interface of [HTMLAnchorElement, HTMLAreaElement]) {
+  attributes(Interface.prototype, agent.slot(Interface.name), { toString() { return this.href; } });
+}
 
 // The event handlers of a body element for the window's events are the window's handlers.
-internal.handlers.attributes(HTMLBodyElement.prototype, internal.handlers.BODY_TO_WINDOW,
+internal.handlers.attributes(HTMLBodyElement.prototype, agent.slot("HTMLBodyElement"), internal.handlers.BODY_TO_WINDOW,
   () => internal.global);
 
-// The activation behavior of a clicked element, or of its nearest ancestor that has one:
-// https://dom.spec.whatwg.org/#eventtarget-activation-behavior
-internal.activate = (clicked) => {
-  const element = clicked.closest("a[href], button, input");
-  if (element !== null && !internal.activateButton(element)) followHyperlink(element);
+// The activation behavior of an element, or undefined: https://dom.spec.whatwg.org/#eventtarget-activation-behavior
+internal.activationBehavior = (target) => {
+  switch (slot.has(target) ? native.localName(internal.node.idOf(target)) : undefined) {
+    case "a": case "area": return () => followHyperlink(target);
+    case "button": case "input": return () => internal.activateButton(target);
+    default: return undefined;
+  }
 };
 
 // https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2
 function followHyperlink(link) {
-  const url = native.resolveUrl(link.getAttribute("href"));
-  if (url === undefined || !link.isConnected) return;
-  const ping = link.getAttribute("ping");
-  if (ping !== null) native.ping(ping, link.getAttribute("href"));
-  const target = link.getAttribute("target") ?? internal.baseTarget();
+  const { attribute } = internal.element;
+  const href = attribute(link, "href");
+  // Step 1, and the activation behavior.
+  const cannotNavigate = native.navigable("self") === undefined ||
+    (!native.isConnected(internal.node.idOf(link)) && native.localName(internal.node.idOf(link)) !== "a");
+  if (href === undefined || cannotNavigate) return;
+  const url = native.resolveUrl(href);
+  if (url === undefined) return;
+  const ping = attribute(link, "ping");
+  if (ping !== undefined) native.ping(ping, href);
+  const target = attribute(link, "target") ?? internal.baseTarget();
   const { noopener, noreferrer } = internal.relOf(link, target);
-  const policy = noreferrer ? "no-referrer" : link.getAttribute("referrerpolicy") ?? "";
+  const policy = noreferrer ? "no-referrer" : attribute(link, "referrerpolicy") ?? "";
   native.open(url, target, noopener, policy);
 }
 
@@ -121,8 +131,8 @@ internal.relOf = (element, target) => {
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";
 // https://html.spec.whatwg.org/multipage/dom.html#elements-in-the-dom:element-interface
-internal.elementPrototype = (localName) => byName.get(localName) ??
-  (KNOWN.has(localName) || localName.includes("-") ? HTMLElement : HTMLUnknownElement).prototype;
+internal.elementInterface = (localName) => byName.get(localName) ??
+  { prototype: (KNOWN.has(localName) || localName.includes("-") ? HTMLElement : HTMLUnknownElement).prototype, slot };
 
 // The elements whose interface is HTMLElement, or an interface that the shell does not have.
 const KNOWN = new Set(("abbr address article aside audio b bdi bdo blockquote br canvas caption cite " +

@@ -6,7 +6,7 @@ const { idOf } = internal.node;
 
 const contentNavigable = (element) => native.contentNavigable(idOf(element));
 
-attributes(HTMLIFrameElement.prototype, internal.element.slot, {
+attributes(HTMLIFrameElement.prototype, agent.slot("HTMLIFrameElement"), {
   // https://html.spec.whatwg.org/multipage/iframe-embed-object.html#dom-iframe-contentwindow
   get contentWindow() {
     const id = contentNavigable(this);

@@ -1,8 +1,7 @@
 // The interfaces Location and History.
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html
 
-const { DOMString, USVString, expose, fail, illegalConstructor, long, required } =
-  internal.webidl;
+const { DOMString, USVString, attributes, expose, fail, illegalConstructor, long } = internal.webidl;
 const { fire } = internal.eventTarget;
 const slot = agent.slot("Location");
 const historySlot = agent.slot("History");
@@ -10,47 +9,36 @@ const historySlot = agent.slot("History");
 class Location {
   constructor() { illegalConstructor(); }
 
-  get href() { return native.documentUrl(); }
   get origin() { return native.urlComponent(native.documentUrl(), "origin"); }
   toString() { return native.documentUrl(); }
 }
 expose(Location, slot);
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#location-object-navigate. The URL is relative to the
-// document of the calling script, which is the source of the navigation.
-internal.setLocation = (caller, value, replace = false) => {
-  const source = agent.realms.has(caller) ? agent.realms.get(caller).internal : internal;
+// document of the calling script, whose `internal` object is `source` and which is the source of the navigation.
+internal.setLocation = (source, value, replace = false) => {
   const target = native.navigable("self");
   if (target !== undefined) source.navigate(target, USVString(value), replace);
 };
 
 // The members that change the location know their caller.
-function setter(name, steps) {
-  const { get } = Object.getOwnPropertyDescriptor(Location.prototype, name);
-  const target = { [name](_value) {} }[name];
-  const set = agent.callerAware(target, (caller, _self, [value]) => steps(caller, value));
-  Object.defineProperty(Location.prototype, name, { get, set, enumerable: true, configurable: true });
-}
-function method(name, length, steps) {
-  const target = { [name]() {} }[name];
-  Object.defineProperty(target, "length", { value: length, configurable: true });
-  const value = agent.callerAware(target, (caller, _self, args) => {
-    required(args.length, length, `execute '${name}' on 'Location'`);
-    steps(caller, ...args);
-  });
-  Object.defineProperty(Location.prototype, name,
-    { value, writable: true, enumerable: true, configurable: true });
-}
+const changing = {
+  get href() { return native.documentUrl(); },
+  set href({ caller, value }) { internal.setLocation(caller, value); },
+  assign(caller, url) { internal.setLocation(caller, url); },
+  replace(caller, url) { internal.setLocation(caller, url, true); },
+  reload(_caller) { native.reload(); },
+};
 for (const name of ["protocol", "host", "hostname", "port", "pathname", "search", "hash"]) {
-  const get = { [name]() { return native.urlComponent(native.documentUrl(), name); } }[name];
-  Object.defineProperty(Location.prototype, name, { get, configurable: true });
-  setter(name, (caller, value) => internal.setLocation(caller,
-    native.setUrlComponent(native.documentUrl(), name, USVString(value))));
+  Object.defineProperty(changing, name, {
+    enumerable: true,
+    get() { return native.urlComponent(native.documentUrl(), name); },
+    set({ caller, value }) {
+      internal.setLocation(caller, native.setUrlComponent(native.documentUrl(), name, USVString(value)));
+    },
+  });
 }
-setter("href", (caller, value) => internal.setLocation(caller, value));
-method("assign", 1, (caller, url) => internal.setLocation(caller, url));
-method("replace", 1, (caller, url) => internal.setLocation(caller, url, true));
-method("reload", 0, () => native.reload());
+attributes(Location.prototype, slot, changing, { isCallerAware: true });
 
 // Navigates this document's navigable, or another one, to `url`, which is relative to this document.
 internal.navigate = (target, url, replace) => {

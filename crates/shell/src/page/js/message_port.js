@@ -46,7 +46,7 @@ class MessagePort extends EventTarget {
   }
 }
 expose(MessagePort, slot);
-internal.handlers.attributes(MessagePort.prototype, ["messageerror", "close"]);
+internal.handlers.attributes(MessagePort.prototype, slot, ["messageerror", "close"]);
 
 // Creates the port for an end of a channel.
 internal.portOf = (end) => {

@@ -5,12 +5,9 @@ const { dictionary, fail, required, sequence } = internal.webidl;
 const { fire } = internal.eventTarget;
 const { global: window } = internal;
 
-// https://html.spec.whatwg.org/multipage/web-messaging.html#window-post-message-steps. `caller` is the window of the
-// incumbent settings object.
-internal.postMessage = (caller, args) => {
-  const source = agent.realms.has(caller) ? agent.realms.get(caller) : agent.realms.get(window);
-  source.internal.sendMessage(window, args);
-};
+// https://html.spec.whatwg.org/multipage/web-messaging.html#window-post-message-steps. `caller` is the `internal` object
+// of the incumbent settings object.
+internal.postMessage = (caller, args) => { caller.sendMessage(window, args); };
 
 internal.sendMessage = (target, args) => {
   required(args.length, 1, "execute 'postMessage' on 'Window'");

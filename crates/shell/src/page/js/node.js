@@ -8,6 +8,7 @@ const { slot: targetSlot, createState, fire, reportException } = internal.eventT
 const slot = agent.slot("Node");
 const characterSlot = agent.slot("CharacterData");
 const fragmentSlot = agent.slot("DocumentFragment");
+const elementSlot = agent.slot("Element");
 const idOf = (node) => slot.get(node).id;
 const objects = new Map();
 const [ELEMENT, TEXT, COMMENT, DOCUMENT, DOCTYPE, FRAGMENT] = [1, 3, 8, 9, 10, 11];
@@ -138,13 +139,16 @@ function wrap(id) {
   const known = objects.get(id);
   if (known) return known;
   const type = native.nodeType(id);
-  const node = Object.create(prototypeOf(id, type));
+  const ofElement = type === ELEMENT ? internal.elementInterface(native.localName(id)) : undefined;
+  const node = Object.create(ofElement ? ofElement.prototype : prototypeOf(type));
   slot.set(node, { id });
-  targetSlot.set(node, createState((event) => eventParent(node, type, event)));
-  if (type === ELEMENT) agent.slot("Element").set(node, { id });
-  else if (type === TEXT || type === COMMENT) characterSlot.set(node, { id });
-  else if (type === FRAGMENT) fragmentSlot.set(node, { id });
-  else if (type === DOCUMENT) agent.slot("Document").set(node, { id });
+  targetSlot.set(node, createState((event) => agent.realmOf(node).node.eventParent(node, type, event)));
+  if (ofElement) {
+    elementSlot.set(node, {});
+    if (!ofElement.slot.has(node)) ofElement.slot.set(node, {});
+  } else if (type === TEXT || type === COMMENT) characterSlot.set(node, {});
+  else if (type === FRAGMENT) fragmentSlot.set(node, {});
+  else if (type === DOCUMENT) agent.slot("Document").set(node, {});
   objects.set(id, node);
   return node;
 }
@@ -156,9 +160,8 @@ function forget() {
   objects.clear();
 }
 
-function prototypeOf(id, type) {
+function prototypeOf(type) {
   switch (type) {
-    case ELEMENT: return internal.elementPrototype(native.localName(id));
     case TEXT: return Text.prototype;
     case COMMENT: return Comment.prototype;
     case DOCUMENT: return internal.documentPrototype;
@@ -197,10 +200,55 @@ const toNodes = (values) => values.map((it) => (slot.has(it) ? it : new Text(it)
 
 // https://dom.spec.whatwg.org/#concept-node-pre-insert. Then it runs the inserted scripts.
 function insert(parent, node, child) {
+  const isForeign = (it) => it !== null && agent.realmOf(it) !== internal;
+  if (isForeign(child)) fail("NotFoundError", "The node is not a child.");
+  if (isForeign(node)) return insertForeign(parent, node, child);
   const result = native.insert(idOf(parent), idOf(node), child === null ? undefined : idOf(child));
   if (typeof result === "string") fail(result, "The node cannot be inserted there.");
   result.forEach(runScript);
   return node;
+}
+
+// Inserts a node of another document.
+function insertForeign(parent, node, child) {
+  const isParent = [ELEMENT, DOCUMENT, FRAGMENT].includes(native.nodeType(idOf(parent)));
+  if (!isParent || node.nodeType === DOCUMENT) fail("HierarchyRequestError", "The node cannot be inserted there.");
+  if (child !== null && wrap(native.parent(idOf(child))) !== parent) fail("NotFoundError", "The node is not a child.");
+  if (!fragmentSlot.has(node)) return insert(parent, adopt(node), child);
+  // The nodes of a fragment are adopted, but not the fragment itself.
+  const fragment = new DocumentFragment();
+  for (const it of node.childNodes) insert(fragment, adopt(it), null);
+  insert(parent, fragment, child);
+  return node;
+}
+
+// https://dom.spec.whatwg.org/#concept-node-adopt, for a node of another document that is no document itself
+function adopt(node) {
+  const { node: old } = agent.realmOf(node);
+  const released = old.release(node);
+  for (const [before, after] of native.graft()) {
+    const object = released.get(before);
+    if (object === undefined) continue;
+    slot.get(object).id = after;
+    objects.set(after, object);
+    agent.moveToRealm(object, internal);
+  }
+  // A node whose document was replaced has no native half.
+  agent.moveToRealm(node, internal);
+  return node;
+}
+
+// Removes a node that another document adopts from this one. The native half of the subtree waits for `native.graft`.
+// Returns the objects of the subtree's nodes, by the numbers that the nodes had.
+function release(node) {
+  const id = idOf(node);
+  native.remove(id);
+  const released = new Map();
+  for (const it of native.takeSubtree(id)) {
+    if (objects.has(it)) released.set(it, objects.get(it));
+    objects.delete(it);
+  }
+  return released;
 }
 
 function insertAll(parent, values, child) {
@@ -226,23 +274,31 @@ function remove(node) {
 function runScript(id) {
   const script = native.prepareScript(id);
   if (script === undefined) return;
-  if (script.error !== undefined) {
-    native.console("error", script.error);
-    internal.startTimer(() => fire(wrap(id), "error"), 0);
+  const element = wrap(id);
+  if (script.error === undefined && !script.isExternal) {
+    evaluate(element, script);
     return;
   }
-  // An external script runs in a later task.
-  if (script.isExternal) internal.startTimer(() => evaluate(id, script), 0);
-  else evaluate(id, script);
+  // An external script runs in a later task, and the document's `load` event waits for it.
+  native.delayLoad();
+  internal.startTask(() => {
+    if (script.error === undefined) {
+      evaluate(element, script);
+    } else {
+      native.console("error", script.error);
+      fire(element, "error");
+    }
+    native.stopDelayingLoad();
+  });
 }
 
-function evaluate(id, { source, name, isExternal }) {
+function evaluate(element, { source, name, isExternal }) {
   try {
     native.evaluate(source, name);
   } catch (exception) {
     reportException(exception);
   }
-  if (isExternal) fire(wrap(id), "load");
+  if (isExternal) fire(element, "load");
 }
 
 function query(root, selectors) {
@@ -255,8 +311,8 @@ function query(root, selectors) {
 internal.hooks.runParserScript = (id) => {
   const script = native.prepareScript(id);
   if (script?.error !== undefined) native.console("error", script.error);
-  else if (script !== undefined) evaluate(id, script);
+  else if (script !== undefined) evaluate(wrap(id), script);
 };
 internal.hooks.fireAtNode = (id, type) => { fire(wrap(id), type, {}, { fromHost: true }); };
-internal.node = { slot, wrap, idOf, insert, runScript, mixin, childNode, parentNode, replaceAll,
-  forget };
+internal.node = { slot, wrap, idOf, insert, adopt, release, runScript, mixin, childNode, parentNode, replaceAll,
+  forget, eventParent };

@@ -133,7 +133,7 @@ class Performance extends EventTarget {
   toJSON() { return { timeOrigin }; }
 }
 expose(Performance, slot);
-internal.handlers.attributes(Performance.prototype, ["resourcetimingbufferfull"]);
+internal.handlers.attributes(Performance.prototype, slot, ["resourcetimingbufferfull"]);
 
 function clear(type, name) {
   entries = entries.filter((it) => it.entryType !== type || (name !== undefined && it.name !== name));

@@ -102,7 +102,7 @@ function convertInit(value) {
 
 // Steps 5 and 6: the request that the constructor starts from.
 function fromUrl(input) {
-  const url = native.resolveUrl(input);
+  const url = native.resolveUtf8Url(input);
   if (url === undefined) throw new TypeError(`Failed to parse URL from ${input}`);
   if (native.urlComponent(url, "username") || native.urlComponent(url, "password")) {
     throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${input}`);
@@ -142,7 +142,7 @@ function applyInit(request, options) {
 // Step 14.
 function referrerFor(referrer) {
   if (referrer === "") return "";
-  const url = native.resolveUrl(referrer);
+  const url = native.resolveUtf8Url(referrer);
   if (url === undefined) throw new TypeError(`Referrer '${referrer}' is not a valid URL.`);
   const isClient = url.startsWith("about:client");
   const { origin } = native.environment();

@@ -20,7 +20,7 @@ class Response {
   }
 
   static redirect(url, status = 302) {
-    const location = native.resolveUrl(USVString(url));
+    const location = native.resolveUtf8Url(USVString(url));
     if (location === undefined) throw new TypeError(`Invalid URL: ${url}`);
     const code = status & 0xffff;
     if (![301, 302, 303, 307, 308].includes(code)) throw new RangeError("Invalid status code");

@@ -7,16 +7,18 @@ const engineQueueMicrotask = queueMicrotask;
 const timers = new Map();
 
 // https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps
-function start(handler, timeout, args, repeat) {
+// A page cannot clear a timer that is the shell's own (`isOwn`).
+function start(handler, timeout, args, repeat, isOwn = false) {
   const steps = typeof handler === "function" ? handler : DOMString(handler);
   const delay = Math.max(long(timeout), 0);
   const id = native.setTimer(delay, undefined);
-  timers.set(id, { steps, args, delay, repeat });
+  timers.set(id, { steps, args, delay, repeat, isOwn });
   return id;
 }
 
 function clear(id) {
   const number = long(id);
+  if (timers.get(number)?.isOwn) return;
   if (timers.delete(number)) native.clearTimer(number);
 }
 
@@ -50,6 +52,7 @@ globals({
   },
 });
 
-internal.startTimer = (steps, milliseconds) => start(steps, milliseconds, [], false);
+internal.startTimer = (steps, milliseconds) => start(steps, milliseconds, [], false, true);
+internal.startFrame = (steps) => start(steps, 16, [], false);
 internal.startTask = (steps) => internal.startTimer(steps, 0);
 internal.hooks.fireTimer = fireTimer;

@@ -15,24 +15,19 @@ Object.setPrototypeOf(window, Window.prototype);
 delete window[Symbol.toStringTag];
 slot.set(window, {});
 targetSlot.set(window, createState());
-internal.handlers.attributes(window, [...internal.handlers.GLOBAL, ...internal.handlers.WINDOW]);
+internal.handlers.attributes(window, slot, [...internal.handlers.GLOBAL, ...internal.handlers.WINDOW]);
 
-// [LegacyUnforgeable]
 const related = (relation) => {
   const id = native.navigable(relation);
   return id === undefined ? null : agent.windowProxy(id);
 };
-for (const [name, get] of Object.entries({
-  window: () => internal.windowProxy, document: () => internal.document, top: () => related("top"),
-})) {
-  Object.defineProperty(window, name, { get, enumerable: true, configurable: false });
-}
-Object.defineProperty(window, "location", {
-  get: () => internal.location,
-  set: agent.callerAware(function location(_value) {},
-    (caller, _self, [value]) => internal.setLocation(caller, value)),
-  enumerable: true, configurable: false,
-});
+globals({
+  get window() { return internal.windowProxy; },
+  get document() { return internal.document; },
+  get top() { return related("top"); },
+  get location() { return internal.location; },
+  set location({ caller, value }) { internal.setLocation(caller, value); },
+}, { isCallerAware: true, isUnforgeable: true });
 
 globals({
   get navigator() { return internal.navigator; },
@@ -41,6 +36,14 @@ globals({
   get crossOriginIsolated() { return native.environment().crossOriginIsolated; },
   get closed() { return native.isClosing(); },
   get frameElement() { return frameElement(); },
+  get name() { return native.targetName() ?? ""; },
+  set name(value) { native.setTargetName(USVString(value)); },
+  // https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-opener
+  get opener() { return related("opener"); },
+  set opener(value) {
+    if (value === null) native.disownOpener();
+    else Object.defineProperty(this, "opener", { value, writable: true, enumerable: true, configurable: true });
+  },
   // https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-stop
   stop() {
     internal.stopFetches();
@@ -48,43 +51,18 @@ globals({
   },
   requestAnimationFrame(steps) {
     callback(steps);
-    return internal.startTimer(() => steps(performance.now()), 16);
+    return internal.startFrame(() => steps(performance.now()));
   },
   cancelAnimationFrame(handle) { clearTimeout(handle); },
 });
-
-// https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-opener
-Object.defineProperty(window, "opener", {
-  get: () => related("opener"),
-  set(value) {
-    if (value === null) {
-      native.disownOpener();
-      return;
-    }
-    Object.defineProperty(window, "opener",
-      { value, writable: true, enumerable: true, configurable: true });
-  },
-  enumerable: true, configurable: true,
-});
-
-// Defines an operation that knows its caller, the global object of the incumbent settings object.
-function operation(name, length, steps) {
-  const target = Object.defineProperty({ [name]() {} }[name], "length", { value: length });
-  const value = agent.callerAware(target, (caller, self, args) => {
-    const target = agent.unwrap(self ?? window);
-    const there = agent.realms.has(target) ? agent.realms.get(target).internal : internal;
-    return steps(there, caller, args);
-  });
-  Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
-}
-operation("close", 0, (there) => there.crossOriginOperations.close());
-operation("focus", 0, () => {});
-operation("blur", 0, () => {});
-operation("open", 0, (there, caller, args) => internalOf(caller).open(...args));
-operation("postMessage", 1, (there, caller, args) => there.postMessage(caller, args));
-
-// The `internal` object of the caller, or of this window if the caller is not a window.
-const internalOf = (caller) => (agent.realms.has(caller) ? agent.realms.get(caller).internal : internal);
+globals({
+  close(_caller) { native.close(); },
+  focus(_caller) {},
+  blur(_caller) {},
+  // The source of the navigation is the document of the caller.
+  open(caller, ...args) { return caller.open(...args); },
+  postMessage(caller, message, ...rest) { internal.postMessage(caller, [message, ...rest]); },
+}, { isCallerAware: true });
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps
 internal.open = (url = "", target = "_blank", features = "") => {
@@ -154,12 +132,6 @@ for (const [name, get] of Object.entries({
 })) {
   replaceable(name, get);
 }
-Object.defineProperty(window, "name", {
-  get: () => native.targetName() ?? "",
-  set(value) { native.setTargetName(USVString(value)); },
-  enumerable: true, configurable: true,
-});
-
 // The operations that scripts of other origins may call:
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects
 internal.crossOriginOperations = {

@@ -23,6 +23,8 @@ function isSameOrigin(one, other) {
 const isIndex = (key) => typeof key === "string" && /^(0|[1-9]\d{0,9})$/.test(key);
 const internalOf = (window) => realms.get(window).internal;
 const children = (window) => internalOf(window).childWindows();
+const setLocation = (caller, window, value, replace = false) =>
+  internalOf(window).setLocation(internalOf(realms.has(caller) ? caller : window), value, replace);
 
 // Throws an exception of the caller's realm.
 function securityError(caller, key) {
@@ -123,7 +125,7 @@ const windowHandler = {
   ownGet(key) { return this.indexed(key) ?? Reflect.get(this.window, key); },
   ownSet(caller, key, value) {
     if (isIndex(key)) return false;
-    if (key === "location") internalOf(this.window).setLocation(caller, value);
+    if (key === "location") setLocation(caller, this.window, value);
     else return Reflect.set(this.window, key, value);
     return true;
   },
@@ -132,13 +134,13 @@ const windowHandler = {
   members(caller) {
     const { window } = this;
     const operation = (name, length) => functionFor(caller, window, name, length,
-      (args) => internalOf(window).crossOriginOperations[name](caller, args));
+      (args) => internalOf(window).crossOriginOperations[name](internalOf(caller), args));
     const get = (name) => window[name];
     return {
       get window() { return get("window"); },
       get self() { return get("self"); },
       get location() { return get("location"); },
-      set location(value) { internalOf(window).setLocation(caller, value); },
+      set location(value) { setLocation(caller, window, value); },
       get close() { return operation("close", 0); },
       get closed() { return get("closed"); },
       get focus() { return operation("focus", 0); },
@@ -162,17 +164,17 @@ const locationHandler = {
   named: () => undefined,
   ownGet(key) { return Reflect.get(this.location, key, this.proxy); },
   ownSet(caller, key, value) {
-    if (key === "href") internalOf(this.window).setLocation(caller, value);
+    if (key === "href") setLocation(caller, this.window, value);
     else return Reflect.set(this.location, key, value);
     return true;
   },
   members(caller) {
     const { window, location } = this;
     return {
-      set href(value) { internalOf(window).setLocation(caller, value); },
+      set href(value) { setLocation(caller, window, value); },
       get replace() {
         return functionFor(caller, location, "replace", 1,
-          ([url]) => internalOf(window).setLocation(caller, url, true));
+          ([url]) => setLocation(caller, window, url, true));
       },
     };
   },
@@ -208,6 +210,19 @@ agent.expose = (object) => (realms.has(object) ? realms.get(object).proxy ?? obj
 
 agent.realms = realms;
 agent.isSameOrigin = isSameOrigin;
+
+// The members of a window and of a location that a function of another origin may run on them.
+const CROSS_ORIGIN_MEMBERS = [
+  "Window.get window", "Window.get self", "Window.get location", "Window.set location", "Window.close",
+  "Window.get closed", "Window.focus", "Window.blur", "Window.get frames", "Window.get length", "Window.get top",
+  "Window.get opener", "Window.get parent", "Window.postMessage", "Location.set href", "Location.replace",
+];
+const locations = agent.slot("Location");
+
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#integration-with-idl. Whether a function of the realm of
+// `caller` may run the member with this key on `object`.
+agent.allows = (caller, object, key) => CROSS_ORIGIN_MEMBERS.includes(key) ||
+  !(realms.has(object) || locations.has(object)) || isSameOrigin(caller, agent.realmOf(object).global);
 
 // A function like `target` that calls `run` with the caller's global object, `this` and the arguments:
 // https://html.spec.whatwg.org/multipage/webappapis.html#concept-incumbent-everything

@@ -35,7 +35,7 @@ class Worker extends EventTarget {
   terminate() { end(slot.get(this).id); }
 }
 expose(Worker, slot);
-internal.handlers.attributes(Worker.prototype, ["message", "messageerror", "error"]);
+internal.handlers.attributes(Worker.prototype, slot, ["message", "messageerror", "error"]);
 
 function transferOf(options) {
   const list = Array.isArray(options) ? options

@@ -26,7 +26,7 @@ delete global[Symbol.toStringTag];
 slot.set(global, {});
 targetSlot.set(global, createState());
 internal.windowProxy = global;
-internal.handlers.attributes(global, ["error", "languagechange", "offline", "online", "rejectionhandled",
+internal.handlers.attributes(global, slot, ["error", "languagechange", "offline", "online", "rejectionhandled",
   "unhandledrejection", "message", "messageerror"]);
 
 class WorkerLocation {

@@ -96,6 +96,7 @@ pub(super) fn create_initial_document(
     let creator = creator_realm.window();
     let environment = Environment {
         about_base_url: Some(creator.document.base_url()),
+        cookie_url: Some(creator.cookie_url()),
         referrer: creator.document.url().into(),
         cross_origin_isolated: creator.environment().cross_origin_isolated,
         sandbox: flags,

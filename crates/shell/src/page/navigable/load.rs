@@ -5,7 +5,13 @@ use std::rc::Rc;
 use rquickjs::Ctx;
 
 use super::{Navigable, iframe::run_iframe_load_event_steps};
-use crate::page::{dom::NodeId, host::Lifecycle, realm::Realm, refresh::Refresh, window::Stage};
+use crate::page::{
+    dom::NodeId,
+    host::Lifecycle,
+    realm::Realm,
+    refresh::Refresh,
+    window::{Stage, Window},
+};
 
 /// [The end](https://html.spec.whatwg.org/multipage/parsing.html#the-end) of parsing: runs the deferred scripts, fires
 /// `DOMContentLoaded`, and fires `load` as soon as nothing delays it.
@@ -29,6 +35,7 @@ pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
     let event_loop = realm.event_loop();
     let delays = |child: &Rc<Navigable>| child.delays_load.get();
     let is_delayed = window.document.has_connected_frames()
+        || window.pending_scripts.get() > 0
         || event_loop.navigables().children(realm).iter().any(delays);
     if window.stage.get() != Stage::Loading || is_delayed || window.navigable.get().is_none() {
         return;
@@ -40,6 +47,15 @@ pub(super) fn complete_if_possible(realm: &Rc<Realm>) {
     realm.run(|ctx, _| {
         begin_refresh(ctx, realm);
         Ok(())
+    });
+}
+
+/// Queues a task that fires the `load` event if nothing delays it any more.
+pub(in crate::page) fn queue_completion(window: &Window) {
+    window.shared().queue.post(window.id, |realm| {
+        if let Some(realm) = realm.event_loop().realm(realm.id()) {
+            complete_if_possible(&realm);
+        }
     });
 }
 

@@ -34,7 +34,7 @@ pub(super) use self::{
     create::create_top_level_traversable,
     history::{EntryId, HistoryHandling},
     iframe::{attribute_changed, connected, removed},
-    load::the_end,
+    load::{queue_completion, the_end},
     navigate::NavigateParams,
     settings::opaque_origin,
     unload::fire_before_unload,

@@ -34,6 +34,14 @@ pub(in crate::page) struct NavigateParams {
     pub(in crate::page) post: Option<PostResource>,
 }
 
+/// What a document without a URL of its own has from the document that creates it.
+pub(super) struct Inherited {
+    /// See [`Environment::about_base_url`].
+    base_url: Url,
+    /// See [`Environment::cookie_url`].
+    cookie_url: Url,
+}
+
 impl NavigateParams {
     pub(in crate::page) fn new(url: Url) -> Self {
         let history = HistoryHandling::Push;
@@ -91,7 +99,7 @@ impl Navigable {
         let event_loop = realm.event_loop();
         let id = event_loop.navigables().next_navigation();
         self.ongoing.set(Some(Ongoing { id, history }));
-        let client = source.client();
+        let (client, cookie_url) = (source.client(), source.cookie_url());
         // Step 20. The script runs in a task of its own.
         if url.scheme() == "javascript" {
             self.post(&realm, move |navigable| {
@@ -110,7 +118,7 @@ impl Navigable {
                 return;
             }
             fire_before_unload(navigable);
-            navigable.populate(id, params, client);
+            navigable.populate(id, params, client, cookie_url);
         });
     }
 
@@ -124,18 +132,30 @@ impl Navigable {
         });
     }
 
-    /// [Attempt to populate the history entry's document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#attempt-to-populate-the-history-entry's-document)
-    fn populate(self: &Rc<Self>, navigation: u64, params: NavigateParams, source: Client) {
+    /// [Attempt to populate the history entry's document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#attempt-to-populate-the-history-entry's-document),
+    /// on behalf of the document of `source`, whose `document.cookie` belongs to `cookie_url`.
+    fn populate(
+        self: &Rc<Self>,
+        navigation: u64,
+        params: NavigateParams,
+        source: Client,
+        cookie_url: Url,
+    ) {
         let NavigateParams { url, document_resource, referrer_policy, post, .. } = params;
         let realm = self.active();
         let event_loop = realm.event_loop();
-        let container = self.container_realm(&event_loop).map(|(realm, _)| realm.window().client());
+        let container = self.container_realm(&event_loop);
+        let parent_cookie_url = container.as_ref().map(|(realm, _)| realm.window().cookie_url());
+        let container = container.map(|(realm, _)| realm.window().client());
         let local = match (url.scheme(), url.path()) {
-            ("about", "srcdoc") => Some((container.as_ref().unwrap_or(&source), document_resource)),
-            ("about", "blank") => Some((&source, None)),
+            ("about", "srcdoc") => {
+                let cookie_url = parent_cookie_url.unwrap_or(cookie_url);
+                Some((container.as_ref().unwrap_or(&source), cookie_url, document_resource))
+            }
+            ("about", "blank") => Some((&source, cookie_url, None)),
             _ => None,
         };
-        if let Some((creator, html)) = local {
+        if let Some((creator, cookie_url, html)) = local {
             let mut client = inherit(creator, &url);
             if let Some(container) = &container {
                 nest(&mut client, container);
@@ -148,7 +168,8 @@ impl Navigable {
                 body: html.unwrap_or_default().into(),
                 ..FetchedDocument::local(url.clone(), client)
             };
-            self.load(document, Some(creator.api_base_url.clone()));
+            let base_url = creator.api_base_url.clone();
+            self.load(document, Some(Inherited { base_url, cookie_url }));
         } else if !self.check_frame_src(&url) {
             self.fetched(Err(format!("{url} may not be in a frame here.")));
         } else if url.scheme() == "data" {
@@ -238,7 +259,7 @@ impl Navigable {
 
     /// [Load a document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#loading-a-document): unloads the
     /// active document, and creates and parses the new one.
-    pub(super) fn load(self: &Rc<Self>, fetched: FetchedDocument, about_base_url: Option<Url>) {
+    pub(super) fn load(self: &Rc<Self>, fetched: FetchedDocument, inherited: Option<Inherited>) {
         let history = self.ongoing.take().map_or(HistoryHandling::Replace, |it| it.history);
         let old = self.active();
         let event_loop = old.event_loop();
@@ -249,7 +270,8 @@ impl Navigable {
         }
         let mut environment = Environment {
             url: fetched.url,
-            about_base_url,
+            about_base_url: inherited.as_ref().map(|it| it.base_url.clone()),
+            cookie_url: inherited.map(|it| it.cookie_url),
             cross_origin_isolated: fetched.cross_origin_isolated,
             referrer: fetched.referrer,
             refresh: fetched.refresh,
@@ -322,7 +344,8 @@ impl Navigable {
                     body: html.into(),
                     ..FetchedDocument::local(window.document.url(), window.client())
                 };
-                self.load(document, Some(window.document.base_url()));
+                let (base_url, cookie_url) = (window.document.base_url(), window.cookie_url());
+                self.load(document, Some(Inherited { base_url, cookie_url }));
             }
             _ if is_current => self.end_without_document(&realm),
             _ => {}

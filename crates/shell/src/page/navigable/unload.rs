@@ -67,11 +67,7 @@ pub(super) fn destroy_child_navigable(ctx: &Ctx<'_>, realm: &Rc<Realm>, containe
     unload_a_document_and_its_descendants(ctx, &navigable.active(), false);
     remove(realm, &navigable);
     // The removed frame may have been the last thing that delayed the `load` event.
-    realm.window().shared().queue.post(realm.id(), |realm| {
-        if let Some(realm) = realm.event_loop().realm(realm.id()) {
-            super::load::complete_if_possible(&realm);
-        }
-    });
+    super::load::queue_completion(realm.window());
 }
 
 /// Removes a child navigable from its parent document and from the event loop.
