@@ -25,7 +25,7 @@ use crate::{
     event::EventSink,
     id::{FetchId, FetchIds},
     ledgers::Ledgers,
-    message::{Deferral, Flag, GroupMessage, GroupState, PlainFetch, UnreportedViolation},
+    message::{Deferral, FetchCall, Flag, GroupMessage, GroupState, UnreportedViolation},
 };
 
 /// How many further messages the driver receives in one turn before it acts.
@@ -135,7 +135,7 @@ impl Driver {
             GroupMessage::Beacon(id, beacon, group) => self.queue(id, Work::Beacon(beacon), group),
             GroupMessage::Ping(id, ping, group) => self.queue(id, Work::Ping(ping), group),
             GroupMessage::Fetch(fetch, group) => {
-                let PlainFetch { id, request, reservation, responder } = *fetch;
+                let FetchCall { id, request, reservation, responder } = *fetch;
                 let work = Work::Request(Box::new(request), reservation);
                 self.fetches.queue(id, work, Some(responder), group, self.now);
             }

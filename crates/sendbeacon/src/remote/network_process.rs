@@ -26,7 +26,7 @@ use super::{
 use crate::{
     id::{FetchId, FetchIds},
     message::{
-        Deferral, Flag, GroupMessage, GroupState, NetworkSide, Piece, PlainFetch,
+        Deferral, FetchCall, Flag, GroupMessage, GroupState, NetworkSide, Piece,
         UnreportedViolation,
     },
 };
@@ -131,8 +131,8 @@ impl NetworkProcess {
         }
     }
 
-    fn send_fetch(self: &Arc<Self>, fetch: PlainFetch, group: &GroupState) -> bool {
-        let PlainFetch { id, request, reservation, responder } = fetch;
+    fn send_fetch(self: &Arc<Self>, fetch: FetchCall, group: &GroupState) -> bool {
+        let FetchCall { id, request, reservation, responder } = fetch;
         let body = match &request.body {
             None => None,
             Some(body) => {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     id::{FetchId, FetchIds},
-    message::{Deferral, Flag, GroupMessage, GroupState, NetworkSide, PlainFetch},
+    message::{Deferral, FetchCall, Flag, GroupMessage, GroupState, NetworkSide},
     random::SystemRandom,
 };
 
@@ -109,7 +109,7 @@ impl FetchGroup {
             None
         };
         // If the network side has gone, the responder is dropped, and the response is an error.
-        let fetch = PlainFetch { id, request, reservation, responder };
+        let fetch = FetchCall { id, request, reservation, responder };
         self.network_side.send(GroupMessage::Fetch(Box::new(fetch), Arc::clone(&self.state)));
         response
     }
