@@ -276,7 +276,7 @@ impl Driver {
         let is_over = || {
             self.fetches.is_empty()
                 && self.ledgers.are_empty()
-                && (shutdown.is_acknowledged() || self.ledgers.are_intakes_drained())
+                && (shutdown.is_acknowledgement_overdue() || self.ledgers.are_intakes_drained())
                 && self.messages.is_empty()
         };
         shutdown.is_late() || is_over()
