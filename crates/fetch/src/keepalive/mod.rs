@@ -140,7 +140,7 @@ impl Ledger {
     ///
     /// The reservation is one byte of URLs, which may exceed the limit. `None` if the ledger is closed.
     #[must_use]
-    pub fn hand_over(self: &Arc<Self>) -> Option<Reservation> {
+    pub fn hold_open(self: &Arc<Self>) -> Option<Reservation> {
         let byte = Inflight { url_bytes: 1, ..Inflight::default() };
         let entry = self.account.enter_anyway(byte);
         let reservation = Reservation { ledger: Arc::clone(self), entry, guard: None };

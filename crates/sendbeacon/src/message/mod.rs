@@ -82,8 +82,8 @@ pub(crate) struct FetchCall {
 pub(crate) struct Deferral {
     pub(crate) id: FetchId,
     pub(crate) queued: QueuedDeferredFetch,
-    /// Makes a shutdown wait until the network side has received the message.
-    pub(crate) hand_over: Option<Reservation>,
+    /// Holds the ledger open, so that a shutdown waits until the network side has received the message.
+    pub(crate) hold_open: Option<Reservation>,
 }
 
 /// A violation of a Content Security Policy that is to be reported.

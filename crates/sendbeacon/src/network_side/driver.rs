@@ -186,8 +186,8 @@ impl Driver {
     }
 
     fn defer(&mut self, deferral: Deferral, group: Arc<GroupState>) {
-        let Deferral { id: FetchId(id), queued, hand_over } = deferral;
-        drop(hand_over);
+        let Deferral { id: FetchId(id), queued, hold_open } = deferral;
+        drop(hold_open);
         let (group_id, after) = (group.id.0, queued.activate_after());
         // The document may have stopped being fully active, and become it again, before this message came.
         let is_processed = queued.record().is_sent() || !group.is_fully_active();
