@@ -125,7 +125,7 @@ impl Driver {
                 let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
                 shutdown.ask(deadline, reply);
                 self.dispatch(Event::ShutDown { deadline });
-                self.deferred.process_all();
+                self.deferred.make_all_due();
             }
         }
     }
@@ -154,17 +154,17 @@ impl Driver {
                 group.look();
                 // If the document was not fully active, even for a moment, the script side has marked the records
                 // of these fetches as sent.
-                self.deferred.process_deferred_fetches(group.id.0, |(it, _)| it.record().is_sent());
+                self.deferred.make_group_due(group.id.0, |(it, _)| it.record().is_sent());
                 if group.is(Flag::Frozen) {
                     self.deferred.scripts_stop(group.id.0);
                 }
-                self.process_deferred_fetches();
+                self.start_due();
                 // NB: the flags of this moment do not matter, because the document may have been hidden before.
                 self.dispatch(Event::Flush { group: group.id });
             }
             GroupMessage::Terminated(group) => {
-                self.deferred.process_deferred_fetches(group.id.0, |_| true);
-                self.process_deferred_fetches();
+                self.deferred.make_group_due(group.id.0, |_| true);
+                self.start_due();
                 self.dispatch(Event::GroupTerminated { group: group.id });
             }
             GroupMessage::Abort(group) => {
@@ -196,30 +196,25 @@ impl Driver {
         let is_over = self.shutdown.is_some() || is_processed || is_stopped;
         self.deferred.add(id, group_id, after, (queued, group), self.now);
         if is_over {
-            self.deferred.process_deferred_fetch(id);
-            self.process_deferred_fetches();
+            self.deferred.make_due(id);
+            self.start_due();
         }
     }
 
     /// Queues the deferred fetches that are due, and says whether there were any. The driver calls it at once
     /// after a message that makes some due, because the next message may be one that gives the group's fetches up.
-    fn process_deferred_fetches(&mut self) -> bool {
+    fn start_due(&mut self) -> bool {
         let mut is_any = false;
         while let Some((id, (queued, group))) =
             self.deferred.poll(self.now, |(it, _)| it.has_room())
         {
-            self.process_a_deferred_fetch(FetchId(id), queued, group);
+            self.start_deferred(FetchId(id), queued, group);
             is_any = true;
         }
         is_any
     }
 
-    fn process_a_deferred_fetch(
-        &mut self,
-        id: FetchId,
-        queued: QueuedDeferredFetch,
-        group: Arc<GroupState>,
-    ) {
+    fn start_deferred(&mut self, id: FetchId, queued: QueuedDeferredFetch, group: Arc<GroupState>) {
         if let Some((request, reservation)) = queued.process() {
             self.queue(id, Work::Request(request, Some(reservation)), group);
         }
@@ -245,7 +240,7 @@ impl Driver {
         for (id, (queued, group)) in self.deferred.remove_where(is_of_origin) {
             // If the script side has marked it as sent, it becomes a fetch, which the loop below gives up.
             if !queued.record().abort() {
-                self.process_a_deferred_fetch(FetchId(id), queued, group);
+                self.start_deferred(FetchId(id), queued, group);
             }
         }
         for id in self.fetches.of_origin(origin) {
@@ -258,7 +253,7 @@ impl Driver {
         loop {
             self.fetches.act(self.now, &mut self.shutdown);
             // A fetch that was given up may have made room for a deferred fetch.
-            if !self.process_deferred_fetches() {
+            if !self.start_due() {
                 return;
             }
         }
@@ -302,8 +297,8 @@ impl Drop for Driver {
                 }
             }
         }
-        self.deferred.process_all();
-        self.process_deferred_fetches();
+        self.deferred.make_all_due();
+        self.start_due();
         self.fetches.clear();
     }
 }
