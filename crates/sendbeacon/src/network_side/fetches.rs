@@ -28,7 +28,7 @@ use super::{
     message::Mailbox,
     run_fetch::run_fetch,
     shutdown::ShutdownInProgress,
-    teller::{Embedder, Record, Teller},
+    teller::{Listeners, Record, Teller},
 };
 use crate::{
     event::{EventKind, EventSink, FetchInfo, Outcome},
@@ -39,7 +39,7 @@ use crate::{
 /// The unfinished fetches. They carry out what the dispatcher decides.
 pub(super) struct Fetches {
     profile: Arc<Profile>,
-    embedder: Arc<Embedder>,
+    listeners: Arc<Listeners>,
     dispatcher: Dispatcher,
     /// Whether the sink was told that work is outstanding.
     is_busy: bool,
@@ -122,7 +122,7 @@ impl Fetches {
     ) -> Self {
         Self {
             profile,
-            embedder: Arc::new(Embedder { sink, mailbox }),
+            listeners: Arc::new(Listeners { sink, mailbox }),
             dispatcher,
             is_busy: false,
             endpoint_hasher: RandomState::default(),
@@ -184,7 +184,7 @@ impl Fetches {
             may_wait: info.initiator_type != InitiatorType::Fetch && !group.is_urgent(),
             gone: group.is(Flag::Terminated),
         });
-        let teller = Teller::new(info, group, Arc::clone(&self.embedder), now);
+        let teller = Teller::new(info, group, Arc::clone(&self.listeners), now);
         teller.tell_at(now, EventKind::Queued);
         let cause = responder.as_ref().map(|it| it.cause().clone());
         let record = Record::new(teller, cause);
@@ -281,7 +281,7 @@ impl Fetches {
     }
 
     fn tell_work_outstanding(&self, outstanding: bool) {
-        let Some(sink) = &self.embedder.sink else { return };
+        let Some(sink) = &self.listeners.sink else { return };
         let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
     }
 

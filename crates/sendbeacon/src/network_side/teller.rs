@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The receivers of news about the fetches: the embedder's event sink, and the driver's own mailbox.
-pub(super) struct Embedder {
+pub(super) struct Listeners {
     pub(super) sink: Option<Arc<dyn EventSink>>,
     /// Receives the violations that fetches observe, which the driver then reports.
     pub(super) mailbox: Mailbox,
@@ -81,18 +81,18 @@ pub(super) struct Teller {
     pub(super) group: Arc<GroupState>,
     /// The times of the steps until now.
     timing: Mutex<FetchTiming>,
-    embedder: Arc<Embedder>,
+    listeners: Arc<Listeners>,
 }
 
 impl Teller {
     pub(super) fn new(
         info: FetchInfo,
         group: Arc<GroupState>,
-        embedder: Arc<Embedder>,
+        listeners: Arc<Listeners>,
         start: Instant,
     ) -> Self {
         let timing = Mutex::new(FetchTiming::new(start));
-        Self { info: Arc::new(info), group, timing, embedder }
+        Self { info: Arc::new(info), group, timing, listeners }
     }
 
     pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
@@ -105,7 +105,7 @@ impl Teller {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(feature = "tracing")]
             crate::trace::event(&event);
-            if let Some(sink) = &self.embedder.sink {
+            if let Some(sink) = &self.listeners.sink {
                 sink.event(event);
             }
         }));
@@ -116,7 +116,7 @@ impl Teller {
         if crate::trace::wants_wire_events() {
             return true;
         }
-        self.embedder.sink.as_ref().is_some_and(|sink| {
+        self.listeners.sink.as_ref().is_some_and(|sink| {
             catch_unwind(AssertUnwindSafe(|| sink.wants_wire_events())).unwrap_or_default()
         })
     }
@@ -133,7 +133,7 @@ impl Observer for Teller {
         let at = Instant::now();
         if let Observation::CspViolation(violation) = &observation {
             let message = GroupMessage::violation(violation, &self.info.client, &self.group);
-            message.map(|message| self.embedder.mailbox.send(message));
+            message.map(|message| self.listeners.mailbox.send(message));
         }
         if matches!(observation, Observation::Redirected { .. }) {
             self.timing().redirected(at);
