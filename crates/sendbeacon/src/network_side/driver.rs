@@ -151,7 +151,7 @@ impl Driver {
                 }
             }
             GroupMessage::Flags(group) => {
-                group.look();
+                group.flags_seen();
                 // If the document was not fully active, even for a moment, the script side has marked the records
                 // of these fetches as sent.
                 self.deferred.make_group_due(group.id.0, |(it, _)| it.record().is_sent());

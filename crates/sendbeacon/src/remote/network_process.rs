@@ -381,7 +381,7 @@ impl NetworkSide for Arc<NetworkProcess> {
             }
             GroupMessage::Flags(group) => {
                 self.tell_if(|sending| {
-                    group.look();
+                    group.flags_seen();
                     let frame = ToNetwork::Flags { group: group.id.0, flags: group.flags() };
                     sending.clients.get(group.id.0).map(|_| frame)
                 });

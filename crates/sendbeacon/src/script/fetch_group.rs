@@ -187,7 +187,7 @@ impl FetchGroup {
     }
 
     fn tell_flags(&self) {
-        if self.state.must_tell() {
+        if self.state.needs_message() {
             self.network_side.send(GroupMessage::Flags(Arc::clone(&self.state)));
         }
     }
