@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::sleep_until};
 use super::{
     dispatcher::{Dispatcher, Event},
     fetches::{Fetches, Work},
-    message::{Mailbox, Message},
+    mailbox::{Mailbox, Message},
     shutdown::ShutdownInProgress,
 };
 use crate::{

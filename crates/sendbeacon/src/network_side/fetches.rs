@@ -25,7 +25,7 @@ use sendbeacon_fetch::{
 
 use super::{
     dispatcher::{Action, Dispatcher, Endpoint, Event, Queued},
-    message::Mailbox,
+    mailbox::Mailbox,
     run_fetch::run_fetch,
     shutdown::ShutdownInProgress,
     teller::{Listeners, Record, Teller},

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time;
 
-use super::message::Reply;
+use super::mailbox::Reply;
 use crate::event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, ShutdownReport};
 
 /// How long a shutdown waits for content processes to acknowledge it. A frozen process does not acknowledge it;

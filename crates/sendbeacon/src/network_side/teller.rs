@@ -13,7 +13,7 @@ use sendbeacon_fetch::{
 };
 use url::Url;
 
-use super::message::Mailbox;
+use super::mailbox::Mailbox;
 use crate::{
     event::{Event, EventKind, EventSink, FetchInfo, Outcome},
     message::{Cause, Flag, GroupMessage, GroupState, NetworkSide},
