@@ -53,7 +53,6 @@ mod error;
 mod fetches;
 mod frame;
 mod frame_writer;
-mod in_hand;
 mod incoming;
 mod limits;
 mod network_process;
@@ -65,6 +64,7 @@ mod serving;
 mod tests;
 #[cfg(test)]
 mod tests_admission;
+mod unfinished;
 mod user_agent;
 
 pub use self::{
