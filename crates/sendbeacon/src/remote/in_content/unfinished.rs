@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use sendbeacon_fetch::{Ledger, Reservation, Weight, deferred::DeferredFetchRecord};
 
-use super::{incoming::Incoming, limits::Cost};
+use super::incoming::Incoming;
+use crate::remote::limits::Cost;
 
 /// The unfinished requests of a content process, by their identifiers, and the credits that they use.
 #[derive(Default)]

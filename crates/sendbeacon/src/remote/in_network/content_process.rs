@@ -11,12 +11,12 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     channel::{Channel, Outgoing, write},
-    error::ChannelError,
     pin::Pin,
     serving::Serving,
 };
 use crate::{
     ledgers::{Intake, Ledgers},
+    remote::error::ChannelError,
     script::Groups,
 };
 

@@ -16,11 +16,8 @@ use sendbeacon_fetch::{
 
 use super::{
     clients::{Clients, payload_of},
-    frame,
     frame_writer::{FrameWriter, INTERVAL},
     incoming::Incoming,
-    limits::{Cost, VERSION},
-    protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, sendable},
     unfinished::{Unfinished, UnfinishedRequest, UnsentDeferredFetch},
 };
 use crate::{
@@ -28,6 +25,13 @@ use crate::{
     message::{
         Deferral, FetchCall, Flag, GroupMessage, GroupState, NetworkSide, Piece,
         UnreportedViolation,
+    },
+    remote::{
+        frame,
+        limits::{Cost, VERSION},
+        protocol::{
+            BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, sendable,
+        },
     },
 };
 

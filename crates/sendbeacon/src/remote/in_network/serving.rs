@@ -20,16 +20,18 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
     channel::{Channel, Credit},
-    error::ChannelError,
     fetches::{Fetches, Fetching},
-    frame,
-    limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
     pass_on::pass_on,
     pin::Pin,
-    protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
 };
 use crate::{
     message::GroupMessage,
+    remote::{
+        error::ChannelError,
+        frame,
+        limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
+        protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
+    },
     script::{DeferredFetch, FetchGroup, Groups},
 };
 
