@@ -36,6 +36,11 @@ use crate::{
 };
 
 /// The state of a content process, as the network process knows it.
+///
+/// NB: the ledgers of its groups are not among the user agent's [`Ledgers`](crate::ledgers::Ledgers), which a shutdown
+/// closes: a request that the content process has accepted must be admitted even if it is read after the shutdown has
+/// begun. A shutdown waits for the process as an [`Intake`](crate::ledgers::Intake). Once that is drained, every
+/// request is in the driver's mailbox or in the dispatcher, and a shutdown waits for both.
 pub(super) struct Serving {
     /// Makes the fetch groups.
     all: Groups,
