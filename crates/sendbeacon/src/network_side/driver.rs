@@ -31,6 +31,11 @@ use crate::{
 /// How many further messages the driver receives in one turn before it acts.
 const BURST: usize = 1024;
 
+/// How often a driver that is dropped yields to threads that are still putting a message into its mailbox. Each began
+/// before the mailbox was closed, and needs only a moment. But the drop must end even if one of them does not run
+/// again, so messages that come later are dropped unread.
+const MAX_YIELDS: usize = 1_000;
+
 /// The future that owns every fetch of a user agent.
 pub(crate) struct Driver {
     messages: mpsc::UnboundedReceiver<Message>,
@@ -286,13 +291,13 @@ impl Drop for Driver {
         self.now = Instant::now();
         let mut context = Context::from_waker(Waker::noop());
         // A thread that began to send before the mailbox was closed may still be writing, for a moment.
-        let mut patience = 1_000;
-        while patience > 0 {
+        let mut yields = 0;
+        while yields < MAX_YIELDS {
             match self.messages.poll_recv(&mut context) {
                 Poll::Ready(Some(message)) => self.receive(message),
                 Poll::Ready(None) => break,
                 Poll::Pending => {
-                    patience -= 1;
+                    yields += 1;
                     std::thread::yield_now();
                 }
             }
