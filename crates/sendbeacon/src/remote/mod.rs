@@ -56,6 +56,8 @@ mod protocol;
 mod tests;
 #[cfg(test)]
 mod tests_admission;
+#[cfg(test)]
+mod tests_support;
 
 pub use self::{
     error::ChannelError,
