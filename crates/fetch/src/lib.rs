@@ -113,6 +113,7 @@ mod error_detail;
 pub mod fetch;
 mod headers;
 pub mod host;
+mod http_url;
 // NB: for the crate `sendbeacon` alone. It may change in any release.
 #[doc(hidden)]
 pub mod hyperlink_auditing;
@@ -136,7 +137,8 @@ pub use self::{
     },
     error_detail::ErrorDetail,
     headers::origin_header::append_origin,
-    keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
+    http_url::url_length,
+    keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight},
     nonce::Nonce,
     origin::{InvalidOrigin, Origin, PartitionKey, Site},
     policy::{

@@ -20,7 +20,7 @@ pub use self::{
     reserved_quota::ReservedQuota,
 };
 use crate::{
-    Ledger, Request, beacon::is_http, policy::secure_contexts::is_potentially_trustworthy,
+    Ledger, Request, http_url::is_http, policy::secure_contexts::is_potentially_trustworthy,
 };
 
 /// The facts about a call of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) that are not

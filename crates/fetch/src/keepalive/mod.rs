@@ -7,7 +7,6 @@ use std::{any::Any, sync::Arc};
 
 #[cfg(sendbeacon_loom)]
 use loom::sync::atomic::AtomicU64;
-use url::Url;
 
 /// How much one request counts in a [`Ledger`].
 ///
@@ -19,12 +18,6 @@ pub struct Weight {
     pub body_bytes: u64,
     /// The length in bytes of the URL without its fragment, and of the further URLs that a ping has in headers.
     pub url_bytes: u64,
-}
-
-/// The length of a URL in bytes, without its fragment, which is not sent. A URL counts that much in a [`Weight`].
-#[must_use]
-pub fn url_length(url: &Url) -> usize {
-    url.as_str().len() - url.fragment().map_or(0, |fragment| fragment.len() + 1)
 }
 
 /// The limits on the unfinished keepalive requests of one fetch group.
