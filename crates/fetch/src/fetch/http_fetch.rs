@@ -11,7 +11,7 @@ use crate::{
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     host::{NetworkResponse, ServiceWorkerAnswer, ServiceWorkerResponse},
     request::{Mode, RedirectMode, Request, ResponseTainting},
-    response::{HttpResponse, ResponseType, drain_what_is_there, is_redirect_status},
+    response::{HttpResponse, ResponseType, drain_arrived, is_redirect_status},
 };
 
 /// The result of HTTP fetch.
@@ -63,7 +63,7 @@ fn fetched(
         RedirectMode::Follow => {
             let response_url = response_url.clone();
             if http_redirect_fetch(request, internal.status, &internal.headers, &response_url)? {
-                drain_what_is_there(response.internal.body);
+                drain_arrived(response.internal.body);
                 let url = request.current_url().clone();
                 params.observer.observe(Observation::Redirected { url });
                 Ok(Fetched::Redirected)
