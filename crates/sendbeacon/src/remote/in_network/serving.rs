@@ -257,7 +257,7 @@ impl Serving {
         let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
         let (group, client) = self.group(frame)?;
         let request = request.into_request(client)?;
-        let init = activate_after.map(DeferredRequestInit::activate_after).unwrap_or_default();
+        let init = activate_after.map(DeferredRequestInit::after).unwrap_or_default();
         let KnownGroup { group, activated, .. } = group;
         let queued = fetch_later(group.deferred(), true, request, init, activated);
         let queued = queued.map_err(|error| match error {
