@@ -151,14 +151,13 @@ pub use self::{
         referrer_policy::ReferrerPolicy,
         secure_contexts::{is_localhost, is_potentially_trustworthy},
     },
-    pruning::Pruning,
     request::{CacheMode, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},
     response::{Response, ResponseType},
 };
 
 // NB: for the crate `sendbeacon` alone. It may change in any release.
 #[doc(hidden)]
-pub use self::policy::csp::report_violation;
+pub use self::{policy::csp::report_violation, pruning::Pruning};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
