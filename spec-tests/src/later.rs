@@ -232,7 +232,7 @@ impl Tree {
                 let Some(document) = self.documents.get_mut(&name) else { continue };
                 document.is_fully_active = false;
                 document.deferred.process_deferred_fetches();
-                self.queue.process_deferred_fetches(document.group, |it| it.record().is_sent());
+                self.queue.make_group_due(document.group, |it| it.record().is_sent());
             }
         }
         if let Some(name) = &step.pageshow {
@@ -251,7 +251,7 @@ impl Tree {
             self.page.clock.advance(Duration::from_millis(millis));
         }
         if step.shutdown == Some(true) {
-            self.queue.process_all();
+            self.queue.make_all_due();
         }
         Ok(())
     }
@@ -313,7 +313,7 @@ impl Tree {
         for name in self.with_nested(name).into_iter().rev() {
             let Some(document) = self.documents.remove(&name) else { continue };
             document.deferred.process_deferred_fetches();
-            self.queue.process_deferred_fetches(document.group, |_| true);
+            self.queue.make_group_due(document.group, |_| true);
             container = document.container;
         }
         container

@@ -10,14 +10,11 @@ use crate::{
     body::extract,
     headers::safelist::is_cors_safelisted,
     host::Random,
-    keepalive::url_length,
+    http_url::{MAX_URL_LENGTH, is_http, url_length},
     policy::mixed_content,
     request::{CredentialsMode, Mode},
     url_memo,
 };
-
-/// The longest URL, without its fragment, that `http::Uri` can hold, in bytes.
-pub(crate) const MAX_URL_LENGTH: usize = 65_534;
 
 /// An admitted beacon: a call of `sendBeacon()` that returns true, until its request is made.
 #[derive(Debug)]
@@ -199,11 +196,6 @@ impl Beacon {
         request.unsafe_request = true;
         (request, self.reservation)
     }
-}
-
-/// Whether the URL's scheme is an [HTTP(S) scheme](https://fetch.spec.whatwg.org/#http-scheme).
-pub(crate) fn is_http(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https")
 }
 
 /// The first 128 characters of a URL, for a message.

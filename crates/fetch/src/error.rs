@@ -275,7 +275,7 @@ pub enum AbandonReason {
     #[error("its document was unloaded and it has no keepalive flag")]
     Terminated,
     /// The embedder aborted the fetch or its fetch group.
-    #[error("its fetch group was aborted")]
+    #[error("it was aborted")]
     Aborted,
     /// The site data of the request's origin was cleared.
     #[error("the site data of its origin was cleared")]

@@ -8,8 +8,7 @@ use url::{EncodingOverride, Url};
 
 use crate::{
     Client, InitiatorType, Ledger, Request, Reservation, Weight,
-    beacon::{MAX_URL_LENGTH, is_http},
-    keepalive::url_length,
+    http_url::{MAX_URL_LENGTH, is_http, url_length},
     origin::same_origin,
     request::{CredentialsMode, Mode, Referrer},
 };

@@ -113,6 +113,7 @@ mod error_detail;
 pub mod fetch;
 mod headers;
 pub mod host;
+mod http_url;
 // NB: for the crate `sendbeacon` alone. It may change in any release.
 #[doc(hidden)]
 pub mod hyperlink_auditing;
@@ -136,7 +137,8 @@ pub use self::{
     },
     error_detail::ErrorDetail,
     headers::{origin_header::append_origin, server_timing::ServerTiming},
-    keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight, url_length},
+    http_url::url_length,
+    keepalive::{Inflight, KeepaliveLimits, Ledger, Reservation, Weight},
     nonce::Nonce,
     origin::{InvalidOrigin, Origin, PartitionKey, Site},
     policy::{
@@ -149,7 +151,6 @@ pub use self::{
         referrer_policy::ReferrerPolicy,
         secure_contexts::{is_localhost, is_potentially_trustworthy},
     },
-    pruning::Pruning,
     request::{CacheMode, CredentialsMode, InitiatorType, Mode, RedirectMode, Referrer, Request},
     response::{Response, ResponseType},
 };
@@ -159,6 +160,7 @@ pub use self::{
 pub use self::{
     headers::resource_info::{filtered_coding, minimized_content_type},
     policy::csp::report_violation,
+    pruning::Pruning,
 };
 
 #[cfg(doctest)]

@@ -13,7 +13,8 @@ use crate::{
     destination::Destination,
     headers::safelist::{is_cors_safelisted, is_cors_safelisted_method},
     host::{CookieContext, SameSiteMode},
-    keepalive::{Weight, url_length},
+    http_url::url_length,
+    keepalive::Weight,
     origin::{same_origin, same_site},
     policy::referrer_policy::ReferrerPolicy,
 };

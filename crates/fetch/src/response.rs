@@ -296,7 +296,7 @@ fn percent_encode_raw_bytes(value: &[u8]) -> String {
 ///
 /// Most redirects and preflights have no body, or a short one that arrives with the head. A connection can be
 /// used again if the body was read to its end.
-pub(crate) fn drain_what_is_there(mut body: ResponseBody) {
+pub(crate) fn drain_arrived(mut body: ResponseBody) {
     let mut context = Context::from_waker(Waker::noop());
     let mut left = 65_536_usize;
     while let Poll::Ready(Some(Ok(chunk))) = body.as_mut().poll_chunk(&mut context) {

@@ -121,7 +121,7 @@ impl Default for HttpNetworkBuilder {
 }
 
 impl HttpNetworkBuilder {
-    /// The cryptography of TLS: cipher suites, key exchange, signatures. Default: `ring`'s.
+    /// Sets the cryptography of TLS: cipher suites, key exchange, signatures. Default: `ring`'s.
     ///
     /// The network neither uses nor installs the process's default provider. A provider that supports
     /// neither TLS 1.2 nor TLS 1.3 fails every `https` request.
@@ -131,7 +131,7 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// Whether to trust the platform's root certificates. Default: true.
+    /// Sets whether to trust the platform's root certificates. Default: true.
     ///
     /// If false, the network trusts only the certificates added here, and does not check revocation.
     #[must_use]
@@ -159,14 +159,14 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// The service that finds the addresses of host names. Default: [`SystemResolver`].
+    /// Sets the service that finds the addresses of host names. Default: [`SystemResolver`].
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.resolver = resolver;
         self
     }
 
-    /// The service that chooses the proxies. Default: [`NoProxies`].
+    /// Sets the service that chooses the proxies. Default: [`NoProxies`].
     ///
     /// [`ProxyRules::from_environment`](crate::ProxyRules::from_environment) gives the proxies of the
     /// environment.
@@ -204,7 +204,7 @@ impl HttpNetworkBuilder {
         Ok(self)
     }
 
-    /// The service that permits a client whose address space is known to reach a less public one.
+    /// Sets the service that permits a client whose address space is known to reach a less public one.
     /// Default: [`RefuseAll`].
     ///
     /// The time that its answer takes does not count towards the connect timeout. Meanwhile, the request
@@ -215,7 +215,7 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// How long name resolution, connecting and the TLS handshake may take together. Default: 30
+    /// Sets how long name resolution, connecting and the TLS handshake may take together. Default: 30
     /// seconds.
     ///
     /// Requests that wait for the same connection share its failure. Zero is an error at
@@ -226,8 +226,8 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// How long a server may be silent between the request and the head of its response. Default: 120
-    /// seconds.
+    /// Sets how long a server may be silent between the request and the head of its response. Default:
+    /// 120 seconds.
     ///
     /// The network writes a long body in parts: over HTTP/1.1 in parts of 16 KiB, over HTTP/2 if the body has
     /// more than 64 KiB or the connection still holds earlier bodies. The time begins again with each part,
@@ -240,8 +240,8 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// How long an HTTP/1.1 connection may be idle and still be reused. Default: 2 seconds. Zero turns
-    /// reuse off.
+    /// Sets how long an HTTP/1.1 connection may be idle and still be reused. Default: 2 seconds. Zero
+    /// turns reuse off.
     ///
     /// A server can shorten this time by `Keep-Alive: timeout=N`, but not lengthen it. The longer a
     /// connection is idle, the likelier the server closes it just as the next request is written. That
@@ -252,7 +252,7 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// How long an HTTP/2 connection may be idle and still be reused. Default: 60 seconds.
+    /// Sets how long an HTTP/2 connection may be idle and still be reused. Default: 60 seconds.
     ///
     /// A server that closes an HTTP/2 connection first says which requests it has not processed, and the
     /// network sends those again. A server that has vanished says nothing. So after 10 idle seconds, the
@@ -264,8 +264,8 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// How many connections may be open to one origin, for requests of the same network partition and
-    /// credentials flag that take the same proxy. Default: 6.
+    /// Sets how many connections may be open to one origin, for requests of the same network partition
+    /// and credentials flag that take the same proxy. Default: 6.
     ///
     /// Further requests wait for one of these connections. Zero is an error at [`build`](Self::build).
     #[must_use]
@@ -274,8 +274,8 @@ impl HttpNetworkBuilder {
         self
     }
 
-    /// How many connections may be open in all. Default: 384, which is how many requests `sendbeacon`
-    /// has under way by default.
+    /// Sets how many connections may be open in all. Default: 384, which is how many requests
+    /// `sendbeacon` has under way by default.
     ///
     /// To open one more, the network closes the connection that has been idle for longest. If no
     /// connection is idle, requests wait. Zero is an error at [`build`](Self::build).

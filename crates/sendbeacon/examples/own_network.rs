@@ -1,6 +1,13 @@
 //! How to use an engine's own network stack instead of the library's. Here the stack is reqwest.
 //!
 //! The program starts a small collector, sends it one beacon, and prints the request that arrives and the outcome.
+//!
+//! Three duties of a [`Network`] are left out. A real one needs them:
+//! * The Local Network Access check ([`local_network_access_check`](sendbeacon::local_network_access_check)). It needs
+//!   the address of the connection before the request is written, and reqwest tells the address only with the response.
+//!   Without the check, a public page can send to the user's local network.
+//! * [`network_changed`](Network::network_changed), which would drop every client. The program stays on one network.
+//! * A URL's user name and password, which must not be sent. The page here has none; reqwest would send them.
 
 use std::io::{Read, Write};
 use std::task::{Context, Poll};

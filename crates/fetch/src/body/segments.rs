@@ -1,4 +1,6 @@
-//! The body of a request: its bytes, and the sources that are read when the request is sent.
+//! The type [`Body`], and its segments: bytes, and sources that are read when the request is sent.
+//!
+//! NB: the file is not named after `Body`, because a module `body` in the module `body` would be `body::body`.
 
 use std::{fmt, sync::Arc};
 

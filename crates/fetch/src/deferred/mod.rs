@@ -20,7 +20,7 @@ pub use self::{
     reserved_quota::ReservedQuota,
 };
 use crate::{
-    Ledger, Request, beacon::is_http, policy::secure_contexts::is_potentially_trustworthy,
+    Ledger, Request, http_url::is_http, policy::secure_contexts::is_potentially_trustworthy,
 };
 
 /// The facts about a call of [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) that are not
@@ -31,7 +31,7 @@ use crate::{
 ///
 /// use sendbeacon_fetch::deferred::DeferredRequestInit;
 ///
-/// let init = DeferredRequestInit::activate_after(Duration::from_secs(1));
+/// let init = DeferredRequestInit::after(Duration::from_secs(1));
 /// assert_eq!(init.activate_after, Some(1000.0));
 ///
 /// // The facts as a binding finds them.
@@ -52,7 +52,7 @@ pub struct DeferredRequestInit {
 impl DeferredRequestInit {
     /// The facts of a call with this `activateAfter`; everything else has its default.
     #[must_use]
-    pub fn activate_after(delay: Duration) -> Self {
+    pub fn after(delay: Duration) -> Self {
         Self { activate_after: Some(delay.as_secs_f64() * 1000.0), ..Self::default() }
     }
 }

@@ -27,7 +27,7 @@ use std::{
 /// assert_eq!(queue.poll(now + second, |_| true), Some((1, "after a second")));
 ///
 /// // The fetch group is terminated.
-/// queue.process_deferred_fetches(7, |_| true);
+/// queue.make_group_due(7, |_| true);
 /// assert_eq!(queue.poll(now + second, |_| true), Some((2, "at the end")));
 /// ```
 #[derive(Debug)]
@@ -75,14 +75,14 @@ impl<T> DeferredQueue<T> {
 
     /// Makes the fetches of a group due: the group was terminated, or its document has stopped being fully active.
     /// `was_there` says whether a fetch was in the group at that moment.
-    pub fn process_deferred_fetches(&mut self, group: u64, was_there: impl Fn(&T) -> bool) {
+    pub fn make_group_due(&mut self, group: u64, was_there: impl Fn(&T) -> bool) {
         let ids = self.groups.get(&group).into_iter().flatten();
         let is_due = |id: &&u64| self.waiting.get(id).is_some_and(|it| was_there(&it.fetch));
         self.due.extend(ids.filter(is_due));
     }
 
     /// Makes one fetch due, if it still waits.
-    pub fn process_deferred_fetch(&mut self, id: u64) {
+    pub fn make_due(&mut self, id: u64) {
         if self.waiting.contains_key(&id) {
             self.due.insert(id);
         }
@@ -97,7 +97,7 @@ impl<T> DeferredQueue<T> {
     }
 
     /// Makes every fetch due: the user agent shuts down.
-    pub fn process_all(&mut self) {
+    pub fn make_all_due(&mut self) {
         self.due.extend(self.waiting.keys());
     }
 
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(queue.next_timeout(), Some(start));
         assert_eq!(poll(&mut queue, start), [3]);
         assert_eq!(queue.next_timeout(), Some(at(500)));
-        queue.process_deferred_fetches(1, |_| true);
+        queue.make_group_due(1, |_| true);
         assert_eq!(poll(&mut queue, at(499)), [1, 2]);
         assert_eq!(poll(&mut queue, at(500)), [4]);
         assert_eq!(queue.next_timeout(), None);
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(poll(&mut queue, at(500)), [6]);
         assert_eq!(queue.remove(7), Some(7));
         assert_eq!(queue.remove(7), None);
-        queue.process_all();
+        queue.make_all_due();
         assert_eq!(poll(&mut queue, at(500)), [5]);
         assert!(queue.groups.is_empty() && queue.due.is_empty() && queue.ripe.is_empty());
     }
@@ -215,7 +215,7 @@ mod tests {
         }
         assert_eq!(queue.poll(now, |_| false), None);
         assert_eq!(queue.poll(now, |&mut id| id == 2), Some((2, 2)));
-        queue.process_deferred_fetches(3, |_| true);
+        queue.make_group_due(3, |_| true);
         assert_eq!(queue.poll(now, |_| false), Some((3, 3)));
         assert_eq!(queue.poll(now, |_| false), None);
         assert_eq!(queue.remove_where(|_| true), [(1, 1)]);

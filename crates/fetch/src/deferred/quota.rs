@@ -36,25 +36,26 @@ const MAX_RECORDS: u64 = 4_096;
 /// the state that all documents with this control document share.
 #[derive(Debug)]
 struct ControlDocument {
-    grant: Grant,
+    source: QuotaSource,
     /// The sum over all pending records.
     pending: Arc<Pending>,
     /// NB: no thread ever waits for this lock. Only calls of these documents take it, and the documents are same
     /// origin, so their scripts run on one thread. The network side does not take it.
-    books: Mutex<Books>,
+    sums: Mutex<Sums>,
 }
 
-/// The quota that the documents share.
+/// Where the quota that the documents share comes from.
 #[derive(Debug)]
-enum Grant {
+enum QuotaSource {
     /// The number of bytes.
     TopLevel(u64),
     /// The quota that the container has reserved. It counts only if the document may use the feature of that quota.
     Nested { is_allowed: bool, is_minimal_allowed: bool, reserved: Arc<Reserved> },
 }
 
+/// The sums that the standard's walk through the tree would find, except the sum over all pending records.
 #[derive(Debug, Default)]
-struct Books {
+struct Sums {
     /// The sums over the pending records for each origin of URLs.
     origins: HashMap<Origin, Arc<Pending>>,
     pruning: Pruning,
@@ -65,41 +66,43 @@ struct Books {
 }
 
 impl ControlDocument {
-    fn new(grant: Grant) -> Arc<Self> {
-        let (pending, books) = Default::default();
-        Arc::new(Self { grant, pending, books })
+    fn new(source: QuotaSource) -> Arc<Self> {
+        let (pending, sums) = Default::default();
+        Arc::new(Self { source, pending, sums })
     }
 
     /// Get the [available deferred-fetch quota](https://fetch.spec.whatwg.org/#available-deferred-fetch-quota)
     /// for URLs of an origin, to which `for_origin` bytes are pending.
-    fn available_deferred_fetch_quota(&self, books: &Books, for_origin: u64) -> u64 {
+    fn available_deferred_fetch_quota(&self, sums: &Sums, for_origin: u64) -> u64 {
         // Step 6. Steps 1 to 5 were done when the document was made.
-        let quota = match &self.grant {
-            Grant::TopLevel(quota) => *quota,
-            Grant::Nested { is_allowed, is_minimal_allowed, reserved } => match reserved.get() {
-                ReservedQuota::Normal if *is_allowed => ReservedQuota::Normal.bytes(),
-                ReservedQuota::Minimal if *is_minimal_allowed => ReservedQuota::Minimal.bytes(),
-                _ => 0,
-            },
+        let quota = match &self.source {
+            QuotaSource::TopLevel(quota) => *quota,
+            QuotaSource::Nested { is_allowed, is_minimal_allowed, reserved } => {
+                match reserved.get() {
+                    ReservedQuota::Normal if *is_allowed => ReservedQuota::Normal.bytes(),
+                    ReservedQuota::Minimal if *is_minimal_allowed => ReservedQuota::Minimal.bytes(),
+                    _ => 0,
+                }
+            }
         };
         // Steps 8 and 9: the sums. NB: by the letter of Step 8.1 minimal quota is subtracted here, although it was
         // set aside in Step 6. The example in the standard counts it once, and so do we.
-        let reserved = books.normal * ReservedQuota::Normal.bytes();
+        let reserved = sums.normal * ReservedQuota::Normal.bytes();
         let quota = quota.saturating_sub(reserved).saturating_sub(self.pending.bytes());
         // Steps 7, 10 and 11.
         quota.min(ORIGIN_QUOTA.saturating_sub(for_origin))
     }
 
     fn is_top_level(&self) -> bool {
-        matches!(self.grant, Grant::TopLevel(_))
+        matches!(self.source, QuotaSource::TopLevel(_))
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sums(&self) -> MutexGuard<'_, Sums> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Books {
+impl Sums {
     /// The sum over the pending records for URLs of an origin.
     fn of_origin(&mut self, origin: Origin) -> &Arc<Pending> {
         if self.pruning.is_due(self.origins.len()) {
@@ -158,7 +161,7 @@ impl DeferredFetching {
             (true, false) => TOP_LEVEL_QUOTA,
             (true, true) => TOP_LEVEL_QUOTA - RESERVED_FOR_MINIMAL,
         };
-        Self::under(ControlDocument::new(Grant::TopLevel(quota)))
+        Self::under(ControlDocument::new(QuotaSource::TopLevel(quota)))
     }
 
     /// Makes the deferred fetching of a new document in `container`, and finds its
@@ -172,7 +175,7 @@ impl DeferredFetching {
         }
         let (is_allowed, is_minimal_allowed) = Self::features(client);
         let reserved = Arc::clone(&container.reserved);
-        Self::under(ControlDocument::new(Grant::Nested {
+        Self::under(ControlDocument::new(QuotaSource::Nested {
             is_allowed,
             is_minimal_allowed,
             reserved,
@@ -183,7 +186,7 @@ impl DeferredFetching {
     /// another process, for example). Its quota is the largest that a document can have.
     #[must_use]
     pub fn unshared() -> Self {
-        Self::under(ControlDocument::new(Grant::TopLevel(TOP_LEVEL_QUOTA)))
+        Self::under(ControlDocument::new(QuotaSource::TopLevel(TOP_LEVEL_QUOTA)))
     }
 
     fn under(control: Arc<ControlDocument>) -> Self {
@@ -208,9 +211,9 @@ impl DeferredFetching {
     /// The available deferred-fetch quota for URLs of `origin`, in bytes.
     #[must_use]
     pub fn available_quota(&self, origin: &Origin) -> u64 {
-        let books = self.control.books();
-        let for_origin = books.origins.get(origin).map_or(0, |pending| pending.bytes());
-        self.control.available_deferred_fetch_quota(&books, for_origin)
+        let sums = self.control.sums();
+        let for_origin = sums.origins.get(origin).map_or(0, |pending| pending.bytes());
+        self.control.available_deferred_fetch_quota(&sums, for_origin)
     }
 
     /// [Queue a deferred fetch](https://fetch.spec.whatwg.org/#queue-a-deferred-fetch), if there is
@@ -244,10 +247,10 @@ impl DeferredFetching {
     /// Makes a record, if there is quota for it: Steps 11 to 13 of `fetchLater()`.
     fn admit(&self, request: &Request) -> Result<DeferredFetchRecord, FetchLaterError> {
         let control = &self.control;
-        let mut books = control.books();
-        let of_origin = Arc::clone(books.of_origin(Origin::of(request.url(), Nonce::from_u128(0))));
+        let mut sums = control.sums();
+        let of_origin = Arc::clone(sums.of_origin(Origin::of(request.url(), Nonce::from_u128(0))));
         let quota = if control.pending.records() < MAX_RECORDS {
-            control.available_deferred_fetch_quota(&books, of_origin.bytes())
+            control.available_deferred_fetch_quota(&sums, of_origin.bytes())
         } else {
             0
         };
@@ -256,8 +259,8 @@ impl DeferredFetching {
             return Err(FetchLaterError::QuotaExceeded { quota, requested });
         }
         // The record counts itself while the lock is held.
-        let sums = [Arc::clone(&control.pending), of_origin];
-        Ok(DeferredFetchRecord::new(requested, sums))
+        let counted_in = [Arc::clone(&control.pending), of_origin];
+        Ok(DeferredFetchRecord::new(requested, counted_in))
     }
 
     /// [Process deferred fetches](https://fetch.spec.whatwg.org/#process-deferred-fetches): marks every pending
@@ -340,8 +343,8 @@ impl NavigableContainer {
         let Some(Place { control, .. }) = &self.place else { return };
         let inherits = |feature| policy.define_an_inherited_policy(feature, origin);
         let (available, minimal) = {
-            let books = control.books();
-            (control.available_deferred_fetch_quota(&books, 0), books.minimal)
+            let sums = control.sums();
+            (control.available_deferred_fetch_quota(&sums, 0), sums.minimal)
         };
         if inherits(PolicyFeature::DeferredFetch) && available >= ReservedQuota::Normal.bytes() {
             // Step 3.
@@ -376,12 +379,11 @@ impl NavigableContainer {
             self.reserved.replace(quota);
             return;
         };
-        let books = &mut *control.books();
+        let sums = &mut *control.sums();
         let before = self.reserved.replace(quota);
-        for (reserved, count) in [
-            (ReservedQuota::Normal, &mut books.normal),
-            (ReservedQuota::Minimal, &mut books.minimal),
-        ] {
+        for (reserved, count) in
+            [(ReservedQuota::Normal, &mut sums.normal), (ReservedQuota::Minimal, &mut sums.minimal)]
+        {
             *count = *count + u64::from(quota == reserved) - u64::from(before == reserved);
         }
     }

@@ -1,6 +1,6 @@
 //! The total request length, in which the deferred-fetch quota is counted.
 
-use crate::{Body, Referrer, Request, keepalive::url_length};
+use crate::{Body, Referrer, Request, http_url::url_length};
 
 /// Compute the [total request length](https://fetch.spec.whatwg.org/#total-request-length), in bytes.
 #[must_use]

@@ -134,7 +134,7 @@ fn a_queued_request_has_keepalive_and_no_service_worker() {
     let queued = |init| {
         fetch_later(&document, true, request(&client, "https://a.test/", 99), init, &ledger())
     };
-    let queued_at_once = queued(DeferredRequestInit::activate_after(Duration::ZERO)).unwrap();
+    let queued_at_once = queued(DeferredRequestInit::after(Duration::ZERO)).unwrap();
     assert!(queued_at_once.request().keepalive && !queued_at_once.request().use_service_workers);
     assert_eq!(queued_at_once.activate_after(), Some(Duration::ZERO));
     let for_ever = DeferredRequestInit { activate_after: Some(1e300), ..Default::default() };

@@ -21,7 +21,7 @@ use crate::{
         safelist::{cors_unsafe_names, is_cors_safelisted_method},
     },
     request::{CredentialsMode, Mode, Request, ResponseTainting},
-    response::drain_what_is_there,
+    response::drain_arrived,
 };
 
 /// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch).
@@ -36,7 +36,7 @@ pub(super) async fn cors_preflight_fetch(
         .await
         .map_err(|error| PreflightFailure::Network(Box::new(error)))?;
     let (status, response_headers) = (response.status, response.headers);
-    drain_what_is_there(response.body);
+    drain_arrived(response.body);
     check_preflight(params, request, &headers, status, &response_headers)
 }
 

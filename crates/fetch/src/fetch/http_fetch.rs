@@ -15,7 +15,7 @@ use crate::{
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     host::{NetworkResponse, ServiceWorkerAnswer, ServiceWorkerResponse},
     request::{Mode, RedirectMode, Request, ResponseTainting},
-    response::{HttpResponse, ResponseType, drain_what_is_there, is_redirect_status},
+    response::{HttpResponse, ResponseType, drain_arrived, is_redirect_status},
 };
 
 /// The result of HTTP fetch.
@@ -67,7 +67,7 @@ fn fetched(
             let response_url = response.url(request).cloned();
             let NetworkResponse { status, headers, .. } = &response.internal;
             if http_redirect_fetch(request, *status, headers, response_url.as_ref())? {
-                drain_what_is_there(response.internal.body);
+                drain_arrived(response.internal.body);
                 let url = request.current_url().clone();
                 params.observer.observe(Observation::Redirected { url });
                 Ok(Fetched::Redirected)

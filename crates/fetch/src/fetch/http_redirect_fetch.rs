@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::{
     error::RedirectFailure,
+    http_url::is_http,
     origin::same_origin,
     policy::referrer::set_policy_on_redirect,
     request::{Mode, Request, ResponseTainting},
@@ -30,7 +31,7 @@ pub(super) fn http_redirect_fetch(
         return Ok(false);
     };
     // Step 6.
-    if !matches!(location_url.scheme(), "http" | "https") {
+    if !is_http(&location_url) {
         return Err(RedirectFailure::NotHttp);
     }
     // Step 7.

@@ -15,6 +15,7 @@ use crate::{
     error::NetworkError,
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
     host::EmptyBody,
+    http_url::is_http,
     policy::{
         bad_port,
         csp::{self, CspDisposition, CspViolation},
@@ -103,7 +104,7 @@ async fn main_fetch_once(
         observe_upgrade(params, request);
     }
     // Step 12.
-    let is_http = matches!(request.current_url().scheme(), "http" | "https");
+    let is_http = is_http(request.current_url());
     let is_same_origin = request.origin.is_same_origin_with_url(request.current_url());
     let (tainting, make_cors_preflight) =
         if is_same_origin && request.response_tainting == ResponseTainting::Basic {

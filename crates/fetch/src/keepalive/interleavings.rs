@@ -43,7 +43,7 @@ fn a_reservation_given_back_by_another_thread_counts_once() {
 }
 
 #[test]
-fn a_hand_over_sees_that_the_ledger_is_closed_or_is_seen_by_the_closer() {
+fn holding_open_sees_that_the_ledger_is_closed_or_the_closer_sees_it() {
     loom::model(|| {
         let account = Arc::new(Account::default());
         let other = {

@@ -7,7 +7,6 @@ use std::{any::Any, sync::Arc};
 
 #[cfg(sendbeacon_loom)]
 use loom::sync::atomic::AtomicU64;
-use url::Url;
 
 /// How much one request counts in a [`Ledger`].
 ///
@@ -19,12 +18,6 @@ pub struct Weight {
     pub body_bytes: u64,
     /// The length in bytes of the URL without its fragment, and of the further URLs that a ping has in headers.
     pub url_bytes: u64,
-}
-
-/// The length of a URL in bytes, without its fragment, which is not sent. A URL counts that much in a [`Weight`].
-#[must_use]
-pub fn url_length(url: &Url) -> usize {
-    url.as_str().len() - url.fragment().map_or(0, |fragment| fragment.len() + 1)
 }
 
 /// The limits on the unfinished keepalive requests of one fetch group.
@@ -140,7 +133,7 @@ impl Ledger {
     ///
     /// The reservation is one byte of URLs, which may exceed the limit. `None` if the ledger is closed.
     #[must_use]
-    pub fn hand_over(self: &Arc<Self>) -> Option<Reservation> {
+    pub fn hold_open(self: &Arc<Self>) -> Option<Reservation> {
         let byte = Inflight { url_bytes: 1, ..Inflight::default() };
         let entry = self.account.enter_anyway(byte);
         let reservation = Reservation { ledger: Arc::clone(self), entry, guard: None };

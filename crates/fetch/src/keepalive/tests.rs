@@ -55,7 +55,7 @@ fn accepted_requests_count_beyond_the_limits_up_to_the_largest_count() {
     let ledger = Ledger::new(KeepaliveLimits::default());
     let full = ledger.reserve(weight(65_536, 0)).unwrap();
     let over = ledger.reserve_accepted(weight(70_000, 10));
-    let on_its_way = ledger.hand_over().unwrap();
+    let on_its_way = ledger.hold_open().unwrap();
     assert_eq!(ledger.inflight().url_bytes, 11);
     drop(on_its_way);
     assert_eq!(ledger.inflight().body_bytes, 135_536);
@@ -64,7 +64,7 @@ fn accepted_requests_count_beyond_the_limits_up_to_the_largest_count() {
     let absurd = [(); 2].map(|()| ledger.reserve_accepted(weight(u64::MAX, u64::MAX)));
     assert_eq!(ledger.inflight().body_bytes, BODY_BYTES_MAX);
     assert_eq!(ledger.inflight().requests, 4);
-    assert!(ledger.hand_over().is_none());
+    assert!(ledger.hold_open().is_none());
     assert!(ledger.is_closed());
     drop((full, over, absurd));
     assert_eq!(ledger.inflight(), Inflight::default());

@@ -86,14 +86,14 @@ impl GroupState {
     }
 
     /// Says whether the network side needs a message about a change. After one message it needs no other until
-    /// it has called [`look`](Self::look).
-    pub(crate) fn must_tell(&self) -> bool {
+    /// it has called [`flags_seen`](Self::flags_seen).
+    pub(crate) fn needs_message(&self) -> bool {
         !self.is_told.swap(true, AcqRel)
     }
 
     /// The network side calls this before it looks at the flags because of a message.
-    pub(crate) fn look(&self) {
-        // NB: a swap and not a store, because it also acquires the flags that were set before `must_tell`.
+    pub(crate) fn flags_seen(&self) {
+        // NB: a swap and not a store, because it also acquires the flags that were set before `needs_message`.
         self.is_told.swap(false, AcqRel);
     }
 

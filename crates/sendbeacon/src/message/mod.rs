@@ -26,7 +26,7 @@ pub(crate) enum GroupMessage {
     /// A ping was admitted.
     Ping(FetchId, Box<Ping>, Arc<GroupState>),
     /// `fetch()` was called.
-    Fetch(Box<PlainFetch>, Arc<GroupState>),
+    Fetch(Box<FetchCall>, Arc<GroupState>),
     /// `fetchLater()` was called.
     Defer(Box<Deferral>, Arc<GroupState>),
     /// A Content Security Policy was violated.
@@ -70,7 +70,7 @@ pub(crate) trait NetworkSide: fmt::Debug + Send + Sync {
 }
 
 /// A call of `fetch()`.
-pub(crate) struct PlainFetch {
+pub(crate) struct FetchCall {
     pub(crate) id: FetchId,
     pub(crate) request: Request,
     /// The room of a keepalive request.
@@ -82,8 +82,8 @@ pub(crate) struct PlainFetch {
 pub(crate) struct Deferral {
     pub(crate) id: FetchId,
     pub(crate) queued: QueuedDeferredFetch,
-    /// Makes a shutdown wait until the network side has received the message.
-    pub(crate) hand_over: Option<Reservation>,
+    /// Holds the ledger open, so that a shutdown waits until the network side has received the message.
+    pub(crate) hold_open: Option<Reservation>,
 }
 
 /// A violation of a Content Security Policy that is to be reported.

@@ -18,18 +18,23 @@ use tokio::{sync::mpsc, time::sleep_until};
 use super::{
     dispatcher::{Dispatcher, Event},
     fetches::{Fetches, Work},
-    message::{Mailbox, Message},
+    mailbox::{Mailbox, Message},
     shutdown::ShutdownInProgress,
 };
 use crate::{
     event::EventSink,
     id::{FetchId, FetchIds},
     ledgers::Ledgers,
-    message::{Deferral, Flag, GroupMessage, GroupState, PlainFetch, UnreportedViolation},
+    message::{Deferral, FetchCall, Flag, GroupMessage, GroupState, UnreportedViolation},
 };
 
 /// How many further messages the driver receives in one turn before it acts.
 const BURST: usize = 1024;
+
+/// How often a driver that is dropped yields to threads that are still putting a message into its mailbox. Each began
+/// before the mailbox was closed, and needs only a moment. But the drop must end even if one of them does not run
+/// again, so messages that come later are dropped unread.
+const MAX_YIELDS: usize = 1_000;
 
 /// The future that owns every fetch of a user agent.
 pub(crate) struct Driver {
@@ -125,7 +130,7 @@ impl Driver {
                 let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
                 shutdown.ask(deadline, reply);
                 self.dispatch(Event::ShutDown { deadline });
-                self.deferred.process_all();
+                self.deferred.make_all_due();
             }
         }
     }
@@ -135,7 +140,7 @@ impl Driver {
             GroupMessage::Beacon(id, beacon, group) => self.queue(id, Work::Beacon(beacon), group),
             GroupMessage::Ping(id, ping, group) => self.queue(id, Work::Ping(ping), group),
             GroupMessage::Fetch(fetch, group) => {
-                let PlainFetch { id, request, reservation, responder } = *fetch;
+                let FetchCall { id, request, reservation, responder } = *fetch;
                 let work = Work::Request(Box::new(request), reservation);
                 self.fetches.queue(id, work, Some(responder), group, self.now);
             }
@@ -151,20 +156,20 @@ impl Driver {
                 }
             }
             GroupMessage::Flags(group) => {
-                group.look();
+                group.flags_seen();
                 // If the document was not fully active, even for a moment, the script side has marked the records
                 // of these fetches as sent.
-                self.deferred.process_deferred_fetches(group.id.0, |(it, _)| it.record().is_sent());
+                self.deferred.make_group_due(group.id.0, |(it, _)| it.record().is_sent());
                 if group.is(Flag::Frozen) {
                     self.deferred.scripts_stop(group.id.0);
                 }
-                self.process_deferred_fetches();
+                self.start_due();
                 // NB: the flags of this moment do not matter, because the document may have been hidden before.
                 self.dispatch(Event::Flush { group: group.id });
             }
             GroupMessage::Terminated(group) => {
-                self.deferred.process_deferred_fetches(group.id.0, |_| true);
-                self.process_deferred_fetches();
+                self.deferred.make_group_due(group.id.0, |_| true);
+                self.start_due();
                 self.dispatch(Event::GroupTerminated { group: group.id });
             }
             GroupMessage::Abort(group) => {
@@ -186,8 +191,8 @@ impl Driver {
     }
 
     fn defer(&mut self, deferral: Deferral, group: Arc<GroupState>) {
-        let Deferral { id: FetchId(id), queued, hand_over } = deferral;
-        drop(hand_over);
+        let Deferral { id: FetchId(id), queued, hold_open } = deferral;
+        drop(hold_open);
         let (group_id, after) = (group.id.0, queued.activate_after());
         // The document may have stopped being fully active, and become it again, before this message came.
         let is_processed = queued.record().is_sent() || !group.is_fully_active();
@@ -196,30 +201,25 @@ impl Driver {
         let is_over = self.shutdown.is_some() || is_processed || is_stopped;
         self.deferred.add(id, group_id, after, (queued, group), self.now);
         if is_over {
-            self.deferred.process_deferred_fetch(id);
-            self.process_deferred_fetches();
+            self.deferred.make_due(id);
+            self.start_due();
         }
     }
 
     /// Queues the deferred fetches that are due, and says whether there were any. The driver calls it at once
     /// after a message that makes some due, because the next message may be one that gives the group's fetches up.
-    fn process_deferred_fetches(&mut self) -> bool {
+    fn start_due(&mut self) -> bool {
         let mut is_any = false;
         while let Some((id, (queued, group))) =
             self.deferred.poll(self.now, |(it, _)| it.has_room())
         {
-            self.process_a_deferred_fetch(FetchId(id), queued, group);
+            self.start_deferred(FetchId(id), queued, group);
             is_any = true;
         }
         is_any
     }
 
-    fn process_a_deferred_fetch(
-        &mut self,
-        id: FetchId,
-        queued: QueuedDeferredFetch,
-        group: Arc<GroupState>,
-    ) {
+    fn start_deferred(&mut self, id: FetchId, queued: QueuedDeferredFetch, group: Arc<GroupState>) {
         if let Some((request, reservation)) = queued.process() {
             self.queue(id, Work::Request(request, Some(reservation)), group);
         }
@@ -245,7 +245,7 @@ impl Driver {
         for (id, (queued, group)) in self.deferred.remove_where(is_of_origin) {
             // If the script side has marked it as sent, it becomes a fetch, which the loop below gives up.
             if !queued.record().abort() {
-                self.process_a_deferred_fetch(FetchId(id), queued, group);
+                self.start_deferred(FetchId(id), queued, group);
             }
         }
         for id in self.fetches.of_origin(origin) {
@@ -258,7 +258,7 @@ impl Driver {
         loop {
             self.fetches.act(self.now, &mut self.shutdown);
             // A fetch that was given up may have made room for a deferred fetch.
-            if !self.process_deferred_fetches() {
+            if !self.start_due() {
                 return;
             }
         }
@@ -276,7 +276,7 @@ impl Driver {
         let is_over = || {
             self.fetches.is_empty()
                 && self.ledgers.are_empty()
-                && (shutdown.is_acknowledged() || self.ledgers.are_intakes_drained())
+                && (shutdown.is_acknowledgement_overdue() || self.ledgers.are_intakes_drained())
                 && self.messages.is_empty()
         };
         shutdown.is_late() || is_over()
@@ -291,19 +291,19 @@ impl Drop for Driver {
         self.now = Instant::now();
         let mut context = Context::from_waker(Waker::noop());
         // A thread that began to send before the mailbox was closed may still be writing, for a moment.
-        let mut patience = 1_000;
-        while patience > 0 {
+        let mut yields = 0;
+        while yields < MAX_YIELDS {
             match self.messages.poll_recv(&mut context) {
                 Poll::Ready(Some(message)) => self.receive(message),
                 Poll::Ready(None) => break,
                 Poll::Pending => {
-                    patience -= 1;
+                    yields += 1;
                     std::thread::yield_now();
                 }
             }
         }
-        self.deferred.process_all();
-        self.process_deferred_fetches();
+        self.deferred.make_all_due();
+        self.start_due();
         self.fetches.clear();
     }
 }

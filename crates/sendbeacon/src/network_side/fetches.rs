@@ -28,10 +28,10 @@ use sendbeacon_fetch::{
 
 use super::{
     dispatcher::{Action, Dispatcher, Endpoint, Event, Queued},
-    message::Mailbox,
+    mailbox::Mailbox,
     run_fetch::run_fetch,
     shutdown::ShutdownInProgress,
-    teller::{Embedder, Record, Teller},
+    teller::{Listeners, Record, Teller},
 };
 use crate::{
     event::{EventKind, EventSink, FetchInfo, Outcome},
@@ -42,7 +42,7 @@ use crate::{
 /// The unfinished fetches. They carry out what the dispatcher decides.
 pub(super) struct Fetches {
     profile: Arc<Profile>,
-    embedder: Arc<Embedder>,
+    listeners: Arc<Listeners>,
     dispatcher: Dispatcher,
     /// Whether the sink was told that work is outstanding.
     is_busy: bool,
@@ -125,7 +125,7 @@ impl Fetches {
     ) -> Self {
         Self {
             profile,
-            embedder: Arc::new(Embedder { sink, mailbox, is_offline: AtomicBool::new(false) }),
+            listeners: Arc::new(Listeners { sink, mailbox, is_offline: AtomicBool::new(false) }),
             dispatcher,
             is_busy: false,
             endpoint_hasher: RandomState::default(),
@@ -137,7 +137,7 @@ impl Fetches {
 
     pub(super) fn dispatch(&mut self, event: Event, now: Instant) {
         if let Event::Online(online) = event {
-            self.embedder.is_offline.store(!online, Relaxed);
+            self.listeners.is_offline.store(!online, Relaxed);
         }
         self.dispatcher.handle(event, now);
     }
@@ -191,8 +191,8 @@ impl Fetches {
             is_awaited: responder.is_some(),
             gone: group.is(Flag::Terminated),
         });
-        let embedder = Arc::clone(&self.embedder);
-        let teller = Teller::new(info, group, responder.is_some(), embedder, now);
+        let listeners = Arc::clone(&self.listeners);
+        let teller = Teller::new(info, group, responder.is_some(), listeners, now);
         teller.tell_at(now, EventKind::Queued);
         let cause = responder.as_ref().map(|it| it.cause().clone());
         let record = Record::new(teller, cause);
@@ -289,7 +289,7 @@ impl Fetches {
     }
 
     fn tell_work_outstanding(&self, outstanding: bool) {
-        let Some(sink) = &self.embedder.sink else { return };
+        let Some(sink) = &self.listeners.sink else { return };
         let _ = catch_unwind(AssertUnwindSafe(|| sink.work_outstanding(outstanding)));
     }
 

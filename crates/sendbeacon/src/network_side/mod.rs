@@ -3,7 +3,7 @@
 mod dispatcher;
 mod driver;
 mod fetches;
-mod message;
+mod mailbox;
 mod run_fetch;
 mod shutdown;
 mod teller;
@@ -11,5 +11,5 @@ mod teller;
 pub(crate) use self::{
     dispatcher::Dispatcher,
     driver::Driver,
-    message::{Mailbox, Message, Reply},
+    mailbox::{Mailbox, Message, Reply},
 };

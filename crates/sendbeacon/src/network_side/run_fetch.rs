@@ -49,7 +49,7 @@ async fn run_for(
         Ok(response) => {
             let status = response.status;
             teller.timing().answered(&response);
-            hand_over(response, responder, &teller).await;
+            pass_body(response, responder, &teller).await;
             Ok(status)
         }
         Err(error) => {
@@ -60,7 +60,7 @@ async fn run_for(
 }
 
 /// Answers the `PendingResponse`, and then passes the body to its reader, chunk by chunk as it is read.
-async fn hand_over(mut response: Response, responder: Responder, teller: &Teller) {
+async fn pass_body(mut response: Response, responder: Responder, teller: &Teller) {
     let keepalive = teller.info.keepalive;
     let (pieces, receiver) = mpsc::channel(4);
     let reader = ChannelBody::new(receiver, responder.cause().clone());

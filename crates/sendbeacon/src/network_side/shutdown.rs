@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time;
 
-use super::message::Reply;
+use super::mailbox::Reply;
 use crate::event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, ShutdownReport};
 
 /// How long a shutdown waits for content processes to acknowledge it. A frozen process does not acknowledge it;
@@ -55,13 +55,14 @@ impl ShutdownInProgress {
     }
 
     /// Whether the time to acknowledge the shutdown is over.
-    pub(super) fn is_acknowledged(&self) -> bool {
+    pub(super) fn is_acknowledgement_overdue(&self) -> bool {
         self.acknowledged_by <= time::Instant::now()
     }
 
     /// When to check again whether the shutdown has drained.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let acknowledged_by = (!self.is_acknowledged()).then(|| self.acknowledged_by.into_std());
+        let acknowledged_by =
+            (!self.is_acknowledgement_overdue()).then(|| self.acknowledged_by.into_std());
         acknowledged_by.into_iter().chain(self.deadline).min()
     }
 

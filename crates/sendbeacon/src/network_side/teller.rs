@@ -16,7 +16,7 @@ use sendbeacon_fetch::{
 };
 use url::Url;
 
-use super::message::Mailbox;
+use super::mailbox::Mailbox;
 use crate::{
     event::{Event, EventKind, EventSink, FetchInfo, Outcome},
     message::{Cause, Flag, GroupMessage, GroupState, NetworkSide},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The receivers of news about the fetches: the embedder's event sink, and the driver's own mailbox.
-pub(super) struct Embedder {
+pub(super) struct Listeners {
     pub(super) sink: Option<Arc<dyn EventSink>>,
     /// Receives the violations that fetches observe, which the driver then reports.
     pub(super) mailbox: Mailbox,
@@ -88,7 +88,7 @@ pub(super) struct Teller {
     is_awaited: bool,
     /// The times of the steps until now.
     timing: Mutex<FetchTiming>,
-    embedder: Arc<Embedder>,
+    listeners: Arc<Listeners>,
 }
 
 impl Teller {
@@ -96,11 +96,11 @@ impl Teller {
         info: FetchInfo,
         group: Arc<GroupState>,
         is_awaited: bool,
-        embedder: Arc<Embedder>,
+        listeners: Arc<Listeners>,
         start: Instant,
     ) -> Self {
         let timing = Mutex::new(FetchTiming::new(start));
-        Self { info: Arc::new(info), group, is_awaited, timing, embedder }
+        Self { info: Arc::new(info), group, is_awaited, timing, listeners }
     }
 
     pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
@@ -113,7 +113,7 @@ impl Teller {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(feature = "tracing")]
             crate::trace::event(&event);
-            if let Some(sink) = &self.embedder.sink {
+            if let Some(sink) = &self.listeners.sink {
                 sink.event(event);
             }
         }));
@@ -124,7 +124,7 @@ impl Teller {
         if crate::trace::wants_wire_events() {
             return true;
         }
-        self.embedder.sink.as_ref().is_some_and(|sink| {
+        self.listeners.sink.as_ref().is_some_and(|sink| {
             catch_unwind(AssertUnwindSafe(|| sink.wants_wire_events())).unwrap_or_default()
         })
     }
@@ -141,7 +141,7 @@ impl Observer for Teller {
         let at = Instant::now();
         if let Observation::CspViolation(violation) = &observation {
             let message = GroupMessage::violation(violation, &self.info.client, &self.group);
-            message.map(|message| self.embedder.mailbox.send(message));
+            message.map(|message| self.listeners.mailbox.send(message));
         }
         match &observation {
             Observation::Upgraded { url, .. } => self.timing().upgraded(url),
@@ -182,6 +182,6 @@ impl Observer for Teller {
     }
 
     fn is_offline(&self) -> bool {
-        self.is_awaited && self.embedder.is_offline.load(Relaxed)
+        self.is_awaited && self.listeners.is_offline.load(Relaxed)
     }
 }

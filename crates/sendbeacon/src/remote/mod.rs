@@ -46,27 +46,21 @@
 //! The network process does not tell why a fetch failed: in a content process every such error is
 //! [`NetworkError::OtherProcess`](crate::NetworkError::OtherProcess).
 
-mod channel;
-mod clients;
-mod content_process;
 mod error;
-mod fetches;
 mod frame;
-mod frame_writer;
-mod in_hand;
-mod incoming;
+mod in_content;
+mod in_network;
 mod limits;
-mod network_process;
-mod pass_on;
-mod pin;
 mod protocol;
-mod serving;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_admission;
-mod user_agent;
+#[cfg(test)]
+mod tests_support;
 
 pub use self::{
-    content_process::ContentProcess, error::ChannelError, pin::Pin, user_agent::RemoteUserAgent,
+    error::ChannelError,
+    in_content::RemoteUserAgent,
+    in_network::{ContentProcess, Pin},
 };

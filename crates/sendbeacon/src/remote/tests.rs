@@ -10,8 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
-use sendbeacon_fetch::{Client, CspDisposition, CspViolation, Mode, Nonce, Origin, Request};
-use sendbeacon_testkit::network::{ScriptedNetwork, respond, respond_with_body};
+use sendbeacon_fetch::{CspDisposition, CspViolation, Mode, Origin, Request};
 use url::{Host, Url};
 
 use super::{
@@ -19,29 +18,9 @@ use super::{
     frame::{encode, read},
     limits::{MAX_UNFINISHED, VERSION},
     protocol::{BeaconFrame, GroupFrame, RequestFrame, ToContent, ToNetwork},
+    tests_support::{agent, bytes_of, group, network, page, serve},
 };
-use crate::{Document, Inflight, KeepaliveLimits, UserAgent, UserAgentBuilder};
-
-fn page() -> Client {
-    Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1))
-}
-
-fn network() -> Arc<ScriptedNetwork> {
-    Arc::new(ScriptedNetwork::new(|request| match request.url.path() {
-        "/redirect" => respond(302, &[("location", "https://victim.test/?secret")]),
-        _ => respond_with_body(200, &[("x", "secret")], "secret"),
-    }))
-}
-
-fn agent(network: &Arc<ScriptedNetwork>) -> UserAgent {
-    let limits = KeepaliveLimits::default().with_requests(60_000);
-    UserAgentBuilder::new(Arc::clone(network) as _).keepalive_limits(limits).build().unwrap()
-}
-
-fn group(id: u64, client: &Client) -> GroupFrame {
-    let client = Some(postcard::to_stdvec(client).unwrap().into());
-    GroupFrame { id, flags: 0, client }
-}
+use crate::{Document, Inflight};
 
 fn beacon(id: u64, group: GroupFrame) -> ToNetwork {
     let data = Some((Bytes::from_static(b"x"), None));
@@ -51,18 +30,6 @@ fn beacon(id: u64, group: GroupFrame) -> ToNetwork {
 fn fetch(request: &Request) -> ToNetwork {
     let request = Box::new(RequestFrame::new(request, None).unwrap());
     ToNetwork::Fetch { id: 0, group: group(0, &page()), request }
-}
-
-/// Serves a process that sends these frames and is gone. Returns how the channel ended, and the requests on the wire.
-fn serve(frames: &[ToNetwork]) -> (Result<(), ChannelError>, Vec<String>) {
-    let network = network();
-    let agent = agent(&network);
-    let hello = ToNetwork::Hello { version: VERSION };
-    let frames = std::iter::once(&hello).chain(frames);
-    let bytes: Vec<u8> = frames.flat_map(|frame| encode(frame).unwrap()).collect();
-    let result = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
-    assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
-    (result, network.sent().iter().map(|sent| format!("{} {}", sent.method, sent.url)).collect())
 }
 
 fn request(url: &str) -> Request {
@@ -124,13 +91,11 @@ fn a_document_of_a_webviews_own_scheme_may_send() {
     let host = Host::Domain("localhost".to_owned());
     client.origin = Origin::Tuple { scheme: "tauri".into(), host, port: None };
     let agent = agent(&network());
-    let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &client))];
-    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    let bytes = bytes_of(&[beacon(0, group(0, &client))]);
     agent.content_process(Pin::of(&client)).serve(&*bytes, sink()).unwrap();
     // A document of another host may not.
     client.creation_url = Url::parse("tauri://elsewhere/index.html").unwrap();
-    let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &client))];
-    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    let bytes = bytes_of(&[beacon(0, group(0, &client))]);
     let result = agent.content_process(Pin::of(&client)).serve(&*bytes, sink());
     assert!(matches!(result, Err(ChannelError::Pin("creation URL"))), "{result:?}");
 }
@@ -216,9 +181,7 @@ fn the_reports_of_all_groups_together_are_limited() {
         let (group, violation) = (group(id / 64, &page()), Box::new(violation.clone()));
         ToNetwork::Violation { id, group, violation }
     });
-    let hello = ToNetwork::Hello { version: VERSION };
-    let bytes: Vec<u8> =
-        std::iter::once(hello).chain(frames).flat_map(|frame| encode(&frame).unwrap()).collect();
+    let bytes = bytes_of(&frames.collect::<Vec<_>>());
     agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
     assert_eq!(agent.shutdown_blocking(Duration::ZERO).lost.len(), 1_024);
 }
@@ -256,8 +219,7 @@ fn more_fetches_than_there_are_credits_end_the_channel() {
     let network = network();
     let agent = agent(&network);
     agent.set_online(false);
-    let mut bytes = encode(&ToNetwork::Hello { version: VERSION }).unwrap();
-    bytes.extend(encode(&beacon(0, group(0, &page()))).unwrap());
+    let mut bytes = bytes_of(&[beacon(0, group(0, &page()))]);
     for id in 1..=MAX_UNFINISHED.fetches {
         let known = GroupFrame { id: 0, flags: 0, client: None };
         bytes.extend(encode(&beacon(id, known)).unwrap());
@@ -330,8 +292,7 @@ fn a_process_may_not_name_a_document_of_another_process() {
     let agent = agent(&network());
     let mut pin = Pin::of(&page());
     pin.document_ids = 5..=6;
-    let frames = [ToNetwork::Hello { version: VERSION }, beacon(0, group(0, &page()))];
-    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    let bytes = bytes_of(&[beacon(0, group(0, &page()))]);
     let result = agent.content_process(pin).serve(&*bytes, sink());
     assert!(matches!(result, Err(ChannelError::Pin("document identifier"))), "{result:?}");
 }
@@ -375,8 +336,7 @@ fn an_opaque_response_does_not_tell_the_url_it_was_redirected_to() {
     let mut request = request("https://idp.test/redirect");
     request.mode = Mode::NoCors;
     let agent = agent(&network());
-    let frames = [ToNetwork::Hello { version: VERSION }, fetch(&request)];
-    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
+    let bytes = bytes_of(&[fetch(&request)]);
     let told = Told::default();
     let reader = bytes.chain(Waiting(told.clone()));
     agent.content_process(Pin::of(&page())).serve(reader, told.clone()).unwrap();
@@ -392,7 +352,7 @@ proptest! {
     #[test]
     fn any_payload_after_a_hello_is_an_error_or_ends_with_the_channel(payloads: Vec<Vec<u8>>) {
         let agent = agent(&network());
-        let mut bytes = encode(&ToNetwork::Hello { version: VERSION }).unwrap();
+        let mut bytes = bytes_of(&[]);
         for payload in payloads {
             bytes.extend(u32::try_from(payload.len()).unwrap().to_le_bytes());
             bytes.extend(payload);

@@ -197,7 +197,7 @@ impl Document {
     /// # let agent = UserAgentBuilder::new(network).build()?;
     /// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
     /// let request = Request::new(document.client(), "https://a.test/summary".parse()?);
-    /// let init = DeferredRequestInit::activate_after(Duration::from_secs(60));
+    /// let init = DeferredRequestInit::after(Duration::from_secs(60));
     /// let deferred = document.fetch_later(request, init)?;
     /// assert!(!deferred.is_activated());
     ///

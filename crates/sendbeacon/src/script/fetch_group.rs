@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     id::{FetchId, FetchIds},
-    message::{Deferral, Flag, GroupMessage, GroupState, NetworkSide, PlainFetch},
+    message::{Deferral, FetchCall, Flag, GroupMessage, GroupState, NetworkSide},
     random::SystemRandom,
 };
 
@@ -109,7 +109,7 @@ impl FetchGroup {
             None
         };
         // If the network side has gone, the responder is dropped, and the response is an error.
-        let fetch = PlainFetch { id, request, reservation, responder };
+        let fetch = FetchCall { id, request, reservation, responder };
         self.network_side.send(GroupMessage::Fetch(Box::new(fetch), Arc::clone(&self.state)));
         response
     }
@@ -187,7 +187,7 @@ impl FetchGroup {
     }
 
     fn tell_flags(&self) {
-        if self.state.must_tell() {
+        if self.state.needs_message() {
             self.network_side.send(GroupMessage::Flags(Arc::clone(&self.state)));
         }
     }
@@ -248,22 +248,22 @@ impl FetchGroup {
     ) -> Result<DeferredFetch, FetchLaterError> {
         let is_fully_active = self.state.is_fully_active();
         let queued = fetch_later(&self.deferred, is_fully_active, request, init, &self.ledger)?;
-        let Some(hand_over) = self.ledger.hand_over() else {
+        let Some(hold_open) = self.ledger.hold_open() else {
             queued.record().abort();
             return Err(FetchLaterError::Unavailable);
         };
-        self.defer(queued, Some(hand_over))
+        self.defer(queued, Some(hold_open))
     }
 
-    /// Sends a deferred fetch to the network side. `hand_over` makes a shutdown wait until it is there.
+    /// Sends a deferred fetch to the network side. `hold_open` makes a shutdown wait until the fetch is there.
     pub(crate) fn defer(
         &self,
         queued: QueuedDeferredFetch,
-        hand_over: Option<Reservation>,
+        hold_open: Option<Reservation>,
     ) -> Result<DeferredFetch, FetchLaterError> {
         let id = self.ids.next();
         let record = Arc::clone(queued.record());
-        let deferral = Deferral { id, queued, hand_over };
+        let deferral = Deferral { id, queued, hold_open };
         let message = GroupMessage::Defer(Box::new(deferral), Arc::clone(&self.state));
         if !self.network_side.send(message) {
             record.abort();

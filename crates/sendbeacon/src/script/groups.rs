@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct Groups {
     pub(crate) network_side: Arc<dyn NetworkSide>,
     /// The ledger of the reports of all groups of a content process. `None` for groups of this process.
-    pub(crate) reports: Option<Arc<Ledger>>,
+    reports: Option<Arc<Ledger>>,
     /// The identifier of the next group.
     next: Arc<AtomicU64>,
     /// Makes the identifiers of the fetches.
@@ -28,6 +28,12 @@ pub(crate) struct Groups {
 impl Groups {
     pub(crate) fn new(network_side: Arc<dyn NetworkSide>, ids: Arc<FetchIds>) -> Self {
         Self { network_side, reports: None, next: Arc::default(), ids }
+    }
+
+    /// The same, for the fetch groups of a content process. All their reports count in `reports`, too.
+    #[cfg(feature = "remote")]
+    pub(crate) fn for_content_process(&self, reports: Arc<Ledger>) -> Self {
+        Self { reports: Some(reports), ..self.clone() }
     }
 
     /// Opens a fetch group, whose keepalive requests count in `ledger`.

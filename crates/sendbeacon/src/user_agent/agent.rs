@@ -79,7 +79,7 @@ impl UserAgent {
     #[must_use]
     pub fn content_process(&self, pin: crate::remote::Pin) -> crate::remote::ContentProcess {
         crate::remote::ContentProcess::new(
-            self.groups.clone(),
+            &self.groups,
             &self.ledgers,
             self.limits,
             self.runtime.clone(),

@@ -32,7 +32,7 @@ pub(crate) fn request_with_body(document: &Document, to: &str, body: usize) -> R
 
 /// An `activateAfter` of so many milliseconds.
 pub(crate) fn activate_after(millis: u64) -> DeferredRequestInit {
-    DeferredRequestInit::activate_after(Duration::from_millis(millis))
+    DeferredRequestInit::after(Duration::from_millis(millis))
 }
 
 /// Defers a fetch without an `activateAfter`.

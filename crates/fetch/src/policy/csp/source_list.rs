@@ -13,7 +13,7 @@ use super::{
     source_expression::{HostPart, HostSource, PortPart, SourceExpression},
     trie::Trie,
 };
-use crate::{nonce::Nonce, origin::Origin};
+use crate::{http_url::is_http, nonce::Nonce, origin::Origin};
 
 /// A source list, indexed by what its expressions look at.
 #[derive(Clone, Debug, Default)]
@@ -257,7 +257,7 @@ fn decoded_pieces(path: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
 /// Match a URL to an expression, Step 1: `*`.
 fn any_matches(url: &Url, origin: &Origin) -> bool {
     // Step 1.1.
-    matches!(url.scheme(), "http" | "https")
+    is_http(url)
         // Step 1.2.
         || matches!(origin, Origin::Tuple { scheme, .. } if **scheme == *url.scheme())
 }

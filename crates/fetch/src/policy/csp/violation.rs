@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::policy::{CspDisposition, Directive, Policy};
+use crate::http_url::is_http;
 
 /// A [violation](https://w3c.github.io/webappsec-csp/#violation) of a Content Security Policy.
 ///
@@ -75,7 +76,7 @@ impl CspViolation {
 /// [Strip URL for use in reports](https://w3c.github.io/webappsec-csp/#strip-url-for-use-in-reports).
 pub(super) fn strip_url_for_use_in_reports(mut url: Url) -> String {
     // Step 1.
-    if !matches!(url.scheme(), "http" | "https") {
+    if !is_http(&url) {
         return url.scheme().to_owned();
     }
     // Step 2.

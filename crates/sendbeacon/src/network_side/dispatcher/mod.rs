@@ -234,6 +234,7 @@ impl Dispatcher {
         }
     }
 
+    /// Adds a fetch: it is held back, waits, or is given up at once.
     fn queue(&mut self, queued: Queued, now: Instant) {
         let Queued { id, group, endpoint, may_wait, is_awaited, gone } = queued;
         let members = self.groups.entry(group).or_default();
@@ -244,16 +245,8 @@ impl Dispatcher {
         let state = if is_held { State::Held } else { State::Waiting };
         let fetch = Fetch { group, endpoint, is_awaited, queued: now, state, alarm: None };
         self.fetches.insert(id, fetch);
-        let is_too_late = match self.shutdown {
-            Some(Shutdown::PastDeadline) => true,
-            Some(Shutdown::Draining { .. }) => !endpoint.keepalive,
-            None => false,
-        };
-        if is_too_late {
-            return self.cancel(id, AbandonReason::Shutdown.into());
-        }
-        if was_gone && !endpoint.keepalive {
-            return self.cancel(id, AbandonReason::Terminated.into());
+        if let Some(reason) = self.refuses(endpoint.keepalive, was_gone) {
+            return self.cancel(id, reason.into());
         }
         if !is_held {
             self.line_up(id);
@@ -262,6 +255,16 @@ impl Dispatcher {
         if gone && !was_gone {
             // `Event::GroupTerminated` has not come yet. When it comes, it changes nothing more.
             self.terminate(group, now);
+        }
+    }
+
+    /// Why a fetch that comes now is given up at once, if it is. `was_gone` says whether the dispatcher knew before
+    /// that its document has gone.
+    fn refuses(&self, keepalive: bool, was_gone: bool) -> Option<AbandonReason> {
+        match self.shutdown {
+            Some(Shutdown::PastDeadline) => Some(AbandonReason::Shutdown),
+            Some(Shutdown::Draining { .. }) if !keepalive => Some(AbandonReason::Shutdown),
+            _ => (was_gone && !keepalive).then_some(AbandonReason::Terminated),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The order in which waiting fetches start, and the limits on how many run.
 //!
 //! Network partitions take turns. In a partition its endpoints take turns, and in an endpoint the documents do.
-//! "On the wire" means started and not finished.
+//! "On the wire" means started and not finished. A plain fetch is one without the keepalive flag.
 
 use std::collections::{VecDeque, hash_map::Entry};
 
@@ -23,8 +23,8 @@ pub(crate) struct Endpoint {
     pub(crate) partition: u64,
     /// A hash of the network partition key and the URL's origin.
     pub(crate) origin: u64,
-    /// Whether the fetch has the keepalive flag. Plain fetches, which have none, have limits of their own: they
-    /// must not take the room of keepalive fetches.
+    /// Whether the fetch has the keepalive flag. Plain fetches have limits of their own: they must not take the room
+    /// of keepalive fetches.
     pub(crate) keepalive: bool,
 }
 

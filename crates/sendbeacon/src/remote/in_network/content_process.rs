@@ -11,12 +11,12 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     channel::{Channel, Outgoing, write},
-    error::ChannelError,
     pin::Pin,
     serving::Serving,
 };
 use crate::{
     ledgers::{Intake, Ledgers},
+    remote::error::ChannelError,
     script::Groups,
 };
 
@@ -43,13 +43,13 @@ pub struct ContentProcess {
 
 impl ContentProcess {
     pub(crate) fn new(
-        mut groups: Groups,
+        groups: &Groups,
         ledgers: &Ledgers,
         limits: KeepaliveLimits,
         runtime: Handle,
         pin: Pin,
     ) -> Self {
-        groups.reports = Some(Ledger::new(REPORT_LIMITS));
+        let groups = groups.for_content_process(Ledger::new(REPORT_LIMITS));
         let (channel, outgoing) = Channel::new(Arc::clone(&groups.network_side));
         let intake: Weak<dyn Intake> = Arc::downgrade(&(Arc::clone(&channel) as Arc<dyn Intake>));
         ledgers.watch(intake);

@@ -13,10 +13,11 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{error::ChannelError, fetches::Fetches, frame, limits::Cost, protocol::ToContent};
+use super::fetches::Fetches;
 use crate::{
     ledgers::Intake,
     message::{GroupMessage, NetworkSide},
+    remote::{error::ChannelError, frame, limits::Cost, protocol::ToContent},
 };
 
 /// How many parts of responses may wait to be written to a content process.

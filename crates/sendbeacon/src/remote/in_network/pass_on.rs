@@ -7,12 +7,14 @@ use http::StatusCode;
 use sendbeacon_fetch::{Response, ResponseType};
 use tokio::sync::Semaphore;
 
-use super::{
-    channel::{Channel, Credit},
-    limits::MAX_PIECE,
-    protocol::{Headers, ResponseFrame, ToContent},
+use super::channel::{Channel, Credit};
+use crate::{
+    remote::{
+        limits::MAX_PIECE,
+        protocol::{Headers, ResponseFrame, ToContent},
+    },
+    script::PendingResponse,
 };
-use crate::script::PendingResponse;
 
 /// Passes a response on, as fast as the content process takes its pieces.
 pub(super) async fn pass_on(

@@ -13,11 +13,13 @@ use sendbeacon_fetch::{
 };
 use tokio::sync::mpsc;
 
-use super::{
-    limits::WINDOW,
-    protocol::{ResponseFrame, ToNetwork, received},
+use crate::{
+    message::{Cause, ChannelBody, Piece, Responder},
+    remote::{
+        limits::WINDOW,
+        protocol::{ResponseFrame, ToNetwork, received},
+    },
 };
-use crate::message::{Cause, ChannelBody, Piece, Responder};
 
 /// The receiver of a response.
 pub(super) enum Incoming {

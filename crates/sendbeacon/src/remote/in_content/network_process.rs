@@ -16,18 +16,22 @@ use sendbeacon_fetch::{
 
 use super::{
     clients::{Clients, payload_of},
-    frame,
     frame_writer::{FrameWriter, INTERVAL},
-    in_hand::{DeferredInHand, InHand, Unfinished},
     incoming::Incoming,
-    limits::{Cost, VERSION},
-    protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, sendable},
+    unfinished::{Unfinished, UnfinishedRequest, UnsentDeferredFetch},
 };
 use crate::{
     id::{FetchId, FetchIds},
     message::{
-        Deferral, Flag, GroupMessage, GroupState, NetworkSide, Piece, PlainFetch,
+        Deferral, FetchCall, Flag, GroupMessage, GroupState, NetworkSide, Piece,
         UnreportedViolation,
+    },
+    remote::{
+        frame,
+        limits::{Cost, VERSION},
+        protocol::{
+            BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, sendable,
+        },
     },
 };
 
@@ -79,8 +83,8 @@ impl NetworkProcess {
             }
         };
         let client = Arc::clone(beacon.client());
-        let in_hand = InHand::new(Some(beacon.into_reservation()), None);
-        self.send_group_frame(id.0, in_hand, group, &client, |id, group| ToNetwork::Beacon {
+        let unfinished = UnfinishedRequest::new(Some(beacon.into_reservation()), None);
+        self.send_group_frame(id.0, unfinished, group, &client, |id, group| ToNetwork::Beacon {
             id,
             group,
             beacon: BeaconFrame { url, data },
@@ -92,8 +96,8 @@ impl NetworkProcess {
         // True, because the next ping may have URLs that can be sent.
         let Some((url, target_url)) = urls else { return true };
         let client = Arc::clone(ping.client());
-        let in_hand = InHand::new(Some(ping.into_reservation()), None);
-        self.send_group_frame(id.0, in_hand, group, &client, |id, group| ToNetwork::Ping {
+        let unfinished = UnfinishedRequest::new(Some(ping.into_reservation()), None);
+        self.send_group_frame(id.0, unfinished, group, &client, |id, group| ToNetwork::Ping {
             id,
             group,
             ping: PingFrame { url, target_url },
@@ -107,15 +111,15 @@ impl NetworkProcess {
     ) -> bool {
         let UnreportedViolation { violation, client, reservation } = violation;
         let id = self.ids.next().0;
-        let in_hand = InHand::new(Some(reservation), None);
+        let unfinished = UnfinishedRequest::new(Some(reservation), None);
         let violation = Box::new(violation);
         // A violation may be lost, so script does not wait for room.
         let deadline = Instant::now();
-        let is_sent = self.try_to_send(id, in_hand, group, &client, deadline, |id, group| {
+        let is_sent = self.try_to_send(id, unfinished, group, &client, deadline, |id, group| {
             ToNetwork::Violation { id, group, violation }
         });
         if !is_sent {
-            self.put_down(id);
+            self.remove(id);
         }
         is_sent
     }
@@ -126,13 +130,13 @@ impl NetworkProcess {
         }
         // NB: even if there was no receiver: the receiving thread takes it out for a moment while it handles the
         // head of the response. The network process then ends the fetch.
-        if self.unfinished().fetches.contains_key(&id.0) {
+        if self.unfinished().requests.contains_key(&id.0) {
             self.tell(ToNetwork::AbortFetch { id: id.0 });
         }
     }
 
-    fn send_fetch(self: &Arc<Self>, fetch: PlainFetch, group: &GroupState) -> bool {
-        let PlainFetch { id, request, reservation, responder } = fetch;
+    fn send_fetch(self: &Arc<Self>, fetch: FetchCall, group: &GroupState) -> bool {
+        let FetchCall { id, request, reservation, responder } = fetch;
         let body = match &request.body {
             None => None,
             Some(body) => {
@@ -149,11 +153,9 @@ impl NetworkProcess {
             responder.fail(NetworkError::Unsendable(reason.to_owned()));
             return false;
         };
-        let in_hand = InHand::new(reservation, Some(Incoming::Head(responder)));
-        self.send_group_frame(id.0, in_hand, group, &request.client, |id, group| ToNetwork::Fetch {
-            id,
-            group,
-            request: frame,
+        let unfinished = UnfinishedRequest::new(reservation, Some(Incoming::Head(responder)));
+        self.send_group_frame(id.0, unfinished, group, &request.client, |id, group| {
+            ToNetwork::Fetch { id, group, request: frame }
         })
     }
 
@@ -163,17 +165,14 @@ impl NetworkProcess {
         let body = request.body.as_ref().map(bytes_of);
         let Some(body) = body.map_or(Some(None), |body| body.map(Some)) else { return false };
         let Some(frame) = RequestFrame::new(request, body).map(Box::new) else { return false };
-        let mut in_hand = InHand::new(None, None);
-        in_hand.deferred = Some(DeferredInHand {
+        let mut unfinished = UnfinishedRequest::new(None, None);
+        unfinished.deferred = Some(UnsentDeferredFetch {
             record: Arc::clone(queued.record()),
             ledger: Arc::clone(queued.ledger()),
             weight: request.weight(),
         });
-        self.send_group_frame(id.0, in_hand, group, &request.client, |id, group| ToNetwork::Defer {
-            id,
-            group,
-            request: frame,
-            activate_after,
+        self.send_group_frame(id.0, unfinished, group, &request.client, |id, group| {
+            ToNetwork::Defer { id, group, request: frame, activate_after }
         })
     }
 
@@ -181,13 +180,14 @@ impl NetworkProcess {
     fn send_group_frame(
         self: &Arc<Self>,
         id: u64,
-        in_hand: InHand,
+        unfinished: UnfinishedRequest,
         group: &GroupState,
         client: &Arc<Client>,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
-        let is_sent = self.try_to_send(id, in_hand, group, client, FrameWriter::deadline(), frame);
-        if !is_sent && let Some(incoming) = self.put_down(id).and_then(|in_hand| in_hand.incoming) {
+        let is_sent =
+            self.try_to_send(id, unfinished, group, client, FrameWriter::deadline(), frame);
+        if !is_sent && let Some(incoming) = self.remove(id).and_then(|it| it.incoming) {
             let reason = "the channel to the network process has no room or has ended";
             incoming.fail(NetworkError::Unsendable(reason.to_owned()));
         }
@@ -199,14 +199,14 @@ impl NetworkProcess {
     fn try_to_send(
         self: &Arc<Self>,
         id: u64,
-        mut in_hand: InHand,
+        mut unfinished: UnfinishedRequest,
         group: &GroupState,
         client: &Arc<Client>,
         deadline: Instant,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
         let Some(mut sending) = self.sending_before(deadline) else {
-            self.unfinished().fetches.insert(id, in_hand);
+            self.unfinished().requests.insert(id, unfinished);
             return false;
         };
         let known = sending.clients.get(group.id.0);
@@ -220,10 +220,10 @@ impl NetworkProcess {
         let frame = (!is_over && (is_known || is_taken))
             .then(|| frame::encode(&frame(id, group_frame)))
             .flatten();
-        in_hand.cost =
+        unfinished.cost =
             frame.as_ref().map_or(Cost::default(), |frame| Cost::of(frame::payload_length(frame)));
         // This comes before the frame is sent, because the answer may come at once.
-        let has_credit = self.unfinished().take(id, in_hand);
+        let has_credit = self.unfinished().add(id, unfinished);
         let is_sent = has_credit && frame.is_some_and(|frame| sending.writer.send(frame, deadline));
         if is_sent && !is_known {
             sending.clients.insert(group.id.0, Arc::clone(client), client_bytes);
@@ -270,12 +270,12 @@ impl NetworkProcess {
     }
 
     /// Removes an unfinished request. NB: the caller drops it, after the lock was released here.
-    fn put_down(&self, id: u64) -> Option<InHand> {
-        self.unfinished().put_down(id)
+    fn remove(&self, id: u64) -> Option<UnfinishedRequest> {
+        self.unfinished().remove(id)
     }
 
     fn take_incoming(&self, id: u64) -> Option<Incoming> {
-        self.unfinished().fetches.get_mut(&id)?.incoming.take()
+        self.unfinished().requests.get_mut(&id)?.incoming.take()
     }
 
     /// Handles a frame from the network process.
@@ -288,20 +288,20 @@ impl NetworkProcess {
                 });
             }
             ToContent::Done { id } => {
-                if let Some(InHand { deferred: Some(deferred), .. }) = self.put_down(id) {
+                if let Some(UnfinishedRequest { deferred: Some(deferred), .. }) = self.remove(id) {
                     // The deferred fetch is over and was not sent.
                     deferred.record.abort();
                 }
             }
             ToContent::Activated { id } => {
-                self.unfinished().fetches.get_mut(&id).map(InHand::activated);
+                self.unfinished().requests.get_mut(&id).map(UnfinishedRequest::activated);
             }
             ToContent::Response { id, response } => {
                 if let Some(incoming) = self.take_incoming(id) {
                     let this = Arc::clone(self);
                     let incoming = incoming.response(id, response, move |frame| this.tell(frame));
-                    if let Some(in_hand) = self.unfinished().fetches.get_mut(&id) {
-                        in_hand.incoming = incoming;
+                    if let Some(request) = self.unfinished().requests.get_mut(&id) {
+                        request.incoming = incoming;
                     }
                 }
             }
@@ -318,8 +318,8 @@ impl NetworkProcess {
     /// Passes a piece of a body to its receiver.
     fn pass(&self, id: u64, piece: Piece) {
         let unfinished = self.unfinished();
-        let in_hand = unfinished.fetches.get(&id);
-        if let Some(incoming) = in_hand.and_then(|in_hand| in_hand.incoming.as_ref()) {
+        let request = unfinished.requests.get(&id);
+        if let Some(incoming) = request.and_then(|it| it.incoming.as_ref()) {
             incoming.piece(piece);
         }
     }
@@ -327,12 +327,12 @@ impl NetworkProcess {
     /// Gives the channel up: nothing more is sent, and nothing more is received.
     fn lose(&self) {
         self.sending().writer.break_off();
-        let fetches = self.unfinished().lose();
-        for mut in_hand in fetches.into_values() {
+        let requests = self.unfinished().lose();
+        for mut request in requests.into_values() {
             // To the network process, the end of the channel is the end of the documents: it sends their deferred
             // fetches.
-            in_hand.activated();
-            if let Some(incoming) = in_hand.incoming {
+            request.activated();
+            if let Some(incoming) = request.incoming {
                 incoming.fail(AbandonReason::Dropped.into());
             }
         }
@@ -381,7 +381,7 @@ impl NetworkSide for Arc<NetworkProcess> {
             }
             GroupMessage::Flags(group) => {
                 self.tell_if(|sending| {
-                    group.look();
+                    group.flags_seen();
                     let frame = ToNetwork::Flags { group: group.id.0, flags: group.flags() };
                     sending.clients.get(group.id.0).map(|_| frame)
                 });

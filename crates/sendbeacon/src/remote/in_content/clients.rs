@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use sendbeacon_fetch::Client;
 
-use super::{
+use crate::remote::{
     limits::{MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES},
     protocol::sendable,
 };

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use sendbeacon_fetch::{AddressSpace, Client, Origin, PartitionKey, Site};
 
-use super::{error::ChannelError, limits::MAX_POLICIES};
+use crate::remote::{error::ChannelError, limits::MAX_POLICIES};
 
 /// The facts about a content process that the engine knows. The network process refuses a document that contradicts
 /// them. So a process that an attacker has taken over may lie about its documents, but not about these facts.

@@ -8,8 +8,7 @@ use std::{
 use futures_util::future::AbortHandle;
 use tokio::sync::Semaphore;
 
-use super::limits::WINDOW;
-use crate::id::FetchId;
+use crate::{id::FetchId, remote::limits::WINDOW};
 
 /// The fetches, by the identifiers that the content process gave them.
 #[derive(Debug, Default)]

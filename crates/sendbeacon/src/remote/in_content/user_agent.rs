@@ -44,7 +44,7 @@ pub struct RemoteUserAgent {
 }
 
 impl RemoteUserAgent {
-    /// Connects to a [`ContentProcess`](super::ContentProcess) through any byte channel.
+    /// Connects to a [`ContentProcess`](crate::remote::ContentProcess) through any byte channel.
     ///
     /// A `writer` without room returns [`WouldBlock`](io::ErrorKind::WouldBlock) at once. The bytes that it has
     /// accepted must reach the other end even if this process is killed, and the other end must notice when it

@@ -20,20 +20,27 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
     channel::{Channel, Credit},
-    error::ChannelError,
     fetches::{Fetches, Fetching},
-    frame,
-    limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
     pass_on::pass_on,
     pin::Pin,
-    protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
 };
 use crate::{
     message::GroupMessage,
+    remote::{
+        error::ChannelError,
+        frame,
+        limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
+        protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
+    },
     script::{DeferredFetch, FetchGroup, Groups},
 };
 
 /// The state of a content process, as the network process knows it.
+///
+/// NB: the ledgers of its groups are not among the user agent's [`Ledgers`](crate::ledgers::Ledgers), which a shutdown
+/// closes: a request that the content process has accepted must be admitted even if it is read after the shutdown has
+/// begun. A shutdown waits for the process as an [`Intake`](crate::ledgers::Intake). Once that is drained, every
+/// request is in the driver's mailbox or in the dispatcher, and a shutdown waits for both.
 pub(super) struct Serving {
     /// Makes the fetch groups.
     all: Groups,
@@ -250,7 +257,7 @@ impl Serving {
         let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
         let (group, client) = self.group(frame)?;
         let request = request.into_request(client)?;
-        let init = activate_after.map(DeferredRequestInit::activate_after).unwrap_or_default();
+        let init = activate_after.map(DeferredRequestInit::after).unwrap_or_default();
         let KnownGroup { group, activated, .. } = group;
         let queued = fetch_later(group.deferred(), true, request, init, activated);
         let queued = queued.map_err(|error| match error {

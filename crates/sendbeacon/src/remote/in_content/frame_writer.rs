@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::frame::VOID;
+use crate::remote::frame::VOID;
 
 /// How long a frame may wait for room.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -130,12 +130,10 @@ mod tests {
         },
     };
 
-    use super::{
-        super::{
-            frame::{encode, read},
-            protocol::ToContent,
-        },
-        *,
+    use super::*;
+    use crate::remote::{
+        frame::{encode, read},
+        protocol::ToContent,
     };
 
     /// Accepts as many bytes as `make_room` has made room for.
