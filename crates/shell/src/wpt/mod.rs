@@ -84,7 +84,8 @@ pub fn hosts() -> Vec<(String, IpAddr)> {
         names
     };
     let names = ["web-platform.test", "not-web-platform.test"].into_iter().flat_map(names);
-    names.map(|name| (name, loopback)).collect()
+    // Names with a dot at the end are other hosts, of other origins.
+    names.flat_map(|name| [(format!("{name}."), loopback), (name, loopback)]).collect()
 }
 
 impl Run {
@@ -159,7 +160,9 @@ mod tests {
     #[test]
     fn the_host_names_of_the_test_server_resolve_to_loopback() {
         let hosts = hosts();
-        for name in ["web-platform.test", "www1.www.not-web-platform.test"] {
+        for name in
+            ["web-platform.test", "www1.www.not-web-platform.test", "www.web-platform.test."]
+        {
             assert!(hosts.iter().any(|(host, ip)| host == name && ip.is_loopback()), "{name}");
         }
         assert!(!hosts.iter().any(|(host, _)| host.starts_with("nonexistent")));
