@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use sendbeacon::ThirdPartyCookies;
 use sendbeacon_shell::{
     bench,
     browser::{Browser, Options, Split, run_content},
@@ -108,6 +109,9 @@ enum Command {
         /// A file that lists the known failures, each with its reason.
         #[arg(long, value_name = "FILE")]
         expectations: Option<PathBuf>,
+        /// The list of known failures is for more test pages than these.
+        #[arg(long)]
+        part: bool,
         /// The file for the results, in the format of wptreport.json.
         #[arg(long, value_name = "FILE", default_value = "wptreport.json")]
         report: PathBuf,
@@ -126,15 +130,22 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Open { url, cacert, host_map, drain, limit, split, har } => {
-            let options = Options { ca_certificates: cacert, host_map, har };
+            let options = Options { ca_certificates: cacert, host_map, har, ..Options::default() };
             open(&url, &options, drain, limit, split)
         }
-        Command::Wpt { urls, cacert, host_map, timeout, jobs, expectations, report } => {
+        Command::Wpt { urls, cacert, host_map, timeout, jobs, expectations, part, report } => {
             let host_map = wpt::hosts().into_iter().chain(host_map).collect();
-            let options = Options { ca_certificates: cacert, host_map, har: None };
+            let options = Options {
+                ca_certificates: cacert,
+                host_map,
+                // The tests expect it.
+                third_party_cookies: ThirdPartyCookies::Allow,
+                ..Options::default()
+            };
             Duration::try_from_secs_f64(timeout).map_err(Into::into).and_then(|timeout| {
                 let report = Some(report);
-                let run = wpt::Run { urls, options, timeout, jobs, expectations, report };
+                let run =
+                    wpt::Run { urls, options, timeout, jobs, expectations, is_part: part, report };
                 if run.run()? { Ok(()) } else { Err("some results are not as expected".into()) }
             })
         }

@@ -65,6 +65,7 @@ async fn run(name: &str, pages: &[&str], expectations: &str) -> (bool, Value) {
         timeout: Duration::from_secs(if name == "timeout" { 1 } else { 20 }),
         jobs: NonZeroUsize::new(2).unwrap(),
         expectations: Some(expected),
+        is_part: false,
         report: Some(report.clone()),
     };
     let as_expected = spawn_blocking(move || run.run().unwrap()).await.unwrap();
@@ -110,12 +111,13 @@ async fn the_report_has_the_results_of_the_harness() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn known_failures_are_expected() {
-    let known = "/fails | wrong — a bug\n/fails | late — slow\n/fails | never — late\n\
-                 /fails | optional — not here\n/breaks — broken\n";
+    let known = "/fails | wrong — [binding] a bug\n/fails | late — [slow] slow\n\
+                 /fails | never — [slow] late\n/fails | optional — [Image] not here\n\
+                 /breaks — [binding] broken\n";
     let pages = ["/passes?v", "/fails", "/breaks"];
     assert!(run("known", &pages, known).await.0);
-    assert!(!run("passes", &pages, &format!("{known}/passes?v | one — a bug\n")).await.0);
-    assert!(!run("stale", &pages, &format!("{known}/gone | one — a bug\n")).await.0);
+    assert!(!run("passes", &pages, &format!("{known}/passes?v | one — [binding] a bug\n")).await.0);
+    assert!(!run("stale", &pages, &format!("{known}/gone | one — [binding] a bug\n")).await.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

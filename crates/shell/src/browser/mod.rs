@@ -28,7 +28,9 @@ use std::{
 };
 
 use http::HeaderValue;
-use sendbeacon::{MemoryCookieStore, ShutdownReport, UserAgent, net::HttpNetwork};
+use sendbeacon::{
+    MemoryCookieStore, ShutdownReport, ThirdPartyCookies, UserAgent, net::HttpNetwork,
+};
 use thiserror::Error;
 use tokio::{
     runtime::Runtime,
@@ -55,6 +57,8 @@ pub struct Options {
     pub host_map: Vec<(String, IpAddr)>,
     /// The file for a HAR archive of the pages' requests: see [`Browser::write_har`]. Default: none.
     pub har: Option<PathBuf>,
+    /// Whether frames and requests of other sites have cookies. Default: only partitioned ones.
+    pub third_party_cookies: ThirdPartyCookies,
 }
 
 /// A browser with one profile: cookies, storage, connections and a user agent of the library.
@@ -69,6 +73,8 @@ pub struct Browser {
     console: Console,
     /// A path, and the source that is loaded in place of the scripts at that path.
     stand_in: Option<(String, String)>,
+    /// See [`Browser::with_script_end`].
+    script_end: Option<(String, String)>,
     har_file: Option<File>,
     /// Runs the network side. It is the last field, because the others need it until they are dropped.
     runtime: Runtime,
@@ -153,7 +159,8 @@ impl Browser {
         };
         let har_file = options.har.as_ref().map(create).transpose()?;
         let log = Log::new(har_file.is_some().then(Har::new));
-        let (log, cookies) = (Arc::new(log), Arc::new(MemoryCookieStore::default()));
+        let (log, cookies) =
+            (Arc::new(log), Arc::new(MemoryCookieStore::new(options.third_party_cookies)));
         let agent = UserAgent::builder()
             .network(Arc::clone(&network) as _)
             .cookies(Arc::clone(&cookies) as _)
@@ -171,6 +178,7 @@ impl Browser {
             log,
             console: Arc::new(print_console),
             stand_in: None,
+            script_end: None,
             har_file,
             runtime,
         })
@@ -187,6 +195,13 @@ impl Browser {
     #[must_use]
     pub fn with_script(mut self, path: &str, source: String) -> Self {
         self.stand_in = Some((path.to_owned(), source));
+        self
+    }
+
+    /// Adds `source` to the end of each script whose URL has this path, on any host.
+    #[must_use]
+    pub fn with_script_end(mut self, path: &str, source: String) -> Self {
+        self.script_end = Some((path.to_owned(), source));
         self
     }
 

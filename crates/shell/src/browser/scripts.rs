@@ -18,6 +18,8 @@ pub(super) struct Scripts {
     runtime: Handle,
     /// See [`Browser::with_script`].
     stand_in: Option<(String, String)>,
+    /// See [`Browser::with_script_end`].
+    script_end: Option<(String, String)>,
 }
 
 impl Scripts {
@@ -27,19 +29,25 @@ impl Scripts {
             cookies: Arc::clone(&browser.cookies),
             runtime: browser.runtime.handle().clone(),
             stand_in: browser.stand_in.clone(),
+            script_end: browser.script_end.clone(),
         }
     }
 
     /// Loads a classic script for `client`. Blocks until the script is there.
     pub(super) fn load(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String> {
-        let path = request.url.path();
-        if let Some((_, source)) = self.stand_in.as_ref().filter(|(of, _)| of == path) {
-            return Ok((source.clone().into_bytes(), None));
+        let for_this = |script: &Option<(String, String)>| {
+            let script = script.clone().filter(|(path, _)| request.url.path() == path);
+            script.map(|(_, source)| source)
+        };
+        if let Some(source) = for_this(&self.stand_in) {
+            return Ok((source.into_bytes(), None));
         }
         let script = fetch_script(&*self.network, &*self.cookies, client, request);
         let script = self.runtime.block_on(script).map_err(|error| error.to_string())?;
         if script.status.is_success() {
-            Ok((script.body.to_vec(), script.charset()))
+            let mut bytes = script.body.to_vec();
+            bytes.extend(for_this(&self.script_end).unwrap_or_default().into_bytes());
+            Ok((bytes, script.charset()))
         } else {
             Err(format!("the status is {}", script.status))
         }

@@ -23,15 +23,20 @@ const MARK: &str = "sendbeacon-shell wpt: ";
 /// The path of the script by which a runner of web platform tests takes the results from `testharness.js`.
 const HOOK: &str = "/resources/testharnessreport.js";
 
-/// The script that is loaded in place of [`HOOK`]. It does nothing in frames and opened windows.
+/// The script that is loaded in place of [`HOOK`]. In frames and opened windows, it gives no results.
 const REPORT: &str = "if (self.parent === self && !self.opener) {
-  setup({ output: false });
   const { log } = console, { stringify } = JSON;
   add_completion_callback((tests, { status, message }) => log(MARK + stringify({
     status, message,
     tests: tests.map(({ name, status, message }) => ({ name, status, message })),
   })));
 }";
+
+/// The path of the harness. Frames and opened windows may load it without [`HOOK`].
+const HARNESS: &str = "/resources/testharness.js";
+
+/// The end of [`HARNESS`]. Without it, the harness shows its results in the document.
+const HARNESS_END: &str = "\nsetup({ output: false });\n";
 
 /// The JSON that [`REPORT`] writes to the console.
 #[derive(Deserialize)]
@@ -95,6 +100,7 @@ fn open(
     let (closer, last_error) = (Arc::clone(&close), Arc::clone(errors));
     let browser = Browser::new(options)?
         .with_script(HOOK, REPORT.replace("MARK", &format!("{MARK:?}")))
+        .with_script_end(HARNESS, HARNESS_END.to_owned())
         .with_console(move |level, line| {
             if let Some(json) = line.strip_prefix(MARK) {
                 // Only the first results count. The receiver may be gone when a page gives more.
