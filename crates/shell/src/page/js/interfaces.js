@@ -42,12 +42,11 @@ const AsyncFunction = (async () => {}).constructor;
 // static. If it is caller-aware, its steps take the `internal` object of the calling script's realm before the arguments.
 function operation(interfaceName, name, steps, slot, isCallerAware = false) {
   const key = `${interfaceName}.${String(name)}`;
-  const where = `execute '${String(name)}' on '${interfaceName}'`;
   const length = isCallerAware ? steps.length - 1 : steps.length;
   if (slot) members.set(key, steps);
   const call = (self, args, caller) => {
     const object = slot ? receiver(key, slot, self) : self;
-    required(args.length, length, where);
+    if (args.length < length) required(args.length, length, `execute '${String(name)}' on '${interfaceName}'`);
     return slot ? run(key, object, isCallerAware ? [caller, ...args] : args) : apply(steps, object, args);
   };
   // Method syntax, because methods have no [[Construct]].
