@@ -91,6 +91,21 @@ impl Destination {
         }
     }
 
+    /// Whether the destination is [script-like](https://fetch.spec.whatwg.org/#request-destination-script-like).
+    ///
+    /// NB: it is also for `xslt`, but the checks of the MIME type, which ask, leave that out.
+    pub(crate) fn is_script_like(self) -> bool {
+        matches!(
+            self,
+            Self::AudioWorklet
+                | Self::PaintWorklet
+                | Self::Script
+                | Self::ServiceWorker
+                | Self::SharedWorker
+                | Self::Worker
+        )
+    }
+
     /// The default `Accept` header that [fetch](https://fetch.spec.whatwg.org/#concept-fetch) sets.
     pub(crate) fn accept(self) -> &'static str {
         match self {

@@ -53,6 +53,10 @@ pub enum NetworkError {
         /// The first policy that blocks it, serialised.
         policy: String,
     },
+    /// The response's MIME type is not that of a script or a style, which the request's destination asks for. The type
+    /// decides if the response has `X-Content-Type-Options: nosniff`, or if it is that of an image, audio, video or CSV.
+    #[error("the MIME type of the response does not fit the destination")]
+    MimeType,
     /// The [cross-origin resource policy check](https://fetch.spec.whatwg.org/#cross-origin-resource-policy-check).
     #[error("blocked by the response's Cross-Origin-Resource-Policy")]
     CrossOriginResourcePolicy,

@@ -19,7 +19,7 @@ use crate::{
     policy::{
         bad_port,
         csp::{self, CspDisposition, CspViolation},
-        hsts, mixed_content, referrer, upgrade_insecure_requests,
+        hsts, mime_type_blocking, mixed_content, referrer, upgrade_insecure_requests,
     },
     request::{Mode, RedirectMode, Referrer, Request, ResponseTainting},
     response::{HttpResponse, Response, ResponseType, is_null_body_status, is_redirect_status},
@@ -157,8 +157,7 @@ fn check_response(
     request: &Request,
     response: &HttpResponse,
 ) -> Result<(), NetworkError> {
-    // Step 20. NB: the checks of the MIME type and of nosniff are about scripts, styles and frames. By Step 15, a response
-    // that a service worker made has the request's URL.
+    // Step 20. NB: by Step 15, a response that a service worker made has the request's URL.
     let url = response.url(request).unwrap_or(request.current_url());
     if mixed_content::is_blocked(&request.client, url) {
         return Err(NetworkError::MixedContent);
@@ -169,6 +168,9 @@ fn check_response(
     report_all(params, violations);
     if let Some(policy) = policy {
         return Err(NetworkError::Csp { policy });
+    }
+    if mime_type_blocking::is_blocked(request.destination, &response.internal.headers) {
+        return Err(NetworkError::MimeType);
     }
     // Step 21. NB: only a service worker's response can have the flag without the header.
     let is_range_status = matches!(response.internal.status.as_u16(), 206 | 416);

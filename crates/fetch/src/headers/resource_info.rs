@@ -15,14 +15,36 @@ use super::extract::{extract_tokens, get, split};
 /// NB: any type counts as supported. The engine knows better.
 #[must_use]
 pub fn minimized_content_type(headers: &HeaderMap) -> String {
-    let Some(value) = get(headers, &CONTENT_TYPE) else { return String::new() };
+    extract_mime_type(headers).map(|mime_type| minimized(&mime_type)).unwrap_or_default()
+}
+
+/// [Extract a MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type) from `headers`. `None` is failure.
+///
+/// NB: the last type counts. Its parameters are of no interest here.
+pub(crate) fn extract_mime_type(headers: &HeaderMap) -> Option<Mime> {
+    let value = get(headers, &CONTENT_TYPE)?;
     let types = split(&value).filter_map(|value| str::from_utf8(value).ok()?.parse().ok());
-    // NB: the last type counts. Its parameters are of no interest here.
-    let last: Option<Mime> = types.filter(|mime: &Mime| !mime.matches("*", "*")).last();
-    last.map(|mime| minimized(&mime)).unwrap_or_default()
+    types.filter(|mime: &Mime| !mime.matches("*", "*")).last()
 }
 
 fn minimized(mime: &Mime) -> String {
+    let (type_, subtype) = (&*mime.type_, &*mime.subtype);
+    let is_text = matches!(type_, "text" | "application");
+    if is_javascript(mime) {
+        "text/javascript".to_owned()
+    } else if subtype.ends_with("+json") || is_text && subtype == "json" {
+        "application/json".to_owned()
+    } else if mime.matches("image", "svg+xml") {
+        "image/svg+xml".to_owned()
+    } else if subtype.ends_with("+xml") || is_text && subtype == "xml" {
+        "application/xml".to_owned()
+    } else {
+        format!("{type_}/{subtype}")
+    }
+}
+
+/// Whether it is a [JavaScript MIME type](https://mimesniff.spec.whatwg.org/#javascript-mime-type).
+pub(crate) fn is_javascript(mime: &Mime) -> bool {
     const JAVASCRIPT: [&str; 12] = [
         "ecmascript",
         "javascript",
@@ -37,25 +59,13 @@ fn minimized(mime: &Mime) -> String {
         "x-ecmascript",
         "x-javascript",
     ];
-    let (type_, subtype) = (&*mime.type_, &*mime.subtype);
-    let is_javascript = match type_ {
+    let subtype = &*mime.subtype;
+    match &*mime.type_ {
         "text" => JAVASCRIPT.contains(&subtype),
         "application" => {
             matches!(subtype, "ecmascript" | "javascript" | "x-ecmascript" | "x-javascript")
         }
         _ => false,
-    };
-    let is_text = matches!(type_, "text" | "application");
-    if is_javascript {
-        "text/javascript".to_owned()
-    } else if subtype.ends_with("+json") || is_text && subtype == "json" {
-        "application/json".to_owned()
-    } else if mime.matches("image", "svg+xml") {
-        "image/svg+xml".to_owned()
-    } else if subtype.ends_with("+xml") || is_text && subtype == "xml" {
-        "application/xml".to_owned()
-    } else {
-        format!("{type_}/{subtype}")
     }
 }
 

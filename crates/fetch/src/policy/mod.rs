@@ -5,6 +5,7 @@ pub(crate) mod bad_port;
 pub(crate) mod csp;
 pub(crate) mod hsts;
 pub(crate) mod local_network_access;
+pub(crate) mod mime_type_blocking;
 pub(crate) mod mixed_content;
 pub(crate) mod permissions_policy;
 pub(crate) mod referrer;
