@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sendbeacon_fetch::{
-    AddressSpace, CspDisposition, CspList, CspViolation, EmbedderPolicy, NetworkError, Nonce,
-    Origin, fetch::Observation,
+    AddressSpace, CspDisposition, CspList, CspViolation, Destination, EmbedderPolicy, NetworkError,
+    Nonce, Origin, fetch::Observation,
 };
 use sendbeacon_testkit::network::respond;
 
@@ -218,4 +218,29 @@ fn every_request_to_the_network_has_the_clients_address_space() {
     let spaces: Vec<_> =
         sent.into_iter().map(|request| request.client.unwrap().address_space).collect();
     assert_eq!(spaces, [Some(AddressSpace::Local); 3], "{:?}", page.log());
+}
+
+#[test]
+fn a_script_of_another_type_is_a_network_error() {
+    for (mime_type, options, destination, is_allowed) in [
+        ("text/plain", "nosniff", Destination::Script, false),
+        ("text/plain", "nosniff", Destination::Empty, true),
+        ("text/plain", "", Destination::Script, true),
+        ("text/javascript", "nosniff", Destination::Script, true),
+        ("image/png", "", Destination::Worker, false),
+        ("image/png", "", Destination::Image, true),
+        ("text/javascript", "nosniff", Destination::Style, false),
+    ] {
+        let headers = [("content-type", mime_type), ("x-content-type-options", options)];
+        let page = Page::new(PAGE, move |_| respond(200, &headers));
+        let mut request = page.request("https://a.test/x");
+        request.destination = destination;
+        match page.fetch(request) {
+            Ok(_) => assert!(is_allowed, "{mime_type} {options} {destination:?}"),
+            Err(error) => {
+                assert_eq!(error, NetworkError::MimeType);
+                assert!(!is_allowed, "{mime_type} {options} {destination:?}");
+            }
+        }
+    }
 }
