@@ -169,7 +169,10 @@ fn check_response(
     if let Some(policy) = policy {
         return Err(NetworkError::Csp { policy });
     }
-    if mime_type_blocking::is_blocked(request.destination, &response.internal.headers) {
+    let (destination, headers) = (request.destination, &response.internal.headers);
+    if mime_type_blocking::is_blocked_due_to_mime_type(destination, headers)
+        || mime_type_blocking::is_blocked_due_to_nosniff(destination, headers)
+    {
         return Err(NetworkError::MimeType);
     }
     // Step 21. NB: only a service worker's response can have the flag without the header.

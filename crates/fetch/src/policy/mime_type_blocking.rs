@@ -12,30 +12,37 @@ use crate::{
 };
 
 /// [Should response to request be blocked due to its MIME type?](https://fetch.spec.whatwg.org/#should-response-to-request-be-blocked-due-to-mime-type?),
-/// and the same
-/// [due to nosniff](https://fetch.spec.whatwg.org/#should-response-to-request-be-blocked-due-to-nosniff?), for a
-/// response with `headers` to a request with `destination`.
-pub(crate) fn is_blocked(destination: Destination, headers: &HeaderMap) -> bool {
-    let is_script_like = destination.is_script_like();
-    if !is_script_like && destination != Destination::Style {
-        return false;
-    }
-    let mime_type = extract_mime_type(headers);
-    let is_of_wrong_kind = mime_type.as_ref().is_some_and(is_never_a_script);
-    let is_expected = mime_type.is_some_and(|mime_type| {
-        if is_script_like { is_javascript(&mime_type) } else { mime_type.matches("text", "css") }
-    });
-    is_script_like && is_of_wrong_kind || !is_expected && is_nosniff(headers)
+/// for a response with `headers` to a request with `destination`.
+pub(crate) fn is_blocked_due_to_mime_type(destination: Destination, headers: &HeaderMap) -> bool {
+    // Steps 3 to 5. NB: the order does not matter, and few requests have such a destination.
+    destination.is_script_like()
+        // Steps 1 and 2.
+        && extract_mime_type(headers).is_some_and(|mime_type| {
+            matches!(&*mime_type.type_, "audio" | "image" | "video")
+                || mime_type.matches("text", "csv")
+        })
 }
 
-/// Whether a response of this type is no script, even if the type is not enforced by nosniff.
-fn is_never_a_script(mime_type: &Mime) -> bool {
-    matches!(&*mime_type.type_, "audio" | "image" | "video") || mime_type.matches("text", "csv")
+/// [Should response to request be blocked due to nosniff?](https://fetch.spec.whatwg.org/#should-response-to-request-be-blocked-due-to-nosniff?),
+/// for a response with `headers` to a request with `destination`.
+pub(crate) fn is_blocked_due_to_nosniff(destination: Destination, headers: &HeaderMap) -> bool {
+    let is_expected: fn(&Mime) -> bool = match destination {
+        // Step 4.
+        _ if destination.is_script_like() => is_javascript,
+        // Step 5.
+        Destination::Style => |mime_type| mime_type.matches("text", "css"),
+        // Steps 3 and 6.
+        _ => return false,
+    };
+    // Steps 1 and 2.
+    determine_nosniff(headers) && !extract_mime_type(headers).is_some_and(|it| is_expected(&it))
 }
 
 /// [Determine nosniff](https://fetch.spec.whatwg.org/#determine-nosniff): the first value of the header counts.
-fn is_nosniff(headers: &HeaderMap) -> bool {
+fn determine_nosniff(headers: &HeaderMap) -> bool {
+    // Steps 1 and 2.
     let Some(value) = get(headers, &X_CONTENT_TYPE_OPTIONS) else { return false };
+    // Steps 3 and 4.
     split(&value).next().is_some_and(|first| first.eq_ignore_ascii_case(b"nosniff"))
 }
 
@@ -52,6 +59,11 @@ mod tests {
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name, HeaderValue::from_str(value).unwrap()))
             .collect()
+    }
+
+    fn is_blocked(destination: Destination, headers: &HeaderMap) -> bool {
+        is_blocked_due_to_mime_type(destination, headers)
+            || is_blocked_due_to_nosniff(destination, headers)
     }
 
     // The values are those of WPT's fetch/nosniff and fetch/api/basic/block-mime-as-script.
