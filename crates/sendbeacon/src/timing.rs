@@ -161,8 +161,8 @@ impl FetchTiming {
         self.connection.clone_from(&response.connection_timing);
         self.first_interim_response_start =
             self.first_interim_response_start.or(response.first_interim_response_start);
-        self.response_coding = filtered_coding(&response.headers);
         let is_encoded = response.headers.contains_key(CONTENT_ENCODING);
+        self.response_coding = if is_encoded { filtered_coding(&response.headers) } else { "" };
         self.decoded_body_size = (!is_encoded).then_some(0);
     }
 

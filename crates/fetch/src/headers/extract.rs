@@ -11,12 +11,11 @@ pub(crate) struct Failure;
 /// [Get](https://fetch.spec.whatwg.org/#concept-header-list-get) a header: its values, separated by
 /// `, `.
 pub(crate) fn get<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-    let mut values = headers.get_all(name).iter();
     // Step 1.
-    let first = values.next()?;
+    let first = headers.get(name)?;
     // Step 2.
     let mut all = Cow::Borrowed(first.as_bytes());
-    for value in values {
+    for value in headers.get_all(name).iter().skip(1) {
         let all = all.to_mut();
         all.extend_from_slice(b", ");
         all.extend_from_slice(value.as_bytes());

@@ -30,8 +30,12 @@ pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
 /// [Should response to request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-response):
 /// returns the violations of all policies. The response is blocked if one of them is of an enforced policy.
 pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<CspViolation> {
-    // Step 3. NB: a report-only policy thus reports a delivered request twice, as Chromium and WebKit do.
-    violations(request, response_url, |_| true)
+    // Step 3. NB: a report-only policy thus reports a delivered request twice, as Chromium and WebKit do. An enforced
+    // policy has already allowed the request's own URL.
+    let is_new_url = response_url != request.current_url();
+    violations(request, response_url, |policy| {
+        is_new_url || policy.disposition == CspDisposition::Report
+    })
 }
 
 /// The violations by `request`, or by its response with this URL, of the policies that `is_asked` names.
@@ -45,11 +49,12 @@ fn violations(
         return Vec::new();
     }
     let Some(directive) = effective_directive(request.destination) else { return Vec::new() };
-    let violated = list.violated(directive, url, request.redirect_count > 0);
-    let asked = violated.filter(|policy| is_asked(policy));
+    let is_redirected = request.redirect_count > 0;
+    let asked = list.policies.iter().filter(|policy| is_asked(policy));
+    let violated = asked.filter(|policy| list.is_violated(policy, directive, url, is_redirected));
     // Create a violation object for request, and policy.
     let blocked_uri = || strip_url_for_use_in_reports(request.url().clone());
-    asked.map(|policy| CspViolation::of(policy, directive, blocked_uri())).collect()
+    violated.map(|policy| CspViolation::of(policy, directive, blocked_uri())).collect()
 }
 
 #[cfg(test)]

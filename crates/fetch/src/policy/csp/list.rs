@@ -120,24 +120,24 @@ impl CspList {
     /// ```
     #[must_use]
     pub fn violations_of(&self, effective_directive: &str, url: &Url) -> Vec<CspViolation> {
-        let violated = self.violated(effective_directive, url, false);
         let blocked_uri = || strip_url_for_use_in_reports(url.clone());
-        violated
+        self.policies
+            .iter()
+            .filter(|policy| self.is_violated(policy, effective_directive, url, false))
             .map(|policy| CspViolation::of(policy, effective_directive, blocked_uri()))
             .collect()
     }
 
-    /// The policies that a load of `url` violates.
-    pub(super) fn violated(
+    /// Whether a load of `url` violates the policy, which is of this list.
+    pub(super) fn is_violated(
         &self,
+        policy: &Policy,
         effective_directive: &str,
         url: &Url,
         is_redirected: bool,
-    ) -> impl Iterator<Item = &Policy> {
-        self.policies.iter().map(Arc::as_ref).filter(move |policy| {
-            let directive = deciding_directive(policy, effective_directive);
-            directive.is_some_and(|it| !it.matches(url, &self.self_origin, is_redirected))
-        })
+    ) -> bool {
+        let directive = deciding_directive(policy, effective_directive);
+        directive.is_some_and(|it| !it.matches(url, &self.self_origin, is_redirected))
     }
 }
 
