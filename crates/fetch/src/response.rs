@@ -174,7 +174,8 @@ impl Response {
         let HttpResponse { internal, url_list, .. } = response;
         let (request_includes_credentials, range_requested) =
             (response.request_includes_credentials, response.range_requested);
-        let NetworkResponse { status, mut status_message, mut headers, mut body, .. } = internal;
+        let NetworkResponse { status, mut headers, mut body, info, .. } = internal;
+        let mut status_message = info.map(|info| info.status_message).unwrap_or_default();
         // Fetch response handover, step 2.
         let is_secure = request.client.is_secure_context;
         let server_timing = if is_secure { server_timing(&headers) } else { Vec::new() };

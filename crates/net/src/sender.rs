@@ -216,8 +216,9 @@ impl RequestSender {
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
-        response.status_message = status_message(head.status, &head.extensions);
-        response.connection_timing = connection_timing;
+        let info = response.info.get_or_insert_default();
+        info.status_message = status_message(head.status, &head.extensions);
+        info.connection_timing = connection_timing;
         Ok(Attempt::Answered(response))
     }
 
@@ -260,8 +261,9 @@ impl RequestSender {
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
-        response.connection_timing = connection_timing;
-        response.first_interim_response_start = first_interim;
+        let info = response.info.get_or_insert_default();
+        info.connection_timing = connection_timing;
+        info.first_interim_response_start = first_interim;
         Ok(response)
     }
 

@@ -46,5 +46,6 @@ pub use sendbeacon_fetch::host::{
     CookieContext, CookieStore, EmptyBody, HstsEntry, HstsStore, HttpCache, InterceptedRequest,
     Interception, Interceptor, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse,
     NoAuthenticationEntries, NoCookies, NoHttpCache, NoServiceWorkers, PassEverything, RefuseAll,
-    ResponseBody, SameSiteMode, ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
+    ResponseBody, ResponseInfo, SameSiteMode, ServiceWorkerAnswer, ServiceWorkerResponse,
+    ServiceWorkers,
 };

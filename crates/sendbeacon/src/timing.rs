@@ -158,9 +158,12 @@ impl FetchTiming {
     pub(crate) fn response_started(&mut self, response: &NetworkResponse, at: Instant) {
         self.response_start = Some(at);
         self.next_hop_protocol = response.version.map_or("", alpn_protocol_id);
-        self.connection.clone_from(&response.connection_timing);
-        self.first_interim_response_start =
-            self.first_interim_response_start.or(response.first_interim_response_start);
+        self.connection = None;
+        if let Some(info) = &response.info {
+            self.connection.clone_from(&info.connection_timing);
+            self.first_interim_response_start =
+                self.first_interim_response_start.or(info.first_interim_response_start);
+        }
         let is_encoded = response.headers.contains_key(CONTENT_ENCODING);
         self.response_coding = if is_encoded { filtered_coding(&response.headers) } else { "" };
         self.decoded_body_size = (!is_encoded).then_some(0);

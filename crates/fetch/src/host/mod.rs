@@ -29,7 +29,7 @@ pub use self::{
     local_network_access::{LocalNetworkAccess, RefuseAll},
     network::{
         BodyStream, ConnectionKey, ConnectionTiming, EmptyBody, Network, NetworkRequest,
-        NetworkResponse, ResponseBody,
+        NetworkResponse, ResponseBody, ResponseInfo,
     },
     random::Random,
     service_workers::{

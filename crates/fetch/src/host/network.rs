@@ -134,30 +134,15 @@ pub struct NetworkResponse {
     pub body: ResponseBody,
     /// The version of HTTP, if the network tells it, for developer tools and timing. Default: `None`.
     pub version: Option<Version>,
-    /// [Status message](https://fetch.spec.whatwg.org/#concept-response-status-message): the reason phrase of HTTP/1.1.
-    /// Default: empty, as in HTTP/2.
-    pub status_message: Cow<'static, [u8]>,
-    /// When the connection of the response was made, if the network tells it. The time is before that of the request if
-    /// the connection was used before. Default: `None`.
-    pub connection_timing: Option<Arc<ConnectionTiming>>,
-    /// When the first response with a status below 200 came, if the network tells it and there was one. Default:
-    /// `None`.
-    pub first_interim_response_start: Option<Instant>,
+    /// What else the network tells. `None` means the defaults. Default: `None`.
+    pub info: Option<Box<ResponseInfo>>,
 }
 
 impl NetworkResponse {
-    /// A response without a status message, which does not tell its version of HTTP and its times.
+    /// A response that tells neither its version of HTTP nor any [`ResponseInfo`].
     #[must_use]
     pub fn new(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Self {
-        Self {
-            status,
-            headers,
-            body,
-            version: None,
-            status_message: Cow::default(),
-            connection_timing: None,
-            first_interim_response_start: None,
-        }
+        Self { status, headers, body, version: None, info: None }
     }
 }
 
@@ -167,9 +152,27 @@ impl fmt::Debug for NetworkResponse {
             .field("status", &self.status)
             .field("headers", &self.headers)
             .field("version", &self.version)
-            .field("status_message", &self.status_message)
+            .field("info", &self.info)
             .finish_non_exhaustive()
     }
+}
+
+/// What a network tells about a response for script, developer tools and Resource Timing. No step of a fetch depends on
+/// it.
+///
+/// It is boxed in [`NetworkResponse::info`], because the algorithms move a response often.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ResponseInfo {
+    /// [Status message](https://fetch.spec.whatwg.org/#concept-response-status-message): the reason phrase of HTTP/1.1.
+    /// Default: empty, as in HTTP/2.
+    pub status_message: Cow<'static, [u8]>,
+    /// When the connection of the response was made, if the network tells it. The time is before that of the request if
+    /// the connection was used before. Default: `None`.
+    pub connection_timing: Option<Arc<ConnectionTiming>>,
+    /// When the first response with a status below 200 came, if the network tells it and there was one. Default:
+    /// `None`.
+    pub first_interim_response_start: Option<Instant>,
 }
 
 /// The [connection timing info](https://fetch.spec.whatwg.org/#connection-timing-info) of a connection.

@@ -19,7 +19,7 @@ async fn fetch(network: &HttpNetwork, url: &str) -> NetworkResponse {
 async fn timing(network: &HttpNetwork, url: &str) -> Arc<ConnectionTiming> {
     let response = fetch(network, url).await;
     read(response.body).await.unwrap();
-    response.connection_timing.unwrap()
+    response.info.unwrap().connection_timing.unwrap()
 }
 
 /// Checks that the connection was made after `start`, in order.
@@ -84,10 +84,10 @@ async fn the_first_interim_response_of_http2_has_its_time() {
     .await;
     let network = trusting(&server).build().unwrap();
     let start = Instant::now();
-    let response = fetch(&network, &server.url("/hints")).await;
-    assert!(response.first_interim_response_start.is_some_and(|at| at >= start));
-    let response = fetch(&network, &server.url("/x")).await;
-    assert_eq!(response.first_interim_response_start, None);
+    let info = fetch(&network, &server.url("/hints")).await.info.unwrap();
+    assert!(info.first_interim_response_start.is_some_and(|at| at >= start));
+    let info = fetch(&network, &server.url("/x")).await.info.unwrap();
+    assert_eq!(info.first_interim_response_start, None);
 }
 
 #[tokio::test]
@@ -106,10 +106,10 @@ async fn the_status_message_is_the_reason_phrase_of_http1() {
     for (path, message) in
         [("/own", &b"My (own) one"[..]), ("/usual", b"Not Found"), ("/empty", b""), ("/none", b"")]
     {
-        let response = fetch(&network, &server.url(path)).await;
-        assert_eq!(&*response.status_message, message, "{path}");
+        let info = fetch(&network, &server.url(path)).await.info.unwrap();
+        assert_eq!(&*info.status_message, message, "{path}");
     }
     let server = RecordingServer::start_http2(|_: &RecordedRequest| Behavior::status(204)).await;
     let response = fetch(&trusting(&server).build().unwrap(), &server.url("/")).await;
-    assert!(response.status_message.is_empty(), "HTTP/2 has none");
+    assert!(response.info.unwrap().status_message.is_empty(), "HTTP/2 has none");
 }

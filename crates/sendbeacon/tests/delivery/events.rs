@@ -128,8 +128,9 @@ fn the_done_event_has_the_times_of_resource_timing() {
             }?;
             let now = Instant::now();
             answer.version = Some(http::Version::HTTP_2);
-            answer.connection_timing = Some(Arc::new(ConnectionTiming::at(now)));
-            answer.first_interim_response_start = Some(now);
+            let info = answer.info.get_or_insert_default();
+            info.connection_timing = Some(Arc::new(ConnectionTiming::at(now)));
+            info.first_interim_response_start = Some(now);
             Ok(answer)
         },
         "/x",
@@ -263,7 +264,8 @@ fn script_sees_the_start_of_the_fetch_instead_of_the_times_of_a_reused_connectio
     let (timing, _) = beacon(
         move |_| {
             let mut answer = respond(204, &[])?;
-            answer.connection_timing = Some(Arc::new(ConnectionTiming::at(made)));
+            let timing = Some(Arc::new(ConnectionTiming::at(made)));
+            answer.info.get_or_insert_default().connection_timing = timing;
             Ok(answer)
         },
         "/x",
