@@ -246,8 +246,11 @@ fn accept_encoding(profile: &Profile, request: &Request) -> Option<HeaderValue> 
     // NB: like browsers, this asks for `br` and `zstd` only where no proxy can read the connection. Old proxies do not know
     // these codings.
     let is_private = is_potentially_trustworthy(request.current_url());
-    let value = if is_private { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
-    Some(HeaderValue::from_static(value))
+    Some(if is_private {
+        const { HeaderValue::from_static("gzip, deflate, br, zstd") }
+    } else {
+        const { HeaderValue::from_static("gzip, deflate") }
+    })
 }
 
 /// Steps 8.16 to 8.18: adds the headers that the cache mode asks for.

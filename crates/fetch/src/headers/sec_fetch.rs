@@ -21,34 +21,34 @@ pub(crate) fn append_fetch_metadata(request: &Request, headers: &mut HeaderMap) 
     }
     // Step 2.
     let destination = match request.destination {
-        Destination::Empty => "empty",
-        other => other.as_str(),
+        Destination::Empty => const { HeaderValue::from_static("empty") },
+        other => HeaderValue::from_static(other.as_str()),
     };
-    headers.insert(SEC_FETCH_DEST, HeaderValue::from_static(destination));
+    headers.insert(SEC_FETCH_DEST, destination);
     // Step 3.
     let mode = match request.mode {
-        Mode::Cors => "cors",
-        Mode::NoCors => "no-cors",
-        Mode::SameOrigin => "same-origin",
+        Mode::Cors => const { HeaderValue::from_static("cors") },
+        Mode::NoCors => const { HeaderValue::from_static("no-cors") },
+        Mode::SameOrigin => const { HeaderValue::from_static("same-origin") },
     };
-    headers.insert(SEC_FETCH_MODE, HeaderValue::from_static(mode));
+    headers.insert(SEC_FETCH_MODE, mode);
     // Step 4. Step 5 concerns navigations.
-    headers.insert(SEC_FETCH_SITE, HeaderValue::from_static(site(request)));
+    headers.insert(SEC_FETCH_SITE, site(request));
 }
 
 /// [Set the `Sec-Fetch-Site` header](https://w3c.github.io/webappsec-fetch-metadata/#abstract-opdef-set-site).
-fn site(request: &Request) -> &'static str {
+fn site(request: &Request) -> HeaderValue {
     // Step 3. Step 4 concerns navigations.
-    let mut value = "same-origin";
+    let mut value = const { HeaderValue::from_static("same-origin") };
     // Step 5.
     for url in request.url_list() {
         if request.origin.is_same_origin_with_url(url) {
             continue;
         }
         if !request.origin.is_same_site_with_url(url) {
-            return "cross-site";
+            return const { HeaderValue::from_static("cross-site") };
         }
-        value = "same-site";
+        value = const { HeaderValue::from_static("same-site") };
     }
     // Step 6.
     value
