@@ -1,4 +1,5 @@
-//! Measures the memory of a beacon with 1 KiB of body, while the same number of beacons is in flight already.
+//! Measures the memory of an idle document, and of a beacon with 1 KiB of body: queued, and in flight without a
+//! network, over HTTP/1.1 and over HTTP/2. As many beacons are sent before, so that lists have already grown.
 //!
 //! Run it by `cargo run --release -p benches --bin memory`. Only the library allocates during the measurement. The
 //! kernel's memory is not counted.

@@ -87,7 +87,7 @@ fn parse_time(token: &[u8]) -> Option<(u16, u16, u16)> {
     Some((hour, minute, parse_number(fields.next()?, 1, 2)?))
 }
 
-/// The production `month`: its index in the year.
+/// The production `month`: the number of the month, counted from 0.
 fn parse_month(token: &[u8]) -> Option<usize> {
     let name = token.first_chunk::<3>()?;
     MONTHS.iter().position(|month| name.eq_ignore_ascii_case(*month))
@@ -104,7 +104,7 @@ fn parse_number(token: &[u8], min: usize, max: usize) -> Option<u16> {
 
 /// The number of days from 1970-01-01 to a date; `None` if the Gregorian calendar does not have it.
 ///
-/// The year is positive, and the month is an index in the year.
+/// The year is positive, and the month is counted from 0.
 fn days_since_epoch(year: i64, month: usize, day_of_month: i64) -> Option<i64> {
     let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let february = if is_leap_year { 29 } else { 28 };

@@ -71,7 +71,8 @@ fn remove_excess_cookies(cookies: &mut Vec<Cookie>, max_count: usize, max_bytes:
     let mut bytes: usize = cookies.iter().map(Cookie::size).sum();
     // Step 6.
     while cookies.len() > max_count || bytes > max_bytes {
-        // Steps 1 to 4, 6.1, 6.1.1, 6.2 and 6.2.1: the first of both sorted lists.
+        // Steps 1 to 4, 6.1, 6.1.1, 6.2 and 6.2.1: the least recently used cookie, one without `Secure`
+        // before any with it.
         let first = (0..cookies.len()).min_by_key(|&index| {
             let cookie = &cookies[index];
             (cookie.secure, cookie.last_access_time, cookie.sequence)

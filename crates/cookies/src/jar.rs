@@ -58,8 +58,8 @@ impl CookieJar {
         self.retain(|cookie| cookie.expiry_time.is_some());
     }
 
-    /// Iterates over all cookies in unspecified order; may include expired ones until the next
-    /// [`store`](Self::store).
+    /// Iterates over all cookies in unspecified order. The jar keeps an expired cookie until the next
+    /// [`store`](Self::store), so the iterator may return it.
     pub fn iter(&self) -> impl Iterator<Item = &Cookie> {
         self.partitioned.values().chain([&self.unpartitioned]).flat_map(Sites::values).flatten()
     }

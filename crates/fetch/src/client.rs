@@ -68,8 +68,8 @@ pub struct Client {
     /// could reach no other `http` host, which no browser enforces.
     pub prohibits_mixed_security_contexts: bool,
     /// Whether the settings object is a
-    /// [secure context](https://html.spec.whatwg.org/multipage/webappapis.html#secure-context): the
-    /// top-level document's URL, and every ancestor's, is potentially trustworthy.
+    /// [secure context](https://html.spec.whatwg.org/multipage/webappapis.html#secure-context): the URL of
+    /// the top-level document is potentially trustworthy. A worker is one if its owner is one.
     pub is_secure_context: bool,
     /// [Has cross-site ancestor](https://html.spec.whatwg.org/multipage/webappapis.html#has-cross-site-ancestor).
     pub has_cross_site_ancestor: bool,

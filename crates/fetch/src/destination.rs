@@ -93,7 +93,8 @@ impl Destination {
 
     /// Whether the destination is [script-like](https://fetch.spec.whatwg.org/#request-destination-script-like).
     ///
-    /// NB: it is also for `xslt`, but the checks of the MIME type, which ask, leave that out.
+    /// NB: the standard lets each algorithm decide whether `xslt` counts too. The checks of the MIME type, which
+    /// are the only callers, do not count it.
     pub(crate) fn is_script_like(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! The two kinds of errors, which never mix: what script sees thrown, and why a fetch failed.
+//! The two kinds of errors, which never mix: the exceptions that script gets, and the reasons why a fetch failed.
 
 use std::{io, time::Duration};
 
@@ -150,7 +150,7 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
-    /// The error beneath HTTP, if there is one.
+    /// What went wrong beneath HTTP. `None` for an error without such a detail, for example that of a policy.
     ///
     /// The detail of a failed preflight is that of the preflight's own fetch.
     #[must_use]
@@ -272,7 +272,7 @@ pub enum AbandonReason {
     /// The runtime or the thread of the network side ended.
     #[error("the network side has gone")]
     Dropped,
-    /// The fetch ended before its response or body did. The fetch's outcome says why.
+    /// The fetch ended, and the reader of its response or body was not told why. The fetch's outcome says it.
     #[error("the fetch ended before its response did")]
     CutOff,
     /// The fetch group was terminated and the request has no keepalive flag.

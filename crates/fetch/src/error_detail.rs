@@ -42,7 +42,7 @@ impl ErrorDetail {
     /// The detail of `error`.
     ///
     /// Its message joins the messages of `error` and of its sources. Its kind is that of the first
-    /// [`io::Error`] among them, if there is one.
+    /// [`io::Error`] among them, and `None` without an [`io::Error`].
     #[must_use]
     pub fn of(error: impl Error + Send + Sync + 'static) -> Self {
         let (message, kind) = summary(&error);
@@ -70,7 +70,7 @@ impl ErrorDetail {
         &self.0.message
     }
 
-    /// The kind of the I/O error, if there is one.
+    /// The kind of the I/O error; `None` if it is not known.
     #[must_use]
     pub fn kind(&self) -> Option<io::ErrorKind> {
         self.0.kind

@@ -221,7 +221,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Site {
-    /// The scheme, and the registrable domain or, if there is none, the host.
+    /// The scheme and the registrable domain. A host without a registrable domain stands for itself.
     Tuple {
         /// Scheme, lower case.
         scheme: Arc<str>,

@@ -21,8 +21,9 @@ use crate::{
 
 /// A [request](https://fetch.spec.whatwg.org/#concept-request).
 ///
-/// The client is never null, so [`Request::new`] fills in what the standard sets to "client". The destination is
-/// empty, except for reports of violations, which only the library makes.
+/// The client is never null, so [`Request::new`] fills in what the standard sets to "client". It leaves the
+/// destination empty, as `fetch()` does. An engine sets another destination for a load of its own, such as an
+/// image. Only the library makes requests with the destination "report".
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,7 +65,8 @@ pub struct Request {
     pub origin: Origin,
     /// Keepalive.
     pub keepalive: bool,
-    /// Initiator type, for Resource Timing.
+    /// Initiator type, for Resource Timing. It also says whether script reads the response: the library decodes the
+    /// body only for [`InitiatorType::Fetch`].
     pub initiator_type: InitiatorType,
     /// Referrer.
     pub referrer: Referrer,
@@ -140,7 +142,7 @@ pub enum CacheMode {
     NoCache,
     /// `force-cache`
     ForceCache,
-    /// `only-if-cached`
+    /// `only-if-cached`. Such a request is a network error, because the library has no cache.
     OnlyIfCached,
 }
 
@@ -246,9 +248,8 @@ impl Request {
         }
     }
 
-    /// Checks whether script could have made the request by
-    /// [`new Request()`](https://fetch.spec.whatwg.org/#dom-request). For requests from a process that is not
-    /// trusted.
+    /// Confines a request from a process that is not trusted to what script can make by
+    /// [`new Request()`](https://fetch.spec.whatwg.org/#dom-request). Returns false if no script can make it.
     ///
     /// Sets the unsafe-request flag, and removes the headers that the
     /// [guard](https://fetch.spec.whatwg.org/#concept-headers-guard) of mode "no-cors" does not allow.

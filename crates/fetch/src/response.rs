@@ -79,10 +79,12 @@ pub struct Response {
     /// Timing allow passed flag: whether script may see the times of the fetch.
     pub timing_allow_passed: bool,
     /// [Request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials):
-    /// whether the request of this response included credentials. A service worker's answer has it, too.
+    /// whether the request of this response included credentials. If a service worker answers with this response,
+    /// the engine copies the flag to the [`ServiceWorkerResponse`](crate::host::ServiceWorkerResponse).
     pub request_includes_credentials: bool,
     /// [Range-requested flag](https://fetch.spec.whatwg.org/#concept-response-range-requested-flag): whether the
-    /// request of this response had a `Range` header. A service worker's answer has it, too.
+    /// request of this response had a `Range` header. If a service worker answers with this response, the engine
+    /// copies the flag to the [`ServiceWorkerResponse`](crate::host::ServiceWorkerResponse).
     pub range_requested: bool,
     /// The metrics of `Server-Timing`, for Resource Timing. Empty if the client is not a secure context. Script sees them
     /// where the timing allow passed flag is set.

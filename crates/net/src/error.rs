@@ -5,7 +5,7 @@ use std::io;
 use sendbeacon_fetch::{ErrorDetail, NetworkError};
 use thiserror::Error;
 
-/// Why a network was not built: no request could keep one of its limits.
+/// Why a network was not built: with one of its limits, every request would fail.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LimitError {

@@ -43,7 +43,7 @@ pub(crate) fn hyper() -> http1::Builder {
 
 /// An open HTTP/1.1 connection, for one request at a time.
 ///
-/// It is boxed, because every layer of a request's future has room for the lease that holds it.
+/// `open` returns it in a box, because each of the nested futures of a request has room for it.
 pub(crate) struct Http1Connection {
     pub(crate) sender: SendRequest<RequestBody>,
     /// The address space of the server, if it is known.

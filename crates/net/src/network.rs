@@ -290,7 +290,7 @@ impl HttpNetworkBuilder {
     /// It needs no runtime and does no I/O: the first `https` request reads the platform's root certificates.
     ///
     /// # Errors
-    /// [`LimitError`], if a limit is zero with which every request would fail.
+    /// [`LimitError`], if a limit is zero, and every request would fail.
     pub fn build(self) -> Result<HttpNetwork, LimitError> {
         for (setting, max) in [
             ("max_connections_per_origin", self.max_connections_per_origin),

@@ -2,8 +2,7 @@
 
 use http::HeaderValue;
 
-/// The largest head of a response, in bytes. HTTP/2 counts each header as its name, its value and 32
-/// bytes. Browsers have the same limit.
+/// The largest head of an HTTP/1.1 response, in bytes. Browsers have the same limit.
 pub(crate) const MAX_RESPONSE_HEAD: usize = 256 * 1024;
 
 /// The most headers of a response.

@@ -1,4 +1,4 @@
-//! The ledgers that a shutdown closes and waits for.
+//! What a shutdown closes and waits for: the ledgers of fetch groups, and the content processes.
 
 use std::{
     fmt,
@@ -7,7 +7,8 @@ use std::{
 
 use sendbeacon_fetch::{Inflight, KeepaliveLimits, Ledger, Pruning};
 
-/// The ledgers of all fetch groups of a user agent, and its content processes.
+/// What a shutdown of a user agent closes and waits for: the ledgers of its fetch groups, and its content
+/// processes.
 ///
 /// It is locked when a group or a channel is made and during a shutdown, and not when a beacon is sent.
 #[derive(Debug, Default)]

@@ -47,9 +47,9 @@
 //!
 //! # Threads
 //!
-//! `Document` and `FetchGroup` may be used on any thread, and do not block it. The network side is one future, on
-//! a thread of its own or on the runtime of [`UserAgentBuilder::runtime`]. It calls the event sink, the network
-//! and the other services.
+//! `Document` and `FetchGroup` may be used on any thread, and do not block it. (In a content process a call may
+//! wait for the channel: see `remote`.) The network side is one future, on a thread of its own or on the runtime
+//! of [`UserAgentBuilder::runtime`]. It calls the event sink, the network and the other services.
 
 mod channel_sink;
 mod clock;

@@ -52,8 +52,9 @@ pub struct FetchTiming {
     /// Decoded size. `None` if the body has a `Content-Encoding` and was not decoded. The library decodes neither
     /// the body of the response to a beacon nor a body with an unknown coding.
     pub decoded_body_size: Option<u64>,
-    /// Content type of the body info, `contentType`: the essence of the response's MIME type, minimized. Empty if there is
-    /// none, or script may not see it. The engine empties it for a type that it does not support.
+    /// Content type of the body info, `contentType`: the essence of the response's MIME type, minimized. Empty if
+    /// the response has no MIME type, or if script may not see it. The engine empties it for a type that it does
+    /// not support.
     pub content_type: String,
     /// Content encoding of the body info, `contentEncoding`: a known content coding, `"multiple"`, `"@unknown"`, or empty
     /// without a coding or a body.

@@ -60,8 +60,8 @@ impl DeferredRequestInit {
 /// The [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) method
 /// steps, up to the return of the method.
 ///
-/// `document` is the deferred fetching of the document of `this`, and `is_fully_active` says whether that document
-/// is fully active. The request counts in `ledger` once it is sent. The binding does the steps about the
+/// `document` has the records and the quota of the document of `this`, and `is_fully_active` says whether that
+/// document is fully active. The request counts in `ledger` once it is sent. The binding does the steps about the
 /// `Request` object.
 ///
 /// # Errors

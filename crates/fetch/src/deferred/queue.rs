@@ -74,7 +74,7 @@ impl<T> DeferredQueue<T> {
     }
 
     /// Makes the fetches of a group due: the group was terminated, or its document has stopped being fully active.
-    /// `was_there` says whether a fetch was in the group at that moment.
+    /// `was_there` says whether a fetch was in the group at that moment: script may have queued others since then.
     pub fn make_group_due(&mut self, group: u64, was_there: impl Fn(&T) -> bool) {
         let ids = self.groups.get(&group).into_iter().flatten();
         let is_due = |id: &&u64| self.waiting.get(id).is_some_and(|it| was_there(&it.fetch));
@@ -88,8 +88,9 @@ impl<T> DeferredQueue<T> {
         }
     }
 
-    /// Makes the fetches of a group due that have an `activateAfter`: the scripts of the group are about to stop,
-    /// which is one of the conditions in Step 6.1. Those that wait for the end of the group wait on.
+    /// Makes each fetch of a group due that has an `activateAfter`. The scripts of the group are about to stop,
+    /// which is one of the conditions in Step 6.1. The fetches without an `activateAfter` wait for the end of the
+    /// group.
     pub fn scripts_stop(&mut self, group: u64) {
         let ids = self.groups.get(&group).into_iter().flatten();
         let has_timer = |id: &&u64| self.waiting.get(id).is_some_and(|it| it.has_timer);
@@ -123,7 +124,8 @@ impl<T> DeferredQueue<T> {
         ids.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect()
     }
 
-    /// Removes the next fetch to process. `None` if there is none until the next call or timeout.
+    /// Removes and returns the next fetch to process. `None`: nothing is to be processed until the next call or
+    /// timeout.
     ///
     /// `has_room` says whether there is room for a fetch whose time has come. Without room the fetch waits on, and
     /// the next call asks again. A fetch that was made due needs no room.

@@ -111,7 +111,8 @@ pub(super) async fn http_network_or_cache_fetch(
     }
 }
 
-/// Steps 12 to 14: the response that `internal` is the answer to `request` of. Its URL list is that of the request.
+/// Steps 12 to 14: makes the response to `request` from `internal`, the answer of the network. It has no URL list
+/// of its own: that of the request counts.
 pub(super) fn http_response(request: &Request, internal: NetworkResponse) -> HttpResponse {
     HttpResponse {
         internal,

@@ -69,7 +69,7 @@ impl Observer for NoObserver {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Observation {
-    /// The fetch violates a Content Security Policy of its client. The engine fires the event.
+    /// The fetch violates a Content Security Policy of its client. The engine fires `securitypolicyviolation`.
     CspViolation(Box<CspViolation>),
     /// A request goes to the network.
     #[non_exhaustive]

@@ -12,7 +12,8 @@ use super::extract::{extract_tokens, get, split};
 /// the filtered response: [extract a MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type), and
 /// [minimize it](https://mimesniff.spec.whatwg.org/#minimize-a-supported-mime-type). The empty string is failure.
 ///
-/// NB: any type counts as supported. The engine knows better.
+/// NB: by the standard a type that the user agent does not support becomes the empty string. Only
+/// the engine knows which types it supports, so here every type counts as supported.
 #[must_use]
 pub fn minimized_content_type(headers: &HeaderMap) -> String {
     extract_mime_type(headers).map(|mime_type| minimized(&mime_type)).unwrap_or_default()

@@ -108,7 +108,7 @@ impl Input<'_> {
 }
 
 /// [Parse a floating-point number value](https://html.spec.whatwg.org/multipage/common-microsyntaxes.html#rules-for-parsing-floating-point-number-values):
-/// the number at the beginning of `text`. `None` if there is none, or if it is too large.
+/// the number at the beginning of `text`. `None` if `text` does not begin with a number, or if that is too large.
 fn parse_floating_point_number(text: &str) -> Option<f64> {
     let text = text.trim_ascii_start();
     let bytes = text.as_bytes();

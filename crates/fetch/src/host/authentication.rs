@@ -23,7 +23,7 @@ use crate::client::Client;
 /// ```
 pub trait AuthenticationEntries: Send + Sync {
     /// The value of the `Authorization` header for a request of `client` to `url`, if there is an entry.
-    /// The implementation does not prompt: a keepalive request has no traversable for user prompts.
+    /// The implementation does not prompt the user: the document of the request may have gone.
     fn authorization(&self, url: &Url, client: &Client) -> Answer<Option<HeaderValue>>;
 }
 

@@ -27,10 +27,10 @@ pub trait LocalNetworkAccess: Send + Sync {
     /// Whether `client` may reach `url` at an address in the address space `target`, which is less public
     /// than the client's.
     ///
-    /// The client is a secure context, has a document, and its permissions policy allows `local-network` or
-    /// `loopback-network`: otherwise the request fails unasked.
+    /// The network asks only for a secure context with a document, whose permissions policy allows
+    /// `local-network` or `loopback-network`. A request of any other client fails.
     ///
-    /// The network calls this for every request. An implementation that prompts a user stores the answer.
+    /// The network asks for every request. An implementation that prompts a user stores the answer.
     fn permits(&self, client: &Client, url: &Url, target: AddressSpace) -> Answer<bool>;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every service is a small, object-safe trait that is `Send + Sync`. The library calls the methods on its
 //! network side, not on a thread that runs scripts, unless a method says otherwise. No method may block.
-//! Most traits have a default implementation beside them that does nothing.
+//! Most optional services have their default implementation beside the trait: [`NoCookies`], for example.
 
 mod answer;
 mod authentication;

@@ -53,8 +53,8 @@ pub enum ServiceWorkerAnswer {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ServiceWorkerResponse {
-    /// The type of a filtered response, which the worker fetched. `None`: type "default", which the worker
-    /// made.
+    /// The type of a response that the worker fetched, which is filtered. `None` for a response that the worker
+    /// made, whose type is "default".
     pub filtered: Option<ResponseType>,
     /// The response's URL list; empty if the worker made the response.
     pub url_list: Vec<Url>,

@@ -59,7 +59,8 @@ pub async fn local_network_access_check(
 }
 
 /// The [target IP address space](https://wicg.github.io/local-network-access/#request-target-ip-address-space) of a
-/// request of `client` whose current URL is `url`, if it has one and the URL is mixed content otherwise.
+/// request of `client` whose current URL is `url`. It counts only for a URL that would be blocked as mixed content
+/// without it. So it is `None` for every other URL.
 ///
 /// NB: the standard sets it once, for the request's first URL, and whether or not the URL is mixed content. By the letter,
 /// a document from the local network could then follow no redirect to a public server.

@@ -8,7 +8,8 @@ use super::{
 use crate::client::Client;
 
 // NB: there is no function for "upgrade a mixed content request to a potentially trustworthy URL" (main fetch, step 6).
-// It changes requests for images, audio and video only, and our requests have an empty destination.
+// It changes requests for images, audio and video only. An engine that sends these through the library upgrades
+// their URLs itself (docs/SPEC-MAP.md, Deviations).
 
 /// [Should fetching request be blocked as mixed content?](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch),
 /// for a request of `client` with the current URL `url`, and

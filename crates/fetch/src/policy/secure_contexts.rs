@@ -4,9 +4,14 @@ use url::{Host, Url};
 
 /// [Is url potentially trustworthy?](https://w3c.github.io/webappsec-secure-contexts/#is-url-trustworthy)
 ///
-/// True for URLs that the network cannot read or change: `https`, `wss`, `data`, `about:blank`, `about:srcdoc`,
-/// another scheme with a host if the host is a loopback address or `localhost`, and `blob` if its origin is any of
-/// these.
+/// True for URLs that the network cannot read or change:
+///
+/// * `https`, `wss`, `data`, `about:blank` and `about:srcdoc`;
+/// * `http`, `ws` and `ftp` if the host is a loopback address or `localhost`;
+/// * `blob` if the URL of its origin is `https`, or is `http` with such a host.
+///
+/// False for every other scheme, also for an engine's own: see
+/// [`Client::with_origin`](crate::Client::with_origin).
 #[must_use]
 pub fn is_potentially_trustworthy(url: &Url) -> bool {
     match url.scheme() {

@@ -192,8 +192,8 @@ impl ConnectionGroup {
         }
     }
 
-    /// Adds a connection that one request uses. If `may_be_current` is true, it becomes the current connection
-    /// when there is none, or when `replaces_current` is true.
+    /// Adds a connection that one request uses. It becomes the current connection if `may_be_current` is true,
+    /// and if the group has no current connection or `replaces_current` is true.
     pub(crate) fn add_http2(
         &mut self,
         connection: Arc<Http2Connection>,

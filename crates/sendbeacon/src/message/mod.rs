@@ -43,8 +43,8 @@ pub(crate) enum GroupMessage {
     Terminated(Arc<GroupState>),
     /// The group's fetches are to be given up.
     Abort(Arc<GroupState>),
-    /// A [`KeepaliveReservation`](crate::KeepaliveReservation) was dropped, or a content process accepts nothing
-    /// more. So a deferred fetch may have room now, or a shutdown may have drained.
+    /// Look again: a [`KeepaliveReservation`](crate::KeepaliveReservation) was dropped, so that a deferred fetch
+    /// may have room now, or a content process accepts nothing more, so that a shutdown may have drained.
     ReservationReleased,
 }
 

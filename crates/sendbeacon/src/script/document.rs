@@ -18,7 +18,8 @@ use crate::{id::FetchId, message::Flag};
 /// policy changes, and calls [`visibility_change`](Self::visibility_change), [`pagehide`](Self::pagehide) and
 /// so on when these things happen to its document. Dropping a `Document` equals [`unload`](Self::unload).
 ///
-/// Every method may be called on any thread, in any order and more than once; none blocks.
+/// Every method may be called on any thread, in any order and more than once. None blocks, except that a call in
+/// a content process may wait for the channel: see `remote`.
 ///
 /// ```
 /// use sendbeacon::{Client, Nonce, UserAgentBuilder, VisibilityState};
@@ -58,9 +59,10 @@ pub struct Document {
 /// [`Document`] has the same methods of its own, so an embedder that knows its documents by type need not
 /// import this trait. It is for an engine whose lifecycle code serves more than one kind of listener.
 ///
-/// Every method may be called on any thread, in any order and more than once; none blocks. Where the page has
-/// handlers for the same event (`visibilitychange`, `pagehide`, `unload`), call the method after they have
-/// run: a beacon that a handler sends belongs to the document as it was before.
+/// Every method may be called on any thread, in any order and more than once. It waits no longer than the same
+/// method of [`Document`]. Where the page has handlers for the same event (`visibilitychange`, `pagehide`,
+/// `unload`), call the method after they have run: a beacon that a handler sends belongs to the document as it
+/// was before.
 ///
 /// ```
 /// use sendbeacon::{Client, DocumentLifecycle, Nonce, UserAgentBuilder, VisibilityState};

@@ -96,7 +96,7 @@ impl UserAgent {
 
     /// Tells whether there is a network. Default: true.
     ///
-    /// While there is none, a `fetch()` fails with [`NetworkError::Offline`](crate::NetworkError::Offline), unless a
+    /// Without a network a `fetch()` fails with [`NetworkError::Offline`](crate::NetworkError::Offline), unless a
     /// service worker or the interceptor answers it. Beacons, pings, reports and deferred fetches do not start. One of
     /// these that has waited for [`Timeouts::offline`](crate::Timeouts::offline) fails.
     pub fn set_online(&self, online: bool) {

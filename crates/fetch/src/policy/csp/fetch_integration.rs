@@ -19,7 +19,7 @@ pub(crate) fn report_only_violations(request: &Request) -> Vec<CspViolation> {
 }
 
 /// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request):
-/// returns the violations of the enforced policies. The request is blocked if there is one.
+/// returns the violations of the enforced policies. The request is blocked unless the list is empty.
 pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
     // Steps 1 to 4.
     violations(request, request.current_url(), |policy| {

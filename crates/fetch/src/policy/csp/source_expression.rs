@@ -20,7 +20,7 @@ pub(super) struct HostSource<'a> {
     pub(super) scheme_part: Option<&'a str>,
     pub(super) host_part: HostPart<'a>,
     pub(super) port_part: PortPart,
-    /// Empty if there is none.
+    /// Empty for an expression without a path-part.
     pub(super) path_part: &'a str,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum HostPart<'a> {
 /// A port-part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum PortPart {
-    /// There is none: the default port.
+    /// The expression has no port-part: the default port matches.
     Default,
     /// `*`
     Any,

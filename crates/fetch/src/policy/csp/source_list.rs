@@ -131,7 +131,7 @@ impl SourceList {
     ///
     /// A list without an expression that can match a URL, such as `'none'` or the empty list, matches nothing.
     pub(super) fn matches(&self, url: &Url, origin: &Origin, is_redirected: bool) -> bool {
-        // Steps 1 to 3 are the empty index. Step 4.
+        // Steps 1 to 3: no URL matches the index of an empty list. Step 4.
         self.has_any && any_matches(url, origin)
             || self.has_self && self_matches(url, origin)
             || self.matches_scheme(url.scheme())
@@ -150,12 +150,12 @@ impl SourceList {
         // Step 3.1, and host-part matching's Step 1: only a domain is matched.
         let Some(Host::Domain(host)) = url.host() else { return false };
         let asked = Asked::new(url, origin, is_redirected);
-        // Step 3.3, which is host-part matching. Step 2 of that.
+        // Step 3.3 is host-part matching. Its Step 2: the host-part `*`.
         if self.any_host.match_url(&asked) {
             return true;
         }
         let host = host.to_ascii_lowercase();
-        // Steps 3 and 4 of that.
+        // Its Steps 3 and 4: a host-part `*.` with a domain, and a host-part that is a domain.
         let labels = host.rsplit('.').map(str::as_bytes);
         self.hosts.walk(labels).any(|(sources, is_whole)| {
             if is_whole {
@@ -175,7 +175,7 @@ pub(crate) fn expression_matches(expression: &str, url: &Url) -> bool {
     !is_keyword && SourceList::new(&[expression.to_owned()]).matches(url, &origin, false)
 }
 
-/// What of a URL and its context a host-source looks at beside the host.
+/// What a host-source is compared with: the URL and its context, except the host, by which the index finds it.
 struct Asked<'a> {
     url: &'a Url,
     /// The scheme-parts that match: `None` is that of a host-source without one.

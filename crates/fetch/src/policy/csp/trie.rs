@@ -20,7 +20,7 @@ struct Node<V> {
 }
 
 impl<V: Default> Trie<V> {
-    /// The value at a sequence of labels, the default value if there was none.
+    /// The value at a sequence of labels. A new sequence gets the default value.
     pub(super) fn entry<'a>(&mut self, labels: impl Iterator<Item = &'a [u8]>) -> &mut V {
         let mut at = 0;
         for label in labels {
@@ -36,8 +36,8 @@ impl<V: Default> Trie<V> {
         &mut self.nodes[at].value
     }
 
-    /// The values at the beginnings of a sequence, the shortest first, each with whether it is that of the
-    /// whole sequence.
+    /// The values at the prefixes of a sequence, as far as the trie has them, the shortest first. The flag
+    /// beside a value says whether the prefix is the whole sequence.
     pub(super) fn walk<'a, L: AsRef<[u8]>>(
         &'a self,
         labels: impl Iterator<Item = L> + 'a,

@@ -14,7 +14,8 @@ pub(crate) enum Event {
     Queued(Queued),
     /// A started fetch has ended by itself.
     Finished { id: FetchId },
-    /// The document of the group is or was hidden or frozen: release its held-back fetches.
+    /// A flag of the group has changed: its document is hidden, frozen or cached, or was so for a moment. Release
+    /// its held-back fetches.
     Flush { group: GroupId },
     /// The [fetch group was terminated](https://fetch.spec.whatwg.org/#concept-fetch-group-terminate):
     /// its document has gone.
@@ -25,7 +26,7 @@ pub(crate) enum Event {
     AbandonGroup { group: GroupId, reason: AbandonReason },
     /// Important loads have begun (true), or all have ended (false).
     ImportantLoads(bool),
-    /// The machine has a network again (true), or none any more (false).
+    /// The machine has a network again (true), or has lost it (false).
     Online(bool),
     /// The user agent shuts down: stop fetches without keepalive, start all others, and give up the unfinished
     /// ones at `deadline`.
@@ -41,8 +42,8 @@ pub(crate) struct Queued {
     /// Whether the fetch may be held back. It may not if script waits for it, or if its document is hidden or
     /// frozen.
     pub(crate) may_wait: bool,
-    /// Whether script waits for the response. Such a fetch starts also while there is no network: a service worker may
-    /// answer it, and if none does, it fails at once.
+    /// Whether script waits for the response. Such a fetch starts even while there is no network: a service worker
+    /// or the interceptor may answer it. Otherwise it fails at once.
     pub(crate) is_awaited: bool,
     /// Whether the document has gone in the meantime.
     pub(crate) gone: bool,

@@ -1,9 +1,9 @@
 //! The dispatcher decides when each fetch starts and when it is given up: a state machine without I/O.
 //!
-//! It returns an [`Action::Start`] or an [`Action::Cancel`] for a fetch, and the [driver](super::driver) carries
-//! it out: the driver has the futures and the timer. Call [`poll`](Dispatcher::poll) until it returns `None`
-//! after every [`handle`](Dispatcher::handle), and when the time of [`next_timeout`](Dispatcher::next_timeout)
-//! has come.
+//! It returns an [`Action::Start`] or an [`Action::Cancel`] for a fetch. [`Fetches`](super::fetches::Fetches) has
+//! the futures and carries it out; the [driver](super::driver) has the timer. Call [`poll`](Dispatcher::poll) until
+//! it returns `None` after every [`handle`](Dispatcher::handle), and when the time of
+//! [`next_timeout`](Dispatcher::next_timeout) has come.
 
 mod event;
 mod wire;
@@ -42,7 +42,7 @@ pub(crate) struct Dispatcher {
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
     /// The fetches that were given up and have not been returned by `poll`.
     cancels: VecDeque<(FetchId, NetworkError)>,
-    /// The awaited fetches that start now, because there is no network to wait for room on.
+    /// The awaited fetches that start next. While there is no network, they do not wait for room on the wire.
     starts: VecDeque<FetchId>,
     important_loads: bool,
     offline_since: Option<Instant>,

@@ -1,4 +1,4 @@
-//! The content process's end of a channel, which stands for the network process.
+//! What stands for the network process in a content process: it sends messages as frames, and receives answers.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! The network process's end of a channel: the frames to the content process, and the credits.
+//! The queue of frames to a content process, and the credits of its requests.
 
 use std::{
     io::Write,
@@ -23,9 +23,9 @@ use crate::{
 /// How many parts of responses may wait to be written to a content process.
 const MAX_PARTS: usize = 256;
 
-/// The network process's end of a channel. The fetches of the content process share it.
+/// The queue of frames to a content process, and the credits that its requests use. Its fetches share it.
 ///
-/// Frames are queued here, and a thread of their own [writes](write) them.
+/// A thread of its own [writes](write) the queued frames.
 #[derive(Debug)]
 pub(super) struct Channel {
     outgoing: mpsc::UnboundedSender<Outgoing>,

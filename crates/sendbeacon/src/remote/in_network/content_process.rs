@@ -1,4 +1,4 @@
-//! The network process's end of a channel, as the embedder uses it.
+//! `ContentProcess`, by which the embedder serves a content process.
 
 use std::{
     io::{BufReader, Read, Write},
@@ -25,7 +25,7 @@ use crate::{
 const REPORT_LIMITS: KeepaliveLimits =
     KeepaliveLimits::DEFAULT.with_body_bytes(1 << 20).with_requests(1_024).with_url_bytes(1 << 20);
 
-/// The network process's end of a channel to a content process. Made by
+/// A content process, as the network process serves it. Made by
 /// [`UserAgent::content_process`](crate::UserAgent::content_process).
 ///
 /// A shutdown of the user agent waits until the content process acknowledges that it accepts nothing more, or has

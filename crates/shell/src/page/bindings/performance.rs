@@ -37,7 +37,8 @@ impl<'js> IntoJs<'js> for TimingSince {
         object.set("redirectEnd", timing.redirect_end.map(after))?;
         object.set("fetchStart", fetch_start)?;
         if let Some(request_start) = timing.request_start {
-            // NB: the library does not report the times of connecting. These values say that an open connection was used.
+            // NB: the shell drops the times of connecting that the library reports. These values say that an open
+            // connection was used.
             for name in ["domainLookupStart", "domainLookupEnd", "connectStart", "connectEnd"] {
                 object.set(name, fetch_start)?;
             }
