@@ -73,9 +73,13 @@ async fn main_fetch_once(
     // Step 3 has nothing to do: the local-URLs-only flag is never set.
     // Step 4.
     report_all(params, csp::report_only_violations(request));
-    // Step 5. Step 6 is the embedder's: it upgrades the URLs of images, audio and video.
+    // Step 5.
     let client = Arc::clone(&request.client);
     if upgrade_insecure_requests::upgrade(&client, request.current_url_mut()) {
+        observe_upgrade(params, request);
+    }
+    // Step 6.
+    if mixed_content::upgrade(request) {
         observe_upgrade(params, request);
     }
     // Step 7.

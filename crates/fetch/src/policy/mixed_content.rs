@@ -1,15 +1,31 @@
 //! [Mixed Content](https://w3c.github.io/webappsec-mixed-content/).
 
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     local_network_access::target_ip_address_space, secure_contexts::is_potentially_trustworthy,
+    upgrade_insecure_requests::set_scheme_to_https,
 };
-use crate::client::Client;
+use crate::{client::Client, destination::Destination, request::Request};
 
-// NB: there is no function for "upgrade a mixed content request to a potentially trustworthy URL" (main fetch, step 6).
-// It changes requests for images, audio and video only. An engine that sends these through the library upgrades
-// their URLs itself (docs/SPEC-MAP.md, Deviations).
+/// [Upgrade a mixed content request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-mixed-content/#upgrade-algorithm).
+/// Returns whether the URL was upgraded.
+pub(crate) fn upgrade(request: &mut Request) -> bool {
+    // Step 1. NB: a request has no initiator here, so the images of an image set are upgraded like others.
+    let is_upgradeable =
+        matches!(request.destination, Destination::Image | Destination::Audio | Destination::Video)
+            && request.client.prohibits_mixed_security_contexts;
+    let url = request.current_url_mut();
+    let is_upgraded = is_upgradeable
+        && url.scheme() == "http"
+        && matches!(url.host(), Some(Host::Domain(_)))
+        && !is_potentially_trustworthy(url);
+    // Step 2.
+    if is_upgraded {
+        set_scheme_to_https(url);
+    }
+    is_upgraded
+}
 
 /// [Should fetching request be blocked as mixed content?](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch),
 /// for a request of `client` with the current URL `url`, and

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sendbeacon_fetch::{
-    AddressSpace, CspDisposition, CspList, CspViolation, Destination, EmbedderPolicy, NetworkError,
-    Nonce, Origin, fetch::Observation,
+    AddressSpace, CspDisposition, CspList, CspViolation, Destination, EmbedderPolicy, Mode,
+    NetworkError, Nonce, Origin, fetch::Observation,
 };
 use sendbeacon_testkit::network::respond;
 
@@ -127,6 +127,29 @@ fn insecure_requests_are_upgraded_on_every_hop() {
     page.client.upgrade_insecure_requests = true;
     page.beacon("http://b.test/x", Some("x".into())).unwrap();
     assert_eq!(page.log(), ["POST https://b.test/x", "POST https://b.test:8000/y"]);
+}
+
+#[test]
+fn mixed_images_audio_and_video_are_upgraded() {
+    let load = |page_url: &str, url: &str, destination: Destination| {
+        let page = Page::new(page_url, |_| respond(204, &[]));
+        let mut request = page.request(url);
+        request.mode = Mode::NoCors;
+        request.destination = destination;
+        page.fetch(request).map(|_| page.last().url.to_string())
+    };
+    for destination in [Destination::Image, Destination::Audio, Destination::Video] {
+        let upgraded = load(PAGE, "http://b.test/x", destination).unwrap();
+        assert_eq!(upgraded, "https://b.test/x");
+        let kept = load("http://a.test/", "http://b.test/x", destination).unwrap();
+        assert_eq!(kept, "http://b.test/x", "the page is not secure");
+        let kept = load(PAGE, "http://localhost/x", destination).unwrap();
+        assert_eq!(kept, "http://localhost/x", "the URL is potentially trustworthy");
+        let by_address = load(PAGE, "http://203.0.113.1/x", destination);
+        assert_eq!(by_address, Err(NetworkError::MixedContent));
+    }
+    let script = load(PAGE, "http://b.test/x", Destination::Script);
+    assert_eq!(script, Err(NetworkError::MixedContent));
 }
 
 #[test]
