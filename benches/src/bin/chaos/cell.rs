@@ -16,7 +16,7 @@ const SLOW_STRIKES: usize = 4;
 
 /// What the client and the server of a cell share.
 pub(crate) struct Cell {
-    pub(crate) row: Row,
+    pub(crate) row: &'static Row,
     pub(crate) transport: Transport,
     pub(crate) statement: Statement,
     pub(crate) sightings: Arc<Sightings>,
@@ -26,7 +26,7 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// The cell of this row, for `count` beacons. `None` if the fault does not exist over this transport.
-    pub(crate) fn new(row: Row, transport: Transport, count: usize) -> Option<Self> {
+    pub(crate) fn new(row: &'static Row, transport: Transport, count: usize) -> Option<Self> {
         Some(Self {
             statement: row.statement(transport)?,
             row,

@@ -55,6 +55,7 @@ pub(crate) enum Fault {
     GoAwayBefore,
     GoAwayTwice,
     GoAwayThenAnswer,
+    GoAwayInAnswer,
     GoAwayThenEnd,
     GoAwayThenReset,
     BusyReset,
@@ -79,7 +80,7 @@ impl Fault {
     /// Whether the server does it in the place of an answer or with it.
     pub(crate) fn is_about_answers(self) -> bool {
         use Fault::{
-            BrokenFrames, BusyReset, EndOnFresh, EndOnReused, EndlessBody, Garbage,
+            BrokenFrames, BusyReset, EndOnFresh, EndOnReused, EndlessBody, Garbage, GoAwayInAnswer,
             GoAwayThenAnswer, GoAwayThenEnd, HalfClosed, HalfHead, HalfHeadThenSilence, IdleClose,
             IdleReset, Interim, InterimThenEnd, OddFrames, PingFlood, ResetOnFresh, ResetOnReused,
             ResetStream, SettingsFlood, ShortBody, Silence, SingleBytes, Slow, TimeoutOnIdle,
@@ -88,7 +89,8 @@ impl Fault {
         let strange = matches!(self, Slow | SingleBytes | Interim | EndlessBody | ShortBody)
             || matches!(self, TwoAnswers | SettingsFlood | PingFlood | OddFrames);
         let bad = matches!(self, Garbage | HalfHead | InterimThenEnd | ResetStream | BrokenFrames)
-            || matches!(self, Silence | HalfHeadThenSilence | GoAwayThenAnswer | GoAwayThenEnd);
+            || matches!(self, Silence | HalfHeadThenSilence)
+            || matches!(self, GoAwayThenAnswer | GoAwayInAnswer | GoAwayThenEnd);
         let end = matches!(self, IdleClose | IdleReset | HalfClosed | TimeoutOnIdle | BusyReset)
             || matches!(self, EndOnFresh | EndOnReused | ResetOnFresh | ResetOnReused);
         strange || bad || end
@@ -190,6 +192,8 @@ impl Bound {
 /// What a fault may do to beacons over one transport.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Statement {
+    /// Its name in docs/RELIABILITY.md.
+    pub(crate) name: &'static str,
     /// The embedder is told that the beacon failed.
     pub(crate) failed: Bound,
     /// The server never got the whole beacon.
@@ -201,32 +205,46 @@ pub(crate) struct Statement {
 }
 
 /// Every beacon arrives once, and the embedder is told so.
-const HARMLESS: Statement =
-    Statement { failed: Bound::None, lost: Bound::None, twice: Bound::None, part: Bound::None };
+const HARMLESS: Statement = Statement {
+    name: "harmless",
+    failed: Bound::None,
+    lost: Bound::None,
+    twice: Bound::None,
+    part: Bound::None,
+};
 /// The server gets the beacon once, and its answer is lost.
-const ANSWER_LOST: Statement = Statement { failed: Bound::EachStrike(1), ..HARMLESS };
+const ANSWER_LOST: Statement =
+    Statement { name: "answer lost", failed: Bound::EachStrike(1), ..HARMLESS };
 /// The connection was used before and ends without a byte of an answer: the beacon is sent once more.
-const SENT_AGAIN: Statement = Statement { twice: Bound::EachStrike(1), ..HARMLESS };
-/// The same, when the server had only a part of it.
-const PART_SENT_AGAIN: Statement = Statement { part: Bound::EachStrike(1), ..HARMLESS };
+const SENT_AGAIN: Statement =
+    Statement { name: "sent again", twice: Bound::EachStrike(1), ..HARMLESS };
+/// The same, when the server had read only a part of it.
+const PART_SENT_AGAIN: Statement =
+    Statement { name: "part, sent again", part: Bound::EachStrike(1), ..HARMLESS };
+/// HTTP/2 does not tell the beginning of a frame from nothing.
+const SENT_AGAIN_OR_FAILED: Statement =
+    Statement { name: "sent again or failed", failed: Bound::EachStrike(1), ..SENT_AGAIN };
 /// A fresh connection ends after a byte may have been written, and the server does not read it.
 const CUT: Statement =
-    Statement { failed: Bound::EachStrike(1), lost: Bound::EachStrike(1), ..HARMLESS };
-/// The same, when the server had read a part of it.
-const CUT_IN_PART: Statement = Statement { part: Bound::EachStrike(1), ..CUT };
-/// As many beacons as are under way at once are cut.
+    Statement { name: "cut", lost: Bound::EachStrike(1), failed: Bound::EachStrike(1), ..HARMLESS };
+/// The server does not want to speak TLS with this client. The library does not try again.
+const REFUSED: Statement = Statement { name: "refused", ..CUT };
+/// A fresh connection ends, and the server had read a part of the beacon.
+const CUT_IN_PART: Statement = Statement { name: "cut in part", part: Bound::EachStrike(1), ..CUT };
+/// All beacons that are under way are cut at once.
 const CUT_TOGETHER: Statement = Statement {
+    name: "cut together",
     failed: Bound::EachStrike(IN_FLIGHT),
     lost: Bound::EachStrike(IN_FLIGHT),
     ..HARMLESS
 };
-/// An HTTP/2 connection ends under several requests. Some of them may be sent once more.
-const SHARED_RESET: Statement = Statement { twice: Bound::EachStrike(IN_FLIGHT), ..CUT_TOGETHER };
-/// HTTP/2 does not tell the beginning of a frame from nothing.
-const SENT_AGAIN_OR_FAILED: Statement = Statement { failed: Bound::EachStrike(1), ..SENT_AGAIN };
+/// An HTTP/2 connection ends under several requests. The library may send some of them once more.
+const RESET_TOGETHER: Statement =
+    Statement { name: "reset together", twice: Bound::EachStrike(IN_FLIGHT), ..CUT_TOGETHER };
 /// No byte of the beacon was written. The library does not try such beacons again yet, and tells that they failed.
-/// Once it does, this is [`HARMLESS`].
-const UNSENT: Statement = Statement { failed: Bound::Any, lost: Bound::Any, ..HARMLESS };
+/// Once it does, these rows become [`HARMLESS`].
+const UNSENT: Statement =
+    Statement { name: "unsent", failed: Bound::Any, lost: Bound::Any, ..HARMLESS };
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -325,16 +343,17 @@ pub(crate) const ROWS: &[Row] = &[
     Row::tls(Fault::HelloCut, "TLS cut before the hello is read", 4, UNSENT),
     Row::tls(Fault::HandshakeCut, "TLS cut in the server's hello", 4, UNSENT),
     Row::tls(Fault::HandshakeSilence, "no answer to the TLS hello", 32, UNSENT),
-    Row::tls(Fault::NoTls, "plain text instead of TLS", 4, CUT),
-    Row::tls(Fault::Alert, "TLS alert in the handshake", 4, CUT),
-    Row::tls(Fault::ClientCertificate, "TLS alert after the handshake", 4, CUT),
+    Row::tls(Fault::NoTls, "plain text instead of TLS", 4, REFUSED),
+    Row::tls(Fault::Alert, "TLS alert in the handshake", 4, REFUSED),
+    Row::tls(Fault::ClientCertificate, "TLS alert after the handshake", 4, REFUSED),
     Row::http2(Fault::GoAwayAtOnce, "GOAWAY before any request", 2, HARMLESS),
     Row::http2(Fault::GoAwayBefore, "GOAWAY that leaves the request out", 8, HARMLESS),
     Row::http2(Fault::GoAwayTwice, "GOAWAY of all, then of less", 8, HARMLESS),
     Row::http2(Fault::GoAwayThenAnswer, "GOAWAY before the answer", 8, HARMLESS),
+    Row::http2(Fault::GoAwayInAnswer, "GOAWAY in the answer", 8, HARMLESS),
     Row::http2(Fault::GoAwayThenEnd, "GOAWAY instead of the answer", 8, ANSWER_LOST),
     Row::http2(Fault::GoAwayThenReset, "GOAWAY of less, then a reset", 4, HARMLESS),
-    Row::http2(Fault::BusyReset, "connection reset under several requests", 16, SHARED_RESET),
+    Row::http2(Fault::BusyReset, "connection reset under several requests", 16, RESET_TOGETHER),
     Row::http2(Fault::ResetStream, "RST_STREAM of every other code", 2, ANSWER_LOST),
     Row::http2(Fault::RefusedStream, "RST_STREAM: REFUSED_STREAM", 2, HARMLESS),
     Row::http2(Fault::Http1Required, "RST_STREAM: HTTP_1_1_REQUIRED", 4, HARMLESS),
@@ -345,3 +364,20 @@ pub(crate) const ROWS: &[Row] = &[
     Row::http2(Fault::OddFrames, "unknown, padded and split frames", 2, HARMLESS),
     Row::http2(Fault::BrokenFrames, "frames that break the protocol", 4, ANSWER_LOST),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docs_reliability_states_each_row() {
+        let docs = include_str!("../../../../docs/RELIABILITY.md");
+        let transports = [Transport::Http1, Transport::Tls, Transport::Http2];
+        for row in ROWS {
+            let [http1, tls, http2] =
+                transports.map(|it| row.statement(it).map_or("–", |statement| statement.name));
+            let line = format!("\n| {} | {http1} | {tls} | {http2} |\n", row.name);
+            assert!(docs.contains(&line), "docs/RELIABILITY.md needs the line {line}");
+        }
+    }
+}

@@ -114,7 +114,7 @@ fn run(
     let rows = || ROWS.iter().filter(|row| row.name.contains(&*args.fault));
     let rows = || rows().filter(|row| row.statement(transport).is_some());
     let count = (args.count.unwrap_or(5_000) / rows().count().max(1)).max(LEAST);
-    let cells = rows().filter_map(|row| Cell::new(*row, transport, count));
+    let cells = rows().filter_map(|row| Cell::new(row, transport, count));
     let cells: Vec<_> = cells.map(Arc::new).collect();
     println!(
         "{:<42} {:>7} {:>9} {:>13} {:>13} {:>13} {:>13} {:>7} {:>8}",
@@ -256,7 +256,7 @@ fn report(cell: &Cell, time: Duration) -> bool {
         time.as_secs_f64()
     );
     for fault in &faults {
-        println!("    WORSE than stated: {fault}");
+        println!("    WORSE than {:?}: {fault}", statement.name);
     }
     if let (false, Some(failure)) = (faults.is_empty(), cell.sightings.failure.get()) {
         println!("    the first failure: {failure}");

@@ -265,6 +265,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.send(&[go_away(stream, code), no_content(stream)].concat()).await?;
                 return Ok(Some(End::Finish));
             }
+            Fault::GoAwayInAnswer => {
+                let head = response(stream, 0, &[(":status", "200")]);
+                let end = frame(DATA, END_STREAM, stream, b"ok");
+                self.send(&[head, go_away(stream, GO_AWAY_CODES[strike % 3]), end].concat())
+                    .await?;
+                return Ok(Some(End::Finish));
+            }
             Fault::GoAwayThenEnd => {
                 self.send(&go_away(stream, GO_AWAY_CODES[strike % 3])).await?;
                 return Ok(Some(End::Finish));
@@ -278,27 +285,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             }
             Fault::PingFlood => self.send(&frame(PING, 0, 0, &[7; 8]).repeat(FLOOD)).await?,
             Fault::OddFrames => {
-                let unknown = frame(0xFA, 0xFF, stream, b"?");
-                let priority = frame(PRIORITY, 0, stream, &[0, 0, 0, 0, 1]);
-                let status = block(&[(":status", "200"), ("x", "y")]);
-                let (one, two) = status.split_at(5);
-                let head = frame(HEADERS, 0, stream, one);
-                let rest = frame(CONTINUATION, END_HEADERS, stream, two);
-                let body = frame(DATA, PADDED, stream, b"\x03abc\0\0\0");
-                let end = frame(DATA, END_STREAM, stream, b"");
-                self.send(&[unknown, priority, head, rest, body, end].concat()).await?;
+                self.send(&odd_answer(stream)).await?;
                 self.answers += 1;
                 return Ok(None);
             }
             Fault::BrokenFrames => {
-                let broken = [
-                    frame(DATA, 0, 0, b"x"),
-                    window_update(0, 0),
-                    response(stream + 1, END_STREAM, &[(":status", "204")]),
-                    frame(SETTINGS, 0, 0, b"x"),
-                    frame(PING, 0, 0, b"x"),
-                ];
-                self.send(&broken[strike % broken.len()]).await?;
+                self.send(&broken_frame(stream, strike)).await?;
                 return Ok(Some(End::Finish));
             }
             _ => return Ok(Some(End::Reset)),
@@ -337,5 +329,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
         send(&mut self.stream, frames).await
+    }
+}
+
+/// An answer between frames that a client has to ignore or to put together.
+fn odd_answer(stream: u32) -> Vec<u8> {
+    let unknown = frame(0xFA, 0xFF, stream, b"?");
+    let priority = frame(PRIORITY, 0, stream, &[0, 0, 0, 0, 1]);
+    let status = block(&[(":status", "200"), ("x", "y")]);
+    let (one, two) = status.split_at(5);
+    let head = frame(HEADERS, 0, stream, one);
+    let rest = frame(CONTINUATION, END_HEADERS, stream, two);
+    let body = frame(DATA, PADDED, stream, b"\x03abc\0\0\0");
+    let end = frame(DATA, END_STREAM, stream, b"");
+    [unknown, priority, head, rest, body, end].concat()
+}
+
+/// A frame that a client must not accept.
+fn broken_frame(stream: u32, strike: usize) -> Vec<u8> {
+    match strike % 5 {
+        0 => frame(DATA, 0, 0, b"x"),
+        1 => window_update(0, 0),
+        2 => response(stream + 1, END_STREAM, &[(":status", "204")]),
+        3 => frame(SETTINGS, 0, 0, b"x"),
+        _ => frame(PING, 0, 0, b"x"),
     }
 }
