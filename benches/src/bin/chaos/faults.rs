@@ -83,11 +83,12 @@ impl Fault {
             BrokenFrames, BusyReset, EndOnFresh, EndOnReused, EndlessBody, Garbage, GoAwayInAnswer,
             GoAwayThenAnswer, GoAwayThenEnd, HalfClosed, HalfHead, HalfHeadThenSilence, IdleClose,
             IdleReset, Interim, InterimThenEnd, OddFrames, PingFlood, ResetOnFresh, ResetOnReused,
-            ResetStream, SettingsFlood, ShortBody, Silence, SingleBytes, Slow, TimeoutOnIdle,
-            TwoAnswers,
+            ResetStream, SettingsFlood, ShortBody, Silence, SingleBytes, Slow, SlowReader,
+            TimeoutOnIdle, TwoAnswers,
         };
-        let strange = matches!(self, Slow | SingleBytes | Interim | EndlessBody | ShortBody)
-            || matches!(self, TwoAnswers | SettingsFlood | PingFlood | OddFrames);
+        let strange =
+            matches!(self, Slow | SlowReader | SingleBytes | Interim | EndlessBody | ShortBody)
+                || matches!(self, TwoAnswers | SettingsFlood | PingFlood | OddFrames);
         let bad = matches!(self, Garbage | HalfHead | InterimThenEnd | ResetStream | BrokenFrames)
             || matches!(self, Silence | HalfHeadThenSilence)
             || matches!(self, GoAwayThenAnswer | GoAwayInAnswer | GoAwayThenEnd);

@@ -24,7 +24,7 @@ pub(super) async fn serve<S>(cell: &Cell, stream: &mut S) -> io::Result<End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut connection = Connection { stream, buffer: Vec::new() };
+    let mut connection = Connection { stream, buffer: Vec::new(), is_slow: false };
     if cell.strike_by(Fault::HalfClosedAtOnce).is_some() {
         connection.stream.shutdown().await?;
         while let Some(length) = connection.head().await? {
@@ -43,10 +43,12 @@ where
     Ok(End::Drop)
 }
 
-/// A connection, and the bytes that were read from it and not used.
 struct Connection<'a, S> {
     stream: &'a mut S,
+    /// The bytes that were read and not used.
     buffer: Vec<u8>,
+    /// Whether the server reads single bytes.
+    is_slow: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
@@ -76,17 +78,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 cell.sightings.got(&body);
                 return Ok(None);
             }
-            Fault::SlowReader if cell.strike().is_some() => {
-                let mut body = Vec::new();
-                while body.len() < length {
-                    let part = self.take(1).await?;
-                    body.extend(part);
-                    tokio::task::yield_now().await;
-                }
-                cell.sightings.got(&body);
-                send(self.stream, NO_CONTENT).await?;
-                return Ok(None);
-            }
             _ => {}
         }
         let body = self.take(length).await?;
@@ -103,6 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Answers a request that was read.
     async fn answer(&mut self, cell: &Cell, is_reused: bool) -> io::Result<Option<End>> {
         let fault = cell.fault();
+        self.is_slow = false;
         let Some(strike) = cell.strike_answer(is_reused) else {
             let is_last = fault.renews_connections();
             cell.strike_by(Fault::AnnouncedClose);
@@ -117,6 +109,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let fault = cell.fault();
         match fault {
             Fault::Slow => sleep(Duration::from_millis(20)).await,
+            // From the next request on.
+            Fault::SlowReader => self.is_slow = true,
             Fault::SingleBytes => {
                 let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
                 send_in_single_bytes(self.stream, answer).await?;
@@ -223,7 +217,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     async fn read(&mut self) -> io::Result<usize> {
-        self.stream.read_buf(&mut self.buffer).await
+        if !self.is_slow {
+            return self.stream.read_buf(&mut self.buffer).await;
+        }
+        tokio::task::yield_now().await;
+        let mut byte = [0];
+        let length = self.stream.read(&mut byte).await?;
+        self.buffer.extend(&byte[..length]);
+        Ok(length)
     }
 }
 
