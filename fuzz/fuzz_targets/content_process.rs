@@ -1,0 +1,120 @@
+//! The bytes of a content process that is not trusted: a real session, changed anywhere.
+#![no_main]
+
+use std::{
+    io::{self, Write, sink},
+    os::unix::net::UnixStream,
+    sync::{Arc, LazyLock, Mutex},
+    thread,
+    time::Duration,
+};
+
+use arbitrary::Arbitrary;
+use http::HeaderValue;
+use libfuzzer_sys::fuzz_target;
+use sendbeacon::{
+    Client, Nonce, Request, Site, UserAgent, UserAgentBuilder, VisibilityState,
+    remote::{Pin, RemoteUserAgent},
+};
+use sendbeacon_testkit::network::{ScriptedNetwork, respond_with_body};
+use url::Url;
+
+#[derive(Arbitrary, Debug)]
+enum Change<'a> {
+    Replace { at: u16, byte: u8 },
+    Insert { at: u16, bytes: &'a [u8] },
+    Remove { at: u16, length: u8 },
+    Repeat { at: u16, length: u8 },
+}
+
+fn page() -> Client {
+    Client::new(Url::parse("https://a.test/page").expect("a URL"), Nonce::from_u128(1))
+}
+
+fn agent() -> (UserAgent, Arc<ScriptedNetwork>) {
+    let network = Arc::new(ScriptedNetwork::new(|_| respond_with_body(200, &[], "x")));
+    (UserAgentBuilder::new(Arc::clone(&network) as _).build().expect("an agent"), network)
+}
+
+/// Writes to a socket, and keeps a copy.
+struct Copying(UnixStream, Arc<Mutex<Vec<u8>>>);
+
+impl Write for Copying {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.1.lock().expect("no panic").extend_from_slice(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// What an honest content process writes.
+static SESSION: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let (agent, network) = agent();
+    let (theirs, ours) = UnixStream::pair().expect("a socket pair");
+    let process = agent.content_process(Pin::of(&page()));
+    let serving = thread::spawn(move || process.serve_unix(theirs));
+    let bytes = Arc::default();
+    let writer = Copying(ours.try_clone().expect("a socket"), Arc::clone(&bytes));
+    let reader = ours.try_clone().expect("a socket");
+    let remote = RemoteUserAgent::connect(reader, writer).expect("a channel");
+    let document = remote.document(page());
+    assert_eq!(document.send_beacon("/x", Some("text".into())), Ok(true));
+    let mut request =
+        Request::new(Arc::new(page()), Url::parse("https://b.test/y").expect("a URL"));
+    request.keepalive = true;
+    request.headers.insert("x-own", HeaderValue::from_static("1"));
+    let pending = document.fetch_group().fetch(request);
+    document.visibility_change(VisibilityState::Hidden);
+    // The beacon, the preflight, and the request itself if the preflight allows it.
+    while network.sent().len() < 2 {
+        thread::yield_now();
+    }
+    document.unload();
+    drop((pending, document, remote));
+    let _ = ours.shutdown(std::net::Shutdown::Both);
+    let _ = serving.join();
+    let bytes: &Mutex<Vec<u8>> = &bytes;
+    bytes.lock().expect("no panic").clone()
+});
+
+fuzz_target!(|changes: Vec<Change<'_>>| {
+    let mut bytes = SESSION.clone();
+    for change in changes {
+        let within = |at: u16| usize::from(at) % (bytes.len() + 1);
+        match change {
+            Change::Replace { at, byte } => {
+                let at = within(at);
+                bytes.get_mut(at).into_iter().for_each(|it| *it = byte);
+            }
+            Change::Insert { at, bytes: inserted } => {
+                let at = within(at);
+                bytes.splice(at..at, inserted.iter().copied());
+            }
+            Change::Remove { at, length } => {
+                let at = within(at);
+                let end = (at + usize::from(length)).min(bytes.len());
+                bytes.drain(at..end);
+            }
+            Change::Repeat { at, length } => {
+                let at = within(at);
+                let end = (at + usize::from(length)).min(bytes.len());
+                let repeated = bytes[at..end].to_vec();
+                bytes.splice(at..at, repeated);
+            }
+        }
+    }
+    let (agent, network) = agent();
+    let _ = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
+    let report = agent.shutdown_blocking(Duration::from_secs(20));
+    assert!(report.completed);
+    for request in network.sent() {
+        assert!(matches!(request.url.scheme(), "http" | "https"));
+        let client = request.client.expect("a page's request");
+        assert_eq!(Site::of(&client.origin), Site::of(&page().origin), "the pin allows no other");
+        assert_eq!(client.network_partition_key, page().network_partition_key);
+    }
+});
