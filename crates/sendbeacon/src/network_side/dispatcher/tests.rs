@@ -1,5 +1,6 @@
 //! Tests of the dispatcher: events in, actions out, and a clock that the test moves.
 
+mod away;
 mod offline;
 
 use super::*;
@@ -13,7 +14,8 @@ struct World {
 
 impl World {
     fn new(scheduling: Scheduling) -> Self {
-        Self { dispatcher: Dispatcher::new(Timeouts::default(), scheduling), now: Instant::now() }
+        let dispatcher = Dispatcher::new(Timeouts::default(), scheduling, |longest| longest);
+        Self { dispatcher, now: Instant::now() }
     }
 
     fn queue(&mut self, id: u64, group: u64, endpoint: u64) {
@@ -41,7 +43,7 @@ impl World {
     fn started(&mut self) -> Vec<u64> {
         let id = |action| match action {
             Action::Start(id) => id.0,
-            Action::Cancel(..) => panic!("{action:?}"),
+            Action::Resume(_) | Action::Cancel(..) => panic!("{action:?}"),
         };
         self.actions().into_iter().map(id).collect()
     }
@@ -388,7 +390,7 @@ fn absurd_settings_neither_panic_nor_starve() {
         Timeouts { fetch: Duration::MAX, after_document: Duration::MAX, offline: Duration::MAX };
     let (most, max_delay) = (usize::MAX, Duration::MAX);
     let scheduling = Scheduling { per_origin: most, per_partition: most, overall: most, max_delay };
-    let dispatcher = Dispatcher::new(timeouts, scheduling);
+    let dispatcher = Dispatcher::new(timeouts, scheduling, |longest| longest);
     let mut world = World { dispatcher, now: Instant::now() };
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);

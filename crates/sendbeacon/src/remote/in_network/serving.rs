@@ -301,7 +301,9 @@ impl Serving {
             (Entry::Vacant(_), _) if count >= MAX_GROUPS => return Err(ChannelError::Groups),
             (Entry::Vacant(entry), Some(client)) => {
                 let ledger = || Ledger::new(self.limits);
-                let group = self.all.open(ledger(), DeferredFetching::unshared());
+                let partition = &client.network_partition_key;
+                let deferred = DeferredFetching::unshared();
+                let group = self.all.open_for_document(partition, ledger(), deferred);
                 self.client_bytes += length;
                 let activated = ledger();
                 entry.insert(KnownGroup { group, activated, client, client_bytes: length })
