@@ -83,6 +83,14 @@ impl Work {
         FetchInfo { id, client, url, initiator_type, keepalive, body_length }
     }
 
+    fn reservation_mut(&mut self) -> Option<&mut Reservation> {
+        match self {
+            Self::Beacon(beacon) => Some(beacon.reservation_mut()),
+            Self::Ping(ping) => Some(ping.reservation_mut()),
+            Self::Request(_, reservation) => reservation.as_mut(),
+        }
+    }
+
     fn into_request(self) -> (Box<Request>, Option<Reservation>) {
         let (request, reservation) = match self {
             Self::Beacon(beacon) => beacon.into_request(),
@@ -250,11 +258,26 @@ impl Fetches {
         while let Some(action) = self.dispatcher.poll(now) {
             match action {
                 Action::Start(id) => self.start(id, false, now),
+                Action::Park(id) => self.give_back_early(id),
                 Action::Resume(id) => self.resume(id, now),
                 Action::Cancel(id, error) => self.cancel(id, error, now, shutdown),
             }
         }
         self.listeners.retries.set_any_away(self.dispatcher.is_any_away());
+    }
+
+    /// Gives the quota of a waiting fetch back, as far as that may be.
+    fn give_back_early(&mut self, id: FetchId) {
+        let (reservation, record) = if let Some(running) = self.running.get_mut(&id) {
+            (running.reservation.as_mut(), &running.record)
+        } else if let Some(queued) = self.queued.get_mut(&id) {
+            (queued.work.reservation_mut(), &queued.record)
+        } else {
+            return;
+        };
+        if let Some(reservation) = reservation {
+            record.teller.group.give_back_early(reservation);
+        }
     }
 
     /// Lets a fetch try its destination.

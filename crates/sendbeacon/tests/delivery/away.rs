@@ -1,6 +1,7 @@
 //! Tests of servers that are away for a while: what did not reach them is sent again.
 
 mod another_network;
+mod quota;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

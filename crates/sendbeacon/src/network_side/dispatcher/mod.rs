@@ -48,6 +48,8 @@ pub(crate) struct Dispatcher {
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
     /// The fetches that were given up and have not been returned by `poll`.
     cancels: VecDeque<(FetchId, NetworkError)>,
+    /// The fetches that have begun to wait for a destination and have not been returned by `poll`.
+    parked: VecDeque<FetchId>,
     /// The awaited fetches that start next. While there is no network, they do not wait for room on the wire.
     starts: VecDeque<FetchId>,
     important_loads: bool,
@@ -110,6 +112,7 @@ impl Dispatcher {
             groups: FxHashMap::default(),
             alarms: BTreeMap::new(),
             cancels: VecDeque::new(),
+            parked: VecDeque::new(),
             starts: VecDeque::new(),
             important_loads: false,
             offline_since: None,
@@ -221,6 +224,9 @@ impl Dispatcher {
         if let Some((id, error)) = self.cancels.pop_front() {
             return Some(Action::Cancel(id, error));
         }
+        if let Some(id) = self.parked.pop_front() {
+            return Some(Action::Park(id));
+        }
         let waits = |fetch: &Fetch| fetch.state == State::Waiting;
         while let Some(id) = self.starts.pop_front() {
             if let Some(fetch) = self.fetches.get(&id).filter(|fetch| waits(fetch)) {
@@ -234,15 +240,14 @@ impl Dispatcher {
         while let Some(id) = self.destinations.poll(now) {
             self.unpark(id);
         }
-        loop {
-            let id = self.wire.take_next(|id| self.fetches.get(id).is_some_and(waits))?;
-            // NB: it may have lined up before its destination was away.
-            if !self.must_park(id) {
-                return self.start(id, now);
-            }
-            self.wire.leave(self.fetches.get(&id)?.endpoint);
-            self.park(id, now);
+        let id = self.wire.take_next(|id| self.fetches.get(id).is_some_and(waits))?;
+        // NB: it may have lined up before its destination was away.
+        if !self.must_park(id) {
+            return self.start(id, now);
         }
+        self.wire.leave(self.fetches.get(&id)?.endpoint);
+        self.park(id, now);
+        Some(Action::Park(id))
     }
 
     fn start(&mut self, id: FetchId, now: Instant) -> Option<Action> {

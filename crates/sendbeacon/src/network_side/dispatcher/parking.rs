@@ -34,6 +34,7 @@ impl Dispatcher {
         let Some(fetch) = fetch else { return false };
         fetch.state = State::Parked;
         self.wire.leave(fetch.endpoint);
+        self.parked.push_back(id);
         true
     }
 

@@ -45,6 +45,7 @@ fn fetches_to_a_destination_that_is_away_wait_and_those_to_others_start() {
     world.unreached(2, 1);
     // The waiting ones leave the wire to the other origin.
     assert_eq!(world.started(), [5]);
+    assert_eq!(world.parked, [1, 2, 3, 4], "each gives its quota back");
     world.wait_millis(250);
     assert_eq!(world.actions(), [resume(2)]);
     world.reached(2, 1);
