@@ -167,6 +167,35 @@ impl NetworkError {
         }
     }
 
+    /// Whether no connection to the server was made, for a reason that may pass. Then no byte of the request was sent,
+    /// and the same request may be sent again.
+    ///
+    /// True for a name that did not resolve, a connection that could not be opened or took too long, and a TLS
+    /// handshake that the other side cut off. False for the alert of a TLS library, a certificate, a policy and a
+    /// proxy that refused. False also if the detail of a name that did not resolve, or of a connection, has the kind
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) or [`InvalidData`](io::ErrorKind::InvalidData): so a
+    /// firewall refuses, and so a resolver tells that secure DNS has failed.
+    #[must_use]
+    pub fn is_unreached(&self) -> bool {
+        use io::ErrorKind as Kind;
+        match self {
+            Self::Dns { reason: detail, .. } | Self::Connect(detail) => {
+                !matches!(detail.kind(), Some(Kind::PermissionDenied | Kind::InvalidData))
+            }
+            Self::Tls(detail) => matches!(
+                detail.kind(),
+                Some(
+                    Kind::UnexpectedEof
+                        | Kind::ConnectionReset
+                        | Kind::ConnectionAborted
+                        | Kind::BrokenPipe
+                )
+            ),
+            Self::Timeout { kind, .. } => *kind == TimeoutKind::Connect,
+            _ => false,
+        }
+    }
+
     /// The kind of the I/O error beneath, by which an engine can choose its own error code.
     ///
     /// A [`Timeout`](Self::Timeout) is [`io::ErrorKind::TimedOut`].
@@ -284,6 +313,10 @@ pub enum AbandonReason {
     /// The site data of the request's origin was cleared.
     #[error("the site data of its origin was cleared")]
     SiteDataCleared,
+    /// The device has joined another network since the request did not reach its server, and the request may not be
+    /// sent there: no document of its network partition is fully active, and the embedder does not allow it.
+    #[error("the network has changed and no document of its site is open")]
+    NetworkChanged,
     /// The caller dropped the response, and the request has no keepalive flag.
     #[error("nobody waits for it and it has no keepalive flag")]
     Unwanted,

@@ -140,6 +140,11 @@ impl Ping {
         self
     }
 
+    /// Its reservation in the ledger.
+    pub fn reservation_mut(&mut self) -> &mut Reservation {
+        &mut self.reservation
+    }
+
     /// Its reservation in the ledger, for a process that lets another process make the request.
     pub fn into_reservation(self) -> Reservation {
         self.reservation

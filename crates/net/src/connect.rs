@@ -46,16 +46,18 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Makes a connection for a request with the key `key` and the Local Network Access check `check`.
+    /// Makes a connection for a request with the key `key` and the Local Network Access check `check`. If `timeout` is
+    /// less than the connector's own, it is the limit.
     pub(crate) async fn connect(
         &self,
         key: &PoolKey,
+        timeout: Option<Duration>,
         check: Option<&AccessCheck<'_>>,
     ) -> Result<OpenConnection, NetworkError> {
+        let mut time = TimeLeft::new(timeout.map_or(self.timeout, |it| it.min(self.timeout)));
         if let Some(proxy) = &key.proxy {
-            return self.connect_through(proxy, key, check).await;
+            return self.connect_through(proxy, key, time, check).await;
         }
-        let mut time = TimeLeft::new(self.timeout);
         let mut timing = ConnectionTiming::at(Instant::now());
         let partition = &key.connection.partition;
         let resolving = self.names.resolve_an_origin(&key.host, key.port, partition);
@@ -143,13 +145,13 @@ impl Connector {
         &self,
         proxy: &Arc<Proxy>,
         key: &PoolKey,
+        mut time: TimeLeft,
         check: Option<&AccessCheck<'_>>,
     ) -> Result<OpenConnection, NetworkError> {
         let target = self.known_address_space(key);
         if let Some(check) = check {
             check.check(target.unwrap_or(AddressSpace::Public)).await?;
         }
-        let mut time = TimeLeft::new(self.timeout);
         // NB: the host of the request is not looked up. Finding the proxy is a part of connecting.
         let mut timing = ConnectionTiming::at(Instant::now());
         let partition = &key.connection.partition;

@@ -40,7 +40,10 @@ pub trait Resolver: Send + Sync {
     ///
     /// `partition` is the network partition of the request, for a resolver that keeps its own
     /// connections or answers apart. An error fails the fetch with
-    /// [`NetworkError::Dns`](sendbeacon_fetch::NetworkError::Dns).
+    /// [`NetworkError::Dns`](sendbeacon_fetch::NetworkError::Dns). The library then asks again later, for a request
+    /// that may wait. An error of the kind [`PermissionDenied`](io::ErrorKind::PermissionDenied) (the resolver's policy
+    /// forbids the name) or [`InvalidData`](io::ErrorKind::InvalidData) (secure DNS has failed, or its answer was
+    /// forged) is final.
     fn resolve(&self, name: &str, partition: &PartitionKey) -> Answer<io::Result<Resolved>>;
 }
 

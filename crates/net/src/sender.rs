@@ -70,19 +70,21 @@ impl RequestSender {
         Ok(Prepared {
             check: AccessCheck::of(&request, &*self.local_network_access).map(Box::new),
             needs_new: request.force_new_connection,
+            connect_timeout: request.connect_timeout,
             request: UnsentRequest::new(request, &key)?,
             key,
         })
     }
 
     async fn send(&self, prepared: Prepared<'_>) -> Result<NetworkResponse, NetworkError> {
-        let Prepared { mut key, check, needs_new, request: mut unsent } = prepared;
+        let Prepared { mut key, check, needs_new, connect_timeout, request: mut unsent } = prepared;
         let mut room = None;
         let mut attempts = 0;
         loop {
             attempts += 1;
+            let connection = (needs_new, connect_timeout);
             let lease =
-                self.obtain_a_connection(&key, needs_new, room.take(), check.as_deref()).await?;
+                self.obtain_a_connection(&key, connection, room.take(), check.as_deref()).await?;
             let reason = match lease {
                 ConnectionLease::Http1(lease) => {
                     match self.fetch_over_http1(lease, unsent.into_http1()?).await? {
@@ -120,7 +122,7 @@ impl RequestSender {
     async fn obtain_a_connection(
         &self,
         key: &Arc<PoolKey>,
-        needs_new: bool,
+        (needs_new, connect_timeout): (bool, Option<Duration>),
         mut room: Option<Room>,
         check: Option<&AccessCheck<'_>>,
     ) -> Result<ConnectionLease, NetworkError> {
@@ -156,7 +158,7 @@ impl RequestSender {
                 Checkout::Room(room) => {
                     // Boxed: few requests make a connection, and every request's future would have room
                     // for it.
-                    let made = Box::pin(self.connector.connect(key, check)).await;
+                    let made = Box::pin(self.connector.connect(key, connect_timeout, check)).await;
                     match room.fill(made) {
                         Err(refusal @ NetworkError::LocalNetworkAccess { .. }) => refusal,
                         made => return made,
@@ -304,6 +306,7 @@ struct Prepared<'a> {
     key: Arc<PoolKey>,
     check: Option<Box<AccessCheck<'a>>>,
     needs_new: bool,
+    connect_timeout: Option<Duration>,
     request: UnsentRequest,
 }
 

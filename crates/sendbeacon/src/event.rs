@@ -87,6 +87,16 @@ pub enum EventKind {
     /// A step of the fetch was observed: a request was sent, the head of a response came, a redirect was
     /// followed, a policy was violated, and so on.
     Observed(Observation),
+    /// A request of the fetch did not reach its server. It will be sent again, for as long as the fetch may live.
+    #[non_exhaustive]
+    Unreached {
+        /// The URL of the request, after any redirects.
+        url: Url,
+        /// Why.
+        error: NetworkError,
+        /// How often that has happened to this fetch, from 1.
+        attempt: u32,
+    },
     /// The fetch is over, and its quota was given back.
     #[non_exhaustive]
     Done {

@@ -12,6 +12,8 @@
 //! * [`HttpCache`] hears what to invalidate. Default: [`NoHttpCache`].
 //! * [`Interceptor`] may change, block or answer a request before it is sent. Default: [`PassEverything`].
 //! * [`ServiceWorkers`] may answer a request in place of the network. Default: [`NoServiceWorkers`].
+//! * [`BackgroundSend`] permits another attempt on another network, for a site that is no longer open. Default:
+//!   [`NoBackgroundSend`].
 //! * [`LocalNetworkAccess`] permits a page to reach a less public address; the builder of `HttpNetwork` takes
 //!   it. Default: [`RefuseAll`].
 //!
@@ -40,6 +42,7 @@
 //! # Ok::<(), sendbeacon::BuildError>(())
 //! ```
 
+pub use crate::background_send::{BackgroundAttempt, BackgroundSend, NoBackgroundSend};
 // NB: one by one: `sendbeacon_fetch::host` also has services that no builder takes, the clock and randomness.
 pub use sendbeacon_fetch::host::{
     Answer, AuthenticationEntries, BodyStream, BoxFuture, ConnectionKey, ConnectionTiming,

@@ -51,10 +51,12 @@
 //! wait for the channel: see `remote`.) The network side is one future, on a thread of its own or on the runtime
 //! of [`UserAgentBuilder::runtime`]. It calls the event sink, the network and the other services.
 
+mod background_send;
 mod channel_sink;
 mod clock;
 #[cfg(feature = "cookies")]
 mod cookies;
+mod documents;
 mod event;
 pub mod host;
 mod id;

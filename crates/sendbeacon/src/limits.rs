@@ -14,11 +14,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// How long a keepalive fetch may take, from its start to the end of its response. A `fetch()` without
-    /// keepalive has no such limit; its document may end it. Default: 300 seconds.
+    /// How long a keepalive fetch may take, from its start to the end of its response. The time that it waits for a
+    /// server that is away counts, too. A `fetch()` without keepalive has no such limit; its document may end it.
+    /// Default: 300 seconds.
     pub fetch: Duration,
     /// How long a keepalive fetch may go on after its document has gone. The time runs from the moment when the
-    /// document goes, or from the fetch's start if that is later. Default: 30 seconds.
+    /// document goes, or from the fetch's start if that is later. The fetch starts when it goes on the wire, or when it
+    /// begins to wait for a server that is away. Default: 30 seconds.
     pub after_document: Duration,
     /// How long a queued beacon, ping, report or deferred fetch waits for the network to come back. The time
     /// runs from the moment when the network goes, or from the moment when the fetch is queued if that is later.

@@ -1,5 +1,7 @@
 //! Body extraction with the operating system's random numbers.
 
+use std::time::Duration;
+
 use sendbeacon_fetch::{BodyInit, Extracted, TypeError, host::Random};
 
 /// [Extracts a body with type](https://fetch.spec.whatwg.org/#concept-bodyinit-extract) for a
@@ -19,6 +21,13 @@ use sendbeacon_fetch::{BodyInit, Extracted, TypeError, host::Random};
 /// [`TypeError::StreamBody`], if the object is a `ReadableStream`.
 pub fn extract(object: BodyInit<'_>) -> Result<Extracted<'_>, TypeError> {
     sendbeacon_fetch::extract(object, &SystemRandom)
+}
+
+/// A duration between zero and `longest`, each as likely as any other.
+pub(crate) fn up_to(longest: Duration) -> Duration {
+    let mut bytes = [0; 4];
+    SystemRandom.fill(&mut bytes);
+    longest.mul_f64(f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX))
 }
 
 /// The operating system's random number generator.

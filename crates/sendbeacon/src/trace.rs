@@ -28,6 +28,15 @@ pub(crate) fn event(event: &Event) {
         }
         EventKind::Started => trace!(target: "sendbeacon", fetch, document, "started"),
         EventKind::Observed(observation) => observed(fetch, document, observation),
+        EventKind::Unreached { url, error, attempt } => debug!(
+            target: "sendbeacon",
+            fetch,
+            document,
+            origin = origin(url),
+            %error,
+            attempt,
+            "did not reach the server"
+        ),
         EventKind::Done { outcome: Outcome::Delivered { status }, timing } => {
             let elapsed = timing.response_end - timing.start;
             let status = status.as_u16();

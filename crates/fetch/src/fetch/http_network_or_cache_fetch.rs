@@ -50,6 +50,10 @@ pub(super) async fn http_network_or_cache_fetch(
     let profile = params.profile;
     let include_credentials = includes_credentials(request);
     let mut is_new_connection_fetch = false;
+    // NB: a request that did not reach its server may be sent again: see `Observer::try_again`. The interceptor has
+    // decided then, and the headers that it has chosen are kept.
+    let (mut is_held, mut is_intercepted) = (true, false);
+    let mut chosen_headers = None;
     loop {
         let mut headers = http_request_headers(params, request, include_credentials).await;
         let body = match &request.body {
@@ -57,22 +61,34 @@ pub(super) async fn http_network_or_cache_fetch(
             None => Bytes::new(),
         };
         // Step 8.23.
-        let intercepted = InterceptedRequest {
-            request,
-            headers: &headers,
-            body: &body,
-            is_preflight: request.is_preflight,
-            document_is_gone: params.observer.document_is_gone(),
-        };
-        match profile.interceptor.before_request_sent(intercepted).get().await {
-            Interception::Continue => {}
-            Interception::ContinueWith(mut changed) => {
-                changed.remove(CONTENT_LENGTH);
-                changed.extend(headers.get(CONTENT_LENGTH).map(|v| (CONTENT_LENGTH, v.clone())));
-                headers = changed;
+        if is_intercepted {
+            headers = chosen_headers.as_deref().cloned().unwrap_or(headers);
+        } else {
+            let intercepted = InterceptedRequest {
+                request,
+                headers: &headers,
+                body: &body,
+                is_preflight: request.is_preflight,
+                document_is_gone: params.observer.document_is_gone(),
+            };
+            match profile.interceptor.before_request_sent(intercepted).get().await {
+                Interception::Continue => chosen_headers = None,
+                Interception::ContinueWith(mut changed) => {
+                    changed.remove(CONTENT_LENGTH);
+                    let length = headers.get(CONTENT_LENGTH);
+                    changed.extend(length.map(|value| (CONTENT_LENGTH, value.clone())));
+                    headers = changed;
+                    chosen_headers = request.keepalive.then(|| Box::new(headers.clone()));
+                }
+                Interception::Block => return Err(NetworkError::Intercepted),
+                Interception::Respond(response) => return Ok(response),
             }
-            Interception::Block => return Err(NetworkError::Intercepted),
-            Interception::Respond(response) => return Ok(response),
+        }
+        let held = if is_held { params.observer.hold(request.current_url()) } else { None };
+        if let Some(held) = held {
+            held.await?;
+            (is_held, is_intercepted) = (false, true);
+            continue;
         }
         // Steps 8.24 to 8.26 have nothing to do: the engine owns the HTTP cache, and the library only tells it what to
         // invalidate.
@@ -88,11 +104,20 @@ pub(super) async fn http_network_or_cache_fetch(
             },
             client: Some(Arc::clone(&request.client)),
             force_new_connection: is_new_connection_fetch,
+            connect_timeout: params.observer.connect_timeout(),
         };
-        let response = http_network_fetch(params, request, network_request).await?;
+        let response = match http_network_fetch(params, request, network_request).await {
+            Ok(response) => response,
+            Err(error) => {
+                let turn = params.observer.try_again(request.current_url(), &error);
+                turn.ok_or(error)?.await?;
+                (is_held, is_intercepted) = (false, true);
+                continue;
+            }
+        };
         // Step 17. NB: the next turn of the loop sends the request again. A body always has a source to read it from.
         if response.status == StatusCode::MISDIRECTED_REQUEST && !is_new_connection_fetch {
-            is_new_connection_fetch = true;
+            (is_new_connection_fetch, is_intercepted) = (true, false);
             continue;
         }
         // Step 11.3.

@@ -1,13 +1,14 @@
 //! The [`Observer`] of a fetch, and what it is told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use url::Url;
 
 use crate::{
-    host::{NetworkRequest, NetworkResponse},
+    error::NetworkError,
+    host::{BoxFuture, NetworkRequest, NetworkResponse},
     policy::csp::CspViolation,
 };
 
@@ -46,6 +47,29 @@ pub trait Observer: Send + Sync {
     /// then nothing goes to the network, and the fetch fails unless something else answers it. Default: false.
     fn is_offline(&self) -> bool {
         false
+    }
+
+    /// How long the next request may take to connect, if that is less than what the network allows. Default: `None`.
+    fn connect_timeout(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Called before a request for `url` goes to the network. The fetch waits for the future, if there is one, and
+    /// fails with its error. Default: `None`.
+    fn hold(&self, _url: &Url) -> Option<BoxFuture<'_, Result<(), NetworkError>>> {
+        None
+    }
+
+    /// Called when a request for `url` has failed with `error`. If there is a future, the fetch waits for it and then
+    /// sends the request again, or fails with its error. Without a future it fails with `error`. Default: `None`.
+    ///
+    /// A future makes sense only for an error that [is unreached](NetworkError::is_unreached).
+    fn try_again(
+        &self,
+        _url: &Url,
+        _error: &NetworkError,
+    ) -> Option<BoxFuture<'_, Result<(), NetworkError>>> {
+        None
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub trait Network: Send + Sync {
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
     /// * makes the [Local Network Access check](crate::local_network_access_check) for the request's client
     ///   and the connection's address;
+    /// * fails with an error that [is unreached](NetworkError::is_unreached) only if no byte of the request was sent,
+    ///   because the library may then send it again;
     /// * sends a request at most once, unless the server cannot have acted on any byte of it, or unless its
     ///   method is safe, such as GET.
     ///
@@ -65,6 +67,9 @@ pub struct NetworkRequest {
     /// Whether to make a new connection, because the last one led to the wrong server (421). Default:
     /// false.
     pub force_new_connection: bool,
+    /// How long connecting may take, if that is less than what the network allows. Connecting includes name
+    /// resolution and the TLS handshake. Default: `None`.
+    pub connect_timeout: Option<Duration>,
 }
 
 impl NetworkRequest {
@@ -79,6 +84,7 @@ impl NetworkRequest {
             connection,
             client: None,
             force_new_connection: false,
+            connect_timeout: None,
         }
     }
 

@@ -280,6 +280,24 @@ impl Reservation {
         self.guard = Some(Box::new(guard));
         self
     }
+
+    /// The guard, if it has this type.
+    #[must_use]
+    pub fn guard<T: Any>(&self) -> Option<&T> {
+        self.guard.as_deref().and_then(|guard| (guard as &dyn Any).downcast_ref())
+    }
+
+    /// Moves the reservation to another ledger, and so gives its room in this one back. Says whether it has moved: it
+    /// stays if the other ledger has no room, or if it is there already. The guard stays with it.
+    pub fn move_to(&mut self, ledger: &Arc<Ledger>) -> bool {
+        let moves =
+            !Arc::ptr_eq(&self.ledger, ledger) && ledger.account.enter(self.entry, &ledger.limits);
+        if moves {
+            let before = std::mem::replace(&mut self.ledger, Arc::clone(ledger));
+            before.account.leave(self.entry);
+        }
+        moves
+    }
 }
 
 impl Drop for Reservation {

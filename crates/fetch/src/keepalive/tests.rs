@@ -92,3 +92,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_reservation_moves_to_another_ledger_if_that_has_room() {
+    let ledger = || Ledger::new(KeepaliveLimits::DEFAULT);
+    let (first, second) = (ledger(), ledger());
+    let weight = Weight { body_bytes: 40_000, url_bytes: 10 };
+    let mut one = first.reserve(weight).unwrap().with_guard("guard");
+    assert!(!one.move_to(&first), "it is there already");
+    assert!(one.move_to(&second));
+    assert_eq!((first.inflight(), second.inflight()), (Inflight::default(), weight.into()));
+    let mut two = first.reserve(weight).unwrap();
+    assert!(!two.move_to(&second), "there is no room");
+    assert_eq!((first.inflight(), second.inflight()), (weight.into(), weight.into()));
+    assert_eq!((one.guard(), one.guard::<u8>()), (Some(&"guard"), None));
+    drop(one);
+    assert_eq!(second.inflight(), Inflight::default());
+    assert!(two.move_to(&second));
+    second.close();
+    assert!(!first.reserve(weight).unwrap().move_to(&second), "it is closed");
+}

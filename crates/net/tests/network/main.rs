@@ -19,4 +19,5 @@ mod support;
 mod timing;
 mod tls;
 mod tunnels;
+mod unreached;
 mod wire;

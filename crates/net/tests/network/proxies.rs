@@ -52,7 +52,7 @@ fn scripted(routes: &[&str], values: &[&'static str]) -> Arc<Scripted> {
     Arc::new(Scripted { routes, values: Mutex::new(values.to_vec()), ..Scripted::default() })
 }
 
-fn through(routes: &[&str]) -> HttpNetworkBuilder {
+pub(crate) fn through(routes: &[&str]) -> HttpNetworkBuilder {
     builder().proxies(scripted(routes, &[]))
 }
 

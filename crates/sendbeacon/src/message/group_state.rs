@@ -1,7 +1,7 @@
 //! The state of a fetch group that the script side and the network side share.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{
         AtomicBool, AtomicU8,
         Ordering::{AcqRel, Acquire},
@@ -16,6 +16,11 @@ use crate::id::GroupId;
 /// How many reports a group may have unfinished, and how large. A violation beyond that is not reported.
 const REPORT_LIMITS: KeepaliveLimits =
     KeepaliveLimits::DEFAULT.with_requests(64).with_url_bytes(65_536);
+
+/// How much a group may have waiting for servers that are away, beside its quota. NB: without this, one dead server
+/// would have a page's beacons to all others refused.
+const WAITING_LIMITS: KeepaliveLimits =
+    KeepaliveLimits::DEFAULT.with_body_bytes(256 * 1024).with_url_bytes(256 * 1024);
 
 /// The state of a fetch group. The script side sets the flags, and the network side reads them.
 pub(crate) struct GroupState {
@@ -33,6 +38,15 @@ pub(crate) struct GroupState {
     /// The ledger of the reports of all groups of a content process. It limits them together, because a content
     /// process may make any number of groups.
     reports_of_process: Option<Arc<Ledger>>,
+    /// The ledger of the requests that wait for a server that is away. Few groups have one.
+    waiting: OnceLock<Arc<Ledger>>,
+}
+
+/// The room of a request in the ledger of a content process. It is the guard of the request's reservation in the
+/// network process.
+pub(crate) trait RemoteRoom: Send + Sync {
+    /// Gives the room back before the request is done.
+    fn give_back(&self);
 }
 
 /// A fact about the document of a group.
@@ -58,6 +72,7 @@ impl GroupState {
             changed: Notify::new(),
             reports: Ledger::new(REPORT_LIMITS),
             reports_of_process,
+            waiting: OnceLock::new(),
         }
     }
 
@@ -132,6 +147,17 @@ impl GroupState {
     /// Reserves room for a report.
     pub(crate) fn reserve_report(&self, request: &Request) -> Option<Reservation> {
         self.reserve(request.weight())
+    }
+
+    /// Gives the quota of a request back that waits for a server that is away, as far as the group may have such
+    /// requests. A request that has had no room keeps its quota.
+    pub(crate) fn give_back_early(&self, reservation: &mut Reservation) {
+        let waiting = self.waiting.get_or_init(|| Ledger::new(WAITING_LIMITS));
+        if reservation.move_to(waiting)
+            && let Some(room) = reservation.guard::<Arc<dyn RemoteRoom>>()
+        {
+            room.give_back();
+        }
     }
 
     fn reserve(&self, weight: Weight) -> Option<Reservation> {

@@ -13,7 +13,7 @@ use sendbeacon_fetch::{
 };
 
 pub(crate) use self::{
-    group_state::{Flag, GroupState},
+    group_state::{Flag, GroupState, RemoteRoom},
     response::{Cause, ChannelBody, Piece, Responder},
 };
 use crate::id::FetchId;

@@ -19,9 +19,11 @@ use super::{
     dispatcher::{Dispatcher, Event},
     fetches::{Fetches, Work},
     mailbox::{Mailbox, Message},
+    retries::Retries,
     shutdown::ShutdownInProgress,
 };
 use crate::{
+    clock,
     event::EventSink,
     id::{FetchId, FetchIds},
     ledgers::Ledgers,
@@ -59,18 +61,18 @@ impl Driver {
         sink: Option<Arc<dyn EventSink>>,
         ledgers: Arc<Ledgers>,
         ids: Arc<FetchIds>,
-        dispatcher: Dispatcher,
+        (dispatcher, retries): (Dispatcher, Retries),
     ) -> Self {
         let profile = Arc::new(profile);
         Self {
             messages,
-            fetches: Fetches::new(Arc::clone(&profile), sink, mailbox, dispatcher),
+            fetches: Fetches::new(Arc::clone(&profile), sink, mailbox, dispatcher, retries),
             profile,
             reports_violations,
             ledgers,
             ids,
             deferred: DeferredQueue::default(),
-            now: Instant::now(),
+            now: clock::now(),
             shutdown: None,
         }
     }
@@ -91,19 +93,19 @@ impl Driver {
             tokio::select! {
                 // NB: this never returns `None`, because the driver's own mailbox is a sender, too.
                 Some(message) = self.messages.recv() => {
-                    self.now = Instant::now();
+                    self.now = clock::now();
                     self.receive(message);
                     // Acting once on many messages is cheaper than once on each.
                     self.receive_burst();
                 }
                 Some(ended) = self.fetches.next_ended() => {
-                    self.now = Instant::now();
+                    self.now = clock::now();
                     // A shutdown that was asked for before the fetch ended must have it in its report.
                     self.receive_burst();
                     self.fetches.ended(ended, self.now, &mut self.shutdown);
                 }
                 () = sleep_until(timeout.unwrap_or(self.now).into()), if timeout.is_some() => {
-                    self.now = Instant::now();
+                    self.now = clock::now();
                 }
             }
         }
@@ -119,12 +121,14 @@ impl Driver {
     fn receive(&mut self, message: Message) {
         match message {
             Message::Group(message) => self.receive_from_group(message),
+            Message::Hop(hop) => self.fetches.hop(*hop, self.now),
             Message::ClearSiteData(origin) => self.clear_site_data(&origin),
             Message::ImportantLoads(running) => self.dispatch(Event::ImportantLoads(running)),
             Message::Online(online) => self.dispatch(Event::Online(online)),
             Message::NetworkChanged => {
                 let network = &self.profile.network;
                 let _ = catch_unwind(AssertUnwindSafe(|| network.network_changed()));
+                self.fetches.network_changed(self.now);
             }
             Message::ShutDown { deadline, reply } => {
                 let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
@@ -288,7 +292,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.messages.close();
-        self.now = Instant::now();
+        self.now = clock::now();
         let mut context = Context::from_waker(Waker::noop());
         // A thread that began to send before the mailbox was closed may still be writing, for a moment.
         let mut yields = 0;

@@ -25,10 +25,12 @@ use sendbeacon_fetch::{
     AbandonReason, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
     fetch::Profile, hyperlink_auditing::Ping,
 };
+use url::Url;
 
 use super::{
-    dispatcher::{Action, Dispatcher, Endpoint, Event, Queued},
-    mailbox::Mailbox,
+    dispatcher::{Action, DestinationKey, Dispatcher, Endpoint, Event, Queued},
+    mailbox::{Hop, HopNews, Mailbox, Turn},
+    retries::Retries,
     run_fetch::run_fetch,
     shutdown::ShutdownInProgress,
     teller::{Listeners, Record, Teller},
@@ -81,6 +83,14 @@ impl Work {
         FetchInfo { id, client, url, initiator_type, keepalive, body_length }
     }
 
+    fn reservation_mut(&mut self) -> Option<&mut Reservation> {
+        match self {
+            Self::Beacon(beacon) => Some(beacon.reservation_mut()),
+            Self::Ping(ping) => Some(ping.reservation_mut()),
+            Self::Request(_, reservation) => reservation.as_mut(),
+        }
+    }
+
     fn into_request(self) -> (Box<Request>, Option<Reservation>) {
         let (request, reservation) = match self {
             Self::Beacon(beacon) => beacon.into_request(),
@@ -104,6 +114,8 @@ struct Running {
     /// It is given back before the sink is told that the fetch is done.
     reservation: Option<Reservation>,
     record: Record,
+    /// Tells the fetch that it may go on. `Some` while it waits for a destination.
+    turn: Option<Turn>,
 }
 
 /// A future that has ended, if it was not aborted.
@@ -122,10 +134,12 @@ impl Fetches {
         sink: Option<Arc<dyn EventSink>>,
         mailbox: Mailbox,
         dispatcher: Dispatcher,
+        retries: Retries,
     ) -> Self {
+        let is_offline = AtomicBool::new(false);
         Self {
             profile,
-            listeners: Arc::new(Listeners { sink, mailbox, is_offline: AtomicBool::new(false) }),
+            listeners: Arc::new(Listeners { sink, mailbox, is_offline, retries }),
             dispatcher,
             is_busy: false,
             endpoint_hasher: RandomState::default(),
@@ -140,6 +154,33 @@ impl Fetches {
             self.listeners.is_offline.store(!online, Relaxed);
         }
         self.dispatcher.handle(event, now);
+        self.listeners.retries.set_any_away(self.dispatcher.is_any_away());
+    }
+
+    /// The network is another one. Every destination that is away is tried at once.
+    pub(super) fn network_changed(&mut self, now: Instant) {
+        self.listeners.retries.network_changed();
+        self.dispatch(Event::NetworkChanged, now);
+    }
+
+    /// A request of a fetch waits for its destination, or has reached it.
+    pub(super) fn hop(&mut self, hop: Hop, now: Instant) {
+        let Hop { id, url, news } = hop;
+        let Some(running) = self.running.get(&id) else { return };
+        let (_, destination) = self.partition_and_destination(&running.record.teller.info, &url);
+        let (event, turn) = match news {
+            HopNews::Held(turn) => (Event::Held { id, destination }, Some(turn)),
+            HopNews::Unreached(error, turn) => {
+                (Event::Unreached { id, destination, error }, Some(turn))
+            }
+            HopNews::Reached => (Event::Reached { id, destination }, None),
+        };
+        if let Some(running) = self.running.get_mut(&id)
+            && turn.is_some()
+        {
+            running.turn = turn;
+        }
+        self.dispatch(event, now);
     }
 
     /// When to call [`act`](Self::act) if no message comes and no fetch ends before.
@@ -201,35 +242,66 @@ impl Fetches {
     }
 
     fn endpoint(&self, info: &FetchInfo) -> Endpoint {
-        let partition = self.endpoint_hasher.hash_one(&info.client.network_partition_key);
-        let url = &info.url;
-        let origin = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
-        let origin = self.endpoint_hasher.hash_one(origin);
+        let (partition, origin) = self.partition_and_destination(info, &info.url);
         Endpoint { partition, origin, keepalive: info.keepalive }
+    }
+
+    /// The hash of the network partition of a fetch, and that of the partition and the origin of `url`.
+    fn partition_and_destination(&self, info: &FetchInfo, url: &Url) -> (u64, DestinationKey) {
+        let partition = self.endpoint_hasher.hash_one(&info.client.network_partition_key);
+        let origin = (partition, url.scheme(), url.host_str(), url.port_or_known_default());
+        (partition, self.endpoint_hasher.hash_one(origin))
     }
 
     /// Carries out what the dispatcher decides.
     pub(super) fn act(&mut self, now: Instant, shutdown: &mut Option<ShutdownInProgress>) {
         while let Some(action) = self.dispatcher.poll(now) {
             match action {
-                Action::Start(id) => self.start(id, now),
+                Action::Start(id) => self.start(id, false, now),
+                Action::Park(id) => self.give_back_early(id),
+                Action::Resume(id) => self.resume(id, now),
                 Action::Cancel(id, error) => self.cancel(id, error, now, shutdown),
             }
         }
+        self.listeners.retries.set_any_away(self.dispatcher.is_any_away());
     }
 
-    fn start(&mut self, id: FetchId, now: Instant) {
+    /// Gives the quota of a waiting fetch back, as far as that may be.
+    fn give_back_early(&mut self, id: FetchId) {
+        let (reservation, record) = if let Some(running) = self.running.get_mut(&id) {
+            (running.reservation.as_mut(), &running.record)
+        } else if let Some(queued) = self.queued.get_mut(&id) {
+            (queued.work.reservation_mut(), &queued.record)
+        } else {
+            return;
+        };
+        if let Some(reservation) = reservation {
+            record.teller.group.give_back_early(reservation);
+        }
+    }
+
+    /// Lets a fetch try its destination.
+    fn resume(&mut self, id: FetchId, now: Instant) {
+        let Some(running) = self.running.get_mut(&id) else { return self.start(id, true, now) };
+        if let Some(turn) = running.turn.take() {
+            // If the receiver was dropped, the fetch has panicked.
+            let _ = turn.send(());
+        }
+    }
+
+    fn start(&mut self, id: FetchId, has_waited: bool, now: Instant) {
         let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) else { return };
         record.teller.tell_at(now, EventKind::Started);
         let (request, reservation) = work.into_request();
         let (profile, teller) = (Arc::clone(&self.profile), Arc::clone(&record.teller));
-        let fetch = run_fetch(profile, teller, request, responder);
+        let fetch = run_fetch(profile, teller, request, responder, has_waited);
         // NB: `map` and not an async block, which would have room for the fetch twice.
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });
         let (abort, registration) = AbortHandle::new_pair();
         self.futures.push(Abortable::new(Contained(Some(future.boxed())), registration));
-        self.running.insert(id, Running { abort, reservation, record });
+        let turn = None;
+        self.running.insert(id, Running { abort, reservation, record, turn });
     }
 
     fn cancel(
@@ -246,7 +318,7 @@ impl Fetches {
                 responder.fail(error.clone());
             }
             tell_done(record, Outcome::Failed(error), now, shutdown);
-        } else if let Some(Running { abort, reservation, record }) = self.running.remove(&id) {
+        } else if let Some(Running { abort, reservation, record, .. }) = self.running.remove(&id) {
             record.tell_cause(error.clone());
             // The abort wakes the future, whose next poll ends it.
             abort.abort();

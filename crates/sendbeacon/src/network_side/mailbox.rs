@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use sendbeacon_fetch::Origin;
-use tokio::sync::mpsc;
+use sendbeacon_fetch::{NetworkError, Origin};
+use tokio::sync::{mpsc, oneshot};
+use url::Url;
 
 use crate::{
     event::ShutdownReport,
+    id::FetchId,
     message::{GroupMessage, NetworkSide},
 };
 
@@ -14,6 +16,8 @@ use crate::{
 pub(crate) enum Message {
     /// From a fetch group.
     Group(GroupMessage),
+    /// From a fetch, about its destination.
+    Hop(Box<Hop>),
     /// From `UserAgent::clear_site_data`.
     ClearSiteData(Origin),
     /// From `UserAgent::important_loads`.
@@ -25,6 +29,25 @@ pub(crate) enum Message {
     /// Drain, then reply. If the user agent was dropped, there is neither a deadline nor a reply.
     ShutDown { deadline: Option<Instant>, reply: Option<Reply> },
 }
+
+/// What has become of one request of a fetch: the fetch may send several, because of redirects and a preflight.
+pub(crate) struct Hop {
+    pub(crate) id: FetchId,
+    pub(crate) url: Url,
+    pub(crate) news: HopNews,
+}
+
+pub(crate) enum HopNews {
+    /// The request waits until its destination may be tried.
+    Held(Turn),
+    /// The request has not reached its destination, and waits for its next attempt.
+    Unreached(NetworkError, Turn),
+    /// The request has reached its destination.
+    Reached,
+}
+
+/// Tells a fetch that the turn of its request has come.
+pub(crate) type Turn = oneshot::Sender<()>;
 
 /// Receives the report of a shutdown.
 pub(crate) type Reply = Box<dyn FnOnce(ShutdownReport) + Send>;

@@ -4,6 +4,7 @@ mod dispatcher;
 mod driver;
 mod fetches;
 mod mailbox;
+mod retries;
 mod run_fetch;
 mod shutdown;
 mod teller;
@@ -12,4 +13,5 @@ pub(crate) use self::{
     dispatcher::Dispatcher,
     driver::Driver,
     mailbox::{Mailbox, Message, Reply},
+    retries::Retries,
 };

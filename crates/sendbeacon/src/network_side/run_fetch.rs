@@ -21,13 +21,18 @@ const DRAIN_LIMIT: usize = 65_536;
 /// chunk may exceed the limit.
 const CACHED_LIMIT: usize = 65_536;
 
-/// Fetches `request` to the end of its response's body.
+/// Fetches `request` to the end of its response's body. `has_waited` says whether the fetch has waited for a
+/// destination that was away.
 pub(super) async fn run_fetch(
     profile: Arc<Profile>,
     teller: Arc<Teller>,
     request: Box<Request>,
     responder: Option<Responder>,
+    has_waited: bool,
 ) -> Result<StatusCode, NetworkError> {
+    if has_waited {
+        Box::pin(teller.permitted_on_this_network(request.url())).await?;
+    }
     if let Some(responder) = responder {
         // NB: boxed, because a beacon's future would have room for it, too.
         return Box::pin(run_for(responder, profile, teller, request)).await;

@@ -8,7 +8,10 @@ use std::{
 use tokio::time;
 
 use super::mailbox::Reply;
-use crate::event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, ShutdownReport};
+use crate::{
+    clock,
+    event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, ShutdownReport},
+};
 
 /// How long a shutdown waits for content processes to acknowledge it. A frozen process does not acknowledge it;
 /// the requests that it had accepted are in its channel, and have been read by then.
@@ -51,7 +54,7 @@ impl ShutdownInProgress {
 
     /// Whether the deadline has passed.
     pub(super) fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        self.deadline.is_some_and(|deadline| deadline <= clock::now())
     }
 
     /// Whether the time to acknowledge the shutdown is over.

@@ -4,11 +4,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use sendbeacon_fetch::{
     AbandonReason, NetworkError,
     fetch::{Observation, Observer},
@@ -16,8 +17,9 @@ use sendbeacon_fetch::{
 };
 use url::Url;
 
-use super::mailbox::Mailbox;
+use super::{mailbox::Mailbox, retries::Retries};
 use crate::{
+    clock,
     event::{Event, EventKind, EventSink, FetchInfo, Outcome},
     message::{Cause, Flag, GroupMessage, GroupState, NetworkSide},
     timing::FetchTiming,
@@ -30,6 +32,7 @@ pub(super) struct Listeners {
     pub(super) mailbox: Mailbox,
     /// Whether there is no network. NB: only the network side reads and writes it.
     pub(super) is_offline: AtomicBool,
+    pub(super) retries: Retries,
 }
 
 /// Makes sure that the sink hears exactly once that a fetch is done. A record that is dropped before `done` was
@@ -75,7 +78,7 @@ impl Drop for Record {
         if !self.is_done {
             self.tell_cause(AbandonReason::Dropped.into());
             let outcome = self.outcome_of(AbandonReason::Dropped.into());
-            self.teller.tell_done(outcome, Instant::now());
+            self.teller.tell_done(outcome, clock::now());
         }
     }
 }
@@ -85,7 +88,11 @@ pub(super) struct Teller {
     pub(super) info: Arc<FetchInfo>,
     pub(super) group: Arc<GroupState>,
     /// Whether script waits for the response. If it does not, the fetch waits for the network.
-    is_awaited: bool,
+    pub(super) is_awaited: bool,
+    /// How often the network had changed when the fetch was queued.
+    pub(super) network_changes: u64,
+    /// How often a request of the fetch has not reached its server.
+    pub(super) unreached_attempts: AtomicU32,
     /// The times of the steps until now.
     timing: Mutex<FetchTiming>,
     listeners: Arc<Listeners>,
@@ -99,8 +106,23 @@ impl Teller {
         listeners: Arc<Listeners>,
         start: Instant,
     ) -> Self {
-        let timing = Mutex::new(FetchTiming::new(start));
-        Self { info: Arc::new(info), group, is_awaited, timing, listeners }
+        Self {
+            info: Arc::new(info),
+            group,
+            is_awaited,
+            network_changes: listeners.retries.network_changes(),
+            unreached_attempts: AtomicU32::new(0),
+            timing: Mutex::new(FetchTiming::new(start)),
+            listeners,
+        }
+    }
+
+    pub(super) fn retries(&self) -> &Retries {
+        &self.listeners.retries
+    }
+
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.listeners.mailbox
     }
 
     pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
@@ -138,7 +160,7 @@ impl Teller {
 
 impl Observer for Teller {
     fn observe(&self, observation: Observation) {
-        let at = Instant::now();
+        let at = clock::now();
         if let Observation::CspViolation(violation) = &observation {
             let message = GroupMessage::violation(violation, &self.info.client, &self.group);
             message.map(|message| self.listeners.mailbox.send(message));
@@ -152,7 +174,7 @@ impl Observer for Teller {
     }
 
     fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
-        let at = Instant::now();
+        let at = clock::now();
         if !is_preflight {
             self.timing().request_start = Some(at);
         }
@@ -163,7 +185,8 @@ impl Observer for Teller {
     }
 
     fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
-        let at = Instant::now();
+        let at = clock::now();
+        self.tell_reached(url);
         if !is_preflight {
             self.timing().response_started(response, at);
         }
@@ -183,5 +206,21 @@ impl Observer for Teller {
 
     fn is_offline(&self) -> bool {
         self.is_awaited && self.listeners.is_offline.load(Relaxed)
+    }
+
+    fn connect_timeout(&self) -> Option<Duration> {
+        self.limit_of_connecting()
+    }
+
+    fn hold(&self, url: &Url) -> Option<BoxFuture<'_, Result<(), NetworkError>>> {
+        self.turn_at(url)
+    }
+
+    fn try_again(
+        &self,
+        url: &Url,
+        error: &NetworkError,
+    ) -> Option<BoxFuture<'_, Result<(), NetworkError>>> {
+        self.turn_after(url, error)
     }
 }

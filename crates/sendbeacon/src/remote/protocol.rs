@@ -85,6 +85,8 @@ pub(super) enum ToContent {
     Done { id: u64 },
     /// The deferred fetch was sent.
     Activated { id: u64 },
+    /// The request waits for a server that is away: its room in the ledger is free, and its credits are not.
+    Waiting { id: u64 },
     /// The head of a response.
     Response { id: u64, response: ResponseFrame },
     /// A piece of a response's body, of at most [`MAX_PIECE`](super::limits::MAX_PIECE) bytes.

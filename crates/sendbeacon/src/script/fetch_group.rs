@@ -165,6 +165,10 @@ impl FetchGroup {
         self.terminate();
     }
 
+    pub(super) fn state(&self) -> &Arc<GroupState> {
+        &self.state
+    }
+
     pub(crate) fn is_terminated(&self) -> bool {
         self.state.is(Flag::Terminated)
     }

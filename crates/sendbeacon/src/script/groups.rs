@@ -5,10 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use sendbeacon_fetch::{Ledger, deferred::DeferredFetching};
+use sendbeacon_fetch::{Ledger, PartitionKey, deferred::DeferredFetching};
 
 use super::fetch_group::FetchGroup;
 use crate::{
+    documents::Documents,
     id::{FetchIds, GroupId},
     message::{GroupState, NetworkSide},
 };
@@ -23,11 +24,17 @@ pub(crate) struct Groups {
     next: Arc<AtomicU64>,
     /// Makes the identifiers of the fetches.
     ids: Arc<FetchIds>,
+    /// The documents, of which a fetch may need one that is fully active.
+    documents: Arc<Documents>,
 }
 
 impl Groups {
-    pub(crate) fn new(network_side: Arc<dyn NetworkSide>, ids: Arc<FetchIds>) -> Self {
-        Self { network_side, reports: None, next: Arc::default(), ids }
+    pub(crate) fn new(
+        network_side: Arc<dyn NetworkSide>,
+        ids: Arc<FetchIds>,
+        documents: Arc<Documents>,
+    ) -> Self {
+        Self { network_side, reports: None, next: Arc::default(), ids, documents }
     }
 
     /// The same, for the fetch groups of a content process. All their reports count in `reports`, too.
@@ -42,5 +49,17 @@ impl Groups {
         let state = Arc::new(GroupState::new(id, self.reports.clone()));
         let network_side = Arc::clone(&self.network_side);
         FetchGroup::new(state, ledger, deferred, network_side, Arc::clone(&self.ids))
+    }
+
+    /// Opens the fetch group of a document in this network partition.
+    pub(crate) fn open_for_document(
+        &self,
+        partition: &PartitionKey,
+        ledger: Arc<Ledger>,
+        deferred: DeferredFetching,
+    ) -> FetchGroup {
+        let group = self.open(ledger, deferred);
+        self.documents.add(partition, group.state());
+        group
     }
 }

@@ -1,9 +1,6 @@
 //! The methods of the user agent: making documents, news of the network, and the shutdown.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use sendbeacon_fetch::{
     Client, Ledger, Origin,
@@ -13,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::UserAgent;
 use crate::{
+    clock,
     event::ShutdownReport,
     network_side::{Message, Reply},
     script::{Document, FetchGroup},
@@ -24,7 +22,13 @@ impl UserAgent {
     #[must_use]
     pub fn document(&self, client: Client) -> Document {
         let deferred = DeferredFetching::top_level(&client);
-        Document::new(client, self.groups.open(self.ledger(), deferred))
+        self.document_with(client, deferred)
+    }
+
+    fn document_with(&self, client: Client, deferred: DeferredFetching) -> Document {
+        let partition = &client.network_partition_key;
+        let group = self.groups.open_for_document(partition, self.ledger(), deferred);
+        Document::new(client, group)
     }
 
     /// Makes a document in `container`, with `client` as its settings object. Call it when the engine creates
@@ -60,7 +64,7 @@ impl UserAgent {
     #[must_use]
     pub fn nested_document(&self, client: Client, container: &NavigableContainer) -> Document {
         let deferred = DeferredFetching::nested(&client, container);
-        Document::new(client, self.groups.open(self.ledger(), deferred))
+        self.document_with(client, deferred)
     }
 
     /// Makes a fetch group for a settings object that does not belong to a document: a worker's, for example.
@@ -98,12 +102,17 @@ impl UserAgent {
     ///
     /// Without a network a `fetch()` fails with [`NetworkError::Offline`](crate::NetworkError::Offline), unless a
     /// service worker or the interceptor answers it. Beacons, pings, reports and deferred fetches do not start. One of
-    /// these that has waited for [`Timeouts::offline`](crate::Timeouts::offline) fails.
+    /// these that has waited for [`Timeouts::offline`](crate::Timeouts::offline) fails. When the network is back, every
+    /// server that could not be reached is tried at once.
     pub fn set_online(&self, online: bool) {
         self.tell(Message::Online(online));
     }
 
     /// Tells that the device has joined another network. Connections made before are not used for new requests.
+    ///
+    /// A beacon that did not reach its server before is tried again at once, if a fully active document of its network
+    /// partition is there, or if the [`BackgroundSend`](crate::host::BackgroundSend) permits it. Otherwise it ends with
+    /// [`AbandonReason::NetworkChanged`](crate::AbandonReason::NetworkChanged).
     pub fn network_changed(&self) {
         self.tell(Message::NetworkChanged);
     }
@@ -154,7 +163,7 @@ impl UserAgent {
     fn begin_shutdown(&self, deadline: Duration, reply: Reply) {
         self.ledgers.close();
         // A deadline that the clock cannot express never comes.
-        let deadline = Instant::now().checked_add(deadline);
+        let deadline = clock::now().checked_add(deadline);
         // If the network side has gone, the reply is dropped, and its receiver returns an error.
         self.tell(Message::ShutDown { deadline, reply: Some(reply) });
     }

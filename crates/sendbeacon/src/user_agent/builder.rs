@@ -15,12 +15,15 @@ use tokio::runtime::{self, Handle};
 
 use super::{BuildError, UserAgent, UserAgentBuilder};
 use crate::{
+    background_send::{BackgroundSend, NoBackgroundSend},
     clock::SystemClock,
+    documents::Documents,
     event::EventSink,
     id::FetchIds,
     ledgers::Ledgers,
     limits::{Scheduling, Timeouts},
-    network_side::{Dispatcher, Driver, Mailbox},
+    network_side::{Dispatcher, Driver, Mailbox, Retries},
+    random,
     script::Groups,
 };
 
@@ -61,6 +64,8 @@ impl UserAgentBuilder {
             limits: KeepaliveLimits::default(),
             scheduling: Scheduling::default(),
             timeouts: Timeouts::default(),
+            tries_again: true,
+            background_send: Arc::new(NoBackgroundSend),
         }
     }
 
@@ -185,6 +190,24 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Sets whether a request that did not reach its server is sent again, for as long as its fetch may live. It
+    /// concerns beacons, pings, reports, deferred fetches, and a keepalive `fetch()` whose document has gone. See
+    /// [`NetworkError::is_unreached`](crate::NetworkError::is_unreached). Default: true.
+    ///
+    /// Such a request may then take 10 seconds at most to connect. The server is tried by one fetch at a time, after
+    /// waits of up to 250 milliseconds, which grow up to 8 seconds; the others wait for that one.
+    pub fn try_again(mut self, tries_again: bool) -> Self {
+        self.tries_again = tries_again;
+        self
+    }
+
+    /// Sets the service that permits another attempt on another network, for a site that is no longer open. Default:
+    /// [`NoBackgroundSend`].
+    pub fn background_send(mut self, permission: Arc<dyn BackgroundSend>) -> Self {
+        self.background_send = permission;
+        self
+    }
+
     /// Starts the network side.
     ///
     /// # Errors
@@ -207,7 +230,9 @@ impl UserAgentBuilder {
         }
         let (mailbox, messages) = Mailbox::new();
         let (ledgers, ids) = (Arc::<Ledgers>::default(), Arc::<FetchIds>::default());
-        let groups = Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids));
+        let documents = Arc::<Documents>::default();
+        let groups =
+            Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids), Arc::clone(&documents));
         let driver = Driver::new(
             (mailbox.clone(), messages),
             self.profile,
@@ -215,7 +240,10 @@ impl UserAgentBuilder {
             self.sink,
             Arc::clone(&ledgers),
             ids,
-            Dispatcher::new(self.timeouts, self.scheduling),
+            (
+                Dispatcher::new(self.timeouts, self.scheduling, random::up_to),
+                Retries::new(self.tries_again, documents, self.background_send),
+            ),
         );
         let runtime = match self.runtime {
             Some(handle) => {

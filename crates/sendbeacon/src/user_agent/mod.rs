@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 
 use crate::{
+    background_send::BackgroundSend,
     event::EventSink,
     ledgers::Ledgers,
     limits::{Scheduling, Timeouts},
@@ -87,6 +88,8 @@ pub struct UserAgentBuilder {
     limits: KeepaliveLimits,
     scheduling: Scheduling,
     timeouts: Timeouts,
+    tries_again: bool,
+    background_send: Arc<dyn BackgroundSend>,
 }
 
 /// Why a user agent could not be built.

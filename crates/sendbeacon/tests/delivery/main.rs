@@ -1,5 +1,6 @@
 //! Tests of delivery: beacons and fetches of documents, over real sockets and scripted networks.
 
+mod away;
 mod back_forward_cache;
 mod browser;
 mod building;

@@ -81,7 +81,7 @@ async fn a_beacon_is_delivered_although_the_response_body_never_ends() {
 
 #[tokio::test]
 async fn an_unknown_host_and_a_bad_port_are_network_errors() {
-    let browser = Browser::new();
+    let browser = Browser::with(|builder| builder.try_again(false));
     let document = browser.open("http://a.test/");
     assert_eq!(document.send_beacon("http://nx.invalid/", None), Ok(true));
     assert!(matches!(failure(&browser.events.wait_for(1).await[0].1), NetworkError::Dns { .. }));

@@ -94,8 +94,21 @@ impl Setup {
         self,
         handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
     ) -> RecordingServer {
+        let listener = self.options.listen().await.expect("a free port");
+        self.start_on(listener, handler)
+    }
+
+    /// Does the same as [`start`](Self::start), with a listener of the caller's.
+    ///
+    /// # Panics
+    ///
+    /// If the listener has no address.
+    pub fn start_on(
+        self,
+        listener: TcpListener,
+        handler: impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static,
+    ) -> RecordingServer {
         let Self { authority, options } = self;
-        let listener = options.listen().await.expect("a free port");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let log = Arc::new(watch::Sender::new(Log::default()));
         let acceptor = authority.as_ref().map(|authority| authority.acceptor.clone());

@@ -4,16 +4,22 @@ use std::time::Instant;
 
 use sendbeacon_fetch::{AbandonReason, NetworkError};
 
-use super::wire::Endpoint;
+use super::{destinations::DestinationKey, wire::Endpoint};
 use crate::id::{FetchId, GroupId};
 
 /// What the driver tells the dispatcher.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A fetch has come.
     Queued(Queued),
     /// A started fetch has ended by itself.
     Finished { id: FetchId },
+    /// A request of a started fetch waits until its destination may be tried.
+    Held { id: FetchId, destination: DestinationKey },
+    /// A request of a started fetch did not reach its destination. The fetch waits for its next attempt.
+    Unreached { id: FetchId, destination: DestinationKey, error: NetworkError },
+    /// A request of a started fetch has reached its destination.
+    Reached { id: FetchId, destination: DestinationKey },
     /// A flag of the group has changed: its document is hidden, frozen or cached, or was so for a moment. Release
     /// its held-back fetches.
     Flush { group: GroupId },
@@ -28,6 +34,8 @@ pub(crate) enum Event {
     ImportantLoads(bool),
     /// The machine has a network again (true), or has lost it (false).
     Online(bool),
+    /// The machine has moved to another network.
+    NetworkChanged,
     /// The user agent shuts down: stop fetches without keepalive, start all others, and give up the unfinished
     /// ones at `deadline`.
     ShutDown { deadline: Option<Instant> },
@@ -54,6 +62,10 @@ pub(crate) struct Queued {
 pub(crate) enum Action {
     /// Run this fetch, and send [`Event::Finished`] at its end.
     Start(FetchId),
+    /// This fetch waits for its destination: give its quota back, as far as that may be.
+    Park(FetchId),
+    /// Let this fetch go on, which has waited for its destination. If it was not started before, run it.
+    Resume(FetchId),
     /// Drop this fetch, which has failed with this error. No event about it may follow.
     Cancel(FetchId, NetworkError),
 }

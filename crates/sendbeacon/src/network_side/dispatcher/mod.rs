@@ -5,7 +5,10 @@
 //! it returns `None` after every [`handle`](Dispatcher::handle), and when the time of
 //! [`next_timeout`](Dispatcher::next_timeout) has come.
 
+mod alarms;
+mod destinations;
 mod event;
+mod parking;
 mod wire;
 
 use std::{
@@ -18,7 +21,8 @@ use std::{
 use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
-use self::wire::Wire;
+pub(crate) use self::destinations::{CONNECT_TIMEOUT, DestinationKey, Jitter};
+use self::{alarms::Alarm, destinations::Destinations, wire::Wire};
 pub(super) use self::{
     event::{Action, Event, Queued},
     wire::Endpoint,
@@ -36,12 +40,16 @@ pub(crate) struct Dispatcher {
     fetches: FxHashMap<FetchId, Fetch>,
     /// The order of the fetches that wait, and the numbers of those that run.
     wire: Wire,
+    /// The destinations that are away, and the fetches that wait for them.
+    destinations: Destinations,
     /// Every group with an unfinished fetch.
     groups: FxHashMap<GroupId, Group>,
     /// When something happens to a fetch by the passing of time. A fetch has at most one alarm: its next.
     alarms: BTreeMap<(Instant, FetchId), Alarm>,
     /// The fetches that were given up and have not been returned by `poll`.
     cancels: VecDeque<(FetchId, NetworkError)>,
+    /// The fetches that have begun to wait for a destination and have not been returned by `poll`.
+    parked: VecDeque<FetchId>,
     /// The awaited fetches that start next. While there is no network, they do not wait for room on the wire.
     starts: VecDeque<FetchId>,
     important_loads: bool,
@@ -66,6 +74,8 @@ struct Fetch {
     /// When it came.
     queued: Instant,
     state: State,
+    /// When its time began to run: when it started, or began to wait for a destination.
+    begun: Option<Instant>,
     /// The time of its alarm, which is part of the key in `alarms`.
     alarm: Option<Instant>,
 }
@@ -76,16 +86,10 @@ enum State {
     Held,
     /// It waits for room on the wire, or for a network.
     Waiting,
-    /// It runs since this moment.
-    Started(Instant),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Alarm {
-    /// The fetch was held back long enough.
-    Release,
-    /// The fetch has reached a limit.
-    GiveUp(TimeoutKind),
+    /// It waits for its turn to try a destination that is away.
+    Parked,
+    /// It runs.
+    Started,
 }
 
 #[derive(Debug, Default)]
@@ -98,15 +102,17 @@ struct Group {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(timeouts: Timeouts, scheduling: Scheduling) -> Self {
+    pub(crate) fn new(timeouts: Timeouts, scheduling: Scheduling, jitter: Jitter) -> Self {
         Self {
             timeouts,
             max_delay: scheduling.max_delay,
             fetches: FxHashMap::default(),
             wire: Wire::new(scheduling),
+            destinations: Destinations::new(jitter),
             groups: FxHashMap::default(),
             alarms: BTreeMap::new(),
             cancels: VecDeque::new(),
+            parked: VecDeque::new(),
             starts: VecDeque::new(),
             important_loads: false,
             offline_since: None,
@@ -119,11 +125,30 @@ impl Dispatcher {
         self.fetches.is_empty() && self.cancels.is_empty()
     }
 
+    /// Whether a destination is away. If none is, an [`Event::Reached`] would change nothing.
+    pub(super) fn is_any_away(&self) -> bool {
+        !self.destinations.is_empty()
+    }
+
     /// Receives an event. Call [`poll`](Self::poll) after it.
     pub(super) fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Queued(queued) => self.queue(queued, now),
             Event::Finished { id } => self.forget(id),
+            Event::Held { id, destination } => {
+                if self.leave_the_wire(id) {
+                    self.destinations.wait(id, destination);
+                }
+            }
+            Event::Unreached { id, destination, error } => {
+                if self.leave_the_wire(id) {
+                    let given_up = self.destinations.failed(id, destination, error, now);
+                    for (id, error) in given_up {
+                        self.cancel(id, error);
+                    }
+                }
+            }
+            Event::Reached { id, destination } => self.destinations.reached(id, destination),
             Event::Flush { group } => {
                 if self.groups.get(&group).is_some_and(|group| group.held > 0) {
                     for id in self.members(group) {
@@ -146,16 +171,22 @@ impl Dispatcher {
             }
             Event::Online(true) => {
                 self.offline_since = None;
+                self.destinations.wake(now);
                 self.reset_alarms();
             }
             Event::Online(false) => {
                 self.offline_since.get_or_insert(now);
-                let is_next = |fetch: &Fetch| fetch.is_awaited && fetch.state == State::Waiting;
+                let is_next = |fetch: &Fetch| {
+                    fetch.is_awaited && fetch.state == State::Waiting && fetch.begun.is_none()
+                };
                 self.starts = self.all_where(is_next).into();
                 self.reset_alarms();
             }
+            Event::NetworkChanged => self.destinations.wake(now),
             Event::ShutDown { deadline } => {
                 self.shutdown = Some(self.shutdown_by(deadline));
+                let half = |deadline: Instant| now + deadline.saturating_duration_since(now) / 2;
+                self.destinations.drain(deadline.map(half), now);
                 for id in self.all_where(|fetch| !fetch.endpoint.keepalive) {
                     self.cancel(id, AbandonReason::Shutdown.into());
                 }
@@ -193,6 +224,9 @@ impl Dispatcher {
         if let Some((id, error)) = self.cancels.pop_front() {
             return Some(Action::Cancel(id, error));
         }
+        if let Some(id) = self.parked.pop_front() {
+            return Some(Action::Park(id));
+        }
         let waits = |fetch: &Fetch| fetch.state == State::Waiting;
         while let Some(id) = self.starts.pop_front() {
             if let Some(fetch) = self.fetches.get(&id).filter(|fetch| waits(fetch)) {
@@ -203,24 +237,42 @@ impl Dispatcher {
         if self.offline_since.is_some() {
             return None;
         }
+        while let Some(id) = self.destinations.poll(now) {
+            self.unpark(id);
+        }
         let id = self.wire.take_next(|id| self.fetches.get(id).is_some_and(waits))?;
-        self.start(id, now)
+        // NB: it may have lined up before its destination was away.
+        if !self.must_park(id) {
+            return self.start(id, now);
+        }
+        self.wire.leave(self.fetches.get(&id)?.endpoint);
+        self.park(id, now);
+        Some(Action::Park(id))
     }
 
     fn start(&mut self, id: FetchId, now: Instant) -> Option<Action> {
-        self.fetches.get_mut(&id)?.state = State::Started(now);
+        let fetch = self.fetches.get_mut(&id)?;
+        fetch.state = State::Started;
+        let has_waited = fetch.begun.is_some();
+        fetch.begun.get_or_insert(now);
         self.reset_alarm(id);
-        Some(Action::Start(id))
+        if !has_waited {
+            return Some(Action::Start(id));
+        }
+        self.destinations.begun(id, now);
+        Some(Action::Resume(id))
     }
 
     /// When to call [`poll`](Self::poll) if there is no event before.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let alarm = self.alarms.keys().next().map(|(at, _)| *at);
+        let is_online = self.offline_since.is_none();
+        let attempt = self.destinations.next_timeout().filter(|_| is_online);
         let shutdown = match self.shutdown {
             Some(Shutdown::Draining { deadline }) => deadline,
             Some(Shutdown::PastDeadline) | None => None,
         };
-        alarm.into_iter().chain(shutdown).min()
+        [alarm, attempt, shutdown].into_iter().flatten().min()
     }
 
     /// The state after a shutdown with this deadline was asked for. Of several deadlines the earliest counts.
@@ -243,7 +295,8 @@ impl Dispatcher {
         members.held += usize::from(is_held);
         let was_gone = members.gone.is_some();
         let state = if is_held { State::Held } else { State::Waiting };
-        let fetch = Fetch { group, endpoint, is_awaited, queued: now, state, alarm: None };
+        let (begun, alarm) = (None, None);
+        let fetch = Fetch { group, endpoint, is_awaited, queued: now, state, begun, alarm };
         self.fetches.insert(id, fetch);
         if let Some(reason) = self.refuses(endpoint.keepalive, was_gone) {
             return self.cancel(id, reason.into());
@@ -311,41 +364,6 @@ impl Dispatcher {
         }
     }
 
-    /// Works out the alarm of a fetch anew, after a change of its state, of its group's or of the network's.
-    fn reset_alarm(&mut self, id: FetchId) {
-        let Some(fetch) = self.fetches.get_mut(&id) else { return };
-        if let Some(at) = fetch.alarm.take() {
-            self.alarms.remove(&(at, id));
-        }
-        let gone = self.groups.get(&fetch.group).and_then(|group| group.gone);
-        let timeouts = &self.timeouts;
-        // A time that the clock cannot express never comes.
-        let alarm = match (fetch.state, self.offline_since) {
-            (State::Started(started), _) if fetch.endpoint.keepalive => {
-                give_up(timeouts, started, gone)
-            }
-            (State::Held | State::Waiting, Some(since)) => {
-                let at = since.max(fetch.queued).checked_add(timeouts.offline);
-                at.map(|at| (at, Alarm::GiveUp(TimeoutKind::Offline)))
-            }
-            (State::Held, None) => {
-                let at = fetch.queued.checked_add(self.max_delay);
-                at.map(|at| (at, Alarm::Release))
-            }
-            (State::Started(_), _) | (State::Waiting, None) => None,
-        };
-        if let Some((at, alarm)) = alarm {
-            fetch.alarm = Some(at);
-            self.alarms.insert((at, id), alarm);
-        }
-    }
-
-    fn reset_alarms(&mut self) {
-        for id in self.all_where(|_| true) {
-            self.reset_alarm(id);
-        }
-    }
-
     /// Gives a fetch up. `poll` will say so.
     fn cancel(&mut self, id: FetchId, error: NetworkError) {
         if self.fetches.contains_key(&id) {
@@ -369,9 +387,10 @@ impl Dispatcher {
                 entry.remove();
             }
         }
-        if let State::Started(_) = fetch.state {
+        if fetch.state == State::Started {
             self.wire.leave(fetch.endpoint);
         }
+        self.destinations.forget(id);
     }
 
     /// The unfinished fetches of a group, the oldest first.
@@ -390,20 +409,6 @@ fn sorted(ids: impl Iterator<Item = FetchId>) -> Vec<FetchId> {
     let mut ids: Vec<_> = ids.collect();
     ids.sort_unstable();
     ids
-}
-
-/// When a keepalive fetch that has started at `started` is given up. Its document has gone at `gone`.
-fn give_up(
-    timeouts: &Timeouts,
-    started: Instant,
-    gone: Option<Instant>,
-) -> Option<(Instant, Alarm)> {
-    let whole = started.checked_add(timeouts.fetch).map(|at| (at, TimeoutKind::Fetch));
-    let lifetime = gone
-        .and_then(|gone| gone.max(started).checked_add(timeouts.after_document))
-        .map(|at| (at, TimeoutKind::AfterDocument));
-    let first = whole.into_iter().chain(lifetime).min_by_key(|(at, _)| *at);
-    first.map(|(at, kind)| (at, Alarm::GiveUp(kind)))
 }
 
 #[cfg(test)]

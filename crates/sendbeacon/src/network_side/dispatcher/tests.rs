@@ -1,5 +1,6 @@
 //! Tests of the dispatcher: events in, actions out, and a clock that the test moves.
 
+mod away;
 mod offline;
 
 use super::*;
@@ -9,11 +10,14 @@ const SECOND: Duration = Duration::from_secs(1);
 struct World {
     dispatcher: Dispatcher,
     now: Instant,
+    /// The fetches that were parked so far.
+    parked: Vec<u64>,
 }
 
 impl World {
     fn new(scheduling: Scheduling) -> Self {
-        Self { dispatcher: Dispatcher::new(Timeouts::default(), scheduling), now: Instant::now() }
+        let dispatcher = Dispatcher::new(Timeouts::default(), scheduling, |longest| longest);
+        Self { dispatcher, now: Instant::now(), parked: Vec::new() }
     }
 
     fn queue(&mut self, id: u64, group: u64, endpoint: u64) {
@@ -34,14 +38,22 @@ impl World {
         self.handle(Event::Finished { id: FetchId(id) });
     }
 
+    /// The actions that are to be done, apart from each `Park`, which goes into `parked`.
     fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.dispatcher.poll(self.now)).collect()
+        let mut actions = Vec::new();
+        while let Some(action) = self.dispatcher.poll(self.now) {
+            match action {
+                Action::Park(id) => self.parked.push(id.0),
+                action => actions.push(action),
+            }
+        }
+        actions
     }
 
     fn started(&mut self) -> Vec<u64> {
         let id = |action| match action {
             Action::Start(id) => id.0,
-            Action::Cancel(..) => panic!("{action:?}"),
+            action => panic!("{action:?}"),
         };
         self.actions().into_iter().map(id).collect()
     }
@@ -388,8 +400,8 @@ fn absurd_settings_neither_panic_nor_starve() {
         Timeouts { fetch: Duration::MAX, after_document: Duration::MAX, offline: Duration::MAX };
     let (most, max_delay) = (usize::MAX, Duration::MAX);
     let scheduling = Scheduling { per_origin: most, per_partition: most, overall: most, max_delay };
-    let dispatcher = Dispatcher::new(timeouts, scheduling);
-    let mut world = World { dispatcher, now: Instant::now() };
+    let dispatcher = Dispatcher::new(timeouts, scheduling, |longest| longest);
+    let mut world = World { dispatcher, now: Instant::now(), parked: Vec::new() };
     world.queue(1, 1, 1);
     assert_eq!(world.started(), [1]);
     world.handle(Event::GroupTerminated { group: GroupId(1) });

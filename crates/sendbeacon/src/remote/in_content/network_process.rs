@@ -296,6 +296,9 @@ impl NetworkProcess {
             ToContent::Activated { id } => {
                 self.unfinished().requests.get_mut(&id).map(UnfinishedRequest::activated);
             }
+            ToContent::Waiting { id } => {
+                self.unfinished().requests.get_mut(&id).map(UnfinishedRequest::give_back_early);
+            }
             ToContent::Response { id, response } => {
                 if let Some(incoming) = self.take_incoming(id) {
                     let this = Arc::clone(self);

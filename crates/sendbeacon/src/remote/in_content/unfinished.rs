@@ -71,6 +71,11 @@ impl UnfinishedRequest {
         Self { cost: Cost::default(), reservation, incoming, deferred: None }
     }
 
+    /// Gives the request's room in the ledger back, before it is done.
+    pub(super) fn give_back_early(&mut self) {
+        self.reservation = None;
+    }
+
     /// Notes that the deferred fetch was sent. Does nothing for other requests.
     pub(super) fn activated(&mut self) {
         if let Some(UnsentDeferredFetch { record, ledger, weight }) = self.deferred.take() {

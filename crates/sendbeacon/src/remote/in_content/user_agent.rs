@@ -62,7 +62,7 @@ impl RemoteUserAgent {
         thread::Builder::new()
             .name("sendbeacon".into())
             .spawn(move || receive(&mut BufReader::new(reader), &weak))?;
-        let groups = Groups::new(Arc::new(network_process), ids);
+        let groups = Groups::new(Arc::new(network_process), ids, Arc::default());
         Ok(Self { groups, limits: KeepaliveLimits::default() })
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::fetches::Fetches;
 use crate::{
     ledgers::Intake,
-    message::{GroupMessage, NetworkSide},
+    message::{GroupMessage, NetworkSide, RemoteRoom},
     remote::{error::ChannelError, frame, limits::Cost, protocol::ToContent},
 };
 
@@ -145,6 +145,14 @@ impl Credit {
     pub(super) fn tell_activated(&self) {
         if let Some(channel) = self.channel.upgrade() {
             channel.tell(&ToContent::Activated { id: self.id });
+        }
+    }
+}
+
+impl RemoteRoom for Credit {
+    fn give_back(&self) {
+        if let Some(channel) = self.channel.upgrade() {
+            channel.tell(&ToContent::Waiting { id: self.id });
         }
     }
 }

@@ -25,7 +25,7 @@ use super::{
     pin::Pin,
 };
 use crate::{
-    message::GroupMessage,
+    message::{GroupMessage, RemoteRoom},
     remote::{
         error::ChannelError,
         frame,
@@ -201,7 +201,7 @@ impl Serving {
         let body_length = data.as_ref().map_or(0, |(body, _)| body.length());
         let beacon = Beacon::admit(&client, group.ledger(), url, body_length, || data);
         // NB: if the network side has gone, the deadline of its shutdown has passed.
-        group.pass(beacon.ok_or(ChannelError::Quota)?.with_guard(credit));
+        group.pass(beacon.ok_or(ChannelError::Quota)?.with_guard(credit as Arc<dyn RemoteRoom>));
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl Serving {
         let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let ping = Ping::admit(&client, group.ledger(), url, target_url);
-        group.pass_ping(ping.ok_or(ChannelError::Quota)?.with_guard(credit));
+        group.pass_ping(ping.ok_or(ChannelError::Quota)?.with_guard(credit as Arc<dyn RemoteRoom>));
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Serving {
         let channel = Arc::clone(&self.channel);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let request = request.into_request(client)?;
-        let pending = group.fetch_guarded(request, Arc::clone(&credit));
+        let pending = group.fetch_guarded(request, Arc::clone(&credit) as Arc<dyn RemoteRoom>);
         let window = Arc::new(Semaphore::new(WINDOW));
         let fetch_id = pending.id();
         let passing = pass_on(id, pending, Arc::clone(&window), channel, credit);
@@ -266,7 +266,7 @@ impl Serving {
         })?;
         let queued = queued.when_sent(|reservation| {
             credit.tell_activated();
-            reservation.with_guard(credit)
+            reservation.with_guard(credit as Arc<dyn RemoteRoom>)
         });
         // NB: if the network side has gone, the deadline of its shutdown has passed.
         let Ok(deferred) = group.defer(queued, None) else { return Ok(()) };
@@ -301,7 +301,9 @@ impl Serving {
             (Entry::Vacant(_), _) if count >= MAX_GROUPS => return Err(ChannelError::Groups),
             (Entry::Vacant(entry), Some(client)) => {
                 let ledger = || Ledger::new(self.limits);
-                let group = self.all.open(ledger(), DeferredFetching::unshared());
+                let partition = &client.network_partition_key;
+                let deferred = DeferredFetching::unshared();
+                let group = self.all.open_for_document(partition, ledger(), deferred);
                 self.client_bytes += length;
                 let activated = ledger();
                 entry.insert(KnownGroup { group, activated, client, client_bytes: length })

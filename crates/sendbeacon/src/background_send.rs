@@ -1,0 +1,62 @@
+//! The permission to try a request again on another network, when its site is no longer open.
+
+use std::time::Duration;
+
+use sendbeacon_fetch::{Site, host::Answer};
+use url::Url;
+
+/// Decides about requests that did not reach their server on one network, and whose site is no longer open on the
+/// next.
+///
+/// A request that did not reach its server is tried again. When the device has joined another network meanwhile
+/// ([`UserAgent::network_changed`](crate::UserAgent::network_changed)), that network would learn where somebody goes
+/// who has closed the page. So the library asks, unless a fully active document of the request's network partition
+/// is there. It asks for each attempt, on the network side. If the answer is no, the fetch ends with
+/// [`AbandonReason::NetworkChanged`](crate::AbandonReason::NetworkChanged).
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sendbeacon::{UserAgentBuilder, host::{Answer, BackgroundAttempt, BackgroundSend}};
+///
+/// /// A kiosk, whose own pages report to one collector on whatever network there is.
+/// struct Kiosk;
+///
+/// impl BackgroundSend for Kiosk {
+///     fn permits(&self, attempt: BackgroundAttempt<'_>) -> Answer<bool> {
+///         Answer::Ready(attempt.destination.host_str() == Some("collector.kiosk.example"))
+///     }
+/// }
+///
+/// # let network = Arc::new(sendbeacon_testkit::network::ScriptedNetwork::new(|_| unreachable!()));
+/// let agent = UserAgentBuilder::new(network).background_send(Arc::new(Kiosk)).build()?;
+/// # Ok::<(), sendbeacon::BuildError>(())
+/// ```
+pub trait BackgroundSend: Send + Sync {
+    /// Whether the attempt may be made on the network of now.
+    fn permits(&self, attempt: BackgroundAttempt<'_>) -> Answer<bool>;
+}
+
+/// Permits nothing. The default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoBackgroundSend;
+
+impl BackgroundSend for NoBackgroundSend {
+    fn permits(&self, _: BackgroundAttempt<'_>) -> Answer<bool> {
+        Answer::Ready(false)
+    }
+}
+
+/// An attempt for which a [`BackgroundSend`] is asked.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct BackgroundAttempt<'a> {
+    /// The top-level site of the request's network partition.
+    pub site: &'a Site,
+    /// The URL to which the request would go.
+    pub destination: &'a Url,
+    /// How long ago the fetch was queued.
+    pub age: Duration,
+    /// How often the network has changed since then. At least 1.
+    pub network_changes: u64,
+}
