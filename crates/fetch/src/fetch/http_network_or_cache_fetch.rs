@@ -21,7 +21,10 @@ use crate::{
     headers::{
         forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
     },
-    host::{ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse},
+    host::{
+        ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse,
+        Transmission,
+    },
     policy::secure_contexts::is_potentially_trustworthy,
     request::{
         CacheMode, CredentialsMode, InitiatorType, Mode, RedirectTaint, Referrer, Request,
@@ -88,6 +91,13 @@ pub(super) async fn http_network_or_cache_fetch(
             },
             client: Some(Arc::clone(&request.client)),
             force_new_connection: is_new_connection_fetch,
+            is_awaited: params.observer.is_awaited(),
+            // NB: the progress of a fetch is that of its own request.
+            transmission: if request.is_preflight {
+                Transmission::default()
+            } else {
+                params.observer.transmission()
+            },
         };
         let response = http_network_fetch(params, request, network_request).await?;
         // Step 17. NB: the next turn of the loop sends the request again. A body always has a source to read it from.

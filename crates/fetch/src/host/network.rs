@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use url::Url;
 
-use super::answer::BoxFuture;
+use super::{answer::BoxFuture, transmission::Transmission};
 use crate::{Client, NetworkError, PartitionKey};
 
 /// Sends one HTTP request and receives its response: the network under
@@ -32,8 +32,12 @@ pub trait Network: Send + Sync {
     /// * uses a connection only for requests of the same [`ConnectionKey`] and origin;
     /// * makes the [Local Network Access check](crate::local_network_access_check) for the request's client
     ///   and the connection's address;
-    /// * sends a request at most once, unless the server cannot have acted on any byte of it, or unless its
-    ///   method is safe, such as GET.
+    /// * sends a request at most once, except where the server cannot have acted on any byte of it, where its method
+    ///   is safe, such as GET, or where nobody [awaits](NetworkRequest::is_awaited) the response. If nobody does, it may
+    ///   send the request once more when the server has ended a connection that had served earlier requests, and no
+    ///   byte of an answer had come. It [reports](Transmission::sent_again) that;
+    /// * may [report](Transmission::report) how far the request has got. If it does not, a request without an answer
+    ///   counts as sent [in part](super::Progress::InPart).
     ///
     /// The library abandons the request by dropping the future, or the response's body before its end. The
     /// implementation then resets the HTTP/2 stream, or does not reuse the HTTP/1.1 connection.
@@ -65,6 +69,11 @@ pub struct NetworkRequest {
     /// Whether to make a new connection, because the last one led to the wrong server (421). Default:
     /// false.
     pub force_new_connection: bool,
+    /// Whether somebody waits for the response. Nobody waits for that of a beacon, a ping, a report or a deferred
+    /// fetch. Default: true.
+    pub is_awaited: bool,
+    /// Where to report how far the request has got. Default: nowhere.
+    pub transmission: Transmission,
 }
 
 impl NetworkRequest {
@@ -79,6 +88,8 @@ impl NetworkRequest {
             connection,
             client: None,
             force_new_connection: false,
+            is_awaited: true,
+            transmission: Transmission::default(),
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) enum Message {
     /// From `UserAgent::network_changed`.
     NetworkChanged,
     /// Drain, then reply. If the user agent was dropped, there is neither a deadline nor a reply.
-    ShutDown { deadline: Option<Instant>, reply: Option<Reply> },
+    ShutDown { deadline: Option<Instant>, is_until_sent: bool, reply: Option<Reply> },
 }
 
 /// Receives the report of a shutdown.

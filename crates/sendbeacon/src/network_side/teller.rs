@@ -12,7 +12,7 @@ use std::{
 use sendbeacon_fetch::{
     AbandonReason, NetworkError,
     fetch::{Observation, Observer},
-    host::{NetworkRequest, NetworkResponse},
+    host::{NetworkRequest, NetworkResponse, Progress, Transmission, TransmissionObserver},
 };
 use url::Url;
 
@@ -32,6 +32,26 @@ pub(super) struct Listeners {
     pub(super) is_offline: AtomicBool,
 }
 
+/// What is known of a fetch until now.
+pub(super) struct Account {
+    /// The times of the steps until now.
+    pub(super) timing: FetchTiming,
+    /// How far the last request got that was not a preflight.
+    progress: Progress,
+    /// Why the network has sent a request again, one reason for each time.
+    sent_again: Vec<NetworkError>,
+}
+
+impl Account {
+    /// How far the fetch got. After a redirect a server has seen the request, even if the next one has not.
+    fn progress(&self) -> Progress {
+        match self.progress {
+            Progress::Unsent if self.timing.response_start.is_some() => Progress::InPart,
+            progress => progress,
+        }
+    }
+}
+
 /// Makes sure that the sink hears exactly once that a fetch is done. A record that is dropped before `done` was
 /// called says so with [`AbandonReason::Dropped`]: the runtime under the driver has gone.
 pub(super) struct Record {
@@ -46,6 +66,11 @@ impl Record {
         Self { teller: Arc::new(teller), cause, is_done: false }
     }
 
+    /// Whether the request was sent, or has even been answered.
+    pub(super) fn is_sent(&self) -> bool {
+        self.teller.account().progress() == Progress::Sent
+    }
+
     /// Tells the `PendingResponse` and the reader of its body why the fetch failed.
     pub(super) fn tell_cause(&self, error: NetworkError) {
         if let Some(cause) = &self.cause {
@@ -56,10 +81,13 @@ impl Record {
     /// The outcome of a fetch that is given up with `error`. If the head of the response has come, the request was
     /// delivered, and only the body is cut off.
     pub(super) fn outcome_of(&self, error: NetworkError) -> Outcome {
-        match self.teller.timing().response_status {
-            Some(status) => Outcome::Delivered { status },
-            None => Outcome::Failed(error),
-        }
+        let status = self.teller.account().timing.response_status;
+        status.map_or_else(|| self.failed(error), |status| Outcome::Delivered { status })
+    }
+
+    /// The outcome of a fetch that has failed with `error`.
+    pub(super) fn failed(&self, error: NetworkError) -> Outcome {
+        Outcome::Failed { error, progress: self.teller.account().progress() }
     }
 
     /// Tells the sink that the fetch is done.
@@ -80,14 +108,13 @@ impl Drop for Record {
     }
 }
 
-/// Tells the event sink about one fetch. The fetch algorithms observe the fetch through it.
+/// Tells the event sink about one fetch.
 pub(super) struct Teller {
     pub(super) info: Arc<FetchInfo>,
     pub(super) group: Arc<GroupState>,
     /// Whether script waits for the response. If it does not, the fetch waits for the network.
     is_awaited: bool,
-    /// The times of the steps until now.
-    timing: Mutex<FetchTiming>,
+    account: Mutex<Account>,
     listeners: Arc<Listeners>,
 }
 
@@ -99,12 +126,13 @@ impl Teller {
         listeners: Arc<Listeners>,
         start: Instant,
     ) -> Self {
-        let timing = Mutex::new(FetchTiming::new(start));
-        Self { info: Arc::new(info), group, is_awaited, timing, listeners }
+        let (timing, sent_again) = (FetchTiming::new(start), Vec::new());
+        let account = Mutex::new(Account { timing, progress: Progress::Unsent, sent_again });
+        Self { info: Arc::new(info), group, is_awaited, account, listeners }
     }
 
-    pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
-        self.timing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the sink what happened at `at`. A panic of the sink ends here.
@@ -130,58 +158,102 @@ impl Teller {
     }
 
     fn tell_done(&self, outcome: Outcome, at: Instant) {
-        let mut timing = self.timing().clone();
+        let mut account = self.account();
+        let sent_again = std::mem::take(&mut account.sent_again);
+        let mut timing = account.timing.clone();
+        drop(account);
         timing.response_end = at;
-        self.tell_at(at, EventKind::Done { outcome, timing });
+        self.tell_at(at, EventKind::Done { outcome, timing, sent_again });
     }
 }
 
-impl Observer for Teller {
+/// The observer of a fetch: its teller tells what happens.
+pub(super) struct Watcher(pub(super) Arc<Teller>);
+
+impl Observer for Watcher {
     fn observe(&self, observation: Observation) {
         let at = Instant::now();
+        let teller = &self.0;
         if let Observation::CspViolation(violation) = &observation {
-            let message = GroupMessage::violation(violation, &self.info.client, &self.group);
-            message.map(|message| self.listeners.mailbox.send(message));
+            let message = GroupMessage::violation(violation, &teller.info.client, &teller.group);
+            message.map(|message| teller.listeners.mailbox.send(message));
         }
         match &observation {
-            Observation::Upgraded { url, .. } => self.timing().upgraded(url),
-            Observation::Redirected { .. } => self.timing().redirected(at),
+            Observation::Upgraded { url, .. } => teller.account().timing.upgraded(url),
+            Observation::Redirected { .. } => {
+                let mut account = teller.account();
+                account.timing.redirected(at);
+                account.progress = Progress::Unsent;
+            }
             _ => {}
         }
-        self.tell_at(at, EventKind::Observed(observation));
+        teller.tell_at(at, EventKind::Observed(observation));
     }
 
     fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
         let at = Instant::now();
         if !is_preflight {
-            self.timing().request_start = Some(at);
+            let mut account = self.0.account();
+            account.timing.request_start = Some(at);
+            // Until the network reports something else.
+            account.progress = Progress::InPart;
         }
-        if self.wants_wire_events() {
+        if self.0.wants_wire_events() {
             let observation = Observation::request_sent(is_preflight, request);
-            self.tell_at(at, EventKind::Observed(observation));
+            self.0.tell_at(at, EventKind::Observed(observation));
         }
     }
 
     fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
         let at = Instant::now();
         if !is_preflight {
-            self.timing().response_started(response, at);
+            let mut account = self.0.account();
+            account.timing.response_started(response, at);
+            account.progress = Progress::Sent;
         }
-        if self.wants_wire_events() {
+        if self.0.wants_wire_events() {
             let observation = Observation::response_started(is_preflight, url, response);
-            self.tell_at(at, EventKind::Observed(observation));
+            self.0.tell_at(at, EventKind::Observed(observation));
         }
     }
 
     fn service_worker_answered(&self, started: Instant) {
-        self.timing().worker_start = Some(started);
+        let mut account = self.0.account();
+        account.timing.worker_start = Some(started);
+        // Only the worker knows what it has sent.
+        account.progress = Progress::InPart;
     }
 
     fn document_is_gone(&self) -> bool {
-        self.group.is(Flag::Terminated)
+        self.0.group.is(Flag::Terminated)
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.0.is_awaited
+    }
+
+    fn transmission(&self) -> Transmission {
+        let teller: Arc<Teller> = Arc::clone(&self.0);
+        Transmission::new(teller)
     }
 
     fn is_offline(&self) -> bool {
-        self.is_awaited && self.listeners.is_offline.load(Relaxed)
+        self.0.is_awaited && self.0.listeners.is_offline.load(Relaxed)
+    }
+}
+
+impl TransmissionObserver for Teller {
+    fn progressed(&self, progress: Progress) {
+        self.account().progress = progress;
+        if progress == Progress::Sent {
+            // A shutdown may wait for this.
+            self.listeners.mailbox.send(GroupMessage::ReservationReleased);
+        }
+    }
+
+    fn sent_again(&self, reason: &NetworkError) {
+        self.account().sent_again.push(reason.clone());
+        let observation = Observation::sent_again(reason);
+        self.tell_at(Instant::now(), EventKind::Observed(observation));
     }
 }
