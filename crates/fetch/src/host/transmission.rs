@@ -19,8 +19,7 @@ pub enum Progress {
     /// A part of it was written, or all of it, or nothing: the server may have seen it. This is also the progress of a
     /// request whose network reports nothing.
     InPart,
-    /// All of it was written, and the system of the peer has acknowledged all of it. Or the server has answered. The
-    /// peer is the proxy, if there is one.
+    /// All of it was written, and the system of the server has acknowledged all of it. Or the server has answered.
     Sent,
 }
 

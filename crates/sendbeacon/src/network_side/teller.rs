@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -36,20 +36,8 @@ pub(super) struct Listeners {
 pub(super) struct Account {
     /// The times of the steps until now.
     pub(super) timing: FetchTiming,
-    /// How far the last request got that was not a preflight.
-    progress: Progress,
     /// Why the network has sent a request again, one reason for each time.
     sent_again: Vec<NetworkError>,
-}
-
-impl Account {
-    /// How far the fetch got. After a redirect a server has seen the request, even if the next one has not.
-    fn progress(&self) -> Progress {
-        match self.progress {
-            Progress::Unsent if self.timing.response_start.is_some() => Progress::InPart,
-            progress => progress,
-        }
-    }
 }
 
 /// Makes sure that the sink hears exactly once that a fetch is done. A record that is dropped before `done` was
@@ -68,7 +56,7 @@ impl Record {
 
     /// Whether the request was sent, or has even been answered.
     pub(super) fn is_sent(&self) -> bool {
-        self.teller.account().progress() == Progress::Sent
+        self.teller.progress() == Progress::Sent
     }
 
     /// Tells the `PendingResponse` and the reader of its body why the fetch failed.
@@ -87,7 +75,7 @@ impl Record {
 
     /// The outcome of a fetch that has failed with `error`.
     pub(super) fn failed(&self, error: NetworkError) -> Outcome {
-        Outcome::Failed { error, progress: self.teller.account().progress() }
+        Outcome::Failed { error, progress: self.teller.progress() }
     }
 
     /// Tells the sink that the fetch is done.
@@ -115,6 +103,8 @@ pub(super) struct Teller {
     /// Whether script waits for the response. If it does not, the fetch waits for the network.
     is_awaited: bool,
     account: Mutex<Account>,
+    /// How far the last request got that was not a preflight: 0 unsent, 1 in part, 2 sent.
+    progress: AtomicU8,
     listeners: Arc<Listeners>,
 }
 
@@ -127,12 +117,31 @@ impl Teller {
         start: Instant,
     ) -> Self {
         let (timing, sent_again) = (FetchTiming::new(start), Vec::new());
-        let account = Mutex::new(Account { timing, progress: Progress::Unsent, sent_again });
-        Self { info: Arc::new(info), group, is_awaited, account, listeners }
+        let account = Mutex::new(Account { timing, sent_again });
+        let (info, progress) = (Arc::new(info), AtomicU8::new(0));
+        Self { info, group, is_awaited, account, progress, listeners }
     }
 
     pub(super) fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        let number = match progress {
+            Progress::Unsent => 0,
+            Progress::Sent => 2,
+            _ => 1,
+        };
+        self.progress.store(number, Relaxed);
+    }
+
+    /// How far the fetch got. After a redirect a server has seen the request, even if the next one has not.
+    fn progress(&self) -> Progress {
+        match self.progress.load(Relaxed) {
+            0 if self.account().timing.response_start.is_none() => Progress::Unsent,
+            2 => Progress::Sent,
+            _ => Progress::InPart,
+        }
     }
 
     /// Tells the sink what happened at `at`. A panic of the sink ends here.
@@ -181,9 +190,8 @@ impl Observer for Watcher {
         match &observation {
             Observation::Upgraded { url, .. } => teller.account().timing.upgraded(url),
             Observation::Redirected { .. } => {
-                let mut account = teller.account();
-                account.timing.redirected(at);
-                account.progress = Progress::Unsent;
+                teller.account().timing.redirected(at);
+                teller.set_progress(Progress::Unsent);
             }
             _ => {}
         }
@@ -193,10 +201,9 @@ impl Observer for Watcher {
     fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
         let at = Instant::now();
         if !is_preflight {
-            let mut account = self.0.account();
-            account.timing.request_start = Some(at);
+            self.0.account().timing.request_start = Some(at);
             // Until the network reports something else.
-            account.progress = Progress::InPart;
+            self.0.set_progress(Progress::InPart);
         }
         if self.0.wants_wire_events() {
             let observation = Observation::request_sent(is_preflight, request);
@@ -207,9 +214,8 @@ impl Observer for Watcher {
     fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
         let at = Instant::now();
         if !is_preflight {
-            let mut account = self.0.account();
-            account.timing.response_started(response, at);
-            account.progress = Progress::Sent;
+            self.0.account().timing.response_started(response, at);
+            self.0.set_progress(Progress::Sent);
         }
         if self.0.wants_wire_events() {
             let observation = Observation::response_started(is_preflight, url, response);
@@ -218,10 +224,9 @@ impl Observer for Watcher {
     }
 
     fn service_worker_answered(&self, started: Instant) {
-        let mut account = self.0.account();
-        account.timing.worker_start = Some(started);
+        self.0.account().timing.worker_start = Some(started);
         // Only the worker knows what it has sent.
-        account.progress = Progress::InPart;
+        self.0.set_progress(Progress::InPart);
     }
 
     fn document_is_gone(&self) -> bool {
@@ -244,7 +249,7 @@ impl Observer for Watcher {
 
 impl TransmissionObserver for Teller {
     fn progressed(&self, progress: Progress) {
-        self.account().progress = progress;
+        self.set_progress(progress);
         if progress == Progress::Sent {
             // A shutdown may wait for this.
             self.listeners.mailbox.send(GroupMessage::ReservationReleased);
