@@ -5,9 +5,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -44,16 +45,63 @@ pub(crate) struct Exchange {
     is_new: AtomicBool,
     /// Whether a byte of the response was received.
     is_answered: AtomicBool,
-    /// The values of the response's `Content-Length` headers, if hyper was told another length.
-    content_lengths: Mutex<Option<Vec<HeaderValue>>>,
+    /// How many bytes of the request were written.
+    written: AtomicUsize,
+    /// Whether these were given to the system.
+    is_flushed: AtomicBool,
+    messages: Mutex<Messages>,
+}
+
+/// What is known of the request and its response.
+#[derive(Default)]
+struct Messages {
+    /// The body of the request, if the request is kept.
+    body: Option<Bytes>,
+    /// The head of that request as it was written. Empty before that. The connection's next request uses the memory
+    /// again.
+    head: Vec<u8>,
+    received: Received,
+}
+
+/// What hyper does not tell of a response.
+#[derive(Default)]
+pub(crate) struct Received {
+    /// The values of the `Content-Length` headers, if hyper was told another length.
+    pub(crate) content_lengths: Option<Vec<HeaderValue>>,
+    /// When the first interim response had come.
+    pub(crate) first_interim: Option<Instant>,
 }
 
 impl Exchange {
-    /// Begins the exchange of a request that hyper is about to get.
-    pub(crate) fn begin(&self) {
+    /// Begins the exchange of a request that hyper is about to get. `kept` is the body of a request that is kept, because
+    /// it may have to be sent again, or because its progress has to be known.
+    pub(crate) fn begin(&self, kept: Option<Bytes>) {
         self.is_answered.store(false, SeqCst);
-        *self.content_lengths() = None;
+        let mut messages = self.messages();
+        messages.body = kept;
+        messages.head.clear();
+        messages.received = Received::default();
+        drop(messages);
+        self.written.store(0, SeqCst);
+        self.is_flushed.store(false, SeqCst);
         self.is_new.store(true, SeqCst);
+    }
+
+    /// Whether the whole request was given to the system, if it is kept.
+    pub(crate) fn is_written(&self) -> bool {
+        let messages = self.messages();
+        let length = messages.body.as_ref().map(|body| messages.head.len() + body.len());
+        length.is_some_and(|length| self.written.load(SeqCst) >= length)
+            && !messages.head.is_empty()
+            && self.is_flushed.load(SeqCst)
+    }
+
+    /// Takes the head, as it was written, and the body of the request. `None` if it was not
+    /// kept or nothing was written.
+    pub(crate) fn take_request(&self) -> Option<(Vec<u8>, Bytes)> {
+        let mut messages = self.messages();
+        let body = messages.body.take()?;
+        Some((std::mem::take(&mut messages.head), body)).filter(|(head, _)| !head.is_empty())
     }
 
     /// Whether a byte of the response was received.
@@ -61,13 +109,32 @@ impl Exchange {
         self.is_answered.load(SeqCst)
     }
 
-    /// Takes the values of the response's `Content-Length` headers, if hyper was told another length.
-    pub(crate) fn take_content_lengths(&self) -> Option<Vec<HeaderValue>> {
-        self.content_lengths().take()
+    /// Takes what hyper does not tell of the response, whose head has come. The request is no longer kept.
+    pub(crate) fn answered(&self) -> Received {
+        let mut messages = self.messages();
+        messages.body = None;
+        std::mem::take(&mut messages.received)
     }
 
-    fn content_lengths(&self) -> MutexGuard<'_, Option<Vec<HeaderValue>>> {
-        self.content_lengths.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps the head of the request if the request is kept. `written` begins with the head: hyper
+    /// writes nothing before it has the whole head, and a short body with it.
+    fn keep_head(&self, written: &[u8]) {
+        let messages = &mut *self.messages();
+        if let Some(body) = &messages.body {
+            let before_body = written.len().checked_sub(body.len()).map(|end| &written[..end]);
+            let head = before_body.filter(|before| before.ends_with(b"\r\n\r\n"));
+            let head = head.or_else(|| end_of_head(written, 0).map(|end| &written[..end]));
+            messages.head.extend_from_slice(head.unwrap_or_default());
+        }
+    }
+
+    fn wrote(&self, count: usize) {
+        self.is_flushed.store(false, SeqCst);
+        self.written.fetch_add(count, SeqCst);
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,9 +150,10 @@ impl<S> LenientStream<S> {
     }
 
     /// Expects a head if a request begins.
-    fn before_write(&mut self) {
+    fn before_write(&mut self, bytes: &[u8]) {
         if self.exchange.is_new.swap(false, SeqCst) {
             self.incomplete = Some(Incomplete::default());
+            self.exchange.keep_head(bytes);
         }
     }
 
@@ -107,8 +175,11 @@ impl<S> LenientStream<S> {
                             return Err(io::Error::new(io::ErrorKind::InvalidData, refusal));
                         }
                     }
-                    *self.exchange.content_lengths() = content_lengths;
-                    if !is_interim {
+                    let mut messages = self.exchange.messages();
+                    messages.received.content_lengths = content_lengths;
+                    if is_interim {
+                        messages.received.first_interim.get_or_insert_with(Instant::now);
+                    } else {
                         ready.unsplit(incomplete.received);
                         break;
                     }
@@ -234,18 +305,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LenientStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.before_write();
-        Pin::new(&mut this.stream).poll_write(cx, bytes)
+        this.before_write(bytes);
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
+        this.exchange.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
+    // NB: hyper is set not to use it, so that the head of a request is in one piece.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.before_write();
-        Pin::new(&mut this.stream).poll_write_vectored(cx, bytes)
+        this.before_write(bytes.first().map_or(&[], |bytes| &**bytes));
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bytes))?;
+        this.exchange.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -253,7 +329,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LenientStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.exchange.is_flushed.store(true, SeqCst);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -313,7 +391,7 @@ mod tests {
     fn read(pieces: impl IntoIterator<Item = Vec<u8>>, refuses_cut_heads: bool) -> Option<Vec<u8>> {
         let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
         let mut stream = LenientStream::new(Pieces(pieces), refuses_cut_heads);
-        stream.exchange().begin();
+        stream.exchange().begin(None);
         stream.write_all(b"request").now_or_never().unwrap().unwrap();
         let mut read = Vec::new();
         stream.read_to_end(&mut read).now_or_never().unwrap().ok().map(|_| read)
@@ -358,7 +436,7 @@ mod tests {
     fn bytes_that_no_request_asked_for_are_not_changed() {
         let answer = b"HTTP/1.7 200 OK\nLocation: \x01\n\n";
         let mut stream = LenientStream::new(Pieces([answer.to_vec()].into()), false);
-        stream.exchange().begin();
+        stream.exchange().begin(None);
         let mut read = Vec::new();
         stream.read_to_end(&mut read).now_or_never().unwrap().unwrap();
         assert_eq!(read, answer);

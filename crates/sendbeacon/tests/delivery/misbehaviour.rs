@@ -31,7 +31,7 @@ async fn a_garbled_closed_or_reset_connection_costs_one_beacon() {
         assert_eq!(done, path);
         assert!(matches!(failure(outcome), NetworkError::Protocol(_)), "{outcome:?}");
         assert_eq!(document.fetch_group().inflight(), Inflight::default());
-        // The library does not send it again, and the next beacon is delivered.
+        // The next beacon is delivered.
         assert_eq!(document.send_beacon("/ok", Some("x".into())), Ok(true));
         let outcomes = browser.events.wait_for(2 * n + 2).await;
         assert_eq!(outcomes[2 * n + 1], ("/ok".into(), delivered(204)));
@@ -41,7 +41,9 @@ async fn a_garbled_closed_or_reset_connection_costs_one_beacon() {
     let outcomes = browser.events.wait_for(7).await;
     assert_eq!(outcomes[6], ("/short".into(), delivered(200)));
     let count = |path| server.requests().iter().filter(|request| request.target == path).count();
-    assert_eq!(["/garbage", "/close", "/reset", "/ok", "/short"].map(count), [1, 1, 1, 3, 1]);
+    // A beacon that is lost on a connection that was idle is sent once more. The first `/ok` and those behind it are
+    // on new connections, whose beacons are not.
+    assert_eq!(["/garbage", "/close", "/reset", "/ok", "/short"].map(count), [1, 2, 2, 3, 1]);
 }
 
 #[tokio::test]
