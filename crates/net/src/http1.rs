@@ -12,7 +12,8 @@ use tokio::{
 
 use crate::{
     error::http1_error,
-    lenient_stream::{Exchange, LenientStream},
+    exchange::Exchange,
+    lenient_stream::LenientStream,
     request_body::RequestBody,
     response_head::{MAX_HEADERS, MAX_RESPONSE_HEAD},
     send_queue::SendQueue,

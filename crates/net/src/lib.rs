@@ -125,6 +125,7 @@ mod connect;
 mod connection;
 mod counted_stream;
 mod error;
+mod exchange;
 mod http1;
 mod http2;
 mod lenient_stream;

@@ -98,7 +98,7 @@ pub enum Observation {
         body: Bytes,
     },
     /// The network sends the last sent request once more, on another connection: the last one ended before an answer
-    /// came, and after a byte of the request may have been written.
+    /// came, and after a byte of the request may have been written. For a preflight this is not told.
     #[non_exhaustive]
     SentAgain {
         /// How the last connection ended.
