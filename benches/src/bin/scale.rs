@@ -203,8 +203,9 @@ struct Outcomes(UnboundedSender<()>);
 
 impl EventSink for Outcomes {
     fn event(&self, event: Event) {
-        if let EventKind::Done { outcome: Outcome::Delivered { .. } | Outcome::Failed(_), .. } =
-            event.kind
+        if let EventKind::Done {
+            outcome: Outcome::Delivered { .. } | Outcome::Failed { .. }, ..
+        } = event.kind
         {
             let _ = self.0.send(());
         }

@@ -29,6 +29,7 @@ use crate::{
         tunnel,
     },
     resolve::Names,
+    send_queue::{SendQueue, SendQueues},
     tcp::connect_to_any,
     time_left::TimeLeft,
     tls::{HTTP2, Tls},
@@ -43,6 +44,7 @@ pub(crate) struct Connector {
     /// The limit for name resolution, TCP and TLS together.
     pub(crate) timeout: Duration,
     pub(crate) tls: Tls,
+    pub(crate) send_queues: Option<Arc<dyn SendQueues>>,
 }
 
 impl Connector {
@@ -109,7 +111,12 @@ impl Connector {
         let connected = connect_to_any(addresses).await;
         let (tcp, address) = connected
             .map_err(|error| NetworkError::Connect(ErrorDetail::from(error).with_context(key)))?;
-        self.open(key, tcp, Some(self.address_spaces.of(address)), timing).await
+        let addresses = tcp.local_addr().ok().zip(tcp.peer_addr().ok());
+        let queue = self.send_queues.clone().zip(addresses);
+        let queue = queue.map(|(queues, (local, peer))| SendQueue::new(queues, local, peer));
+        let space = Some(self.address_spaces.of(address));
+        let opened = self.open(key, tcp, space, timing).await?;
+        Ok(opened.with_send_queue(queue))
     }
 
     /// Makes a connection of a stream to the server of `key`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sendbeacon_fetch::host::ConnectionTiming;
 
-use crate::{http1::Http1Connection, http2::Http2Connection};
+use crate::{http1::Http1Connection, http2::Http2Connection, send_queue::SendQueue};
 
 /// An open connection. Dropping it closes it at once, whatever is still under way.
 pub(crate) enum OpenConnection {
@@ -19,6 +19,15 @@ impl OpenConnection {
         match &mut self {
             Self::Http1(connection) => connection.timing = timing,
             Self::Http2(connection) => connection.timing = timing,
+        }
+        self
+    }
+
+    /// Keeps where to ask what the peer has acknowledged.
+    pub(crate) fn with_send_queue(mut self, queue: Option<SendQueue>) -> Self {
+        match &mut self {
+            Self::Http1(connection) => connection.send_queue = queue.map(Box::new),
+            Self::Http2(connection) => connection.send_queue = queue.map(Box::new),
         }
         self
     }

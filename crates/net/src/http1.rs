@@ -12,9 +12,11 @@ use tokio::{
 
 use crate::{
     error::http1_error,
-    lenient_stream::{Exchange, LenientStream},
+    exchange::Exchange,
+    lenient_stream::LenientStream,
     request_body::RequestBody,
     response_head::{MAX_HEADERS, MAX_RESPONSE_HEAD},
+    send_queue::SendQueue,
 };
 
 /// How many bytes hyper buffers in each direction before it waits. A read may exceed this once.
@@ -52,6 +54,8 @@ pub(crate) struct Http1Connection {
     pub(crate) timing: Option<Arc<ConnectionTiming>>,
     /// Whether an earlier request has used the connection.
     pub(crate) is_used: bool,
+    /// Where to ask what the server has acknowledged, if that is known.
+    pub(crate) send_queue: Option<Box<SendQueue>>,
     pub(crate) exchange: Arc<Exchange>,
     /// The task that owns the socket.
     task: AbortHandle,
@@ -76,8 +80,15 @@ impl Http1Connection {
             let _: hyper::Result<()> = connection.await;
         })
         .abort_handle();
-        let timing = None;
-        Ok(Box::new(Self { sender, address_space, timing, is_used: false, exchange, task }))
+        Ok(Box::new(Self {
+            sender,
+            address_space,
+            timing: None,
+            is_used: false,
+            send_queue: None,
+            exchange,
+            task,
+        }))
     }
 }
 

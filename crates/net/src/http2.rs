@@ -7,7 +7,10 @@ use std::{
     future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -26,7 +29,14 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{error::http2_error, request_body::Progress, response_head::MAX_HEADERS};
+use crate::{
+    counted_stream::{CountedStream, Traffic},
+    error::http2_error,
+    request_body::LastTaken,
+    resend::{Failure, is_ended_by_peer},
+    response_head::MAX_HEADERS,
+    send_queue::SendQueue,
+};
 
 /// The largest head of a response. HTTP/2 counts each header as its name, its value and 32 bytes.
 const MAX_RESPONSE_HEAD: u32 = 256 * 1024;
@@ -54,30 +64,19 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// under way.
 pub(crate) struct Http2Connection {
     sender: SendRequest<Part>,
-    /// Whether a request has used the connection.
-    pub(crate) is_used: AtomicBool,
-    /// How many bytes of request bodies h2 holds and has not written yet.
-    unwritten: Arc<AtomicUsize>,
+    /// Whether the server has answered a request on the connection.
+    pub(crate) has_answered: AtomicBool,
+    traffic: Arc<Traffic>,
     /// Locked by one request at a time: the pool gives a doubted connection to one request only.
     pings: Mutex<Option<PingPong>>,
     /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
     /// When the connection was made, if that is known.
     pub(crate) timing: Option<Arc<ConnectionTiming>>,
+    /// Where to ask what the server has acknowledged, if that is known.
+    pub(crate) send_queue: Option<Box<SendQueue>>,
     /// The task that owns the socket.
     task: AbortHandle,
-}
-
-/// Why a request has no response.
-pub(crate) enum Failure {
-    /// The server cannot have acted on the request.
-    Unprocessed(NetworkError),
-    /// The server wants the request over HTTP/1.1.
-    Http1Required(NetworkError),
-    /// The connection was lost. The server may have acted on the request.
-    Lost(NetworkError),
-    /// The server may have acted on the request, or the request cannot be sent at all.
-    Final(NetworkError),
 }
 
 impl Http2Connection {
@@ -88,6 +87,8 @@ impl Http2Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let traffic = Arc::<Traffic>::default();
+        let stream = CountedStream { stream, traffic: Arc::clone(&traffic) };
         let (sender, mut connection) = client::Builder::new()
             .enable_push(false)
             .max_header_list_size(MAX_RESPONSE_HEAD)
@@ -101,13 +102,32 @@ impl Http2Connection {
             let _: Result<(), h2::Error> = connection.await;
         })
         .abort_handle();
-        let (is_used, unwritten) = (AtomicBool::new(false), Arc::default());
-        Ok(Self { sender, is_used, unwritten, pings, address_space, timing: None, task })
+        Ok(Self {
+            sender,
+            has_answered: AtomicBool::new(false),
+            traffic,
+            pings,
+            address_space,
+            timing: None,
+            send_queue: None,
+            task,
+        })
     }
 
     /// Whether the socket is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.task.is_finished()
+    }
+
+    /// How many bytes the server has sent. As long as the number is the same, no frame has come.
+    pub(crate) fn received(&self) -> usize {
+        self.traffic.received.load(Relaxed)
+    }
+
+    /// Whether everything that h2 was given of request bodies was given to the system.
+    pub(crate) fn is_written(&self) -> bool {
+        // In this order: a body that is no longer held has first become unflushed.
+        self.traffic.unwritten.load(SeqCst) == 0 && self.traffic.is_flushed.load(SeqCst)
     }
 
     /// How many requests may be under way at a time.
@@ -120,7 +140,8 @@ impl Http2Connection {
     /// Whether the connection takes another request: it is open, the server has sent no GOAWAY, and
     /// earlier bodies are not stuck in it.
     pub(crate) async fn is_ready(&self) -> bool {
-        self.unwritten.load(Relaxed) <= MAX_UNWRITTEN && self.sender.clone().ready().await.is_ok()
+        self.traffic.unwritten.load(Relaxed) <= MAX_UNWRITTEN
+            && self.sender.clone().ready().await.is_ok()
     }
 
     /// Whether the server acknowledges a PING.
@@ -156,7 +177,7 @@ impl Http2Connection {
             self.sender.clone().send_request(head, body.is_empty()).map_err(|error| {
                 // Nothing was queued. If the connection is at fault, another connection may do.
                 if error.is_io() || error.is_go_away() {
-                    Failure::Unprocessed(http2_error(error))
+                    Failure::Unwritten(http2_error(error))
                 } else {
                     Failure::Final(http2_error(error))
                 }
@@ -164,13 +185,13 @@ impl Http2Connection {
         if body.is_empty() {
             return Ok((answer, None));
         }
-        if body.len().saturating_add(self.unwritten.load(Relaxed)) > MAX_AT_ONCE {
+        if body.len().saturating_add(self.traffic.unwritten.load(Relaxed)) > MAX_AT_ONCE {
             stream.reserve_capacity(body.len());
-            let (unwritten, progress) = (Arc::clone(&self.unwritten), Progress::new());
-            return Ok((answer, Some(Box::new(Upload { stream, body, unwritten, progress }))));
+            let (traffic, last_taken) = (Arc::clone(&self.traffic), LastTaken::now());
+            return Ok((answer, Some(Box::new(Upload { stream, body, traffic, last_taken }))));
         }
         // Fails if the stream is already over. Then the answer says how it ended.
-        let _: Result<(), h2::Error> = stream.send_data(Part::new(body, &self.unwritten), true);
+        let _: Result<(), h2::Error> = stream.send_data(Part::new(body, &self.traffic), true);
         Ok((answer, None))
     }
 }
@@ -187,21 +208,21 @@ impl Drop for Http2Connection {
 pub(crate) struct Upload {
     stream: SendStream<Part>,
     body: Bytes,
-    unwritten: Arc<AtomicUsize>,
-    pub(crate) progress: Progress,
+    traffic: Arc<Traffic>,
+    pub(crate) last_taken: LastTaken,
 }
 
 impl Upload {
     /// Sends as much as the server's window allows. Leaves `None` when everything is sent or the stream
     /// is over.
     pub(crate) fn poll_send(upload: &mut Option<Box<Self>>, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(Self { stream, body, unwritten, progress }) = upload.as_deref_mut() {
+        while let Some(Self { stream, body, traffic, last_taken }) = upload.as_deref_mut() {
             let mut is_open = false;
             if let Some(Ok(capacity)) = ready!(stream.poll_capacity(cx)) {
                 let part = body.split_to(capacity.min(body.len()));
-                progress.taken_now();
+                last_taken.set_now();
                 // Fails if the stream is over. Then the answer says how it ended.
-                is_open = stream.send_data(Part::new(part, unwritten), body.is_empty()).is_ok();
+                is_open = stream.send_data(Part::new(part, traffic), body.is_empty()).is_ok();
             }
             if body.is_empty() || !is_open {
                 *upload = None;
@@ -220,14 +241,14 @@ impl Upload {
 struct Part {
     bytes: Bytes,
     length: usize,
-    unwritten: Arc<AtomicUsize>,
+    traffic: Arc<Traffic>,
 }
 
 impl Part {
-    fn new(bytes: Bytes, unwritten: &Arc<AtomicUsize>) -> Self {
+    fn new(bytes: Bytes, traffic: &Arc<Traffic>) -> Self {
         let length = bytes.len();
-        unwritten.fetch_add(length, Relaxed);
-        Self { bytes, length, unwritten: Arc::clone(unwritten) }
+        traffic.unwritten.fetch_add(length, SeqCst);
+        Self { bytes, length, traffic: Arc::clone(traffic) }
     }
 }
 
@@ -247,7 +268,9 @@ impl Buf for Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        self.unwritten.fetch_sub(self.length, Relaxed);
+        // h2 may hold a copy until the next flush.
+        self.traffic.is_flushed.store(false, SeqCst);
+        self.traffic.unwritten.fetch_sub(self.length, SeqCst);
     }
 }
 
@@ -262,8 +285,12 @@ pub(crate) fn checked<B>(answer: Result<Response<B>, h2::Error>) -> Result<Respo
         Ok(response) => Ok(response),
         Err(error) if is_http1_required(&error) => Err(Failure::Http1Required(http2_error(error))),
         Err(error) if is_unprocessed(&error) => Err(Failure::Unprocessed(http2_error(error))),
-        Err(error) if error.is_io() => Err(Failure::Lost(http2_error(error))),
-        Err(error) => Err(Failure::Final(http2_error(error))),
+        Err(error) => {
+            let is_io = error.is_io();
+            let reason = http2_error(error);
+            let is_lost = is_io && is_ended_by_peer(&reason);
+            Err(if is_lost { Failure::Lost(reason) } else { Failure::Final(reason) })
+        }
     }
 }
 

@@ -3,19 +3,19 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::response_head::{
-    MAX_RESPONSE_HEAD, ReadHead, end_of_head, is_interim, may_begin_head, read_head,
+use crate::{
+    exchange::Exchange,
+    response_head::{
+        MAX_RESPONSE_HEAD, ReadHead, end_of_head, is_interim, may_begin_head, read_head,
+    },
 };
 
 /// A stream that rewrites the heads of responses before hyper reads them, where hyper would read them
@@ -37,40 +37,6 @@ pub(crate) struct LenientStream<S> {
     ready: Bytes,
 }
 
-/// What the user of a connection and its stream tell each other of one request and its response.
-#[derive(Default)]
-pub(crate) struct Exchange {
-    /// Whether the next byte that is written begins a request.
-    is_new: AtomicBool,
-    /// Whether a byte of the response was received.
-    is_answered: AtomicBool,
-    /// The values of the response's `Content-Length` headers, if hyper was told another length.
-    content_lengths: Mutex<Option<Vec<HeaderValue>>>,
-}
-
-impl Exchange {
-    /// Begins the exchange of a request that hyper is about to get.
-    pub(crate) fn begin(&self) {
-        self.is_answered.store(false, SeqCst);
-        *self.content_lengths() = None;
-        self.is_new.store(true, SeqCst);
-    }
-
-    /// Whether a byte of the response was received.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.is_answered.load(SeqCst)
-    }
-
-    /// Takes the values of the response's `Content-Length` headers, if hyper was told another length.
-    pub(crate) fn take_content_lengths(&self) -> Option<Vec<HeaderValue>> {
-        self.content_lengths().take()
-    }
-
-    fn content_lengths(&self) -> MutexGuard<'_, Option<Vec<HeaderValue>>> {
-        self.content_lengths.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<S> LenientStream<S> {
     pub(crate) fn new(stream: S, refuses_cut_heads: bool) -> Self {
         let exchange = Arc::default();
@@ -83,9 +49,10 @@ impl<S> LenientStream<S> {
     }
 
     /// Expects a head if a request begins.
-    fn before_write(&mut self) {
+    fn before_write(&mut self, bytes: &[u8]) {
         if self.exchange.is_new.swap(false, SeqCst) {
             self.incomplete = Some(Incomplete::default());
+            self.exchange.keep_head(bytes);
         }
     }
 
@@ -107,8 +74,11 @@ impl<S> LenientStream<S> {
                             return Err(io::Error::new(io::ErrorKind::InvalidData, refusal));
                         }
                     }
-                    *self.exchange.content_lengths() = content_lengths;
-                    if !is_interim {
+                    let mut messages = self.exchange.messages();
+                    messages.received.content_lengths = content_lengths;
+                    if is_interim {
+                        messages.received.first_interim.get_or_insert_with(Instant::now);
+                    } else {
                         ready.unsplit(incomplete.received);
                         break;
                     }
@@ -234,18 +204,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LenientStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.before_write();
-        Pin::new(&mut this.stream).poll_write(cx, bytes)
+        this.before_write(bytes);
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
+        this.exchange.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
+    // NB: hyper is set not to use it, so that the head of a request is in one piece.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.before_write();
-        Pin::new(&mut this.stream).poll_write_vectored(cx, bytes)
+        this.before_write(bytes.first().map_or(&[], |bytes| &**bytes));
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bytes))?;
+        this.exchange.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -253,7 +228,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LenientStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.exchange.is_flushed.store(true, SeqCst);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -313,7 +290,7 @@ mod tests {
     fn read(pieces: impl IntoIterator<Item = Vec<u8>>, refuses_cut_heads: bool) -> Option<Vec<u8>> {
         let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
         let mut stream = LenientStream::new(Pieces(pieces), refuses_cut_heads);
-        stream.exchange().begin();
+        stream.exchange().begin(None);
         stream.write_all(b"request").now_or_never().unwrap().unwrap();
         let mut read = Vec::new();
         stream.read_to_end(&mut read).now_or_never().unwrap().ok().map(|_| read)
@@ -358,7 +335,7 @@ mod tests {
     fn bytes_that_no_request_asked_for_are_not_changed() {
         let answer = b"HTTP/1.7 200 OK\nLocation: \x01\n\n";
         let mut stream = LenientStream::new(Pieces([answer.to_vec()].into()), false);
-        stream.exchange().begin();
+        stream.exchange().begin(None);
         let mut read = Vec::new();
         stream.read_to_end(&mut read).now_or_never().unwrap().unwrap();
         assert_eq!(read, answer);

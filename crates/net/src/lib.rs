@@ -64,22 +64,28 @@
 //! folded line is joined, and a `Content-Length` that says no length means that the body ends with the
 //! connection. A head has at most 512 headers and 256 KiB.
 //!
-//! # At most once
+//! # Sent again
 //!
-//! The network writes a request again only in these cases, and only a few times:
+//! The network gives a request to a connection three times at most, and again only in these cases:
 //!
 //! * The connection turned out to be closed before any byte of the request was written.
 //! * An HTTP/2 server said that it did not process the request, by `REFUSED_STREAM` or by a `GOAWAY`
 //!   that leaves out its stream.
 //! * An HTTP/2 server asked for HTTP/1.1, by `HTTP_1_1_REQUIRED`. The request goes over HTTP/1.1 then.
 //! * A proxy answered 407 and did not pass the request on.
-//! * The method is safe (GET, HEAD, OPTIONS), the connection had served an earlier request, and it was
-//!   lost before a byte of the response was received.
+//! * The connection had served an earlier request, the server ended it before a byte of the response came, and the
+//!   [`ResendPolicy`] allows to send this request again.
 //!
 //! Except in the last case, no server can have acted on the request before.
 //!
 //! If a connection is lost in any other way, the fetch fails, whether or not the server has acted on
 //! the request.
+//!
+//! # How far a request got
+//!
+//! The network [reports](sendbeacon_fetch::host::Transmission) a request as sent in part just before it gives the
+//! request to a connection, and as unsent until then. It reports a request as sent if [`SendQueues`] tell that the
+//! server's system has all of it. Rust has no safe way to ask the system, so this service is the embedder's.
 //!
 //! # Error codes
 //!
@@ -117,7 +123,9 @@ mod access_check;
 mod address_space;
 mod connect;
 mod connection;
+mod counted_stream;
 mod error;
+mod exchange;
 mod http1;
 mod http2;
 mod lenient_stream;
@@ -127,11 +135,13 @@ mod pool;
 mod proxy;
 mod request;
 mod request_body;
+mod resend;
 mod resolve;
 mod resolver;
 mod response_body;
 mod response_head;
 mod route;
+mod send_queue;
 mod sender;
 mod tcp;
 mod time_left;
@@ -146,7 +156,9 @@ pub use self::{
         rules::ProxyRules,
         server::Proxy,
     },
+    resend::ResendPolicy,
     resolver::{Resolved, Resolver, SystemResolver},
+    send_queue::SendQueues,
 };
 
 /// Compiles the example of the README.

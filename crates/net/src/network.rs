@@ -18,9 +18,11 @@ use crate::{
         authorizations::ProxyAuthorizations,
         routes::{NoProxies, Proxies},
     },
+    resend::ResendPolicy,
     resolve::Names,
     resolver::{Resolver, SystemResolver},
     route::Router,
+    send_queue::SendQueues,
     sender::RequestSender,
     tls::{Tls, TlsSettings, parse_root_certificates},
 };
@@ -91,12 +93,14 @@ pub struct HttpNetworkBuilder {
     proxies: Arc<dyn Proxies>,
     address_spaces: AddressSpaces,
     local_network_access: Arc<dyn LocalNetworkAccess>,
+    send_queues: Option<Arc<dyn SendQueues>>,
     connect_timeout: Duration,
     response_head_timeout: Duration,
     idle_timeout: Duration,
     http2_idle_timeout: Duration,
     max_connections_per_origin: usize,
     max_connections: usize,
+    resend_policy: ResendPolicy,
 }
 
 impl Default for HttpNetworkBuilder {
@@ -110,12 +114,14 @@ impl Default for HttpNetworkBuilder {
             proxies: Arc::new(NoProxies),
             address_spaces: AddressSpaces::default(),
             local_network_access: Arc::new(RefuseAll),
+            send_queues: None,
             connect_timeout: Duration::from_secs(30),
             response_head_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(2),
             http2_idle_timeout: Duration::from_secs(60),
             max_connections_per_origin: 6,
             max_connections: 384,
+            resend_policy: ResendPolicy::default(),
         }
     }
 }
@@ -215,6 +221,14 @@ impl HttpNetworkBuilder {
         self
     }
 
+    /// Sets the service that tells what the peers of connections have acknowledged. Default: none, and no request counts
+    /// as sent before it is answered.
+    #[must_use]
+    pub fn send_queues(mut self, queues: Arc<dyn SendQueues>) -> Self {
+        self.send_queues = Some(queues);
+        self
+    }
+
     /// Sets how long name resolution, connecting and the TLS handshake may take together. Default: 30
     /// seconds.
     ///
@@ -245,7 +259,7 @@ impl HttpNetworkBuilder {
     ///
     /// A server can shorten this time by `Keep-Alive: timeout=N`, but not lengthen it. The longer a
     /// connection is idle, the likelier the server closes it just as the next request is written. That
-    /// request is lost, because it cannot be sent again safely.
+    /// request is lost, unless the [`ResendPolicy`] lets it be sent again.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
@@ -285,6 +299,21 @@ impl HttpNetworkBuilder {
         self
     }
 
+    /// Sets which requests are sent again after a server has closed their connection. Default:
+    /// [`ResendPolicy::Unawaited`].
+    ///
+    /// ```
+    /// use sendbeacon_net::{HttpNetwork, ResendPolicy};
+    ///
+    /// let network = HttpNetwork::builder().resend_policy(ResendPolicy::Strict).build()?;
+    /// # Ok::<(), sendbeacon_net::LimitError>(())
+    /// ```
+    #[must_use]
+    pub fn resend_policy(mut self, policy: ResendPolicy) -> Self {
+        self.resend_policy = policy;
+        self
+    }
+
     /// Builds the network.
     ///
     /// It needs no runtime and does no I/O: the first `https` request reads the platform's root certificates.
@@ -317,6 +346,7 @@ impl HttpNetworkBuilder {
                 names: Names::new(self.host_map, self.resolver),
                 address_spaces: self.address_spaces,
                 authorizations: ProxyAuthorizations::new(self.proxies),
+                send_queues: self.send_queues,
                 timeout: self.connect_timeout,
                 tls: Tls::new(TlsSettings {
                     provider: self.crypto_provider,
@@ -332,6 +362,7 @@ impl HttpNetworkBuilder {
             })),
             local_network_access: self.local_network_access,
             response_head_timeout: self.response_head_timeout,
+            resend_policy: self.resend_policy,
         };
         HttpNetwork { router: Router { sender } }
     }

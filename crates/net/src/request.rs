@@ -48,6 +48,25 @@ impl UnsentRequest {
         }
     }
 
+    /// The request that was written to an HTTP/1.1 connection with this head. `None` if that is not a head as hyper
+    /// writes it.
+    pub(crate) fn written(head: &[u8], body: Bytes) -> Option<Self> {
+        let lines = head.split(|byte| *byte == b'\n').count();
+        let mut fields = vec![httparse::EMPTY_HEADER; lines];
+        let mut parsed = httparse::Request::new(&mut fields);
+        parsed.parse(head).ok()?;
+        let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+        for field in &*parsed.headers {
+            let value = HeaderValue::from_bytes(field.value).ok()?;
+            headers.append(HeaderName::from_bytes(field.name.as_bytes()).ok()?, value);
+        }
+        let mut request = Request::new(RequestBody::new(body));
+        *request.method_mut() = Method::from_bytes(parsed.method?.as_bytes()).ok()?;
+        *request.uri_mut() = Uri::try_from(parsed.path?).ok()?;
+        *request.headers_mut() = headers;
+        Some(Self::Http1(Box::new(request)))
+    }
+
     /// The request as it goes on an HTTP/1.1 connection.
     pub(crate) fn into_http1(self) -> Result<Box<Http1Request>, NetworkError> {
         match self {
@@ -264,6 +283,9 @@ mod tests {
         let url = Url::parse(&format!("http://a.test//{text}?{text}#fragment")).unwrap();
         let uri = target(&url).unwrap();
         assert_eq!(uri.to_string(), url[Position::BeforePath..Position::AfterQuery]);
+        let head = format!("POST {uri} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        let written = UnsentRequest::written(head.as_bytes(), Bytes::new()).unwrap();
+        assert_eq!(*written.into_http1().unwrap().uri(), uri);
         assert_eq!(target(&Url::parse("http://a.test?").unwrap()).unwrap().to_string(), "/?");
         let uri = absolute_target(&url).unwrap();
         assert_eq!(uri.to_string(), url[..Position::AfterQuery]);

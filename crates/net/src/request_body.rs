@@ -19,37 +19,30 @@ const PIECE: usize = 16 * 1024;
 pub(crate) struct RequestBody {
     pub(crate) bytes: Bytes,
     /// When hyper last took a piece. `None` for a body of one piece.
-    pub(crate) progress: Option<Progress>,
+    pub(crate) last_taken: Option<LastTaken>,
 }
 
 impl RequestBody {
     pub(crate) fn new(bytes: Bytes) -> Self {
-        let progress = (bytes.len() > PIECE).then(Progress::new);
-        Self { bytes, progress }
-    }
-}
-
-/// The whole body once more, of which the server has taken nothing.
-impl Clone for RequestBody {
-    fn clone(&self) -> Self {
-        Self::new(self.bytes.clone())
+        let last_taken = (bytes.len() > PIECE).then(LastTaken::now);
+        Self { bytes, last_taken }
     }
 }
 
 /// When the server last took a piece of a body.
 #[derive(Clone)]
-pub(crate) struct Progress(Arc<Mutex<Instant>>);
+pub(crate) struct LastTaken(Arc<Mutex<Instant>>);
 
-impl Progress {
-    pub(crate) fn new() -> Self {
+impl LastTaken {
+    pub(crate) fn now() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
-    pub(crate) fn taken_now(&self) {
+    pub(crate) fn set_now(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    pub(crate) fn last_taken(&self) -> Instant {
+    pub(crate) fn get(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,7 +58,7 @@ impl Body for RequestBody {
         let length = self.bytes.len().min(PIECE);
         let piece = self.bytes.split_to(length);
         // hyper asks for a piece when it has room, which means that it has written earlier pieces.
-        self.progress.as_ref().inspect(|progress| progress.taken_now());
+        self.last_taken.as_ref().inspect(|it| it.set_now());
         Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 

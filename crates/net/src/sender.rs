@@ -17,7 +17,10 @@ use http::{Extensions, StatusCode, header::CONTENT_LENGTH};
 use hyper::{body::Body as _, ext::ReasonPhrase};
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
-    host::{EmptyBody, LocalNetworkAccess, NetworkRequest, NetworkResponse, ResponseBody},
+    host::{
+        EmptyBody, LocalNetworkAccess, NetworkRequest, NetworkResponse, Progress, ResponseBody,
+        Transmission,
+    },
 };
 use tokio::time::timeout;
 
@@ -25,14 +28,15 @@ use crate::{
     access_check::AccessCheck,
     connect::Connector,
     error::http1_error,
-    http2::{self, Failure, Upload},
+    http2::{self, Upload},
     pool::{
         key::PoolKey,
         lease::{Checkout, ConnectionLease, Http1Lease, Http2Lease, Pool, Room},
     },
     proxy::server::Proxy,
     request::{Http1Request, UnsentRequest},
-    request_body::Progress,
+    request_body::LastTaken,
+    resend::{Failure, ResendPolicy, is_ended_by_peer},
     response_body::{Http1Body, Http2Body, Reading},
 };
 
@@ -45,6 +49,7 @@ pub(crate) struct RequestSender {
     pub(crate) pool: Arc<Pool>,
     pub(crate) local_network_access: Arc<dyn LocalNetworkAccess>,
     pub(crate) response_head_timeout: Duration,
+    pub(crate) resend_policy: ResendPolicy,
 }
 
 impl RequestSender {
@@ -63,11 +68,16 @@ impl RequestSender {
     /// Takes from the request what its future has to keep.
     fn prepare(
         &self,
-        request: NetworkRequest,
+        mut request: NetworkRequest,
         proxy: Option<Arc<Proxy>>,
     ) -> Result<Prepared<'_>, NetworkError> {
+        let transmission = std::mem::take(&mut request.transmission);
+        transmission.report(Progress::Unsent);
         let key = Arc::new(self.pool.key(&request, proxy)?);
         Ok(Prepared {
+            transmission,
+            is_safe: request.method.is_safe(),
+            may_resend: self.resend_policy.allows(&request.method, request.is_awaited),
             check: AccessCheck::of(&request, &*self.local_network_access).map(Box::new),
             needs_new: request.force_new_connection,
             connect_timeout: request.connect_timeout,
@@ -77,41 +87,71 @@ impl RequestSender {
     }
 
     async fn send(&self, prepared: Prepared<'_>) -> Result<NetworkResponse, NetworkError> {
-        let Prepared { mut key, check, needs_new, connect_timeout, request: mut unsent } = prepared;
+        let Prepared {
+            mut key,
+            check,
+            needs_new,
+            connect_timeout,
+            request: mut unsent,
+            transmission,
+            is_safe,
+            may_resend,
+        } = prepared;
         let mut room = None;
         let mut attempts = 0;
+        // Why the request was sent in vain. Boxed: every request's future has room for it.
+        let mut lost: Option<Box<NetworkError>> = None;
+        let mut is_told = true;
         loop {
             attempts += 1;
-            let connection = (needs_new, connect_timeout);
-            let lease =
-                self.obtain_a_connection(&key, connection, room.take(), check.as_deref()).await?;
-            let reason = match lease {
+            let (is_lost, check) = (lost.is_some(), check.as_deref());
+            let wanted = Wanted { needs_new, is_lost, connect_timeout };
+            let obtained = self.obtain_a_connection(&key, wanted, room.take(), check);
+            let lease = match obtained.await {
+                Ok(lease) => lease,
+                // An error of connecting would say that nothing was written.
+                Err(error) => return Err(lost.map_or(error, |reason| *reason)),
+            };
+            if let (Some(reason), false) = (&lost, is_told) {
+                is_told = true;
+                transmission.sent_again(reason);
+            }
+            transmission.report(Progress::InPart);
+            // A server may act on each copy. If the method is not safe, there are two at most.
+            let may_resend = may_resend && (is_safe || !is_lost);
+            let failure = match lease {
                 ConnectionLease::Http1(lease) => {
-                    match self.fetch_over_http1(lease, unsent.into_http1()?).await? {
+                    let request = unsent.into_http1()?;
+                    match self.fetch_over_http1(lease, request, &transmission, may_resend).await? {
                         Attempt::Answered(response) => return Ok(response),
-                        Attempt::Unsent(again) => {
-                            let Unsent { request, lease, reason } = *again;
-                            unsent = UnsentRequest::Http1(request);
+                        Attempt::Failed(failed) => {
+                            let Failed { request, lease, failure } = *failed;
+                            unsent = request;
                             // If one idle connection was closed, its siblings probably are, too.
                             room = Some(lease.into_room(&self.pool));
-                            reason
+                            failure
                         }
                     }
                 }
                 ConnectionLease::Http2(lease) => {
-                    match self.fetch_over_http2(lease, &unsent).await {
+                    match self.fetch_over_http2(lease, &unsent, &transmission, may_resend).await {
                         Ok(response) => return Ok(response),
-                        Err(Failure::Final(reason) | Failure::Lost(reason)) => return Err(reason),
-                        Err(Failure::Unprocessed(reason)) => reason,
-                        Err(Failure::Http1Required(reason)) => {
-                            key = Arc::new(self.pool.key_over_http1(&key));
-                            reason
-                        }
+                        Err(failure) => failure,
                     }
                 }
             };
-            if attempts == MAX_ATTEMPTS {
-                return Err(reason);
+            if matches!(failure, Failure::Unwritten(_)) && !is_lost {
+                transmission.report(Progress::Unsent);
+            }
+            match failure {
+                Failure::Final(reason) => return Err(reason),
+                failure if attempts == MAX_ATTEMPTS => return Err(failure.into_reason()),
+                Failure::Unwritten(_) | Failure::Unprocessed(_) => {}
+                Failure::Http1Required(_) => key = Arc::new(self.pool.key_over_http1(&key)),
+                Failure::Lost(reason) => {
+                    lost = Some(Box::new(reason));
+                    is_told = false;
+                }
             }
         }
     }
@@ -119,10 +159,13 @@ impl RequestSender {
     /// [Obtain a connection](https://fetch.spec.whatwg.org/#concept-connection-obtain), in the room that
     /// the request already has, if any. The request holds neither a connection nor room while the
     /// embedder is asked for a permission.
+    ///
+    /// `is_lost` says whether the request was lost before. It then gets no HTTP/1.1 connection that was idle, because the
+    /// server has probably closed that, too.
     async fn obtain_a_connection(
         &self,
         key: &Arc<PoolKey>,
-        (needs_new, connect_timeout): (bool, Option<Duration>),
+        Wanted { needs_new, is_lost, connect_timeout }: Wanted,
         mut room: Option<Room>,
         check: Option<&AccessCheck<'_>>,
     ) -> Result<ConnectionLease, NetworkError> {
@@ -133,7 +176,7 @@ impl RequestSender {
             };
             let refusal = match checkout {
                 Checkout::Open(ConnectionLease::Http1(mut lease)) => {
-                    if !lease.is_ready().await {
+                    if is_lost || !lease.is_ready().await {
                         room = Some(lease.into_room(&self.pool));
                         continue;
                     }
@@ -176,31 +219,50 @@ impl RequestSender {
         &self,
         mut lease: Http1Lease,
         request: Box<Http1Request>,
+        transmission: &Transmission,
+        may_resend: bool,
     ) -> Result<Attempt, NetworkError> {
-        let progress = request.body().progress.clone();
+        let last_taken = request.body().last_taken.clone();
         let connection = &mut lease.connection;
+        // The server may have closed a connection that was idle before it got the request.
         let is_reused = std::mem::replace(&mut connection.is_used, true);
-        // A safe method is idempotent (RFC 9110, section 9.2.2). The server may have closed the connection
-        // before it got the request.
-        let may_repeat = is_reused && request.method().is_safe();
-        let copy = may_repeat.then(|| request.clone());
-        connection.exchange.begin();
+        let may_resend = may_resend && is_reused;
+        let is_kept = may_resend || connection.send_queue.is_some();
+        connection.exchange.begin(is_kept.then(|| request.body().bytes.clone()));
         let answer = pin!(connection.sender.try_send_request(*request));
-        let response = match self.in_time(answer, progress).await? {
+        let answer = pin!(self.in_time(answer, last_taken));
+        let exchange = &connection.exchange;
+        let answer = match &connection.send_queue {
+            None => answer.await,
+            Some(queue) => queue.report_until(answer, transmission, || exchange.is_written()).await,
+        };
+        let response = match answer? {
             Ok(response) => response,
             Err(mut error) => {
                 // hyper gives the request back if no byte of it was written.
-                let unsent = error.take_message().map(Box::new);
+                let unwritten = error.take_message().map(Box::new);
                 let reason = http1_error(error.into_error());
-                let is_lost = !lease.connection.exchange.is_answered();
-                let Some(request) = unsent.or(copy.filter(|_| is_lost)) else {
-                    return Err(reason);
-                };
-                return Ok(Attempt::Unsent(Box::new(Unsent { request, lease, reason })));
+                if let Some(request) = unwritten {
+                    let (request, failure) =
+                        (UnsentRequest::Http1(request), Failure::Unwritten(reason));
+                    return Ok(Attempt::Failed(Box::new(Failed { request, lease, failure })));
+                }
+                let is_lost = may_resend
+                    && is_ended_by_peer(&reason)
+                    && !lease.connection.exchange.is_answered();
+                return lost_over_http1(lease, reason, is_lost);
             }
         };
+        if response.status() == StatusCode::REQUEST_TIMEOUT
+            && may_resend
+            && self.resend_policy.ignores_408()
+        {
+            let reason = NetworkError::Protocol("408 on a connection that was idle".into());
+            return lost_over_http1(lease, reason, true);
+        }
         let (mut head, incoming) = response.into_parts();
-        if let Some(values) = lease.connection.exchange.take_content_lengths() {
+        let received = lease.connection.exchange.answered();
+        if let Some(values) = received.content_lengths {
             head.headers.remove(CONTENT_LENGTH);
             head.headers.extend(values.into_iter().map(|value| (CONTENT_LENGTH, value)));
         }
@@ -221,6 +283,7 @@ impl RequestSender {
         let info = response.info.get_or_insert_default();
         info.status_message = status_message(head.status, &head.extensions);
         info.connection_timing = connection_timing;
+        info.first_interim_response_start = received.first_interim;
         Ok(Attempt::Answered(response))
     }
 
@@ -228,31 +291,57 @@ impl RequestSender {
         &self,
         lease: Http2Lease,
         request: &UnsentRequest,
+        transmission: &Transmission,
+        may_resend: bool,
     ) -> Result<NetworkResponse, Failure> {
         let (head, body) = request.to_http2().map_err(Failure::Final)?;
-        let is_reused = lease.connection.is_used.swap(true, Relaxed);
-        let may_repeat = is_reused && head.method().is_safe();
-        let (mut answer, mut upload) = lease.connection.send(head, body)?;
-        let progress = upload.as_ref().map(|upload| upload.progress.clone());
+        let connection = &lease.connection;
+        let may_resend = may_resend && connection.has_answered.load(Relaxed);
+        let (is_safe, received) = (head.method().is_safe(), connection.received());
+        let has_body = !body.is_empty();
+        let (mut answer, mut upload) = connection.send(head, body)?;
+        let has_short_body = has_body && upload.is_none();
+        let last_taken = upload.as_ref().map(|upload| upload.last_taken.clone());
         let mut first_interim = None;
-        let answer = pin!(poll_fn(|cx| {
-            let _ = Upload::poll_send(&mut upload, cx);
-            while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
-                first_interim.get_or_insert_with(Instant::now);
+        let answer = {
+            let answer = poll_fn(|cx| {
+                let _ = Upload::poll_send(&mut upload, cx);
+                while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
+                    first_interim.get_or_insert_with(Instant::now);
+                }
+                answer.poll_unpin(cx)
+            });
+            let answer = pin!(answer);
+            let answer = pin!(self.in_time(answer, last_taken));
+            // h2 tells neither when a head is written nor when the end of a long body is.
+            match connection.send_queue.as_ref().filter(|_| has_short_body) {
+                None => answer.await,
+                Some(queue) => {
+                    queue.report_until(answer, transmission, || connection.is_written()).await
+                }
             }
-            answer.poll_unpin(cx)
-        }));
-        let answer = self.in_time(answer, progress).await.map_err(|late| {
+        };
+        let answer = answer.map_err(|late| {
             // Perhaps only this request takes so long. Perhaps the connection is dead, and other requests
             // need not find that out, too.
             lease.retire();
             Failure::Final(late)
         })?;
         let checked = http2::checked(answer).map_err(|failure| match failure {
-            Failure::Lost(reason) if may_repeat => Failure::Unprocessed(reason),
+            Failure::Lost(reason) => {
+                lease.retire();
+                // A frame shows that the server was still there, and perhaps has read the request.
+                let may_be_unread = is_safe || lease.connection.received() == received;
+                if may_resend && may_be_unread && lease.is_on_current_network() {
+                    Failure::Lost(reason)
+                } else {
+                    Failure::Final(reason)
+                }
+            }
             failure => failure,
         });
         let (head, stream) = checked?.into_parts();
+        lease.connection.has_answered.store(true, Relaxed);
         let connection_timing = lease.connection.timing.clone();
         let reading = Reading::begin(upload, lease);
         let body: ResponseBody = if stream.is_end_stream() {
@@ -271,12 +360,12 @@ impl RequestSender {
 
     /// Waits for the answer. Fails if the server is silent for too long.
     ///
-    /// The time begins again whenever the server takes a part of the request. `progress` has the time of the
+    /// The time begins again whenever the server takes a part of the request. `last_taken` has the time of the
     /// last part; it is `None` for a request that is written at once.
     async fn in_time<T>(
         &self,
         mut answer: Pin<&mut impl Future<Output = T>>,
-        progress: Option<Progress>,
+        last_taken: Option<LastTaken>,
     ) -> Result<T, NetworkError> {
         let mut left = self.response_head_timeout;
         loop {
@@ -284,13 +373,28 @@ impl RequestSender {
                 return Ok(answer);
             }
             let after = self.response_head_timeout;
-            let silent = progress.as_ref().map_or(after, |it| it.last_taken().elapsed());
+            let silent = last_taken.as_ref().map_or(after, |it| it.get().elapsed());
             if silent >= after {
                 return Err(NetworkError::Timeout { kind: TimeoutKind::ResponseHead, after });
             }
             left = after.saturating_sub(silent);
         }
     }
+}
+
+/// Ends an attempt whose connection gave no answer. If `is_lost` is true, the request may be sent again if it was kept.
+fn lost_over_http1(
+    lease: Http1Lease,
+    reason: NetworkError,
+    is_lost: bool,
+) -> Result<Attempt, NetworkError> {
+    let kept = lease.connection.exchange.take_request();
+    let request = kept
+        .filter(|_| is_lost && lease.is_on_current_network())
+        .and_then(|(head, body)| UnsentRequest::written(&head, body));
+    let Some(request) = request else { return Err(reason) };
+    let failure = Failure::Lost(reason);
+    Ok(Attempt::Failed(Box::new(Failed { request, lease, failure })))
 }
 
 /// The reason phrase of an HTTP/1.1 response. hyper keeps it if it is not the usual one of its status.
@@ -301,6 +405,17 @@ fn status_message(status: StatusCode, extensions: &Extensions) -> Cow<'static, [
     }
 }
 
+/// Which connection a request may have.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Whether it must be a new one, because the last one led to the wrong server.
+    needs_new: bool,
+    /// Whether the peer has ended the last one, so that idle ones of HTTP/1.1 have probably ended, too.
+    is_lost: bool,
+    /// How long connecting may take, if that is less than what the network allows.
+    connect_timeout: Option<Duration>,
+}
+
 /// A request before it has a connection.
 struct Prepared<'a> {
     key: Arc<PoolKey>,
@@ -308,111 +423,25 @@ struct Prepared<'a> {
     needs_new: bool,
     connect_timeout: Option<Duration>,
     request: UnsentRequest,
+    transmission: Transmission,
+    /// Whether the request's method is safe.
+    is_safe: bool,
+    /// Whether the policy allows to send the request again.
+    may_resend: bool,
 }
 
 /// The result of sending a request on an HTTP/1.1 connection.
 enum Attempt {
     Answered(NetworkResponse),
-    Unsent(Box<Unsent>),
+    Failed(Box<Failed>),
 }
 
 /// A request whose connection turned out to be closed, and that may be sent on another one.
-struct Unsent {
-    request: Box<Http1Request>,
+struct Failed {
+    request: UnsentRequest,
     lease: Http1Lease,
-    reason: NetworkError,
+    failure: Failure,
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use bytes::Bytes;
-    use http::Method;
-    use rustls::crypto::ring;
-    use sendbeacon_fetch::{
-        Nonce, PartitionKey, Site,
-        host::{ConnectionKey, RefuseAll},
-    };
-    use sendbeacon_testkit::server::{Behavior, RecordingServer};
-    use url::Url;
-
-    use super::*;
-    use crate::{
-        address_space::AddressSpaces,
-        connection::OpenConnection,
-        http1::Http1Connection,
-        pool::state::Limits,
-        proxy::{authorizations::ProxyAuthorizations, routes::NoProxies},
-        resolve::Names,
-        resolver::SystemResolver,
-        tls::{Tls, TlsSettings},
-    };
-
-    fn sender() -> RequestSender {
-        let time = Duration::from_secs(60);
-        let provider = Arc::new(ring::default_provider());
-        RequestSender {
-            connector: Connector {
-                names: Names::new(HashMap::new(), Arc::new(SystemResolver)),
-                address_spaces: AddressSpaces::default(),
-                authorizations: ProxyAuthorizations::new(Arc::new(NoProxies)),
-                timeout: time,
-                tls: Tls::new(TlsSettings {
-                    provider,
-                    platform_roots: false,
-                    extra_roots: Vec::new(),
-                }),
-            },
-            pool: Arc::new(Pool::new(Limits {
-                http1_idle: time,
-                http2_idle: time,
-                per_group: 1,
-                overall: 1,
-            })),
-            local_network_access: Arc::new(RefuseAll),
-            response_head_timeout: time,
-        }
-    }
-
-    /// The server's end closes just before the request is written, when the pool has already found the
-    /// connection good.
-    #[tokio::test]
-    async fn request_given_to_a_connection_that_has_just_closed_is_sent_on_another() {
-        let server = RecordingServer::start(|_| Behavior::status(204)).await;
-        let partition =
-            PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(0)), second_key: None };
-        let url = Url::parse(&server.url("/")).unwrap();
-        let connection = ConnectionKey::new(partition, false);
-        let request = NetworkRequest::new(Method::POST, url, connection)
-            .with_body(Bytes::from_static(b"once"));
-        let sender = sender();
-
-        let (client_end, server_end) = tokio::io::duplex(1024);
-        let mut connection = Http1Connection::open(client_end, false, None).await.unwrap();
-        connection.sender.ready().await.unwrap();
-        let key = Arc::new(sender.pool.key(&request, None).unwrap());
-        let Ok(Checkout::Room(room)) = sender.pool.checkout(&key, false).await else {
-            panic!("there is room");
-        };
-        let Ok(ConnectionLease::Http1(lease)) = room.fill(Ok(OpenConnection::Http1(connection)))
-        else {
-            panic!("it is HTTP/1.1");
-        };
-        lease.give_back();
-        drop(server_end);
-        // Nothing else runs on this thread before the pool is asked.
-        let Ok(Checkout::Open(ConnectionLease::Http1(mut lease))) =
-            sender.pool.checkout(&key, false).await
-        else {
-            panic!("a connection that does not know of its end yet");
-        };
-        assert!(lease.is_ready().await);
-        lease.give_back();
-
-        let response = sender.fetch(request, None).await.unwrap();
-        assert_eq!(response.status, 204);
-        let bodies: Vec<_> = server.requests().into_iter().map(|request| request.body).collect();
-        assert_eq!(bodies, [b"once"]);
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use std::{sync::Arc, sync::Mutex, sync::PoisonError};
 
 use bytes::Bytes;
 use http_body::Body as _;
-use sendbeacon::host::{BodyStream, BoxFuture, ConnectionKey, Network, NetworkRequest};
+use sendbeacon::host::{BodyStream, BoxFuture, ConnectionKey, Network, NetworkRequest, Progress};
 use sendbeacon::{Client, NetworkError, Nonce, UserAgentBuilder, host::NetworkResponse};
 
 type Result<T, E = NetworkError> = std::result::Result<T, E>;
@@ -42,11 +42,18 @@ impl Network for OverReqwest {
             let plain = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
             plain.no_proxy().build().expect("a client without TLS can be built")
         });
+        let transmission = request.transmission;
         let sent = client.request(request.method, request.url).headers(request.headers);
         let sent = sent.body(request.body).send();
         Box::pin(async move {
+            let sent = sent.await.inspect_err(|error| {
+                // Without this, the request counts as sent in part.
+                if error.is_connect() {
+                    transmission.report(Progress::Unsent);
+                }
+            });
             let (head, body) =
-                http::Response::from(sent.await.map_err(|error| failure(&error))?).into_parts();
+                http::Response::from(sent.map_err(|error| failure(&error))?).into_parts();
             Ok(NetworkResponse::new(head.status, head.headers, Box::pin(Incoming(body))))
         })
     }

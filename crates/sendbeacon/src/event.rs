@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use http::StatusCode;
-use sendbeacon_fetch::{Client, InitiatorType, NetworkError, fetch::Observation};
+use sendbeacon_fetch::{Client, InitiatorType, NetworkError, fetch::Observation, host::Progress};
 use url::Url;
 
 use crate::{id::FetchId, timing::FetchTiming};
@@ -31,7 +31,7 @@ use crate::{id::FetchId, timing::FetchTiming};
 ///
 /// impl EventSink for Lost {
 ///     fn event(&self, event: Event) {
-///         if let EventKind::Done { outcome: Outcome::Failed(_), .. } = event.kind {
+///         if let EventKind::Done { outcome: Outcome::Failed { .. }, .. } = event.kind {
 ///             self.0.fetch_add(1, Relaxed);
 ///         }
 ///     }
@@ -104,6 +104,9 @@ pub enum EventKind {
         outcome: Outcome,
         /// When its steps happened.
         timing: FetchTiming,
+        /// Why the network has sent a request of the fetch once more, one reason for each time. Each has had an event
+        /// [`SentAgain`](Observation::SentAgain).
+        sent_again: Vec<NetworkError>,
     },
 }
 
@@ -146,7 +149,14 @@ pub enum Outcome {
         status: StatusCode,
     },
     /// The fetch ended with a network error.
-    Failed(NetworkError),
+    Failed {
+        /// Why.
+        error: NetworkError,
+        /// How far the request got, without its preflight. [`Sent`](Progress::Sent) means that a server has it, or has
+        /// even answered with something that is an error for the fetch. After a redirect the progress is at least
+        /// [`InPart`](Progress::InPart), because a server has seen the request.
+        progress: Progress,
+    },
 }
 
 /// The outcomes of the keepalive fetches that were unfinished when
@@ -159,7 +169,9 @@ pub struct ShutdownReport {
     pub completed: bool,
     /// The fetches that were delivered during the drain, in the order of their answers.
     pub delivered: Vec<DeliveredFetch>,
-    /// The fetches that were not delivered.
+    /// The fetches that were [sent](Progress::Sent), and whose answer did not come or was an error for the fetch.
+    pub sent: Vec<SentFetch>,
+    /// The other fetches. Of those that were sent [in part](Progress::InPart) nobody can tell whether they arrived.
     pub lost: Vec<LostFetch>,
 }
 
@@ -173,6 +185,16 @@ pub struct DeliveredFetch {
     pub status: StatusCode,
 }
 
+/// A keepalive fetch that was sent, and whose answer did not come or was an error for the fetch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SentFetch {
+    /// The fetch.
+    pub fetch: Arc<FetchInfo>,
+    /// Why there is no answer.
+    pub error: NetworkError,
+}
+
 /// A keepalive fetch that a shutdown did not deliver.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -181,4 +203,6 @@ pub struct LostFetch {
     pub fetch: Arc<FetchInfo>,
     /// Why it was not delivered.
     pub error: NetworkError,
+    /// How far it got.
+    pub progress: Progress,
 }

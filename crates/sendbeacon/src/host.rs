@@ -4,8 +4,8 @@
 //! that runs scripts. No method may block: a service that has to ask another thread or process returns
 //! [`Answer::Later`]. A service that is not set has the default that is named here.
 //!
-//! * [`Network`] sends a [`NetworkRequest`] and receives a [`NetworkResponse`], whose body is a [`BodyStream`].
-//!   Default: `HttpNetwork`, with the feature `net`.
+//! * [`Network`] sends a [`NetworkRequest`] and receives a [`NetworkResponse`], whose body is a [`BodyStream`]. It may
+//!   report its [`Progress`] to the request's [`Transmission`]. Default: `HttpNetwork`, with the feature `net`.
 //! * [`CookieStore`] retrieves and stores cookies. Default: [`NoCookies`].
 //! * [`HstsStore`] keeps the known HSTS hosts. Default: [`MemoryHstsStore`](crate::MemoryHstsStore).
 //! * [`AuthenticationEntries`] has the values of `Authorization`. Default: [`NoAuthenticationEntries`].
@@ -48,7 +48,7 @@ pub use sendbeacon_fetch::host::{
     Answer, AuthenticationEntries, BodyStream, BoxFuture, ConnectionKey, ConnectionTiming,
     CookieContext, CookieStore, EmptyBody, HstsEntry, HstsStore, HttpCache, InterceptedRequest,
     Interception, Interceptor, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse,
-    NoAuthenticationEntries, NoCookies, NoHttpCache, NoServiceWorkers, PassEverything, RefuseAll,
-    ResponseBody, ResponseInfo, SameSiteMode, ServiceWorkerAnswer, ServiceWorkerResponse,
-    ServiceWorkers,
+    NoAuthenticationEntries, NoCookies, NoHttpCache, NoServiceWorkers, PassEverything, Progress,
+    RefuseAll, ResponseBody, ResponseInfo, SameSiteMode, ServiceWorkerAnswer,
+    ServiceWorkerResponse, ServiceWorkers, Transmission,
 };

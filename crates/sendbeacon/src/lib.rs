@@ -30,7 +30,7 @@
 //! document.unload();
 //! assert!(!document.send_beacon("collect", None)?);
 //! agent.shutdown_blocking(Duration::from_secs(5));
-//! assert_eq!(outcomes.recv()?, "http://127.0.0.1:25/collect: Failed(BadPort(25))");
+//! assert_eq!(outcomes.recv()?, "http://127.0.0.1:25/collect: Failed { error: BadPort(25), progress: Unsent }");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -94,10 +94,11 @@ pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 pub use self::{
     channel_sink::ChannelSink,
     event::{
-        DeliveredFetch, Event, EventKind, EventSink, FetchInfo, LostFetch, Outcome, ShutdownReport,
+        DeliveredFetch, Event, EventKind, EventSink, FetchInfo, LostFetch, Outcome, SentFetch,
+        ShutdownReport,
     },
     id::FetchId,
-    limits::{Scheduling, Timeouts},
+    limits::{Drain, Scheduling, Timeouts},
     random::extract,
     script::{
         DeferredFetch, Document, DocumentLifecycle, FetchGroup, KeepaliveReservation,

@@ -61,6 +61,51 @@ impl Default for Timeouts {
     }
 }
 
+/// What a [`shutdown`](crate::UserAgent::shutdown) waits for, and for how long at most.
+///
+/// A [`Duration`] is a drain that waits for the answers:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sendbeacon::Drain;
+///
+/// let five_seconds = Duration::from_secs(5);
+/// assert_eq!(Drain::from(five_seconds), Drain::until_answered(five_seconds));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drain {
+    /// When the drain ends in any case, counted from the call.
+    pub deadline: Duration,
+    /// Whether the drain ends as soon as every request is sent.
+    pub is_until_sent: bool,
+}
+
+impl Drain {
+    /// Waits until every request is answered or has failed.
+    #[must_use]
+    pub fn until_answered(deadline: Duration) -> Self {
+        Self { deadline, is_until_sent: false }
+    }
+
+    /// Waits until every request is [sent](crate::host::Progress::Sent), answered or has failed. For a network that
+    /// does not report what it has sent, this is the same as [`until_answered`](Self::until_answered).
+    ///
+    /// At the end of the drain the connections are closed. A proxy or a server may stop work on a request whose
+    /// connection is closed before it has answered.
+    #[must_use]
+    pub fn until_sent(deadline: Duration) -> Self {
+        Self { deadline, is_until_sent: true }
+    }
+}
+
+impl From<Duration> for Drain {
+    fn from(deadline: Duration) -> Self {
+        Self::until_answered(deadline)
+    }
+}
+
 /// Limits on the fetches that run at once. A fetch for which there is no room waits; no fetch is dropped.
 ///
 /// In each number only keepalive fetches count. Fetches without keepalive have limits of their own, which follow

@@ -37,14 +37,14 @@ pub(crate) fn event(event: &Event) {
             attempt,
             "did not reach the server"
         ),
-        EventKind::Done { outcome: Outcome::Delivered { status }, timing } => {
+        EventKind::Done { outcome: Outcome::Delivered { status }, timing, .. } => {
             let elapsed = timing.response_end - timing.start;
             let status = status.as_u16();
             debug!(target: "sendbeacon", fetch, document, status, ?elapsed, "delivered");
         }
-        EventKind::Done { outcome: Outcome::Failed(error), timing } => {
+        EventKind::Done { outcome: Outcome::Failed { error, progress }, timing, .. } => {
             let elapsed = timing.response_end - timing.start;
-            debug!(target: "sendbeacon", fetch, document, %error, ?elapsed, "failed");
+            debug!(target: "sendbeacon", fetch, document, %error, %progress, ?elapsed, "failed");
         }
     }
 }
@@ -79,6 +79,9 @@ fn observed(fetch: u64, document: u64, observation: &Observation) {
         }
         Observation::Redirected { url, .. } => {
             trace!(target: "sendbeacon", fetch, document, origin = origin(url), "redirected");
+        }
+        Observation::SentAgain { reason, .. } => {
+            debug!(target: "sendbeacon", fetch, document, %reason, "sent again");
         }
         Observation::CspViolation(violation) => debug!(
             target: "sendbeacon",

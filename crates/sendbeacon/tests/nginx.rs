@@ -9,11 +9,13 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
-use sendbeacon::{Client, Nonce, UserAgent, net::HttpNetwork};
+use sendbeacon::{
+    Client, Event, EventKind, EventSink, Nonce, Outcome, Scheduling, UserAgent, net::HttpNetwork,
+};
 use url::Url;
 
 /// How many documents send beacons.
@@ -21,6 +23,12 @@ const DOCUMENTS: usize = 100;
 
 /// How many beacons each document sends.
 const BEACONS_OF_EACH: usize = 100;
+
+/// How often nginx is restarted.
+const RELOADS: usize = 12;
+
+/// How many beacons are sent for each restart.
+const BEACONS_OF_RELOAD: usize = 1_000;
 
 #[test]
 fn nginx_logs_each_of_10_000_beacons_once_over_http_1_1() {
@@ -35,6 +43,60 @@ fn nginx_logs_each_of_10_000_beacons_once_over_http_1_1_and_tls() {
 #[test]
 fn nginx_logs_each_of_10_000_beacons_once_over_http_2_and_tls() {
     deliver("https", "HTTP/2.0");
+}
+
+/// Passes on how each fetch has ended.
+struct Outcomes(mpsc::Sender<Outcome>);
+
+impl EventSink for Outcomes {
+    fn event(&self, event: Event) {
+        if let EventKind::Done { outcome, .. } = event.kind {
+            let _ = self.0.send(outcome);
+        }
+    }
+
+    fn wants_wire_events(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn nginx_that_is_restarted_again_and_again_loses_no_beacon() {
+    let Some(nginx) = Nginx::start("http", "HTTP/1.1-restarted") else {
+        println!("not run: nginx is not installed");
+        return;
+    };
+    let (sender, outcomes) = mpsc::channel();
+    let network = HttpNetwork::builder().max_connections_per_origin(16).build().unwrap();
+    let agent = UserAgent::builder()
+        .network(Arc::new(network))
+        .scheduling(Scheduling::default().with_per_origin(16))
+        .event_sink(Arc::new(Outcomes(sender)))
+        .build()
+        .unwrap();
+    let client = Client::new(nginx.url.join("/page").unwrap(), Nonce::from_u128(1));
+    let page = agent.document(client);
+    let wait = || match outcomes.recv_timeout(Duration::from_secs(60)).unwrap() {
+        Outcome::Delivered { .. } => {}
+        lost => panic!("{lost:?}"),
+    };
+    for reload in 0..RELOADS {
+        for beacon in 0..BEACONS_OF_RELOAD {
+            let url = format!("/collect?reload={reload}&beacon={beacon}");
+            assert_eq!(page.send_beacon(&url, None), Ok(true), "{url}");
+        }
+        // The new workers take over while the other beacons are on their way.
+        (0..BEACONS_OF_RELOAD / 4).for_each(|_| wait());
+        assert!(nginx.signal("reload"));
+        (0..BEACONS_OF_RELOAD - BEACONS_OF_RELOAD / 4).for_each(|_| wait());
+    }
+    let log = nginx.stop();
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    log.lines().for_each(|line| *times.entry(line).or_default() += 1);
+    println!("{} beacons arrived, {} requests", times.len(), log.lines().count());
+    assert_eq!(times.len(), RELOADS * BEACONS_OF_RELOAD);
+    // A worker that ends may have read the first copy.
+    assert!(times.values().all(|count| *count <= 2));
 }
 
 /// Sends all beacons to an nginx, and compares its access log with them.
@@ -132,12 +194,16 @@ impl Nginx {
 
     /// Lets nginx answer its open requests, stops it, and returns its access log.
     fn stop(mut self) -> String {
-        let stopped = Self::command(&self.directory).args(["-s", "quit"]).status().unwrap();
-        assert!(stopped.success());
+        assert!(self.signal("quit"));
         assert!(self.process.wait().unwrap().success());
         let log = fs::read_to_string(self.directory.join("access.log")).unwrap();
         fs::remove_dir_all(&self.directory).unwrap();
         log
+    }
+
+    /// Sends a signal to the master process, and says whether that succeeded.
+    fn signal(&self, signal: &str) -> bool {
+        Self::command(&self.directory).args(["-s", signal]).status().unwrap().success()
     }
 
     /// A command that runs nginx with the configuration in `directory`.

@@ -94,7 +94,7 @@ pub fn run(hold: Duration) -> Result<(), DemoError> {
         let path = finished.url.path();
         let text = match finished.outcome {
             Outcome::Delivered { status } => format!("{path} was answered with {status}"),
-            Outcome::Failed(error) => format!("{path} failed: {error}"),
+            Outcome::Failed { error, progress } => format!("{path} failed ({progress}): {error}"),
             other => format!("{path}: {other:?}"),
         };
         timeline.add(finished.at, "library", text);

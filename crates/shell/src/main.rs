@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use sendbeacon::ThirdPartyCookies;
+use sendbeacon::{Drain, ThirdPartyCookies};
 use sendbeacon_shell::{
     bench,
     browser::{Browser, Options, Split, run_content},
@@ -47,6 +47,9 @@ enum Command {
         /// How long to wait for unfinished beacons after the page has been closed.
         #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
         drain: f64,
+        /// Wait for the answers only until everything is sent.
+        #[arg(long)]
+        until_sent: bool,
         /// Close the page after this time, even if it is not idle.
         #[arg(long, value_name = "SECONDS")]
         limit: Option<f64>,
@@ -129,9 +132,16 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Open { url, cacert, host_map, drain, limit, split, har } => {
+        Command::Open { url, cacert, host_map, drain, until_sent, limit, split, har } => {
             let options = Options { ca_certificates: cacert, host_map, har, ..Options::default() };
-            open(&url, &options, drain, limit, split)
+            Duration::try_from_secs_f64(drain).map_err(Into::into).and_then(|deadline| {
+                let drain = if until_sent {
+                    Drain::until_sent(deadline)
+                } else {
+                    Drain::until_answered(deadline)
+                };
+                open(&url, &options, drain, limit, split)
+            })
         }
         Command::Wpt { urls, cacert, host_map, timeout, jobs, expectations, part, report } => {
             let host_map = wpt::hosts().into_iter().chain(host_map).collect();
@@ -171,11 +181,10 @@ fn main() -> ExitCode {
 fn open(
     url: &Url,
     options: &Options,
-    drain: f64,
+    drain: Drain,
     limit: Option<f64>,
     split: bool,
 ) -> Result<(), Box<dyn Error>> {
-    let drain = Duration::try_from_secs_f64(drain)?;
     let limit = limit.map_or(Ok(Duration::MAX), Duration::try_from_secs_f64)?;
     let browser = Browser::new(options)?;
     let signals = browser.listen_for_signals()?;

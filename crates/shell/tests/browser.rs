@@ -287,3 +287,23 @@ async fn a_script_sees_returned_quota_only_in_its_next_task() {
     let report = requests.iter().find(|it| it.target == "/report").expect("a report");
     assert_eq!(report.body, b"true,false");
 }
+
+/// Only there the shell asks the system what a server has acknowledged.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beacon_that_the_server_has_and_does_not_answer_is_sent() {
+    let html = b"<script>navigator.sendBeacon('slow', 'x'.repeat(5000))</script>";
+    let page = Behavior::response(200, &[("Content-Type", "text/html")], html);
+    let server = RecordingServer::start(move |request| match &*request.method {
+        "GET" => Behavior::Respond(page.clone()),
+        _ => Behavior::Hang,
+    })
+    .await;
+    let mut shell = Command::new(env!("CARGO_BIN_EXE_sendbeacon-shell"));
+    // It ends although nobody answers for an hour.
+    shell.args(["open", "--until-sent", "--drain", "3600", &server.url("/page")]);
+    let output = spawn_blocking(move || shell.stdin(Stdio::null()).output().unwrap()).await;
+    let output = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(output.contains(&format!("sent: {} (5000 bytes)", server.url("/slow"))), "{output}");
+    assert_eq!(server.requests().last().unwrap().body.len(), 5000);
+}

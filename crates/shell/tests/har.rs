@@ -67,6 +67,8 @@ async fn entries(name: &str) -> BTreeMap<String, Value> {
     let har = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let output = open(site.url("/page"), har.clone()).await;
     assert!(output.status.success(), "{output:?}");
+    let in_part = format!("lost (in part): {}", collector.url("/close"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&in_part), "{output:?}");
     let har: Value = serde_json::from_slice(&fs::read(har).unwrap()).unwrap();
     assert_eq!(har["log"]["version"], "1.2");
     assert_eq!(har["log"]["creator"]["name"], "sendbeacon-shell");
@@ -105,6 +107,8 @@ async fn every_request_on_the_wire_has_an_entry() {
         assert_eq!(entry["_isPreflight"], key.starts_with("OPTIONS"));
         let error = entry["response"]["_error"].as_str();
         assert_eq!(error.is_some_and(|error| !error.is_empty()), key == "POST /close", "{entry}");
+        let progress = if key == "POST /close" { json!("in part") } else { Value::Null };
+        assert_eq!(entry["_progress"], progress, "{entry}");
         let started = entry["startedDateTime"].as_str().unwrap();
         assert!(started.starts_with("20") && started.ends_with('Z'), "{started}");
         let time = |name: &str| entry["timings"][name].as_f64().unwrap();

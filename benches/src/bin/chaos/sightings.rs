@@ -85,7 +85,7 @@ impl Sightings {
     /// The embedder was told this outcome.
     pub(crate) fn told(&self, number: usize, outcome: &Outcome) {
         let Some(beacon) = self.beacons.get(number) else { return };
-        let Outcome::Failed(error) = outcome else {
+        let Outcome::Failed { error, .. } = outcome else {
             count(&beacon.delivered);
             return;
         };

@@ -112,7 +112,7 @@ impl EventSink for Sink {
         let EventKind::Done { outcome, .. } = event.kind else { return };
         self.tally.add(match outcome {
             Outcome::Delivered { status } => Ok(status),
-            Outcome::Failed(error) => Err(error.to_string()),
+            Outcome::Failed { error, .. } => Err(error.to_string()),
             _ => Err("an outcome of a new kind".to_owned()),
         });
         if self.unfinished.fetch_sub(1, SeqCst) - 1 == self.wake_at.load(SeqCst) {

@@ -21,7 +21,10 @@ use crate::{
     headers::{
         forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
     },
-    host::{ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse},
+    host::{
+        ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse,
+        Transmission,
+    },
     policy::secure_contexts::is_potentially_trustworthy,
     request::{
         CacheMode, CredentialsMode, InitiatorType, Mode, RedirectTaint, Referrer, Request,
@@ -105,6 +108,13 @@ pub(super) async fn http_network_or_cache_fetch(
             client: Some(Arc::clone(&request.client)),
             force_new_connection: is_new_connection_fetch,
             connect_timeout: params.observer.connect_timeout(),
+            is_awaited: params.observer.is_awaited(),
+            // NB: the progress of a fetch is that of its own request.
+            transmission: if request.is_preflight {
+                Transmission::default()
+            } else {
+                params.observer.transmission()
+            },
         };
         let response = match http_network_fetch(params, request, network_request).await {
             Ok(response) => response,

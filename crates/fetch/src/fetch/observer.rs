@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     error::NetworkError,
-    host::{BoxFuture, NetworkRequest, NetworkResponse},
+    host::{BoxFuture, NetworkRequest, NetworkResponse, Transmission},
     policy::csp::CspViolation,
 };
 
@@ -42,6 +42,17 @@ pub trait Observer: Send + Sync {
 
     /// Whether the document that made the request has gone.
     fn document_is_gone(&self) -> bool;
+
+    /// Whether somebody waits for the response, as for that of a `fetch()`. Default: true.
+    fn is_awaited(&self) -> bool {
+        true
+    }
+
+    /// Where the network reports how far the fetch's own request has got. The reports begin anew with each redirect.
+    /// Default: nowhere.
+    fn transmission(&self) -> Transmission {
+        Transmission::default()
+    }
 
     /// Whether the request's client [is offline](https://html.spec.whatwg.org/multipage/system-state.html#is-offline):
     /// then nothing goes to the network, and the fetch fails unless something else answers it. Default: false.
@@ -109,6 +120,13 @@ pub enum Observation {
         /// The request's body, empty if it has none. A clone shares the bytes.
         body: Bytes,
     },
+    /// The network sends the last sent request once more, on another connection: the last one ended before an answer
+    /// came, and after a byte of the request may have been written. For a preflight this is not told.
+    #[non_exhaustive]
+    SentAgain {
+        /// How the last connection ended.
+        reason: NetworkError,
+    },
     /// The head of the response to the last sent request has arrived. This may be the response to a preflight, or a
     /// redirect; no event follows for the body of either.
     #[non_exhaustive]
@@ -160,6 +178,12 @@ impl Observation {
             headers: request.headers.clone(),
             body: request.body.clone(),
         }
+    }
+
+    /// Makes a [`SentAgain`](Self::SentAgain).
+    #[must_use]
+    pub fn sent_again(reason: &NetworkError) -> Self {
+        Self::SentAgain { reason: reason.clone() }
     }
 
     /// Makes a [`ResponseStarted`](Self::ResponseStarted) from a copy of the head of `response` from `url`.

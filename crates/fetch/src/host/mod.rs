@@ -15,6 +15,7 @@ mod local_network_access;
 mod network;
 mod random;
 mod service_workers;
+mod transmission;
 
 #[cfg(test)]
 pub(crate) use self::random::Zeros;
@@ -35,4 +36,5 @@ pub use self::{
     service_workers::{
         NoServiceWorkers, ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
     },
+    transmission::{Progress, Transmission, TransmissionObserver},
 };

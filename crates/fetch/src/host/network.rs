@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 use url::Url;
 
-use super::answer::BoxFuture;
+use super::{answer::BoxFuture, transmission::Transmission};
 use crate::{Client, NetworkError, PartitionKey};
 
 /// Sends one HTTP request and receives its response: the network under
@@ -34,8 +34,12 @@ pub trait Network: Send + Sync {
     ///   and the connection's address;
     /// * fails with an error that [is unreached](NetworkError::is_unreached) only if no byte of the request was sent,
     ///   because the library may then send it again;
-    /// * sends a request at most once, unless the server cannot have acted on any byte of it, or unless its
-    ///   method is safe, such as GET.
+    /// * sends a request at most once, except where the server cannot have acted on any byte of it, where its method
+    ///   is safe, such as GET, or where nobody [awaits](NetworkRequest::is_awaited) the response. If nobody does, it may
+    ///   send the request once more when the server has ended a connection that had served earlier requests, and no
+    ///   byte of an answer had come. It [reports](Transmission::sent_again) that;
+    /// * may [report](Transmission::report) how far the request has got. If it does not, a request without an answer
+    ///   counts as sent [in part](super::Progress::InPart).
     ///
     /// The library abandons the request by dropping the future, or the response's body before its end. The
     /// implementation then resets the HTTP/2 stream, or does not reuse the HTTP/1.1 connection.
@@ -70,6 +74,11 @@ pub struct NetworkRequest {
     /// How long connecting may take, if that is less than what the network allows. Connecting includes name
     /// resolution and the TLS handshake. Default: `None`.
     pub connect_timeout: Option<Duration>,
+    /// Whether somebody waits for the response. Nobody waits for that of a beacon, a ping, a report or a deferred
+    /// fetch. Default: true.
+    pub is_awaited: bool,
+    /// Where to report how far the request has got. Default: nowhere.
+    pub transmission: Transmission,
 }
 
 impl NetworkRequest {
@@ -85,6 +94,8 @@ impl NetworkRequest {
             client: None,
             force_new_connection: false,
             connect_timeout: None,
+            is_awaited: true,
+            transmission: Transmission::default(),
         }
     }
 

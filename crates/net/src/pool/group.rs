@@ -61,6 +61,8 @@ pub(crate) enum Grant {
         connection: Arc<Http2Connection>,
         /// Whether the request has to ask first whether the server still answers.
         is_doubted: bool,
+        /// The number of the machine's network that the connection is on.
+        network: u64,
     },
     /// Room for a connection that the request has to make.
     Room(RoomGrant),
@@ -173,7 +175,7 @@ impl ConnectionGroup {
     }
 
     /// A share of the current HTTP/2 connection, if it takes another request.
-    pub(crate) fn share_http2(&mut self, now: Instant) -> Option<Grant> {
+    pub(crate) fn share_http2(&mut self, network: u64, now: Instant) -> Option<Grant> {
         let current = self.http2.iter_mut().find(|http2| http2.is_current)?;
         if !current.has_stream() {
             return None;
@@ -182,7 +184,7 @@ impl ConnectionGroup {
         current.is_doubted = current.streams == 0 && idle >= DOUBTED_AFTER;
         current.streams += 1;
         let connection = Arc::clone(&current.connection);
-        Some(Grant::Http2 { connection, is_doubted: current.is_doubted })
+        Some(Grant::Http2 { connection, is_doubted: current.is_doubted, network })
     }
 
     /// Notes that the server of a doubted connection answers.

@@ -95,8 +95,8 @@ impl Pool {
                 let lease = Http1Lease::new(self, key, network, connection, reusable_for);
                 Checkout::Open(ConnectionLease::Http1(lease))
             }
-            Grant::Http2 { connection, is_doubted } => {
-                let lease = Http2Lease::new(self, key, connection, is_doubted);
+            Grant::Http2 { connection, is_doubted, network } => {
+                let lease = Http2Lease::new(self, key, network, connection, is_doubted);
                 Checkout::Open(ConnectionLease::Http2(lease))
             }
             Grant::Room(grant) => Checkout::Room(Room::new(self, key, grant)),
@@ -180,6 +180,12 @@ impl Http1Lease {
         self.reusable_for = keep_alive_timeout(headers).map_or(limit, |timeout| timeout.min(limit));
     }
 
+    /// Whether the machine is still on the network that the connection is on.
+    pub(crate) fn is_on_current_network(&self) -> bool {
+        let pool = self.in_use.pool.upgrade();
+        pool.is_some_and(|pool| pool.lock().network() == self.in_use.network)
+    }
+
     /// Gives the connection back, after the response was read to its end or if nothing was sent.
     pub(crate) fn give_back(self) {
         let Self { connection, reusable_for, mut in_use } = self;
@@ -209,6 +215,8 @@ impl Drop for Http1InUse {
 pub(crate) struct Http2Lease {
     pool: Weak<Pool>,
     key: Arc<PoolKey>,
+    /// The number of the machine's network that the connection is on.
+    network: u64,
     pub(crate) connection: Arc<Http2Connection>,
     /// Whether the request has to ask first whether the server still answers.
     is_doubted: bool,
@@ -218,10 +226,11 @@ impl Http2Lease {
     fn new(
         pool: &Arc<Pool>,
         key: &Arc<PoolKey>,
+        network: u64,
         connection: Arc<Http2Connection>,
         is_doubted: bool,
     ) -> Self {
-        Self { pool: Arc::downgrade(pool), key: Arc::clone(key), connection, is_doubted }
+        Self { pool: Arc::downgrade(pool), key: Arc::clone(key), network, connection, is_doubted }
     }
 
     /// Whether the connection takes a request and, if that is in doubt, whether the server answers.
@@ -235,6 +244,11 @@ impl Http2Lease {
             }
         }
         self.connection.is_ready().await
+    }
+
+    /// Whether the machine is still on the network that the connection is on.
+    pub(crate) fn is_on_current_network(&self) -> bool {
+        self.pool.upgrade().is_some_and(|pool| pool.lock().network() == self.network)
     }
 
     /// Lets the connection take no further requests.
@@ -294,7 +308,8 @@ impl Room {
             Ok(OpenConnection::Http2(connection)) => {
                 let connection = Arc::new(connection);
                 pool.lock().opened_http2(key, grant, Arc::clone(&connection));
-                Ok(ConnectionLease::Http2(Http2Lease::new(pool, key, connection, false)))
+                let lease = Http2Lease::new(pool, key, grant.network, connection, false);
+                Ok(ConnectionLease::Http2(lease))
             }
             Err(reason) => {
                 // The permission of another client may differ.

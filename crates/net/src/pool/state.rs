@@ -118,6 +118,11 @@ impl State {
         self.serve();
     }
 
+    /// The number of the machine's network.
+    pub(crate) fn network(&self) -> u64 {
+        self.network
+    }
+
     /// Notes that a request fills its room with an HTTP/1.1 connection, which it uses.
     pub(crate) fn opened_http1(&mut self, key: &Arc<PoolKey>, room: RoomGrant) {
         let group = self.group(key);
@@ -279,5 +284,5 @@ impl State {
 /// An open connection for another request: a share of the HTTP/2 connection, or the most recently used
 /// HTTP/1.1 connection.
 fn reuse(group: &mut ConnectionGroup, network: u64, now: Instant) -> Option<Grant> {
-    group.share_http2(now).or_else(|| group.take_idle(network, now))
+    group.share_http2(network, now).or_else(|| group.take_idle(network, now))
 }

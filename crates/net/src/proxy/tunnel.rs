@@ -52,7 +52,7 @@ where
 
     // A head that is cut short opens no tunnel.
     let stream = LenientStream::new(stream, true);
-    stream.exchange().begin();
+    stream.exchange().begin(None);
     let handshake = hyper().handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(|error| failure(http1_detail(error)))?;
     let asking = pin!(async {

@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     io,
     net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,7 +12,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_LENGTH};
 use sendbeacon_fetch::{
     NetworkError, Nonce, PartitionKey, Site,
-    host::{Answer, ConnectionKey, Network, NetworkRequest, NetworkResponse, ResponseBody},
+    host::{
+        Answer, ConnectionKey, Network, NetworkRequest, NetworkResponse, Progress, ResponseBody,
+        Transmission, TransmissionObserver,
+    },
 };
 use sendbeacon_net::{HttpNetwork, HttpNetworkBuilder, Resolved, Resolver};
 use sendbeacon_testkit::server::RecordingServer;
@@ -47,6 +51,41 @@ pub(crate) fn post(url: &str, body: &'static str) -> NetworkRequest {
     NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection_key(0, true))
         .with_headers(headers)
         .with_body(Bytes::from_static(body.as_bytes()))
+}
+
+/// A POST request of a beacon: nobody waits for its response.
+pub(crate) fn beacon(url: &str, body: &'static str) -> NetworkRequest {
+    let mut request = post(url, body);
+    request.is_awaited = false;
+    request
+}
+
+/// Receives what the network reports of one request.
+#[derive(Default)]
+pub(crate) struct Reports(Mutex<Vec<String>>);
+
+impl Reports {
+    /// Lets the network report `request` to the reports that this returns.
+    pub(crate) fn of(request: &mut NetworkRequest) -> Arc<Self> {
+        let reports = Arc::new(Self::default());
+        request.transmission = Transmission::new(Arc::clone(&reports) as _);
+        reports
+    }
+
+    /// The reports so far: how far the request got, and `again` for each time that it was sent once more.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl TransmissionObserver for Reports {
+    fn progressed(&self, progress: Progress) {
+        self.0.lock().unwrap().push(progress.to_string());
+    }
+
+    fn sent_again(&self, _: &NetworkError) {
+        self.0.lock().unwrap().push("again".into());
+    }
 }
 
 /// Lets time pass on the clock of tokio. Tasks that were just spawned run first.

@@ -91,6 +91,24 @@ async fn the_first_interim_response_of_http2_has_its_time() {
 }
 
 #[tokio::test]
+async fn the_first_interim_response_of_http1_has_its_time() {
+    let server = RecordingServer::start(|request: &RecordedRequest| {
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+        let hints = if request.target == "/hints" { hints.repeat(3) } else { String::new() };
+        Behavior::Respond(format!("{hints}HTTP/1.1 204 No Content\r\n\r\n").into_bytes())
+    })
+    .await;
+    let network = builder().build().unwrap();
+    let start = Instant::now();
+    let response = fetch(&network, &server.url("/hints")).await;
+    let info = response.info.unwrap();
+    assert!(info.first_interim_response_start.is_some_and(|at| at >= start));
+    let response = fetch(&network, &server.url("/x")).await;
+    let info = response.info.unwrap();
+    assert_eq!((info.first_interim_response_start, server.connections()), (None, 1));
+}
+
+#[tokio::test]
 async fn the_status_message_is_the_reason_phrase_of_http1() {
     let server = RecordingServer::start(|request| {
         let line = match &*request.target {

@@ -130,9 +130,9 @@ impl Driver {
                 let _ = catch_unwind(AssertUnwindSafe(|| network.network_changed()));
                 self.fetches.network_changed(self.now);
             }
-            Message::ShutDown { deadline, reply } => {
+            Message::ShutDown { deadline, is_until_sent, reply } => {
                 let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
-                shutdown.ask(deadline, reply);
+                shutdown.ask(deadline, is_until_sent, reply);
                 self.dispatch(Event::ShutDown { deadline });
                 self.deferred.make_all_due();
             }
@@ -262,10 +262,28 @@ impl Driver {
         loop {
             self.fetches.act(self.now, &mut self.shutdown);
             // A fetch that was given up may have made room for a deferred fetch.
-            if !self.start_due() {
+            if !self.start_due() && !self.give_up_sent() {
                 return;
             }
         }
+    }
+
+    /// In a shutdown that waits until everything is sent, gives up the fetches once each of them is, and says whether
+    /// there were any. Until then, the answer to a sent one may still come.
+    fn give_up_sent(&mut self) -> bool {
+        let is_until_sent =
+            self.shutdown.as_ref().is_some_and(|it| it.is_until_sent() && self.has_received(it));
+        let sent = if is_until_sent { self.fetches.all_sent() } else { Vec::new() };
+        for id in &sent {
+            self.dispatch(Event::Abandon { id: *id, reason: AbandonReason::Shutdown });
+        }
+        !sent.is_empty()
+    }
+
+    /// Whether every request that was accepted before the shutdown has been received, as far as this can be known.
+    fn has_received(&self, shutdown: &ShutdownInProgress) -> bool {
+        (shutdown.is_acknowledgement_overdue() || self.ledgers.are_intakes_drained())
+            && self.messages.is_empty()
     }
 
     /// Whether a shutdown was asked for, and either nothing is unfinished or its deadline has passed. A reservation
@@ -277,12 +295,8 @@ impl Driver {
         }
         // NB: the mailbox is checked last. The last message of a content process is in it before the process
         // counts as drained, and a fetch that has just ended may have left a violation in it.
-        let is_over = || {
-            self.fetches.is_empty()
-                && self.ledgers.are_empty()
-                && (shutdown.is_acknowledgement_overdue() || self.ledgers.are_intakes_drained())
-                && self.messages.is_empty()
-        };
+        let is_over =
+            || self.fetches.is_empty() && self.ledgers.are_empty() && self.has_received(shutdown);
         shutdown.is_late() || is_over()
     }
 }

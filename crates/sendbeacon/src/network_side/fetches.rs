@@ -33,7 +33,7 @@ use super::{
     retries::Retries,
     run_fetch::run_fetch,
     shutdown::ShutdownInProgress,
-    teller::{Listeners, Record, Teller},
+    teller::{Listeners, Record, Teller, Watcher},
 };
 use crate::{
     event::{EventKind, EventSink, FetchInfo, Outcome},
@@ -193,6 +193,16 @@ impl Fetches {
         self.dispatcher.is_idle()
     }
 
+    /// The running fetches, if no fetch is queued, and each of these was sent.
+    pub(super) fn all_sent(&self) -> Vec<FetchId> {
+        let is_sent = |running: &Running| running.record.is_sent();
+        if self.queued.is_empty() && self.running.values().all(is_sent) {
+            self.running.keys().copied().collect()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Whether no future is left. The futures of fetches that were given up count too.
     pub(super) fn is_empty(&self) -> bool {
         self.futures.is_empty()
@@ -293,8 +303,8 @@ impl Fetches {
         let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) else { return };
         record.teller.tell_at(now, EventKind::Started);
         let (request, reservation) = work.into_request();
-        let (profile, teller) = (Arc::clone(&self.profile), Arc::clone(&record.teller));
-        let fetch = run_fetch(profile, teller, request, responder, has_waited);
+        let (profile, watcher) = (Arc::clone(&self.profile), Watcher(Arc::clone(&record.teller)));
+        let fetch = run_fetch(profile, watcher, request, responder, has_waited);
         // NB: `map` and not an async block, which would have room for the fetch twice.
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });
@@ -317,7 +327,8 @@ impl Fetches {
             if let Some(responder) = responder {
                 responder.fail(error.clone());
             }
-            tell_done(record, Outcome::Failed(error), now, shutdown);
+            let outcome = record.failed(error);
+            tell_done(record, outcome, now, shutdown);
         } else if let Some(Running { abort, reservation, record, .. }) = self.running.remove(&id) {
             record.tell_cause(error.clone());
             // The abort wakes the future, whose next poll ends it.
@@ -344,8 +355,8 @@ impl Fetches {
         let Some(Running { reservation, record, .. }) = self.running.remove(&id) else { return };
         let outcome = match result {
             Ok(Ok(status)) => Outcome::Delivered { status },
-            Ok(Err(error)) => Outcome::Failed(error),
-            Err(_panic) => Outcome::Failed(AbandonReason::Panic.into()),
+            Ok(Err(error)) => record.failed(error),
+            Err(_panic) => record.failed(AbandonReason::Panic.into()),
         };
         drop(reservation);
         tell_done(record, outcome, now, shutdown);

@@ -27,7 +27,7 @@ pub(crate) enum Message {
     /// From `UserAgent::network_changed`.
     NetworkChanged,
     /// Drain, then reply. If the user agent was dropped, there is neither a deadline nor a reply.
-    ShutDown { deadline: Option<Instant>, reply: Option<Reply> },
+    ShutDown { deadline: Option<Instant>, is_until_sent: bool, reply: Option<Reply> },
 }
 
 /// What has become of one request of a fetch: the fetch may send several, because of redirects and a preflight.

@@ -136,7 +136,7 @@ impl Teller {
         if network_changes == 0 || retries.documents.is_any_fully_active(partition) {
             return Ok(());
         }
-        let age = clock::now().saturating_duration_since(self.timing().start);
+        let age = clock::now().saturating_duration_since(self.account().timing.start);
         let (site, destination) = (&partition.top_level_site, url);
         let attempt = BackgroundAttempt { site, destination, age, network_changes };
         let is_permitted = retries.background_send.permits(attempt).get().await;

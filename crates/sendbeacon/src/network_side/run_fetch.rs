@@ -11,7 +11,7 @@ use sendbeacon_fetch::{
 };
 use tokio::sync::mpsc;
 
-use super::teller::Teller;
+use super::teller::{Teller, Watcher};
 use crate::message::{ChannelBody, Flag, Piece, Responder};
 
 /// How many bytes of a response body without a reader are drained, so that its connection can be used again.
@@ -25,21 +25,21 @@ const CACHED_LIMIT: usize = 65_536;
 /// destination that was away.
 pub(super) async fn run_fetch(
     profile: Arc<Profile>,
-    teller: Arc<Teller>,
+    watcher: Watcher,
     request: Box<Request>,
     responder: Option<Responder>,
     has_waited: bool,
 ) -> Result<StatusCode, NetworkError> {
     if has_waited {
-        Box::pin(teller.permitted_on_this_network(request.url())).await?;
+        Box::pin(watcher.0.permitted_on_this_network(request.url())).await?;
     }
     if let Some(responder) = responder {
         // NB: boxed, because a beacon's future would have room for it, too.
-        return Box::pin(run_for(responder, profile, teller, request)).await;
+        return Box::pin(run_for(responder, profile, watcher, request)).await;
     }
-    let mut response = fetch(&profile, &*teller, request).await?;
-    teller.timing().answered(&response);
-    drain(&mut response.body, &teller).await;
+    let mut response = fetch(&profile, &watcher, request).await?;
+    watcher.0.account().timing.answered(&response);
+    drain(&mut response.body, &watcher.0).await;
     Ok(response.status)
 }
 
@@ -47,14 +47,14 @@ pub(super) async fn run_fetch(
 async fn run_for(
     responder: Responder,
     profile: Arc<Profile>,
-    teller: Arc<Teller>,
+    watcher: Watcher,
     request: Box<Request>,
 ) -> Result<StatusCode, NetworkError> {
-    match fetch(&profile, &*teller, request).await {
+    match fetch(&profile, &watcher, request).await {
         Ok(response) => {
             let status = response.status;
-            teller.timing().answered(&response);
-            pass_body(response, responder, &teller).await;
+            watcher.0.account().timing.answered(&response);
+            pass_body(response, responder, &watcher.0).await;
             Ok(status)
         }
         Err(error) => {
@@ -115,7 +115,7 @@ async fn next_chunk(
 ) -> Option<Result<Bytes, NetworkError>> {
     let chunk = poll_fn(|cx| body.as_mut().poll_chunk(cx)).await;
     let length = chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, Bytes::len);
-    teller.timing().read(length, body.encoded_size());
+    teller.account().timing.read(length, body.encoded_size());
     chunk
 }
 

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sendbeacon_fetch::host::Progress;
 use tokio::time;
 
 use super::mailbox::Reply;
 use crate::{
     clock,
-    event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, ShutdownReport},
+    event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, SentFetch, ShutdownReport},
 };
 
 /// How long a shutdown waits for content processes to acknowledge it. A frozen process does not acknowledge it;
@@ -22,6 +23,8 @@ pub(super) struct ShutdownInProgress {
     acknowledged_by: time::Instant,
     /// When the drain ends in any case. `None`: when nothing is unfinished.
     deadline: Option<Instant>,
+    /// Whether it waits for answers only while something is unsent.
+    is_until_sent: bool,
     replies: Vec<Reply>,
     report: ShutdownReport,
 }
@@ -31,15 +34,27 @@ impl ShutdownInProgress {
         Self {
             acknowledged_by: time::Instant::now() + ACKNOWLEDGED_WITHIN,
             deadline: None,
+            is_until_sent: false,
             replies: Vec::new(),
             report: ShutdownReport::default(),
         }
     }
 
     /// Adds a call of `shutdown`. Of several deadlines the earliest counts.
-    pub(super) fn ask(&mut self, deadline: Option<Instant>, reply: Option<Reply>) {
+    pub(super) fn ask(
+        &mut self,
+        deadline: Option<Instant>,
+        is_until_sent: bool,
+        reply: Option<Reply>,
+    ) {
         self.deadline = self.deadline.into_iter().chain(deadline).min();
+        self.is_until_sent |= is_until_sent;
         self.replies.extend(reply);
+    }
+
+    /// Whether the shutdown waits for answers only while something is unsent.
+    pub(super) fn is_until_sent(&self) -> bool {
+        self.is_until_sent
     }
 
     /// Adds the outcome of a keepalive fetch.
@@ -48,7 +63,12 @@ impl ShutdownInProgress {
             Outcome::Delivered { status } => {
                 self.report.delivered.push(DeliveredFetch { fetch, status });
             }
-            Outcome::Failed(error) => self.report.lost.push(LostFetch { fetch, error }),
+            Outcome::Failed { error, progress: Progress::Sent } => {
+                self.report.sent.push(SentFetch { fetch, error });
+            }
+            Outcome::Failed { error, progress } => {
+                self.report.lost.push(LostFetch { fetch, error, progress });
+            }
         }
     }
 

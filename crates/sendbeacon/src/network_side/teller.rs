@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use sendbeacon_fetch::{
     AbandonReason, NetworkError,
     fetch::{Observation, Observer},
-    host::{NetworkRequest, NetworkResponse},
+    host::{NetworkRequest, NetworkResponse, Progress, Transmission, TransmissionObserver},
 };
 use url::Url;
 
@@ -35,6 +35,14 @@ pub(super) struct Listeners {
     pub(super) retries: Retries,
 }
 
+/// What is known of a fetch until now.
+pub(super) struct Account {
+    /// The times of the steps until now.
+    pub(super) timing: FetchTiming,
+    /// Why the network has sent a request again, one reason for each time.
+    sent_again: Vec<NetworkError>,
+}
+
 /// Makes sure that the sink hears exactly once that a fetch is done. A record that is dropped before `done` was
 /// called says so with [`AbandonReason::Dropped`]: the runtime under the driver has gone.
 pub(super) struct Record {
@@ -49,6 +57,11 @@ impl Record {
         Self { teller: Arc::new(teller), cause, is_done: false }
     }
 
+    /// Whether the request was sent, or has even been answered.
+    pub(super) fn is_sent(&self) -> bool {
+        self.teller.progress() == Progress::Sent
+    }
+
     /// Tells the `PendingResponse` and the reader of its body why the fetch failed.
     pub(super) fn tell_cause(&self, error: NetworkError) {
         if let Some(cause) = &self.cause {
@@ -59,10 +72,13 @@ impl Record {
     /// The outcome of a fetch that is given up with `error`. If the head of the response has come, the request was
     /// delivered, and only the body is cut off.
     pub(super) fn outcome_of(&self, error: NetworkError) -> Outcome {
-        match self.teller.timing().response_status {
-            Some(status) => Outcome::Delivered { status },
-            None => Outcome::Failed(error),
-        }
+        let status = self.teller.account().timing.response_status;
+        status.map_or_else(|| self.failed(error), |status| Outcome::Delivered { status })
+    }
+
+    /// The outcome of a fetch that has failed with `error`.
+    pub(super) fn failed(&self, error: NetworkError) -> Outcome {
+        Outcome::Failed { error, progress: self.teller.progress() }
     }
 
     /// Tells the sink that the fetch is done.
@@ -83,7 +99,7 @@ impl Drop for Record {
     }
 }
 
-/// Tells the event sink about one fetch. The fetch algorithms observe the fetch through it.
+/// Tells the event sink about one fetch.
 pub(super) struct Teller {
     pub(super) info: Arc<FetchInfo>,
     pub(super) group: Arc<GroupState>,
@@ -93,8 +109,9 @@ pub(super) struct Teller {
     pub(super) network_changes: u64,
     /// How often a request of the fetch has not reached its server.
     pub(super) unreached_attempts: AtomicU32,
-    /// The times of the steps until now.
-    timing: Mutex<FetchTiming>,
+    account: Mutex<Account>,
+    /// How far the last request got that was not a preflight: 0 unsent, 1 in part, 2 sent.
+    progress: AtomicU8,
     listeners: Arc<Listeners>,
 }
 
@@ -106,13 +123,15 @@ impl Teller {
         listeners: Arc<Listeners>,
         start: Instant,
     ) -> Self {
+        let (timing, sent_again) = (FetchTiming::new(start), Vec::new());
         Self {
             info: Arc::new(info),
             group,
             is_awaited,
             network_changes: listeners.retries.network_changes(),
             unreached_attempts: AtomicU32::new(0),
-            timing: Mutex::new(FetchTiming::new(start)),
+            account: Mutex::new(Account { timing, sent_again }),
+            progress: AtomicU8::new(0),
             listeners,
         }
     }
@@ -125,8 +144,26 @@ impl Teller {
         &self.listeners.mailbox
     }
 
-    pub(super) fn timing(&self) -> MutexGuard<'_, FetchTiming> {
-        self.timing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        let number = match progress {
+            Progress::Unsent => 0,
+            Progress::Sent => 2,
+            _ => 1,
+        };
+        self.progress.store(number, Relaxed);
+    }
+
+    /// How far the fetch got. After a redirect a server has seen the request, even if the next one has not.
+    fn progress(&self) -> Progress {
+        match self.progress.load(Relaxed) {
+            0 if self.account().timing.response_start.is_none() => Progress::Unsent,
+            2 => Progress::Sent,
+            _ => Progress::InPart,
+        }
     }
 
     /// Tells the sink what happened at `at`. A panic of the sink ends here.
@@ -152,68 +189,92 @@ impl Teller {
     }
 
     fn tell_done(&self, outcome: Outcome, at: Instant) {
-        let mut timing = self.timing().clone();
+        let mut account = self.account();
+        let sent_again = std::mem::take(&mut account.sent_again);
+        let mut timing = account.timing.clone();
+        drop(account);
         timing.response_end = at;
-        self.tell_at(at, EventKind::Done { outcome, timing });
+        self.tell_at(at, EventKind::Done { outcome, timing, sent_again });
     }
 }
 
-impl Observer for Teller {
+/// The observer of a fetch: its teller tells what happens.
+pub(super) struct Watcher(pub(super) Arc<Teller>);
+
+impl Observer for Watcher {
     fn observe(&self, observation: Observation) {
         let at = clock::now();
+        let teller = &self.0;
         if let Observation::CspViolation(violation) = &observation {
-            let message = GroupMessage::violation(violation, &self.info.client, &self.group);
-            message.map(|message| self.listeners.mailbox.send(message));
+            let message = GroupMessage::violation(violation, &teller.info.client, &teller.group);
+            message.map(|message| teller.listeners.mailbox.send(message));
         }
         match &observation {
-            Observation::Upgraded { url, .. } => self.timing().upgraded(url),
-            Observation::Redirected { .. } => self.timing().redirected(at),
+            Observation::Upgraded { url, .. } => teller.account().timing.upgraded(url),
+            Observation::Redirected { .. } => {
+                teller.account().timing.redirected(at);
+                teller.set_progress(Progress::Unsent);
+            }
             _ => {}
         }
-        self.tell_at(at, EventKind::Observed(observation));
+        teller.tell_at(at, EventKind::Observed(observation));
     }
 
     fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
         let at = clock::now();
         if !is_preflight {
-            self.timing().request_start = Some(at);
+            self.0.account().timing.request_start = Some(at);
+            // Until the network reports something else.
+            self.0.set_progress(Progress::InPart);
         }
-        if self.wants_wire_events() {
+        if self.0.wants_wire_events() {
             let observation = Observation::request_sent(is_preflight, request);
-            self.tell_at(at, EventKind::Observed(observation));
+            self.0.tell_at(at, EventKind::Observed(observation));
         }
     }
 
     fn response_started(&self, is_preflight: bool, url: &Url, response: &NetworkResponse) {
         let at = clock::now();
-        self.tell_reached(url);
+        self.0.tell_reached(url);
         if !is_preflight {
-            self.timing().response_started(response, at);
+            self.0.account().timing.response_started(response, at);
+            self.0.set_progress(Progress::Sent);
         }
-        if self.wants_wire_events() {
+        if self.0.wants_wire_events() {
             let observation = Observation::response_started(is_preflight, url, response);
-            self.tell_at(at, EventKind::Observed(observation));
+            self.0.tell_at(at, EventKind::Observed(observation));
         }
     }
 
     fn service_worker_answered(&self, started: Instant) {
-        self.timing().worker_start = Some(started);
+        self.0.account().timing.worker_start = Some(started);
+        // Only the worker knows what it has sent.
+        self.0.set_progress(Progress::InPart);
     }
 
     fn document_is_gone(&self) -> bool {
-        self.group.is(Flag::Terminated)
+        self.0.group.is(Flag::Terminated)
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.0.is_awaited
+    }
+
+    fn transmission(&self) -> Transmission {
+        let teller: Arc<Teller> = Arc::clone(&self.0);
+        Transmission::new(teller)
     }
 
     fn is_offline(&self) -> bool {
-        self.is_awaited && self.listeners.is_offline.load(Relaxed)
+        self.0.is_awaited && self.0.listeners.is_offline.load(Relaxed)
     }
 
     fn connect_timeout(&self) -> Option<Duration> {
-        self.limit_of_connecting()
+        self.0.limit_of_connecting()
     }
 
     fn hold(&self, url: &Url) -> Option<BoxFuture<'_, Result<(), NetworkError>>> {
-        self.turn_at(url)
+        self.0.turn_at(url)
     }
 
     fn try_again(
@@ -221,6 +282,25 @@ impl Observer for Teller {
         url: &Url,
         error: &NetworkError,
     ) -> Option<BoxFuture<'_, Result<(), NetworkError>>> {
-        self.turn_after(url, error)
+        if error.is_unreached() {
+            self.0.set_progress(Progress::Unsent);
+        }
+        self.0.turn_after(url, error)
+    }
+}
+
+impl TransmissionObserver for Teller {
+    fn progressed(&self, progress: Progress) {
+        self.set_progress(progress);
+        if progress == Progress::Sent {
+            // A shutdown may wait for this.
+            self.listeners.mailbox.send(GroupMessage::ReservationReleased);
+        }
+    }
+
+    fn sent_again(&self, reason: &NetworkError) {
+        self.account().sent_again.push(reason.clone());
+        let observation = Observation::sent_again(reason);
+        self.tell_at(clock::now(), EventKind::Observed(observation));
     }
 }

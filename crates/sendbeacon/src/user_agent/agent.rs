@@ -12,6 +12,7 @@ use super::UserAgent;
 use crate::{
     clock,
     event::ShutdownReport,
+    limits::Drain,
     network_side::{Message, Reply},
     script::{Document, FetchGroup},
 };
@@ -130,48 +131,50 @@ impl UserAgent {
     }
 
     /// Drains: refuses new requests, stops fetches without keepalive, starts every queued and deferred fetch,
-    /// waits until all are done or `deadline` has passed, and reports the outcome of each keepalive fetch that
-    /// was unfinished.
+    /// waits until all are done or the deadline has passed, and reports the outcome of each keepalive fetch that
+    /// was unfinished. `drain` is the deadline, or a [`Drain`], which may also end when everything is sent.
     ///
     /// The drain begins before this returns. The future may be awaited on any runtime, or dropped. A second call
     /// during the drain gets the same report. A call after the drain, or after the runtime of the network side
     /// has gone, gets a report that is not [`completed`](ShutdownReport::completed).
-    pub fn shutdown(
+    pub fn shutdown<D: Into<Drain>>(
         &self,
-        deadline: Duration,
-    ) -> impl Future<Output = ShutdownReport> + Send + use<> {
+        drain: D,
+    ) -> impl Future<Output = ShutdownReport> + Send + use<D> {
         let (sender, receiver) = oneshot::channel();
-        self.begin_shutdown(deadline, Box::new(|report| drop(sender.send(report))));
+        self.begin_shutdown(drain.into(), Box::new(|report| drop(sender.send(report))));
         async move { receiver.await.unwrap_or_default() }
     }
 
     /// [`shutdown`](Self::shutdown) for a caller that is not async: blocks the thread until the report is
-    /// there, or until one second after `deadline`. In the second case the report is not
+    /// there, or until one second after the deadline. In the second case the report is not
     /// [`completed`](ShutdownReport::completed).
     ///
     /// Do not call it on a thread that drives the runtime of
     /// [`UserAgentBuilder::runtime`](crate::UserAgentBuilder::runtime), or on a thread that must answer a service
     /// of this user agent: the drain waits for that thread.
     #[allow(clippy::must_use_candidate)] // A caller may want the drain and not the report.
-    pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
+    pub fn shutdown_blocking(&self, drain: impl Into<Drain>) -> ShutdownReport {
         let (sender, receiver) = std::sync::mpsc::channel();
-        self.begin_shutdown(deadline, Box::new(move |report| drop(sender.send(report))));
-        let patience = deadline.saturating_add(Duration::from_secs(1));
+        let drain = drain.into();
+        self.begin_shutdown(drain, Box::new(move |report| drop(sender.send(report))));
+        let patience = drain.deadline.saturating_add(Duration::from_secs(1));
         receiver.recv_timeout(patience).unwrap_or_default()
     }
 
-    fn begin_shutdown(&self, deadline: Duration, reply: Reply) {
+    fn begin_shutdown(&self, drain: Drain, reply: Reply) {
         self.ledgers.close();
         // A deadline that the clock cannot express never comes.
+        let Drain { deadline, is_until_sent } = drain;
         let deadline = clock::now().checked_add(deadline);
         // If the network side has gone, the reply is dropped, and its receiver returns an error.
-        self.tell(Message::ShutDown { deadline, reply: Some(reply) });
+        self.tell(Message::ShutDown { deadline, is_until_sent, reply: Some(reply) });
     }
 }
 
 impl Drop for UserAgent {
     fn drop(&mut self) {
         self.ledgers.close();
-        self.tell(Message::ShutDown { deadline: None, reply: None });
+        self.tell(Message::ShutDown { deadline: None, is_until_sent: false, reply: None });
     }
 }

@@ -14,7 +14,7 @@ use sendbeacon::{
     TimeoutKind, UserAgent, UserAgentBuilder,
     host::{
         Answer, CookieContext, CookieStore, InterceptedRequest, Interception, Interceptor,
-        NetworkRequest,
+        NetworkRequest, Progress,
     },
 };
 use sendbeacon_testkit::{
@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::browser::{Browser, Events, client, delivered, request};
+use crate::browser::{Browser, Events, abandoned, client, delivered, request};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -352,7 +352,11 @@ async fn only_what_did_not_reach_the_server_is_sent_again() {
         let browser = browser(&network, |it| it);
         let document = browser.open("https://a.test/");
         assert_eq!(document.send_beacon("/", None), Ok(true));
-        let expected = if is_again { delivered(204) } else { Outcome::Failed(error.clone()) };
+        let expected = if is_again {
+            delivered(204)
+        } else {
+            Outcome::Failed { error: error.clone(), progress: Progress::InPart }
+        };
         assert_eq!(browser.events.wait_for(1).await, [("/".into(), expected)]);
         assert_eq!(network.sent().len(), if is_again { 2 } else { 1 }, "{error:?}");
     }
@@ -364,7 +368,10 @@ async fn trying_again_can_be_turned_off() {
     let browser = browser(&network, |it| it.try_again(false));
     let document = browser.open("http://a.test/");
     assert_eq!(document.send_beacon("/", None), Ok(true));
-    assert_eq!(browser.events.wait_for(1).await, [("/".into(), Outcome::Failed(refused()))]);
+    assert_eq!(
+        browser.events.wait_for(1).await,
+        [("/".into(), Outcome::Failed { error: refused(), progress: Progress::Unsent })]
+    );
     let sent = network.sent();
     assert_eq!((sent.len(), sent[0].connect_timeout), (1, None));
 }
@@ -380,7 +387,10 @@ async fn a_beacon_is_tried_for_thirty_seconds_after_its_document() {
     sleep(SECOND * 29).await;
     assert!(browser.events.outcomes().is_empty() && browser.events.is_busy());
     let (kind, after) = (TimeoutKind::AfterDocument, SECOND * 30);
-    let expected = Outcome::Failed(NetworkError::Timeout { kind, after });
+    let expected = Outcome::Failed {
+        error: NetworkError::Timeout { kind, after },
+        progress: Progress::Unsent,
+    };
     assert_eq!(browser.events.wait_for(1).await, [("/".into(), expected)]);
     assert_eq!(begin.elapsed().as_secs(), 30);
     assert!((5..30).contains(&network.sent().len()), "{}", network.sent().len());
@@ -458,7 +468,7 @@ async fn a_beacon_that_is_aborted_while_it_waits_ends_at_once() {
     assert_eq!(document.send_beacon("/", None), Ok(true));
     sleep(SECOND).await;
     document.fetch_group().abort();
-    let aborted = Outcome::Failed(NetworkError::Abandoned(AbandonReason::Aborted));
+    let aborted = abandoned(AbandonReason::Aborted);
     assert_eq!(browser.events.wait_for(1).await, [("/".into(), aborted)]);
     let attempts = network.sent().len();
     sleep(SECOND * 100).await;

@@ -10,7 +10,7 @@ use std::{
 
 use sendbeacon::{
     AbandonReason, Client, Document, Event, EventKind, EventSink, FetchId, NetworkError, Nonce,
-    Outcome, Request, Response, UserAgent, UserAgentBuilder,
+    Outcome, Request, Response, UserAgent, UserAgentBuilder, host::Progress,
 };
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
 use tokio::{
@@ -154,9 +154,15 @@ pub(crate) fn delivered(status: u16) -> Outcome {
     Outcome::Delivered { status: http::StatusCode::from_u16(status).unwrap() }
 }
 
-/// The outcome of a fetch that was given up.
+/// The outcome of a fetch that was given up before it was sent.
 pub(crate) fn abandoned(reason: AbandonReason) -> Outcome {
-    Outcome::Failed(NetworkError::Abandoned(reason))
+    Outcome::Failed { error: NetworkError::Abandoned(reason), progress: Progress::Unsent }
+}
+
+/// The network error of an outcome.
+pub(crate) fn failure(outcome: &Outcome) -> NetworkError {
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    error.clone()
 }
 
 /// Waits until `condition` is true, where no event tells so: asks it again and again.

@@ -11,7 +11,7 @@ use sendbeacon::{
 use tokio::runtime::{Handle, Runtime};
 
 use crate::{
-    browser::{Browser, LONG, abandoned, scripted_network, wait_until},
+    browser::{Browser, LONG, failure, scripted_network, wait_until},
     deferred::{activate_after, request_with_body},
     server_that_waits,
 };
@@ -305,8 +305,8 @@ async fn an_abort_and_clear_site_data_end_unfinished_beacons() {
     assert_eq!(aborted.send_beacon("/b", None), Ok(false));
     browser.agent.clear_site_data(&cleared.client().origin);
     let outcomes = browser.events.wait_for(2).await;
-    assert_eq!(outcomes[0].1, abandoned(AbandonReason::Aborted));
-    assert_eq!(outcomes[1].1, abandoned(AbandonReason::SiteDataCleared));
+    assert_eq!(failure(&outcomes[0].1), AbandonReason::Aborted.into());
+    assert_eq!(failure(&outcomes[1].1), AbandonReason::SiteDataCleared.into());
     assert_eq!(cleared.fetch_group().inflight(), Inflight::default());
     assert_eq!(other.fetch_group().inflight().requests, 1);
     assert_eq!(cleared.send_beacon("/b", None), Ok(true), "the document can send again");

@@ -12,6 +12,7 @@ mod fetching;
 mod lifecycle;
 mod misbehaviour;
 mod pings;
+mod progress;
 #[cfg(all(unix, feature = "remote"))]
 mod remote;
 mod reports;
@@ -19,11 +20,11 @@ mod shutdown;
 
 use std::sync::Arc;
 
-use sendbeacon::{Blob, Inflight, NetworkError, Outcome, PreflightFailure};
+use sendbeacon::{Blob, Inflight, NetworkError, Outcome, PreflightFailure, host::Progress};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use tokio::sync::Notify;
 
-use browser::{Browser, abandoned, delivered, read, request};
+use browser::{Browser, delivered, read, request};
 
 /// The method and the target of each request, as `METHOD target`.
 fn request_lines(requests: &[sendbeacon_testkit::server::RecordedRequest]) -> Vec<String> {
@@ -108,9 +109,10 @@ async fn script_sees_true_although_a_failed_preflight_prevents_the_post() {
     let json = Blob::with_mime("{}", &mime::APPLICATION_JSON);
     assert_eq!(document.send_beacon(&collector.url("/c"), Some((&json).into())), Ok(true));
     let outcomes = browser.events.wait_for(1).await;
-    let failed = Outcome::Failed(NetworkError::CorsPreflight(PreflightFailure::Cors(
+    let error = NetworkError::CorsPreflight(PreflightFailure::Cors(
         sendbeacon::CorsFailure::MissingAllowOrigin,
-    )));
+    ));
+    let failed = Outcome::Failed { error, progress: Progress::Unsent };
     assert_eq!(outcomes, [("/c".into(), failed)]);
     assert_eq!(request_lines(&collector.requests()), ["OPTIONS /c"]);
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
@@ -259,7 +261,8 @@ async fn an_unload_stops_a_fetch_without_keepalive() {
     let pending = document.fetch_group().fetch(request(&document, "/f", false));
     server.wait_for(1).await;
     document.unload();
-    let stopped = abandoned(sendbeacon::AbandonReason::Terminated);
+    let error = sendbeacon::AbandonReason::Terminated.into();
+    let stopped = Outcome::Failed { error, progress: Progress::InPart };
     assert_eq!(browser.events.wait_for(1).await, [("/f".into(), stopped)]);
     assert!(pending.await.is_err());
 }

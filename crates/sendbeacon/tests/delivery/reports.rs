@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sendbeacon::{
     Client, CspDisposition, CspViolation, Inflight, NetworkError, Outcome, RedirectFailure,
+    host::Progress,
 };
 use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use serde_json::{Value, json};
@@ -107,7 +108,8 @@ async fn a_report_to_another_origin_has_no_credentials_and_follows_no_redirect()
         browser.events.wait_for(sent).await;
     }
     let outcomes = browser.events.outcomes();
-    let forbidden = Outcome::Failed(NetworkError::Redirect(RedirectFailure::Forbidden));
+    let error = NetworkError::Redirect(RedirectFailure::Forbidden);
+    let forbidden = Outcome::Failed { error, progress: Progress::Sent };
     assert_eq!(
         outcomes.iter().filter(|it| **it == ("/moved".into(), forbidden.clone())).count(),
         2

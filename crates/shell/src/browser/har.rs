@@ -90,6 +90,8 @@ impl EventSink for Har {
                     timings: Timings::default(),
                     initiator_type: fetch.initiator_type.as_str(),
                     is_preflight,
+                    sent_again: Vec::new(),
+                    progress: None,
                 });
             }
             EventKind::Observed(Observation::ResponseStarted {
@@ -103,6 +105,10 @@ impl EventSink for Har {
                 entry.timings.wait = milliseconds(at - last.sent);
                 entry.time = entry.timings.wait;
             }
+            EventKind::Observed(Observation::SentAgain { reason, .. }) => {
+                let Some(last) = log.last.get(&fetch.id) else { return };
+                log.entries[last.entry].sent_again.push(reason.to_string());
+            }
             EventKind::Done { outcome, timing, .. } => {
                 let Some(last) = log.last.remove(&fetch.id) else { return };
                 let entry = &mut log.entries[last.entry];
@@ -115,8 +121,9 @@ impl EventSink for Har {
                     None => entry.timings.wait = milliseconds(at - last.sent),
                 }
                 entry.time = entry.timings.wait + entry.timings.receive;
-                if let Outcome::Failed(error) = outcome {
+                if let Outcome::Failed { error, progress } = outcome {
                     entry.response.error = Some(error.to_string());
+                    entry.progress = Some(progress.as_str());
                 }
             }
             _ => {}
@@ -152,6 +159,12 @@ struct Entry {
     initiator_type: &'static str,
     #[serde(rename = "_isPreflight")]
     is_preflight: bool,
+    /// Why the network has sent the request once more, one reason for each time.
+    #[serde(rename = "_sentAgain", skip_serializing_if = "Vec::is_empty")]
+    sent_again: Vec<String>,
+    /// How far the request of a failed fetch got.
+    #[serde(rename = "_progress", skip_serializing_if = "Option::is_none")]
+    progress: Option<&'static str>,
 }
 
 #[derive(Serialize)]

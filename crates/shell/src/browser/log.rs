@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Mutex, time::In
 
 use sendbeacon::{
     CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, NetworkError, Observation,
-    Outcome,
+    Outcome, host::Progress,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -35,7 +35,12 @@ impl fmt::Display for Finished {
             Outcome::Delivered { status } => {
                 write!(f, "delivered: {url} ({body_length} bytes): {status}")
             }
-            Outcome::Failed(error) => write!(f, "lost: {url} ({body_length} bytes): {error}"),
+            Outcome::Failed { error, progress: Progress::Sent } => {
+                write!(f, "sent: {url} ({body_length} bytes): {error}")
+            }
+            Outcome::Failed { error, progress } => {
+                write!(f, "lost ({progress}): {url} ({body_length} bytes): {error}")
+            }
             other => write!(f, "{url}: {other:?}"),
         }
     }
@@ -119,7 +124,7 @@ impl Log {
     ///
     /// An abandoned fetch gets no entry, because its response is never handed over.
     fn mark_resource_timing(&self, fetch: &FetchInfo, outcome: &Outcome, timing: &FetchTiming) {
-        if matches!(outcome, Outcome::Failed(NetworkError::Abandoned(_))) {
+        if matches!(outcome, Outcome::Failed { error: NetworkError::Abandoned(_), .. }) {
             return;
         }
         let seen = timing.for_script();

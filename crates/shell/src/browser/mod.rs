@@ -10,6 +10,8 @@ mod host;
 mod log;
 mod navigation;
 mod scripts;
+#[cfg(target_os = "linux")]
+mod send_queues;
 mod split;
 mod tab;
 mod task_quota;
@@ -24,12 +26,11 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::Poll,
-    time::Duration,
 };
 
 use http::HeaderValue;
 use sendbeacon::{
-    MemoryCookieStore, ShutdownReport, ThirdPartyCookies, UserAgent, net::HttpNetwork,
+    Drain, MemoryCookieStore, ShutdownReport, ThirdPartyCookies, UserAgent, net::HttpNetwork,
 };
 use thiserror::Error;
 use tokio::{
@@ -151,6 +152,8 @@ impl Browser {
         for (host, address) in &options.host_map {
             network = network.add_host_mapping(host, *address);
         }
+        #[cfg(target_os = "linux")]
+        let network = network.send_queues(Arc::new(send_queues::ProcNet));
         let network = Arc::new(network.build()?);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -253,9 +256,9 @@ impl Browser {
         &self.log
     }
 
-    /// Delivers what is unfinished, until `deadline` has passed: see [`UserAgent::shutdown_blocking`].
-    pub fn shut_down(&self, deadline: Duration) -> ShutdownReport {
-        self.agent.shutdown_blocking(deadline)
+    /// Delivers what is unfinished, until its deadline has passed: see [`UserAgent::shutdown_blocking`].
+    pub fn shut_down(&self, drain: impl Into<Drain>) -> ShutdownReport {
+        self.agent.shutdown_blocking(drain)
     }
 
     /// Writes the HAR archive of the pages' requests, if [`Options::har`] names a file.

@@ -8,7 +8,7 @@ use sendbeacon::{
 use super::*;
 
 fn changed() -> Outcome {
-    Outcome::Failed(NetworkError::Abandoned(AbandonReason::NetworkChanged))
+    abandoned(AbandonReason::NetworkChanged)
 }
 
 /// Sends ten beacons to a server that is away for 3 seconds, and lets the first ones fail.

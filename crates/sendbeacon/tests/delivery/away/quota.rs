@@ -62,7 +62,10 @@ async fn a_content_process_hears_that_the_quota_is_back_while_the_beacon_waits()
     assert!(browser.events.outcomes().is_empty() && browser.events.is_busy());
     let outcomes = browser.events.wait_for(4).await;
     let (kind, after) = (TimeoutKind::Fetch, SECOND * 2);
-    let expected = Outcome::Failed(NetworkError::Timeout { kind, after });
+    let expected = Outcome::Failed {
+        error: NetworkError::Timeout { kind, after },
+        progress: Progress::Unsent,
+    };
     assert!(outcomes.iter().all(|(_, outcome)| *outcome == expected), "{outcomes:?}");
     // When they are done, nothing is given back twice.
     assert_eq!(document.send_beacon("/", Some((&*body).into())), Ok(true));

@@ -38,7 +38,10 @@ async fn a_beacon_crosses_the_channel_with_its_documents_policies() {
     let document = content.document(page);
     assert_eq!(document.send_beacon("blocked", None), Ok(true));
     let outcomes = browser.events.wait_for(2).await;
-    assert!(matches!(outcomes[1].1, Outcome::Failed(NetworkError::Csp { .. })), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[1].1, Outcome::Failed { error: NetworkError::Csp { .. }, .. }),
+        "{outcomes:?}"
+    );
 }
 
 #[tokio::test]

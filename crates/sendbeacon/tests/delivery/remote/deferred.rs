@@ -3,13 +3,14 @@
 use std::os::unix::net::UnixStream;
 
 use sendbeacon::{
-    AbandonReason, DeferredFetch, DeferredRequestInit, Document, FetchLaterError,
+    AbandonReason, DeferredFetch, DeferredRequestInit, Document, FetchLaterError, Outcome,
+    host::Progress,
     remote::{Pin, RemoteUserAgent},
 };
 
 use super::{PLENTY, open_page_of, page_of, serve, start_content_process, wait_for_quota};
 use crate::{
-    browser::{Browser, LONG, abandoned, client, delivered, scripted_network, wait_until},
+    browser::{Browser, LONG, client, delivered, scripted_network, wait_until},
     deferred::{activate_after, request_with_body},
     request_lines, server_that_waits,
 };
@@ -122,7 +123,9 @@ async fn an_abort_ends_the_fetches_that_an_earlier_unload_has_sent() {
     other.unload();
     server.wait_for(2).await;
     aborted.fetch_group().abort();
-    let aborted = abandoned(AbandonReason::Aborted);
+    // How far it got is told in the network process.
+    let error = AbandonReason::Aborted.into();
+    let aborted = Outcome::Failed { error, progress: Progress::InPart };
     assert_eq!(browser.events.wait_for(1).await, [("/deferred".into(), aborted)]);
 }
 
