@@ -234,7 +234,10 @@ impl RequestSender {
         let exchange = &connection.exchange;
         let answer = match &connection.send_queue {
             None => answer.await,
-            Some(queue) => queue.report_until(answer, transmission, || exchange.is_written()).await,
+            // Boxed: few networks have the service, and every request's future would have room for it.
+            Some(queue) => {
+                Box::pin(queue.report_until(answer, transmission, || exchange.is_written())).await
+            }
         };
         let response = match answer? {
             Ok(response) => response,
@@ -317,7 +320,8 @@ impl RequestSender {
             match connection.send_queue.as_ref().filter(|_| has_short_body) {
                 None => answer.await,
                 Some(queue) => {
-                    queue.report_until(answer, transmission, || connection.is_written()).await
+                    Box::pin(queue.report_until(answer, transmission, || connection.is_written()))
+                        .await
                 }
             }
         };
