@@ -4,7 +4,11 @@ use std::time::SystemTime;
 
 use url::Host;
 
-use crate::{Cookie, CookieJar, jar::Sites};
+use crate::{
+    Cookie, CookieJar,
+    jar::UNPARTITIONED,
+    section::{Place, Section},
+};
 
 impl CookieJar {
     /// [Garbage collect cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-garbage-collect-cookies).
@@ -21,46 +25,38 @@ impl CookieJar {
         // Step 2. NB: for the site, not for the host. Unpartitioned and partitioned cookies have limits of
         // their own.
         let limits = self.limits;
-        if let Some(cookies) = self.unpartitioned.get_mut(site) {
+        let place =
+            |section: &Section, key| Place { partition: section.key(key), site: site.clone() };
+        let unpartitioned = place(&self.unpartitioned, UNPARTITIONED);
+        self.unpartitioned.change(&unpartitioned, |cookies| {
             remove_excess_cookies(cookies, limits.cookies_per_site, usize::MAX);
-        }
-        let partitioned = partition.and_then(|partition| self.partitioned.get_mut(partition));
-        if let Some(cookies) = partitioned.and_then(|sites| sites.get_mut(site)) {
-            remove_excess_cookies(
-                cookies,
-                limits.partitioned_cookies_per_site,
-                limits.partitioned_bytes_per_site,
-            );
+        });
+        if let Some(key) = partition {
+            let partitioned = place(&self.partitioned, key);
+            self.partitioned.change(&partitioned, |cookies| {
+                remove_excess_cookies(
+                    cookies,
+                    limits.partitioned_cookies_per_site,
+                    limits.partitioned_bytes_per_site,
+                );
+            });
         }
         // Step 3.
-        remove_global_excess_cookies([&mut self.unpartitioned], limits.cookies);
-        remove_global_excess_cookies(self.partitioned.values_mut(), limits.partitioned_cookies);
-        self.forget_empty();
+        remove_global_excess_cookies(&mut self.unpartitioned, limits.cookies);
+        remove_global_excess_cookies(&mut self.partitioned, limits.partitioned_cookies);
     }
 
     /// [Remove expired cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-remove-expired-cookies).
     pub(crate) fn remove_expired_cookies(&mut self, now: SystemTime) {
         // Steps 1, 2 and 2.1.
-        self.retain(|cookie| !cookie.is_expired(now));
+        self.unpartitioned.remove_expired(now);
+        self.partitioned.remove_expired(now);
     }
 
     /// Keeps only the cookies for which `keep` returns true.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Cookie) -> bool) {
-        for sites in self.partitioned.values_mut().chain([&mut self.unpartitioned]) {
-            for cookies in sites.values_mut() {
-                cookies.retain(&mut keep);
-            }
-        }
-        self.forget_empty();
-    }
-
-    /// Removes the sites and partitions that have no cookies.
-    pub(crate) fn forget_empty(&mut self) {
-        self.unpartitioned.retain(|_, cookies| !cookies.is_empty());
-        self.partitioned.retain(|_, sites| {
-            sites.retain(|_, cookies| !cookies.is_empty());
-            !sites.is_empty()
-        });
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Cookie) -> bool) {
+        self.unpartitioned.retain(&keep);
+        self.partitioned.retain(&keep);
     }
 }
 
@@ -84,27 +80,10 @@ fn remove_excess_cookies(cookies: &mut Vec<Cookie>, max_count: usize, max_bytes:
 }
 
 /// [Remove global excess cookies](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-remove-global-excess-cookies).
-fn remove_global_excess_cookies<'a>(
-    stores: impl IntoIterator<Item = &'a mut Sites>,
-    max_count: usize,
-) {
-    let mut lists: Vec<&mut Vec<Cookie>> = stores.into_iter().flat_map(Sites::values_mut).collect();
-    let mut count: usize = lists.iter().map(|cookies| cookies.len()).sum();
+fn remove_global_excess_cookies(section: &mut Section, max_count: usize) {
     // Step 3.
-    while count > max_count {
-        // Steps 1 and 3.1.
-        let first = lists
-            .iter()
-            .enumerate()
-            .flat_map(|(list, cookies)| {
-                cookies.iter().enumerate().map(move |(index, cookie)| {
-                    (cookie.last_access_time, cookie.sequence, list, index)
-                })
-            })
-            .min();
-        let Some((_, _, list, index)) = first else { return };
-        // Steps 3.2 and 3.3.
-        lists[list].remove(index);
-        count -= 1;
+    while section.len() > max_count {
+        // Steps 1 and 3.1 to 3.3.
+        section.remove_least_recently_used();
     }
 }

@@ -1,13 +1,15 @@
 //! The [cookie store](https://httpwg.org/http-extensions/draft-ietf-httpbis-layered-cookies.html#name-cookie-store-and-limits).
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::fmt;
 
-use url::Host;
+use crate::{
+    ClearContext, Cookie, InvalidLimits, Limits,
+    section::{Place, Section},
+    site::site_host,
+};
 
-use crate::{ClearContext, Cookie, InvalidLimits, Limits, site::site_host};
-
-/// The cookies of one partition, or the unpartitioned cookies, by the host of their [site](site_host).
-pub(crate) type Sites = BTreeMap<Host, Vec<Cookie>>;
+/// The key under which the section of unpartitioned cookies has them.
+pub(crate) const UNPARTITIONED: &str = "";
 
 /// A jar of cookies, kept in memory: the cookies of one profile.
 ///
@@ -15,9 +17,9 @@ pub(crate) type Sites = BTreeMap<Host, Vec<Cookie>>;
 /// `&mut self`, so threads that share a jar need a lock.
 pub struct CookieJar {
     pub(crate) limits: Limits,
-    pub(crate) unpartitioned: Sites,
+    pub(crate) unpartitioned: Section,
     /// The partitioned cookies by their cookie partition key. Each cookie shares the key's text.
-    pub(crate) partitioned: BTreeMap<Arc<str>, Sites>,
+    pub(crate) partitioned: Section,
     /// The [`Cookie::sequence`] of the next cookie that replaces no other.
     pub(crate) next_sequence: u64,
 }
@@ -37,15 +39,15 @@ impl CookieJar {
     /// `Clear-Site-Data`, restricted to one partition as CHIPS asks.
     pub fn clear(&mut self, context: &ClearContext<'_>) -> usize {
         let site = site_host(&context.host).to_owned();
-        let mut removed = Vec::new();
-        if context.unpartitioned_allowed {
-            removed.extend(self.unpartitioned.remove(&site));
-        }
-        if let Some(sites) = context.partition.and_then(|key| self.partitioned.get_mut(key)) {
-            removed.extend(sites.remove(&site));
-        }
-        self.forget_empty();
-        removed.iter().map(Vec::len).sum()
+        let partition = context.partition.map(|key| (&mut self.partitioned, key));
+        let unpartitioned = context.unpartitioned_allowed.then_some(());
+        let unpartitioned = unpartitioned.map(|()| (&mut self.unpartitioned, UNPARTITIONED));
+        let sections = partition.into_iter().chain(unpartitioned);
+        let removed = sections.map(|(section, key)| {
+            let place = Place { partition: section.key(key), site: site.clone() };
+            section.change(&place, std::mem::take).len()
+        });
+        removed.sum()
     }
 
     /// Removes all cookies.
@@ -61,13 +63,13 @@ impl CookieJar {
     /// Iterates over all cookies in unspecified order. The jar keeps an expired cookie until the next
     /// [`store`](Self::store), so the iterator may return it.
     pub fn iter(&self) -> impl Iterator<Item = &Cookie> {
-        self.partitioned.values().chain([&self.unpartitioned]).flat_map(Sites::values).flatten()
+        self.partitioned.iter().chain(self.unpartitioned.iter())
     }
 
     /// The number of cookies that [`iter`](Self::iter) returns.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.iter().count()
+        self.partitioned.len() + self.unpartitioned.len()
     }
 
     /// Whether [`len`](Self::len) is 0.
@@ -82,8 +84,8 @@ impl Default for CookieJar {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            unpartitioned: Sites::new(),
-            partitioned: BTreeMap::new(),
+            unpartitioned: Section::default(),
+            partitioned: Section::default(),
             next_sequence: 0,
         }
     }

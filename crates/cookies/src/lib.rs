@@ -72,6 +72,7 @@ mod path;
 mod rejected;
 mod retrieve;
 mod same_site;
+mod section;
 pub mod site;
 mod store;
 

@@ -5,6 +5,7 @@ use std::{cmp::Reverse, time::SystemTime};
 use crate::{
     AccessContext, Cookie, CookieJar, SameSite, SameSiteMode,
     domain::domain_matches,
+    jar::UNPARTITIONED,
     path::path_matches,
     site::{borrowed, site_host},
 };
@@ -16,15 +17,16 @@ impl CookieJar {
     /// Takes `&mut self`, because it sets the last-access-time of the cookies to `now`.
     pub fn retrieve(&mut self, context: &AccessContext<'_>, now: SystemTime) -> Vec<&Cookie> {
         let site = site_host(&context.host).to_owned();
-        let unpartitioned = Some(&mut self.unpartitioned).filter(|_| context.unpartitioned_allowed);
+        let unpartitioned = context.unpartitioned_allowed.then_some(UNPARTITIONED);
+        let unpartitioned =
+            unpartitioned.map(|key| self.unpartitioned.get_for_use(key, &site, now));
         let partitioned =
-            context.partition.and_then(|partition| self.partitioned.get_mut(partition));
+            context.partition.map(|key| self.partitioned.get_for_use(key, &site, now));
         // Step 2. NB: the draft asks for a check whether the cookie's host has become a public suffix.
         // That cannot happen here: the list is compiled in, so it does not change while the jar lives.
         let mut cookies: Vec<&mut Cookie> = [unpartitioned, partitioned]
             .into_iter()
             .flatten()
-            .filter_map(|sites| sites.get_mut(&site))
             .flatten()
             .filter(|cookie| !cookie.is_expired(now) && is_for(cookie, context))
             .collect();

@@ -7,9 +7,10 @@ use url::Host;
 use crate::{
     AccessContext, Cookie, CookieJar, Rejected, SameSite, SameSiteMode,
     domain::domain_matches,
-    jar::Sites,
+    jar::UNPARTITIONED,
     parse::{ParsedCookie, parse_cookie},
     path::{cookie_default_path, path_matches},
+    section::Place,
     site::{borrowed, is_public_suffix, site_host},
 };
 
@@ -115,20 +116,19 @@ impl CookieJar {
         // Steps 13 to 17.
         check_prefixes(parsed, host_only)?;
         // NB: the draft on partitioned cookies has its steps here, after the prefixes.
-        let partition = partition_of(parsed, context)?.map(|key| self.partition_key(key));
+        let partition = partition_of(parsed, context)?;
         // Step 18. NB: the cookies of a partition are kept apart, so the partition needs no comparison.
-        let site = site_host(&context.host).to_owned();
-        let sites = match &partition {
-            None => &mut self.unpartitioned,
-            Some(key) => self.partitioned.entry(Arc::clone(key)).or_default(),
+        let (section, key) = match partition {
+            None => (&mut self.unpartitioned, UNPARTITIONED),
+            Some(key) => (&mut self.partitioned, key),
         };
-        let old_cookie = sites.get(&site).and_then(|cookies| {
-            cookies.iter().position(|cookie| {
-                *cookie.name == *parsed.name
-                    && cookie.host == host
-                    && cookie.host_only == host_only
-                    && *cookie.path == *path
-            })
+        let site = site_host(&context.host).to_owned();
+        let place = Place { partition: section.key(key), site };
+        let old_cookie = section.get(key, &place.site).iter().position(|cookie| {
+            *cookie.name == *parsed.name
+                && cookie.host == host
+                && cookie.host_only == host_only
+                && *cookie.path == *path
         });
         let cookie = Cookie {
             name: parsed.name.into(),
@@ -139,7 +139,7 @@ impl CookieJar {
             path: path.into(),
             same_site: parsed.same_site,
             http_only: parsed.http_only,
-            partition,
+            partition: partition.map(|_| Arc::clone(&place.partition)),
             // Step 4.
             creation_time: now,
             expiry_time: parsed.expiry_time,
@@ -147,12 +147,7 @@ impl CookieJar {
             sequence: self.next_sequence,
         };
         self.next_sequence += 1;
-        insert(sites, site, cookie, old_cookie, context)
-    }
-
-    /// The jar's copy of a cookie partition key, or a new one.
-    fn partition_key(&self, key: &str) -> Arc<str> {
-        self.partitioned.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key))
+        section.change(&place, |cookies| insert(cookies, cookie, old_cookie, context))
     }
 
     /// Whether a cookie from an insecure origin would overlay a secure one: Steps 10.2.1 to 10.2.4 of
@@ -167,11 +162,10 @@ impl CookieJar {
         partition: Option<&str>,
     ) -> bool {
         let site = site_host(host).to_owned();
-        let partitioned = partition.and_then(|partition| self.partitioned.get(partition));
-        [Some(&self.unpartitioned), partitioned]
+        let partitioned = partition.map(|key| self.partitioned.get(key, &site));
+        [Some(self.unpartitioned.get(UNPARTITIONED, &site)), partitioned]
             .into_iter()
             .flatten()
-            .filter_map(|sites| sites.get(&site))
             .flatten()
             .any(|existing| {
                 let existing_host = borrowed(&existing.host);
@@ -257,13 +251,11 @@ fn partition_of<'a>(
 
 /// Steps 18 to 20 of store a cookie.
 fn insert(
-    sites: &mut Sites,
-    site: Host,
+    cookies: &mut Vec<Cookie>,
     mut cookie: Cookie,
     old_cookie: Option<usize>,
     context: &AccessContext<'_>,
 ) -> Result<(), Rejected> {
-    let cookies = sites.entry(site).or_default();
     let Some(old_cookie) = old_cookie.and_then(|index| cookies.get_mut(index)) else {
         // Step 19.
         cookies.push(cookie);

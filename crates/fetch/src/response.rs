@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashSet,
     fmt,
     future::poll_fn,
     task::{Context, Poll, Waker},
@@ -227,11 +228,13 @@ fn cors_exposed(headers: &HeaderMap, credentials: CredentialsMode) -> HeaderMap 
     // Step 14.1.1: failure exposes nothing.
     let exposed = extract_tokens(headers, &ACCESS_CONTROL_EXPOSE_HEADERS);
     let exposed = exposed.ok().flatten().unwrap_or_default();
+    // NB: a set, because a server may list many names and send many headers.
+    let exposed: HashSet<_> = exposed.into_iter().map(str::to_ascii_lowercase).collect();
     // Step 14.1.2.
-    let all = credentials != CredentialsMode::Include && exposed.contains(&"*");
+    let all = credentials != CredentialsMode::Include && exposed.contains("*");
     let is_exposed = |name: &HeaderName| {
         let is_forbidden = matches!(name.as_str(), "set-cookie" | "set-cookie2");
-        let is_listed = exposed.iter().any(|listed| name.as_str().eq_ignore_ascii_case(listed));
+        let is_listed = exposed.contains(name.as_str());
         !is_forbidden && (all || is_listed || SAFELISTED.contains(&name.as_str()))
     };
     headers

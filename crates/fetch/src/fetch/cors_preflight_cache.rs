@@ -1,7 +1,8 @@
 //! The [CORS-preflight cache](https://fetch.spec.whatwg.org/#cors-preflight-cache).
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,29 +17,43 @@ use crate::{
 
 /// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache), of limited size.
 ///
-/// A full cache drops the oldest key for a new one. A key with the full number of entries takes no new entry. The lock is
-/// held only during a look-up or a change, never across an await.
+/// A full cache drops a key for a new one: a random key of the network partition that has the most. So a site with many
+/// keys pushes out its own. And if it uses more keys in turn than there is room for, it still finds a part of them. A key
+/// with the full number of entries takes no new entry. The lock is held only during a look-up or a change, never across
+/// an await.
 #[derive(Debug, Default)]
-pub(super) struct CorsPreflightCache(Mutex<Entries>);
+pub(super) struct CorsPreflightCache(Mutex<Partitions>);
 
 /// The longest max-age, in seconds. Chromium has the same limit.
 const MAX_MAX_AGE: u64 = 7_200;
-/// The most keys.
+/// The most keys of all partitions.
 const MAX_KEYS: usize = 512;
-/// The most entries of one key.
+/// The most entries of one key. So it is also the most methods and the most header names of a response that count.
 const MAX_ENTRIES_PER_KEY: usize = 64;
+/// The longest URL of a key, in bytes. Each request to a longer URL makes a preflight.
+const MAX_URL_LENGTH: usize = 8_192;
 
+#[derive(Debug, Default)]
+struct Partitions {
+    by_key: HashMap<PartitionKey, Entries>,
+    /// How many keys all partitions have.
+    keys: usize,
+    /// How many keys were dropped. With the secret of `random` it decides which key is dropped next.
+    dropped: u64,
+    random: RandomState,
+}
+
+/// The entries of one network partition.
 #[derive(Debug, Default)]
 struct Entries {
     by_key: HashMap<Key, Vec<Entry>>,
-    /// All keys, the oldest first.
-    order: VecDeque<Key>,
+    /// All keys.
+    keys: Vec<Key>,
 }
 
-/// The fields of a cache entry that are the same for all entries of one preflight response.
+/// The fields of a cache entry that are the same for all entries of one preflight response, without the partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    partition: PartitionKey,
     origin: HeaderValue,
     url: Url,
 }
@@ -63,41 +78,26 @@ enum Permits {
 
 impl CorsPreflightCache {
     /// Whether there is a [method cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-method) for the
-    /// request's method.
-    pub(super) fn matches_method(&self, request: &Request, now: Instant) -> bool {
-        self.matches(request, now, |entry| match &entry.permits {
-            Permits::Method(method) => **method == *request.method.as_str() || entry.is_wildcard(),
-            Permits::HeaderName(_) => false,
-        })
-    }
-
-    /// Whether there is a [header-name cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-header) for
-    /// `name`.
-    pub(super) fn matches_header_name(
+    /// request's method, unless `method_is_allowed` without one, and a
+    /// [header-name cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match-header) for each of `names`.
+    pub(super) fn permits(
         &self,
         request: &Request,
-        name: &HeaderName,
+        method_is_allowed: bool,
+        names: &[HeaderName],
         now: Instant,
     ) -> bool {
-        self.matches(request, now, |entry| match &entry.permits {
-            Permits::HeaderName(listed) => {
-                **listed == *name.as_str() || (entry.is_wildcard() && name != AUTHORIZATION)
-            }
-            Permits::Method(_) => false,
-        })
-    }
-
-    /// Whether there is a [cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match) that also satisfies
-    /// `permits`.
-    fn matches(&self, request: &Request, now: Instant, permits: impl Fn(&Entry) -> bool) -> bool {
         let includes_credentials = request.credentials == CredentialsMode::Include;
-        self.lock().by_key.get(&Key::of(request)).is_some_and(|entries| {
-            entries.iter().any(|entry| {
-                entry.expires > now
-                    && (entry.credentials || !includes_credentials)
-                    && permits(entry)
-            })
-        })
+        let partitions = self.lock();
+        let entries = partitions.by_key.get(&request.client.network_partition_key);
+        let entries = entries.and_then(|entries| entries.by_key.get(&Key::of(request)));
+        // The entries with a [cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match).
+        let matches = entries
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.expires > now && (entry.credentials || !includes_credentials));
+        (method_is_allowed || matches.clone().any(|it| it.permits_method(request.method.as_str())))
+            && names.iter().all(|name| matches.clone().any(|it| it.permits_header_name(name)))
     }
 
     /// Steps 7.10 to 7.15 of CORS-preflight fetch: renews the entries that match, and
@@ -110,14 +110,19 @@ impl CorsPreflightCache {
         header_names: &[&str],
         now: Instant,
     ) {
+        if request.current_url().as_str().len() > MAX_URL_LENGTH {
+            return;
+        }
         let expires = now + Duration::from_secs(max_age.min(MAX_MAX_AGE));
         let credentials = request.credentials == CredentialsMode::Include;
         let mut guard = self.lock();
-        let entries = guard.entries_of(Key::of(request));
+        let entries = guard.entries_of(request);
         entries.retain(|entry| entry.expires > now);
-        let methods = methods.iter().map(|method| Permits::Method((*method).into()));
+        let methods = methods.iter().take(MAX_ENTRIES_PER_KEY);
+        let methods = methods.map(|method| Permits::Method((*method).into()));
+        let header_names = header_names.iter().take(MAX_ENTRIES_PER_KEY);
         let header_names =
-            header_names.iter().map(|name| Permits::HeaderName(name.to_ascii_lowercase().into()));
+            header_names.map(|name| Permits::HeaderName(name.to_ascii_lowercase().into()));
         let is_same = |entry: &Entry, permits: &Permits| {
             entry.credentials == credentials && entry.permits == *permits
         };
@@ -134,18 +139,30 @@ impl CorsPreflightCache {
 
     /// [Clear cache entries](https://fetch.spec.whatwg.org/#concept-cache-clear) for the request's origin and URL.
     pub(super) fn clear(&self, request: &Request) {
-        if let Some(entries) = self.lock().by_key.get_mut(&Key::of(request)) {
+        let mut partitions = self.lock();
+        let entries = partitions.by_key.get_mut(&request.client.network_partition_key);
+        if let Some(entries) = entries.and_then(|entries| entries.by_key.get_mut(&Key::of(request)))
+        {
             entries.clear();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, Partitions> {
         // A panic may leave the cache half changed. That does no harm: at worst a request makes another preflight.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
+    fn permits_method(&self, method: &str) -> bool {
+        matches!(&self.permits, Permits::Method(it) if **it == *method || self.is_wildcard())
+    }
+
+    fn permits_header_name(&self, name: &HeaderName) -> bool {
+        let Permits::HeaderName(listed) = &self.permits else { return false };
+        **listed == *name.as_str() || self.is_wildcard() && name != AUTHORIZATION
+    }
+
     /// Whether the entry's method or header name is a `*` that stands for every other one.
     ///
     /// NB: by the text, every `*` does. But the preflight of a request with credentials takes `*` for the name of a
@@ -156,27 +173,111 @@ impl Entry {
     }
 }
 
-impl Entries {
-    /// The entries of `key`, which is added if it is new.
-    fn entries_of(&mut self, key: Key) -> &mut Vec<Entry> {
-        if !self.by_key.contains_key(&key) {
-            if self.order.len() == MAX_KEYS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.by_key.remove(&oldest);
+impl Partitions {
+    /// The entries of the request's key, which is added if it is new.
+    fn entries_of(&mut self, request: &Request) -> &mut Vec<Entry> {
+        let (partition, key) = (&request.client.network_partition_key, Key::of(request));
+        let known = self.by_key.get(partition);
+        if known.is_none_or(|entries| !entries.by_key.contains_key(&key)) {
+            if self.keys == MAX_KEYS {
+                self.drop_a_key();
             }
-            self.order.push_back(key.clone());
+            self.by_key.entry(partition.clone()).or_default().keys.push(key.clone());
+            self.keys += 1;
         }
-        self.by_key.entry(key).or_default()
+        self.by_key.entry(partition.clone()).or_default().by_key.entry(key).or_default()
+    }
+
+    /// Drops a random key of the partition that has the most.
+    fn drop_a_key(&mut self) {
+        let partitions = self.by_key.iter_mut();
+        let Some((partition, largest)) = partitions.max_by_key(|(_, it)| it.keys.len()) else {
+            return;
+        };
+        let length = largest.keys.len() as u64;
+        let at = usize::try_from(self.random.hash_one(self.dropped) % length).unwrap_or(0);
+        let key = largest.keys.swap_remove(at);
+        largest.by_key.remove(&key);
+        if largest.keys.is_empty() {
+            let partition = partition.clone();
+            self.by_key.remove(&partition);
+        }
+        self.dropped += 1;
+        self.keys -= 1;
     }
 }
 
 impl Key {
     fn of(request: &Request) -> Self {
-        Self {
-            partition: request.client.network_partition_key.clone(),
-            origin: request.serialize_origin(),
-            url: request.current_url().clone(),
+        Self { origin: request.serialize_origin(), url: request.current_url().clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Client, Nonce};
+
+    /// A request to URL number `n` from a page of the site `site`.
+    fn request(site: &str, n: usize) -> Request {
+        let page = Url::parse(&format!("https://{site}/")).unwrap();
+        let url = Url::parse(&format!("https://collector.test/{n}")).unwrap();
+        Request::new(Arc::new(Client::new(page, Nonce::from_u128(1))), url)
+    }
+
+    fn store(cache: &CorsPreflightCache, request: &Request, now: Instant) {
+        cache.store(request, 100, &["PUT"], &[], now);
+    }
+
+    fn has(cache: &CorsPreflightCache, mut request: Request, now: Instant) -> bool {
+        request.method = http::Method::PUT;
+        cache.permits(&request, false, &[], now)
+    }
+
+    #[test]
+    fn a_site_with_many_keys_pushes_out_its_own() {
+        let (cache, now) = (CorsPreflightCache::default(), Instant::now());
+        for n in 0..10 {
+            store(&cache, &request("a.test", n), now);
         }
+        for n in 0..10 * MAX_KEYS {
+            store(&cache, &request("evil.test", n), now);
+        }
+        assert!((0..10).all(|n| has(&cache, request("a.test", n), now)));
+        let sites = |n: usize| format!("{n}.test");
+        for n in 0..2 * MAX_KEYS {
+            store(&cache, &request(&sites(n), 0), now);
+        }
+        let partitions = cache.lock();
+        assert_eq!(partitions.keys, MAX_KEYS);
+        assert_eq!(partitions.by_key.values().map(|it| it.by_key.len()).sum::<usize>(), MAX_KEYS);
+        assert!(partitions.by_key.values().all(|it| it.keys.len() == 1));
+    }
+
+    #[test]
+    fn more_keys_in_turn_than_there_is_room_for_do_not_make_each_request_preflight() {
+        let (cache, now) = (CorsPreflightCache::default(), Instant::now());
+        let mut found = 0;
+        let turns = 20;
+        for n in (0..MAX_KEYS + MAX_KEYS / 4).cycle().take(turns * MAX_KEYS) {
+            let request = request("a.test", n);
+            if has(&cache, request.clone(), now) {
+                found += 1;
+            } else {
+                store(&cache, &request, now);
+            }
+        }
+        assert!(found > turns * MAX_KEYS / 4, "{found}");
+    }
+
+    #[test]
+    fn a_long_url_is_not_kept() {
+        let (cache, now) = (CorsPreflightCache::default(), Instant::now());
+        let mut long = request("a.test", 0);
+        long.current_url_mut().set_path(&"x".repeat(MAX_URL_LENGTH));
+        store(&cache, &long, now);
+        assert!(!has(&cache, long, now));
     }
 }

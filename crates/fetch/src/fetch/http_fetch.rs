@@ -151,12 +151,12 @@ async fn from_network(
 
 /// The conditions of Step 4.1: whether the method or a header is neither safelisted nor in the CORS-preflight cache.
 fn needs_cors_preflight(params: &FetchParams<'_>, request: &Request) -> bool {
-    let cache = &params.profile.cors_preflight_cache;
-    let now = params.profile.clock.now();
-    let method_is_new = (!is_cors_safelisted_method(&request.method) || request.use_cors_preflight)
-        && !cache.matches_method(request, now);
-    method_is_new
-        || cors_unsafe_names(&request.headers)
-            .iter()
-            .any(|name| !cache.matches_header_name(request, name, now))
+    let names = cors_unsafe_names(&request.headers);
+    let method_is_safe = is_cors_safelisted_method(&request.method) && !request.use_cors_preflight;
+    if method_is_safe && names.is_empty() {
+        return false;
+    }
+    let profile = params.profile;
+    // NB: one look-up, because a page may set many headers.
+    !profile.cors_preflight_cache.permits(request, method_is_safe, &names, profile.clock.now())
 }

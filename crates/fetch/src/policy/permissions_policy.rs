@@ -1,10 +1,12 @@
 //! [Permissions Policy](https://w3c.github.io/webappsec-permissions-policy/) for the features that decide what is sent.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
 use url::Url;
 
-use super::csp::expression_matches;
+use super::csp::SourceList;
 use crate::{nonce::Nonce, origin::Origin};
 
 /// A [policy-controlled feature](https://w3c.github.io/webappsec-permissions-policy/#policy-controlled-feature)
@@ -174,30 +176,84 @@ impl ContainerPolicy {
     }
 }
 
-/// An [allowlist](https://w3c.github.io/webappsec-permissions-policy/#allowlist).
+/// An [allowlist](https://w3c.github.io/webappsec-permissions-policy/#allowlist). A clone shares the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Allowlist {
     /// The special value `*`.
     Everyone,
-    /// Expressions, and the origins that `self` and `'src'` stand for.
-    Some { expressions: Vec<String>, origins: Vec<Origin> },
+    Some(Arc<AllowedOrigins>),
 }
 
+/// The origins in an allowlist.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "SerializedOrigins", from = "SerializedOrigins")
+)]
+struct AllowedOrigins {
+    expressions: Vec<String>,
+    /// The origins that `self` and `'src'` stand for.
+    origins: Vec<Origin>,
+    /// The expressions, indexed: a page may list many.
+    sources: SourceList,
+}
+
+/// The serialised form of [`AllowedOrigins`]: the expressions and the origins.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct SerializedOrigins(Vec<String>, Vec<Origin>);
+
+#[cfg(feature = "serde")]
+impl From<AllowedOrigins> for SerializedOrigins {
+    fn from(AllowedOrigins { expressions, origins, .. }: AllowedOrigins) -> Self {
+        Self(expressions, origins)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<SerializedOrigins> for AllowedOrigins {
+    fn from(SerializedOrigins(expressions, origins): SerializedOrigins) -> Self {
+        Self::new(expressions, origins)
+    }
+}
+
+impl AllowedOrigins {
+    fn new(expressions: Vec<String>, origins: Vec<Origin>) -> Self {
+        // A keyword of Content Security Policy matches nothing here.
+        let sources = expressions.iter().filter(|expression| !expression.starts_with('\''));
+        let sources = SourceList::new(sources.map(String::as_str));
+        Self { expressions, origins, sources }
+    }
+}
+
+impl PartialEq for AllowedOrigins {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.expressions, &self.origins) == (&other.expressions, &other.origins)
+    }
+}
+
+impl Eq for AllowedOrigins {}
+
 impl Allowlist {
+    fn some(expressions: Vec<String>, origins: Vec<Origin>) -> Self {
+        Self::Some(Arc::new(AllowedOrigins::new(expressions, origins)))
+    }
+
     /// [Matches](https://w3c.github.io/webappsec-permissions-policy/#matches).
     fn matches(&self, origin: &Origin) -> bool {
         match self {
             Self::Everyone => true,
-            Self::Some { expressions, origins } => {
+            Self::Some(allowed) => {
                 // NB: the standard compares with "same origin-domain". This library does not know `document.domain`, so
                 // it compares with "same origin".
-                if origins.contains(origin) {
+                if allowed.origins.contains(origin) {
                     return true;
                 }
                 let Origin::Tuple { .. } = origin else { return false };
                 let Ok(url) = Url::parse(&origin.to_string()) else { return false };
-                expressions.iter().any(|expression| expression_matches(expression, &url))
+                allowed.sources.matches(&url, origin, false)
             }
         }
     }
@@ -239,10 +295,8 @@ fn construct_policy(dictionary: &Dictionary, origin: &Origin) -> Features<Option
             BareItem::String(expression) => Some(expression.as_str().to_owned()),
             _ => None,
         });
-        Some(Allowlist::Some {
-            expressions: expressions.collect(),
-            origins: is_self.then(|| origin.clone()).into_iter().collect(),
-        })
+        let origins = is_self.then(|| origin.clone()).into_iter().collect();
+        Some(Allowlist::some(expressions.collect(), origins))
     })
 }
 
@@ -259,14 +313,19 @@ fn parse_policy_directive(
         let targets: Vec<_> = tokens.collect();
         let mut expressions = Vec::new();
         let mut origins = Vec::new();
+        let add = |origins: &mut Vec<Origin>, origin: &Origin| {
+            if !origins.contains(origin) {
+                origins.push(origin.clone());
+            }
+        };
         if targets.is_empty() {
             origins.push(target_origin.clone());
         }
         for element in &targets {
             if element.eq_ignore_ascii_case("'self'") {
-                origins.push(container_origin.clone());
+                add(&mut origins, container_origin);
             } else if element.eq_ignore_ascii_case("'src'") {
-                origins.push(target_origin.clone());
+                add(&mut origins, target_origin);
             } else if let Ok(url) = Url::parse(element)
                 && let origin @ Origin::Tuple { .. } = Origin::of(&url, Nonce::from_u128(0))
             {
@@ -276,7 +335,7 @@ fn parse_policy_directive(
         directive[feature as usize] = Some(if targets.contains(&"*") {
             Allowlist::Everyone
         } else {
-            Allowlist::Some { expressions, origins }
+            Allowlist::some(expressions, origins)
         });
     }
     directive
@@ -385,6 +444,22 @@ mod tests {
         assert!(inherits("", "", MINIMAL, "data:,x"));
         assert!(!inherits("", "deferred-fetch-minimal 'none'", MINIMAL, "https://src.test"));
         assert!(!inherits("deferred-fetch-minimal=self", "", MINIMAL, "https://src.test"));
+    }
+
+    #[test]
+    fn containers_share_the_list_of_their_document() {
+        let allowed = (0..1_000).map(|n| format!("\"https://{n}.test\"")).collect::<Vec<_>>();
+        let policy = top(&format!("deferred-fetch=({})", allowed.join(" ")));
+        let list = |policy: &PermissionsPolicy| match &policy.declared[FULL as usize] {
+            Some(Allowlist::Some(list)) => Arc::clone(list),
+            other => panic!("{other:?}"),
+        };
+        let document = origin("https://top.test");
+        let container = ContainerPolicy::new(&policy, &document, "", &document);
+        assert!(Arc::ptr_eq(&list(&policy), &list(&container.document_policy)));
+        for (url, expected) in [("https://999.test", true), ("https://1000.test", false)] {
+            assert_eq!(policy.get_feature_value_for_origin(FULL, &origin(url)), expected, "{url}");
+        }
     }
 
     #[test]

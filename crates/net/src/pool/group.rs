@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use sendbeacon_fetch::NetworkError;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{http1::Http1Connection, http2::Http2Connection};
+use crate::{http1::Http1Connection, http2::Http2Connection, pool::index::Places};
 
 /// How many later requests may share an open connection while an earlier request waits for a new
 /// connection of its own. Further requests wait behind it, until the open connection is idle and can be
@@ -33,6 +33,7 @@ pub(crate) struct ConnectionGroup {
     pub(crate) is_awaited: bool,
     /// The requests that wait, in the order of their tickets.
     pub(crate) waiting: VecDeque<Waiter>,
+    pub(crate) places: Places,
 }
 
 /// A request that waits.

@@ -6,6 +6,7 @@
 //! ends.
 
 pub(crate) mod group;
+pub(crate) mod index;
 pub(crate) mod key;
 pub(crate) mod lease;
 pub(crate) mod state;

@@ -12,6 +12,7 @@ use crate::{
     http2::Http2Connection,
     pool::{
         group::{ConnectionGroup, Grant, RoomGrant, Waiter},
+        index::Index,
         key::PoolKey,
     },
 };
@@ -37,6 +38,8 @@ pub(crate) struct State {
     limits: Limits,
     /// The groups that have a connection or a waiting request.
     groups: FxHashMap<Arc<PoolKey>, ConnectionGroup>,
+    /// It takes note of each change of a group, which [`change`](Self::change) makes.
+    index: Index,
     /// How many requests wait.
     waiting: usize,
     next_ticket: u64,
@@ -53,6 +56,7 @@ impl State {
         Self {
             limits,
             groups: FxHashMap::default(),
+            index: Index::default(),
             waiting: 0,
             next_ticket: 0,
             network: 0,
@@ -73,25 +77,33 @@ impl State {
             self.sweep(now);
         }
         let network = self.network;
-        let group = self.group(key);
-        group.sweep_next(now, limits.http2_idle);
-        if group.waiting.is_empty() {
+        let (reused, may_open) = self.change(key, |group| {
+            group.sweep_next(now, limits.http2_idle);
+            if !group.waiting.is_empty() {
+                return (None, false);
+            }
             if !needs_new && let Some(connection) = reuse(group, network, now) {
-                return Ok(connection);
+                return (Some(connection), false);
             }
             group.sweep(now, limits.http2_idle);
-            if group.may_open(needs_new, limits.per_group) && self.has_room() {
-                return Ok(self.make_room(key, needs_new));
-            }
+            (None, group.may_open(needs_new, limits.per_group))
+        });
+        if let Some(connection) = reused {
+            return Ok(connection);
+        }
+        if may_open && self.has_room() {
+            return Ok(self.make_room(key, needs_new));
         }
         let (sender, receiver) = oneshot::channel();
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.waiting += 1;
-        let group = self.group(key);
-        group.waiting.push_back(Waiter { ticket, needs_new, overtaken: 0, grant: sender });
+        let has_connection = self.change(key, |group| {
+            group.waiting.push_back(Waiter { ticket, needs_new, overtaken: 0, grant: sender });
+            group.has_connection()
+        });
         // The requests in front may need new connections, and leave an open one to this request.
-        if !needs_new && group.has_connection() {
+        if !needs_new && has_connection {
             self.serve();
         }
         Err((ticket, receiver))
@@ -99,9 +111,11 @@ impl State {
 
     /// Gives up a place in the queue.
     pub(crate) fn leave(&mut self, key: &Arc<PoolKey>, ticket: u64) {
-        let waiting = &mut self.group(key).waiting;
-        if let Ok(at) = waiting.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
-            waiting.remove(at);
+        let has_left = self.change(key, |group| {
+            let at = group.waiting.binary_search_by_key(&ticket, |waiter| waiter.ticket);
+            at.is_ok_and(|at| group.waiting.remove(at).is_some())
+        });
+        if has_left {
             self.waiting -= 1;
             // The requests behind it may have waited only because it stood in front of them.
             self.serve();
@@ -111,9 +125,10 @@ impl State {
     /// Closes every idle connection, and lets the connections in use take no further requests.
     pub(crate) fn network_changed(&mut self) {
         self.network += 1;
-        for group in self.groups.values_mut() {
+        for (key, group) in &mut self.groups {
             group.close_idle_http1();
             group.retire_http2(|_| true);
+            self.index.update(key, group, self.limits.per_group);
         }
         self.serve();
     }
@@ -125,9 +140,10 @@ impl State {
 
     /// Notes that a request fills its room with an HTTP/1.1 connection, which it uses.
     pub(crate) fn opened_http1(&mut self, key: &Arc<PoolKey>, room: RoomGrant) {
-        let group = self.group(key);
-        group.is_awaited &= !room.is_awaited;
-        group.speaks_http1 = true;
+        self.change(key, |group| {
+            group.is_awaited &= !room.is_awaited;
+            group.speaks_http1 = true;
+        });
         self.serve();
     }
 
@@ -139,11 +155,12 @@ impl State {
         connection: Arc<Http2Connection>,
     ) {
         let is_same_network = self.network == room.network;
-        let group = self.group(key);
-        group.is_awaited &= !room.is_awaited;
-        group.speaks_http1 = false;
-        group.busy -= 1;
-        group.add_http2(connection, is_same_network, room.needs_new);
+        self.change(key, |group| {
+            group.is_awaited &= !room.is_awaited;
+            group.speaks_http1 = false;
+            group.busy -= 1;
+            group.add_http2(connection, is_same_network, room.needs_new);
+        });
         self.serve();
     }
 
@@ -157,13 +174,13 @@ impl State {
         room: RoomGrant,
         reason: Option<&NetworkError>,
     ) {
-        let group = self.group(key);
-        group.busy -= 1;
-        group.is_awaited &= !room.is_awaited;
-        if let (Some(reason), true) = (reason, room.is_awaited) {
-            let failed = group.fail_waiting(reason);
-            self.waiting -= failed;
-        }
+        let failed = self.change(key, |group| {
+            group.busy -= 1;
+            group.is_awaited &= !room.is_awaited;
+            let reason = reason.filter(|_| room.is_awaited);
+            reason.map_or(0, |reason| group.fail_waiting(reason))
+        });
+        self.waiting -= failed;
         self.serve();
     }
 
@@ -176,43 +193,48 @@ impl State {
         idle: Option<(Box<Http1Connection>, Duration)>,
     ) {
         let idle = idle.filter(|_| network == self.network);
-        let group = self.group(key);
-        group.busy -= 1;
-        if let Some((connection, reusable_for)) = idle {
-            group.add_idle(connection, reusable_for);
-        }
+        self.change(key, |group| {
+            group.busy -= 1;
+            if let Some((connection, reusable_for)) = idle {
+                group.add_idle(connection, reusable_for);
+            }
+        });
         self.serve();
     }
 
     /// Ends the use of an HTTP/2 connection by one request.
     pub(crate) fn stream_ended(&mut self, key: &Arc<PoolKey>, connection: &Arc<Http2Connection>) {
-        self.group(key).end_stream(connection);
+        self.change(key, |group| group.end_stream(connection));
         self.serve();
     }
 
     /// Notes that the server of a doubted connection answers.
     pub(crate) fn trust(&mut self, key: &Arc<PoolKey>, connection: &Arc<Http2Connection>) {
-        self.group(key).trust_http2(connection);
+        self.change(key, |group| group.trust_http2(connection));
         self.serve();
     }
 
     /// Lets an HTTP/2 connection take no further requests.
     pub(crate) fn retire(&mut self, key: &Arc<PoolKey>, connection: &Arc<Http2Connection>) {
-        self.group(key).retire_http2(|other| Arc::ptr_eq(other, connection));
+        self.change(key, |group| group.retire_http2(|other| Arc::ptr_eq(other, connection)));
         self.serve();
     }
 
     /// Makes room for a connection, after [`has_room`](Self::has_room) has found that there is some.
     fn make_room(&mut self, key: &Arc<PoolKey>, needs_new: bool) -> Grant {
         let (limits, network) = (self.limits, self.network);
-        if self.group(key).open() >= limits.per_group {
-            self.group(key).close_longest_idle();
-        } else if self.open() >= limits.overall {
-            self.close_longest_idle();
+        let is_group_full = self.groups.get(key).is_some_and(|it| it.open() >= limits.per_group);
+        if is_group_full {
+            self.change(key, ConnectionGroup::close_longest_idle);
+        } else if self.index.open() >= limits.overall
+            && let Some(key) = self.longest_idle()
+        {
+            self.change(&key, ConnectionGroup::close_longest_idle);
         }
-        let group = self.group(key);
-        group.busy += 1;
-        let is_awaited = key.tls && group.await_connection();
+        let is_awaited = self.change(key, |group| {
+            group.busy += 1;
+            key.tls && group.await_connection()
+        });
         Grant::Room(RoomGrant { network, needs_new, is_awaited })
     }
 
@@ -226,10 +248,12 @@ impl State {
         while self.waiting > 0 {
             let Some((key, at)) = self.next_to_serve() else { return };
             let network = self.network;
-            let group = self.group(&key);
-            let Some(waiter) = group.take_waiter(at) else { return };
-            let may_reuse = !waiter.needs_new;
-            let connection = may_reuse.then(|| reuse(group, network, now)).flatten();
+            let served = self.change(&key, |group| {
+                let waiter = group.take_waiter(at)?;
+                let may_reuse = !waiter.needs_new;
+                Some((waiter, may_reuse.then(|| reuse(group, network, now)).flatten()))
+            });
+            let Some((waiter, connection)) = served else { return };
             self.waiting -= 1;
             let grant = match connection {
                 Some(connection) => connection,
@@ -241,42 +265,58 @@ impl State {
     }
 
     /// The waiting request to serve next: its key, and its position in the queue of its group.
-    fn next_to_serve(&self) -> Option<(Arc<PoolKey>, usize)> {
+    fn next_to_serve(&mut self) -> Option<(Arc<PoolKey>, usize)> {
         let has_room = self.has_room();
-        let waiting = self.groups.iter().filter_map(|(key, group)| {
-            let at = group.next_to_serve(has_room, self.limits.per_group)?;
-            Some((group.waiting[at].ticket, key, at))
-        });
-        waiting.min_by_key(|(ticket, ..)| *ticket).map(|(_, key, at)| (Arc::clone(key), at))
+        loop {
+            let key = Arc::clone(self.index.next_to_serve(has_room)?);
+            let group = self.groups.get(&key)?;
+            if let Some(at) = group.next_to_serve(has_room, self.limits.per_group) {
+                return Some((key, at));
+            }
+            // The server now allows fewer streams than when the index took note of the group.
+            self.change(&key, |_| {});
+        }
     }
 
-    fn group(&mut self, key: &Arc<PoolKey>) -> &mut ConnectionGroup {
-        self.groups.entry(Arc::clone(key)).or_default()
+    /// Changes the group of a key, which is added if it is new.
+    fn change<R>(
+        &mut self,
+        key: &Arc<PoolKey>,
+        change: impl FnOnce(&mut ConnectionGroup) -> R,
+    ) -> R {
+        let group = self.groups.entry(Arc::clone(key)).or_default();
+        let result = change(group);
+        self.index.update(key, group, self.limits.per_group);
+        result
     }
 
+    /// Removes what is too old. The index takes note of all groups again, because servers may have changed how many
+    /// streams they allow.
     fn sweep(&mut self, now: Instant) {
         self.swept = now;
-        self.groups.retain(|_, group| {
+        self.groups.retain(|key, group| {
             group.sweep(now, self.limits.http2_idle);
+            self.index.update(key, group, self.limits.per_group);
             !group.is_empty()
         });
     }
 
-    fn open(&self) -> usize {
-        self.groups.values().map(ConnectionGroup::open).sum()
-    }
-
     /// Whether one more connection may be open, if need be after an idle one is closed.
-    fn has_room(&self) -> bool {
-        self.open() < self.limits.overall
-            || self.groups.values().any(|group| group.longest_idle().is_some())
+    fn has_room(&mut self) -> bool {
+        self.index.open() < self.limits.overall || self.longest_idle().is_some()
     }
 
-    fn close_longest_idle(&mut self) {
-        let idle = self.groups.values_mut();
-        let idle = idle.filter_map(|group| Some((group.longest_idle()?, group)));
-        if let Some((_, group)) = idle.min_by_key(|(since, _)| *since) {
-            group.close_longest_idle();
+    /// The group with the connection that has been idle for longest.
+    fn longest_idle(&mut self) -> Option<Arc<PoolKey>> {
+        loop {
+            let (since, key) = self.index.longest_idle()?;
+            let key = Arc::clone(key);
+            let group = self.groups.get_mut(&key)?;
+            if group.longest_idle().is_some_and(|it| it <= since) {
+                return Some(key);
+            }
+            // Its connection was used since it took its place in the index.
+            self.index.update_idle(&key, group);
         }
     }
 }
@@ -286,3 +326,6 @@ impl State {
 fn reuse(group: &mut ConnectionGroup, network: u64, now: Instant) -> Option<Grant> {
     group.share_http2(network, now).or_else(|| group.take_idle(network, now))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ pub(crate) use self::{
     group_state::{Flag, GroupState, RemoteRoom},
     response::{Cause, ChannelBody, Piece, Responder},
 };
-use crate::id::FetchId;
+use crate::id::{FetchId, GroupId};
 
 /// A message from a fetch group to the network side.
 #[allow(clippy::large_enum_variant)] // Most messages are beacons, and a box would be an allocation for each.
@@ -43,9 +43,12 @@ pub(crate) enum GroupMessage {
     Terminated(Arc<GroupState>),
     /// The group's fetches are to be given up.
     Abort(Arc<GroupState>),
-    /// Look again: a [`KeepaliveReservation`](crate::KeepaliveReservation) was dropped, so that a deferred fetch
-    /// may have room now, or a content process accepts nothing more, so that a shutdown may have drained.
-    ReservationReleased,
+    /// A [`KeepaliveReservation`](crate::KeepaliveReservation) of the group was dropped: a deferred fetch may have room
+    /// now, or a shutdown may have drained.
+    ReservationReleased(GroupId),
+    /// A content process accepts nothing more: a shutdown may have drained.
+    #[cfg_attr(not(feature = "remote"), expect(dead_code))]
+    Drained,
 }
 
 impl GroupMessage {

@@ -180,9 +180,9 @@ impl Driver {
                 let (group, reason) = (group.id, AbandonReason::Aborted);
                 self.dispatch(Event::AbandonGroup { group, reason });
             }
-            // The message has woken the loop, which sees whether a deferred fetch has room or the shutdown has
-            // drained.
-            GroupMessage::ReservationReleased => {}
+            GroupMessage::ReservationReleased(group) => self.deferred.room_freed(group.0),
+            // The message has woken the loop, which sees whether the shutdown has drained.
+            GroupMessage::Drained => {}
         }
     }
 
@@ -203,7 +203,10 @@ impl Driver {
         // The message about the flag may have come before this one.
         let is_stopped = after.is_some() && group.is(Flag::Frozen);
         let is_over = self.shutdown.is_some() || is_processed || is_stopped;
-        self.deferred.add(id, group_id, after, (queued, group), self.now);
+        let size = queued.request().weight().body_bytes;
+        self.deferred.add(id, group_id, after, size, (queued, group), self.now);
+        // `hold_open` has given its room back.
+        self.deferred.room_freed(group_id);
         if is_over {
             self.deferred.make_due(id);
             self.start_due();
@@ -213,6 +216,9 @@ impl Driver {
     /// Queues the deferred fetches that are due, and says whether there were any. The driver calls it at once
     /// after a message that makes some due, because the next message may be one that gives the group's fetches up.
     fn start_due(&mut self) -> bool {
+        for group in self.fetches.freed.drain(..) {
+            self.deferred.room_freed(group.0);
+        }
         let mut is_any = false;
         while let Some((id, (queued, group))) =
             self.deferred.poll(self.now, |(it, _)| it.has_room())

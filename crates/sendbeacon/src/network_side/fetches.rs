@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     event::{EventKind, EventSink, FetchInfo, Outcome},
-    id::FetchId,
+    id::{FetchId, GroupId},
     message::{Flag, GroupState, Responder},
 };
 
@@ -52,6 +52,9 @@ pub(super) struct Fetches {
     endpoint_hasher: RandomState,
     queued: FxHashMap<FetchId, Unstarted>,
     running: FxHashMap<FetchId, Running>,
+    /// The groups of the fetches that have given their reservations back, until the driver takes them: a deferred
+    /// fetch may wait for the room.
+    pub(super) freed: Vec<GroupId>,
     /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
     futures: FuturesUnordered<Abortable<Contained>>,
 }
@@ -145,6 +148,7 @@ impl Fetches {
             endpoint_hasher: RandomState::default(),
             queued: FxHashMap::default(),
             running: FxHashMap::default(),
+            freed: Vec::new(),
             futures: FuturesUnordered::new(),
         }
     }
@@ -324,6 +328,7 @@ impl Fetches {
         if let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) {
             // This gives the reservation back before the script and the sink hear of the end.
             drop(work);
+            self.freed.push(record.teller.group.id);
             if let Some(responder) = responder {
                 responder.fail(error.clone());
             }
@@ -335,6 +340,7 @@ impl Fetches {
             abort.abort();
             let outcome = record.outcome_of(error);
             drop(reservation);
+            self.freed.push(record.teller.group.id);
             tell_done(record, outcome, now, shutdown);
         }
     }
@@ -359,6 +365,7 @@ impl Fetches {
             Err(_panic) => record.failed(AbandonReason::Panic.into()),
         };
         drop(reservation);
+        self.freed.push(record.teller.group.id);
         tell_done(record, outcome, now, shutdown);
     }
 

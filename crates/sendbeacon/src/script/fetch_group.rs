@@ -129,7 +129,8 @@ impl FetchGroup {
             return None;
         }
         let reservation = self.ledger.reserve(Weight { body_bytes, url_bytes })?;
-        Some(KeepaliveReservation::new(reservation, Arc::clone(&self.network_side)))
+        let network_side = Arc::clone(&self.network_side);
+        Some(KeepaliveReservation::new(reservation, self.state.id, network_side))
     }
 
     /// Aborts a fetch of this group, keepalive or not, as `AbortController` does. Does nothing if the fetch is

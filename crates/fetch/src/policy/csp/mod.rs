@@ -12,7 +12,7 @@ mod violation;
 
 pub(crate) use self::{
     fetch_integration::{enforced_violations, report_only_violations, response_violations},
-    source_list::expression_matches,
+    source_list::SourceList,
 };
 pub use self::{
     list::CspList, policy::CspDisposition, reporting::report_violation, violation::CspViolation,

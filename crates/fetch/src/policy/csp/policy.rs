@@ -111,7 +111,8 @@ impl Directive {
     /// [Does url match source list in origin with redirect count?](https://w3c.github.io/webappsec-csp/#match-url-to-source-list),
     /// of the directive's value.
     pub(super) fn matches(&self, url: &Url, self_origin: &Origin, is_redirected: bool) -> bool {
-        let source_list = self.source_list.get_or_init(|| SourceList::new(&self.value));
+        let source_list =
+            self.source_list.get_or_init(|| SourceList::new(self.value.iter().map(String::as_str)));
         source_list.matches(url, self_origin, is_redirected)
     }
 }

@@ -13,11 +13,11 @@ use super::{
     source_expression::{HostPart, HostSource, PortPart, SourceExpression},
     trie::Trie,
 };
-use crate::{http_url::is_http, nonce::Nonce, origin::Origin};
+use crate::{http_url::is_http, origin::Origin};
 
 /// A source list, indexed by what its expressions look at.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SourceList {
+pub(crate) struct SourceList {
     /// It has `*`.
     has_any: bool,
     /// It has `'self'`.
@@ -97,9 +97,9 @@ impl SchemePart {
 
 impl SourceList {
     /// Parses the tokens of a directive's value.
-    pub(super) fn new(value: &[String]) -> Self {
+    pub(crate) fn new<'a>(value: impl IntoIterator<Item = &'a str>) -> Self {
         let mut list = Self::default();
-        for expression in value.iter().filter_map(|token| SourceExpression::parse(token)) {
+        for expression in value.into_iter().filter_map(SourceExpression::parse) {
             match expression {
                 SourceExpression::Any => list.has_any = true,
                 SourceExpression::SelfOrigin => list.has_self = true,
@@ -130,7 +130,7 @@ impl SourceList {
     /// [Does url match source list in origin with redirect count?](https://w3c.github.io/webappsec-csp/#match-url-to-source-list)
     ///
     /// A list without an expression that can match a URL, such as `'none'` or the empty list, matches nothing.
-    pub(super) fn matches(&self, url: &Url, origin: &Origin, is_redirected: bool) -> bool {
+    pub(crate) fn matches(&self, url: &Url, origin: &Origin, is_redirected: bool) -> bool {
         // Steps 1 to 3: no URL matches the index of an empty list. Step 4.
         self.has_any && any_matches(url, origin)
             || self.has_self && self_matches(url, origin)
@@ -165,14 +165,6 @@ impl SourceList {
             }
         })
     }
-}
-
-/// [Does url match expression in origin with redirect count?](https://w3c.github.io/webappsec-csp/#match-url-to-source-expression),
-/// where the origin is the URL's own and there was no redirect. An expression that is a keyword matches nothing.
-pub(crate) fn expression_matches(expression: &str, url: &Url) -> bool {
-    let is_keyword = expression.starts_with('\'');
-    let origin = Origin::of(url, Nonce::from_u128(0));
-    !is_keyword && SourceList::new(&[expression.to_owned()]).matches(url, &origin, false)
 }
 
 /// What a host-source is compared with: the URL and its context, except the host, by which the index finds it.

@@ -405,7 +405,7 @@ impl NetworkSide for Arc<NetworkProcess> {
                 true
             }
             // No shutdown and no deferred fetch waits in this process.
-            GroupMessage::ReservationReleased => true,
+            GroupMessage::ReservationReleased(_) | GroupMessage::Drained => true,
         }
     }
 }

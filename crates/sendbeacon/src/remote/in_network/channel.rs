@@ -66,7 +66,7 @@ impl Channel {
     pub(super) fn set_drained(&self) {
         self.is_drained.store(true, Release);
         // A shutdown may wait for this.
-        self.network_side.send(GroupMessage::ReservationReleased);
+        self.network_side.send(GroupMessage::Drained);
     }
 
     /// Queues a frame of a kind that comes only a few times for each fetch.
@@ -112,7 +112,7 @@ impl Intake for Channel {
 /// A shutdown may wait for a channel that was never served. This wakes it.
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.network_side.send(GroupMessage::ReservationReleased);
+        self.network_side.send(GroupMessage::Drained);
     }
 }
 

@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::nonce::Nonce;
 
 fn matches_in(list: &str, url: &str, page: &str, is_redirected: bool) -> bool {
-    let tokens: Vec<_> = list.split_ascii_whitespace().map(str::to_owned).collect();
     let origin = Origin::of(&Url::parse(page).unwrap(), Nonce::from_u128(1));
-    SourceList::new(&tokens).matches(&Url::parse(url).unwrap(), &origin, is_redirected)
+    let list = SourceList::new(list.split_ascii_whitespace());
+    list.matches(&Url::parse(url).unwrap(), &origin, is_redirected)
 }
 
 #[track_caller]
@@ -272,7 +273,7 @@ proptest! {
             let origin = Origin::of(&Url::parse(page).unwrap(), Nonce::from_u128(1));
             let expected =
                 expressions.iter().any(|it| matches_expression(it, &url, &origin, is_redirected));
-            let list = SourceList::new(&expressions);
+            let list = SourceList::new(expressions.iter().map(String::as_str));
             prop_assert_eq!(list.matches(&url, &origin, is_redirected), expected);
         }
     }
