@@ -85,7 +85,10 @@ async fn scripts_have_the_mode_and_the_destination_of_their_kind() {
                   addEventListener('load', () => navigator.sendBeacon('/report', results.join()));
                   </script>",
             ),
-            "/worker.js" => Behavior::with_body(200, &[], b"importScripts('/imported.js')"),
+            "/worker.js" => {
+                let headers = [("Content-Type", "text/javascript")];
+                Behavior::with_body(200, &headers, b"importScripts('/imported.js')")
+            }
             "/all.js" | "/all-with-cookies.js" | "/returned.js" => {
                 Behavior::with_body(200, allow_all, b"")
             }

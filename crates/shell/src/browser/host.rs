@@ -12,10 +12,11 @@ use sendbeacon::{
 use tokio::runtime::Handle;
 use url::{EncodingOverride, Url};
 
-use super::{USER_AGENT, navigation::isomorphic_decode, scripts::Script, task_quota::TaskQuota};
+use super::{USER_AGENT, response_headers::isomorphic_decode, task_quota::TaskQuota};
 use crate::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
-    Lifecycle, Navigation, PageHost, RealmId, ScriptRequest, StorageArea, TabOf, TaskQueue, Thrown,
+    FetchedScript, Lifecycle, Navigation, PageHost, RealmId, ScriptRequest, StorageArea, TabOf,
+    TaskQueue, Thrown,
 };
 
 /// A `sendBeacon()` call and its result, as the page saw them.
@@ -41,7 +42,11 @@ pub(super) trait Surroundings {
     fn console(&self, level: &str, message: &str);
 
     /// Loads a script. The call blocks until the script is there.
-    fn load_script(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String>;
+    fn load_script(
+        &self,
+        client: &Client,
+        request: &ScriptRequest,
+    ) -> Result<FetchedScript, String>;
 
     /// Fetches the document of a navigation, and then calls `done`, on any thread.
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
@@ -336,7 +341,7 @@ impl PageHost for Host {
         }
     }
 
-    fn load_script(&self, request: &ScriptRequest) -> Result<Script, String> {
+    fn load_script(&self, request: &ScriptRequest) -> Result<FetchedScript, String> {
         self.around.load_script(&self.document.client(), request)
     }
 

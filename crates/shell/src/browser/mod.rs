@@ -9,6 +9,7 @@ mod har;
 mod host;
 mod log;
 mod navigation;
+mod response_headers;
 mod scripts;
 mod split;
 mod tab;

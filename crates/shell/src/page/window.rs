@@ -16,7 +16,7 @@ use super::{
     document::Document,
     dom::NodeId,
     event_loop::{EventLoop, Shared},
-    host::ScriptRequest,
+    host::{FetchedScript, PolicyContainer, ScriptRequest},
     markup::ScriptCreatedParser,
     navigable::{Navigable, NavigableId},
     realm::Realm,
@@ -152,15 +152,17 @@ impl Window {
     }
 
     /// Fetches a script, and adds the fetch to the performance timeline.
-    pub(super) fn load_script(
-        &self,
-        request: &ScriptRequest,
-    ) -> Result<(Vec<u8>, Option<String>), String> {
+    pub(super) fn load_script(&self, request: &ScriptRequest) -> Result<FetchedScript, String> {
         let url = &request.url;
         if url.scheme() == "data" {
-            let (type_, bytes) =
+            let (type_, body) =
                 process_data_url(url.as_str()).ok_or("the data: URL is not valid")?;
-            return Ok((bytes, type_.get_parameter("charset").map(str::to_owned)));
+            return Ok(FetchedScript {
+                url: url.clone(),
+                type_: Some(type_.to_string()),
+                policies: PolicyContainer::default(),
+                body,
+            });
         }
         let start = Instant::now();
         let loaded = self.host().load_script(request);

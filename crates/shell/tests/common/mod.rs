@@ -11,7 +11,8 @@ use std::{
 
 use sendbeacon_shell::page::{
     BodyInit, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest,
-    FetchResponse, Navigation, Page, PageHost, ScriptRequest, TabOf,
+    FetchResponse, FetchedScript, Navigation, Page, PageHost, PolicyContainer, ScriptRequest,
+    TabOf,
 };
 use url::{EncodingOverride, Url};
 
@@ -77,10 +78,15 @@ impl PageHost for Recorder {
         Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
     }
 
-    fn load_script(&self, request: &ScriptRequest) -> Result<(Vec<u8>, Option<String>), String> {
+    fn load_script(&self, request: &ScriptRequest) -> Result<FetchedScript, String> {
         let scripts = self.scripts.borrow();
-        let script = scripts.get(request.url.as_str()).cloned();
-        script.map(|bytes| (bytes, None)).ok_or_else(|| "404".to_owned())
+        let body = scripts.get(request.url.as_str()).ok_or("404")?.clone();
+        Ok(FetchedScript {
+            url: request.url.clone(),
+            type_: Some("text/javascript".to_owned()),
+            policies: PolicyContainer::default(),
+            body,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 // https://fetch.spec.whatwg.org/#fetch-method
 
 const { globals } = internal.webidl;
+const { fire } = internal.eventTarget;
 const { slot: requestSlot } = internal.request;
 const { slot: headersSlot } = internal.headers;
 const { pack, isUnusable } = internal.body;
@@ -87,3 +88,13 @@ internal.hooks.fulfillFetch = (id, response) =>
   end(id, ({ resolve }) => resolve(internal.responseOf(response)));
 internal.hooks.rejectFetch = (id, message) =>
   end(id, ({ reject }) => reject(new TypeError(message)));
+
+// https://w3c.github.io/webappsec-csp/#report-violation, step 3. The target is the document or the worker's global scope,
+// because a violation by a request has no element.
+internal.hooks.fireViolation = (blockedURI, effectiveDirective, originalPolicy, disposition) => {
+  fire(internal.document ?? internal.global, "securitypolicyviolation", {
+    Interface: internal.interfaces.SecurityPolicyViolationEvent, bubbles: true, composed: true,
+    documentURI: native.documentUrl(), referrer: native.environment().referrer, blockedURI, effectiveDirective,
+    violatedDirective: effectiveDirective, originalPolicy, disposition, statusCode: 200,
+  }, { fromHost: true });
+};
