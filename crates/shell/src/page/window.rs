@@ -35,6 +35,7 @@ pub(super) struct Window {
     environment: RefCell<Environment>,
     last_fetch: Cell<u64>,
     last_worker: Cell<u32>,
+    last_task: Cell<u32>,
     /// The navigable that shows this document. `None` if the document is not
     /// [fully active](https://html.spec.whatwg.org/multipage/document-sequences.html#fully-active).
     pub(super) navigable: Cell<Option<NavigableId>>,
@@ -79,6 +80,7 @@ impl Window {
             environment: RefCell::new(Environment::new(url)),
             last_fetch: Cell::new(0),
             last_worker: Cell::new(0),
+            last_task: Cell::new(0),
             navigable: Cell::new(None),
             frames: RefCell::default(),
             stage: Cell::new(Stage::Parsing),
@@ -174,6 +176,11 @@ impl Window {
     pub(super) fn next_fetch_id(&self) -> u64 {
         self.last_fetch.set(self.last_fetch.get() + 1);
         self.last_fetch.get()
+    }
+
+    pub(super) fn next_task_id(&self) -> u32 {
+        self.last_task.set(self.last_task.get().wrapping_add(1));
+        self.last_task.get()
     }
 
     pub(super) fn next_worker_id(&self) -> u32 {
