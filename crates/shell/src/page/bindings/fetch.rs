@@ -5,7 +5,7 @@ use std::rc::Rc;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs, Object, Value};
 use url::Url;
 
-use super::{body, buffer, from_number, to_number};
+use super::{bare_object, body, buffer, from_number, to_number};
 use crate::page::{
     FetchRequest, FetchResponse, RealmId, TaskQueue, data_urls::process_data_url,
     mime_type::extract_mime_type, window::Window,
@@ -31,7 +31,7 @@ fn extract(values: Vec<String>) -> Option<String> {
 /// Decodes a `data:` URL. Returns `{ bytes, type }`, or nothing if the URL is not valid.
 fn decode_data_url(ctx: Ctx<'_>, url: String) -> rquickjs::Result<Option<Object<'_>>> {
     let Some((type_, bytes)) = process_data_url(&url) else { return Ok(None) };
-    let object = Object::new(ctx.clone())?;
+    let object = bare_object(&ctx)?;
     object.set("bytes", buffer(&ctx, bytes)?)?;
     object.set("type", type_.to_string())?;
     Ok(Some(object))
@@ -107,7 +107,7 @@ impl<'js> IntoJs<'js> for ScriptResponse {
         let response = self.0;
         let headers: Vec<_> =
             response.headers.into_iter().map(|(name, value)| vec![name, value]).collect();
-        let object = Object::new(ctx.clone())?;
+        let object = bare_object(ctx)?;
         object.set("status", response.status)?;
         object.set("statusText", response.status_text)?;
         object.set("headers", headers)?;

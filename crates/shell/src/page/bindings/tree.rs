@@ -5,7 +5,7 @@ use std::rc::Rc;
 use html5ever::local_name;
 use rquickjs::{Ctx, IntoJs, Object, Value, convert::List};
 
-use super::nested;
+use super::{bare_object, nested};
 use crate::page::{
     dom::{Dom, DomError, NodeData, NodeId, Selector, inner_html},
     navigable,
@@ -248,7 +248,7 @@ struct PreparedScript(Prepared);
 
 impl<'js> IntoJs<'js> for PreparedScript {
     fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
-        let object = Object::new(ctx.clone())?;
+        let object = bare_object(ctx)?;
         match self.0 {
             Prepared::Nothing => {}
             Prepared::Failed(reason) => object.set("error", reason)?,

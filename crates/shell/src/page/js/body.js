@@ -12,12 +12,12 @@ const paramsSlot = agent.slot("URLSearchParams");
 // The Web IDL conversion to (ReadableStream or XMLHttpRequestBodyInit). It copies the lists of a form and of search
 // parameters. https://webidl.spec.whatwg.org/#js-union
 function convert(value) {
-  if (streamSlot.has(value)) return { kind: "stream", stream: value };
-  if (blobSlot.has(value)) return { kind: "blob", blob: value };
-  if (isBufferSource(value)) return { kind: "bytes", bytes: copy(value) };
-  if (formDataSlot.has(value)) return { kind: "formData", entries: [...entriesOf(value)] };
-  if (paramsSlot.has(value)) return { kind: "urlSearchParams", list: [...paramsSlot.get(value).list] };
-  return { kind: "text", text: USVString(value) };
+  if (streamSlot.has(value)) return { __proto__: null, kind: "stream", stream: value };
+  if (blobSlot.has(value)) return { __proto__: null, kind: "blob", blob: value };
+  if (isBufferSource(value)) return { __proto__: null, kind: "bytes", bytes: copy(value) };
+  if (formDataSlot.has(value)) return { __proto__: null, kind: "formData", entries: [...entriesOf(value)] };
+  if (paramsSlot.has(value)) return { __proto__: null, kind: "urlSearchParams", list: [...paramsSlot.get(value).list] };
+  return { __proto__: null, kind: "text", text: USVString(value) };
 }
 
 const convertNullable = (value) => (value === null || value === undefined ? null : convert(value));
@@ -35,18 +35,18 @@ function typeOf(body) {
 // Converts a body to the form that the native functions take.
 function pack(body) {
   switch (body.kind) {
-    case "text": return { kind: "text", text: body.text };
-    case "bytes": return { kind: "bytes", base64: toBase64(body.bytes) };
-    case "blob": return { kind: "blob", ...packBlob(body.blob) };
-    case "formData": return { kind: "formData", entries: body.entries.map(packEntry) };
-    case "urlSearchParams": return { kind: "urlSearchParams", list: body.list };
-    default: return { kind: "stream" };
+    case "text": return { __proto__: null, kind: "text", text: body.text };
+    case "bytes": return { __proto__: null, kind: "bytes", base64: toBase64(body.bytes) };
+    case "blob": return { __proto__: null, kind: "blob", ...packBlob(body.blob) };
+    case "formData": return { __proto__: null, kind: "formData", entries: body.entries.map(packEntry) };
+    case "urlSearchParams": return { __proto__: null, kind: "urlSearchParams", list: body.list };
+    default: return { __proto__: null, kind: "stream" };
   }
 }
 
 const packBlob = (blob) => ({ base64: toBase64(bytesOf(blob)), type: blobSlot.get(blob).type });
 const packEntry = ([name, value]) => typeof value === "string"
-  ? { name, text: value } : { name, filename: fileSlot.get(value).name, ...packBlob(value) };
+  ? { __proto__: null, name, text: value } : { __proto__: null, name, filename: fileSlot.get(value).name, ...packBlob(value) };
 
 // Extracts a body, and its type: https://fetch.spec.whatwg.org/#concept-bodyinit-extract
 function extract(converted, keepalive = false) {
@@ -57,7 +57,7 @@ function extract(converted, keepalive = false) {
   }
   if (converted.kind === "formData") {
     const { bytes, type } = native.encodeFormData(pack(converted));
-    return extract({ kind: "bytes", bytes: new Uint8Array(bytes), type });
+    return extract({ __proto__: null, kind: "bytes", bytes: new Uint8Array(bytes), type });
   }
   return { converted, stream: converted.stream ?? null, type: typeOf(converted) };
 }
@@ -106,12 +106,13 @@ function streamFor(state) {
 }
 
 const lazyStream = (converted) => new ReadableStream({
+  __proto__: null,
   async pull(controller) {
     const bytes = await toBytes(converted);
     if (bytes.length > 0) controller.enqueue(bytes.slice());
     controller.close();
   },
-}, { highWaterMark: 0 });
+}, { __proto__: null, highWaterMark: 0 });
 
 const decode = (bytes) => native.decodeUtf8(toBase64(withoutBom(bytes)), false);
 

@@ -10,9 +10,10 @@ const { onAbort } = internal.abort;
 const { slot: blobSlot, bytesOf } = internal.blob;
 const { toBase64 } = internal.bufferSource;
 const running = new Map();
+const NOTHING = { __proto__: null };
 
 globals({
-  async fetch(input, init = {}) {
+  async fetch(input, init = undefined) {
     const request = requestSlot.get(new Request(input, init));
     const { signal } = request;
     if (signal.aborted) throw signal.reason;
@@ -33,7 +34,7 @@ globals({
 
 function packed(request) {
   const { list } = headersSlot.get(request.headers);
-  return { ...request, headers: list, body: request.body === null ? null : pack(request.body.converted) };
+  return { __proto__: null, ...request, headers: list, body: request.body === null ? null : pack(request.body.converted) };
 }
 
 internal.fetch = { packed };
@@ -42,7 +43,7 @@ internal.fetch = { packed };
 function fetchLocally({ method, url }) {
   const [scheme] = url.split(":", 1);
   if (scheme !== "blob" && scheme !== "data") return undefined;
-  const { bytes, type } = (scheme === "blob" ? blobAt(url) : native.decodeDataUrl(url)) ?? {};
+  const { bytes, type } = (scheme === "blob" ? blobAt(url) : native.decodeDataUrl(url)) ?? NOTHING;
   if (bytes === undefined || (scheme === "blob" && method !== "GET")) throw new TypeError(`Failed to fetch ${url}`);
   const headers = [["Content-Type", type]];
   if (scheme === "blob") headers.unshift(["Content-Length", `${bytes.length}`]);
@@ -52,7 +53,7 @@ function fetchLocally({ method, url }) {
 
 // The text of a script at a blob URL, or undefined.
 internal.blobText = (url) => {
-  const { bytes } = blobAt(url) ?? {};
+  const { bytes } = blobAt(url) ?? NOTHING;
   return bytes && native.decodeUtf8(toBase64(bytes), false);
 };
 
@@ -64,7 +65,7 @@ function blobAt(url) {
 
 // The bytes of a document at a blob URL, as base64, and their type.
 internal.hooks.blobDocument = (url) => {
-  const { bytes, type } = blobAt(url) ?? {};
+  const { bytes, type } = blobAt(url) ?? NOTHING;
   return bytes && [toBase64(bytes), type];
 };
 

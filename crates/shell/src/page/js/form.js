@@ -67,7 +67,7 @@ function constructEntryList(form, submitter) {
       const options = selectedOptions(field).filter((it) => attribute(it, "disabled") === undefined);
       options.forEach((option) => add(name, optionValue(option)));
     } else if (type === "file") {
-      add(name, new File([], "", { type: "application/octet-stream" }));
+      add(name, new File([], "", { __proto__: null, type: "application/octet-stream" }));
     } else if (type === "hidden" && name.toLowerCase() === "_charset_") {
       add(name, "UTF-8");
     } else {

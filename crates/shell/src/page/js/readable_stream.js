@@ -7,7 +7,7 @@ const readerSlot = agent.slot("ReadableStreamDefaultReader");
 const controllerSlot = agent.slot("ReadableStreamDefaultController");
 
 class ReadableStream {
-  constructor(underlyingSource = {}, strategy = {}) {
+  constructor(underlyingSource = undefined, strategy = undefined) {
     const source = dictionary(underlyingSource, "UnderlyingSource");
     const { highWaterMark } = dictionary(strategy, "QueuingStrategy");
     if (source.type !== undefined) {
@@ -36,7 +36,7 @@ class ReadableStream {
     return cancel(slot.get(this), reason);
   }
 
-  getReader(options = {}) {
+  getReader(options = undefined) {
     if (dictionary(options, "ReadableStreamGetReaderOptions").mode !== undefined) {
       throw new TypeError("Only a stream of bytes has a byob reader.");
     }
@@ -199,6 +199,7 @@ function pullIfNeeded(stream) {
 
 // Creates a stream with one chunk.
 internal.streamOf = (bytes) => new ReadableStream({
+  __proto__: null,
   start(controller) {
     if (bytes.length > 0) controller.enqueue(bytes);
     controller.close();

@@ -7,7 +7,7 @@ const { convertNullable, extract, mixin, clone } = internal.body;
 const slot = agent.slot("Response");
 
 class Response {
-  constructor(body = null, init = {}) {
+  constructor(body = null, init = undefined) {
     const converted = convertNullable(body);
     const extracted = converted && extract(converted);
     slot.set(this, initialState(extracted, extracted?.type, init));
@@ -30,11 +30,11 @@ class Response {
     return response;
   }
 
-  static json(data, init = {}) {
+  static json(data, init = undefined) {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("The data is not JSON serializable");
     const response = new Response();
-    const body = extract({ kind: "text", text: USVString(text) });
+    const body = extract({ __proto__: null, kind: "text", text: USVString(text) });
     Object.assign(slot.get(response), initialState(body, "application/json", init));
     return response;
   }
@@ -87,7 +87,7 @@ internal.responseOf = (fetched) => {
   Object.assign(slot.get(response), {
     status, statusText, url, type, redirected,
     headers: createHeaders("immutable", headers),
-    body: isNull ? null : extract({ kind: "bytes", bytes: new Uint8Array(body) }),
+    body: isNull ? null : extract({ __proto__: null, kind: "bytes", bytes: new Uint8Array(body) }),
   });
   return response;
 };

@@ -14,7 +14,7 @@ const holderSlot = agent.slot("TransferredPort");
 const BOXED = [Boolean, Number, String, BigInt];
 
 globals({
-  structuredClone(value, options = {}) {
+  structuredClone(value, options = undefined) {
     const { transfer } = dictionary(options, "StructuredSerializeOptions");
     const list = transfer === undefined ? [] : sequence(transfer, (it) => it);
     return structuredClone(value, list);

@@ -74,7 +74,7 @@ globals({
     }
   },
 
-  postMessage(message, options = {}) {
+  postMessage(message, options = undefined) {
     const serialized = internal.serialize(message, internal.transferOf(options));
     owner?.receive(serialized);
   },
