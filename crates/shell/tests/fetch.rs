@@ -175,3 +175,17 @@ fn a_blob_has_the_serialised_mime_type_of_its_body() {
         r#"["text/html;charset=gbk;b=\"x y\"","text/plain;charset=a","","a/b","",[["a","1"]]]"#
     );
 }
+
+#[test]
+fn an_iteration_over_headers_sees_changes_and_ends_soon() {
+    let fixture = Fixture::script(
+        "const h = new Headers({ b: '1', a: '2' }), seen = [];
+         for (const [name, value] of h) {
+           seen.push(name + value);
+           if (name === 'a') { h.set('b', '3'); h.append('c', '4'); h.append('C', '5'); }
+         }
+         const many = new Headers(Array.from({ length: 400 }, (_, i) => [`n${i}`, '']));
+         console.log(seen.join(), [...many].length);",
+    );
+    assert_eq!(fixture.log(), "a2,b3,c4, 5 400");
+}
