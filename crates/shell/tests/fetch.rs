@@ -189,3 +189,15 @@ fn an_iteration_over_headers_sees_changes_and_ends_soon() {
     );
     assert_eq!(fixture.log(), "a2,b3,c4, 5 400");
 }
+
+#[test]
+fn a_multipart_body_may_have_names_without_quotes() {
+    let fixture = Fixture::script(
+        r#"const body = ['--x', 'Content-Disposition: form-data; name=a', '', '1',
+             '--x', 'content-disposition: Form-Data;filename=f;name="b;c"', 'Content-Type: t/u', '', '2', '--x--', ''].join('\r\n');
+           new Response(body, { headers: { 'Content-Type': 'multipart/form-data; boundary=x' } }).formData()
+             .then((form) => console.log(form.get('a'), form.get('b;c').name, form.get('b;c').type), (e) => console.log(e));"#,
+    );
+    fixture.run_until_idle();
+    assert_eq!(fixture.log(), "1 f t/u");
+}
