@@ -190,6 +190,6 @@ fn messages_and_answers_of_the_network_keep_their_order() {
          onmessage = () => console.log('message');
          postMessage('');",
     );
-    fixture.answer(Ok(response(200, "")));
+    fixture.answer(Ok(response(200)));
     assert_eq!(fixture.log(), "message answer");
 }

@@ -386,6 +386,6 @@ fn what_a_page_puts_on_object_prototype_is_not_seen_by_the_web_apis() {
          done.then((it) => console.log(it), (e) => console.log(e.message))
            .finally(() => names.forEach((name) => delete Object.prototype[name]));",
     );
-    fixture.answer(Ok(response(200, "")));
+    fixture.answer(Ok(response(200)));
     assert_eq!(fixture.log(), "event a=b,r,true,f,s");
 }

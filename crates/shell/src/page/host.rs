@@ -27,12 +27,17 @@ pub trait PageHost {
     fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String>;
 
     /// [`fetch()`](https://fetch.spec.whatwg.org/#fetch-method), after `new Request()`. Starts the fetch and
-    /// returns at once. Any thread may call `done`, which posts the task that settles the promise. If `done` is
-    /// dropped without a call, the promise is rejected with a network error.
+    /// returns at once. Any thread may call `done` when the head of the response is there, which posts the task that
+    /// settles the promise. If `done` is dropped without a call, the promise is rejected with a network error.
     fn fetch(&self, request: FetchRequest, done: FetchDone);
 
+    /// Reads the next chunk of the response to the fetch with this [`FetchRequest::id`]. Any thread may call `done`. If
+    /// `done` is dropped without a call, the body fails. The page reads no chunk before the last one is there, and none
+    /// after the end of the body.
+    fn read_body(&self, _id: u64, _done: ChunkDone) {}
+
     /// The page has [aborted](https://dom.spec.whatwg.org/#abortsignal-add) the fetch with this
-    /// [`FetchRequest::id`]. Its promise is rejected already, so a later call of `done` has no effect.
+    /// [`FetchRequest::id`]. Its promise is rejected or its body has failed already, so a later answer has no effect.
     fn abort_fetch(&self, _id: u64) {}
 
     /// [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater), after `new Request()`.
@@ -366,5 +371,8 @@ impl FetchedDocument {
 /// or an error message.
 pub type DocumentDone = Box<dyn FnOnce(Result<Option<FetchedDocument>, String>) + Send>;
 
-/// Called with the result of a fetch: a response, or an error message.
+/// Called with the result of a fetch: the head of a response, or an error message.
 pub type FetchDone = Box<dyn FnOnce(Result<FetchResponse, String>) + Send>;
+
+/// Called with the next chunk of a body, `None` at its end, or an error message.
+pub type ChunkDone = Box<dyn FnOnce(Result<Option<Bytes>, String>) + Send>;

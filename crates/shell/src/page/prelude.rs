@@ -40,6 +40,7 @@ const FILES: &[(&str, &str)] = files![
     "encoding",
     "crypto",
     "readable_stream",
+    "body_source",
     "headers",
     "multipart",
     "body",

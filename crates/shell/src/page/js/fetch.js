@@ -1,7 +1,7 @@
 // The method fetch().
 // https://fetch.spec.whatwg.org/#fetch-method
 
-const { globals } = internal.webidl;
+const { globals, promised } = internal.webidl;
 const { fire } = internal.eventTarget;
 const { slot: requestSlot } = internal.request;
 const { slot: headersSlot } = internal.headers;
@@ -9,27 +9,36 @@ const { pack, isUnusable } = internal.body;
 const { onAbort } = internal.abort;
 const { slot: blobSlot, bytesOf } = internal.blob;
 const { toBase64 } = internal.bufferSource;
+const { bodySource, stream: streams } = internal;
+const streamSlot = streams.slot;
 const running = new Map();
 const NOTHING = { __proto__: null };
 
 globals({
-  async fetch(input, init = undefined) {
+  fetch: promised(function (input, init = undefined) {
+    const { promise, resolve, reject } = Promise.withResolvers();
     const request = requestSlot.get(new Request(input, init));
-    const { signal } = request;
-    if (signal.aborted) throw signal.reason;
-    if (isUnusable(request.body)) throw new TypeError("The body has already been used.");
+    const { body, signal } = request;
+    if (signal.aborted) {
+      if (body?.stream) streams.cancel(streamSlot.get(body.stream), signal.reason);
+      reject(signal.reason);
+      return promise;
+    }
+    if (isUnusable(body)) throw new TypeError("The body has already been used.");
     const local = fetchLocally(request);
-    if (local !== undefined) return internal.responseOf(local);
+    if (local !== undefined) {
+      resolve(internal.responseOf(local));
+      return promise;
+    }
     const id = native.fetch(packed(request));
-    const outcome = Promise.withResolvers();
-    running.set(id, { ...outcome, keepalive: request.keepalive });
+    const fetch = { resolve, keepalive: request.keepalive, fail: reject, source: null };
+    running.set(id, fetch);
     onAbort(signal, () => {
-      if (!running.delete(id)) return;
-      outcome.reject(signal.reason);
-      native.abortFetch(id);
+      fetch.fail(signal.reason);
+      if (running.delete(id)) native.abortFetch(id);
     });
-    return outcome.promise;
-  },
+    return promise;
+  }),
 });
 
 function packed(request) {
@@ -71,24 +80,46 @@ internal.hooks.blobDocument = (url) => {
 
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html#abort-a-document. Keepalive fetches go on.
 internal.stopFetches = () => {
-  for (const [id, { keepalive, reject }] of running) {
+  for (const [id, { keepalive, fail }] of running) {
     if (keepalive) continue;
     running.delete(id);
     native.abortFetch(id);
-    reject(new TypeError("The page has stopped loading."));
+    fail(new TypeError("The page has stopped loading."));
   }
 };
 
-function end(id, settle) {
-  const outcome = running.get(id);
-  // The page has aborted the fetch.
-  if (running.delete(id)) settle(outcome);
+// How many bytes of a response arrive before the page reads them.
+const READ_AHEAD = 65536;
+
+// The source of the body of a response.
+function createSource(id) {
+  const cancel = () => { if (running.delete(id)) native.abortFetch(id); };
+  return bodySource.create(() => native.readBody(id), cancel, READ_AHEAD);
 }
 
-internal.hooks.fulfillFetch = (id, response) =>
-  end(id, ({ resolve }) => resolve(internal.responseOf(response)));
-internal.hooks.rejectFetch = (id, message) =>
-  end(id, ({ reject }) => reject(new TypeError(message)));
+// The response is there. `running` has the fetch until its body has ended.
+internal.hooks.fulfillFetch = (id, response) => {
+  const fetch = running.get(id);
+  // The page has aborted the fetch.
+  if (fetch === undefined) return;
+  const source = createSource(id);
+  Object.assign(fetch, { source, fail(error) { bodySource.fail(source, error); } });
+  fetch.resolve(internal.responseOf(response, source));
+  if (response.type !== "opaque" && response.type !== "opaqueredirect") bodySource.pullIfWanted(source);
+};
+// The fetch has failed before its response was there, or while its body arrived.
+internal.hooks.failFetch = (id, message) => {
+  const fetch = running.get(id);
+  if (running.delete(id)) fetch.fail(new TypeError(message));
+};
+internal.hooks.receiveChunk = (id, bytes) => {
+  const fetch = running.get(id);
+  if (fetch !== undefined) bodySource.enqueue(fetch.source, new Uint8Array(bytes));
+};
+internal.hooks.endBody = (id) => {
+  const fetch = running.get(id);
+  if (running.delete(id)) bodySource.end(fetch.source);
+};
 
 // https://w3c.github.io/webappsec-csp/#report-violation, step 3. The target is the document or the worker's global scope,
 // because a violation by a request has no element.

@@ -36,6 +36,14 @@ const run = (key, object, args) => apply(agent.realmOf(object).members.get(key),
 
 const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 const AsyncFunction = (async () => {}).constructor;
+const { Promise } = globalThis;
+const reject = Promise.reject.bind(Promise);
+const promising = new WeakSet();
+// Says that the return type of an operation is a promise, although its steps are no async function.
+function promised(steps) {
+  promising.add(steps);
+  return steps;
+}
 
 // https://webidl.spec.whatwg.org/#dfn-create-operation-function
 // `steps.length` counts the parameters without a default, which are the required arguments. An operation without a slot is
@@ -49,9 +57,18 @@ function operation(interfaceName, name, steps, slot, isCallerAware = false) {
     if (args.length < length) required(args.length, length, `execute '${String(name)}' on '${interfaceName}'`);
     return slot ? run(key, object, isCallerAware ? [caller, ...args] : args) : apply(steps, object, args);
   };
+  // An exception becomes a rejected promise of this realm.
+  const callForPromise = (self, args) => {
+    try {
+      const promise = call(self, args);
+      return promise instanceof Promise ? promise : new Promise((resolve) => resolve(promise));
+    } catch (exception) {
+      return reject(exception);
+    }
+  };
   // Method syntax, because methods have no [[Construct]].
-  const method = steps instanceof AsyncFunction
-    ? { async [name](...args) { return call(this, args); } }[name]
+  const method = steps instanceof AsyncFunction || promising.has(steps)
+    ? { [name](...args) { return callForPromise(this, args); } }[name]
     : { [name](...args) { return call(this, args); } }[name];
   defineProperty(method, "length", { value: length, configurable: true });
   if (!isCallerAware) return method;
@@ -179,4 +196,4 @@ function replaceable(name, get) {
 }
 
 Object.assign(internal.webidl,
-  { illegalConstructor, expose, tag, constants, pairIterable, attributes, globals, replaceable });
+  { illegalConstructor, promised, expose, tag, constants, pairIterable, attributes, globals, replaceable });

@@ -3,7 +3,7 @@
 
 const { ByteString, USVString, DOMString, dictionary, enumeration, expose, required } = internal.webidl;
 const { slot: headersSlot, create: createHeaders, fill, append, get: getHeader } = internal.headers;
-const { convertNullable, extract, isUnusable, mixin, clone } = internal.body;
+const { convertNullable, extract, isUnusable, mixin, clone, proxyOf } = internal.body;
 const signalSlot = internal.abort.slot;
 const slot = agent.slot("Request");
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -184,9 +184,7 @@ function bodyFor(request, source, options) {
     if (isUnusable(inherited)) {
       throw new TypeError("Cannot construct a Request with a Request object that has already been used.");
     }
-    const taken = { ...inherited };
-    inherited.used = true;
-    return taken;
+    return proxyOf(inherited);
   }
   const body = extract(given, request.keepalive);
   const { type } = body;
