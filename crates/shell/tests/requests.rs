@@ -164,6 +164,24 @@ async fn a_post_navigation_loses_its_origin_after_a_redirect_from_another_origin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_no_window_shows_has_no_cookies() {
+    let page = report(
+        "document.cookie = 'page=1';
+         const frame = document.createElement('iframe'), removed = document.createElement('iframe');
+         document.body.append(frame, removed);
+         const blank = frame.contentDocument, gone = removed.contentDocument;
+         log.push(blank.cookie, gone.cookie);
+         removed.remove();
+         frame.src = '/other';",
+        "load",
+        "[...log, blank.cookie = 'no=1', blank.cookie, gone.cookie, document.cookie]",
+    );
+    let site = Site::new().page("/page", &page).page("/other", "").start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), r#"["page=1","page=1","no=1","","","page=1"]"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_blank_frame_has_the_cookies_of_its_creator() {
     let page = report(
         "document.cookie = 'page=1';

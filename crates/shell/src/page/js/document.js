@@ -30,11 +30,13 @@ class Document extends Node {
   get currentScript() { return null; }
   // https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie
   get cookie() {
+    if (isCookieAverse(this)) return "";
     internal.requireTupleOrigin("cookie");
     return native.cookies();
   }
   set cookie(value) {
     const cookie = USVString(value);
+    if (isCookieAverse(this)) return;
     internal.requireTupleOrigin("cookie");
     native.setCookie(cookie);
   }
@@ -132,6 +134,9 @@ function write(caller, text) {
   native.writeDocument(text);
 }
 const concatenate = (args) => args.map((it) => DOMString(it)).join("").toWellFormed();
+
+// https://html.spec.whatwg.org/multipage/dom.html#cookie-averse-document-object: no window shows the document any more.
+const isCookieAverse = (document) => document !== internal.document || native.navigable("self") === undefined;
 
 const childOf = (parent, tagName) =>
   parent?.childNodes.find((node) => node.nodeType === Node.ELEMENT_NODE && node.tagName === tagName) ??
