@@ -44,6 +44,7 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
     object.set("forbidsForms", environment.sandbox.forms)?;
     object.set("scripting", !environment.sandbox.scripts)?;
     object.set("crossOriginIsolated", environment.cross_origin_isolated)?;
+    object.set("contentType", environment.content_type.as_str())?;
     object.set("referrer", environment.referrer.as_str())?;
     object.set("userAgent", environment.user_agent.as_str())?;
     object.set("languages", environment.languages.clone())?;

@@ -21,7 +21,7 @@ class Document extends Node {
   get characterSet() { return native.encoding(); }
   get charset() { return native.encoding(); }
   get inputEncoding() { return native.encoding(); }
-  get contentType() { return "text/html"; }
+  get contentType() { return native.environment().contentType; }
   get compatMode() { return "CSS1Compat"; }
   get readyState() { return state.readyState; }
   get visibilityState() { return state.visibilityState; }

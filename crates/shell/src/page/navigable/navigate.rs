@@ -273,6 +273,7 @@ impl Navigable {
             about_base_url: inherited.as_ref().map(|it| it.base_url.clone()),
             cookie_url: inherited.map(|it| it.cookie_url),
             cross_origin_isolated: fetched.cross_origin_isolated,
+            content_type: fetched.type_.clone(),
             referrer: fetched.referrer,
             refresh: fetched.refresh,
             sandbox,
