@@ -56,6 +56,12 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         },
         "remove" => |this, ctx: Ctx<'js>, node: u32| remove(&ctx, this, node),
         "takeSubtree" => |this, node: u32| take_subtree(this, NodeId(node)),
+        "copySubtree" => |this, node: u32, is_deep: bool| {
+            let dom = this.document.dom();
+            if dom.exists(NodeId(node)) {
+                this.shared().adopted.replace(dom.copy_subtree(NodeId(node), is_deep));
+            }
+        },
         "graft" => |this| graft(this),
         "innerHtml" => |this, node: u32| read(this, node, |dom, node| Some(inner_html(dom, node))),
         "parseFragment" => |this, context: u32, html: String| {

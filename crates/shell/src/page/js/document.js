@@ -3,7 +3,7 @@
 // https://html.spec.whatwg.org/multipage/dom.html#the-document-object
 
 const { DOMString, USVString, attributes, expose, fail } = internal.webidl;
-const { slot: nodeSlot, wrap, idOf, adopt, mixin, parentNode } = internal.node;
+const { slot: nodeSlot, wrap, idOf, adopt, copyOf, mixin, parentNode } = internal.node;
 const { slot: targetSlot } = internal.eventTarget;
 const slot = agent.slot("Document");
 // The parts of the lifecycle that scripts can see. lifecycle.js changes them.
@@ -88,6 +88,12 @@ class Document extends Node {
     if (agent.realmOf(node) !== internal) return adopt(node);
     native.remove(idOf(node));
     return node;
+  }
+  // https://dom.spec.whatwg.org/#dom-document-importnode
+  importNode(node, deep = false) {
+    if (!nodeSlot.has(node)) throw new TypeError("parameter 1 is not of type 'Node'.");
+    if (node.nodeType === Node.DOCUMENT_NODE) fail("NotSupportedError", "A document cannot be imported.");
+    return copyOf(node, !!deep);
   }
   hasFocus() { return state.visibilityState === "visible"; }
 
