@@ -6,6 +6,7 @@ use std::{
     collections::HashSet,
     fmt,
     future::poll_fn,
+    mem,
     task::{Context, Poll, Waker},
 };
 
@@ -92,6 +93,8 @@ pub struct Response {
     pub server_timing: Vec<ServerTiming>,
     /// The body, which may still be arriving.
     pub body: ResponseBody,
+    /// The headers of the internal response, if the filter has removed more than cookies.
+    unfiltered_headers: Option<HeaderMap>,
 }
 
 impl fmt::Debug for Response {
@@ -162,7 +165,18 @@ impl Response {
             range_requested: false,
             server_timing: Vec::new(),
             body,
+            unfiltered_headers: None,
         }
+    }
+
+    /// The headers of the [internal response](https://fetch.spec.whatwg.org/#concept-internal-response), without
+    /// cookies where the type is [basic](ResponseType::Basic).
+    ///
+    /// They are for the engine, which reads the type of an opaque script, for example. Script must not see them. Of a
+    /// response that another process has fetched they are the [`headers`](Self::headers).
+    #[must_use]
+    pub fn internal_headers(&self) -> &HeaderMap {
+        self.unfiltered_headers.as_ref().unwrap_or(&self.headers)
     }
 
     /// The next chunk of the body; `None` at its end.
@@ -182,18 +196,22 @@ impl Response {
         // Fetch response handover, step 2.
         let is_secure = request.client.is_secure_context;
         let server_timing = if is_secure { server_timing(&headers) } else { Vec::new() };
+        let mut unfiltered_headers = None;
         match response_type {
             ResponseType::Basic => {
                 headers.remove(http::header::SET_COOKIE);
                 headers.remove(SET_COOKIE2);
             }
-            ResponseType::Cors => headers = cors_exposed(&headers, request.credentials),
+            ResponseType::Cors => {
+                let exposed = cors_exposed(&headers, request.credentials);
+                unfiltered_headers = Some(mem::replace(&mut headers, exposed));
+            }
             ResponseType::Opaque => {
-                headers.clear();
+                unfiltered_headers = Some(mem::take(&mut headers));
                 status_message = Cow::default();
             }
             ResponseType::OpaqueRedirect => {
-                headers.clear();
+                unfiltered_headers = Some(mem::take(&mut headers));
                 status_message = Cow::default();
                 body = Box::pin(EmptyBody);
             }
@@ -210,6 +228,7 @@ impl Response {
             range_requested,
             server_timing,
             body,
+            unfiltered_headers,
         }
     }
 }

@@ -251,7 +251,8 @@ async fn a_workers_keepalive_fetch_outlives_the_page() {
         fetch('read', { method: 'POST' }).then(r => fetch('status', { method: 'POST', body: r.status }));";
     let server = RecordingServer::start(move |request| {
         if request.target.ends_with("w.js") {
-            Behavior::with_body(200, &[], script.as_bytes())
+            let headers = [("Content-Type", "text/javascript"), ("Referrer-Policy", "unsafe-url")];
+            Behavior::with_body(200, &headers, script.as_bytes())
         } else {
             page(request)
         }

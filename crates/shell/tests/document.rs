@@ -251,3 +251,38 @@ fn queries_use_the_documents_encoding_except_in_urls_of_apis() {
         "the host gets the URL as the script passed it"
     );
 }
+
+#[test]
+fn copies_of_nodes_are_nodes_of_their_own() {
+    let fixture = Fixture::html(
+        "<p id=a class=c>x<b>y</b><!--z--></p><template id=t><i>in</i></template><iframe></iframe><script>
+         const node = document.getElementById('a'), deep = node.cloneNode(true), shallow = node.cloneNode();
+         deep.lastChild.data = 'other';
+         const [frame] = document.querySelectorAll('iframe'), there = frame.contentDocument;
+         const imported = there.importNode(node, true);
+         const attempt = (steps) => { try { steps(); } catch ({ name }) { return name; } };
+         var r = [deep.innerHTML, shallow.innerHTML, shallow.className, deep.parentNode, node.innerHTML,
+           deep.isConnected, imported.ownerDocument === there, imported instanceof frame.contentWindow.HTMLElement,
+           imported.innerHTML, document.getElementById('t').cloneNode(true).innerHTML,
+           document.createDocumentFragment().cloneNode(true).nodeType, document.importNode(new Text('t')).data,
+           attempt(() => document.importNode(there)), attempt(() => document.cloneNode())];
+         </script>",
+    );
+    assert_eq!(
+        fixture.get("r"),
+        r#"["x<b>y</b><!--other-->","","c",null,"x<b>y</b><!--z-->",false,true,true,"x<b>y</b><!--z-->","<i>in</i>",11,"t","NotSupportedError","NotSupportedError"]"#
+    );
+}
+
+#[test]
+fn a_script_that_has_run_does_not_run_again_as_a_copy() {
+    let fixture = Fixture::html(
+        "<body><script id=s>console.log('run')</script><script>
+         document.body.append(document.getElementById('s').cloneNode(true));
+         const fresh = document.createElement('script');
+         fresh.text = 'console.log(`fresh`)';
+         document.body.append(fresh.cloneNode(true));
+         </script>",
+    );
+    assert_eq!(fixture.log(), "run fresh");
+}

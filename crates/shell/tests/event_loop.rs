@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Fixture, Recorder, environment};
+use common::{Fixture, Recorder, environment, response};
 
 #[test]
 fn timers_run_by_delay_and_then_in_the_order_of_the_calls() {
@@ -181,4 +181,15 @@ fn external_scripts_run_in_document_order() {
         fixture.log(),
         "a true error: https://a.test/dir/none.js: 404 error b at once deferred interactive inserted onload"
     );
+}
+
+#[test]
+fn messages_and_answers_of_the_network_keep_their_order() {
+    let fixture = Fixture::script(
+        "fetch('x').then(() => console.log('answer'));
+         onmessage = () => console.log('message');
+         postMessage('');",
+    );
+    fixture.answer(Ok(response(200)));
+    assert_eq!(fixture.log(), "message answer");
 }

@@ -80,3 +80,32 @@ async fn a_form_posts_with_its_enctype_to_its_target_frame() {
     let type_ = multipart.header("content-type").unwrap_or_default();
     assert!(type_.starts_with("multipart/form-data; boundary="), "{type_}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_encoded_in_the_encoding_of_its_document_or_its_own() {
+    let page = "<meta charset=windows-1252>
+         <iframe name=t0></iframe><iframe name=t1></iframe><iframe name=t2></iframe><iframe name=t3></iframe>
+         <form method=post><input name='n&eacute;' value='&eacute;&#x4e2d;'><input type=hidden name=_charset_></form>
+         <script>
+         const form = document.querySelector('form');
+         ['/urlencoded', '/plain', '/multipart', '/own'].forEach((action, i) => {
+           form.action = action;
+           form.target = `t${i}`;
+           form.enctype = ['', 'text/plain', 'multipart/form-data', ''][i];
+           form.acceptCharset = ['', 'nonsense', '', 'nonsense utf-8'][i];
+           form.submit();
+         });
+         </script>";
+    let site = Site::new().page("/page", page).start().await;
+    visit(&site, "/page").await;
+    let body = |target: &str| site.request(target).body;
+    assert_eq!(body("/urlencoded"), b"n%E9=%E9%26%2320013%3B&_charset_=windows-1252");
+    assert_eq!(body("/plain"), b"n\xe9=\xe9&#20013;\r\n_charset_=windows-1252\r\n");
+    let multipart = site.request("/multipart");
+    let type_ = multipart.header("content-type").unwrap_or_default();
+    let boundary = type_.strip_prefix("multipart/form-data; boundary=").expect("a boundary");
+    let head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"n").into_bytes();
+    let expected = [&head[..], b"\xe9\"\r\n\r\n\xe9&#20013;\r\n"].concat();
+    assert!(multipart.body.starts_with(&expected), "{}", multipart.body.escape_ascii());
+    assert_eq!(body("/own"), b"n%C3%A9=%C3%A9%E4%B8%AD&_charset_=UTF-8");
+}

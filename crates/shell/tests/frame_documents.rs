@@ -104,3 +104,20 @@ async fn refresh_navigates_the_document() {
     visit(&site, "/dir/page").await;
     assert_eq!(site.request("/from").body, format!("{}/dir/next", site.origin()).as_bytes());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_content_type_of_a_document_is_that_of_its_response() {
+    let page = report(
+        "for (const src of ['/text', '/html', 'about:blank']) {
+           document.body.append(Object.assign(document.createElement('iframe'), { src }));
+         }",
+        "load",
+        "[document, ...[0, 1, 2].map((i) => frames[i].document)].map((it) => it.contentType)",
+    );
+    let text = [("Content-Type", "text/html, text/plain;charset=x")];
+    let html = [("Content-Type", "*/*"), ("Content-Type", "Text/Html; a=b")];
+    let site = Site::new().page("/page", &page);
+    let site = site.page_of("/text", &text, "x").page_of("/html", &html, "x").start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), r#"["text/html","text/plain","text/html","text/html"]"#);
+}

@@ -2,7 +2,8 @@
 
 mod site;
 
-use site::{Site, visit};
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use site::{Running, Site, visit, visit_url};
 
 /// A page with this script. `log(...)` appends to a log in the session storage, and `done()` reports the log.
 fn page(name: &str, script: &str) -> String {
@@ -131,4 +132,41 @@ async fn history_entries_of_a_frame_are_traversed_in_the_frame() {
     ])
     .await;
     assert_eq!(log, r#"["?1",1,"?2",2,"?3",2,"?1",2,"?3",2,"?3",2]"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_fetched_again_on_behalf_of_its_first_initiator() {
+    let answer = |request: &RecordedRequest| {
+        let script = match &*request.target {
+            // The listener keeps the document out of the back/forward cache.
+            "/start" => {
+                "onunload = () => {};
+                 onload = () => { location = location.origin.replace('127.0.0.1', 'localhost') + '/other'; };
+                 if (sessionStorage.again) { onload = null; navigator.sendBeacon('/report'); }
+                 sessionStorage.again = 1;"
+            }
+            "/other" => "onload = () => setTimeout(() => { location = '/last'; });",
+            "/last" => {
+                "onload = () => setTimeout(() => {
+                   if (sessionStorage.reloaded) { history.go(-2); return; }
+                   sessionStorage.reloaded = 1;
+                   location.reload();
+                 });"
+            }
+            _ => return Behavior::status(204),
+        };
+        let html = format!("<!DOCTYPE html><body><script>{script}</script>");
+        Behavior::with_body(200, &[("Content-Type", "text/html")], html.as_bytes())
+    };
+    let site = Running(RecordingServer::start(answer).await);
+    visit_url(&site.0.url("/start")).await;
+    let requests = site.0.requests();
+    let said = |target: &str| {
+        let of_target = requests.iter().filter(|it| it.target == target);
+        of_target.map(|it| it.header("sec-fetch-site").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let site = |value: &str| Some(value.to_owned());
+    assert_eq!(said("/start"), [site("none"), site("none")]);
+    assert_eq!(said("/other"), [site("cross-site")]);
+    assert_eq!(said("/last"), [site("same-origin"), site("same-origin")]);
 }

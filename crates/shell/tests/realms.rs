@@ -195,3 +195,39 @@ async fn a_document_adopts_the_nodes_that_are_inserted() {
         )
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_belongs_to_the_realm_of_the_function() {
+    let page = report(
+        &format!(
+            "{WITH_FRAME}
+             const thrown = (steps) => {{ try {{ steps(); }} catch (e) {{ return e; }} }};
+             const cases = [
+               () => w.Document.prototype.createElement.call(document, '<'),
+               () => w.Node.prototype.appendChild.call(document.body, {{}}),
+               () => w.document.createElement('<'),
+               () => Document.prototype.createElement.call(w.document, '<'),
+               () => Event.prototype.stopPropagation.call(w),
+             ];
+             for (const steps of cases) {{
+               const e = thrown(steps);
+               log.push([e instanceof DOMException || e instanceof TypeError,
+                 e instanceof w.DOMException || e instanceof w.TypeError, e.name].join());
+             }}
+             const own = new Error('own');
+             log.push(thrown(() => w.EventTarget.prototype.addEventListener.call(window, 'x', () => {{}},
+               {{ get once() {{ throw own; }} }})) === own);"
+        ),
+        "load",
+        "log",
+    );
+    let site = Site::new().page("/page", &page).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(
+        site.report(),
+        concat!(
+            r#"["false,true,InvalidCharacterError","false,true,TypeError","false,true,InvalidCharacterError","#,
+            r#""true,false,InvalidCharacterError","true,false,TypeError",true]"#
+        )
+    );
+}

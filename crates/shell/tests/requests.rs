@@ -85,7 +85,10 @@ async fn scripts_have_the_mode_and_the_destination_of_their_kind() {
                   addEventListener('load', () => navigator.sendBeacon('/report', results.join()));
                   </script>",
             ),
-            "/worker.js" => Behavior::with_body(200, &[], b"importScripts('/imported.js')"),
+            "/worker.js" => {
+                let headers = [("Content-Type", "text/javascript")];
+                Behavior::with_body(200, &headers, b"importScripts('/imported.js')")
+            }
             "/all.js" | "/all-with-cookies.js" | "/returned.js" => {
                 Behavior::with_body(200, allow_all, b"")
             }
@@ -158,6 +161,24 @@ async fn a_post_navigation_loses_its_origin_after_a_redirect_from_another_origin
     ] {
         assert_eq!(said(&site, "POST", target, &names), expected, "{target}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_no_window_shows_has_no_cookies() {
+    let page = report(
+        "document.cookie = 'page=1';
+         const frame = document.createElement('iframe'), removed = document.createElement('iframe');
+         document.body.append(frame, removed);
+         const blank = frame.contentDocument, gone = removed.contentDocument;
+         log.push(blank.cookie, gone.cookie);
+         removed.remove();
+         frame.src = '/other';",
+        "load",
+        "[...log, blank.cookie = 'no=1', blank.cookie, gone.cookie, document.cookie]",
+    );
+    let site = Site::new().page("/page", &page).page("/other", "").start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), r#"["page=1","page=1","no=1","","","page=1"]"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Fixture;
+use common::{Fixture, response};
 
 /// Runs `script` as the body of an async function, and returns its result as JSON.
 fn run(script: &str) -> String {
@@ -361,4 +361,31 @@ fn a_message_can_be_undefined_and_arrives_when_a_page_clears_all_timers() {
              return [types.sort(), new MessageEvent('x', { data: undefined }).data]"),
         r#"[["object","undefined","undefined","undefined","undefined"],null]"#
     );
+}
+
+#[test]
+fn what_a_page_puts_on_object_prototype_is_not_seen_by_the_web_apis() {
+    let fixture = Fixture::script(
+        "const names = ['start', 'pull', 'type', 'size', 'highWaterMark', 'bytes', 'text', 'method', 'headers', 'body',
+           'signal', 'status', 'bubbles', 'once', 'url', 'error', 'transfer', 'referrer'];
+         for (const name of names) {
+           const refuse = () => { throw new Error(name); };
+           Object.defineProperty(Object.prototype, name, { get: refuse, set: refuse, configurable: true });
+         }
+         const done = (async () => {
+           const request = new Request('x', { __proto__: null, method: 'POST', body: new URLSearchParams('a=b') });
+           fetch(request.clone());
+           navigator.sendBeacon('y', new Blob(['z']));
+           addEventListener('e', () => console.log('event'));
+           dispatchEvent(new Event('e'));
+           const form = new FormData();
+           form.append('a', 'b');
+           return [await request.text(), await new Response('r').text(), (await new Response(form).text()).length > 9,
+             new File([], 'f').name, await new Response(new Response('s').body).text()].join();
+         })();
+         done.then((it) => console.log(it), (e) => console.log(e.message))
+           .finally(() => names.forEach((name) => delete Object.prototype[name]));",
+    );
+    fixture.answer(Ok(response(200)));
+    assert_eq!(fixture.log(), "event a=b,r,true,f,s");
 }

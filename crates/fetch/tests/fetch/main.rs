@@ -76,6 +76,7 @@ fn a_cross_origin_safelisted_type_is_not_preflighted_and_needs_no_cors() {
     assert_eq!(response.response_type, ResponseType::Opaque);
     assert_eq!(response.status, 500);
     assert!(response.headers.is_empty());
+    assert_eq!(response.internal_headers()["set-cookie"], "a=b");
     let sent = page.last();
     assert_eq!(header(&sent, "origin"), Some("https://a.test"));
     assert_eq!(header(&sent, "referer"), Some("https://a.test/"));

@@ -17,6 +17,7 @@ pub(super) fn open_page(
     let mut environment = Environment {
         url: document.url,
         cross_origin_isolated: document.cross_origin_isolated,
+        content_type: document.type_,
         referrer: document.referrer,
         refresh: document.refresh,
         sandbox: document.sandbox,

@@ -2,20 +2,23 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Instant};
 
-use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon::{
     Body, CacheMode, Client, CredentialsMode, CspViolation, DeferredFetch, DeferredRequestInit,
     Document, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode, Referrer,
     Request, Response, ResponseType, VisibilityState,
 };
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
 use url::{EncodingOverride, Url};
 
-use super::{USER_AGENT, navigation::isomorphic_decode, scripts::Script, task_quota::TaskQuota};
+use super::{USER_AGENT, response_headers::isomorphic_decode, task_quota::TaskQuota};
 use crate::page::{
-    BodyInit, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest, FetchResponse,
-    Lifecycle, Navigation, PageHost, RealmId, ScriptRequest, StorageArea, TabOf, TaskQueue, Thrown,
+    BodyInit, ChunkDone, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest,
+    FetchResponse, FetchedScript, Lifecycle, Navigation, PageHost, RealmId, ScriptRequest,
+    StorageArea, TabOf, TaskQueue, Thrown,
 };
 
 /// A `sendBeacon()` call and its result, as the page saw them.
@@ -41,7 +44,11 @@ pub(super) trait Surroundings {
     fn console(&self, level: &str, message: &str);
 
     /// Loads a script. The call blocks until the script is there.
-    fn load_script(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String>;
+    fn load_script(
+        &self,
+        client: &Client,
+        request: &ScriptRequest,
+    ) -> Result<FetchedScript, String>;
 
     /// Fetches the document of a navigation, and then calls `done`, on any thread.
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
@@ -81,6 +88,14 @@ pub(super) struct Storage {
     pub(super) session: StorageArea,
 }
 
+/// A fetch of a document that is not known to have ended.
+struct Fetch {
+    /// The library's identifier of the fetch.
+    id: FetchId,
+    /// Asks for the next chunk of the body.
+    reads: UnboundedSender<ChunkDone>,
+}
+
 /// The host of one document.
 pub(super) struct Host {
     document: Document,
@@ -91,8 +106,8 @@ pub(super) struct Host {
     runtime: Handle,
     around: Rc<dyn Surroundings>,
     quota: TaskQuota,
-    /// The library's identifier of each unfinished fetch, by the page's identifier.
-    fetches: RefCell<HashMap<u64, FetchId>>,
+    /// The fetches, by the page's identifier.
+    fetches: RefCell<HashMap<u64, Fetch>>,
     /// The page's deferred fetches, by the page's identifier.
     deferred: RefCell<HashMap<u64, DeferredFetch>>,
 }
@@ -236,19 +251,29 @@ impl PageHost for Host {
             self.quota.set_taken(taken);
         }
         let pending = group.fetch(made);
-        self.fetches.borrow_mut().insert(request.id, pending.id());
+        let (reads, asked) = unbounded_channel();
+        let mut fetches = self.fetches.borrow_mut();
+        fetches.retain(|_, fetch| !fetch.reads.is_closed());
+        fetches.insert(request.id, Fetch { id: pending.id(), reads });
         self.runtime.spawn(async move {
-            let response = match pending.await {
-                Ok(response) => read(response).await,
-                Err(error) => Err(error),
-            };
-            done(response.map_err(text));
+            match pending.await {
+                Ok(response) => {
+                    done(Ok(head(&response)));
+                    read(response, asked).await;
+                }
+                Err(error) => done(Err(error.to_string())),
+            }
         });
     }
 
+    fn read_body(&self, id: u64, done: ChunkDone) {
+        // Sending fails if the fetch has ended. Then `done` is dropped, and the body fails.
+        let _ = self.fetches.borrow().get(&id).map(|fetch| fetch.reads.send(done));
+    }
+
     fn abort_fetch(&self, id: u64) {
-        if let Some(id) = self.fetches.borrow_mut().remove(&id) {
-            self.document.fetch_group().abort_fetch(id);
+        if let Some(fetch) = self.fetches.borrow_mut().remove(&id) {
+            self.document.fetch_group().abort_fetch(fetch.id);
         }
     }
 
@@ -336,7 +361,7 @@ impl PageHost for Host {
         }
     }
 
-    fn load_script(&self, request: &ScriptRequest) -> Result<Script, String> {
+    fn load_script(&self, request: &ScriptRequest) -> Result<FetchedScript, String> {
         self.around.load_script(&self.document.client(), request)
     }
 
@@ -370,20 +395,20 @@ fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Reads the whole response and keeps what script may see of it.
-async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::NetworkError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await {
-        body.extend_from_slice(&chunk?);
-    }
-    let is_opaque =
-        matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect);
+/// Whether script may not see the body of `response`.
+fn is_opaque(response: &Response) -> bool {
+    matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect)
+}
+
+/// What script may see of the head of `response`.
+fn head(response: &Response) -> FetchResponse {
+    let is_opaque = is_opaque(response);
     let has_url = response.response_type != ResponseType::Opaque;
     let mut url = response.url_list.last().cloned();
     if let Some(url) = &mut url {
         url.set_fragment(None);
     }
-    Ok(FetchResponse {
+    FetchResponse {
         status: if is_opaque { 0 } else { response.status.as_u16() },
         status_text: response.status_message.iter().copied().map(char::from).collect(),
         headers: response
@@ -394,8 +419,24 @@ async fn read(mut response: Response) -> Result<FetchResponse, sendbeacon::Netwo
         url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
         type_: response.response_type.as_str().to_owned(),
         redirected: response.url_list.len() > 1,
-        body: if is_opaque { bytes::Bytes::new() } else { body.freeze() },
-    })
+    }
+}
+
+/// Reads a chunk of the body for each item of `asked`, until the body ends or the page has gone. The page does not ask for
+/// an opaque body, which is read and dropped.
+async fn read(mut response: Response, mut asked: UnboundedReceiver<ChunkDone>) {
+    if is_opaque(&response) {
+        while let Some(Ok(_)) = response.chunk().await {}
+        return;
+    }
+    while let Some(done) = asked.recv().await {
+        let chunk = response.chunk().await.transpose();
+        let goes_on = matches!(chunk, Ok(Some(_)));
+        done(chunk.map_err(text));
+        if !goes_on {
+            break;
+        }
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "`map_err` passes errors by value")]

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Mutex, time::Instant};
 
 use sendbeacon::{
-    CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, NetworkError, Observation,
-    Outcome, host::Progress,
+    CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, InitiatorType, NetworkError,
+    Observation, Outcome, host::Progress,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -122,9 +122,12 @@ impl Log {
 
     /// [Mark resource timing](https://w3c.github.io/resource-timing/#dfn-mark-resource-timing)
     ///
-    /// An abandoned fetch gets no entry, because its response is never handed over.
+    /// An abandoned fetch gets no entry, because its response is never handed over. A report gets none, and the page makes
+    /// those of scripts.
     fn mark_resource_timing(&self, fetch: &FetchInfo, outcome: &Outcome, timing: &FetchTiming) {
-        if matches!(outcome, Outcome::Failed { error: NetworkError::Abandoned(_), .. }) {
+        if matches!(outcome, Outcome::Failed { error: NetworkError::Abandoned(_), .. })
+            || fetch.initiator_type == InitiatorType::Other
+        {
             return;
         }
         let seen = timing.for_script();

@@ -9,6 +9,7 @@ mod har;
 mod host;
 mod log;
 mod navigation;
+mod response_headers;
 mod scripts;
 #[cfg(target_os = "linux")]
 mod send_queues;

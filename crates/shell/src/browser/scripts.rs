@@ -1,20 +1,21 @@
-//! Loading the scripts of documents.
+//! Loading the scripts of documents and workers, by the library.
 
-use std::sync::Arc;
-
-use sendbeacon::{Client, MemoryCookieStore, net::HttpNetwork};
+use bytes::Bytes;
+use sendbeacon::{Client, CspList, FetchGroup, InitiatorType, Request, Response};
 use tokio::runtime::Handle;
 
-use super::{Browser, navigation::fetch_script};
-use crate::page::ScriptRequest;
+use super::{
+    Browser,
+    response_headers::{mime_type, policy_container},
+};
+use crate::page::{FetchedScript, PolicyContainer, ScriptRequest};
 
-/// The bytes of a script, and the charset from its `Content-Type`.
-pub(super) type Script = (Vec<u8>, Option<String>);
+/// The largest script, in bytes.
+const MAX_SCRIPT: usize = 16 << 20;
 
-/// Loads scripts on behalf of documents.
+/// Loads scripts on behalf of documents and workers.
 pub(super) struct Scripts {
-    network: Arc<HttpNetwork>,
-    cookies: Arc<MemoryCookieStore>,
+    group: FetchGroup,
     runtime: Handle,
     /// See [`Browser::with_script`].
     stand_in: Option<(String, String)>,
@@ -25,8 +26,7 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn of(browser: &Browser) -> Self {
         Self {
-            network: Arc::clone(&browser.network),
-            cookies: Arc::clone(&browser.cookies),
+            group: browser.agent.fetch_group(),
             runtime: browser.runtime.handle().clone(),
             stand_in: browser.stand_in.clone(),
             script_end: browser.script_end.clone(),
@@ -34,22 +34,84 @@ impl Scripts {
     }
 
     /// Loads a classic script for `client`. Blocks until the script is there.
-    pub(super) fn load(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String> {
+    pub(super) fn load(
+        &self,
+        client: Client,
+        request: &ScriptRequest,
+    ) -> Result<FetchedScript, String> {
         let for_this = |script: &Option<(String, String)>| {
             let script = script.clone().filter(|(path, _)| request.url.path() == path);
             script.map(|(_, source)| source)
         };
         if let Some(source) = for_this(&self.stand_in) {
-            return Ok((source.into_bytes(), None));
+            return Ok(FetchedScript {
+                url: request.url.clone(),
+                type_: Some("text/javascript".to_owned()),
+                policies: PolicyContainer::default(),
+                body: source.into_bytes(),
+            });
         }
-        let script = fetch_script(&*self.network, &*self.cookies, client, request);
-        let script = self.runtime.block_on(script).map_err(|error| error.to_string())?;
-        if script.status.is_success() {
-            let mut bytes = script.body.to_vec();
-            bytes.extend(for_this(&self.script_end).unwrap_or_default().into_bytes());
-            Ok((bytes, script.charset()))
-        } else {
-            Err(format!("the status is {}", script.status))
+        let fetched = self.fetch(client, request);
+        let mut script = self.runtime.block_on(fetched)?;
+        script.body.extend(for_this(&self.script_end).unwrap_or_default().into_bytes());
+        Ok(script)
+    }
+
+    async fn fetch(
+        &self,
+        client: Client,
+        request: &ScriptRequest,
+    ) -> Result<FetchedScript, String> {
+        let mut made = Request::new(without_nonces(client).into(), request.url.clone());
+        made.destination = request.destination;
+        made.mode = request.mode;
+        made.credentials = request.credentials;
+        made.referrer_policy = request.referrer_policy;
+        made.integrity_metadata.clone_from(&request.integrity);
+        // The page makes the entry for its performance timeline itself.
+        made.initiator_type = InitiatorType::Other;
+        let mut response = self.group.fetch(made).await.map_err(|error| error.to_string())?;
+        if !response.status.is_success() {
+            return Err(format!("the status is {}", response.status));
+        }
+        let body = read(&mut response).await?;
+        // Never empty, by its documentation.
+        let url = response.url_list.last().unwrap_or(&request.url).clone();
+        let headers = response.internal_headers();
+        Ok(FetchedScript {
+            type_: mime_type(headers).map(|it| it.to_string()),
+            policies: policy_container(headers, &url),
+            url,
+            body,
+        })
+    }
+}
+
+async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await {
+        let chunk: Bytes = chunk.map_err(|error| error.to_string())?;
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_SCRIPT {
+            return Err("the script is too large".to_owned());
         }
     }
+    Ok(body)
+}
+
+/// Removes the policies of a client if one of them allows scripts by other means than their URLs.
+///
+/// TODO(spec): the library does not know the nonces and hashes of scripts. So it would block all scripts by such a
+/// policy.
+fn without_nonces(mut client: Client) -> Client {
+    let needs_more = |token: &String| {
+        token.starts_with("'nonce-") || token.starts_with("'sha") || token == "'strict-dynamic'"
+    };
+    let names = ["script-src-elem", "script-src", "worker-src", "default-src"];
+    let has_such_tokens =
+        |name: &&str| client.csp_list.enforced_directives(name).flatten().any(needs_more);
+    if names.iter().any(has_such_tokens) {
+        client.csp_list = CspList::new(&client.origin);
+    }
+    client
 }

@@ -23,10 +23,11 @@ use super::{
     host::{Call, Storage, Surroundings},
     log::News,
     navigation::{NavigationError, fetch_document},
-    scripts::{Script, Scripts},
+    scripts::Scripts,
 };
 use crate::page::{
-    DocumentDone, EventLoop, Navigation, Page, RealmId, ScriptRequest, StorageArea, TaskQueue,
+    DocumentDone, EventLoop, FetchedScript, Navigation, Page, RealmId, ScriptRequest, StorageArea,
+    TaskQueue,
 };
 
 /// A tab: its documents, and the event loop on which their scripts run.
@@ -197,8 +198,12 @@ impl Surroundings for Here {
         (self.console)(level, message);
     }
 
-    fn load_script(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String> {
-        self.scripts.load(client, request)
+    fn load_script(
+        &self,
+        client: &Client,
+        request: &ScriptRequest,
+    ) -> Result<FetchedScript, String> {
+        self.scripts.load(client.clone(), request)
     }
 
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {

@@ -28,6 +28,8 @@ pub struct Environment {
     pub sandbox: SandboxFlags,
     /// `crossOriginIsolated`. If it is false, scripts have no `SharedArrayBuffer`.
     pub cross_origin_isolated: bool,
+    /// `document.contentType`
+    pub content_type: String,
     /// `document.referrer`
     pub referrer: String,
     /// The value of the response's `Refresh` header, if there is one.
@@ -61,6 +63,7 @@ impl Environment {
             client,
             sandbox: SandboxFlags::default(),
             cross_origin_isolated: false,
+            content_type: "text/html".into(),
             referrer: String::new(),
             refresh: None,
             user_agent: concat!("sendbeacon-shell/", env!("CARGO_PKG_VERSION")).into(),

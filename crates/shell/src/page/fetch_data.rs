@@ -149,6 +149,4 @@ pub struct FetchResponse {
     pub type_: String,
     /// Whether the response's URL list has more than one item.
     pub redirected: bool,
-    /// The body.
-    pub body: Bytes,
 }

@@ -3,15 +3,17 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use data_url::mime::Mime;
 use sendbeacon::{
-    Client, CredentialsMode, CspDisposition, CspViolation, Mode, NavigableContainer, ReferrerPolicy,
+    Client, CredentialsMode, CspDisposition, CspList, CspViolation, Destination, EmbedderPolicy,
+    Mode, NavigableContainer, ReferrerPolicy,
 };
 use serde::{Deserialize, Serialize};
 use url::{EncodingOverride, Url};
 
 use super::{
     BodyInit, Environment, FetchRequest, FetchResponse, RealmId, TaskQueue, document::DocumentInfo,
-    navigable::SandboxFlags, window::NoHost,
+    mime_type::is_javascript, navigable::SandboxFlags, window::NoHost,
 };
 
 /// What the browser does for one document.
@@ -25,12 +27,17 @@ pub trait PageHost {
     fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String>;
 
     /// [`fetch()`](https://fetch.spec.whatwg.org/#fetch-method), after `new Request()`. Starts the fetch and
-    /// returns at once. Any thread may call `done`, which posts the task that settles the promise. If `done` is
-    /// dropped without a call, the promise is rejected with a network error.
+    /// returns at once. Any thread may call `done` when the head of the response is there, which posts the task that
+    /// settles the promise. If `done` is dropped without a call, the promise is rejected with a network error.
     fn fetch(&self, request: FetchRequest, done: FetchDone);
 
+    /// Reads the next chunk of the response to the fetch with this [`FetchRequest::id`]. Any thread may call `done`. If
+    /// `done` is dropped without a call, the body fails. The page reads no chunk before the last one is there, and none
+    /// after the end of the body.
+    fn read_body(&self, _id: u64, _done: ChunkDone) {}
+
     /// The page has [aborted](https://dom.spec.whatwg.org/#abortsignal-add) the fetch with this
-    /// [`FetchRequest::id`]. Its promise is rejected already, so a later call of `done` has no effect.
+    /// [`FetchRequest::id`]. Its promise is rejected or its body has failed already, so a later answer has no effect.
     fn abort_fetch(&self, _id: u64) {}
 
     /// [`fetchLater()`](https://fetch.spec.whatwg.org/#dom-window-fetchlater), after `new Request()`.
@@ -91,8 +98,9 @@ pub trait PageHost {
     /// document too, and always before a script can send a request that depends on the change.
     fn document_changed(&self, _info: &DocumentInfo) {}
 
-    /// Fetches a classic script: its bytes, and the charset of its `Content-Type`. The page blocks until this returns.
-    fn load_script(&self, _request: &ScriptRequest) -> Result<(Vec<u8>, Option<String>), String> {
+    /// Fetches a classic script. The page blocks until this returns. The script's status is an
+    /// [ok status](https://fetch.spec.whatwg.org/#ok-status).
+    fn load_script(&self, _request: &ScriptRequest) -> Result<FetchedScript, String> {
         Err("this shell loads no scripts".into())
     }
 
@@ -189,12 +197,16 @@ pub enum Lifecycle {
 pub struct ScriptRequest {
     /// The URL to fetch.
     pub url: Url,
-    /// Whether the destination is "worker": the script is that of a new worker. False: "script".
-    pub is_worker: bool,
+    /// The destination: "script", or "worker" for the script of a new worker.
+    pub destination: Destination,
     /// The mode.
     pub mode: Mode,
     /// The credentials mode.
     pub credentials: CredentialsMode,
+    /// The referrer policy of the script element, if it has one.
+    pub referrer_policy: Option<ReferrerPolicy>,
+    /// The integrity metadata of the script element.
+    pub integrity: String,
 }
 
 impl ScriptRequest {
@@ -209,14 +221,13 @@ impl ScriptRequest {
             }
             Some(_) => (Mode::Cors, CredentialsMode::SameOrigin),
         };
-        Self { url, is_worker: false, mode, credentials }
+        Self::new(url, Destination::Script, mode, credentials)
     }
 
     /// The request to [fetch a classic worker script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-script).
     #[must_use]
     pub fn of_worker(url: Url) -> Self {
-        let (mode, credentials) = (Mode::SameOrigin, CredentialsMode::SameOrigin);
-        Self { url, is_worker: true, mode, credentials }
+        Self::new(url, Destination::Worker, Mode::SameOrigin, CredentialsMode::SameOrigin)
     }
 
     /// The request to [fetch a classic worker-imported script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-imported-script).
@@ -224,6 +235,55 @@ impl ScriptRequest {
     pub fn imported(url: Url) -> Self {
         Self::of_element(url, None)
     }
+
+    fn new(url: Url, destination: Destination, mode: Mode, credentials: CredentialsMode) -> Self {
+        let (referrer_policy, integrity) = (None, String::new());
+        Self { url, destination, mode, credentials, referrer_policy, integrity }
+    }
+}
+
+/// A fetched classic script: what the page needs of its
+/// [unsafe response](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#unsafe-response).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FetchedScript {
+    /// The URL of the response.
+    pub url: Url,
+    /// The [extracted MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type), serialised. `None` is
+    /// failure.
+    pub type_: Option<String>,
+    /// The policies in the headers, for the script of a worker.
+    pub policies: PolicyContainer,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl FetchedScript {
+    /// The charset of the MIME type.
+    #[must_use]
+    pub fn charset(&self) -> Option<String> {
+        self.mime_type()?.get_parameter("charset").map(ToOwned::to_owned)
+    }
+
+    /// Whether the MIME type is a [JavaScript MIME type](https://mimesniff.spec.whatwg.org/#javascript-mime-type).
+    #[must_use]
+    pub fn is_javascript(&self) -> bool {
+        self.mime_type().is_some_and(|it| is_javascript(&it))
+    }
+
+    fn mime_type(&self) -> Option<Mime> {
+        self.type_.as_ref()?.parse().ok()
+    }
+}
+
+/// The [policy container](https://html.spec.whatwg.org/multipage/browsers.html#policy-containers) of a response.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PolicyContainer {
+    /// The CSP list.
+    pub csp_list: CspList,
+    /// The embedder policy.
+    pub embedder_policy: EmbedderPolicy,
+    /// The referrer policy, if the response has one.
+    pub referrer_policy: Option<ReferrerPolicy>,
 }
 
 /// A request for a document.
@@ -311,5 +371,8 @@ impl FetchedDocument {
 /// or an error message.
 pub type DocumentDone = Box<dyn FnOnce(Result<Option<FetchedDocument>, String>) + Send>;
 
-/// Called with the result of a fetch: a response, or an error message.
+/// Called with the result of a fetch: the head of a response, or an error message.
 pub type FetchDone = Box<dyn FnOnce(Result<FetchResponse, String>) + Send>;
+
+/// Called with the next chunk of a body, `None` at its end, or an error message.
+pub type ChunkDone = Box<dyn FnOnce(Result<Option<Bytes>, String>) + Send>;

@@ -19,6 +19,35 @@ pub(crate) fn extract_mime_type<'a>(values: impl IntoIterator<Item = &'a str>) -
     })
 }
 
+/// Whether it is a [JavaScript MIME type](https://mimesniff.spec.whatwg.org/#javascript-mime-type).
+pub(super) fn is_javascript(type_: &Mime) -> bool {
+    let essence = format!("{}/{}", type_.type_, type_.subtype);
+    is_javascript_mime_type_essence(&essence)
+}
+
+/// <https://mimesniff.spec.whatwg.org/#javascript-mime-type-essence-match>
+pub(super) fn is_javascript_mime_type_essence(type_: &str) -> bool {
+    const ESSENCES: [&str; 16] = [
+        "application/ecmascript",
+        "application/javascript",
+        "application/x-ecmascript",
+        "application/x-javascript",
+        "text/ecmascript",
+        "text/javascript",
+        "text/javascript1.0",
+        "text/javascript1.1",
+        "text/javascript1.2",
+        "text/javascript1.3",
+        "text/javascript1.4",
+        "text/javascript1.5",
+        "text/jscript",
+        "text/livescript",
+        "text/x-ecmascript",
+        "text/x-javascript",
+    ];
+    ESSENCES.iter().any(|essence| essence.eq_ignore_ascii_case(type_))
+}
+
 /// Splits a header value at the commas outside of quoted strings.
 fn split(value: &str) -> Vec<&str> {
     let (mut is_quoted, mut is_escaped) = (false, false);

@@ -43,8 +43,8 @@ pub use self::{
     event_loop::EventLoop,
     fetch_data::{Blob, BodyInit, FetchRequest, FetchResponse, FormDataEntry, FormDataValue},
     host::{
-        DocumentDone, FetchDone, FetchedDocument, Lifecycle, Navigation, PageHost, PostResource,
-        ScriptRequest, TabOf, Thrown, Violation,
+        ChunkDone, DocumentDone, FetchDone, FetchedDocument, FetchedScript, Lifecycle, Navigation,
+        PageHost, PolicyContainer, PostResource, ScriptRequest, TabOf, Thrown, Violation,
     },
     navigable::{SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,

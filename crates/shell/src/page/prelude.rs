@@ -40,6 +40,7 @@ const FILES: &[(&str, &str)] = files![
     "encoding",
     "crypto",
     "readable_stream",
+    "body_source",
     "headers",
     "multipart",
     "body",
@@ -103,8 +104,8 @@ pub(super) fn run(
 ) -> rquickjs::Result<Persistent<Object<'static>>> {
     let agent = agent.clone().restore(ctx)?;
     let native = bindings::install(ctx, window)?;
-    let internal = Object::new(ctx.clone())?;
-    let hooks = Object::new(ctx.clone())?;
+    let internal = bindings::bare_object(ctx)?;
+    let hooks = bindings::bare_object(ctx)?;
     internal.set("hooks", hooks.clone())?;
     let for_realm: Function = agent.get("forRealm")?;
     let agent: Object = for_realm.call((This(agent), internal.clone()))?;

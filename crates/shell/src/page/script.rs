@@ -6,6 +6,7 @@ use html5ever::local_name;
 use super::{
     dom::{Element, NodeId},
     host::ScriptRequest,
+    mime_type::is_javascript_mime_type_essence,
     parser::decode,
     realm::{Realm, evaluate},
     window::Window,
@@ -69,14 +70,21 @@ impl Window {
             Ok(url) if !src.is_empty() => url,
             _ => return Prepared::Failed(format!("script src {src:?} is no URL")),
         };
-        let crossorigin = self.document.dom().attribute(script, "crossorigin").map(str::to_owned);
-        let request = ScriptRequest::of_element(url.clone(), crossorigin.as_deref());
+        let attribute = |name| self.document.dom().attribute(script, name).map(str::to_owned);
+        let mut request =
+            ScriptRequest::of_element(url.clone(), attribute("crossorigin").as_deref());
+        request.referrer_policy = attribute("referrerpolicy").and_then(|it| it.parse().ok());
+        request.integrity = attribute("integrity").unwrap_or_default();
         match self.load_script(&request) {
-            Ok((bytes, charset)) => Prepared::Ready(ClassicScript {
-                source: decode(&bytes, charset.as_deref(), self.document.encoding.get()).0,
-                name: url.into(),
-                is_external: true,
-            }),
+            Ok(fetched) => {
+                let charset = fetched.charset().or_else(|| attribute("charset"));
+                let fallback = self.document.encoding.get();
+                Prepared::Ready(ClassicScript {
+                    source: decode(&fetched.body, charset.as_deref(), fallback).0,
+                    name: url.into(),
+                    is_external: true,
+                })
+            }
             Err(reason) => Prepared::Failed(format!("{url}: {reason}")),
         }
     }
@@ -101,29 +109,6 @@ fn is_classic(element: &Element) -> bool {
         (None, _) => return true,
     };
     is_javascript_mime_type_essence(type_.trim_ascii())
-}
-
-/// <https://mimesniff.spec.whatwg.org/#javascript-mime-type-essence-match>
-fn is_javascript_mime_type_essence(type_: &str) -> bool {
-    const ESSENCES: [&str; 16] = [
-        "application/ecmascript",
-        "application/javascript",
-        "application/x-ecmascript",
-        "application/x-javascript",
-        "text/ecmascript",
-        "text/javascript",
-        "text/javascript1.0",
-        "text/javascript1.1",
-        "text/javascript1.2",
-        "text/javascript1.3",
-        "text/javascript1.4",
-        "text/javascript1.5",
-        "text/jscript",
-        "text/livescript",
-        "text/x-ecmascript",
-        "text/x-javascript",
-    ];
-    ESSENCES.iter().any(|essence| essence.eq_ignore_ascii_case(type_))
 }
 
 impl Realm {

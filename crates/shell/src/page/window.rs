@@ -16,7 +16,7 @@ use super::{
     document::Document,
     dom::NodeId,
     event_loop::{EventLoop, Shared},
-    host::ScriptRequest,
+    host::{FetchedScript, PolicyContainer, ScriptRequest},
     markup::ScriptCreatedParser,
     navigable::{Navigable, NavigableId},
     realm::Realm,
@@ -35,6 +35,7 @@ pub(super) struct Window {
     environment: RefCell<Environment>,
     last_fetch: Cell<u64>,
     last_worker: Cell<u32>,
+    last_task: Cell<u32>,
     /// The navigable that shows this document. `None` if the document is not
     /// [fully active](https://html.spec.whatwg.org/multipage/document-sequences.html#fully-active).
     pub(super) navigable: Cell<Option<NavigableId>>,
@@ -79,6 +80,7 @@ impl Window {
             environment: RefCell::new(Environment::new(url)),
             last_fetch: Cell::new(0),
             last_worker: Cell::new(0),
+            last_task: Cell::new(0),
             navigable: Cell::new(None),
             frames: RefCell::default(),
             stage: Cell::new(Stage::Parsing),
@@ -152,15 +154,17 @@ impl Window {
     }
 
     /// Fetches a script, and adds the fetch to the performance timeline.
-    pub(super) fn load_script(
-        &self,
-        request: &ScriptRequest,
-    ) -> Result<(Vec<u8>, Option<String>), String> {
+    pub(super) fn load_script(&self, request: &ScriptRequest) -> Result<FetchedScript, String> {
         let url = &request.url;
         if url.scheme() == "data" {
-            let (type_, bytes) =
+            let (type_, body) =
                 process_data_url(url.as_str()).ok_or("the data: URL is not valid")?;
-            return Ok((bytes, type_.get_parameter("charset").map(str::to_owned)));
+            return Ok(FetchedScript {
+                url: url.clone(),
+                type_: Some(type_.to_string()),
+                policies: PolicyContainer::default(),
+                body,
+            });
         }
         let start = Instant::now();
         let loaded = self.host().load_script(request);
@@ -172,6 +176,11 @@ impl Window {
     pub(super) fn next_fetch_id(&self) -> u64 {
         self.last_fetch.set(self.last_fetch.get() + 1);
         self.last_fetch.get()
+    }
+
+    pub(super) fn next_task_id(&self) -> u32 {
+        self.last_task.set(self.last_task.get().wrapping_add(1));
+        self.last_task.get()
     }
 
     pub(super) fn next_worker_id(&self) -> u32 {

@@ -4,11 +4,11 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use encoding_rs::UTF_8;
-use sendbeacon::{CspList, ReferrerPolicy};
+use sendbeacon::EmbedderPolicy;
 use url::Url;
 
 use super::{
-    Environment, EventLoop, PageError, RealmId, TabOf,
+    Environment, EventLoop, FetchedScript, PageError, RealmId, TabOf,
     host::{Lifecycle, ScriptRequest},
     navigable::opaque_origin,
     parser::decode,
@@ -77,22 +77,27 @@ fn run_a_worker(
 ) -> Result<(), String> {
     let window = owner.window();
     let event_loop = owner.event_loop();
-    let environment = environment(window, url);
+    let mut environment = environment(window, url);
     let is_local = matches!(url.scheme(), "data" | "blob");
     if !is_local && !environment.client.origin.is_same_origin_with_url(url) {
         return Err(format!("{url} is of another origin"));
     }
-    // A worker's script is always UTF-8: the standard ignores the charset of the response.
-    let load = || {
-        let script = window.load_script(&ScriptRequest::of_worker(url.clone()));
-        script.map(|(bytes, _)| decode(&bytes, None, UTF_8).0)
+    let source = if let Some(source) = source {
+        source
+    } else {
+        let script = window.load_script(&ScriptRequest::of_worker(url.clone()))?;
+        if !is_local {
+            set_response(&mut environment, &script)?;
+        }
+        // A worker's script is always UTF-8: the standard ignores the charset of the response.
+        decode(&script.body, None, UTF_8).0
     };
-    let source = source.map_or_else(load, Ok)?;
+    let url = environment.url.to_string();
     let worker = create_realm(&event_loop, owner.id(), id, environment, window)
         .map_err(|error| error.to_string())?;
     worker.call("initialize", (name,));
     if owner.connect_worker(id, &worker) {
-        worker.evaluate(&source, url.as_str());
+        worker.evaluate(&source, &url);
     } else {
         stop(window, id);
     }
@@ -105,18 +110,38 @@ fn environment(owner: &Window, url: &Url) -> Environment {
     client.creation_url = url.clone();
     client.api_base_url = url.clone();
     client.has_document = false;
-    match url.scheme() {
-        "data" => client.origin = opaque_origin(),
-        "blob" => {}
-        // https://html.spec.whatwg.org/multipage/workers.html#initialize-worker-policy-container
-        // TODO(spec): the policies of the response are not read.
-        _ => {
-            client.csp_list = CspList::new(&client.origin);
-            client.referrer_policy = ReferrerPolicy::default();
-        }
+    if url.scheme() == "data" {
+        client.origin = opaque_origin();
     }
     let cross_origin_isolated = owner.environment().cross_origin_isolated;
     Environment { url: url.clone(), cross_origin_isolated, ..Environment::of(client) }
+}
+
+/// Gives a worker the URL and the policies of the response with its script: steps of
+/// [run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker). Fails if the response is not for a
+/// worker.
+fn set_response(environment: &mut Environment, script: &FetchedScript) -> Result<(), String> {
+    // https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-script, step 5
+    if !script.is_javascript() {
+        return Err(format!("{} is no JavaScript by its type", script.url));
+    }
+    let FetchedScript { url, policies, .. } = script;
+    let client = &mut environment.client;
+    // https://html.spec.whatwg.org/multipage/browsers.html#check-a-global-object's-embedder-policy
+    let (of_owner, own) = (client.embedder_policy, policies.embedder_policy);
+    if of_owner != EmbedderPolicy::UnsafeNone && own == EmbedderPolicy::UnsafeNone {
+        return Err(format!("{url} has no embedder policy, but its owner has"));
+    }
+    environment.url.clone_from(url);
+    client.creation_url.clone_from(url);
+    client.api_base_url.clone_from(url);
+    // https://html.spec.whatwg.org/multipage/workers.html#initialize-worker-policy-container
+    client.csp_list.clone_from(&policies.csp_list);
+    client.embedder_policy = own;
+    client.referrer_policy = policies.referrer_policy.unwrap_or_default();
+    client.upgrade_insecure_requests |=
+        client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
+    Ok(())
 }
 
 /// Creates the realm of a worker, unless there are too many workers.

@@ -9,9 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use sendbeacon_shell::page::{
-    BodyInit, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone, FetchRequest,
-    FetchResponse, Navigation, Page, PageHost, ScriptRequest, TabOf,
+    BodyInit, ChunkDone, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone,
+    FetchRequest, FetchResponse, FetchedScript, Navigation, Page, PageHost, PolicyContainer,
+    ScriptRequest, TabOf,
 };
 use url::{EncodingOverride, Url};
 
@@ -24,6 +26,8 @@ pub(crate) struct Recorder {
     /// The answers of `send_beacon`, in order. After the last one it answers `Ok(true)`.
     pub(crate) answers: RefCell<VecDeque<Result<bool, String>>>,
     pub(crate) fetches: RefCell<Vec<(FetchRequest, Option<FetchDone>)>>,
+    /// The chunks that the bodies of responses still have, by the fetches' identifiers. After the last one a body ends.
+    pub(crate) bodies: RefCell<HashMap<u64, VecDeque<Result<Bytes, String>>>>,
     pub(crate) aborted: RefCell<Vec<u64>>,
     pub(crate) pings: RefCell<Vec<(String, String)>>,
     /// The values of the `ping` attributes, parsed as one URL.
@@ -42,6 +46,10 @@ impl PageHost for Recorder {
 
     fn fetch(&self, request: FetchRequest, done: FetchDone) {
         self.fetches.borrow_mut().push((request, Some(done)));
+    }
+
+    fn read_body(&self, id: u64, done: ChunkDone) {
+        done(self.bodies.borrow_mut().entry(id).or_default().pop_front().transpose());
     }
 
     fn abort_fetch(&self, id: u64) {
@@ -77,10 +85,15 @@ impl PageHost for Recorder {
         Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
     }
 
-    fn load_script(&self, request: &ScriptRequest) -> Result<(Vec<u8>, Option<String>), String> {
+    fn load_script(&self, request: &ScriptRequest) -> Result<FetchedScript, String> {
         let scripts = self.scripts.borrow();
-        let script = scripts.get(request.url.as_str()).cloned();
-        script.map(|bytes| (bytes, None)).ok_or_else(|| "404".to_owned())
+        let body = scripts.get(request.url.as_str()).ok_or("404")?.clone();
+        Ok(FetchedScript {
+            url: request.url.clone(),
+            type_: Some("text/javascript".to_owned()),
+            policies: PolicyContainer::default(),
+            body,
+        })
     }
 }
 
@@ -142,7 +155,12 @@ impl Fixture {
         self.host.beacons.borrow().iter().map(|(_, body)| body.clone()).collect()
     }
 
-    /// Answers the oldest unanswered fetch, and runs the page until it is idle.
+    /// Sets the chunks of the response to the fetch with this identifier.
+    pub(crate) fn body(&self, id: u64, chunks: impl IntoIterator<Item = Result<Bytes, String>>) {
+        self.host.bodies.borrow_mut().insert(id, chunks.into_iter().collect());
+    }
+
+    /// Answers the oldest unanswered fetch, and runs the page until it is idle. See [`body`](Self::body).
     pub(crate) fn answer(&self, result: Result<FetchResponse, String>) {
         let done = self.host.fetches.borrow_mut().iter_mut().find_map(|(_, done)| done.take());
         done.expect("a fetch is running")(result);
@@ -155,8 +173,8 @@ pub(crate) fn environment() -> Environment {
     Environment::new(Url::parse(PAGE_URL).expect("a URL"))
 }
 
-/// A response with this status and body.
-pub(crate) fn response(status: u16, body: &str) -> FetchResponse {
+/// The head of a response with this status.
+pub(crate) fn response(status: u16) -> FetchResponse {
     FetchResponse {
         status,
         status_text: "Fine".into(),
@@ -164,6 +182,5 @@ pub(crate) fn response(status: u16, body: &str) -> FetchResponse {
         url: "https://a.test/answer".into(),
         type_: "basic".into(),
         redirected: false,
-        body: body.to_owned().into(),
     }
 }

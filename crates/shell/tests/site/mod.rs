@@ -29,9 +29,13 @@ impl Site {
     }
 
     /// Adds a page with these headers beside `Content-Type`.
-    pub(crate) fn page_with(mut self, target: &str, headers: &[(&str, &str)], html: &str) -> Self {
-        let headers = [headers, &[("Content-Type", "text/html")]].concat();
-        self.pages.push((target.to_owned(), Behavior::with_body(200, &headers, html.as_bytes())));
+    pub(crate) fn page_with(self, target: &str, headers: &[(&str, &str)], html: &str) -> Self {
+        self.page_of(target, &[headers, &[("Content-Type", "text/html")]].concat(), html)
+    }
+
+    /// Adds a page with these headers.
+    pub(crate) fn page_of(mut self, target: &str, headers: &[(&str, &str)], body: &str) -> Self {
+        self.pages.push((target.to_owned(), Behavior::with_body(200, headers, body.as_bytes())));
         self
     }
 

@@ -1,60 +1,42 @@
-//! Fetching documents and scripts.
+//! Fetching documents.
 //!
 //! Navigation is the engine's work and not the library's, so these fetches go straight to the network.
 
 mod request;
-mod script;
 
 use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
 use data_url::mime::Mime;
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{
-        CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, COOKIE,
-        LOCATION, REFERER, SET_COOKIE,
-    },
+    HeaderMap, StatusCode,
+    header::{COOKIE, LOCATION, REFERER, SET_COOKIE},
 };
 use sendbeacon::{
-    Client, CspDisposition, CspList, EmbedderPolicy, NetworkError, Nonce, Origin,
-    PermissionsPolicy, Referrer, ReferrerPolicy,
+    Client, EmbedderPolicy, NetworkError, Nonce, Origin, PermissionsPolicy, Referrer,
+    ReferrerPolicy,
     host::{CookieContext, CookieStore, Network, NetworkRequest, SameSiteMode},
     is_potentially_trustworthy,
 };
 use thiserror::Error;
 use url::Url;
 
-pub(super) use self::script::fetch_script;
-use self::{
-    request::{
-        add_post, is_mixed_content, referer, request, reserved_client, same_site, upgrade_insecure,
-    },
-    script::CorsCheck,
+use self::request::{
+    add_post, is_mixed_content, referer, request, reserved_client, same_site, upgrade_insecure,
 };
-use crate::page::{
-    FetchedDocument, Navigation, SandboxFlags, extract_mime_type, referrer_of_navigation,
-};
+use super::response_headers::{bare_item, isomorphic_decode, mime_type, policy_container};
+use crate::page::{FetchedDocument, Navigation, SandboxFlags, referrer_of_navigation};
 
-/// The largest document or script, in bytes.
+/// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
 
-/// The response for a document or a script.
-pub(super) struct Fetched {
+/// The response for a document.
+struct Fetched {
     url: Url,
     referrer: Referrer,
-    pub(super) status: StatusCode,
+    status: StatusCode,
     headers: HeaderMap,
-    pub(super) body: Bytes,
-}
-
-/// What the response is used for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Destination {
-    /// A top-level document.
-    Document,
-    Frame,
-    Script,
+    body: Bytes,
 }
 
 /// The request for one URL, and how cookies are handled for it.
@@ -65,10 +47,6 @@ struct Steps {
     same_site: SameSiteMode,
     /// Decides which cookies the response may set.
     same_site_of_response: SameSiteMode,
-    /// Whether the request includes credentials.
-    has_credentials: bool,
-    /// The check of the response, if the request needs one.
-    cors: Option<CorsCheck>,
     request: NetworkRequest,
 }
 
@@ -93,9 +71,6 @@ pub enum NavigationError {
     /// The `Location` of a redirect is no URL, or there were more than 20 redirects.
     #[error("{0}: the redirect cannot be followed")]
     Redirect(String),
-    /// A script is of another origin, and its request or its response does not allow that.
-    #[error("{0}: a script of another origin that is not shared with this one")]
-    CrossOrigin(String),
     /// The response is no document: its status is 204 or 205, or it is a download.
     #[error("{0}: there is no document")]
     NoDocument(String),
@@ -112,34 +87,30 @@ pub(super) async fn fetch_document(
     cookies: &dyn CookieStore,
     navigation: &Navigation,
 ) -> Result<Option<FetchedDocument>, NavigationError> {
-    let steps = |urls: &[Url]| {
-        let url = &urls[urls.len() - 1];
-        let client = reserved_client(navigation, url, Nonce::random());
-        let same_site = same_site(navigation, &client);
-        // NB: a top-level navigation may set cookies of every `SameSite` value, RFC 6265bis 5.7.
-        let same_site_of_response = match navigation.container {
-            None => SameSiteMode::StrictOrLess,
-            Some(_) => same_site,
-        };
-        let request = request(navigation, urls, &client);
-        let (has_credentials, cors) = (true, None);
-        Ok(Steps { client, same_site, same_site_of_response, has_credentials, cors, request })
-    };
-    let is_nested = navigation.container.is_some();
-    let destination = if is_nested { Destination::Frame } else { Destination::Document };
-    let fetched = fetch(network, cookies, navigation, destination, steps).await?;
+    let fetched = fetch(network, cookies, navigation).await?;
     let has_document = fetched.has_document();
     Ok(has_document.then(|| fetched.into_document(navigation)))
 }
 
-/// Fetches what `navigation` asks for and follows redirects. `steps` makes the request for the last URL of
-/// each URL list.
+/// The request for the last URL of `urls`.
+fn steps(navigation: &Navigation, urls: &[Url]) -> Steps {
+    let url = &urls[urls.len() - 1];
+    let client = reserved_client(navigation, url, Nonce::random());
+    let same_site = same_site(navigation, &client);
+    // NB: a top-level navigation may set cookies of every `SameSite` value, RFC 6265bis 5.7.
+    let same_site_of_response = match navigation.container {
+        None => SameSiteMode::StrictOrLess,
+        Some(_) => same_site,
+    };
+    let request = request(navigation, urls, &client);
+    Steps { client, same_site, same_site_of_response, request }
+}
+
+/// Fetches what `navigation` asks for and follows redirects.
 async fn fetch(
     network: &dyn Network,
     cookies: &dyn CookieStore,
     navigation: &Navigation,
-    destination: Destination,
-    steps: impl Fn(&[Url]) -> Result<Steps, NavigationError>,
 ) -> Result<Fetched, NavigationError> {
     let mut url = navigation.url.clone();
     let mut urls = Vec::new();
@@ -147,8 +118,8 @@ async fn fetch(
     let mut referrer = Referrer::Client;
     let mut referrer_policy = navigation.referrer_policy;
     for _ in 0..=20 {
-        upgrade_insecure(navigation, destination, &mut url);
-        if is_mixed_content(navigation, destination, &url) {
+        upgrade_insecure(navigation, &mut url);
+        if is_mixed_content(navigation, &url) {
             return Err(NavigationError::MixedContent(url.into()));
         }
         if !matches!(url.scheme(), "http" | "https") {
@@ -159,8 +130,8 @@ async fn fetch(
             NavigationError::Network { url, error }
         };
         urls.push(url.clone());
-        let Steps { client, same_site, same_site_of_response, has_credentials, cors, mut request } =
-            steps(&urls)?;
+        let Steps { client, same_site, same_site_of_response, mut request } =
+            steps(navigation, &urls);
         referrer = match &navigation.source {
             Some(source) => referrer_of_navigation(source, &url, referrer, referrer_policy),
             None => Referrer::NoReferrer,
@@ -170,19 +141,12 @@ async fn fetch(
             add_post(navigation, post, referrer_policy, &urls, &mut request);
         }
         let context = CookieContext::new(&url, &client, same_site);
-        if has_credentials {
-            let cookie = cookies.retrieve(context).get().await;
-            request.headers.extend(cookie.map(|value| (COOKIE, value)));
-        }
+        let cookie = cookies.retrieve(context).get().await;
+        request.headers.extend(cookie.map(|value| (COOKIE, value)));
         let response = network.http_network_fetch(request).await.map_err(failed)?;
-        if has_credentials {
-            let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
-            let context = context.with_same_site(same_site_of_response);
-            cookies.store(context, set_cookie).get().await;
-        }
-        if cors.is_some_and(|check| !check.passes(&response.headers)) {
-            return Err(NavigationError::CrossOrigin(url.into()));
-        }
+        let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
+        let context = context.with_same_site(same_site_of_response);
+        cookies.store(context, set_cookie).get().await;
         if matches!(response.status.as_u16(), 301..=303 | 307 | 308)
             && let Some(location) = response.headers.get(LOCATION)
         {
@@ -226,11 +190,11 @@ impl Fetched {
         let is_binary = |it: Mime| it.type_ == "application" && it.subtype == "octet-stream";
         !matches!(self.status.as_u16(), 204 | 205)
             && !disposition.eq_ignore_ascii_case("attachment")
-            && !self.type_().is_some_and(is_binary)
+            && !mime_type(&self.headers).is_some_and(is_binary)
     }
 
     fn into_document(self, navigation: &Navigation) -> FetchedDocument {
-        let type_ = self.type_();
+        let type_ = mime_type(&self.headers);
         let mut client = self.client(navigation);
         client.document_referrer = match &self.referrer {
             Referrer::Url(url) => Some(url.clone()),
@@ -246,7 +210,7 @@ impl Fetched {
             cross_origin_isolated: self.is_cross_origin_isolated(),
             referrer: client.document_referrer.clone().map(Url::into).unwrap_or_default(),
             permissions_policy: self.joined("permissions-policy"),
-            charset: self.charset(),
+            charset: type_.as_ref().and_then(|it| it.get_parameter("charset")).map(str::to_owned),
             refresh: self.latin1("refresh"),
             frame_options: self.joined("x-frame-options"),
             type_: type_.map_or_else(
@@ -270,31 +234,17 @@ impl Fetched {
         self.headers.get(name).map(isomorphic_decode)
     }
 
-    /// The charset of the `Content-Type`.
-    pub(super) fn charset(&self) -> Option<String> {
-        self.type_()?.get_parameter("charset").map(ToOwned::to_owned)
-    }
-
-    /// [Extract a MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type)
-    fn type_(&self) -> Option<Mime> {
-        let values: Vec<_> =
-            self.headers.get_all(CONTENT_TYPE).iter().map(isomorphic_decode).collect();
-        extract_mime_type(values.iter().map(String::as_str))
-    }
-
     /// The document's client, made of its URL, its container and the response's headers.
     fn client(&self, navigation: &Navigation) -> Client {
         let nonce = Nonce::random();
         let mut client = reserved_client(navigation, &self.url, nonce);
-        if let Some(policy) = ReferrerPolicy::parse_header(&self.headers) {
+        let policies = policy_container(&self.headers, &self.url);
+        if let Some(policy) = policies.referrer_policy {
             client.referrer_policy = policy;
         }
-        client.csp_list = self.csp_list(&client.origin);
+        (client.csp_list, client.embedder_policy) = (policies.csp_list, policies.embedder_policy);
         client.upgrade_insecure_requests |=
             client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
-        if is_potentially_trustworthy(&self.url) {
-            client.embedder_policy = self.embedder_policy();
-        }
         let keeps_origin = |tokens: &[String]| tokens.iter().any(|it| it == "allow-same-origin");
         if !client.csp_list.enforced_directives("sandbox").all(keeps_origin) {
             client.origin = Origin::Opaque(nonce);
@@ -305,41 +255,10 @@ impl Fetched {
 
     /// [`crossOriginIsolated`](https://html.spec.whatwg.org/multipage/webappapis.html#dom-crossoriginisolated)
     fn is_cross_origin_isolated(&self) -> bool {
-        let opener_policy = self.header("cross-origin-opener-policy");
+        let opener_policy = bare_item(&self.headers, "cross-origin-opener-policy");
         is_potentially_trustworthy(&self.url)
             && opener_policy.as_deref() == Some("same-origin")
-            && self.embedder_policy() != EmbedderPolicy::UnsafeNone
+            && policy_container(&self.headers, &self.url).embedder_policy
+                != EmbedderPolicy::UnsafeNone
     }
-
-    fn csp_list(&self, origin: &Origin) -> CspList {
-        let mut list = CspList::new(origin);
-        for (name, disposition) in [
-            (CONTENT_SECURITY_POLICY, CspDisposition::Enforce),
-            (CONTENT_SECURITY_POLICY_REPORT_ONLY, CspDisposition::Report),
-        ] {
-            for value in self.headers.get_all(name) {
-                list.push_header(&isomorphic_decode(value), disposition);
-            }
-        }
-        list
-    }
-
-    fn embedder_policy(&self) -> EmbedderPolicy {
-        match self.header("cross-origin-embedder-policy").as_deref() {
-            Some("require-corp") => EmbedderPolicy::RequireCorp,
-            Some("credentialless") => EmbedderPolicy::Credentialless,
-            _ => EmbedderPolicy::UnsafeNone,
-        }
-    }
-
-    /// The bare item of a structured header: the value without parameters.
-    fn header(&self, name: &'static str) -> Option<String> {
-        let value = self.headers.get(name)?.to_str().ok()?;
-        Some(value.split(';').next().unwrap_or_default().trim().to_owned())
-    }
-}
-
-/// [Isomorphic decode](https://infra.spec.whatwg.org/#isomorphic-decode)
-pub(super) fn isomorphic_decode(value: &HeaderValue) -> String {
-    value.as_bytes().iter().map(|&byte| char::from(byte)).collect()
 }

@@ -10,7 +10,6 @@ use sendbeacon::{
 };
 use url::Url;
 
-use super::Destination;
 use crate::{
     browser::{ACCEPT_LANGUAGE, USER_AGENT},
     page::{Navigation, PostResource, nest},
@@ -59,7 +58,7 @@ pub(super) fn request(navigation: &Navigation, urls: &[Url], client: &Client) ->
 
 /// The value of [`Sec-Fetch-Site`](https://w3c.github.io/webappsec-fetch-metadata/#abstract-opdef-set-site) for a request
 /// with this URL list. `source` is `None` for a navigation by the user.
-pub(super) fn relation(urls: &[Url], source: Option<&Client>) -> &'static str {
+fn relation(urls: &[Url], source: Option<&Client>) -> &'static str {
     let Some(Client { origin, .. }) = source else { return "none" };
     if urls.iter().all(|url| origin.is_same_origin_with_url(url)) {
         "same-origin"
@@ -71,10 +70,10 @@ pub(super) fn relation(urls: &[Url], source: Option<&Client>) -> &'static str {
 }
 
 /// [Upgrade request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-upgrade-insecure-requests/#upgrade-request)
-pub(super) fn upgrade_insecure(navigation: &Navigation, destination: Destination, url: &mut Url) {
+pub(super) fn upgrade_insecure(navigation: &Navigation, url: &mut Url) {
     let Some(source) = &navigation.source else { return };
     // Step 2: the upgrade insecure navigations set of a document has the document's own host only.
-    let is_upgraded = destination != Destination::Document
+    let is_upgraded = navigation.container.is_some()
         || (url.host(), url.port()) == (source.creation_url.host(), source.creation_url.port());
     if source.upgrade_insecure_requests && is_upgraded && url.scheme() == "http" {
         // NB: it cannot fail: both schemes are special.
@@ -83,13 +82,9 @@ pub(super) fn upgrade_insecure(navigation: &Navigation, destination: Destination
 }
 
 /// [Should fetching request be blocked as mixed content?](https://w3c.github.io/webappsec-mixed-content/#should-block-fetch)
-pub(super) fn is_mixed_content(
-    navigation: &Navigation,
-    destination: Destination,
-    url: &Url,
-) -> bool {
+pub(super) fn is_mixed_content(navigation: &Navigation, url: &Url) -> bool {
     let source = navigation.source.as_ref();
-    destination != Destination::Document
+    navigation.container.is_some()
         && source.is_some_and(|source| source.prohibits_mixed_security_contexts)
         && !is_potentially_trustworthy(url)
 }
@@ -116,7 +111,7 @@ pub(super) fn add_post(
 }
 
 /// A request of `client` with this URL list.
-pub(super) fn with_url_list(client: &Client, urls: &[Url]) -> Request {
+fn with_url_list(client: &Client, urls: &[Url]) -> Request {
     let mut request = Request::new(Arc::new(client.clone()), urls[0].clone());
     for url in &urls[1..] {
         request.push_url(url.clone());

@@ -24,13 +24,12 @@ use crate::{
     browser::{
         arrival::open_page,
         host::{Storage, Surroundings},
-        scripts::Script,
         tab::{Areas, deadline_after},
     },
     lock::lock,
     page::{
-        DocumentDone, EventLoop, FetchedDocument, Navigation, PageError, RealmId, ScriptRequest,
-        StorageArea, TaskQueue,
+        DocumentDone, EventLoop, FetchedDocument, FetchedScript, Navigation, PageError, RealmId,
+        ScriptRequest, StorageArea, TaskQueue,
     },
 };
 
@@ -136,7 +135,7 @@ impl Parent {
         &self,
         reader: &mut BufReader<UnixStream>,
         cookies: &mpsc::Sender<String>,
-        scripts: &mpsc::Sender<Result<Script, String>>,
+        scripts: &mpsc::Sender<Result<FetchedScript, String>>,
     ) {
         while let Ok(Some(message)) = read(reader) {
             match message {
@@ -183,7 +182,7 @@ struct Process {
     control: UnixStream,
     parent: Arc<Parent>,
     cookies: mpsc::Receiver<String>,
-    scripts: mpsc::Receiver<Result<Script, String>>,
+    scripts: mpsc::Receiver<Result<FetchedScript, String>>,
     /// The document identifiers that are not in use yet.
     document_ids: RefCell<RangeInclusive<u64>>,
     /// The origin of the first document.
@@ -226,7 +225,11 @@ impl Surroundings for Around {
         self.process.say(&FromContent::Console { level, message });
     }
 
-    fn load_script(&self, client: &Client, request: &ScriptRequest) -> Result<Script, String> {
+    fn load_script(
+        &self,
+        client: &Client,
+        request: &ScriptRequest,
+    ) -> Result<FetchedScript, String> {
         self.process.say(&FromContent::LoadScript(Box::new(client.clone()), request.clone()));
         let answer = self.process.scripts.recv();
         answer.unwrap_or_else(|_| Err("the parent process has gone".into()))

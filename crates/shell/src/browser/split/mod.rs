@@ -25,8 +25,8 @@ pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
-use super::{host::Storage, log::News, scripts::Script};
-use crate::page::{FetchedDocument, Navigation, ScriptRequest};
+use super::{host::Storage, log::News};
+use crate::page::{FetchedDocument, FetchedScript, Navigation, ScriptRequest};
 
 /// A message to a content process.
 #[derive(Serialize, Deserialize)]
@@ -51,7 +51,7 @@ enum ToContent {
     /// The answer to [`FromContent::GetCookies`].
     Cookies(String),
     /// The answer to [`FromContent::LoadScript`].
-    Script(Result<Script, String>),
+    Script(Result<FetchedScript, String>),
     /// News for one of the process's documents.
     News { document_id: u64, news: News },
     /// Asks the process to unload its document and to end.

@@ -210,7 +210,7 @@ fn serve(
                 browser.cookies.set_document_cookie(&hold(client, *said), &cookie);
             }
             FromContent::LoadScript(said, request) => {
-                let script = Scripts::of(browser).load(&hold(client, *said), &request);
+                let script = Scripts::of(browser).load(hold(client, *said), &request);
                 let _ = sender.send(ToContent::Script(script));
             }
             FromContent::FetchDocument { id, navigation } => {

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use rquickjs::{Array, Ctx, Exception, FromJs, Object};
 
-use super::{buffer, bytes_from_base64};
+use super::{bare_object, buffer, bytes_from_base64};
 use crate::page::{Blob, BodyInit, FormDataEntry, FormDataValue};
 
 /// Converts a body of the form `{ kind, ... }`.
@@ -50,7 +50,7 @@ pub(super) fn encode_form_data<'js>(
             Ok((bytes, type_))
         })
         .map_err(|error: String| failed(&error))?;
-    let object = Object::new(ctx.clone())?;
+    let object = bare_object(&ctx)?;
     object.set("bytes", buffer(&ctx, bytes.into())?)?;
     object.set("type", type_.as_ref().and_then(|it| it.to_str().ok()))?;
     Ok(object)

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use rquickjs::{Ctx, Object};
 use sendbeacon::{Origin, Site};
 
+use super::bare_object;
 use crate::page::{realm::evaluate, window::Window};
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
@@ -30,7 +31,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
 /// The parts of the document's environment that scripts can see, and keys that identify its origin and its storage.
 fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<'js>> {
     let environment = window.environment();
-    let object = Object::new(ctx.clone())?;
+    let object = bare_object(ctx)?;
     let client = &environment.client;
     object.set("origin", client.origin.to_string())?;
     object.set("originKey", origin_key(&client.origin))?;
@@ -43,6 +44,7 @@ fn environment<'js>(ctx: &Ctx<'js>, window: &Window) -> rquickjs::Result<Object<
     object.set("forbidsForms", environment.sandbox.forms)?;
     object.set("scripting", !environment.sandbox.scripts)?;
     object.set("crossOriginIsolated", environment.cross_origin_isolated)?;
+    object.set("contentType", environment.content_type.as_str())?;
     object.set("referrer", environment.referrer.as_str())?;
     object.set("userAgent", environment.user_agent.as_str())?;
     object.set("languages", environment.languages.clone())?;

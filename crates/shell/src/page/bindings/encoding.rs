@@ -1,6 +1,7 @@
-//! The native functions of `TextEncoder` and `TextDecoder`, for UTF-8 only, and of `atob()`.
+//! The native functions of `TextEncoder` and `TextDecoder`, for UTF-8 only, of `atob()`, and of the encodings of forms.
 
 use data_url::forgiving_base64;
+use encoding_rs::{Encoding, UTF_8};
 use rquickjs::{ArrayBuffer, Ctx, Function, Object};
 
 use super::{buffer, bytes_from_base64};
@@ -8,6 +9,8 @@ use super::{buffer, bytes_from_base64};
 pub(super) fn install(native: &Object<'_>) -> rquickjs::Result<()> {
     let ctx = native.ctx();
     native.set("encodeUtf8", Function::new(ctx.clone(), encode_utf8)?)?;
+    native.set("encode", Function::new(ctx.clone(), encode)?)?;
+    native.set("outputEncoding", Function::new(ctx.clone(), output_encoding)?)?;
     native.set("decodeUtf8", Function::new(ctx.clone(), decode_utf8)?)?;
     native.set("decodeBase64", Function::new(ctx.clone(), decode_base64)?)?;
     native.set("incompleteUtf8", Function::new(ctx.clone(), incomplete_utf8)?)
@@ -33,6 +36,19 @@ fn decode_utf8(ctx: Ctx<'_>, base64: String, fatal: bool) -> rquickjs::Result<Op
 fn decode_base64(data: String) -> Option<String> {
     let bytes = forgiving_base64::decode_to_vec(data.as_bytes()).ok()?;
     Some(bytes.into_iter().map(char::from).collect())
+}
+
+/// [Encodes](https://encoding.spec.whatwg.org/#encode) `text` in the encoding with this name, and writes a character that
+/// the encoding does not have as a character reference (error mode "html").
+fn encode(ctx: Ctx<'_>, text: String, encoding: String) -> rquickjs::Result<ArrayBuffer<'_>> {
+    let encoding = Encoding::for_label(encoding.as_bytes()).unwrap_or(UTF_8);
+    buffer(&ctx, encoding.encode(&text).0.into_owned())
+}
+
+/// The [output encoding](https://encoding.spec.whatwg.org/#get-an-output-encoding) of the encoding with this label, if
+/// there is one.
+fn output_encoding(label: String) -> Option<&'static str> {
+    Some(Encoding::for_label(label.as_bytes())?.output_encoding().name())
 }
 
 /// How many bytes at the end are an incomplete UTF-8 sequence, which the next chunk may complete.

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs, Object, Value};
 use url::Url;
 
-use super::{body, buffer, from_number, to_number};
+use super::{bare_object, body, buffer, from_number, to_number};
 use crate::page::{
-    FetchRequest, FetchResponse, RealmId, TaskQueue, data_urls::process_data_url,
+    FetchRequest, FetchResponse, Realm, RealmId, TaskQueue, data_urls::process_data_url,
     mime_type::extract_mime_type, window::Window,
 };
 
@@ -18,6 +19,10 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     native.set("encodeFormData", Function::new(ctx.clone(), body::encode_form_data)?)?;
     functions! { native, window,
         "fetch" => |this, ctx: Ctx<'js>, request: Object<'js>| start(&ctx, this, &request),
+        "readBody" => |this, id: f64| {
+            let mut end = FetchEnd::new(this, from_number(id));
+            this.host().read_body(from_number(id), Box::new(move |chunk| end.chunk(chunk)));
+        },
         "abortFetch" => |this, id: f64| this.host().abort_fetch(from_number(id)),
     }
     Ok(())
@@ -31,7 +36,7 @@ fn extract(values: Vec<String>) -> Option<String> {
 /// Decodes a `data:` URL. Returns `{ bytes, type }`, or nothing if the URL is not valid.
 fn decode_data_url(ctx: Ctx<'_>, url: String) -> rquickjs::Result<Option<Object<'_>>> {
     let Some((type_, bytes)) = process_data_url(&url) else { return Ok(None) };
-    let object = Object::new(ctx.clone())?;
+    let object = bare_object(&ctx)?;
     object.set("bytes", buffer(&ctx, bytes)?)?;
     object.set("type", type_.to_string())?;
     Ok(Some(object))
@@ -41,9 +46,7 @@ fn decode_data_url(ctx: Ctx<'_>, url: String) -> rquickjs::Result<Option<Object<
 fn start<'js>(ctx: &Ctx<'js>, window: &Window, packed: &Object<'js>) -> rquickjs::Result<f64> {
     let request = fetch_request(ctx, window, packed)?;
     let id = request.id;
-    let shared = window.shared();
-    shared.fetches.set(shared.fetches.get() + 1);
-    let mut end = FetchEnd { queue: Some(shared.queue.clone()), realm: window.id, id };
+    let mut end = FetchEnd::new(window, id);
     window.host().fetch(request, Box::new(move |result| end.settle(result)));
     Ok(to_number(id))
 }
@@ -75,27 +78,58 @@ pub(super) fn fetch_request<'js>(
     })
 }
 
-/// Posts the result of a fetch once, which settles the promise. If it is dropped without a result, it posts an error.
+/// Posts the head of a response or a chunk of its body, once. If it is dropped without a result, it posts an error.
+///
+/// While it lives, the page is not idle.
 struct FetchEnd {
     queue: Option<TaskQueue>,
     realm: RealmId,
-    id: u64,
+    id: f64,
 }
 
 impl FetchEnd {
+    fn new(window: &Window, id: u64) -> Self {
+        let shared = window.shared();
+        shared.fetches.set(shared.fetches.get() + 1);
+        Self { queue: Some(shared.queue.clone()), realm: window.id, id: to_number(id) }
+    }
+
     fn settle(&mut self, result: Result<FetchResponse, String>) {
-        let Some(queue) = self.queue.take() else { return };
-        let id = to_number(self.id);
-        queue.post_fetch_end(self.realm, move |realm| match result {
+        let id = self.id;
+        self.post(move |realm| match result {
             Ok(response) => realm.call("fulfillFetch", (id, ScriptResponse(response))),
-            Err(message) => realm.call("rejectFetch", (id, message)),
+            Err(message) => realm.call("failFetch", (id, message)),
         });
+    }
+
+    fn chunk(&mut self, result: Result<Option<Bytes>, String>) {
+        let id = self.id;
+        self.post(move |realm| match result {
+            Ok(Some(chunk)) => realm.call("receiveChunk", (id, Chunk(chunk))),
+            Ok(None) => realm.call("endBody", (id,)),
+            Err(message) => realm.call("failFetch", (id, message)),
+        });
+    }
+
+    fn post(&mut self, steps: impl FnOnce(&Realm) + Send + 'static) {
+        if let Some(queue) = self.queue.take() {
+            queue.post_fetch_end(self.realm, steps);
+        }
     }
 }
 
 impl Drop for FetchEnd {
     fn drop(&mut self) {
         self.settle(Err("NetworkError".into()));
+    }
+}
+
+/// A chunk of a body, as an `ArrayBuffer`.
+struct Chunk(Bytes);
+
+impl<'js> IntoJs<'js> for Chunk {
+    fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
+        Ok(buffer(ctx, self.0.into())?.into_value())
     }
 }
 
@@ -107,14 +141,13 @@ impl<'js> IntoJs<'js> for ScriptResponse {
         let response = self.0;
         let headers: Vec<_> =
             response.headers.into_iter().map(|(name, value)| vec![name, value]).collect();
-        let object = Object::new(ctx.clone())?;
+        let object = bare_object(ctx)?;
         object.set("status", response.status)?;
         object.set("statusText", response.status_text)?;
         object.set("headers", headers)?;
         object.set("url", response.url)?;
         object.set("type", response.type_)?;
         object.set("redirected", response.redirected)?;
-        object.set("body", buffer(ctx, response.body.into())?)?;
         Ok(object.into_value())
     }
 }

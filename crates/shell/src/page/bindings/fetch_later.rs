@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rquickjs::{Ctx, Object};
 
-use super::{fetch::fetch_request, from_number, to_number};
+use super::{bare_object, fetch::fetch_request, from_number, to_number};
 use crate::page::window::Window;
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
@@ -31,11 +31,11 @@ fn queue<'js>(
     activate_after: Option<f64>,
 ) -> rquickjs::Result<Object<'js>> {
     let request = fetch_request(ctx, window, packed)?;
-    let result = Object::new(ctx.clone())?;
+    let result = bare_object(ctx)?;
     let id = request.id;
     result.set("id", to_number(id))?;
     if let Err(thrown) = window.host().fetch_later(request, activate_after) {
-        let error = Object::new(ctx.clone())?;
+        let error = bare_object(ctx)?;
         error.set("name", thrown.name)?;
         error.set("message", thrown.message)?;
         if let Some((quota, requested)) = thrown.quota {

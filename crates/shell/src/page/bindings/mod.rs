@@ -50,7 +50,7 @@ use super::window::Window;
 
 /// Creates the object with all native functions of a realm.
 pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Result<Object<'js>> {
-    let native = Object::new(ctx.clone())?;
+    let native = bare_object(ctx)?;
     beacon::install(&native, window)?;
     console::install(&native, window)?;
     crypto::install(&native)?;
@@ -68,6 +68,14 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     url::install(&native)?;
     worker::install(&native, window)?;
     Ok(native)
+}
+
+/// Creates an object without a prototype. So what a page has put on `Object.prototype` is not seen when properties of the
+/// object are set or are absent.
+pub(super) fn bare_object<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>> {
+    let object = Object::new(ctx.clone())?;
+    object.set_prototype(None)?;
+    Ok(object)
 }
 
 /// Runs an algorithm that a script has called. No microtask runs meanwhile.
@@ -99,7 +107,7 @@ pub(super) fn install_agent<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>
         "set",
         "setPrototypeOf",
     ];
-    let traps = Object::new(ctx.clone())?;
+    let traps = bare_object(ctx)?;
     for name in TRAPS {
         let trap = move |ctx: Ctx<'js>, handler: This<Object<'js>>, arguments: Rest<Value<'js>>| {
             let steps: Object = handler.get("steps")?;
@@ -108,7 +116,7 @@ pub(super) fn install_agent<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Object<'js>
         };
         traps.set(name, Function::new(ctx.clone(), trap)?)?;
     }
-    let native = Object::new(ctx.clone())?;
+    let native = bare_object(ctx)?;
     native.set("traps", traps)?;
     Ok(native)
 }

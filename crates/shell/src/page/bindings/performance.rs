@@ -7,7 +7,7 @@ use std::{
 
 use rquickjs::{Ctx, Function, IntoJs, Object, Value};
 
-use super::to_number;
+use super::{bare_object, to_number};
 use crate::page::{ResourceTiming, window::Window};
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
@@ -29,7 +29,7 @@ impl<'js> IntoJs<'js> for TimingSince {
         let start = timing.start.saturating_duration_since(origin);
         let after = |offset| milliseconds(start + offset);
         let fetch_start = after(timing.fetch_start);
-        let object = Object::new(ctx.clone())?;
+        let object = bare_object(ctx)?;
         object.set("name", timing.name)?;
         object.set("initiatorType", timing.initiator_type)?;
         object.set("startTime", milliseconds(start))?;

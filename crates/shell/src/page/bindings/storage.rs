@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use rquickjs::{Function, Object};
 
+use super::bare_object;
+
 use crate::page::{StorageArea, window::Window};
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
@@ -21,7 +23,7 @@ fn area<'js>(
     area: impl Fn() -> StorageArea + Clone + 'js,
 ) -> rquickjs::Result<Object<'js>> {
     let ctx = native.ctx();
-    let functions = Object::new(ctx.clone())?;
+    let functions = bare_object(ctx)?;
     let this = area.clone();
     functions.set("get", Function::new(ctx.clone(), move |key: String| this().get(&key))?)?;
     let this = area.clone();

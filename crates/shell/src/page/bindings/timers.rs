@@ -24,6 +24,11 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             }
             id
         },
+        "startTask" => |this| {
+            let id = this.next_task_id();
+            this.shared().queue.post(this.id, move |realm| realm.call("runTask", (id,)));
+            id
+        },
         "clearTimer" => |this, id: u32| this.shared().timers.borrow_mut().clear(this.id, id),
         "microtaskCheckpoint" => |this, ctx: Ctx<'js>| {
             // https://html.spec.whatwg.org/multipage/webappapis.html#clean-up-after-running-script, step 3

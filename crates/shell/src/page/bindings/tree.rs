@@ -5,7 +5,7 @@ use std::rc::Rc;
 use html5ever::local_name;
 use rquickjs::{Ctx, IntoJs, Object, Value, convert::List};
 
-use super::nested;
+use super::{bare_object, nested};
 use crate::page::{
     dom::{Dom, DomError, NodeData, NodeId, Selector, inner_html},
     navigable,
@@ -56,6 +56,12 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         },
         "remove" => |this, ctx: Ctx<'js>, node: u32| remove(&ctx, this, node),
         "takeSubtree" => |this, node: u32| take_subtree(this, NodeId(node)),
+        "copySubtree" => |this, node: u32, is_deep: bool| {
+            let dom = this.document.dom();
+            if dom.exists(NodeId(node)) {
+                this.shared().adopted.replace(dom.copy_subtree(NodeId(node), is_deep));
+            }
+        },
         "graft" => |this| graft(this),
         "innerHtml" => |this, node: u32| read(this, node, |dom, node| Some(inner_html(dom, node))),
         "parseFragment" => |this, context: u32, html: String| {
@@ -248,7 +254,7 @@ struct PreparedScript(Prepared);
 
 impl<'js> IntoJs<'js> for PreparedScript {
     fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
-        let object = Object::new(ctx.clone())?;
+        let object = bare_object(ctx)?;
         match self.0 {
             Prepared::Nothing => {}
             Prepared::Failed(reason) => object.set("error", reason)?,

@@ -1,6 +1,9 @@
 //! The native functions of `URL` and `URLSearchParams`, which use the parser and the serialisers of the `url` crate.
 
-use rquickjs::{Array, Function, Object};
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8};
+use rquickjs::{Array, Function, Object, function::Opt};
 use url::{Url, form_urlencoded, quirks};
 
 use super::body::pairs;
@@ -13,11 +16,15 @@ pub(super) fn install(native: &Object<'_>) -> rquickjs::Result<()> {
     native.set("parseUrlencoded", Function::new(ctx.clone(), parse_urlencoded)?)?;
     native.set(
         "serializeUrlencoded",
-        Function::new(ctx.clone(), |list: Array<'_>| {
+        Function::new(ctx.clone(), |list: Array<'_>, encoding: Opt<String>| {
             let pairs = pairs(&list)?;
-            rquickjs::Result::Ok(
-                form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish(),
-            )
+            let encoding = encoding.0.and_then(|it| Encoding::for_label(it.as_bytes()));
+            let encoding = encoding.unwrap_or(UTF_8);
+            let encode: &dyn Fn(&str) -> Cow<'_, [u8]> =
+                &|text| Cow::Owned(encoding.encode(text).0.into_owned());
+            let mut serializer = form_urlencoded::Serializer::new(String::new());
+            serializer.encoding_override(Some(encode));
+            rquickjs::Result::Ok(serializer.extend_pairs(pairs).finish())
         })?,
     )
 }

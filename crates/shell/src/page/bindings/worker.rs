@@ -6,7 +6,7 @@ use encoding_rs::UTF_8;
 use rquickjs::Object;
 use url::Url;
 
-use crate::page::{host::ScriptRequest, parser::decode, window::Window, workers};
+use crate::page::{FetchedScript, host::ScriptRequest, parser::decode, window::Window, workers};
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
     functions! { native, window,
@@ -16,8 +16,9 @@ pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Res
         "stopWorker" => |this, id: u32| workers::stop(this, id),
         "loadScript" => |this, url: String| {
             let request = ScriptRequest::imported(Url::parse(&url).ok()?);
-            let (bytes, charset) = this.load_script(&request).ok()?;
-            Some(decode(&bytes, charset.as_deref(), UTF_8).0)
+            // https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-imported-script, step 5
+            let fetched = this.load_script(&request).ok().filter(FetchedScript::is_javascript)?;
+            Some(decode(&fetched.body, None, UTF_8).0)
         },
     }
     Ok(())

@@ -1,10 +1,12 @@
-//! [Adopting](https://dom.spec.whatwg.org/#concept-node-adopt) nodes: a subtree moves from one document to another.
+//! [Adopting](https://dom.spec.whatwg.org/#concept-node-adopt) and [cloning](https://dom.spec.whatwg.org/#concept-node-clone)
+//! nodes: a subtree or its copy moves from one document to another.
 
 use std::collections::HashMap;
 
 use super::{Dom, Node, NodeData, NodeId};
 
-/// The nodes of a subtree that has left its document, with the numbers that they had there. The root is the first.
+/// The nodes of a subtree that has left its document, or copies of them, with the numbers that the nodes had there. The root
+/// is the first.
 #[derive(Debug, Default)]
 pub(in crate::page) struct Subtree(Vec<(NodeId, Node)>);
 
@@ -34,7 +36,23 @@ impl Dom {
         Subtree(subtree)
     }
 
-    /// Puts a subtree into this document. The root has no parent. Returns the old and the new number of each node.
+    /// [Clones](https://dom.spec.whatwg.org/#concept-node-clone) a node, with its descendants if `is_deep`.
+    pub(in crate::page) fn copy_subtree(&self, root: NodeId, is_deep: bool) -> Subtree {
+        let (mut subtree, mut next) = (Vec::new(), vec![root]);
+        while let Some(id) = next.pop() {
+            let node = self.node(id);
+            let children = if is_deep { node.children.clone() } else { Vec::new() };
+            next.extend(&children);
+            if let NodeData::Element(element) = &node.data {
+                next.extend(element.contents);
+            }
+            // The parent of the root is in no copy.
+            subtree.push((id, Node { parent: node.parent, children, data: node.data.clone() }));
+        }
+        Subtree(subtree)
+    }
+
+    /// Puts a subtree into this document. Its root has no parent then. Returns the old and the new number of each node.
     pub(in crate::page) fn graft(&mut self, Subtree(nodes): Subtree) -> Vec<(NodeId, NodeId)> {
         let mut pairs = Vec::new();
         for (old, node) in nodes {

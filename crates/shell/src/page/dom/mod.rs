@@ -18,7 +18,7 @@ pub(super) use self::{adopt::Subtree, query::Selector, serialize::inner_html, si
 pub(super) struct NodeId(pub(super) u32);
 
 /// The kind of a node, and the data of its kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum NodeData {
     Document,
     DocumentFragment,
@@ -28,7 +28,7 @@ pub(super) enum NodeData {
     Element(Element),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Element {
     pub(super) name: QualName,
     pub(super) attributes: Vec<Attribute>,

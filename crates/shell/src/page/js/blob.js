@@ -9,7 +9,7 @@ const fileSlot = agent.slot("File");
 const bytesOf = (blob) => slot.get(blob).bytes;
 
 class Blob {
-  constructor(blobParts = undefined, options = {}) {
+  constructor(blobParts = undefined, options = undefined) {
     const parts = blobParts === undefined ? [] : sequence(blobParts, toBlobPart);
     const init = dictionary(options, "BlobPropertyBag");
     // Web IDL reads the members in lexicographical order.
@@ -39,7 +39,7 @@ class Blob {
 expose(Blob, slot);
 
 class File extends Blob {
-  constructor(fileBits, fileName, options = {}) {
+  constructor(fileBits, fileName, options = undefined) {
     required(arguments.length, 2, "construct 'File'");
     const init = dictionary(options, "FilePropertyBag");
     if (fileBits === undefined) throw new TypeError("The provided value cannot be converted to a sequence.");
@@ -96,7 +96,7 @@ function createBlob(bytes, type) {
 
 // Creates a File with the bytes of `blob`.
 function createFile(blob, name, lastModified = Date.now()) {
-  const file = new File([], name, { lastModified });
+  const file = new File([], name, { __proto__: null, lastModified });
   Object.assign(slot.get(file), { bytes: bytesOf(blob), type: slot.get(blob).type });
   return file;
 }

@@ -3,7 +3,7 @@
 // https://html.spec.whatwg.org/multipage/dom.html#the-document-object
 
 const { DOMString, USVString, attributes, expose, fail } = internal.webidl;
-const { slot: nodeSlot, wrap, idOf, adopt, mixin, parentNode } = internal.node;
+const { slot: nodeSlot, wrap, idOf, adopt, copyOf, mixin, parentNode } = internal.node;
 const { slot: targetSlot } = internal.eventTarget;
 const slot = agent.slot("Document");
 // The parts of the lifecycle that scripts can see. lifecycle.js changes them.
@@ -21,7 +21,7 @@ class Document extends Node {
   get characterSet() { return native.encoding(); }
   get charset() { return native.encoding(); }
   get inputEncoding() { return native.encoding(); }
-  get contentType() { return "text/html"; }
+  get contentType() { return native.environment().contentType; }
   get compatMode() { return "CSS1Compat"; }
   get readyState() { return state.readyState; }
   get visibilityState() { return state.visibilityState; }
@@ -30,11 +30,13 @@ class Document extends Node {
   get currentScript() { return null; }
   // https://html.spec.whatwg.org/multipage/dom.html#dom-document-cookie
   get cookie() {
+    if (isCookieAverse(this)) return "";
     internal.requireTupleOrigin("cookie");
     return native.cookies();
   }
   set cookie(value) {
     const cookie = USVString(value);
+    if (isCookieAverse(this)) return;
     internal.requireTupleOrigin("cookie");
     native.setCookie(cookie);
   }
@@ -87,6 +89,12 @@ class Document extends Node {
     native.remove(idOf(node));
     return node;
   }
+  // https://dom.spec.whatwg.org/#dom-document-importnode
+  importNode(node, deep = false) {
+    if (!nodeSlot.has(node)) throw new TypeError("parameter 1 is not of type 'Node'.");
+    if (node.nodeType === Node.DOCUMENT_NODE) fail("NotSupportedError", "A document cannot be imported.");
+    return copyOf(node, !!deep);
+  }
   hasFocus() { return state.visibilityState === "visible"; }
 
   // https://dom.spec.whatwg.org/#dom-document-createevent
@@ -132,6 +140,9 @@ function write(caller, text) {
   native.writeDocument(text);
 }
 const concatenate = (args) => args.map((it) => DOMString(it)).join("").toWellFormed();
+
+// https://html.spec.whatwg.org/multipage/dom.html#cookie-averse-document-object: no window shows the document any more.
+const isCookieAverse = (document) => document !== internal.document || native.navigable("self") === undefined;
 
 const childOf = (parent, tagName) =>
   parent?.childNodes.find((node) => node.nodeType === Node.ELEMENT_NODE && node.tagName === tagName) ??

@@ -72,8 +72,8 @@ class HTMLElement extends Element {
     if (internal.isDisabledControl(this) || clicking.has(this)) return;
     clicking.add(this);
     const { MouseEvent } = internal.interfaces;
-    const event = new MouseEvent("click", { bubbles: true, cancelable: true, composed: true });
-    fireEvent(this, event, {});
+    const event = new MouseEvent("click", { __proto__: null, bubbles: true, cancelable: true, composed: true });
+    fireEvent(this, event);
     clicking.delete(this);
   }
 }

@@ -35,7 +35,7 @@ class TextEncoder {
 expose(TextEncoder, encoderSlot);
 
 class TextDecoder {
-  constructor(label = "utf-8", options = {}) {
+  constructor(label = "utf-8", options = undefined) {
     const name = DOMString(label).trim().toLowerCase();
     const init = dictionary(options, "TextDecoderOptions");
     // TODO(spec): TextDecoder does not know the legacy encodings.
@@ -49,7 +49,7 @@ class TextDecoder {
   get fatal() { return slot.get(this).fatal; }
   get ignoreBOM() { return slot.get(this).ignoreBOM; }
 
-  decode(input = undefined, options = {}) {
+  decode(input = undefined, options = undefined) {
     const state = slot.get(this);
     const stream = !!dictionary(options, "TextDecodeOptions").stream;
     let bytes = input === undefined ? new Uint8Array(0) : requireBufferSource(input);

@@ -6,7 +6,7 @@ const slot = agent.slot("Event");
 const state = slot.get;
 
 class Event {
-  constructor(type, eventInitDict = {}) {
+  constructor(type, eventInitDict = undefined) {
     required(arguments.length, 1, `construct '${new.target.name}'`);
     const init = dictionary(eventInitDict, "EventInit");
     slot.set(this, {
@@ -90,7 +90,7 @@ function derive(name, members, Parent = Event) {
   const own = agent.slot(name);
   const Interface = {
     [name]: class extends Parent {
-      constructor(type, eventInitDict = {}) {
+      constructor(type, eventInitDict = undefined) {
         required(arguments.length, 1, `construct '${name}'`);
         super(type, eventInitDict);
         const init = dictionary(eventInitDict, `${name}Init`);
@@ -146,7 +146,7 @@ const beforeUnload = agent.slot("BeforeUnloadEvent");
 class BeforeUnloadEvent extends Event {
   constructor(token) {
     if (token !== internal) internal.webidl.illegalConstructor();
-    super("beforeunload", { cancelable: true });
+    super("beforeunload", { __proto__: null, cancelable: true });
     beforeUnload.set(this, { returnValue: "" });
   }
 

@@ -14,7 +14,7 @@ class EventTarget {
     slot.set(this, createState());
   }
 
-  addEventListener(type, listener, options = {}) {
+  addEventListener(type, listener, options = undefined) {
     type = DOMString(type);
     const { capture, once, passive, signal } = flatten(options);
     requireListener(listener);
@@ -25,7 +25,7 @@ class EventTarget {
     signal?.addEventListener("abort", () => remove(this, type, listener, capture));
   }
 
-  removeEventListener(type, listener, options = {}) {
+  removeEventListener(type, listener, options = undefined) {
     requireListener(listener);
     remove(this, DOMString(type), listener, flatten(options).capture);
   }
@@ -53,7 +53,7 @@ function requireListener(listener) {
 
 // https://dom.spec.whatwg.org/#event-flatten-more
 function flatten(options) {
-  if (typeof options === "boolean") options = { capture: options };
+  if (typeof options === "boolean") options = { __proto__: null, capture: options };
   const init = dictionary(options, "AddEventListenerOptions");
   return { capture: !!init.capture, once: !!init.once, passive: !!init.passive, signal: init.signal };
 }
@@ -141,8 +141,9 @@ function call(object, event, listener) {
 }
 
 // https://dom.spec.whatwg.org/#concept-event-fire. The event is trusted.
-function fire(target, type, init = {}, options = {}) {
-  const { Interface = internal.interfaces.Event, ...rest } = init;
+function fire(target, type, init = { __proto__: null }, options = undefined) {
+  const { Interface = internal.interfaces.Event, ...given } = init;
+  const rest = { __proto__: null, ...given };
   const event = new Interface(type, rest);
   initializeAttributes(event, rest);
   return fireEvent(target, event, options);

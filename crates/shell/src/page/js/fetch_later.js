@@ -10,7 +10,7 @@ const quotaSlot = agent.slot("QuotaExceededError");
 
 // https://webidl.spec.whatwg.org/#quotaexceedederror
 class QuotaExceededError extends DOMException {
-  constructor(message = "", options = {}) {
+  constructor(message = "", options = undefined) {
     const given = dictionary(options, "QuotaExceededErrorOptions");
     super(`${message}`, "QuotaExceededError");
     const member = (name) => given[name] === undefined ? null : double(given[name]);
@@ -42,7 +42,7 @@ class FetchLaterResult {
 expose(FetchLaterResult, slot);
 
 globals({
-  fetchLater(input, init = {}) {
+  fetchLater(input, init = undefined) {
     const { activateAfter } = dictionary(init, "DeferredRequestInit");
     const after = activateAfter === undefined ? null : double(activateAfter);
     const request = requestSlot.get(new Request(input, init));

@@ -7,6 +7,7 @@ const { fire } = internal.eventTarget;
 const { entriesOf, createEntry } = internal.formData;
 const { toBase64 } = internal.bufferSource;
 const { pack } = internal.body;
+const { bytesOf } = internal.blob;
 const { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitButton, valueOf, isChecked,
   selectedOptions, optionValue } = internal.formControls;
 const formSlot = agent.slot("HTMLFormElement");
@@ -45,7 +46,7 @@ function requireSubmitter(form, submitter) {
 }
 
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#constructing-the-form-data-set
-function constructEntryList(form, submitter) {
+function constructEntryList(form, submitter, encoding = "UTF-8") {
   if (constructing.has(form)) return null;
   constructing.add(form);
   const list = [];
@@ -67,9 +68,9 @@ function constructEntryList(form, submitter) {
       const options = selectedOptions(field).filter((it) => attribute(it, "disabled") === undefined);
       options.forEach((option) => add(name, optionValue(option)));
     } else if (type === "file") {
-      add(name, new File([], "", { type: "application/octet-stream" }));
+      add(name, new File([], "", { __proto__: null, type: "application/octet-stream" }));
     } else if (type === "hidden" && name.toLowerCase() === "_charset_") {
-      add(name, "UTF-8");
+      add(name, encoding);
     } else {
       add(name, valueOf(field));
     }
@@ -97,7 +98,8 @@ function submit(form, submitter, isByMethod) {
     if (!goesOn || !form.isConnected) return;
   }
   // Steps 8 to 10.
-  const entries = constructEntryList(form, button);
+  const encoding = pickEncoding(form);
+  const entries = constructEntryList(form, button, encoding);
   if (entries === null) return;
   // Steps 11 to 20. The attributes of a submitter override those of the form.
   const of = (name) => (button && attribute(button, `form${name}`)) ?? attribute(form, name);
@@ -110,9 +112,9 @@ function submit(form, submitter, isByMethod) {
   // Steps 21 and 22.
   const isNetwork = /^https?:/.test(url);
   if (method === "get" && (isNetwork || url.startsWith("data:"))) {
-    go(native.setUrlComponent(url, "search", `?${native.serializeUrlencoded(pairs(entries))}`));
+    go(native.setUrlComponent(url, "search", `?${native.serializeUrlencoded(pairs(entries), encoding)}`));
   } else if (method === "post" && isNetwork) {
-    go(url, entityBody(entries, oneOf(of("enctype"), ENCTYPES)));
+    go(url, entityBody(entries, oneOf(of("enctype"), ENCTYPES), encoding));
   } else {
     go(url);
   }
@@ -124,14 +126,39 @@ const pairs = (entries) => entries.map(([name, value]) =>
   [toCrLf(name), toCrLf(typeof value === "string" ? value : value.name)]);
 
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#submit-body. Returns the type and the bytes.
-function entityBody(entries, enctype) {
+function entityBody(entries, enctype, encoding) {
+  if (enctype === "multipart/form-data" && encoding !== "UTF-8") return multipartBody(entries, encoding);
   if (enctype === "multipart/form-data") {
     const { bytes, type } = native.encodeFormData(pack({ kind: "formData", entries }));
     return [type, toBase64(new Uint8Array(bytes))];
   }
-  const text = enctype === URLENCODED ? native.serializeUrlencoded(pairs(entries))
+  const text = enctype === URLENCODED ? native.serializeUrlencoded(pairs(entries), encoding)
     : pairs(entries).map(([name, value]) => `${name}=${value}\r\n`).join("");
-  return [enctype, toBase64(new Uint8Array(native.encodeUtf8(text)))];
+  return [enctype, toBase64(new Uint8Array(native.encode(text, encoding)))];
+}
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data, for an encoding that the
+// library's encoder, which is for `fetch()`, does not have.
+function multipartBody(entries, encoding) {
+  const boundary = `----formboundary${new Uint8Array(native.randomBytes(12)).toHex()}`;
+  const escape = (text) => text.replaceAll("\n", "%0A").replaceAll("\r", "%0D").replaceAll('"', "%22");
+  const parts = entries.flatMap(([name, value]) => {
+    const head = `--${boundary}\r\nContent-Disposition: form-data; name="${escape(toCrLf(name))}"`;
+    const bytes = (text) => new Uint8Array(native.encode(text, encoding));
+    if (typeof value === "string") return [bytes(`${head}\r\n\r\n${toCrLf(value)}\r\n`)];
+    const type = value.type || "application/octet-stream";
+    const ofFile = `; filename="${escape(value.name)}"\r\nContent-Type: ${type}\r\n\r\n`;
+    return [bytes(`${head}${ofFile}`), bytesOf(value), bytes("\r\n")];
+  });
+  parts.push(new Uint8Array(native.encodeUtf8(`--${boundary}--\r\n`)));
+  return [`multipart/form-data; boundary=${boundary}`, toBase64(bytesOf(new Blob(parts)))];
+}
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#picking-an-encoding-for-the-form
+function pickEncoding(form) {
+  const labels = (attribute(form, "accept-charset") ?? "").split(/[\t\n\f\r ]+/);
+  return labels.map(native.outputEncoding).find((it) => it !== undefined)
+    ?? native.outputEncoding(native.encoding());
 }
 
 // The activation behavior of a button. Returns false if the element is not a button.

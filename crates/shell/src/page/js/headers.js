@@ -13,7 +13,7 @@ const METHOD_OVERRIDES = ["x-http-method", "x-http-method-override", "x-method-o
 
 class Headers {
   constructor(init = undefined) {
-    slot.set(this, { list: [], guard: "none" });
+    slot.set(this, { list: [], guard: "none", sorted: undefined });
     if (init !== undefined) fill(this, init);
   }
 
@@ -48,12 +48,24 @@ class Headers {
       headers.list.push([original, bytes]);
       return;
     }
-    headers.list[first] = [headers.list[first][0], bytes];
-    headers.list = headers.list.filter(([it], i) => i <= first || it.toLowerCase() !== lower);
+    const kept = headers.list.filter(([it], i) => i <= first || it.toLowerCase() !== lower);
+    kept[first] = [kept[first][0], bytes];
+    headers.list = kept;
   }
 }
 expose(Headers, slot);
-pairIterable(Headers, slot, (headers) => sortAndCombine(slot.get(headers).list));
+pairIterable(Headers, slot, pairs);
+
+// The pairs to iterate over. They are kept until the list changes: script may change it between two steps of an iteration,
+// and a list only becomes longer or is replaced.
+function pairs(headers) {
+  const state = slot.get(headers);
+  const { list, sorted } = state;
+  if (sorted?.list !== list || sorted.length !== list.length) {
+    state.sorted = { list, length: list.length, pairs: sortAndCombine(list) };
+  }
+  return state.sorted.pairs;
+}
 
 // https://fetch.spec.whatwg.org/#concept-headers-append
 function append(object, name, value) {
@@ -123,10 +135,14 @@ function get(list, lower) {
 
 // https://fetch.spec.whatwg.org/#concept-header-list-sort-and-combine
 function sortAndCombine(list) {
-  const names = [...new Set(list.map(([name]) => name.toLowerCase()))].sort();
-  return names.flatMap((name) => name === "set-cookie"
-    ? list.filter(([it]) => it.toLowerCase() === name).map(([, value]) => [name, value])
-    : [[name, get(list, name)]]);
+  const values = new Map();
+  for (const [name, value] of list) {
+    const lower = name.toLowerCase();
+    if (values.has(lower)) values.get(lower).push(value);
+    else values.set(lower, [value]);
+  }
+  return [...values.keys()].sort().flatMap((name) => name === "set-cookie"
+    ? values.get(name).map((value) => [name, value]) : [[name, values.get(name).join(", ")]]);
 }
 
 // https://fetch.spec.whatwg.org/#concept-headers-fill

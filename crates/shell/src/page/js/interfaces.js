@@ -2,7 +2,7 @@
 // https://webidl.spec.whatwg.org/#js-interfaces
 
 const { apply, ownKeys } = Reflect;
-const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyDescriptors } = Object;
+const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyDescriptors, getPrototypeOf } = Object;
 const { callback, fail, required } = internal.webidl;
 const global = globalThis;
 // The global object itself. In the scripts of a page, `globalThis` is the WindowProxy.
@@ -12,6 +12,7 @@ globalSlot.set(global, {});
 // The steps of each member of an interface in this realm, by the member's key. A key is the same in every realm.
 const members = new Map();
 internal.members = members;
+internal.exceptions = { DOMException: internal.webidl.DOMException, TypeError, RangeError, SyntaxError };
 
 function illegalConstructor() {
   throw new TypeError("Illegal constructor");
@@ -30,12 +31,37 @@ function receiver(key, slot, self) {
 
 // Runs a member's steps. The standards let a member act on the relevant realm of `this`, not on the realm of the function.
 // The steps use the native functions of the realm that they were created in, so these are the steps of the realm of `this`.
-//
-// NB: an exception that the steps throw belongs to the realm of `this`. In the standards it belongs to the function's.
-const run = (key, object, args) => apply(agent.realmOf(object).members.get(key), object, args);
+// An exception belongs to the function's realm.
+function run(key, object, args) {
+  const there = agent.realmOf(object);
+  if (there === internal) return apply(members.get(key), object, args);
+  try {
+    return apply(there.members.get(key), object, args);
+  } catch (exception) {
+    throw ownException(there, exception);
+  }
+}
+
+// An exception like `exception` in this realm, if it is one that steps in the realm `there` have made.
+// NB: it could also be one that a script has made there, and that a callback of the page throws.
+function ownException(there, exception) {
+  const isOf = (name) => typeof exception === "object" && exception !== null &&
+    getPrototypeOf(exception) === there.exceptions[name].prototype;
+  if (isOf("DOMException")) return new internal.exceptions.DOMException(exception.message, exception.name);
+  const name = ["TypeError", "RangeError", "SyntaxError"].find(isOf);
+  return name === undefined ? exception : new internal.exceptions[name](exception.message);
+}
 
 const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
 const AsyncFunction = (async () => {}).constructor;
+const { Promise } = globalThis;
+const reject = Promise.reject.bind(Promise);
+const promising = new WeakSet();
+// Says that the return type of an operation is a promise, although its steps are no async function.
+function promised(steps) {
+  promising.add(steps);
+  return steps;
+}
 
 // https://webidl.spec.whatwg.org/#dfn-create-operation-function
 // `steps.length` counts the parameters without a default, which are the required arguments. An operation without a slot is
@@ -49,9 +75,18 @@ function operation(interfaceName, name, steps, slot, isCallerAware = false) {
     if (args.length < length) required(args.length, length, `execute '${String(name)}' on '${interfaceName}'`);
     return slot ? run(key, object, isCallerAware ? [caller, ...args] : args) : apply(steps, object, args);
   };
+  // An exception becomes a rejected promise of this realm.
+  const callForPromise = (self, args) => {
+    try {
+      const promise = call(self, args);
+      return promise instanceof Promise ? promise : new Promise((resolve) => resolve(promise));
+    } catch (exception) {
+      return reject(exception);
+    }
+  };
   // Method syntax, because methods have no [[Construct]].
-  const method = steps instanceof AsyncFunction
-    ? { async [name](...args) { return call(this, args); } }[name]
+  const method = steps instanceof AsyncFunction || promising.has(steps)
+    ? { [name](...args) { return callForPromise(this, args); } }[name]
     : { [name](...args) { return call(this, args); } }[name];
   defineProperty(method, "length", { value: length, configurable: true });
   if (!isCallerAware) return method;
@@ -179,4 +214,4 @@ function replaceable(name, get) {
 }
 
 Object.assign(internal.webidl,
-  { illegalConstructor, expose, tag, constants, pairIterable, attributes, globals, replaceable });
+  { illegalConstructor, promised, expose, tag, constants, pairIterable, attributes, globals, replaceable });

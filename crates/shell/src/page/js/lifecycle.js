@@ -2,8 +2,7 @@
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html
 
 const { slot: targetSlot, fire, fireEvent } = internal.eventTarget;
-const { BeforeUnloadEvent, PageTransitionEvent, SecurityPolicyViolationEvent } =
-  internal.interfaces;
+const { BeforeUnloadEvent, PageTransitionEvent } = internal.interfaces;
 const { documentState: state, hooks, global: window } = internal;
 const FROM_HOST = { fromHost: true };
 // For events that are fired at the window but show the document as their target.
@@ -77,16 +76,6 @@ hooks.reactivate = () => {
   pageShowing = true;
   setVisibility("visible");
   firePageTransition("pageshow", true);
-};
-
-// https://w3c.github.io/webappsec-csp/#report-violation, step 3. The target is the document, because a violation by a
-// request has no element.
-hooks.fireViolation = (blockedURI, effectiveDirective, originalPolicy, disposition) => {
-  fire(internal.document, "securitypolicyviolation", {
-    Interface: SecurityPolicyViolationEvent, bubbles: true, composed: true,
-    documentURI: internal.document.URL, referrer: internal.document.referrer, blockedURI, effectiveDirective,
-    violatedDirective: effectiveDirective, originalPolicy, disposition, statusCode: 200,
-  }, FROM_HOST);
 };
 
 // https://wicg.github.io/page-lifecycle/#page-lifecycle

@@ -58,9 +58,13 @@ function parseHeaders(text) {
     return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
   }));
   const disposition = headers.get("content-disposition") ?? "";
-  const [, name] = /^form-data;\s*name="([^"]*)"/i.exec(disposition) ?? [];
-  if (name === undefined) throw new TypeError("A part of the body has no name.");
-  const [, filename] = /;\s*filename="([^"]*)"/i.exec(disposition) ?? [];
+  // A parameter's value is quoted or a token.
+  const parameters = new Map(disposition.matchAll(/;\s*([^\s=;]+)=(?:"([^"]*)"|([^\s;"]*))/g)
+    .map(([, name, quoted, token]) => [name.toLowerCase(), quoted ?? token]));
+  const [name, filename] = [parameters.get("name"), parameters.get("filename")];
+  if (!/^form-data\s*;/i.test(disposition) || name === undefined) {
+    throw new TypeError("A part of the body has no name.");
+  }
   return { name: unescape(name), filename: filename && unescape(filename), type: headers.get("content-type") };
 }
 

@@ -65,6 +65,10 @@ class Node extends EventTarget {
     if (requireNode(child).parentNode !== this) fail("NotFoundError", "The node is not a child.");
     return remove(child);
   }
+  cloneNode(deep = false) {
+    if (this.nodeType === DOCUMENT) fail("NotSupportedError", "This shell cannot clone a document.");
+    return copyOf(this, !!deep);
+  }
   replaceChild(node, child) {
     if (requireNode(child).parentNode !== this) fail("NotFoundError", "The node is not a child.");
     insert(this, requireNode(node), child);
@@ -238,6 +242,13 @@ function adopt(node) {
   return node;
 }
 
+// A copy of a node of any document, for this document: https://dom.spec.whatwg.org/#concept-node-clone
+function copyOf(node, isDeep) {
+  agent.realmOf(node).node.copySubtree(node, isDeep);
+  const [root] = native.graft();
+  return wrap(root?.[1]);
+}
+
 // Removes a node that another document adopts from this one. The native half of the subtree waits for `native.graft`.
 // Returns the objects of the subtree's nodes, by the numbers that the nodes had.
 function release(node) {
@@ -315,4 +326,4 @@ internal.hooks.runParserScript = (id) => {
 };
 internal.hooks.fireAtNode = (id, type) => { fire(wrap(id), type, {}, { fromHost: true }); };
 internal.node = { slot, wrap, idOf, insert, adopt, release, runScript, mixin, childNode, parentNode, replaceAll,
-  forget, eventParent };
+  forget, eventParent, copyOf, copySubtree: (node, isDeep) => native.copySubtree(idOf(node), isDeep) };

@@ -63,7 +63,7 @@ const TIMES = ["workerStart", "redirectStart", "redirectEnd", "fetchStart", "dom
   "responseStart", "responseEnd"];
 const createResource = derive("PerformanceResourceTiming", ["initiatorType", "nextHopProtocol", ...TIMES,
   "transferSize", "encodedBodySize", "decodedBodySize", "responseStatus", "renderBlockingStatus"]);
-const createMark = derive("PerformanceMark", ["detail"], (markName, markOptions = {}) =>
+const createMark = derive("PerformanceMark", ["detail"], (markName, markOptions = undefined) =>
   mark(markName, markOptions));
 const createMeasure = derive("PerformanceMeasure", ["detail"]);
 
@@ -103,11 +103,11 @@ class Performance extends EventTarget {
   getEntriesByName(name, type = undefined) {
     return selected(entries, { name: DOMString(name), type: optional(type) });
   }
-  mark(markName, markOptions = {}) { return queue(mark(markName, markOptions)); }
+  mark(markName, markOptions = undefined) { return queue(mark(markName, markOptions)); }
   clearMarks(markName = undefined) { clear("mark", optional(markName)); }
 
   // https://w3c.github.io/user-timing/#dom-performance-measure
-  measure(measureName, startOrMeasureOptions = {}, endMark = undefined) {
+  measure(measureName, startOrMeasureOptions = undefined, endMark = undefined) {
     const isOptions = typeof startOrMeasureOptions === "object";
     const { start, end, duration, detail = null } = isOptions
       ? dictionary(startOrMeasureOptions, "PerformanceMeasureOptions")
@@ -171,7 +171,7 @@ class PerformanceObserver {
         state.buffer.push(entry);
         if (state.isScheduled) return;
         state.isScheduled = true;
-        internal.startTimer(() => report(this_, state, steps), 0);
+        internal.startTask(() => report(this_, state, steps));
       },
     };
     const this_ = observerSlot.set(this, state);
@@ -179,7 +179,7 @@ class PerformanceObserver {
 
   static get supportedEntryTypes() { return SUPPORTED; }
 
-  observe(options = {}) {
+  observe(options = undefined) {
     const { entryTypes, type, buffered } = dictionary(options, "PerformanceObserverInit");
     if ((entryTypes === undefined) === (type === undefined)) {
       throw new TypeError("Either 'entryTypes' or 'type' must be there, and not both.");

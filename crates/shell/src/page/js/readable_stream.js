@@ -1,13 +1,13 @@
 // The interface ReadableStream with its default reader and controller. There are no byte streams, no piping and no tees.
 // https://streams.spec.whatwg.org/#rs-class
 
-const { callback, dictionary, expose, illegalConstructor, required } = internal.webidl;
+const { callback, dictionary, expose, illegalConstructor, promised, required } = internal.webidl;
 const slot = agent.slot("ReadableStream");
 const readerSlot = agent.slot("ReadableStreamDefaultReader");
 const controllerSlot = agent.slot("ReadableStreamDefaultController");
 
 class ReadableStream {
-  constructor(underlyingSource = {}, strategy = {}) {
+  constructor(underlyingSource = undefined, strategy = undefined) {
     const source = dictionary(underlyingSource, "UnderlyingSource");
     const { highWaterMark } = dictionary(strategy, "QueuingStrategy");
     if (source.type !== undefined) {
@@ -36,7 +36,7 @@ class ReadableStream {
     return cancel(slot.get(this), reason);
   }
 
-  getReader(options = {}) {
+  getReader(options = undefined) {
     if (dictionary(options, "ReadableStreamGetReaderOptions").mode !== undefined) {
       throw new TypeError("Only a stream of bytes has a byob reader.");
     }
@@ -75,7 +75,7 @@ class ReadableStreamDefaultController {
     const stream = controllerSlot.get(this);
     requireOpen(stream, "enqueue");
     const request = stream.requests.shift();
-    if (request) request.resolve({ value: chunk, done: false });
+    if (request) request.chunk(chunk);
     else stream.queue.push(chunk);
     pullIfNeeded(stream);
   }
@@ -99,22 +99,19 @@ class ReadableStreamDefaultReader {
 
   get closed() { return readerSlot.get(this).closed; }
 
-  async read() {
+  read() {
     const { stream } = readerSlot.get(this);
-    if (!stream) throw new TypeError("This reader has been released");
-    stream.disturbed = true;
-    if (stream.queue.length > 0) {
-      const value = stream.queue.shift();
-      closeIfDrained(stream);
-      pullIfNeeded(stream);
-      return { value, done: false };
+    const { promise, resolve, reject } = Promise.withResolvers();
+    if (stream) {
+      read(stream, {
+        chunk(value) { resolve({ value, done: false }); },
+        close() { resolve({ value: undefined, done: true }); },
+        error: reject,
+      });
+    } else {
+      reject(new TypeError("This reader has been released"));
     }
-    if (stream.state === "closed") return { value: undefined, done: true };
-    if (stream.state === "errored") throw stream.error;
-    const request = Promise.withResolvers();
-    stream.requests.push(request);
-    pullIfNeeded(stream);
-    return request.promise;
+    return promise;
   }
 
   async cancel(reason = undefined) {
@@ -127,12 +124,13 @@ class ReadableStreamDefaultReader {
     const state = readerSlot.get(this);
     if (!state.stream) return;
     for (const request of state.stream.requests.splice(0)) {
-      request.reject(new TypeError("Releasing the reader"));
+      request.error(new TypeError("Releasing the reader"));
     }
     state.stream.reader = null;
     state.stream = null;
   }
 }
+promised(ReadableStreamDefaultReader.prototype.read);
 expose(ReadableStreamDefaultReader, readerSlot);
 expose(ReadableStream, slot);
 
@@ -158,15 +156,34 @@ function settleClosed(stream) {
 function closeIfDrained(stream) {
   if (!stream.closeRequested || stream.queue.length > 0 || stream.state !== "readable") return;
   stream.state = "closed";
-  for (const request of stream.requests.splice(0)) request.resolve({ value: undefined, done: true });
+  for (const request of stream.requests.splice(0)) request.close();
   settleClosed(stream);
 }
 
 function fail(stream, reason) {
   if (stream.state !== "readable") return;
   Object.assign(stream, { state: "errored", error: reason, queue: [] });
-  for (const request of stream.requests.splice(0)) request.reject(reason);
+  for (const request of stream.requests.splice(0)) request.error(reason);
   settleClosed(stream);
+}
+
+// https://streams.spec.whatwg.org/#readable-stream-default-reader-read. The functions of `request` get the next chunk, the
+// end of the stream, or its error.
+function read(stream, request) {
+  stream.disturbed = true;
+  if (stream.queue.length > 0) {
+    const value = stream.queue.shift();
+    closeIfDrained(stream);
+    pullIfNeeded(stream);
+    request.chunk(value);
+  } else if (stream.state === "closed") {
+    request.close();
+  } else if (stream.state === "errored") {
+    request.error(stream.error);
+  } else {
+    stream.requests.push(request);
+    pullIfNeeded(stream);
+  }
 }
 
 // https://streams.spec.whatwg.org/#readable-stream-cancel
@@ -199,9 +216,18 @@ function pullIfNeeded(stream) {
 
 // Creates a stream with one chunk.
 internal.streamOf = (bytes) => new ReadableStream({
+  __proto__: null,
   start(controller) {
     if (bytes.length > 0) controller.enqueue(bytes);
     controller.close();
   },
 });
-internal.stream = { slot };
+internal.stream = {
+  slot, read, cancel,
+  // Locks a stream to a reader that no script has.
+  lock(object) {
+    new ReadableStreamDefaultReader(object);
+    return slot.get(object);
+  },
+  fail(object, reason) { fail(slot.get(object), reason); },
+};

@@ -3,11 +3,12 @@
 
 const { ByteString, USVString, DOMString, dictionary, enumeration, expose, required } = internal.webidl;
 const { slot: headersSlot, create: createHeaders, fill, append, get: getHeader } = internal.headers;
-const { convertNullable, extract, isUnusable, mixin, clone } = internal.body;
+const { convertNullable, extract, isUnusable, mixin, clone, proxyOf } = internal.body;
 const signalSlot = internal.abort.slot;
 const slot = agent.slot("Request");
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const ENUMERATIONS = {
+  __proto__: null,
   cache: ["RequestCache",
     ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"]],
   credentials: ["RequestCredentials", ["omit", "same-origin", "include"]],
@@ -21,7 +22,7 @@ const ENUMERATIONS = {
 };
 
 class Request {
-  constructor(input, init = {}) {
+  constructor(input, init = undefined) {
     required(arguments.length, 1, "construct 'Request'");
     const source = slot.has(input) ? slot.get(input) : null;
     const url = source ? null : USVString(input);
@@ -69,7 +70,7 @@ expose(Request, slot);
 // The Web IDL conversion to RequestInit, which reads the members in the order of their names.
 function convertInit(value) {
   const init = dictionary(value, "RequestInit");
-  const options = {};
+  const options = { __proto__: null };
   const member = (name, convert) => {
     const given = init[name];
     if (given === undefined) return;
@@ -108,14 +109,14 @@ function fromUrl(input) {
     throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${input}`);
   }
   return {
-    method: "GET", url, mode: "cors", credentials: "same-origin", cache: "default", redirect: "follow",
+    __proto__: null, method: "GET", url, mode: "cors", credentials: "same-origin", cache: "default", redirect: "follow",
     referrer: "about:client", referrerPolicy: "", integrity: "", keepalive: false, priority: "auto",
   };
 }
 
 function copyOf(source) {
   const { headers, body, signal, ...rest } = source;
-  return rest;
+  return { __proto__: null, ...rest };
 }
 
 // Steps 10 to 25.
@@ -183,9 +184,7 @@ function bodyFor(request, source, options) {
     if (isUnusable(inherited)) {
       throw new TypeError("Cannot construct a Request with a Request object that has already been used.");
     }
-    const taken = { ...inherited };
-    inherited.used = true;
-    return taken;
+    return proxyOf(inherited);
   }
   const body = extract(given, request.keepalive);
   const { type } = body;

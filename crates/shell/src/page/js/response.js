@@ -3,11 +3,11 @@
 
 const { ByteString, USVString, dictionary, expose } = internal.webidl;
 const { slot: headersSlot, create: createHeaders, fill, append, get: getHeader } = internal.headers;
-const { convertNullable, extract, mixin, clone } = internal.body;
+const { arriving, convertNullable, extract, mixin, clone } = internal.body;
 const slot = agent.slot("Response");
 
 class Response {
-  constructor(body = null, init = {}) {
+  constructor(body = null, init = undefined) {
     const converted = convertNullable(body);
     const extracted = converted && extract(converted);
     slot.set(this, initialState(extracted, extracted?.type, init));
@@ -30,11 +30,11 @@ class Response {
     return response;
   }
 
-  static json(data, init = {}) {
+  static json(data, init = undefined) {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("The data is not JSON serializable");
     const response = new Response();
-    const body = extract({ kind: "text", text: USVString(text) });
+    const body = extract({ __proto__: null, kind: "text", text: USVString(text) });
     Object.assign(slot.get(response), initialState(body, "application/json", init));
     return response;
   }
@@ -79,15 +79,16 @@ function initialState(body, type, value) {
   return { type: "default", url: "", redirected: false, status, statusText, headers, body };
 }
 
-// Creates the Response of a fetch.
-internal.responseOf = (fetched) => {
+// Creates the Response of a fetch. Its body is `body`, or comes from `source`.
+internal.responseOf = (fetched, source) => {
   const response = new Response();
   const { status, statusText, headers, url, type, redirected, body } = fetched;
   const isNull = type === "opaque" || [101, 103, 204, 205, 304].includes(status);
   Object.assign(slot.get(response), {
     status, statusText, url, type, redirected,
     headers: createHeaders("immutable", headers),
-    body: isNull ? null : extract({ kind: "bytes", bytes: new Uint8Array(body) }),
+    body: isNull ? null : extract(source ? arriving(source)
+      : { __proto__: null, kind: "bytes", bytes: new Uint8Array(body) }),
   });
   return response;
 };

@@ -76,11 +76,11 @@ function broadcasting(area, name) {
 
 const localStorage = storage(broadcasting(native.localStorage, "localStorage"));
 const sessionStorage = storage(broadcasting(native.sessionStorage, "sessionStorage"));
-internal.fireStorage = (name, change) => internal.startTimer(() => {
+internal.fireStorage = (name, change) => internal.startTask(() => {
   const storageArea = name === "localStorage" ? localStorage : sessionStorage;
   const init = { ...change, storageArea, Interface: internal.interfaces.StorageEvent };
   fire(internal.global, "storage", init);
-}, 0);
+});
 globals({
   get localStorage() {
     internal.requireTupleOrigin("localStorage");

@@ -11,10 +11,11 @@ const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, Type
 const portSlot = agent.slot("MessagePort");
 // The slot of a holder, the object that stands for a transferred port in a message. It holds the end of the channel.
 const holderSlot = agent.slot("TransferredPort");
+const { defineProperty } = Object;
 const BOXED = [Boolean, Number, String, BigInt];
 
 globals({
-  structuredClone(value, options = {}) {
+  structuredClone(value, options = undefined) {
     const { transfer } = dictionary(options, "StructuredSerializeOptions");
     const list = transfer === undefined ? [] : sequence(transfer, (it) => it);
     return structuredClone(value, list);
@@ -93,7 +94,10 @@ function clone(value, memory, transferring) {
   const tag = Object.prototype.toString.call(value);
   if (!Array.isArray(value) && tag !== "[object Object]") refuse(tag);
   const copy = remember(Array.isArray(value) ? new Array(value.length) : {});
-  for (const key of Object.keys(value)) copy[key] = inner(value[key]);
+  for (const key of Object.keys(value)) {
+    defineProperty(copy, key,
+      { __proto__: null, value: inner(value[key]), writable: true, enumerable: true, configurable: true });
+  }
   return copy;
 }
 
@@ -107,7 +111,7 @@ function cloneBlob(blob) {
 function cloneError(error, inner) {
   const copy = new (ERRORS[error.name] ?? Error)(error.message);
   if ("cause" in error) copy.cause = inner(error.cause);
-  Object.defineProperty(copy, "stack", { value: error.stack, writable: true, configurable: true });
+  defineProperty(copy, "stack", { __proto__: null, value: error.stack, writable: true, configurable: true });
   return copy;
 }
 

@@ -54,5 +54,21 @@ globals({
 
 internal.startTimer = (steps, milliseconds) => start(steps, milliseconds, [], false, true);
 internal.startFrame = (steps) => start(steps, 16, [], false);
-internal.startTask = (steps) => internal.startTimer(steps, 0);
+
+// https://html.spec.whatwg.org/multipage/webappapis.html#queue-a-task. The tasks of all sources run in the order in which
+// they were queued.
+const tasks = new Map();
+internal.startTask = (steps) => {
+  const id = native.startTask();
+  tasks.set(id, steps);
+};
+internal.hooks.runTask = (id) => {
+  const steps = tasks.get(id);
+  tasks.delete(id);
+  try {
+    steps();
+  } catch (exception) {
+    reportException(exception);
+  }
+};
 internal.hooks.fireTimer = fireTimer;

@@ -54,7 +54,7 @@ function enumeration(value, name, values) {
 
 // https://webidl.spec.whatwg.org/#js-dictionary
 function dictionary(value, name) {
-  if (value === undefined || value === null) return {};
+  if (value === undefined || value === null) return { __proto__: null };
   if (typeof value !== "object" && typeof value !== "function") {
     throw new TypeError(`The provided value is not of type '${name}'.`);
   }

@@ -8,7 +8,7 @@ const slot = agent.slot("Worker");
 const workers = new Map();
 
 class Worker extends EventTarget {
-  constructor(scriptURL, options = {}) {
+  constructor(scriptURL, options = undefined) {
     required(arguments.length, 1, "construct 'Worker'");
     const given = USVString(scriptURL);
     const init = dictionary(options, "WorkerOptions");
@@ -25,7 +25,7 @@ class Worker extends EventTarget {
     workers.set(id, worker);
   }
 
-  postMessage(message, options = {}) {
+  postMessage(message, options = undefined) {
     const serialized = internal.serialize(message, transferOf(options));
     const { port, waiting } = slot.get(this);
     if (port) port.receive(serialized);

@@ -27,7 +27,7 @@ slot.set(global, {});
 targetSlot.set(global, createState());
 internal.windowProxy = global;
 internal.handlers.attributes(global, slot, ["error", "languagechange", "offline", "online", "rejectionhandled",
-  "unhandledrejection", "message", "messageerror"]);
+  "securitypolicyviolation", "unhandledrejection", "message", "messageerror"]);
 
 class WorkerLocation {
   constructor() { illegalConstructor(); }
@@ -74,7 +74,7 @@ globals({
     }
   },
 
-  postMessage(message, options = {}) {
+  postMessage(message, options = undefined) {
     const serialized = internal.serialize(message, internal.transferOf(options));
     owner?.receive(serialized);
   },

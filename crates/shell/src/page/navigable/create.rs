@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{
     Container, HistoryHandling, MAX_DEPTH, MAX_NAVIGABLES, Navigable, NavigableId, SandboxFlags,
+    history::DocumentState,
     permissions::create_a_permissions_policy,
     settings::{inherit, opaque_origin},
 };
@@ -34,7 +35,8 @@ pub(in crate::page) fn create_top_level_traversable(
         let navigable = navigables.add(navigable);
         let url = environment.url.clone();
         activate(ctx, &realm, id, environment, host);
-        navigable.enter_history(HistoryHandling::Replace, url, None, realm.id().0);
+        let document_state = DocumentState { document: realm.id().0, ..DocumentState::default() };
+        navigable.enter_history(HistoryHandling::Replace, url, document_state);
         Ok(navigable)
     })
 }
@@ -110,7 +112,8 @@ pub(super) fn create_initial_document(
     let realm = navigable.active();
     realm.window().is_initial.set(true);
     activate(ctx, &realm, navigable.id, environment, host);
-    navigable.enter_history(HistoryHandling::Replace, about_blank(), None, realm.id().0);
+    let document_state = DocumentState { document: realm.id().0, ..DocumentState::default() };
+    navigable.enter_history(HistoryHandling::Replace, about_blank(), document_state);
     populate_with_html_head_body(&mut realm.window().document.dom_mut());
     realm.window().apply_tree_changes();
     realm.window().stage.set(Stage::Complete);

@@ -10,6 +10,7 @@ use std::{
     rc::Rc,
 };
 
+use sendbeacon::{Client, ReferrerPolicy};
 use url::Url;
 
 use super::{Navigable, NavigableId, NavigateParams, unload};
@@ -27,10 +28,28 @@ pub(in crate::page) type EntryId = u32;
 pub(super) struct Entry {
     id: Cell<EntryId>,
     url: RefCell<Url>,
-    /// The source of a `srcdoc` document.
-    resource: RefCell<Option<String>>,
+    document_state: RefCell<DocumentState>,
+}
+
+/// The [document state](https://html.spec.whatwg.org/multipage/browsing-the-web.html#document-state) of an entry.
+#[derive(Clone, Default)]
+pub(super) struct DocumentState {
     /// The number of the realm whose document the entry has shown last.
-    document: Cell<u64>,
+    pub(super) document: u64,
+    /// The source of a `srcdoc` document.
+    pub(super) resource: Option<String>,
+    /// `None` if the user has opened the document.
+    pub(super) initiator: Option<Initiator>,
+}
+
+/// On whose behalf a document is fetched, also when it is fetched again.
+#[derive(Clone)]
+pub(super) struct Initiator {
+    pub(super) client: Client,
+    /// See [`Environment::cookie_url`](crate::page::Environment::cookie_url).
+    pub(super) cookie_url: Url,
+    /// The referrer policy of the element that navigates, if it has one.
+    pub(super) referrer_policy: Option<ReferrerPolicy>,
 }
 
 /// The [history handling behavior](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigation-history-handling-behavior)
@@ -62,13 +81,19 @@ struct Change {
     after: Rc<Entry>,
 }
 
+impl Initiator {
+    /// The document of `source`.
+    pub(super) fn of(source: &Window, referrer_policy: Option<ReferrerPolicy>) -> Self {
+        Self { client: source.client(), cookie_url: source.cookie_url(), referrer_policy }
+    }
+}
+
 impl Entry {
     pub(super) fn new(url: Url) -> Rc<Self> {
         Rc::new(Self {
             id: Cell::new(0),
             url: RefCell::new(url),
-            resource: RefCell::default(),
-            document: Cell::new(0),
+            document_state: RefCell::default(),
         })
     }
 }
@@ -84,13 +109,12 @@ impl Navigable {
         self.top().history.borrow().changes.len() + 1
     }
 
-    /// Enters the document of realm number `document` at `url` into the history.
+    /// Enters a document at `url` into the history.
     pub(super) fn enter_history(
         self: &Rc<Self>,
         handling: HistoryHandling,
         url: Url,
-        resource: Option<String>,
-        document: u64,
+        document_state: DocumentState,
     ) {
         if handling == HistoryHandling::Push {
             self.push(Entry::new(url.clone()));
@@ -101,8 +125,7 @@ impl Navigable {
             entry.id.set(event_loop.navigables().next_entry());
         }
         entry.url.replace(url);
-        entry.resource.replace(resource);
-        entry.document.set(document);
+        entry.document_state.replace(document_state);
     }
 
     /// Makes `entry` the current entry, and removes the changes ahead of it.
@@ -127,14 +150,11 @@ impl Navigable {
         url: &Url,
         replace: bool,
     ) -> EntryId {
-        let (resource, document) = {
-            let entry = self.entry.borrow();
-            (entry.resource.borrow().clone(), entry.document.get())
-        };
+        let document_state = self.entry.borrow().document_state.borrow().clone();
         // Step 4. There is nothing to go back to.
         let replace = replace || window.is_initial.get();
         let handling = if replace { HistoryHandling::Replace } else { HistoryHandling::Push };
-        self.enter_history(handling, url.clone(), resource, document);
+        self.enter_history(handling, url.clone(), document_state);
         window.document.set_url(url.clone());
         window.apply_tree_changes();
         self.entry_id()
@@ -185,9 +205,9 @@ impl Navigable {
     fn apply_entry(self: &Rc<Self>, top: &Rc<Self>, entry: Rc<Entry>) {
         let old = self.active();
         let url = entry.url.borrow().clone();
-        let document = entry.document.get();
+        let document = entry.document_state.borrow().document;
         let current = self.entry.replace(entry);
-        if current.document.get() == document {
+        if current.document_state.borrow().document == document {
             // https://html.spec.whatwg.org/multipage/browsing-the-web.html#update-document-for-history-step-application
             let old_url = old.window().document.url();
             old.window().document.set_url(url.clone());
@@ -204,12 +224,11 @@ impl Navigable {
 
     /// Fetches the document of the current entry again.
     fn fetch_entry_again(self: &Rc<Self>, source: &Window, history: HistoryHandling) {
-        let (url, document_resource) = {
-            let entry = self.entry.borrow();
-            (entry.url.borrow().clone(), entry.resource.borrow().clone())
-        };
-        let params = NavigateParams { document_resource, history, ..NavigateParams::new(url) };
-        self.navigate_across_documents(source, params);
+        let entry = Rc::clone(&self.entry.borrow());
+        let DocumentState { resource, initiator, .. } = entry.document_state.borrow().clone();
+        let mut params = NavigateParams::new(entry.url.borrow().clone());
+        (params.document_resource, params.history) = (resource, history);
+        self.navigate_across_documents(source, params, initiator);
     }
 
     /// [Reactivates](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document) the cached

@@ -25,7 +25,7 @@ use std::{
 
 use sendbeacon::NavigableContainer;
 
-use self::history::{Entry, History};
+use self::history::{Entry, History, Initiator};
 pub(super) use self::{
     auxiliary::{
         OpenParams, definitely_close_a_top_level_traversable, is_allowed_by_sandboxing_to_navigate,
@@ -69,6 +69,8 @@ pub(super) struct Navigable {
     active: RefCell<Rc<Realm>>,
     /// The [ongoing navigation](https://html.spec.whatwg.org/multipage/browsing-the-web.html#ongoing-navigation)
     ongoing: Cell<Option<Ongoing>>,
+    /// On whose behalf the ongoing navigation is. `None`: the user's.
+    initiator: RefCell<Option<Initiator>>,
     /// The [current session history entry](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-current-history-entry)
     entry: RefCell<Rc<Entry>>,
     /// The history of a top-level traversable. Empty in a frame.
@@ -115,6 +117,7 @@ impl Navigable {
             name: RefCell::new(name),
             active: RefCell::new(active),
             ongoing: Cell::new(None),
+            initiator: RefCell::default(),
             entry: RefCell::new(Entry::new(create::about_blank())),
             history: RefCell::default(),
             delays_load: Cell::new(false),

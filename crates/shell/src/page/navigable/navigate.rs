@@ -5,12 +5,13 @@ use std::{rc::Rc, time::Instant};
 use encoding_rs::UTF_8;
 use percent_encoding::percent_decode_str;
 use rquickjs::Ctx;
-use sendbeacon::{Client, ReferrerPolicy};
+use sendbeacon::ReferrerPolicy;
 use url::{Position, Url};
 
 use super::{
     HistoryHandling, Navigable, NavigableId, Ongoing,
     create::{about_blank, activate, creation_sandboxing_flags},
+    history::{DocumentState, Initiator},
     load,
     local::referrer_of,
     permissions::create_a_permissions_policy,
@@ -75,14 +76,17 @@ impl Navigable {
             self.post(&realm, move |it| it.active().call("fireHashChange", (old, new)));
             return;
         }
-        self.navigate_across_documents(source, params);
+        let initiator = Initiator::of(source, params.referrer_policy);
+        self.navigate_across_documents(source, params, Some(initiator));
     }
 
-    /// The steps of navigate from 16 on, for a navigation to another document.
+    /// The steps of navigate from 16 on, for a navigation to another document. `initiator` is `None` if the document was first
+    /// opened by the user.
     pub(super) fn navigate_across_documents(
         self: &Rc<Self>,
         source: &Window,
         params: NavigateParams,
+        initiator: Option<Initiator>,
     ) {
         let realm = self.active();
         let (url, history) = (params.url.clone(), params.history);
@@ -99,12 +103,13 @@ impl Navigable {
         let event_loop = realm.event_loop();
         let id = event_loop.navigables().next_navigation();
         self.ongoing.set(Some(Ongoing { id, history }));
-        let (client, cookie_url) = (source.client(), source.cookie_url());
+        let of_source = Initiator::of(source, params.referrer_policy);
+        self.initiator.replace(initiator.clone());
         // Step 20. The script runs in a task of its own.
         if url.scheme() == "javascript" {
             self.post(&realm, move |navigable| {
                 if navigable.is_ongoing(id) {
-                    navigable.navigate_to_a_javascript_url(&url, &client.origin);
+                    navigable.navigate_to_a_javascript_url(&url, &of_source.client.origin);
                 }
             });
             return;
@@ -118,7 +123,7 @@ impl Navigable {
                 return;
             }
             fire_before_unload(navigable);
-            navigable.populate(id, params, client, cookie_url);
+            navigable.populate(id, params, initiator.unwrap_or(of_source));
         });
     }
 
@@ -133,15 +138,10 @@ impl Navigable {
     }
 
     /// [Attempt to populate the history entry's document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#attempt-to-populate-the-history-entry's-document),
-    /// on behalf of the document of `source`, whose `document.cookie` belongs to `cookie_url`.
-    fn populate(
-        self: &Rc<Self>,
-        navigation: u64,
-        params: NavigateParams,
-        source: Client,
-        cookie_url: Url,
-    ) {
-        let NavigateParams { url, document_resource, referrer_policy, post, .. } = params;
+    /// on behalf of `initiator`.
+    fn populate(self: &Rc<Self>, navigation: u64, params: NavigateParams, initiator: Initiator) {
+        let NavigateParams { url, document_resource, post, .. } = params;
+        let Initiator { client: source, cookie_url, referrer_policy } = initiator;
         let realm = self.active();
         let event_loop = realm.event_loop();
         let container = self.container_realm(&event_loop);
@@ -180,7 +180,7 @@ impl Navigable {
             let host = realm.window().host();
             let done = self.document_done(&realm, navigation);
             let done = self.marking_resource_timing(&event_loop, &url, done);
-            let source = Some(source);
+            let source = Some(source).filter(|_| self.initiator.borrow().is_some());
             let navigation = Navigation { url, source, referrer_policy, post, container };
             host.fetch_document(navigation, done);
         } else {
@@ -273,6 +273,7 @@ impl Navigable {
             about_base_url: inherited.as_ref().map(|it| it.base_url.clone()),
             cookie_url: inherited.map(|it| it.cookie_url),
             cross_origin_isolated: fetched.cross_origin_isolated,
+            content_type: fetched.type_.clone(),
             referrer: fetched.referrer,
             refresh: fetched.refresh,
             sandbox,
@@ -318,7 +319,9 @@ impl Navigable {
         realm.window().document.encoding.set(encoding);
         let url = realm.window().document.url();
         let resource = (url.as_str() == "about:srcdoc").then(|| html.clone());
-        self.enter_history(history, url, resource, realm.id().0);
+        let initiator = self.initiator.take();
+        let document_state = DocumentState { document: realm.id().0, resource, initiator };
+        self.enter_history(history, url, document_state);
         let deferred = parser::parse_document(&realm, &html);
         load::the_end(&realm, deferred);
     }
