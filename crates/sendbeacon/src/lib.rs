@@ -51,6 +51,7 @@
 //! a thread of its own or on the runtime of [`UserAgentBuilder::runtime`]. It calls the event sink, the network
 //! and the other services.
 
+mod budget;
 mod channel_sink;
 mod clock;
 #[cfg(feature = "cookies")]
@@ -95,7 +96,7 @@ pub use self::{
         DeliveredFetch, Event, EventKind, EventSink, FetchInfo, LostFetch, Outcome, ShutdownReport,
     },
     id::FetchId,
-    limits::{Scheduling, Timeouts},
+    limits::{MemoryLimits, Scheduling, Timeouts},
     random::extract,
     script::{
         DeferredFetch, Document, DocumentLifecycle, FetchGroup, KeepaliveReservation,

@@ -55,7 +55,7 @@ impl GroupMessage {
         client: &Arc<Client>,
         group: &Arc<GroupState>,
     ) -> Option<Self> {
-        let reservation = group.reserve_violation(violation)?;
+        let reservation = group.reserve_violation(violation, client)?;
         let (violation, client) = (violation.clone(), Arc::clone(client));
         let violation = UnreportedViolation { violation, client, reservation };
         Some(Self::Violation(Box::new(violation), Arc::clone(group)))

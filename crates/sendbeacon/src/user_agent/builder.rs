@@ -15,11 +15,12 @@ use tokio::runtime::{self, Handle};
 
 use super::{BuildError, UserAgent, UserAgentBuilder};
 use crate::{
+    budget::Budget,
     clock::SystemClock,
     event::EventSink,
     id::FetchIds,
     ledgers::Ledgers,
-    limits::{Scheduling, Timeouts},
+    limits::{MemoryLimits, Scheduling, Timeouts},
     network_side::{Dispatcher, Driver, Mailbox},
     script::Groups,
 };
@@ -59,6 +60,7 @@ impl UserAgentBuilder {
             sink: None,
             runtime: None,
             limits: KeepaliveLimits::default(),
+            memory: MemoryLimits::default(),
             scheduling: Scheduling::default(),
             timeouts: Timeouts::default(),
         }
@@ -173,6 +175,12 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Sets how much memory the unfinished requests may hold together. Default: [`MemoryLimits::default`].
+    pub fn memory_limits(mut self, limits: MemoryLimits) -> Self {
+        self.memory = limits;
+        self
+    }
+
     /// Sets when fetches start and how many run at once. Default: [`Scheduling::default`].
     pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
         self.scheduling = scheduling;
@@ -205,9 +213,13 @@ impl UserAgentBuilder {
         if !self.limits.fit() {
             return Err(BuildError::KeepaliveLimits);
         }
+        if !self.memory.fit() {
+            return Err(BuildError::MemoryLimits);
+        }
         let (mailbox, messages) = Mailbox::new();
         let (ledgers, ids) = (Arc::<Ledgers>::default(), Arc::<FetchIds>::default());
-        let groups = Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids));
+        let groups = Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids))
+            .within(Arc::new(Budget::new(self.memory)));
         let driver = Driver::new(
             (mailbox.clone(), messages),
             self.profile,

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::{
     event::EventSink,
     ledgers::Ledgers,
-    limits::{Scheduling, Timeouts},
+    limits::{MemoryLimits, Scheduling, Timeouts},
     network_side::Mailbox,
     script::Groups,
 };
@@ -85,6 +85,7 @@ pub struct UserAgentBuilder {
     sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
+    memory: MemoryLimits,
     scheduling: Scheduling,
     timeouts: Timeouts,
 }
@@ -106,6 +107,11 @@ pub enum BuildError {
         KeepaliveLimits::MAX.url_bytes
     )]
     KeepaliveLimits,
+    /// A limit of the [`MemoryLimits`] is larger than the one that it is a part of, or larger than half of `u64::MAX`.
+    #[error(
+        "the memory limits do not fit: the floor is part of a partition, and a partition of the user agent"
+    )]
+    MemoryLimits,
     /// The builder asks for [content codings](UserAgentBuilder::content_codings), and the feature `content-codings` is
     /// off.
     #[error("content codings need the feature `content-codings` of sendbeacon")]
