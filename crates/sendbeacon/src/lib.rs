@@ -91,7 +91,7 @@ pub use sendbeacon_net as net;
 #[cfg(feature = "cookies")]
 pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 pub use self::{
-    channel_sink::ChannelSink,
+    channel_sink::{ChannelSink, Events},
     event::{
         DeliveredFetch, Event, EventKind, EventSink, FetchInfo, LostFetch, Outcome, ShutdownReport,
     },
