@@ -64,6 +64,14 @@ impl Budget {
         client.count_in(|| self.share_for(client));
     }
 
+    /// Finds the share of the documents of a site in a partition, for a process that has no others.
+    #[cfg(feature = "remote")]
+    pub(crate) fn share_of(&self, partition: &PartitionKey, site: &Site) -> Arc<Share> {
+        let is_first_party = *site == partition.top_level_site;
+        let place = Place { partition: partition.clone(), site: site.clone(), is_first_party };
+        self.share(&mut self.lock(), place)
+    }
+
     fn share_for(&self, client: &Client) -> Arc<Share> {
         let mut shares = self.lock();
         let (origin, partition) = (&client.origin, &client.network_partition_key);

@@ -14,10 +14,6 @@ fn share(sums: &Arc<Sums>, floor: PurseLimits) -> Share {
     Share::new(Arc::default(), Arc::clone(sums), LIMITS, floor)
 }
 
-fn drawn(sums: &Sums) -> u64 {
-    sums.common.0.load(Acquire) + sums.floor.0.load(Acquire)
-}
-
 #[test]
 fn two_sites_never_draw_more_than_the_user_agent_has() {
     loom::model(|| {
@@ -29,7 +25,7 @@ fn two_sites_never_draw_more_than_the_user_agent_has() {
         // NB: neither may have got its bytes, because each was refused while the other's were in the sum.
         assert!(!(is_taken && is_also_taken));
         let held = 12 * (u64::from(is_taken) + u64::from(is_also_taken));
-        assert_eq!(drawn(&agent), held);
+        assert_eq!(agent.drawn(), held);
         let _ = theirs;
     });
 }
@@ -45,7 +41,7 @@ fn two_threads_of_one_site_never_take_more_than_it_has() {
         };
         let is_taken = share.take(12);
         assert!(!(is_taken && other.join().unwrap()));
-        assert!(drawn(&agent) <= 20);
+        assert!(agent.drawn() <= 20);
     });
 }
 
@@ -61,7 +57,7 @@ fn what_two_threads_return_goes_back_to_the_purses_that_it_is_from() {
         };
         share.leave(20);
         other.join().unwrap();
-        assert_eq!((drawn(&agent), share.from_floor.load(Acquire)), (0, 0));
+        assert_eq!((agent.drawn(), share.from_floor.load(Acquire)), (0, 0));
         assert_eq!(share.site.common.0.load(Acquire), 0);
     });
 }
@@ -80,9 +76,9 @@ fn a_client_that_two_threads_use_counts_once_or_not_at_all() {
         };
         assert!(counted.take(2));
         other.join().unwrap();
-        let in_hand = || counted.share.in_hand.load(Acquire);
-        assert_eq!(in_hand() + 5 + 2, drawn(&agent));
+        let in_hand = || counted.share.in_hand();
+        assert_eq!(in_hand() + 5 + 2, agent.drawn());
         counted.give_back(2);
-        assert_eq!(in_hand(), drawn(&agent));
+        assert_eq!(in_hand(), agent.drawn());
     });
 }

@@ -20,6 +20,14 @@ pub struct Sums {
     floor: Sum,
 }
 
+impl Sums {
+    /// How many bytes were drawn from both purses.
+    #[must_use]
+    pub fn drawn(&self) -> u64 {
+        self.common.0.load(Acquire) + self.floor.0.load(Acquire)
+    }
+}
+
 /// The limits of one purse, in bytes. Each is at most half of `u64::MAX`.
 #[derive(Clone, Copy, Debug)]
 pub struct PurseLimits {
@@ -87,9 +95,16 @@ impl Share {
         Self { in_hand, site, partition, user_agent, common, floor, from_floor }
     }
 
-    /// Takes bytes, and says whether there were as many.
+    /// The bytes that were drawn and that nobody has taken.
+    #[must_use]
+    pub fn in_hand(&self) -> u64 {
+        self.in_hand.load(Acquire)
+    }
+
+    /// Takes bytes, and says whether there were as many. Give them back by [`give_back`](Self::give_back).
+    #[must_use]
     #[inline]
-    fn take(&self, bytes: u64) -> bool {
+    pub fn take(&self, bytes: u64) -> bool {
         let in_hand = self.in_hand.load(Acquire);
         let rest = in_hand.wrapping_sub(bytes);
         bytes <= in_hand && self.in_hand.compare_exchange(in_hand, rest, AcqRel, Acquire).is_ok()
@@ -109,8 +124,18 @@ impl Share {
         }
     }
 
+    /// Takes bytes even if there are not as many. The share, the partition and the user agent may have drawn more than
+    /// their limits then, and refuse everything until enough was given back.
+    pub fn take_anyway(&self, bytes: u64) {
+        if !self.take(bytes) {
+            for sums in [&self.site, &*self.partition, &*self.user_agent] {
+                sums.common.0.fetch_add(bytes, AcqRel);
+            }
+        }
+    }
+
     /// Gives bytes back.
-    fn give_back(&self, bytes: u64) {
+    pub fn give_back(&self, bytes: u64) {
         let in_hand = self.in_hand.fetch_add(bytes, AcqRel) + bytes;
         if in_hand > 2 * CHUNK {
             self.return_drawn();

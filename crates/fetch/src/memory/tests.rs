@@ -22,10 +22,6 @@ impl Agent {
     }
 }
 
-fn drawn(sums: &Sums) -> u64 {
-    sums.common.0.load(Acquire) + sums.floor.0.load(Acquire)
-}
-
 /// Takes a KiB again and again until there is none, and returns how many there were.
 fn flood(share: &Share) -> u64 {
     (0..1_000).take_while(|_| share.take(KIB)).count() as u64
@@ -56,7 +52,7 @@ fn a_partition_has_its_floor_when_the_others_have_emptied_the_user_agent() {
     let greedy = [(); 4].map(|()| agent.share(&Arc::default()));
     assert_eq!(greedy.each_ref().map(flood), [80, 80, 80, 80]);
     // The common purse is empty, and the floors are all taken.
-    assert_eq!(drawn(&agent.0), 320 * KIB);
+    assert_eq!(agent.0.drawn(), 320 * KIB);
     let late = agent.share(&Arc::default());
     assert_eq!(flood(&late), 0);
     for share in &greedy {
@@ -85,7 +81,7 @@ fn bytes_beyond_every_limit_are_refused_and_overflow_nothing() {
     assert!(!share.take(u64::MAX));
     share.give_back(64 * KIB);
     drop(share);
-    assert_eq!((drawn(&partition), drawn(&agent.0)), (0, 0));
+    assert_eq!((partition.drawn(), agent.0.drawn()), (0, 0));
 }
 
 #[test]
@@ -123,18 +119,18 @@ proptest! {
             }
             let mut sums = [0; 3];
             for (n, share) in shares.iter().enumerate() {
-                let in_hand = share.in_hand.load(Acquire);
+                let in_hand = share.in_hand();
                 prop_assert!(in_hand <= 2 * CHUNK + 40 * KIB);
-                let drawn = drawn(&share.site);
+                let drawn = share.site.drawn();
                 prop_assert_eq!(drawn, in_hand + held[n].iter().sum::<u64>());
                 prop_assert!(drawn <= COMMON.site + FLOOR.site);
                 prop_assert_eq!(share.from_floor.load(Acquire), share.site.floor.0.load(Acquire));
                 sums[n / 2] += drawn;
             }
-            prop_assert_eq!(partitions.each_ref().map(|sums| drawn(sums)), sums);
+            prop_assert_eq!(partitions.each_ref().map(|sums| sums.drawn()), sums);
             prop_assert!(sums.iter().all(|sum| *sum <= COMMON.partition + FLOOR.partition));
-            prop_assert_eq!(drawn(&agent.0), sums.iter().sum::<u64>());
-            prop_assert!(drawn(&agent.0) <= COMMON.user_agent + FLOOR.user_agent);
+            prop_assert_eq!(agent.0.drawn(), sums.iter().sum::<u64>());
+            prop_assert!(agent.0.drawn() <= COMMON.user_agent + FLOOR.user_agent);
         }
         for (share, held) in shares.into_iter().zip(held) {
             for bytes in held {
@@ -142,6 +138,6 @@ proptest! {
             }
             drop(share);
         }
-        prop_assert_eq!(drawn(&agent.0), 0);
+        prop_assert_eq!(agent.0.drawn(), 0);
     }
 }

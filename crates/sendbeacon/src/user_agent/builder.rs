@@ -218,8 +218,9 @@ impl UserAgentBuilder {
         }
         let (mailbox, messages) = Mailbox::new();
         let (ledgers, ids) = (Arc::<Ledgers>::default(), Arc::<FetchIds>::default());
-        let groups = Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids))
-            .within(Arc::new(Budget::new(self.memory)));
+        let budget = Arc::new(Budget::new(self.memory));
+        let groups =
+            Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids)).within(Arc::clone(&budget));
         let driver = Driver::new(
             (mailbox.clone(), messages),
             self.profile,
@@ -237,12 +238,14 @@ impl UserAgentBuilder {
             None => spawn_thread(driver)?,
         };
         #[cfg(not(feature = "remote"))]
-        drop(runtime);
+        drop((runtime, budget));
         Ok(UserAgent {
             mailbox,
             groups,
             ledgers,
             limits: self.limits,
+            #[cfg(feature = "remote")]
+            budget,
             #[cfg(feature = "remote")]
             runtime,
         })

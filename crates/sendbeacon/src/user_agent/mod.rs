@@ -9,6 +9,8 @@ use sendbeacon_fetch::{KeepaliveLimits, fetch::Profile};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
+#[cfg(feature = "remote")]
+use crate::budget::Budget;
 use crate::{
     event::EventSink,
     ledgers::Ledgers,
@@ -54,6 +56,8 @@ pub struct UserAgent {
     groups: Groups,
     ledgers: Arc<Ledgers>,
     limits: KeepaliveLimits,
+    #[cfg(feature = "remote")]
+    budget: Arc<Budget>,
     /// Where the network side runs.
     #[cfg(feature = "remote")]
     runtime: Handle,
