@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use sendbeacon_fetch::{KeepaliveLimits, Ledger, Weight};
 
 /// What a beacon of 1 KiB weighs.
-const WEIGHT: Weight = Weight { body_bytes: 1_024, url_bytes: 64 };
+const WEIGHT: Weight = Weight { body_bytes: 1_024, url_bytes: 64, header_bytes: 0 };
 
 fn ledger(c: &mut Criterion) {
     let mut group = c.benchmark_group("ledger");

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use sendbeacon::{
     Client, CspDisposition, Document, FormDataEntry, FormDataValue, MemoryCookieStore,
-    NetworkError, Nonce, UserAgent, UserAgentBuilder,
+    MemoryLimits, NetworkError, Nonce, UserAgent, UserAgentBuilder,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use url::Url;
@@ -49,9 +49,10 @@ impl Network for Instantly {
     }
 }
 
-/// The builder of a user agent over [`Instantly`].
+/// The builder of a user agent over [`Instantly`], whose memory limits have room for what a bench queues.
 pub fn user_agent() -> UserAgentBuilder {
-    UserAgentBuilder::new(Arc::new(Instantly))
+    let limits = MemoryLimits::default().with_user_agent(1 << 40).with_partition(1 << 40);
+    UserAgentBuilder::new(Arc::new(Instantly)).memory_limits(limits)
 }
 
 /// The client of an article whose Content Security Policy limits what it connects to.

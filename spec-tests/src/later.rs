@@ -337,7 +337,8 @@ impl Tree {
                     self.calls.insert(name.clone(), Arc::clone(queued.record()));
                 }
                 let (id, now) = (self.next(), self.page.clock.now());
-                self.queue.add(id, group, queued.activate_after(), queued, now);
+                let size = queued.request().weight().body_bytes;
+                self.queue.add(id, group, queued.activate_after(), size, queued, now);
                 Ok(())
             }
             Err(error) => match &step.throws {

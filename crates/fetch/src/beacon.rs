@@ -86,7 +86,7 @@ pub fn send_beacon(
     let extracted = data.map(|data| extract(data, random)).transpose()?;
     // Steps 6.2 and 7: the return value. The rest of Step 7 is in `Beacon::into_request`.
     let body_length = extracted.as_ref().map_or(0, |extracted| extracted.length);
-    Ok(Beacon::admit(client, ledger, parsed_url, body_length, || {
+    Ok(Beacon::admit_http(client, ledger, parsed_url, body_length, || {
         extracted.map(|mut extracted| {
             let content_type = extracted.content_type.take();
             (extracted.into_body(), content_type)
@@ -100,7 +100,8 @@ impl Beacon {
     /// A beacon is refused if
     /// * its URL is not http(s) or is longer than 65,534 bytes,
     /// * it is mixed content,
-    /// * `ledger` has no room for its URL and a body of `body_length` bytes, or is closed.
+    /// * `ledger` has no room for its URL and a body of `body_length` bytes, or is closed,
+    /// * there is no memory for it: see [`Ledger::reserve_for`].
     ///
     /// `data` returns the body and its content type. It is called once there is room, so that a refused body is
     /// not copied.
@@ -114,8 +115,19 @@ impl Beacon {
         body_length: u64,
         data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
     ) -> Option<Self> {
+        is_http(&url).then(|| Self::admit_http(client, ledger, url, body_length, data)).flatten()
+    }
+
+    /// Does the same for a URL that is known to be http(s).
+    fn admit_http(
+        client: &Arc<Client>,
+        ledger: &Arc<Ledger>,
+        url: Url,
+        body_length: u64,
+        data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
+    ) -> Option<Self> {
         let url_length = url_length(&url);
-        if !is_http(&url) || url_length > MAX_URL_LENGTH {
+        if url_length > MAX_URL_LENGTH {
             return None;
         }
         // NB: a beacon that is mixed content is refused here, as in all three browsers. By the text it would be
@@ -124,10 +136,11 @@ impl Beacon {
             return None;
         }
         // Step 6.2. NB: the room is reserved here. The text counts here and once more in HTTP-network-or-cache
-        // fetch, where an admitted beacon could still fail. The limits on the number of requests and on URL bytes
-        // are our own (docs/SPEC-MAP.md).
-        let weight = Weight { body_bytes: body_length, url_bytes: url_length as u64 };
-        let reservation = ledger.reserve(weight)?;
+        // fetch, where an admitted beacon could still fail. The limits on the number of requests, on URL bytes and on
+        // memory are our own (docs/SPEC-MAP.md).
+        let url_bytes = url_length as u64;
+        let weight = Weight { body_bytes: body_length, url_bytes, header_bytes: 0 };
+        let reservation = ledger.reserve_for(client, weight)?;
         Some(Self { url, data: data(), client: Arc::clone(client), reservation })
     }
 

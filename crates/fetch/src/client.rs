@@ -1,10 +1,13 @@
 //! The client of a request: an environment settings object as data.
 
+use std::{mem::size_of, sync::Arc};
+
 use http::{HeaderValue, StatusCode};
 use url::Url;
 
 use crate::{
     Nonce, Origin, PartitionKey, Site,
+    memory::{ClientAccount, Share},
     policy::{
         address_space::AddressSpace, csp::CspList, permissions_policy::PermissionsPolicy,
         referrer_policy::ReferrerPolicy, secure_contexts::is_potentially_trustworthy,
@@ -94,6 +97,9 @@ pub struct Client {
     pub document_id: u64,
     /// The embedder's identifier of the webview that shows the document. Events carry it. Default: 0.
     pub webview_id: u64,
+    /// Where its requests count as memory.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) account: ClientAccount,
 }
 
 impl Client {
@@ -163,6 +169,7 @@ impl Client {
             document_status: Some(StatusCode::OK),
             document_id: 0,
             webview_id: 0,
+            account: ClientAccount::default(),
         }
     }
 
@@ -226,6 +233,26 @@ impl Client {
             document_id: 0,
             ..creator.clone()
         }
+    }
+
+    /// Lets the memory of its requests count in a share, and its own memory too while a request is unfinished. Does
+    /// nothing after the first time. A clone has no share.
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    pub fn count_in(&self, share: impl FnOnce() -> Arc<Share>) {
+        self.account.open(share, || self.held_bytes() as u64);
+    }
+
+    /// About how many bytes of memory the client takes.
+    fn held_bytes(&self) -> usize {
+        let urls =
+            [Some(&self.creation_url), Some(&self.api_base_url), self.document_referrer.as_ref()];
+        let headers = [&self.user_agent, &self.accept_language];
+        size_of::<Self>()
+            + urls.into_iter().flatten().map(|url| url.as_str().len()).sum::<usize>()
+            + headers.into_iter().flatten().map(HeaderValue::len).sum::<usize>()
+            + self.csp_list.held_bytes()
+            + self.permissions_policy.held_bytes()
     }
 }
 

@@ -83,7 +83,8 @@ impl Ping {
     /// A ping is refused if
     /// * its URL is not http(s),
     /// * its URL, its target URL or the document's URL in `Ping-From` is longer than 65,534 bytes,
-    /// * `ledger` has no room for these URLs and the body, or is closed.
+    /// * `ledger` has no room for these URLs and the body, or is closed,
+    /// * there is no memory for it: see [`Ledger::reserve_for`].
     ///
     /// [`hyperlink_auditing`] calls this on the script thread. The network process calls it again for a ping that
     /// a content process has admitted.
@@ -104,7 +105,8 @@ impl Ping {
             return None;
         }
         let url_bytes = lengths.iter().sum::<usize>() as u64;
-        let reservation = ledger.reserve(Weight { body_bytes: BODY.len() as u64, url_bytes })?;
+        let weight = Weight { body_bytes: BODY.len() as u64, url_bytes, header_bytes: 0 };
+        let reservation = ledger.reserve_for(client, weight)?;
         // Step 3.
         Some(Self { url, target_url, client: Arc::clone(client), reservation })
     }

@@ -118,6 +118,7 @@ mod http_url;
 #[doc(hidden)]
 pub mod hyperlink_auditing;
 mod keepalive;
+mod memory;
 mod nonce;
 mod origin;
 mod policy;
@@ -159,6 +160,7 @@ pub use self::{
 #[doc(hidden)]
 pub use self::{
     headers::resource_info::{filtered_coding, minimized_content_type},
+    memory::{PurseLimits, Share, Sums},
     policy::csp::report_violation,
     pruning::Pruning,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderValue, Method,
+    HeaderMap, HeaderName, HeaderValue, Method,
     header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE},
 };
 use url::{Position, Url};
@@ -18,6 +18,9 @@ use crate::{
     origin::{same_origin, same_site},
     policy::referrer_policy::ReferrerPolicy,
 };
+
+/// How many bytes of memory a header takes in a header list beside its name and its value.
+const HEADER_BYTES: usize = 128;
 
 /// A [request](https://fetch.spec.whatwg.org/#concept-request).
 ///
@@ -284,13 +287,31 @@ impl Request {
         &self.url_list[0]
     }
 
-    /// What the request counts for in a keepalive [`Ledger`](crate::Ledger).
+    /// What the request counts for in a keepalive [`Ledger`](crate::Ledger), and as memory.
     #[must_use]
     pub fn weight(&self) -> Weight {
+        let header = |(name, value): (&HeaderName, &HeaderValue)| {
+            HEADER_BYTES + name.as_str().len() + value.len()
+        };
+        let referrer = match &self.referrer {
+            Referrer::Url(url) => url.as_str().len(),
+            Referrer::NoReferrer | Referrer::Client => 0,
+        };
+        let header_bytes = self.headers.iter().map(header).sum::<usize>()
+            + referrer
+            + self.integrity_metadata.len()
+            + self.method.as_str().len();
         Weight {
-            body_bytes: self.body.as_ref().map_or(0, Body::length),
+            body_bytes: self.body_length(),
             url_bytes: url_length(self.url()) as u64,
+            header_bytes: header_bytes as u64,
         }
+    }
+
+    /// The length of the body in bytes.
+    #[must_use]
+    pub fn body_length(&self) -> u64 {
+        self.body.as_ref().map_or(0, Body::length)
     }
 
     /// [Current URL](https://fetch.spec.whatwg.org/#concept-request-current-url): the last of the

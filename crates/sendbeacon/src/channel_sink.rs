@@ -2,16 +2,19 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    mpsc::{Receiver, SyncSender, sync_channel},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    mpsc::{Receiver, Sender, channel},
 };
 
-use crate::event::{Event, EventSink};
+use sendbeacon_fetch::fetch::Observation;
 
-/// An [`EventSink`] that puts events into a bounded channel, for a receiver that may be slow.
+use crate::event::{Event, EventKind, EventSink};
+
+/// An [`EventSink`] that puts events into a channel, for a receiver that may be slow.
 ///
-/// The embedder reads the other end on a thread of its own. If the channel is full or nothing reads it, events
-/// are lost and counted. No fetch waits for the receiver.
+/// The embedder reads the other end on a thread of its own. If it reads too slowly, events are dropped and counted:
+/// first the heads of requests and responses, which take the most memory, then all others but
+/// [`Done`](EventKind::Done). No fetch waits for the receiver.
 ///
 /// ```
 /// use std::thread;
@@ -34,31 +37,55 @@ use crate::event::{Event, EventSink};
 /// ```
 #[derive(Debug)]
 pub struct ChannelSink {
-    sender: SyncSender<Event>,
-    lost: AtomicU64,
+    sender: Sender<Event>,
+    capacity: usize,
+    /// How many events are in the channel.
+    queued: Arc<AtomicUsize>,
+    dropped_wire_events: AtomicU64,
+    dropped: AtomicU64,
     is_work_outstanding: AtomicBool,
+}
+
+/// The events of a [`ChannelSink`], to be read on a thread that may be slow.
+#[derive(Debug)]
+pub struct Events {
+    receiver: Receiver<Event>,
+    queued: Arc<AtomicUsize>,
 }
 
 impl ChannelSink {
     /// Makes a sink, for [`event_sink`](crate::UserAgentBuilder::event_sink), and the end to read.
     ///
-    /// `capacity` is the number of events that the channel holds, at least 1. An event owns a copy of the headers
-    /// and shares the request's body, which has at most 64 KiB in a beacon.
+    /// `capacity` is the number of events that the channel holds, at least 1. Events about the heads of requests and
+    /// responses fill at most half of it, rounded up: each owns a copy of the headers, and shares the request's body,
+    /// which has at most 64 KiB in a beacon. The event [`Done`](EventKind::Done) of a fetch always gets in, so whoever
+    /// keeps the other end has to read it.
     #[must_use]
-    pub fn new(capacity: usize) -> (Arc<Self>, Receiver<Event>) {
-        // A channel of capacity 0 takes an event only while the receiver waits for one.
-        let (sender, receiver) = sync_channel(capacity.max(1));
-        let (lost, is_work_outstanding) = (AtomicU64::default(), AtomicBool::default());
-        (Arc::new(Self { sender, lost, is_work_outstanding }), receiver)
+    pub fn new(capacity: usize) -> (Arc<Self>, Events) {
+        let (sender, receiver) = channel();
+        let queued = Arc::<AtomicUsize>::default();
+        let events = Events { receiver, queued: Arc::clone(&queued) };
+        let (dropped_wire_events, dropped, is_work_outstanding) = Default::default();
+        let capacity = capacity.max(1);
+        let sink =
+            Self { sender, capacity, queued, dropped_wire_events, dropped, is_work_outstanding };
+        (Arc::new(sink), events)
     }
 
-    /// How many events were lost until now.
+    /// How many events about the heads of requests and responses were dropped until now.
     #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
+    pub fn dropped_wire_events(&self) -> u64 {
+        self.dropped_wire_events.load(Relaxed)
     }
 
-    /// Whether fetches are unfinished. The answer is right even if events were lost.
+    /// How many other events were dropped until now. If the other end exists, no [`Done`](EventKind::Done) is among
+    /// them.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Whether fetches are unfinished. The answer is right even if events were dropped.
     #[must_use]
     pub fn is_work_outstanding(&self) -> bool {
         self.is_work_outstanding.load(Relaxed)
@@ -67,12 +94,51 @@ impl ChannelSink {
 
 impl EventSink for ChannelSink {
     fn event(&self, event: Event) {
-        if self.sender.try_send(event).is_err() {
-            self.lost.fetch_add(1, Relaxed);
+        let (most, dropped) = match &event.kind {
+            EventKind::Done { .. } => (usize::MAX, &self.dropped),
+            EventKind::Observed(
+                Observation::RequestSent { .. } | Observation::ResponseStarted { .. },
+            ) => (self.capacity.div_ceil(2), &self.dropped_wire_events),
+            EventKind::Queued
+            | EventKind::Started
+            | EventKind::Observed(_)
+            | EventKind::Unreached { .. } => (self.capacity, &self.dropped),
+        };
+        // It is counted first, because the receiver may take it at once.
+        let is_sent = self.queued.fetch_add(1, Relaxed) < most && self.sender.send(event).is_ok();
+        if !is_sent {
+            self.queued.fetch_sub(1, Relaxed);
+            dropped.fetch_add(1, Relaxed);
         }
     }
 
     fn work_outstanding(&self, outstanding: bool) {
         self.is_work_outstanding.store(outstanding, Relaxed);
+    }
+}
+
+impl Events {
+    /// The events in order. The iteration waits for each event, and ends when the user agent and its network side have
+    /// gone.
+    pub fn iter(&self) -> impl Iterator<Item = Event> {
+        self.receiver.iter().inspect(|_| self.taken())
+    }
+
+    /// The events that are there, in order. The iteration does not wait.
+    pub fn try_iter(&self) -> impl Iterator<Item = Event> {
+        self.receiver.try_iter().inspect(|_| self.taken())
+    }
+
+    fn taken(&self) {
+        self.queued.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Does the same as [`Events::iter`].
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.iter().next()
     }
 }

@@ -52,6 +52,7 @@
 //! of [`UserAgentBuilder::runtime`]. It calls the event sink, the network and the other services.
 
 mod background_send;
+mod budget;
 mod channel_sink;
 mod clock;
 #[cfg(feature = "cookies")]
@@ -92,13 +93,13 @@ pub use sendbeacon_net as net;
 #[cfg(feature = "cookies")]
 pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 pub use self::{
-    channel_sink::ChannelSink,
+    channel_sink::{ChannelSink, Events},
     event::{
         DeliveredFetch, Event, EventKind, EventSink, FetchInfo, LostFetch, Outcome, SentFetch,
         ShutdownReport,
     },
     id::FetchId,
-    limits::{Drain, Scheduling, Timeouts},
+    limits::{Drain, MemoryLimits, Scheduling, Timeouts},
     random::extract,
     script::{
         DeferredFetch, Document, DocumentLifecycle, FetchGroup, KeepaliveReservation,

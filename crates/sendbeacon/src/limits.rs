@@ -1,4 +1,4 @@
-//! The limits on the time of a fetch, and on how many fetches run at once.
+//! The limits on the time of a fetch, on how many fetches run at once, and on the memory that they hold.
 
 use std::time::Duration;
 
@@ -172,5 +172,77 @@ impl Scheduling {
 impl Default for Scheduling {
     fn default() -> Self {
         Self { per_origin: 6, per_partition: 32, overall: 256, max_delay: Duration::from_secs(2) }
+    }
+}
+
+/// Limits on the memory that unfinished keepalive requests hold: beacons, pings, reports, `fetch()` with keepalive, and
+/// deferred fetches from the call of `fetchLater()` on. A request that finds no room is refused at the call: script gets
+/// `false` or an error. A request that was accepted keeps its room until its outcome is told.
+///
+/// A request counts its body, its URL twice, its headers, and 2 KiB for everything else. A settings object counts once
+/// while a request of it is unfinished: its URLs, and about half a KiB for each source expression of its policies.
+///
+/// | | may hold |
+/// |---|---|
+/// | all requests together | `user_agent`; its last quarter is for the floors |
+/// | a partition | `partition`; its last quarter is for the site of the top-level document |
+/// | the site of the top-level document, in its partition | half of the partition |
+/// | another site, in a partition | a quarter of the partition |
+///
+/// A partition that finds no room in the user agent has its floor, which no other partition can take. The sites of the
+/// partition share the floor as they share the partition. There are `user_agent / 4 / floor` floors at a time, 64 by
+/// default.
+///
+/// The quotas of a fetch group ([`KeepaliveLimits`](crate::KeepaliveLimits), and that of `fetchLater()`) hold as well.
+///
+/// ```
+/// let memory = sendbeacon::MemoryLimits::default().with_user_agent(128 << 20);
+/// assert_eq!((memory.partition, memory.floor), (16 << 20, 256 << 10));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryLimits {
+    /// How many bytes the requests of all documents may hold. Default: 64 MiB.
+    pub user_agent: u64,
+    /// How many bytes the requests of one network partition may hold. At most `user_agent`. Default: 16 MiB.
+    pub partition: u64,
+    /// How many bytes a partition may hold when the others have filled the user agent. At most `partition`. Default:
+    /// 256 KiB.
+    pub floor: u64,
+}
+
+impl MemoryLimits {
+    /// Sets [`user_agent`](Self::user_agent).
+    #[must_use]
+    pub fn with_user_agent(mut self, bytes: u64) -> Self {
+        self.user_agent = bytes;
+        self
+    }
+
+    /// Sets [`partition`](Self::partition).
+    #[must_use]
+    pub fn with_partition(mut self, bytes: u64) -> Self {
+        self.partition = bytes;
+        self
+    }
+
+    /// Sets [`floor`](Self::floor).
+    #[must_use]
+    pub fn with_floor(mut self, bytes: u64) -> Self {
+        self.floor = bytes;
+        self
+    }
+
+    /// Whether each limit is within the next larger one, and a sum can count to the largest.
+    pub(crate) fn fit(&self) -> bool {
+        self.floor <= self.partition
+            && self.partition <= self.user_agent
+            && self.user_agent <= u64::MAX / 2
+    }
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self { user_agent: 64 << 20, partition: 16 << 20, floor: 256 << 10 }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::record::DeferredFetchRecord;
-use crate::{Ledger, Request, Reservation};
+use crate::{Ledger, Request, Reservation, Weight};
 
 /// A request that [`fetch_later`](super::fetch_later) has queued. The network side keeps it until it is sent
 /// or aborted.
@@ -11,10 +11,10 @@ pub struct QueuedDeferredFetch {
     request: Box<Request>,
     record: Arc<DeferredFetchRecord>,
     activate_after: Option<Duration>,
-    /// The ledger in which the request counts once it is sent.
-    ledger: Arc<Ledger>,
-    /// The room in the ledger, from the moment when there is room.
-    reservation: Option<Reservation>,
+    weight: Weight,
+    /// Its memory, and its room in the group from the moment when there is room.
+    reservation: Reservation,
+    has_room: bool,
     /// Called when the request is sent.
     when_sent: Option<WhenSent>,
 }
@@ -26,10 +26,11 @@ impl QueuedDeferredFetch {
         request: Request,
         record: Arc<DeferredFetchRecord>,
         activate_after: Option<Duration>,
-        ledger: &Arc<Ledger>,
+        weight: Weight,
+        reservation: Reservation,
     ) -> Self {
-        let (request, ledger) = (Box::new(request), Arc::clone(ledger));
-        Self { request, record, activate_after, ledger, reservation: None, when_sent: None }
+        let (request, has_room) = (Box::new(request), false);
+        Self { request, record, activate_after, weight, reservation, has_room, when_sent: None }
     }
 
     /// Sets a function that is called when the request is sent. It may exchange the request's reservation. If the
@@ -64,14 +65,14 @@ impl QueuedDeferredFetch {
     /// The ledger in which the request counts once it is sent.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
+        self.reservation.ledger()
     }
 
     /// Whether the request may be sent beside the unfinished requests of its fetch group. If there is room, this
     /// reserves it. If the group has no unfinished request, the request may be sent without room.
     pub fn has_room(&mut self) -> bool {
-        self.reservation = self.ledger.reserve(self.request.weight());
-        self.reservation.is_some() || self.ledger.inflight().requests == 0
+        self.has_room = self.reservation.enter(self.weight);
+        self.has_room || self.ledger().inflight().requests == 0
     }
 
     /// [Processes](https://fetch.spec.whatwg.org/#process-a-deferred-fetch) the deferred fetch: returns the
@@ -81,8 +82,10 @@ impl QueuedDeferredFetch {
         if !self.record.process() {
             return None;
         }
-        let Self { request, ledger, reservation, when_sent, .. } = self;
-        let reservation = reservation.unwrap_or_else(|| ledger.reserve_accepted(request.weight()));
+        let Self { request, weight, mut reservation, has_room, when_sent, .. } = self;
+        if !has_room {
+            reservation.enter_anyway(weight);
+        }
         let reservation = match when_sent {
             Some(when_sent) => when_sent(reservation),
             None => reservation,

@@ -220,7 +220,7 @@ impl DeferredFetching {
     /// quota for it.
     ///
     /// # Errors
-    /// [`QuotaExceeded`](FetchLaterError::QuotaExceeded), if there is not enough quota.
+    /// [`QuotaExceeded`](FetchLaterError::QuotaExceeded), if there is not enough quota, or no memory for the request.
     pub fn queue_a_deferred_fetch(
         &self,
         mut request: Request,
@@ -230,8 +230,14 @@ impl DeferredFetching {
         // Step 1 is `Request::new`. Steps 2 and 3.
         request.use_service_workers = false;
         request.keepalive = true;
-        // Step 4.
+        // Step 4. NB: a pending request takes memory, which the text does not bound.
         let record = Arc::new(self.admit(&request)?);
+        let weight = request.weight();
+        let reservation = ledger.reserve_later(&request.client, weight);
+        let reservation = reservation.ok_or_else(|| FetchLaterError::QuotaExceeded {
+            quota: 0,
+            requested: total_request_length(&request),
+        })?;
         // Step 5.
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if records.pruning.is_due(records.list.len()) {
@@ -241,7 +247,7 @@ impl DeferredFetching {
         }
         records.list.push(Arc::clone(&record));
         // Step 7. The queue does Step 6.
-        Ok(QueuedDeferredFetch::new(request, record, activate_after, ledger))
+        Ok(QueuedDeferredFetch::new(request, record, activate_after, weight, reservation))
     }
 
     /// Makes a record, if there is quota for it: Steps 11 to 13 of `fetchLater()`.

@@ -13,12 +13,12 @@ const ENTRY: Inflight = Inflight { body_bytes: 5, requests: 1, url_bytes: 3 };
 fn two_threads_never_reserve_more_than_there_is() {
     loom::model(|| {
         let account = Arc::new(Account::default());
-        assert!(account.enter(ENTRY, &LIMITS));
+        assert!(account.enter(ENTRY, &LIMITS).is_some());
         let other = {
             let account = Arc::clone(&account);
-            thread::spawn(move || account.enter(ENTRY, &LIMITS))
+            thread::spawn(move || account.enter(ENTRY, &LIMITS).is_some())
         };
-        let mine = account.enter(ENTRY, &LIMITS);
+        let mine = account.enter(ENTRY, &LIMITS).is_some();
         let theirs = other.join().unwrap();
         // There was room for exactly one of them.
         assert!(mine != theirs);
@@ -30,12 +30,12 @@ fn two_threads_never_reserve_more_than_there_is() {
 fn a_reservation_given_back_by_another_thread_counts_once() {
     loom::model(|| {
         let account = Arc::new(Account::default());
-        assert!(account.enter(ENTRY, &LIMITS) && account.enter(ENTRY, &LIMITS));
+        assert!(account.enter(ENTRY, &LIMITS).is_some() && account.enter(ENTRY, &LIMITS).is_some());
         let other = {
             let account = Arc::clone(&account);
-            thread::spawn(move || account.leave(ENTRY))
+            thread::spawn(move || account.leave(ENTRY.pack()))
         };
-        let entered = account.enter(ENTRY, &LIMITS);
+        let entered = account.enter(ENTRY, &LIMITS).is_some();
         other.join().unwrap();
         let left = if entered { 10 } else { 5 };
         assert_eq!(Inflight::unpack(account.load()).body_bytes, left);
@@ -65,12 +65,12 @@ fn a_closed_account_admits_nothing_and_shows_what_it_admitted_before() {
         let account = Arc::new(Account::default());
         let other = {
             let account = Arc::clone(&account);
-            thread::spawn(move || account.enter(ENTRY, &LIMITS))
+            thread::spawn(move || account.enter(ENTRY, &LIMITS).is_some())
         };
         account.close();
         // A thread that closes the account and then reads it sees every reservation that will ever exist.
         let seen = Inflight::unpack(account.load()).requests;
         assert_eq!(other.join().unwrap(), seen == 1);
-        assert!(!account.enter(ENTRY, &LIMITS));
+        assert!(!account.enter(ENTRY, &LIMITS).is_some());
     });
 }

@@ -1,5 +1,7 @@
 //! The keepalive ledger of a [fetch group](https://fetch.spec.whatwg.org/#concept-fetch-group).
 
+mod charge;
+
 #[cfg(not(sendbeacon_loom))]
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
@@ -8,7 +10,14 @@ use std::{any::Any, sync::Arc};
 #[cfg(sendbeacon_loom)]
 use loom::sync::atomic::AtomicU64;
 
-/// How much one request counts in a [`Ledger`].
+use self::charge::Charge;
+use crate::client::Client;
+
+/// How many bytes of memory a request counts for beside its body, its URLs and its headers: what the library keeps
+/// about a request that waits for its turn.
+const OVERHEAD: u64 = 2_048;
+
+/// How much one request counts.
 ///
 /// [`Request::weight`](crate::Request::weight) returns it for a request. For a beacon and a ping it is known
 /// before there is a request.
@@ -18,6 +27,19 @@ pub struct Weight {
     pub body_bytes: u64,
     /// The length in bytes of the URL without its fragment, and of the further URLs that a ping has in headers.
     pub url_bytes: u64,
+    /// The length in bytes of the headers and the other strings of a request of `fetch()`. They count as memory only,
+    /// not in the quota of the fetch group.
+    pub header_bytes: u64,
+}
+
+impl Weight {
+    /// How many bytes of memory the request counts for. A URL counts twice: in the request and in its events.
+    fn memory(self) -> u64 {
+        let Self { body_bytes, url_bytes, header_bytes } = self;
+        (OVERHEAD + header_bytes)
+            .saturating_add(url_bytes.saturating_mul(2))
+            .saturating_add(body_bytes)
+    }
 }
 
 /// The limits on the unfinished keepalive requests of one fetch group.
@@ -89,7 +111,7 @@ impl Default for KeepaliveLimits {
 /// use sendbeacon_fetch::{KeepaliveLimits, Ledger, Weight};
 ///
 /// let ledger = Ledger::new(KeepaliveLimits::default());
-/// let weight = Weight { body_bytes: 40_000, url_bytes: 100 };
+/// let weight = Weight { body_bytes: 40_000, url_bytes: 100, header_bytes: 0 };
 /// let reservation = ledger.reserve(weight).expect("the ledger is empty");
 /// assert!(ledger.reserve(weight).is_none());
 ///
@@ -106,26 +128,72 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger.
     #[must_use]
-    pub fn new(limits: KeepaliveLimits) -> Arc<Self> {
+    pub fn new(mut limits: KeepaliveLimits) -> Arc<Self> {
+        limits.body_bytes = limits.body_bytes.min(KeepaliveLimits::MAX.body_bytes);
+        limits.url_bytes = limits.url_bytes.min(KeepaliveLimits::MAX.url_bytes);
         Arc::new(Self { account: Account::default(), limits })
     }
 
-    /// Reserves room for one request. `None` if there is no room or the ledger is closed; nothing has changed
-    /// then.
+    /// Reserves room in the group for one request, whose memory the caller has. `None` if there is no room or the
+    /// ledger is closed; nothing has changed then.
     ///
     /// It takes no lock and a few nanoseconds. May be called on any thread.
     #[must_use]
     pub fn reserve(self: &Arc<Self>, weight: Weight) -> Option<Reservation> {
-        let entry = Inflight::from(weight);
-        let is_entered = self.account.enter(entry, &self.limits);
-        is_entered.then(|| Reservation { ledger: Arc::clone(self), entry, guard: None })
+        self.reserve_with(weight, None)
     }
 
-    /// Reserves room for a request that was accepted already, even if there is no room. If a sum in the ledger
-    /// would become too large to be counted, the request counts less.
+    /// Does the same for a request of `client` that this library keeps in memory. The request, and the client once for
+    /// all its requests, also count in the shares of the client's site, of its partition and of the user agent, if a
+    /// user agent has given the client a share. `None` as well if one of the three has no room.
+    ///
+    /// It takes no lock either. In the moment in which one thread is refused, another may be refused although there
+    /// is room for it.
+    #[must_use]
+    pub fn reserve_for(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        weight: Weight,
+    ) -> Option<Reservation> {
+        self.reserve_with(weight, Some(client))
+    }
+
+    fn reserve_with(
+        self: &Arc<Self>,
+        weight: Weight,
+        client: Option<&Arc<Client>>,
+    ) -> Option<Reservation> {
+        let entry = self.account.enter(weight.into(), &self.limits)?;
+        let charge = match client {
+            Some(client) => Charge::take(client, weight.memory()),
+            None => Some(Charge::default()),
+        };
+        if charge.is_none() {
+            self.account.leave(entry);
+        }
+        Some(self.reservation(entry, charge?))
+    }
+
+    /// Reserves memory for a deferred request of `client`, which counts in the group once it is sent: see
+    /// [`Reservation::enter`]. `None` if there is no memory.
+    #[must_use]
+    pub fn reserve_later(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        weight: Weight,
+    ) -> Option<Reservation> {
+        Some(self.reservation(0, Charge::take(client, weight.memory())?))
+    }
+
+    /// Reserves room in the group for a request that was accepted already, even if there is no room. If a sum in the
+    /// ledger would become too large to be counted, the request counts less.
     pub fn reserve_accepted(self: &Arc<Self>, weight: Weight) -> Reservation {
         let entry = self.account.enter_anyway(weight.into());
-        Reservation { ledger: Arc::clone(self), entry, guard: None }
+        self.reservation(entry, Charge::default())
+    }
+
+    fn reservation(self: &Arc<Self>, entry: u64, charge: Charge) -> Reservation {
+        Reservation { ledger: Arc::clone(self), entry, charge, guard: None }
     }
 
     /// Makes the ledger non-empty while a deferred request is on its way to the network side. A shutdown, which
@@ -135,8 +203,7 @@ impl Ledger {
     #[must_use]
     pub fn hold_open(self: &Arc<Self>) -> Option<Reservation> {
         let byte = Inflight { url_bytes: 1, ..Inflight::default() };
-        let entry = self.account.enter_anyway(byte);
-        let reservation = Reservation { ledger: Arc::clone(self), entry, guard: None };
+        let reservation = self.reservation(self.account.enter_anyway(byte), Charge::default());
         // NB: the reservation is made before the check. If the check does not see that the ledger is closed, then
         // the thread that closes it sees the reservation.
         (!self.is_closed()).then_some(reservation)
@@ -180,21 +247,28 @@ const _: () = assert!(
 );
 
 impl Account {
-    /// Adds an entry if it fits, and says whether it did.
-    fn enter(&self, entry: Inflight, limits: &KeepaliveLimits) -> bool {
-        let entered = self.0.fetch_update(AcqRel, Acquire, |account| {
+    /// Adds an entry if it fits, and returns it packed.
+    fn enter(&self, entry: Inflight, limits: &KeepaliveLimits) -> Option<u64> {
+        let mut account = self.load();
+        loop {
             let now = Inflight::unpack(account);
             let fits = account & CLOSED == 0
-                && fits(now.body_bytes, entry.body_bytes, limits.body_bytes, BODY_BYTES_MAX)
-                && fits(now.requests, entry.requests, limits.requests.into(), REQUESTS_MAX)
-                && fits(now.url_bytes, entry.url_bytes, limits.url_bytes, URL_BYTES_MAX);
-            fits.then(|| account + entry.pack())
-        });
-        entered.is_ok()
+                && fits(now.body_bytes, entry.body_bytes, limits.body_bytes)
+                && fits(now.requests, entry.requests, limits.requests.into())
+                && fits(now.url_bytes, entry.url_bytes, limits.url_bytes);
+            if !fits {
+                return None;
+            }
+            let entry = entry.pack();
+            match self.0.compare_exchange_weak(account, account + entry, AcqRel, Acquire) {
+                Ok(_) => return Some(entry),
+                Err(changed) => account = changed,
+            }
+        }
     }
 
-    /// Adds as much of an entry as the bits can count, and returns that part.
-    fn enter_anyway(&self, entry: Inflight) -> Inflight {
+    /// Adds as much of an entry as the bits can count, and returns that part, packed.
+    fn enter_anyway(&self, entry: Inflight) -> u64 {
         let mut account = self.load();
         loop {
             let now = Inflight::unpack(account);
@@ -203,15 +277,16 @@ impl Account {
                 requests: entry.requests.min(REQUESTS_MAX - now.requests),
                 url_bytes: entry.url_bytes.min(URL_BYTES_MAX - now.url_bytes),
             };
-            match self.0.compare_exchange(account, account + entered.pack(), AcqRel, Acquire) {
+            let entered = entered.pack();
+            match self.0.compare_exchange(account, account + entered, AcqRel, Acquire) {
                 Ok(_) => return entered,
                 Err(changed) => account = changed,
             }
         }
     }
 
-    fn leave(&self, entry: Inflight) {
-        self.0.fetch_sub(entry.pack(), AcqRel);
+    fn leave(&self, entry: u64) {
+        self.0.fetch_sub(entry, AcqRel);
     }
 
     fn close(&self) {
@@ -223,11 +298,10 @@ impl Account {
     }
 }
 
-/// Whether `more` fits beside `reserved`.
-fn fits(reserved: u64, more: u64, limit: u32, max: u64) -> bool {
-    // `reserved` is at most `max`, so only `more` could overflow the sum. Accepted requests may have brought
-    // `reserved` over the limit; a request with `more` of 0 is allowed even then.
-    more == 0 || more <= max && reserved + more <= u64::from(limit).min(max)
+/// Whether `more` fits beside `reserved`. Accepted requests may have brought `reserved` over the limit; a request with
+/// `more` of 0 is allowed even then.
+fn fits(reserved: u64, more: u64, limit: u32) -> bool {
+    more == 0 || reserved.saturating_add(more) <= u64::from(limit)
 }
 
 /// Sums over the unfinished keepalive requests of a fetch group.
@@ -243,7 +317,7 @@ pub struct Inflight {
 }
 
 impl From<Weight> for Inflight {
-    fn from(Weight { body_bytes, url_bytes }: Weight) -> Self {
+    fn from(Weight { body_bytes, url_bytes, .. }: Weight) -> Self {
         Self { body_bytes, requests: 1, url_bytes }
     }
 }
@@ -262,20 +336,22 @@ impl Inflight {
     }
 }
 
-/// The room of a request in a ledger. It moves with the request, and dropping it gives the room back. So the room
-/// is given back however the request ends.
+/// What a request has reserved: its room in the ledger of its fetch group, and the memory that it counts in the shares
+/// of its site, of its partition and of the user agent. It moves with the request, and dropping it gives everything
+/// back. So it is given back however the request ends.
 #[derive(Debug)]
 #[must_use = "dropping a reservation gives it back"]
 pub struct Reservation {
     ledger: Arc<Ledger>,
-    /// How much it has reserved.
-    entry: Inflight,
-    /// Dropped after the room was given back.
+    /// How much it has reserved in the ledger, packed.
+    entry: u64,
+    charge: Charge,
+    /// Dropped after everything else was given back.
     guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Reservation {
-    /// Sets the guard: a value that is dropped just after the room was given back.
+    /// Sets the guard: a value that is dropped just after everything else was given back.
     pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
         self.guard = Some(Box::new(guard));
         self
@@ -288,21 +364,45 @@ impl Reservation {
     }
 
     /// Moves the reservation to another ledger, and so gives its room in this one back. Says whether it has moved: it
-    /// stays if the other ledger has no room, or if it is there already. The guard stays with it.
+    /// stays if the other ledger has no room, or if it is there already. Its memory and its guard stay with it.
     pub fn move_to(&mut self, ledger: &Arc<Ledger>) -> bool {
-        let moves =
-            !Arc::ptr_eq(&self.ledger, ledger) && ledger.account.enter(self.entry, &ledger.limits);
+        let entry = Inflight::unpack(self.entry);
+        let moves = !Arc::ptr_eq(&self.ledger, ledger)
+            && ledger.account.enter(entry, &ledger.limits).is_some();
         if moves {
             let before = std::mem::replace(&mut self.ledger, Arc::clone(ledger));
             before.account.leave(self.entry);
         }
         moves
     }
+
+    /// The ledger of its fetch group.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Reserves room in the group for a request that has memory only, and says whether there was room.
+    pub fn enter(&mut self, weight: Weight) -> bool {
+        let room = self.ledger.reserve(weight);
+        let is_entered = room.is_some();
+        if let Some(mut room) = room {
+            std::mem::swap(&mut self.entry, &mut room.entry);
+        }
+        is_entered
+    }
+
+    /// Does the same even if there is no room: see [`Ledger::reserve_accepted`].
+    pub fn enter_anyway(&mut self, weight: Weight) {
+        let mut room = self.ledger.reserve_accepted(weight);
+        std::mem::swap(&mut self.entry, &mut room.entry);
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.ledger.account.leave(self.entry);
+        drop(std::mem::take(&mut self.charge));
         drop(self.guard.take());
     }
 }

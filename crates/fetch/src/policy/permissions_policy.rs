@@ -65,6 +65,15 @@ pub struct PermissionsPolicy {
 }
 
 impl PermissionsPolicy {
+    /// About how many bytes of memory its allowlists take.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let expressions = self.declared.iter().flatten().flat_map(|allowlist| match allowlist {
+            Allowlist::Everyone => &[],
+            Allowlist::Some(allowed) => &allowed.expressions[..],
+        });
+        expressions.map(|expression| size_of::<String>() + expression.len()).sum()
+    }
+
     /// [Create a permissions policy for a navigable from response](https://w3c.github.io/webappsec-permissions-policy/#algo-create-from-response):
     /// the policy of a document of `origin` in a top-level traversable, whose response has `headers`.
     ///

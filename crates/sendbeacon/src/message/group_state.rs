@@ -8,7 +8,9 @@ use std::sync::{
     },
 };
 
-use sendbeacon_fetch::{CspViolation, KeepaliveLimits, Ledger, Request, Reservation, Weight};
+use sendbeacon_fetch::{
+    Client, CspViolation, KeepaliveLimits, Ledger, Request, Reservation, Weight,
+};
 use tokio::sync::Notify;
 
 use crate::id::GroupId;
@@ -139,14 +141,19 @@ impl GroupState {
     }
 
     /// Reserves room for a violation, until the network side makes its reports.
-    pub(crate) fn reserve_violation(&self, violation: &CspViolation) -> Option<Reservation> {
+    pub(crate) fn reserve_violation(
+        &self,
+        violation: &CspViolation,
+        client: &Arc<Client>,
+    ) -> Option<Reservation> {
         let body_bytes = violation.original_policy.len() as u64;
-        self.reserve(Weight { body_bytes, url_bytes: 0 })
+        // Its endpoints are copies of parts of the policy.
+        self.reserve(client, Weight { body_bytes, url_bytes: 0, header_bytes: body_bytes })
     }
 
     /// Reserves room for a report.
     pub(crate) fn reserve_report(&self, request: &Request) -> Option<Reservation> {
-        self.reserve(request.weight())
+        self.reserve(&request.client, request.weight())
     }
 
     /// Gives the quota of a request back that waits for a server that is away, as far as the group may have such
@@ -160,8 +167,8 @@ impl GroupState {
         }
     }
 
-    fn reserve(&self, weight: Weight) -> Option<Reservation> {
-        let reservation = self.reports.reserve(weight)?;
+    fn reserve(&self, client: &Arc<Client>, weight: Weight) -> Option<Reservation> {
+        let reservation = self.reports.reserve_for(client, weight)?;
         match &self.reports_of_process {
             None => Some(reservation),
             Some(of_process) => Some(reservation.with_guard(of_process.reserve(weight)?)),

@@ -46,9 +46,8 @@ pub(crate) enum GroupMessage {
     /// A [`KeepaliveReservation`](crate::KeepaliveReservation) of the group was dropped: a deferred fetch may have room
     /// now, or a shutdown may have drained.
     ReservationReleased(GroupId),
-    /// A content process accepts nothing more: a shutdown may have drained.
-    #[cfg_attr(not(feature = "remote"), expect(dead_code))]
-    Drained,
+    /// Look again whether a shutdown has drained: a request was sent, or a content process accepts nothing more.
+    Wake,
 }
 
 impl GroupMessage {
@@ -58,7 +57,7 @@ impl GroupMessage {
         client: &Arc<Client>,
         group: &Arc<GroupState>,
     ) -> Option<Self> {
-        let reservation = group.reserve_violation(violation)?;
+        let reservation = group.reserve_violation(violation, client)?;
         let (violation, client) = (violation.clone(), Arc::clone(client));
         let violation = UnreportedViolation { violation, client, reservation };
         Some(Self::Violation(Box::new(violation), Arc::clone(group)))

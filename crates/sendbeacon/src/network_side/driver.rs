@@ -182,7 +182,7 @@ impl Driver {
             }
             GroupMessage::ReservationReleased(group) => self.deferred.room_freed(group.0),
             // The message has woken the loop, which sees whether the shutdown has drained.
-            GroupMessage::Drained => {}
+            GroupMessage::Wake => {}
         }
     }
 

@@ -77,7 +77,7 @@ impl Work {
                 (ping.client(), ping.url(), InitiatorType::Ping, true, ping.body_length())
             }
             Self::Request(request, _) => {
-                let length = request.weight().body_bytes;
+                let length = request.body_length();
                 let (client, url) = (&request.client, request.url());
                 (client, url, request.initiator_type, request.keepalive, length)
             }

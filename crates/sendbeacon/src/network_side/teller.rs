@@ -294,7 +294,7 @@ impl TransmissionObserver for Teller {
         self.set_progress(progress);
         if progress == Progress::Sent {
             // A shutdown may wait for this.
-            self.listeners.mailbox.send(GroupMessage::ReservationReleased);
+            self.listeners.mailbox.send(GroupMessage::Wake);
         }
     }
 

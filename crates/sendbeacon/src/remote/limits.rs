@@ -6,9 +6,18 @@ pub(super) const VERSION: u32 = 5;
 /// The largest payload, in bytes. A full body, the longest URL and the policies of a document fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 
-/// The credits of a channel: how many requests may be unfinished, and how many bytes their frames may have. The
-/// network process never refuses a content process that checks them.
-pub(super) const MAX_UNFINISHED: Cost = Cost { fetches: 16_384, bytes: 64 << 20 };
+/// How many bytes of credits a content process has from the beginning. The network process takes them out of its memory
+/// limits when the channel is made.
+pub(super) const FIRST_CREDITS: u64 = 1 << 20;
+
+/// How many bytes of credits a content process keeps when nothing is unfinished. It asks for more when it has less.
+pub(super) const KEPT_CREDITS: u64 = 256 << 10;
+
+/// How many bytes of credits the network process lends at a time, if it has as many.
+pub(super) const LOAN: u64 = 1 << 20;
+
+/// What a request costs beside the payload of its frame and the second copy of its URL, in bytes of credits.
+pub(super) const OVERHEAD: usize = 2_048;
 
 /// How many bytes the policies of a document may have, serialised.
 pub(super) const MAX_POLICIES: usize = 64 << 10;
@@ -28,31 +37,3 @@ pub(super) const WINDOW: usize = 4;
 
 /// How many bytes of a body may be in one frame.
 pub(super) const MAX_PIECE: usize = 64 << 10;
-
-/// The credits that a request uses, of [`MAX_UNFINISHED`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cost {
-    pub(super) fetches: u64,
-    pub(super) bytes: u64,
-}
-
-impl Cost {
-    /// The cost of a request whose frame has a payload of this length.
-    pub(super) fn of(payload_length: usize) -> Self {
-        Self { fetches: 1, bytes: payload_length as u64 }
-    }
-
-    /// The sum, if it is within the limit.
-    pub(super) fn plus(self, more: Self) -> Option<Self> {
-        let sum = Self {
-            fetches: self.fetches.checked_add(more.fetches)?,
-            bytes: self.bytes.checked_add(more.bytes)?,
-        };
-        let fits = sum.fetches <= MAX_UNFINISHED.fetches && sum.bytes <= MAX_UNFINISHED.bytes;
-        fits.then_some(sum)
-    }
-
-    pub(super) fn minus(self, less: Self) -> Self {
-        Self { fetches: self.fetches - less.fetches, bytes: self.bytes - less.bytes }
-    }
-}

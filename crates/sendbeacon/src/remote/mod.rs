@@ -36,8 +36,9 @@
 //! # What each process decides
 //!
 //! The content process answers script without asking the network process. It has the ledger of each of its fetch
-//! groups. It also counts the requests of the whole channel, and the bytes in them: these are credits, which come
-//! back when a request is done.
+//! groups. It also spends the credits that the network process has lent to it, in bytes. They come back when a request
+//! is done. So the memory of all content processes together is within the limits of the user agent
+//! ([`MemoryLimits`](crate::MemoryLimits)), and an accepted request is never refused for want of memory.
 //!
 //! The network process trusts none of that. It checks each document against the [`Pin`] that the channel was made
 //! with, and counts every quota again. It ends a channel that breaks a rule or the framing. The content process

@@ -11,7 +11,10 @@ use sendbeacon_fetch::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{error::ChannelError, limits::MAX_HEADERS};
+use super::{
+    error::ChannelError,
+    limits::{MAX_HEADERS, OVERHEAD},
+};
 
 /// A frame from a content process. Each identifier is one that the content process has given.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,8 +50,26 @@ pub(super) enum ToNetwork {
     Terminated { group: u64 },
     /// The fetch group was aborted, which includes its termination.
     Abort { group: u64 },
+    /// Lend more credits.
+    Want,
+    /// These credits are given back: nothing is unfinished.
+    Return { bytes: u64 },
     /// No request follows.
     Closed,
+}
+
+impl ToNetwork {
+    /// The credits that a request costs, in bytes. `payload_length` is the length of the payload of its frame, in which
+    /// the URL is once; the network process has it twice.
+    pub(super) fn cost(&self, payload_length: usize) -> u64 {
+        let url_length = match self {
+            Self::Beacon { beacon, .. } => beacon.url.len(),
+            Self::Ping { ping, .. } => ping.url.len() + ping.target_url.len(),
+            Self::Fetch { request, .. } | Self::Defer { request, .. } => request.url.len(),
+            _ => 0,
+        };
+        (payload_length + url_length + OVERHEAD) as u64
+    }
 }
 
 /// The fetch group of a request, and what has changed about it.
@@ -83,6 +104,8 @@ pub(super) enum ToContent {
     Close,
     /// The request is done: its room in the ledger and its credits are free.
     Done { id: u64 },
+    /// These credits are lent, which may be none. It answers [`ToNetwork::Want`].
+    Lend { bytes: u64 },
     /// The deferred fetch was sent.
     Activated { id: u64 },
     /// The request waits for a server that is away: its room in the ledger is free, and its credits are not.

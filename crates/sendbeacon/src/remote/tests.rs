@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    io::{Cursor, Read, empty, sink},
+    io::{Cursor, Read, Write as _, empty, sink},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,10 +15,10 @@ use url::{Host, Url};
 
 use super::{
     ChannelError, Pin, RemoteUserAgent,
-    frame::{encode, read},
-    limits::{MAX_UNFINISHED, VERSION},
+    frame::{encode, payload_length, read},
+    limits::{FIRST_CREDITS, LOAN, VERSION},
     protocol::{BeaconFrame, GroupFrame, RequestFrame, ToContent, ToNetwork},
-    tests_support::{agent, bytes_of, group, network, page, serve},
+    tests_support::{agent, bytes_of, group, network, page, serve, wants},
 };
 use crate::{Document, Inflight};
 
@@ -124,7 +124,8 @@ fn the_size_of_all_settings_objects_is_limited() {
     let mut client = page();
     // The directive has no effect on beacons.
     client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
-    let frames: Vec<_> = (0..300).map(|id| beacon(id, group(id, &client))).collect();
+    let beacons = (0..300).map(|id| beacon(id, group(id, &client)));
+    let frames: Vec<_> = wants().into_iter().chain(beacons).collect();
     assert!(matches!(serve(&frames).0, Err(ChannelError::Groups)));
 }
 
@@ -132,9 +133,12 @@ fn the_size_of_all_settings_objects_is_limited() {
 fn too_many_settings_objects_make_a_beacon_false_and_keep_the_channel() {
     let mut client = page();
     client.csp_list.push_meta(&format!("img-src https://{}", "a".repeat(60_000)));
-    let (reader, _open) = std::io::pipe().unwrap();
+    let (reader, mut network_process) = std::io::pipe().unwrap();
     let said = Told::default();
     let content = RemoteUserAgent::connect(reader, said.clone()).unwrap();
+    // There are enough credits for all.
+    let lend = encode(&ToContent::Lend { bytes: 64 << 20 }).unwrap();
+    network_process.write_all(&lend).unwrap();
     let mut documents: Vec<_> = (0..300).map(|_| content.document(client.clone())).collect();
     let sends = |document: &Document| document.send_beacon("https://a.test/", None).unwrap();
     let accepted = documents.iter().filter(|document| sends(document)).count();
@@ -142,12 +146,10 @@ fn too_many_settings_objects_make_a_beacon_false_and_keep_the_channel() {
     // A document that goes makes room.
     drop(documents.remove(0));
     assert!(sends(&documents[298]));
-    let network = network();
-    let agent = agent(&network);
-    let bytes = said.0.lock().unwrap().clone();
-    agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
-    assert!(agent.shutdown_blocking(Duration::from_secs(20)).completed);
-    assert_eq!(network.sent().len(), accepted + 1);
+    let mut reader = Cursor::new(said.0.lock().unwrap().clone());
+    let frames = std::iter::from_fn(|| read::<ToNetwork>(&mut reader).unwrap());
+    let is_beacon = |frame: &ToNetwork| matches!(frame, ToNetwork::Beacon { .. });
+    assert_eq!(frames.filter(|(frame, _)| is_beacon(frame)).count(), accepted + 1);
 }
 
 #[test]
@@ -165,8 +167,8 @@ fn a_flood_of_violations_leaves_room_for_beacons() {
         }
         let mut reader = Cursor::new(said.0.lock().unwrap().clone());
         let frames = std::iter::from_fn(|| read::<ToNetwork>(&mut reader).unwrap());
-        // The first frame is the hello.
-        assert_eq!(frames.skip(1).count(), sent);
+        let is_violation = |frame: &ToNetwork| matches!(frame, ToNetwork::Violation { .. });
+        assert_eq!(frames.filter(|(frame, _)| is_violation(frame)).count(), sent);
     }
     assert_eq!(document.send_beacon("https://a.test/", None), Ok(true));
 }
@@ -181,7 +183,7 @@ fn the_reports_of_all_groups_together_are_limited() {
         let (group, violation) = (group(id / 64, &page()), Box::new(violation.clone()));
         ToNetwork::Violation { id, group, violation }
     });
-    let bytes = bytes_of(&frames.collect::<Vec<_>>());
+    let bytes = bytes_of(&wants().into_iter().chain(frames).collect::<Vec<_>>());
     agent.content_process(Pin::of(&page())).serve(&*bytes, sink()).unwrap();
     assert_eq!(agent.shutdown_blocking(Duration::ZERO).lost.len(), 1_024);
 }
@@ -214,19 +216,39 @@ fn script_waits_for_room_once_for_all_pings_of_a_hyperlink() {
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
 }
 
+/// A beacon of a group that is known, and the number of them that the credits are enough for.
+fn known_beacon(id: u64, credits: u64) -> (ToNetwork, u64) {
+    let frame = beacon(id, GroupFrame { id: 0, flags: 0, client: None });
+    let cost = frame.cost(payload_length(&encode(&frame).unwrap()));
+    (frame, credits / cost)
+}
+
 #[test]
-fn more_fetches_than_there_are_credits_end_the_channel() {
-    let network = network();
-    let agent = agent(&network);
-    agent.set_online(false);
-    let mut bytes = bytes_of(&[beacon(0, group(0, &page()))]);
-    for id in 1..=MAX_UNFINISHED.fetches {
-        let known = GroupFrame { id: 0, flags: 0, client: None };
-        bytes.extend(encode(&beacon(id, known)).unwrap());
+fn more_requests_than_the_credits_are_enough_for_end_the_channel() {
+    for (loans, credits) in [(0, FIRST_CREDITS), (1, FIRST_CREDITS + LOAN)] {
+        let network = network();
+        let agent = agent(&network);
+        agent.set_online(false);
+        let mut frames: Vec<_> = (0..loans).map(|_| ToNetwork::Want).collect();
+        frames.push(beacon(0, group(0, &page())));
+        // The identifiers are as long as the last one, so that all cost the same.
+        let (_, most) = known_beacon(1_000, credits);
+        frames.extend((1_000..1_000 + most).map(|id| known_beacon(id, 0).0));
+        let process = agent.content_process(Pin::of(&page()));
+        let result = process.serve(&*bytes_of(&frames), sink());
+        assert!(matches!(result, Err(ChannelError::Quota)), "{result:?}");
+        // The first beacon has cost more than the others, because it has the settings object.
+        let lost = agent.shutdown_blocking(Duration::ZERO).lost.len() as u64;
+        assert!(lost == most || lost + 1 == most, "{lost} of {most}");
     }
-    let process = agent.content_process(Pin::of(&page()));
-    assert!(matches!(process.serve(&*bytes, sink()), Err(ChannelError::Quota)));
-    assert_eq!(agent.shutdown_blocking(Duration::ZERO).lost.len() as u64, MAX_UNFINISHED.fetches);
+}
+
+#[test]
+fn credits_that_a_process_does_not_have_cannot_be_returned() {
+    let some = ToNetwork::Return { bytes: FIRST_CREDITS };
+    assert!(serve(&[some]).0.is_ok());
+    let too_many = ToNetwork::Return { bytes: FIRST_CREDITS + 1 };
+    assert!(matches!(serve(&[too_many]).0, Err(ChannelError::Quota)));
 }
 
 #[test]
@@ -268,7 +290,8 @@ fn deferred_fetches_beyond_the_largest_quota_end_the_channel() {
     let twice = |id| defer(id, group(0, &page()), "https://a.test/", 40_000);
     assert!(matches!(serve(&[twice(0), twice(1)]).0, Err(ChannelError::Quota)));
     let to = |id| defer(id, group(0, &page()), &format!("https://{id}.test/"), 60_000);
-    let (result, sent) = serve(&(0..11).map(to).collect::<Vec<_>>());
+    let frames: Vec<_> = wants().into_iter().chain((0..11).map(to)).collect();
+    let (result, sent) = serve(&frames);
     assert!(matches!(result, Err(ChannelError::Quota)));
     // The requests that were accepted before are sent.
     assert_eq!(sent.len(), 10);

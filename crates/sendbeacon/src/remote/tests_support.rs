@@ -12,7 +12,7 @@ use super::{
     limits::VERSION,
     protocol::{GroupFrame, ToNetwork},
 };
-use crate::{KeepaliveLimits, UserAgent, UserAgentBuilder};
+use crate::{KeepaliveLimits, MemoryLimits, UserAgent, UserAgentBuilder};
 
 pub(super) fn page() -> Client {
     Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1))
@@ -27,7 +27,14 @@ pub(super) fn network() -> Arc<ScriptedNetwork> {
 
 pub(super) fn agent(network: &Arc<ScriptedNetwork>) -> UserAgent {
     let limits = KeepaliveLimits::default().with_requests(60_000);
-    UserAgentBuilder::new(Arc::clone(network) as _).keepalive_limits(limits).build().unwrap()
+    let memory = MemoryLimits::default().with_user_agent(1 << 30).with_partition(1 << 30);
+    let builder = UserAgentBuilder::new(Arc::clone(network) as _);
+    builder.keepalive_limits(limits).memory_limits(memory).build().unwrap()
+}
+
+/// Asks for enough credits for all requests of a test.
+pub(super) fn wants() -> Vec<ToNetwork> {
+    (0..20).map(|_| ToNetwork::Want).collect()
 }
 
 /// A fetch group, and its settings object.

@@ -116,6 +116,7 @@ pub enum VisibilityState {
 
 impl Document {
     pub(crate) fn new(client: Client, group: FetchGroup) -> Self {
+        group.count(&client);
         Self { client: ArcSwap::from_pointee(client), group }
     }
 
@@ -127,6 +128,8 @@ impl Document {
     /// `false` means one of these:
     /// * There is no room: the limits are 64 KiB of unfinished keepalive bodies, a number of requests, and a
     ///   number of URL bytes ([`KeepaliveLimits`](crate::KeepaliveLimits)).
+    /// * There is no memory for it: see [`MemoryLimits`](crate::MemoryLimits). While other threads are refused, a call
+    ///   may be refused although there is room.
     /// * The URL is longer than 65,534 bytes.
     /// * The beacon is mixed content.
     /// * The document is not fully active.
@@ -184,7 +187,8 @@ impl Document {
     /// process, and when the user agent shuts down. A request with an `activateAfter` is also sent when that
     /// many milliseconds have passed, and when the document is frozen. Once it is sent, it is like a keepalive
     /// [`fetch`](FetchGroup::fetch), and gets an [`Outcome`](crate::Outcome). Before that, its total request
-    /// length counts in the document's deferred-fetch quota, and not in the group's keepalive quota.
+    /// length counts in the document's deferred-fetch quota, and not in the group's keepalive quota. Its memory counts
+    /// from the call on ([`MemoryLimits`](crate::MemoryLimits)).
     ///
     /// Call it on the script thread: it waits for nothing. (In a content process it writes to the channel and
     /// may wait 10 ms: see `remote`.)
@@ -244,8 +248,8 @@ impl Document {
     /// inline script, for example) to the endpoints of its policy's `report-uri`, unless the policy has a
     /// `report-to`. The library reports violations by its own requests itself.
     ///
-    /// A document may have 64 unfinished reports, with 64 KiB of bodies and 64 KiB of URLs. A violation beyond
-    /// that is not reported. Does not block.
+    /// A document may have 64 unfinished reports, with 64 KiB of bodies and 64 KiB of URLs, and they count as
+    /// memory ([`MemoryLimits`](crate::MemoryLimits)). A violation beyond that is not reported. Does not block.
     pub fn report_violation(&self, violation: &CspViolation) {
         self.group.report(&self.client.load(), violation);
     }
@@ -257,7 +261,7 @@ impl Document {
     }
 
     /// Replaces the settings object. Call it when the base URL or a policy has changed. Beacons that were
-    /// admitted before keep the settings object that they were admitted with.
+    /// admitted before keep the settings object that they were admitted with. Takes a lock for a moment.
     ///
     /// ```
     /// use sendbeacon::{Client, Nonce, ReferrerPolicy, UserAgentBuilder};
@@ -273,6 +277,7 @@ impl Document {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_client(&self, client: Client) {
+        self.group.count(&client);
         self.client.store(Arc::new(client));
     }
 

@@ -18,6 +18,7 @@ use super::{
     pending_response::PendingResponse,
 };
 use crate::{
+    budget::Budget,
     id::{FetchId, FetchIds},
     message::{Deferral, FetchCall, Flag, GroupMessage, GroupState, NetworkSide},
     random::SystemRandom,
@@ -33,6 +34,8 @@ pub struct FetchGroup {
     /// Room for keepalive requests.
     ledger: Arc<Ledger>,
     deferred: DeferredFetching,
+    /// Where the memory of its requests counts, if it counts in this process.
+    budget: Option<Arc<Budget>>,
     network_side: Arc<dyn NetworkSide>,
     ids: Arc<FetchIds>,
 }
@@ -42,10 +45,18 @@ impl FetchGroup {
         state: Arc<GroupState>,
         ledger: Arc<Ledger>,
         deferred: DeferredFetching,
+        budget: Option<Arc<Budget>>,
         network_side: Arc<dyn NetworkSide>,
         ids: Arc<FetchIds>,
     ) -> Self {
-        Self { state, ledger, deferred, network_side, ids }
+        Self { state, ledger, deferred, budget, network_side, ids }
+    }
+
+    /// Lets the memory of requests of `client` count in the budget. The first call for a client takes a lock.
+    pub(super) fn count(&self, client: &Client) {
+        if let Some(budget) = &self.budget {
+            budget.count(client);
+        }
     }
 
     /// Fetches `request`, whose client belongs to this group.
@@ -77,7 +88,7 @@ impl FetchGroup {
     ///
     /// # Errors
     /// The response is a network error at once if the request has `keepalive` and there is no room for it
-    /// ([`NetworkError::KeepaliveQuota`]), if the group was terminated, or if the user agent shuts down.
+    /// ([`NetworkError::KeepaliveQuota`], which also stands for the [`MemoryLimits`](crate::MemoryLimits)), if the group was terminated, or if the user agent shuts down.
     pub fn fetch(&self, request: Request) -> PendingResponse {
         self.fetch_guarded(request, ())
     }
@@ -100,7 +111,9 @@ impl FetchGroup {
             return response;
         }
         let reservation = if request.keepalive {
-            let Some(reservation) = self.ledger.reserve(request.weight()) else {
+            self.count(&request.client);
+            let Some(reservation) = self.ledger.reserve_for(&request.client, request.weight())
+            else {
                 responder.fail(NetworkError::KeepaliveQuota);
                 return response;
             };
@@ -128,7 +141,8 @@ impl FetchGroup {
         if self.is_terminated() {
             return None;
         }
-        let reservation = self.ledger.reserve(Weight { body_bytes, url_bytes })?;
+        let weight = Weight { body_bytes, url_bytes, header_bytes: 0 };
+        let reservation = self.ledger.reserve(weight)?;
         let network_side = Arc::clone(&self.network_side);
         Some(KeepaliveReservation::new(reservation, self.state.id, network_side))
     }
@@ -251,6 +265,7 @@ impl FetchGroup {
         request: Request,
         init: DeferredRequestInit,
     ) -> Result<DeferredFetch, FetchLaterError> {
+        self.count(&request.client);
         let is_fully_active = self.state.is_fully_active();
         let queued = fetch_later(&self.deferred, is_fully_active, request, init, &self.ledger)?;
         let Some(hold_open) = self.ledger.hold_open() else {

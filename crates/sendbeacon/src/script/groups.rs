@@ -9,6 +9,7 @@ use sendbeacon_fetch::{Ledger, PartitionKey, deferred::DeferredFetching};
 
 use super::fetch_group::FetchGroup;
 use crate::{
+    budget::Budget,
     documents::Documents,
     id::{FetchIds, GroupId},
     message::{GroupState, NetworkSide},
@@ -20,6 +21,8 @@ pub(crate) struct Groups {
     pub(crate) network_side: Arc<dyn NetworkSide>,
     /// The ledger of the reports of all groups of a content process. `None` for groups of this process.
     reports: Option<Arc<Ledger>>,
+    /// Where the memory of the groups' requests counts. `None` in a content process, and for its groups.
+    budget: Option<Arc<Budget>>,
     /// The identifier of the next group.
     next: Arc<AtomicU64>,
     /// Makes the identifiers of the fetches.
@@ -34,13 +37,18 @@ impl Groups {
         ids: Arc<FetchIds>,
         documents: Arc<Documents>,
     ) -> Self {
-        Self { network_side, reports: None, next: Arc::default(), ids, documents }
+        Self { network_side, reports: None, budget: None, next: Arc::default(), ids, documents }
+    }
+
+    /// The same, for fetch groups whose requests count in a memory budget.
+    pub(crate) fn within(self, budget: Arc<Budget>) -> Self {
+        Self { budget: Some(budget), ..self }
     }
 
     /// The same, for the fetch groups of a content process. All their reports count in `reports`, too.
     #[cfg(feature = "remote")]
     pub(crate) fn for_content_process(&self, reports: Arc<Ledger>) -> Self {
-        Self { reports: Some(reports), ..self.clone() }
+        Self { reports: Some(reports), budget: None, ..self.clone() }
     }
 
     /// Opens a fetch group, whose keepalive requests count in `ledger`.
@@ -48,7 +56,8 @@ impl Groups {
         let id = GroupId(self.next.fetch_add(1, Relaxed));
         let state = Arc::new(GroupState::new(id, self.reports.clone()));
         let network_side = Arc::clone(&self.network_side);
-        FetchGroup::new(state, ledger, deferred, network_side, Arc::clone(&self.ids))
+        let (budget, ids) = (self.budget.clone(), Arc::clone(&self.ids));
+        FetchGroup::new(state, ledger, deferred, budget, network_side, ids)
     }
 
     /// Opens the fetch group of a document in this network partition.

@@ -85,6 +85,7 @@ impl UserAgent {
     pub fn content_process(&self, pin: crate::remote::Pin) -> crate::remote::ContentProcess {
         crate::remote::ContentProcess::new(
             &self.groups,
+            &self.budget,
             &self.ledgers,
             self.limits,
             self.runtime.clone(),

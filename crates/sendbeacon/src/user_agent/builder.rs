@@ -16,12 +16,13 @@ use tokio::runtime::{self, Handle};
 use super::{BuildError, UserAgent, UserAgentBuilder};
 use crate::{
     background_send::{BackgroundSend, NoBackgroundSend},
+    budget::Budget,
     clock::SystemClock,
     documents::Documents,
     event::EventSink,
     id::FetchIds,
     ledgers::Ledgers,
-    limits::{Scheduling, Timeouts},
+    limits::{MemoryLimits, Scheduling, Timeouts},
     network_side::{Dispatcher, Driver, Mailbox, Retries},
     random,
     script::Groups,
@@ -62,6 +63,7 @@ impl UserAgentBuilder {
             sink: None,
             runtime: None,
             limits: KeepaliveLimits::default(),
+            memory: MemoryLimits::default(),
             scheduling: Scheduling::default(),
             timeouts: Timeouts::default(),
             tries_again: true,
@@ -178,6 +180,12 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Sets how much memory the unfinished requests may hold together. Default: [`MemoryLimits::default`].
+    pub fn memory_limits(mut self, limits: MemoryLimits) -> Self {
+        self.memory = limits;
+        self
+    }
+
     /// Sets when fetches start and how many run at once. Default: [`Scheduling::default`].
     pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
         self.scheduling = scheduling;
@@ -228,11 +236,16 @@ impl UserAgentBuilder {
         if !self.limits.fit() {
             return Err(BuildError::KeepaliveLimits);
         }
+        if !self.memory.fit() {
+            return Err(BuildError::MemoryLimits);
+        }
         let (mailbox, messages) = Mailbox::new();
         let (ledgers, ids) = (Arc::<Ledgers>::default(), Arc::<FetchIds>::default());
         let documents = Arc::<Documents>::default();
+        let budget = Arc::new(Budget::new(self.memory));
         let groups =
-            Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids), Arc::clone(&documents));
+            Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids), Arc::clone(&documents))
+                .within(Arc::clone(&budget));
         let driver = Driver::new(
             (mailbox.clone(), messages),
             self.profile,
@@ -253,12 +266,14 @@ impl UserAgentBuilder {
             None => spawn_thread(driver)?,
         };
         #[cfg(not(feature = "remote"))]
-        drop(runtime);
+        drop((runtime, budget));
         Ok(UserAgent {
             mailbox,
             groups,
             ledgers,
             limits: self.limits,
+            #[cfg(feature = "remote")]
+            budget,
             #[cfg(feature = "remote")]
             runtime,
         })

@@ -9,11 +9,13 @@ use sendbeacon_fetch::{KeepaliveLimits, fetch::Profile};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
+#[cfg(feature = "remote")]
+use crate::budget::Budget;
 use crate::{
     background_send::BackgroundSend,
     event::EventSink,
     ledgers::Ledgers,
-    limits::{Scheduling, Timeouts},
+    limits::{MemoryLimits, Scheduling, Timeouts},
     network_side::Mailbox,
     script::Groups,
 };
@@ -55,6 +57,8 @@ pub struct UserAgent {
     groups: Groups,
     ledgers: Arc<Ledgers>,
     limits: KeepaliveLimits,
+    #[cfg(feature = "remote")]
+    budget: Arc<Budget>,
     /// Where the network side runs.
     #[cfg(feature = "remote")]
     runtime: Handle,
@@ -86,6 +90,7 @@ pub struct UserAgentBuilder {
     sink: Option<Arc<dyn EventSink>>,
     runtime: Option<Handle>,
     limits: KeepaliveLimits,
+    memory: MemoryLimits,
     scheduling: Scheduling,
     timeouts: Timeouts,
     tries_again: bool,
@@ -109,6 +114,11 @@ pub enum BuildError {
         KeepaliveLimits::MAX.url_bytes
     )]
     KeepaliveLimits,
+    /// A limit of the [`MemoryLimits`] is larger than the one that it is a part of, or larger than half of `u64::MAX`.
+    #[error(
+        "the memory limits do not fit: the floor is part of a partition, and a partition of the user agent"
+    )]
+    MemoryLimits,
     /// The builder asks for [content codings](UserAgentBuilder::content_codings), and the feature `content-codings` is
     /// off.
     #[error("content codings need the feature `content-codings` of sendbeacon")]

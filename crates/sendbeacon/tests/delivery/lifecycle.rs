@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 use sendbeacon::{
     AbandonReason, DeferredFetch, DeferredRequestInit, Document, DocumentLifecycle, Inflight,
-    NetworkError, Scheduling, VisibilityState,
+    MemoryLimits, NetworkError, Scheduling, VisibilityState,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse},
 };
 use tokio::runtime::{Handle, Runtime};
@@ -220,7 +220,9 @@ fn lifecycle_calls_on_several_threads_lose_no_beacon() {
 
 #[test]
 fn beacons_of_ten_thousand_dropped_documents_get_their_outcomes() {
-    let browser = Browser::scripted();
+    let memory = MemoryLimits::default().with_user_agent(1 << 30).with_partition(1 << 30);
+    let browser =
+        Browser::with(|builder| builder.network(scripted_network()).memory_limits(memory));
     let documents: Vec<_> = (0..10_000).map(|_| browser.open(PAGE)).collect();
     for document in &documents {
         assert_eq!(document.send_beacon("/b", Some("x".into())), Ok(true));

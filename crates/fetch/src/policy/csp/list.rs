@@ -89,6 +89,11 @@ impl CspList {
         self.policies.iter().map(|policy| policy.serialized_length()).sum()
     }
 
+    /// About how many bytes of memory the policies take.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.policies.iter().map(|policy| policy.held_bytes()).sum()
+    }
+
     /// The values of the directive `name`, one for each enforced policy that has this directive.
     ///
     /// The engine uses it for directives that do not match requests, such as `upgrade-insecure-requests` and

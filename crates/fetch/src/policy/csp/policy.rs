@@ -14,6 +14,13 @@ pub(super) struct Policy {
     directive_set: Vec<Directive>,
 }
 
+/// About how many bytes of memory a token of a directive takes beside its text, and beside its entries in the
+/// [`SourceList`].
+const TOKEN_BYTES: usize = 64;
+
+/// About how many bytes of memory a source expression takes in a [`SourceList`].
+const SOURCE_BYTES: usize = 512;
+
 /// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -99,6 +106,19 @@ impl Policy {
         };
         let separators = 2 * self.directive_set.len().saturating_sub(1);
         self.directive_set.iter().map(length).sum::<usize>() + separators
+    }
+
+    /// About how many bytes of memory the policy takes, once URLs were matched against each of its directives.
+    pub(super) fn held_bytes(&self) -> usize {
+        // Keywords, nonces and hashes are not in a source list.
+        let of_token = |token: &String| {
+            let source = if token.starts_with('\'') { 0 } else { SOURCE_BYTES };
+            TOKEN_BYTES + source + token.len()
+        };
+        let of_directive = |it: &Directive| {
+            size_of::<Directive>() + it.name.len() + it.value.iter().map(of_token).sum::<usize>()
+        };
+        size_of::<Self>() + self.directive_set.iter().map(of_directive).sum::<usize>()
     }
 }
 

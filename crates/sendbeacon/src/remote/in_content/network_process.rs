@@ -18,7 +18,7 @@ use super::{
     clients::{Clients, payload_of},
     frame_writer::{FrameWriter, INTERVAL},
     incoming::Incoming,
-    unfinished::{Unfinished, UnfinishedRequest, UnsentDeferredFetch},
+    unfinished::{Spending, Unfinished, UnfinishedRequest, UnsentDeferredFetch},
 };
 use crate::{
     id::{FetchId, FetchIds},
@@ -28,7 +28,7 @@ use crate::{
     },
     remote::{
         frame,
-        limits::{Cost, VERSION},
+        limits::VERSION,
         protocol::{
             BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, sendable,
         },
@@ -199,16 +199,14 @@ impl NetworkProcess {
     fn try_to_send(
         self: &Arc<Self>,
         id: u64,
-        mut unfinished: UnfinishedRequest,
+        unfinished: UnfinishedRequest,
         group: &GroupState,
         client: &Arc<Client>,
         deadline: Instant,
         frame: impl FnOnce(u64, GroupFrame) -> ToNetwork,
     ) -> bool {
-        let Some(mut sending) = self.sending_before(deadline) else {
-            self.unfinished().requests.insert(id, unfinished);
-            return false;
-        };
+        self.unfinished().add(id, unfinished);
+        let Some(mut sending) = self.sending_before(deadline) else { return false };
         let known = sending.clients.get(group.id.0);
         // NB: another thread may have terminated the group since the call began, and have sent that.
         let is_over = sending.is_closed || known.is_none() && group.is(Flag::Terminated);
@@ -217,19 +215,33 @@ impl NetworkProcess {
         let client_bytes = payload.as_ref().map_or(0, Bytes::len);
         let is_taken = payload.is_some() && sending.clients.has_room(group.id.0, client_bytes);
         let group_frame = GroupFrame { id: group.id.0, flags: group.flags(), client: payload };
-        let frame = (!is_over && (is_known || is_taken))
-            .then(|| frame::encode(&frame(id, group_frame)))
-            .flatten();
-        unfinished.cost =
-            frame.as_ref().map_or(Cost::default(), |frame| Cost::of(frame::payload_length(frame)));
-        // This comes before the frame is sent, because the answer may come at once.
-        let has_credit = self.unfinished().add(id, unfinished);
-        let is_sent = has_credit && frame.is_some_and(|frame| sending.writer.send(frame, deadline));
+        let frame = (!is_over && (is_known || is_taken)).then(|| frame(id, group_frame));
+        let encoded = frame.as_ref().and_then(frame::encode);
+        let is_sent = frame.zip(encoded).is_some_and(|(frame, encoded)| {
+            // This comes before the frame is sent, because the answer may come at once.
+            self.spend(id, frame.cost(frame::payload_length(&encoded)), &mut sending, deadline)
+                && sending.writer.send(encoded, deadline)
+        });
         if is_sent && !is_known {
             sending.clients.insert(group.id.0, Arc::clone(client), client_bytes);
         }
         self.settle(&mut sending);
         is_sent
+    }
+
+    /// Spends credits for a request. If there are too few, it asks for more and waits for them, until `deadline`.
+    fn spend(&self, id: u64, cost: u64, sending: &mut Sending, deadline: Instant) -> bool {
+        if self.unfinished().asks_for_credits(cost) {
+            let want = frame::encode(&ToNetwork::Want).unwrap_or_default();
+            sending.writer.send_surely(&want, deadline);
+        }
+        loop {
+            let result = self.unfinished().spend(id, cost);
+            if result != Spending::Waiting || Instant::now() >= deadline {
+                return result == Spending::Done;
+            }
+            thread::sleep(INTERVAL);
+        }
     }
 
     /// Sends a frame that must not be lost.
@@ -292,7 +304,10 @@ impl NetworkProcess {
                     // The deferred fetch is over and was not sent.
                     deferred.record.abort();
                 }
+                let surplus = self.unfinished().give_back();
+                surplus.inspect(|&bytes| self.tell(ToNetwork::Return { bytes }));
             }
+            ToContent::Lend { bytes } => self.unfinished().lent(bytes),
             ToContent::Activated { id } => {
                 self.unfinished().requests.get_mut(&id).map(UnfinishedRequest::activated);
             }
@@ -405,7 +420,7 @@ impl NetworkSide for Arc<NetworkProcess> {
                 true
             }
             // No shutdown and no deferred fetch waits in this process.
-            GroupMessage::ReservationReleased(_) | GroupMessage::Drained => true,
+            GroupMessage::ReservationReleased(_) | GroupMessage::Wake => true,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{
             AtomicBool,
             Ordering::{Acquire, Release},
@@ -13,11 +13,14 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::fetches::Fetches;
+use super::{
+    fetches::Fetches,
+    lent::{Lent, Spent},
+};
 use crate::{
     ledgers::Intake,
     message::{GroupMessage, NetworkSide, RemoteRoom},
-    remote::{error::ChannelError, frame, limits::Cost, protocol::ToContent},
+    remote::{error::ChannelError, frame, protocol::ToContent},
 };
 
 /// How many parts of responses may wait to be written to a content process.
@@ -29,8 +32,8 @@ const MAX_PARTS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Channel {
     outgoing: mpsc::UnboundedSender<Outgoing>,
-    /// The credits in use. Those of a fetch are in use until the frame that gives them back is written.
-    unfinished: Mutex<Cost>,
+    /// The credits. Those of a fetch are spent until the frame that gives them back is written.
+    pub(super) lent: Arc<Lent>,
     /// A permit for each part of a response that may still be queued.
     parts: Arc<Semaphore>,
     /// Whether no further request comes from the content process.
@@ -42,7 +45,7 @@ pub(super) struct Channel {
 #[derive(Debug)]
 pub(super) enum Outgoing {
     /// A frame, the credits that it gives back, and its room among the parts of responses.
-    Frame { bytes: Vec<u8>, credit: Cost, _room: Option<OwnedSemaphorePermit> },
+    Frame { bytes: Vec<u8>, spent: Option<Spent>, _room: Option<OwnedSemaphorePermit> },
     /// The writing thread ends here.
     End,
 }
@@ -50,11 +53,12 @@ pub(super) enum Outgoing {
 impl Channel {
     pub(super) fn new(
         network_side: Arc<dyn NetworkSide>,
+        lent: Arc<Lent>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Outgoing>) {
         let (sender, outgoing) = mpsc::unbounded_channel();
         let channel = Arc::new(Self {
             outgoing: sender,
-            unfinished: Mutex::default(),
+            lent,
             parts: Arc::new(Semaphore::new(MAX_PARTS)),
             is_drained: AtomicBool::new(false),
             network_side,
@@ -66,19 +70,19 @@ impl Channel {
     pub(super) fn set_drained(&self) {
         self.is_drained.store(true, Release);
         // A shutdown may wait for this.
-        self.network_side.send(GroupMessage::Drained);
+        self.network_side.send(GroupMessage::Wake);
     }
 
     /// Queues a frame of a kind that comes only a few times for each fetch.
     pub(super) fn tell(&self, frame: &ToContent) {
-        self.put(frame, Cost::default(), None);
+        self.put(frame, None, None);
     }
 
     /// Queues a part of a response once there is room for it. False if the frame is too large.
     pub(super) async fn tell_in_turn(&self, frame: &ToContent) -> bool {
         // NB: `ok`, because the semaphore is never closed.
         let room = Arc::clone(&self.parts).acquire_owned().await.ok();
-        self.put(frame, Cost::default(), room)
+        self.put(frame, None, room)
     }
 
     /// Ends the writing, after the frames that are queued.
@@ -87,15 +91,16 @@ impl Channel {
     }
 
     /// Queues a frame. False if it is too large.
-    fn put(&self, frame: &ToContent, credit: Cost, room: Option<OwnedSemaphorePermit>) -> bool {
+    fn put(
+        &self,
+        frame: &ToContent,
+        spent: Option<Spent>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> bool {
         let Some(bytes) = frame::encode(frame) else { return false };
         // If the writing has ended, the content process has gone.
-        let _ = self.outgoing.send(Outgoing::Frame { bytes, credit, _room: room });
+        let _ = self.outgoing.send(Outgoing::Frame { bytes, spent, _room: room });
         true
-    }
-
-    fn unfinished(&self) -> MutexGuard<'_, Cost> {
-        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,7 +117,8 @@ impl Intake for Channel {
 /// A shutdown may wait for a channel that was never served. This wakes it.
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.network_side.send(GroupMessage::Drained);
+        self.lent.end();
+        self.network_side.send(GroupMessage::Wake);
     }
 }
 
@@ -120,25 +126,24 @@ impl Drop for Channel {
 #[derive(Debug)]
 pub(super) struct Credit {
     id: u64,
-    cost: Cost,
+    /// `Some` until it is dropped.
+    spent: Option<Spent>,
     channel: Weak<Channel>,
     /// The list from which the fetch is removed in the end, if it is a `fetch()`.
     fetches: Weak<Fetches>,
 }
 
 impl Credit {
-    /// Takes the credits for a fetch whose frame has a payload of `payload_length` bytes.
+    /// Spends the credits for a fetch of this cost.
     pub(super) fn take(
         channel: &Arc<Channel>,
         fetches: &Arc<Fetches>,
         id: u64,
-        payload_length: usize,
+        cost: u64,
     ) -> Result<Arc<Self>, ChannelError> {
-        let cost = Cost::of(payload_length);
-        let mut unfinished = channel.unfinished();
-        *unfinished = unfinished.plus(cost).ok_or(ChannelError::Quota)?;
+        let spent = Some(channel.lent.spend(cost).ok_or(ChannelError::Quota)?);
         let (channel, fetches) = (Arc::downgrade(channel), Arc::downgrade(fetches));
-        Ok(Arc::new(Self { id, cost, channel, fetches }))
+        Ok(Arc::new(Self { id, spent, channel, fetches }))
     }
 
     /// Tells the content process that the deferred fetch was sent.
@@ -163,23 +168,17 @@ impl Drop for Credit {
             fetches.remove(self.id);
         }
         if let Some(channel) = self.channel.upgrade() {
-            channel.put(&ToContent::Done { id: self.id }, self.cost, None);
+            channel.put(&ToContent::Done { id: self.id }, self.spent.take(), None);
         }
     }
 }
 
 /// Writes the queued frames to the content process, until the end of the queue or an error.
-pub(super) fn write(
-    mut writer: impl Write,
-    mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    channel: &Channel,
-) {
-    while let Some(Outgoing::Frame { bytes, credit, _room }) = outgoing.blocking_recv() {
+pub(super) fn write(mut writer: impl Write, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
+    while let Some(Outgoing::Frame { bytes, spent, _room }) = outgoing.blocking_recv() {
         // The credits are given back just before the frame is written, because the content process may use them
         // as soon as it has read the frame. A process that stops reading gets no further credits back.
-        let mut unfinished = channel.unfinished();
-        *unfinished = unfinished.minus(credit);
-        drop(unfinished);
+        drop(spent);
         if writer.write_all(&bytes).and_then(|()| writer.flush()).is_err() {
             return;
         }

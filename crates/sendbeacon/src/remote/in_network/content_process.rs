@@ -11,10 +11,12 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     channel::{Channel, Outgoing, write},
+    lent::Lent,
     pin::Pin,
     serving::Serving,
 };
 use crate::{
+    budget::Budget,
     ledgers::{Intake, Ledgers},
     remote::error::ChannelError,
     script::Groups,
@@ -44,13 +46,15 @@ pub struct ContentProcess {
 impl ContentProcess {
     pub(crate) fn new(
         groups: &Groups,
+        budget: &Budget,
         ledgers: &Ledgers,
         limits: KeepaliveLimits,
         runtime: Handle,
         pin: Pin,
     ) -> Self {
         let groups = groups.for_content_process(Ledger::new(REPORT_LIMITS));
-        let (channel, outgoing) = Channel::new(Arc::clone(&groups.network_side));
+        let share = budget.share_of(&pin.network_partition_key, &pin.site);
+        let (channel, outgoing) = Channel::new(Arc::clone(&groups.network_side), Lent::new(share));
         let intake: Weak<dyn Intake> = Arc::downgrade(&(Arc::clone(&channel) as Arc<dyn Intake>));
         ledgers.watch(intake);
         Self { groups, limits, runtime, pin, channel, outgoing }
@@ -70,11 +74,8 @@ impl ContentProcess {
         writer: impl Write + Send + 'static,
     ) -> Result<(), ChannelError> {
         let Self { groups, limits, runtime, pin, channel, outgoing } = self;
-        let for_writing = Arc::clone(&channel);
         let serving = Serving::new(groups, limits, runtime, pin, channel);
-        thread::Builder::new()
-            .name("sendbeacon".into())
-            .spawn(move || write(writer, outgoing, &for_writing))?;
+        thread::Builder::new().name("sendbeacon".into()).spawn(move || write(writer, outgoing))?;
         serving.run(&mut BufReader::new(reader))
     }
 

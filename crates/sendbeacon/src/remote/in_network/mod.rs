@@ -3,6 +3,7 @@
 mod channel;
 mod content_process;
 mod fetches;
+mod lent;
 mod pass_on;
 mod pin;
 mod serving;

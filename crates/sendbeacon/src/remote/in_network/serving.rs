@@ -30,7 +30,9 @@ use crate::{
         error::ChannelError,
         frame,
         limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
-        protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
+        protocol::{
+            BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, received,
+        },
     },
     script::{DeferredFetch, FetchGroup, Groups},
 };
@@ -105,27 +107,28 @@ impl Serving {
             Some((ToNetwork::Hello { version }, _)) => return Err(ChannelError::Version(version)),
             Some(_) => return Err(ChannelError::malformed("the first frame is not a hello")),
         }
-        while let Some((frame, length)) = frame::read(reader)? {
-            self.receive(frame, length)?;
+        while let Some((frame, length)) = frame::read::<ToNetwork>(reader)? {
+            let cost = frame.cost(length);
+            self.receive(frame, cost)?;
         }
         Ok(())
     }
 
-    /// Carries out a frame whose payload has `length` bytes.
-    fn receive(&mut self, frame: ToNetwork, length: usize) -> Result<(), ChannelError> {
+    /// Carries out a frame, which costs this much if it is a request.
+    fn receive(&mut self, frame: ToNetwork, cost: u64) -> Result<(), ChannelError> {
         match frame {
             ToNetwork::Hello { .. } => Err(ChannelError::malformed("a second hello")),
-            ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, length),
-            ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, length),
+            ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, cost),
+            ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, cost),
             ToNetwork::Violation { id, group, violation } => {
-                let _credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+                let _credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
                 let (KnownGroup { group, .. }, client) = self.group(group)?;
                 group.report(&client, &violation);
                 Ok(())
             }
-            ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request, length),
+            ToNetwork::Fetch { id, group, request } => self.fetch(id, group, *request, cost),
             ToNetwork::Defer { id, group, request, activate_after } => {
-                self.defer(id, group, *request, activate_after, length)
+                self.defer(id, group, *request, activate_after, cost)
             }
             ToNetwork::AbortDeferred { id } => {
                 self.deferred.remove(&id).inspect(DeferredFetch::abort);
@@ -169,6 +172,14 @@ impl Serving {
                 ending.inspect(|&at| self.ending.swap_remove(at).1.abort());
                 Ok(())
             }
+            ToNetwork::Want => {
+                self.channel.tell(&ToContent::Lend { bytes: self.channel.lent.lend() });
+                Ok(())
+            }
+            ToNetwork::Return { bytes } => {
+                let is_taken = self.channel.lent.take_back(bytes);
+                is_taken.then_some(()).ok_or(ChannelError::Quota)
+            }
             ToNetwork::Closed if self.is_closed => Err(ChannelError::malformed("a second close")),
             ToNetwork::Closed => {
                 self.is_closed = true;
@@ -184,9 +195,9 @@ impl Serving {
         id: u64,
         frame: GroupFrame,
         beacon: BeaconFrame,
-        length: usize,
+        cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
         let BeaconFrame { url, data } = beacon;
         let url = received(&url)?;
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
@@ -211,9 +222,9 @@ impl Serving {
         id: u64,
         frame: GroupFrame,
         ping: &PingFrame,
-        length: usize,
+        cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
         let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let ping = Ping::admit(&client, group.ledger(), url, target_url);
@@ -227,9 +238,9 @@ impl Serving {
         id: u64,
         frame: GroupFrame,
         request: RequestFrame,
-        length: usize,
+        cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
         let channel = Arc::clone(&self.channel);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let request = request.into_request(client)?;
@@ -252,9 +263,9 @@ impl Serving {
         frame: GroupFrame,
         request: RequestFrame,
         activate_after: Option<Duration>,
-        length: usize,
+        cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, length)?;
+        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
         let (group, client) = self.group(frame)?;
         let request = request.into_request(client)?;
         let init = activate_after.map(DeferredRequestInit::after).unwrap_or_default();
@@ -322,6 +333,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.fetches.clear();
         self.groups.clear();
+        self.channel.lent.end();
         self.channel.set_drained();
         self.channel.end();
     }

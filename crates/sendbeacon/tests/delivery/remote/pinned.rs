@@ -1,13 +1,13 @@
 //! Tests of the pin and the limits of a channel, which the network process enforces.
 
 use sendbeacon::{
-    Client, Nonce, Origin, PartitionKey, Referrer, Site,
+    Client, MemoryLimits, Nonce, Origin, PartitionKey, Referrer, Site,
     remote::{ChannelError, Pin},
 };
 use url::Url;
 
-use super::{PLENTY, connect};
-use crate::browser::{Browser, LONG, client, request, wait_until};
+use super::{PLENTY, connect, wait_for_quota};
+use crate::browser::{Browser, LONG, client, request, scripted_network};
 
 /// Sends a beacon of a document with this settings object, on a channel that is pinned to `https://a.test`.
 /// Returns how the channel ended.
@@ -117,24 +117,38 @@ async fn exceeding_the_quota_ends_the_channel() {
 }
 
 #[tokio::test]
-async fn beacons_beyond_the_credits_of_the_channel_are_refused() {
-    let browser = Browser::with(|builder| builder.keepalive_limits(PLENTY));
+async fn beacons_beyond_the_memory_limits_are_refused_and_the_others_are_delivered() {
+    // The site of a top-level document has half of its partition, and half of the floor.
+    let memory = MemoryLimits::default().with_user_agent(32 << 20).with_partition(8 << 20);
+    let browser = Browser::with(|builder| {
+        builder.network(scripted_network()).keepalive_limits(PLENTY).memory_limits(memory)
+    });
     browser.agent.set_online(false);
     let page = client("https://a.test/");
-    let (agent, _ended) = connect(&browser, Pin::of(&page));
+    let (agent, ended) = connect(&browser, Pin::of(&page));
     let agent = agent.keepalive_limits(PLENTY);
-    let (one, other) = (agent.document(page.clone()), agent.document(page));
-    let mut accepted = 0;
+    let documents = [(); 4].map(|()| agent.document(page.clone()));
+    let (mut accepted, mut refused) = (0, 0);
+    let body = "x".repeat(10_000);
     // A call is also refused while the channel is full, so a refused call is repeated.
-    wait_until(|| {
-        let is_accepted = [&one, &other][accepted % 2].send_beacon("/", None).unwrap();
-        accepted += usize::from(is_accepted);
-        accepted == 16_384
-    })
-    .await;
-    for document in [&one, &other, &one] {
-        assert_eq!(document.send_beacon("/", None), Ok(false));
+    while refused < 20 {
+        match documents[accepted % 4].send_beacon("/", Some((&*body).into())) {
+            Ok(true) => accepted += 1,
+            _ => refused += 1,
+        }
     }
+    // Each beacon costs its body, 2 KiB, and a little for its URL and its frame.
+    let most = ((4 << 20) + (128 << 10)) / (10_000 + 2_048);
+    assert!((most - 40..=most).contains(&accepted), "{accepted} of {most}");
+    browser.agent.set_online(true);
+    browser.events.wait_for(accepted).await;
+    for document in &documents {
+        wait_for_quota(document).await;
+    }
+    assert_eq!(documents[0].send_beacon("/", Some((&*body).into())), Ok(true));
+    drop((documents, agent));
+    ended.await.unwrap().unwrap();
+    browser.events.wait_for(accepted + 1).await;
 }
 
 /// Gives a settings object the network partition key of this top-level site.
