@@ -350,13 +350,14 @@ fn iterators_belong_to_their_interface() {
 fn a_message_can_be_undefined_and_arrives_when_a_page_clears_all_timers() {
     assert_eq!(
         run("const types = [], { port1, port2 } = new MessageChannel(), b = new BroadcastChannel('x');
-             const note = ({ data }) => types.push(typeof data);
+             const all = Promise.withResolvers();
+             const note = ({ data }) => { if (types.push(typeof data) === 5) all.resolve(); };
              onmessage = port2.onmessage = new BroadcastChannel('x').onmessage = note;
              const other = new BroadcastChannel('x');
              other.onmessage = note;
              postMessage(undefined); postMessage(null); port1.postMessage(undefined); b.postMessage(undefined);
              for (let id = 0; id < 1000; id++) { clearTimeout(id); clearInterval(id); }
-             await new Promise((resolve) => setTimeout(resolve, 20));
+             await all.promise;
              other.close(); b.close(); port1.close();
              return [types.sort(), new MessageEvent('x', { data: undefined }).data]"),
         r#"[["object","undefined","undefined","undefined","undefined"],null]"#

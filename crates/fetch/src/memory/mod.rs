@@ -127,7 +127,7 @@ impl Share {
     /// Takes bytes even if there are not as many. The share, the partition and the user agent may have drawn more than
     /// their limits then, and refuse everything until enough was given back.
     pub fn take_anyway(&self, bytes: u64) {
-        if !self.take(bytes) {
+        if !self.draw_and_take(bytes) {
             for sums in [&self.site, &*self.partition, &*self.user_agent] {
                 sums.common.0.fetch_add(bytes, AcqRel);
             }

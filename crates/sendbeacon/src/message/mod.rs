@@ -12,8 +12,10 @@ use sendbeacon_fetch::{
     hyperlink_auditing::Ping,
 };
 
+#[cfg(feature = "remote")]
+pub(crate) use self::group_state::RemoteRoom;
 pub(crate) use self::{
-    group_state::{Flag, GroupState, RemoteRoom},
+    group_state::{Flag, GroupState},
     response::{Cause, ChannelBody, Piece, Responder},
 };
 use crate::id::{FetchId, GroupId};

@@ -63,6 +63,7 @@ impl Mailbox {
     }
 
     /// Sends a message, and says whether it is on its way. If it is not, the driver has gone.
+    #[inline] // It is a part of the call of `sendBeacon()`.
     pub(crate) fn put(&self, message: Message) -> bool {
         self.0.send(message).is_ok()
     }

@@ -8,6 +8,7 @@ mod retries;
 mod run_fetch;
 mod shutdown;
 mod teller;
+mod trying_again;
 
 pub(crate) use self::{
     dispatcher::Dispatcher,

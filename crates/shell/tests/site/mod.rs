@@ -109,7 +109,15 @@ pub(crate) fn report(before: &str, event: &str, expression: &str) -> String {
 
 /// Like [`report`] for the event `load`, but in a later task, so that messages posted before `load` have arrived.
 pub(crate) fn report_after_messages(before: &str, expression: &str) -> String {
-    reporting_page(before, "load", &format!("setTimeout(() => send({expression}), 1)"))
+    // Tasks run in the order in which they are queued.
+    let steps = format!(
+        "{{
+           const {{ port1, port2 }} = new MessageChannel();
+           port2.onmessage = () => {{ port1.close(); send({expression}); }};
+           port1.postMessage('');
+         }}"
+    );
+    reporting_page(before, "load", &steps)
 }
 
 fn reporting_page(before: &str, event: &str, steps: &str) -> String {

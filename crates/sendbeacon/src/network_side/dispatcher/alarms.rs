@@ -4,16 +4,8 @@ use std::time::Instant;
 
 use sendbeacon_fetch::TimeoutKind;
 
-use super::{Dispatcher, State};
+use super::{Alarm, Dispatcher, State};
 use crate::{id::FetchId, limits::Timeouts};
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Alarm {
-    /// The fetch was held back long enough.
-    Release,
-    /// The fetch has reached a limit.
-    GiveUp(TimeoutKind),
-}
 
 impl Dispatcher {
     /// Works out the alarm of a fetch anew, after a change of its state, of its group's or of the network's.

@@ -22,7 +22,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
 pub(crate) use self::destinations::{CONNECT_TIMEOUT, DestinationKey, Jitter};
-use self::{alarms::Alarm, destinations::Destinations, wire::Wire};
+use self::{destinations::Destinations, wire::Wire};
 pub(super) use self::{
     event::{Action, Event, Queued},
     wire::Endpoint,
@@ -90,6 +90,14 @@ enum State {
     Parked,
     /// It runs.
     Started,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Alarm {
+    /// The fetch was held back long enough.
+    Release,
+    /// The fetch has reached a limit.
+    GiveUp(TimeoutKind),
 }
 
 #[derive(Debug, Default)]
