@@ -212,6 +212,6 @@ impl ExpectedViolation {
         seen.blocked_uri == self.blocked
             && seen.effective_directive == self.directive
             && disposition == self.disposition
-            && self.policy.as_ref().is_none_or(|policy| *policy == seen.original_policy)
+            && self.policy.as_ref().is_none_or(|policy| **policy == *seen.original_policy)
     }
 }

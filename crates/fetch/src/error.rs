@@ -1,6 +1,6 @@
 //! The two kinds of errors, which never mix: the exceptions that script gets, and the reasons why a fetch failed.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
@@ -51,7 +51,7 @@ pub enum NetworkError {
     #[error("blocked by the content security policy {policy:?}")]
     Csp {
         /// The first policy that blocks it, serialised.
-        policy: String,
+        policy: Arc<str>,
     },
     /// The response's MIME type is not that of a script or a style, which the request's destination asks for. The type
     /// decides if the response has `X-Content-Type-Options: nosniff`, or if it is that of an image, audio, video or CSV.

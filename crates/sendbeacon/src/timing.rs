@@ -184,13 +184,13 @@ impl FetchTiming {
         self.redirect_start.get_or_insert(self.start);
     }
 
-    /// The fetch algorithm has returned a response.
-    pub(crate) fn answered(&mut self, response: &Response) {
+    /// The fetch algorithm has returned a response, with these metrics.
+    pub(crate) fn answered(&mut self, response: &Response, server_timing: Vec<ServerTiming>) {
         self.response_status = Some(response.status);
         self.response_type = Some(response.response_type);
         self.timing_allow_passed = response.timing_allow_passed;
         self.content_type = minimized_content_type(&response.headers);
-        self.server_timing.clone_from(&response.server_timing);
+        self.server_timing = server_timing;
     }
 
     /// Bytes of the body were read. `encoded_size` is the encoded size of the body so far if the body is being

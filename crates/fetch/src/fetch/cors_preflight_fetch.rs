@@ -106,9 +106,16 @@ fn check_preflight(
         return Err(PreflightFailure::Method(request.method.clone()));
     }
     // Steps 7.6 and 7.7.
-    // NB: a set, because a page may send many names and its server may list many.
-    let listed: HashSet<_> = header_names.iter().map(|name| name.to_ascii_lowercase()).collect();
-    let is_listed = |name: &HeaderName| listed.contains(name.as_str());
+    // NB: one pass over the list, because a page may send many names and its server may list many.
+    let asked = unsafe_names.iter().chain([&AUTHORIZATION]);
+    let mut unlisted: HashSet<_> = asked.map(HeaderName::as_str).collect();
+    let mut lower_case = String::new();
+    for name in &header_names {
+        lower_case.replace_range(.., name);
+        lower_case.make_ascii_lowercase();
+        unlisted.remove(&*lower_case);
+    }
+    let is_listed = |name: &HeaderName| !unlisted.contains(name.as_str());
     let any_name = wildcard_counts && header_names.contains(&"*");
     if request.headers.contains_key(AUTHORIZATION) && !is_listed(&AUTHORIZATION) {
         return Err(PreflightFailure::HeaderName(AUTHORIZATION));

@@ -91,7 +91,7 @@ async fn main_fetch_once(
     }
     let violations = csp::enforced_violations(request);
     if let Some(violation) = violations.first() {
-        let policy = violation.original_policy.clone();
+        let policy = Arc::clone(&violation.original_policy);
         report_all(params, violations);
         return Err(NetworkError::Csp { policy });
     }
@@ -168,7 +168,7 @@ fn check_response(
     }
     let violations = csp::response_violations(request, url);
     let enforced = violations.iter().find(|it| it.disposition == CspDisposition::Enforce);
-    let policy = enforced.map(|violation| violation.original_policy.clone());
+    let policy = enforced.map(|violation| Arc::clone(&violation.original_policy));
     report_all(params, violations);
     if let Some(policy) = policy {
         return Err(NetworkError::Csp { policy });

@@ -51,25 +51,25 @@ pub(crate) fn extract_tokens<'a>(
     if !headers.contains_key(name) {
         return Ok(None);
     }
-    // Step 3.
-    let mut values = Vec::new();
+    // Steps 3 and 5.
+    tokens(headers, name).collect::<Result<_, _>>().map(Some)
+}
+
+/// The tokens of such a header, one by one: Step 4. A failure among them is a failure of the header.
+pub(crate) fn tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = Result<&'a str, Failure>> {
     // Step 4.
-    for header in headers.get_all(name) {
-        let text = header.to_str().map_err(|_| Failure)?;
-        for element in text.split(',') {
-            let token = element.trim_matches([' ', '\t']);
-            // A recipient ignores empty list elements (RFC 9110, 5.6.1.2).
-            if token.is_empty() {
-                continue;
-            }
-            if !token.bytes().all(is_token_byte) {
-                return Err(Failure);
-            }
-            values.push(token);
-        }
-    }
-    // Step 5.
-    Ok(Some(values))
+    let elements = headers.get_all(name).iter().flat_map(|value| {
+        let elements = value.as_bytes().split(|byte| *byte == b',');
+        elements.map(<[u8]>::trim_ascii)
+    });
+    // A recipient ignores empty list elements (RFC 9110, 5.6.1.2).
+    elements.filter(|token| !token.is_empty()).map(|token| {
+        let is_token = token.iter().copied().all(is_token_byte);
+        str::from_utf8(token).ok().filter(|_| is_token).ok_or(Failure)
+    })
 }
 
 /// The value of a header that may occur once and whose ABNF is `delta-seconds`. Failure and null are both

@@ -1,5 +1,7 @@
 //! The `Server-Timing` header: the metrics that a server tells about its response.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName};
 
 use super::extract::{get, is_token_byte, split};
@@ -37,7 +39,7 @@ fn parse_a_server_timing_header_field(field: &[u8]) -> Option<ServerTiming> {
     let (mut duration, mut description) = (None, None);
     while input.take(b';') {
         let Some(param) = input.token() else { break };
-        let mut value = String::new();
+        let mut value = Cow::default();
         if input.take(b'=') {
             value = input.token_or_quoted_string().unwrap_or_default();
             input.skip_to_semicolon();
@@ -50,16 +52,16 @@ fn parse_a_server_timing_header_field(field: &[u8]) -> Option<ServerTiming> {
         }
     }
     Some(ServerTiming {
-        name,
+        name: name.to_owned(),
         duration: duration.and_then(|text| parse_floating_point_number(&text)).unwrap_or(0.0),
-        description: description.unwrap_or_default(),
+        description: description.unwrap_or_default().into_owned(),
     })
 }
 
 /// The part of a field that is still to be parsed.
 struct Input<'a>(&'a [u8]);
 
-impl Input<'_> {
+impl<'a> Input<'a> {
     fn skip_whitespace(&mut self) {
         self.0 = self.0.trim_ascii_start();
     }
@@ -72,24 +74,25 @@ impl Input<'_> {
         rest.is_some()
     }
 
-    fn token(&mut self) -> Option<String> {
+    fn token(&mut self) -> Option<&'a str> {
         self.skip_whitespace();
         let length = self.0.iter().take_while(|&&byte| is_token_byte(byte)).count();
         let (token, rest) = self.0.split_at(length);
         self.0 = rest;
-        (length > 0).then(|| token.iter().copied().map(char::from).collect())
+        // A token is ASCII.
+        str::from_utf8(token).ok().filter(|token| !token.is_empty())
     }
 
     /// `None` if the next bytes are neither a token nor a whole quoted string.
-    fn token_or_quoted_string(&mut self) -> Option<String> {
+    fn token_or_quoted_string(&mut self) -> Option<Cow<'a, str>> {
         if !self.take(b'"') {
-            return self.token();
+            return self.token().map(Cow::Borrowed);
         }
         let mut value = String::new();
         while let Some((&byte, rest)) = self.0.split_first() {
             self.0 = rest;
             match byte {
-                b'"' => return Some(value),
+                b'"' => return Some(value.into()),
                 b'\\' => {
                     let (&escaped, rest) = self.0.split_first()?;
                     self.0 = rest;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use http::{HeaderMap, header::REFERRER_POLICY};
 
-use crate::headers::extract::extract_tokens;
+use crate::headers::extract::tokens;
 
 /// A [referrer policy](https://w3c.github.io/webappsec-referrer-policy/#referrer-policy). The policy "the empty string"
 /// is `None` of an `Option<ReferrerPolicy>`.
@@ -60,12 +60,15 @@ impl ReferrerPolicy {
     #[must_use]
     pub fn parse_header(headers: &HeaderMap) -> Option<Self> {
         // Step 1. NB: a token is a name of letters and hyphens, so not every token of HTTP is one.
-        let tokens = extract_tokens(headers, &REFERRER_POLICY).ok()??;
         let is_name_byte = |byte: u8| byte.is_ascii_alphabetic() || byte == b'-';
-        if !tokens.iter().all(|token| token.bytes().all(is_name_byte)) {
-            return None;
+        // Step 2.
+        let mut policy = None;
+        for token in tokens(headers, &REFERRER_POLICY) {
+            let token = token.ok().filter(|token| token.bytes().all(is_name_byte))?;
+            // Step 3.
+            policy = token.parse().ok().or(policy);
         }
-        // Steps 2 to 4.
-        tokens.iter().rev().find_map(|token| token.parse().ok())
+        // Step 4.
+        policy
     }
 }

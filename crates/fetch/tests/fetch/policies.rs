@@ -65,7 +65,7 @@ fn a_violation_has_the_fields_that_a_report_needs() {
     let [violation] = &violations(&page)[..] else { panic!("one violation") };
     assert_eq!(violation.blocked_uri, "https://b.test/x?q");
     assert_eq!(violation.effective_directive, "connect-src");
-    assert_eq!(violation.original_policy, csp);
+    assert_eq!(*violation.original_policy, *csp);
     assert_eq!(violation.disposition, CspDisposition::Enforce);
     assert_eq!(violation.report_uri, ["/r1", "/r2"]);
     assert_eq!(violation.report_to.as_deref(), Some("group"));

@@ -38,7 +38,8 @@ pub(super) async fn run_fetch(
         return Box::pin(run_for(responder, profile, watcher, request)).await;
     }
     let mut response = fetch(&profile, &watcher, request).await?;
-    watcher.0.account().timing.answered(&response);
+    let server_timing = std::mem::take(&mut response.server_timing);
+    watcher.0.account().timing.answered(&response, server_timing);
     drain(&mut response.body, &watcher.0).await;
     Ok(response.status)
 }
@@ -53,7 +54,8 @@ async fn run_for(
     match fetch(&profile, &watcher, request).await {
         Ok(response) => {
             let status = response.status;
-            watcher.0.account().timing.answered(&response);
+            let server_timing = response.server_timing.clone();
+            watcher.0.account().timing.answered(&response, server_timing);
             pass_body(response, responder, &watcher.0).await;
             Ok(status)
         }

@@ -191,8 +191,11 @@ impl Teller {
     fn tell_done(&self, outcome: Outcome, at: Instant) {
         let mut account = self.account();
         let sent_again = std::mem::take(&mut account.sent_again);
+        // NB: a server may send many metrics, so they are moved and not cloned.
+        let server_timing = std::mem::take(&mut account.timing.server_timing);
         let mut timing = account.timing.clone();
         drop(account);
+        timing.server_timing = server_timing;
         timing.response_end = at;
         self.tell_at(at, EventKind::Done { outcome, timing, sent_again });
     }

@@ -135,7 +135,7 @@ impl From<CspViolation> for Violation {
         Self {
             blocked_uri: violation.blocked_uri,
             effective_directive: violation.effective_directive,
-            original_policy: violation.original_policy,
+            original_policy: violation.original_policy.to_string(),
             disposition: match violation.disposition {
                 CspDisposition::Enforce => "enforce".to_owned(),
                 CspDisposition::Report => "report".to_owned(),

@@ -87,6 +87,15 @@ mod tests {
     }
 
     #[test]
+    fn the_violations_of_a_policy_share_its_text() {
+        let mut client = Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
+        client.csp_list.push_header("connect-src 'self'", CspDisposition::Enforce);
+        let request = Request::new(Arc::new(client), Url::parse("https://b.test/").unwrap());
+        let [first, second] = [(); 2].map(|()| enforced_violations(&request).remove(0));
+        assert!(Arc::ptr_eq(&first.original_policy, &second.original_policy));
+    }
+
+    #[test]
     fn a_response_is_checked_by_its_own_url() {
         let mut client = Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1));
         client.csp_list.push_header("connect-src 'none'", CspDisposition::Report);

@@ -1,6 +1,6 @@
 //! One [policy](https://w3c.github.io/webappsec-csp/#content-security-policy-object) and its directives.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
@@ -12,6 +12,8 @@ use crate::origin::Origin;
 pub(super) struct Policy {
     pub(super) disposition: CspDisposition,
     directive_set: Vec<Directive>,
+    /// The policy as text, made when it is first violated.
+    text: OnceLock<Arc<str>>,
 }
 
 /// About how many bytes of memory a token of a directive takes beside its text, and beside its entries in the
@@ -46,7 +48,7 @@ impl Policy {
     /// NB: the source, "header" or "meta", is not kept. It decides only which directives the caller removes.
     pub(super) fn parse(serialized: &str, disposition: CspDisposition) -> Self {
         // Step 2. Step 1 is the caller's.
-        let mut policy = Self { disposition, directive_set: Vec::new() };
+        let mut policy = Self { disposition, directive_set: Vec::new(), text: OnceLock::new() };
         // Step 3.
         for token in serialized.split(';') {
             // Steps 3.1 and 3.3.
@@ -81,6 +83,11 @@ impl Policy {
     /// The directive `name`, if the policy has it.
     pub(super) fn directive(&self, name: &str) -> Option<&Directive> {
         self.directive_set.iter().find(|directive| directive.name == name)
+    }
+
+    /// What [`serialize`](Self::serialize) returns, for the violations of the policy, which may be many.
+    pub(super) fn text(&self) -> &Arc<str> {
+        self.text.get_or_init(|| self.serialize().into())
     }
 
     /// The policy as text: its directives in order, with one space between two tokens.

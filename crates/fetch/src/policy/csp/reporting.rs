@@ -60,7 +60,7 @@ fn deprecated_serialization(violation: &CspViolation, client: &Client) -> Bytes 
         "blocked-uri": violation.blocked_uri,
         "effective-directive": violation.effective_directive,
         "violated-directive": violation.effective_directive,
-        "original-policy": violation.original_policy,
+        "original-policy": &*violation.original_policy,
         "disposition": match violation.disposition {
             CspDisposition::Enforce => "enforce",
             CspDisposition::Report => "report",

@@ -1,5 +1,7 @@
 //! [Violations](https://w3c.github.io/webappsec-csp/#violation): their type, and how the library and the engine make them.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::policy::{CspDisposition, Directive, Policy};
@@ -18,8 +20,8 @@ pub struct CspViolation {
     pub blocked_uri: String,
     /// Effective directive, for example `connect-src` for a beacon.
     pub effective_directive: String,
-    /// The policy, serialised.
-    pub original_policy: String,
+    /// The policy, serialised. The violations of a policy share the text.
+    pub original_policy: Arc<str>,
     /// The policy's disposition.
     pub disposition: CspDisposition,
     /// The tokens of the policy's `report-uri` directive, not yet parsed as URLs.
@@ -51,7 +53,7 @@ impl CspViolation {
     ) -> Self {
         let parsed = Policy::parse(policy, disposition);
         let violation = Self::of(&parsed, effective_directive, blocked_uri.to_owned());
-        Self { original_policy: policy.to_owned(), ..violation }
+        Self { original_policy: policy.into(), ..violation }
     }
 
     /// A violation of `policy`.
@@ -61,7 +63,7 @@ impl CspViolation {
         Self {
             blocked_uri,
             effective_directive: effective_directive.to_owned(),
-            original_policy: policy.serialize(),
+            original_policy: Arc::clone(policy.text()),
             disposition: policy.disposition,
             report_uri: value("report-uri").unwrap_or_default().to_vec(),
             report_to: value("report-to").map(first),

@@ -78,7 +78,7 @@ impl Requests {
             6 if !self.rooms.is_empty() => {
                 let (key, room) = self.rooms.swap_remove(which % self.rooms.len());
                 let reason = NetworkError::Connect("refused".into());
-                self.state.not_opened(&key, room, (which % 2 == 0).then_some(&reason));
+                self.state.not_opened(&key, room, (which.is_multiple_of(2)).then_some(&reason));
             }
             7..10 if !self.in_use.is_empty() => {
                 let (key, network, connection) = self.in_use.swap_remove(which % self.in_use.len());
@@ -93,7 +93,7 @@ impl Requests {
                     self.take(key, grant);
                 }
             }
-            11 if which % 8 == 0 => self.state.network_changed(),
+            11 if which.is_multiple_of(8) => self.state.network_changed(),
             _ => tokio::time::advance(Duration::from_millis(which as u64 * 10)).await,
         }
         for (key, (ticket, mut receiver)) in std::mem::take(&mut self.waiting) {

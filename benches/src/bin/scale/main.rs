@@ -1,0 +1,133 @@
+//! Prints how the cost of a beacon grows with what a page or a server can make large, as a table.
+//!
+//! The network side serves every page, so nothing that one page or one server does may make the beacons of all pages
+//! slow. Each row compares a beacon at one size with a beacon at a larger one, in turn. The network answers at once,
+//! except in the rows about destinations, which have real connections to a server in another process.
+
+mod cases;
+mod destinations;
+mod networks;
+
+use std::{
+    env,
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use benches::KIB_BEACONS_PER_DOCUMENT;
+use sendbeacon::{Blob, BodyInit, Document, Event, EventKind, EventSink, Outcome, UserAgent};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
+
+use self::cases::{CASES, Case, Setup, Turn};
+
+/// How many beacons a measurement sends.
+const BATCH: usize = 64;
+/// How many measurements each of the two sizes gets. The fastest counts, because other programs only make it slower.
+const ROUNDS: usize = 15;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let argument = env::args().nth(1);
+    if argument.as_deref() == Some(destinations::SERVE) {
+        return destinations::serve();
+    }
+    let wanted = |case: Case| argument.as_ref().is_none_or(|name| *name == format!("{case:?}"));
+    println!(
+        "{:<22} {:>7} {:>8} {:>10} {:>10} {:>7}  at most",
+        "case", "from", "to", "before", "after", "ratio"
+    );
+    let mut is_flat = true;
+    for (case, from, to, limit) in CASES.into_iter().filter(|(case, ..)| wanted(*case)) {
+        let (mut small, mut large) = (Page::new(case, from)?, Page::new(case, to)?);
+        let (mut before, mut after) = (Duration::MAX, Duration::MAX);
+        for _ in 0..ROUNDS {
+            before = before.min(small.measure()?);
+            after = after.min(large.measure()?);
+        }
+        let ratio = after.as_secs_f64() / before.as_secs_f64();
+        is_flat &= ratio <= limit;
+        let name = format!("{case:?}");
+        println!(
+            "{name:<22} {from:>7} {to:>8} {before:>10.2?} {after:>10.2?} {ratio:>7.2}  {limit}"
+        );
+    }
+    if is_flat { Ok(()) } else { Err("a row is above its limit".into()) }
+}
+
+/// A user agent with a case of some size.
+struct Page {
+    runtime: Runtime,
+    agent: UserAgent,
+    documents: Vec<Document>,
+    target: cases::Target,
+    turn: Turn,
+    body: String,
+    /// What is sent instead of the string.
+    json: Option<Blob>,
+    done: UnboundedReceiver<()>,
+    sent: usize,
+}
+
+impl Page {
+    fn new(case: Case, n: usize) -> Result<Self, Box<dyn Error>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (sender, done) = unbounded_channel();
+        let Setup { builder, cookies, clients, target, turn, is_json, beacons_before } =
+            Setup::new(case, n)?;
+        let agent = builder
+            .event_sink(Arc::new(Outcomes(sender)))
+            .cookies(Arc::new(cookies))
+            .runtime(runtime.handle().clone())
+            .build()?;
+        let documents: Vec<_> = clients.into_iter().map(|it| agent.document(it)).collect();
+        let turn = turn(&agent, &documents)?;
+        let body = "x".repeat(1 << 10);
+        let json = is_json.then(|| Blob::new(body.clone(), "application/json"));
+        let mut page = Self { runtime, agent, documents, target, turn, body, json, done, sent: 0 };
+        for _ in 0..beacons_before {
+            page.send()?;
+        }
+        Ok(page)
+    }
+
+    /// The time that a beacon takes, from the call to its outcome.
+    fn measure(&mut self) -> Result<Duration, Box<dyn Error>> {
+        let begin = Instant::now();
+        for _ in 0..BATCH {
+            self.send()?;
+        }
+        Ok(begin.elapsed() / u32::try_from(BATCH)?)
+    }
+
+    fn send(&mut self) -> Result<(), Box<dyn Error>> {
+        (self.turn)(&self.agent, &self.documents, self.sent);
+        let document = &self.documents[self.sent % self.documents.len()];
+        let body = self.json.as_ref().map_or((&*self.body).into(), BodyInit::from);
+        let is_sent = document.send_beacon(&(self.target)(self.sent), Some(body))?;
+        assert!(is_sent, "the quota of {KIB_BEACONS_PER_DOCUMENT} beacons is not reached");
+        self.sent += 1;
+        self.runtime.block_on(self.done.recv());
+        Ok(())
+    }
+}
+
+/// Sends a message for each outcome.
+struct Outcomes(UnboundedSender<()>);
+
+impl EventSink for Outcomes {
+    fn event(&self, event: Event) {
+        if let EventKind::Done {
+            outcome: Outcome::Delivered { .. } | Outcome::Failed { .. }, ..
+        } = event.kind
+        {
+            let _ = self.0.send(());
+        }
+    }
+
+    fn wants_wire_events(&self) -> bool {
+        false
+    }
+}
