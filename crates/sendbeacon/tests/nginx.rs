@@ -14,7 +14,8 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Event, EventKind, EventSink, Nonce, Outcome, Scheduling, UserAgent, net::HttpNetwork,
+    Client, Event, EventKind, EventSink, MemoryLimits, Nonce, Outcome, Scheduling, UserAgent,
+    net::HttpNetwork,
 };
 use url::Url;
 
@@ -107,7 +108,10 @@ fn deliver(scheme: &str, protocol: &str) {
     };
     let network = HttpNetwork::builder().add_root_certificates_pem(nginx.certificate.as_bytes());
     let network = network.unwrap().build().unwrap();
-    let agent = UserAgent::builder().network(Arc::new(network)).build().unwrap();
+    // One origin may hold half of a partition's memory.
+    let memory = MemoryLimits::default().with_partition(64 << 20);
+    let agent = UserAgent::builder().network(Arc::new(network)).memory_limits(memory);
+    let agent = agent.build().unwrap();
     let body = "x".repeat(600);
     for document in 0..DOCUMENTS {
         let page =
