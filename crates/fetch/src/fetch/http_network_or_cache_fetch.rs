@@ -1,7 +1,7 @@
 //! [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch): adds the headers of
 //! the user agent and sends the request.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -50,47 +50,22 @@ pub(super) async fn http_network_or_cache_fetch(
             "the cache mode is \"only-if-cached\", and nothing is cached",
         ));
     }
-    let profile = params.profile;
     let include_credentials = includes_credentials(request);
     let mut is_new_connection_fetch = false;
-    // NB: a request that did not reach its server may be sent again: see `Observer::try_again`. The interceptor has
-    // decided then, and the headers that it has chosen are kept.
-    let (mut is_held, mut is_intercepted) = (true, false);
-    let mut chosen_headers = None;
+    // NB: a request that did not reach its server may be sent again: see `Observer::try_again`.
+    let (mut is_held, mut interception) = (true, Decision::None);
     loop {
-        let mut headers = http_request_headers(params, request, include_credentials).await;
-        let body = match &request.body {
-            Some(body) => body.read().await?,
-            None => Bytes::new(),
+        let http_request = http_request(params, request, include_credentials, &mut interception);
+        let (headers, body) = match http_request.await? {
+            ControlFlow::Continue(http_request) => http_request,
+            ControlFlow::Break(response) => return Ok(response),
         };
-        // Step 8.23.
-        if is_intercepted {
-            headers = chosen_headers.as_deref().cloned().unwrap_or(headers);
-        } else {
-            let intercepted = InterceptedRequest {
-                request,
-                headers: &headers,
-                body: &body,
-                is_preflight: request.is_preflight,
-                document_is_gone: params.observer.document_is_gone(),
-            };
-            match profile.interceptor.before_request_sent(intercepted).get().await {
-                Interception::Continue => chosen_headers = None,
-                Interception::ContinueWith(mut changed) => {
-                    changed.remove(CONTENT_LENGTH);
-                    let length = headers.get(CONTENT_LENGTH);
-                    changed.extend(length.map(|value| (CONTENT_LENGTH, value.clone())));
-                    headers = changed;
-                    chosen_headers = request.keepalive.then(|| Box::new(headers.clone()));
-                }
-                Interception::Block => return Err(NetworkError::Intercepted),
-                Interception::Respond(response) => return Ok(response),
-            }
-        }
         let held = if is_held { params.observer.hold(request.current_url()) } else { None };
         if let Some(held) = held {
+            // Dropped, so that the future reserves no space for them. They are made again.
+            drop((headers, body));
             held.await?;
-            (is_held, is_intercepted) = (false, true);
+            is_held = false;
             continue;
         }
         // Steps 8.24 to 8.26 have nothing to do: the engine owns the HTTP cache, and the library only tells it what to
@@ -116,34 +91,96 @@ pub(super) async fn http_network_or_cache_fetch(
                 params.observer.transmission()
             },
         };
-        let response = match http_network_fetch(params, request, network_request).await {
-            Ok(response) => response,
-            Err(error) => {
-                let turn = params.observer.try_again(request.current_url(), &error);
-                turn.ok_or(error)?.await?;
-                (is_held, is_intercepted) = (false, true);
+        let turn = match http_network_fetch(params, request, network_request).await {
+            // Step 17. NB: the next turn of the loop sends the request again. A body always has a source to read it from.
+            Ok(response)
+                if response.status == StatusCode::MISDIRECTED_REQUEST
+                    && !is_new_connection_fetch =>
+            {
+                (is_new_connection_fetch, interception) = (true, Decision::None);
                 continue;
             }
+            Ok(response) => return answered(params, request, response),
+            Err(error) => params.observer.try_again(request.current_url(), &error).ok_or(error)?,
         };
-        // Step 17. NB: the next turn of the loop sends the request again. A body always has a source to read it from.
-        if response.status == StatusCode::MISDIRECTED_REQUEST && !is_new_connection_fetch {
-            (is_new_connection_fetch, is_intercepted) = (true, false);
-            continue;
-        }
-        // Step 11.3.
-        if !request.method.is_safe() && matches!(response.status.as_u16(), 200..=399) {
-            let partition = &request.client.network_partition_key;
-            profile.http_cache.invalidate(request.current_url(), partition);
-        }
-        // Step 15 has nothing to do: a 401 is returned like any response. NB: a request of a window has a traversable for
-        // user prompts. But the library cannot prompt the user there.
-        // Step 16, as if there were no traversable for user prompts.
-        if response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            return Err(NetworkError::ProxyAuthentication);
-        }
-        // Step 19.
-        return Ok(response);
+        turn.await?;
+        is_held = false;
     }
+}
+
+/// Steps 11.3 to 19: what a response of the network that is not 421 means.
+fn answered(
+    params: &FetchParams<'_>,
+    request: &Request,
+    response: NetworkResponse,
+) -> Result<NetworkResponse, NetworkError> {
+    // Step 11.3.
+    if !request.method.is_safe() && matches!(response.status.as_u16(), 200..=399) {
+        let partition = &request.client.network_partition_key;
+        params.profile.http_cache.invalidate(request.current_url(), partition);
+    }
+    // Step 15 has nothing to do: a 401 is returned like any response. NB: a request of a window has a traversable for
+    // user prompts. But the library cannot prompt the user there.
+    // Step 16, as if there were no traversable for user prompts.
+    if response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(NetworkError::ProxyAuthentication);
+    }
+    // Step 19.
+    Ok(response)
+}
+
+/// What the interceptor has decided about a request. It is asked once, even if the request is sent again because it did
+/// not reach its server.
+enum Decision {
+    /// It was not asked yet.
+    None,
+    Unchanged,
+    /// The header list that it has chosen.
+    Changed(Box<HeaderMap>),
+}
+
+/// Steps 8.2 to 8.23: the header list and the body of httpRequest, or the interceptor's response to it.
+async fn http_request(
+    params: &FetchParams<'_>,
+    request: &Request,
+    include_credentials: bool,
+    interception: &mut Decision,
+) -> Result<ControlFlow<NetworkResponse, (HeaderMap, Bytes)>, NetworkError> {
+    let mut headers = http_request_headers(params, request, include_credentials).await;
+    let body = match &request.body {
+        Some(body) => body.read().await?,
+        None => Bytes::new(),
+    };
+    // Step 8.23.
+    match interception {
+        Decision::None => {}
+        Decision::Unchanged => return Ok(ControlFlow::Continue((headers, body))),
+        Decision::Changed(headers) => {
+            return Ok(ControlFlow::Continue(((**headers).clone(), body)));
+        }
+    }
+    let intercepted = InterceptedRequest {
+        request,
+        headers: &headers,
+        body: &body,
+        is_preflight: request.is_preflight,
+        document_is_gone: params.observer.document_is_gone(),
+    };
+    match params.profile.interceptor.before_request_sent(intercepted).get().await {
+        Interception::Continue => *interception = Decision::Unchanged,
+        Interception::ContinueWith(mut changed) => {
+            changed.remove(CONTENT_LENGTH);
+            let length = headers.get(CONTENT_LENGTH);
+            changed.extend(length.map(|value| (CONTENT_LENGTH, value.clone())));
+            headers = changed;
+            if request.keepalive {
+                *interception = Decision::Changed(Box::new(headers.clone()));
+            }
+        }
+        Interception::Block => return Err(NetworkError::Intercepted),
+        Interception::Respond(response) => return Ok(ControlFlow::Break(response)),
+    }
+    Ok(ControlFlow::Continue((headers, body)))
 }
 
 /// Steps 12 to 14: makes the response to `request` from `internal`, the answer of the network. It has no URL list
@@ -235,11 +272,12 @@ async fn http_request_headers(
     }
     append_cache_headers(request, &mut headers);
     // Step 8.19.
-    if headers.contains_key(RANGE) {
+    let has_range = headers.contains_key(RANGE);
+    if has_range {
         headers.append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     // Step 8.20.
-    if !request.is_preflight && !profile.extra_headers.contains_key(ACCEPT_ENCODING) {
+    if !request.is_preflight && !has_range && !profile.extra_headers.contains_key(ACCEPT_ENCODING) {
         append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(params.profile, request));
     }
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
@@ -276,7 +314,7 @@ fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
 /// must not be encoded. Nobody reads the response to a beacon, so its coding does not matter.
 fn accept_encoding(profile: &Profile, request: &Request) -> Option<HeaderValue> {
     let is_read = request.initiator_type == InitiatorType::Fetch;
-    if is_read && !profile.decodes() || request.headers.contains_key(RANGE) {
+    if is_read && !profile.decodes() {
         return None;
     }
     // NB: like browsers, this asks for `br` and `zstd` only where no proxy can read the connection. Old proxies do not know

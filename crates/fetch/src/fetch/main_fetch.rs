@@ -34,9 +34,8 @@ pub(super) async fn main_fetch(
     mut request: Box<Request>,
 ) -> Result<Response, NetworkError> {
     let mut preflighted = false;
-    loop {
-        let fetched = main_fetch_once(&params, &mut request, &mut preflighted).await;
-        match fetched {
+    let verified = loop {
+        match main_fetch_once(&params, &mut request, &mut preflighted).await {
             Ok(Fetched::Redirected) => {}
             Ok(Fetched::Response(response)) => {
                 check_response(&params, &request, &response)?;
@@ -48,7 +47,7 @@ pub(super) async fn main_fetch(
                     return Ok(response);
                 }
                 // Boxed, because few requests have integrity metadata, and every future would reserve space for it.
-                return Box::pin(verified(method, metadata, response)).await;
+                break Box::pin(verified(method, metadata, response));
             }
             Err(error) => {
                 // Step 12. NB: in the standard a network error returns through every run of main fetch, and each run
@@ -59,7 +58,8 @@ pub(super) async fn main_fetch(
                 return Err(error);
             }
         }
-    }
+    };
+    verified.await
 }
 
 /// One run of main fetch until a response is there: Steps 1 to 12.

@@ -4,6 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE, RANGE},
 };
+use memchr::memchr;
 
 const SAFELISTED_ESSENCES: [&[u8]; 3] =
     [b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"];
@@ -34,8 +35,8 @@ pub(crate) fn is_cors_safelisted(name: &HeaderName, value: &HeaderValue) -> bool
             }
             // Steps 2.2 to 2.4. NB: the essence is the part before the first parameter, without whitespace
             // around it. Parameters cannot make parsing fail.
-            let essence = bytes.split(|&byte| byte == b';').next().unwrap_or_default();
-            let essence = essence.trim_ascii();
+            let end = memchr(b';', bytes).unwrap_or(bytes.len());
+            let essence = bytes[..end].trim_ascii();
             SAFELISTED_ESSENCES.iter().any(|listed| essence.eq_ignore_ascii_case(listed))
         }
         RANGE => is_safelisted_range(bytes),

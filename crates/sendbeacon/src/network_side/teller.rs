@@ -53,8 +53,8 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(teller: Teller, cause: Option<Cause>) -> Self {
-        Self { teller: Arc::new(teller), cause, is_done: false }
+    pub(super) fn new(teller: Arc<Teller>, cause: Option<Cause>) -> Self {
+        Self { teller, cause, is_done: false }
     }
 
     /// Whether the request was sent, or has even been answered.
@@ -122,18 +122,21 @@ impl Teller {
         is_awaited: bool,
         listeners: Arc<Listeners>,
         start: Instant,
-    ) -> Self {
-        let (timing, sent_again) = (FetchTiming::new(start), Vec::new());
-        Self {
-            info: Arc::new(info),
+    ) -> Arc<Self> {
+        let info = Arc::new(info);
+        Arc::new(Self {
+            info,
             group,
             is_awaited,
             network_changes: listeners.retries.network_changes(),
             unreached_attempts: AtomicU32::new(0),
-            account: Mutex::new(Account { timing, sent_again }),
+            account: Mutex::new(Account {
+                timing: FetchTiming::new(start),
+                sent_again: Vec::new(),
+            }),
             progress: AtomicU8::new(0),
             listeners,
-        }
+        })
     }
 
     pub(super) fn retries(&self) -> &Retries {

@@ -50,6 +50,8 @@ pub(super) struct Wire {
 /// The fetches of one endpoint.
 #[derive(Debug, Default)]
 struct Queue {
+    /// The only waiting fetch, while there is no other: most fetches do not wait long, and this takes no allocation.
+    only: Option<(GroupId, FetchId)>,
     /// The waiting fetches of each group. A fetch that is skipped stays here until its turn.
     waiting: FxHashMap<GroupId, VecDeque<FetchId>>,
     /// The groups with a waiting fetch, the next first.
@@ -100,12 +102,7 @@ impl Wire {
 
     /// Adds a waiting fetch, behind those of its group.
     pub(super) fn line_up(&mut self, id: FetchId, group: GroupId, endpoint: Endpoint) {
-        let queue = self.endpoints.entry(endpoint).or_default();
-        let of_group = queue.waiting.entry(group).or_default();
-        if of_group.is_empty() {
-            queue.turns.push_back(group);
-        }
-        of_group.push_back(id);
+        self.endpoints.entry(endpoint).or_default().add(id, group);
         self.line_up_endpoint(endpoint);
     }
 
@@ -161,12 +158,14 @@ impl Wire {
     /// Adds `change`, which is 1 or -1, to the numbers of fetches on the wire.
     fn count(&mut self, endpoint: Endpoint, change: isize) {
         let key = (endpoint.partition, endpoint.keepalive);
-        let queue = self.endpoints.get_mut(&endpoint).map(|queue| &mut queue.on_wire);
-        let partition = self.partitions.get_mut(&key).map(|partition| &mut partition.on_wire);
-        let overall = if endpoint.keepalive { &mut self.keepalive } else { &mut self.plain };
-        for on_wire in [queue, partition, Some(overall)].into_iter().flatten() {
-            *on_wire = on_wire.saturating_add_signed(change);
+        if let Some(queue) = self.endpoints.get_mut(&endpoint) {
+            queue.on_wire = queue.on_wire.saturating_add_signed(change);
         }
+        if let Some(partition) = self.partitions.get_mut(&key) {
+            partition.on_wire = partition.on_wire.saturating_add_signed(change);
+        }
+        let overall = if endpoint.keepalive { &mut self.keepalive } else { &mut self.plain };
+        *overall = overall.saturating_add_signed(change);
     }
 
     /// Lines an endpoint up in its partition, if it has a waiting fetch and room for it, and the partition in the
@@ -177,7 +176,7 @@ impl Wire {
         let partition = self.partitions.entry(key).or_default();
         let limit = self.limits.per_origin - usize::from(!endpoint.keepalive);
         let has_room = queue.on_wire < limit.max(1);
-        if has_room && !queue.turns.is_empty() && !queue.lined_up {
+        if has_room && !queue.is_empty() && !queue.lined_up {
             queue.lined_up = true;
             partition.ready.push_back(endpoint);
         }
@@ -192,7 +191,7 @@ impl Wire {
     /// Removes the entries of an endpoint and of its partition, if they are empty.
     fn tidy(&mut self, endpoint: Endpoint) {
         if let Entry::Occupied(entry) = self.endpoints.entry(endpoint)
-            && entry.get().turns.is_empty()
+            && entry.get().is_empty()
             && entry.get().on_wire == 0
         {
             entry.remove();
@@ -209,8 +208,29 @@ impl Wire {
 }
 
 impl Queue {
+    fn is_empty(&self) -> bool {
+        self.only.is_none() && self.turns.is_empty()
+    }
+
+    fn add(&mut self, id: FetchId, group: GroupId) {
+        if self.is_empty() {
+            self.only = Some((group, id));
+            return;
+        }
+        for (group, id) in self.only.take().into_iter().chain([(group, id)]) {
+            let of_group = self.waiting.entry(group).or_default();
+            if of_group.is_empty() {
+                self.turns.push_back(group);
+            }
+            of_group.push_back(id);
+        }
+    }
+
     /// Takes out the first fetch of the group whose turn it is.
     fn next(&mut self) -> Option<FetchId> {
+        if let Some((_, id)) = self.only.take() {
+            return Some(id);
+        }
         let group = self.turns.pop_front()?;
         let Entry::Occupied(mut of_group) = self.waiting.entry(group) else { return None };
         let id = of_group.get_mut().pop_front();
