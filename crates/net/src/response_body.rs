@@ -89,7 +89,7 @@ impl BodyStream for Http2Body {
             return Poll::Ready(None);
         }
         // Does not ask for trailers. Fetch has no use for them.
-        let chunk = ready!(self.stream.poll_data(cx)).map(|chunk| {
+        let chunk: Option<Result<_, h2::Error>> = ready!(self.stream.poll_data(cx)).map(|chunk| {
             let chunk = chunk?;
             self.stream.flow_control().release_capacity(chunk.len())?;
             Ok(chunk)
@@ -97,6 +97,13 @@ impl BodyStream for Http2Body {
         if !matches!(chunk, Some(Ok(_)))
             && let Some(reading) = self.reading.take()
         {
+            // h2 ends a connection with too many bodies that break HTTP/2, and all other requests on it fail. So the first
+            // one makes the connection take no further requests.
+            if let (Some(Err(error)), Reading::Alone { lease }) = (&chunk, &reading)
+                && error.is_library()
+            {
+                lease.retire();
+            }
             reading.end();
         }
         Poll::Ready(chunk.map(|chunk| chunk.map_err(http2_error)))
@@ -107,7 +114,7 @@ impl BodyStream for Http2Body {
 /// resets the stream.
 pub(crate) enum Reading {
     /// The whole request is sent.
-    Alone { _lease: Http2Lease },
+    Alone { lease: Http2Lease },
     /// A task still sends the rest of the request. It has the lease, and waits for this message.
     BesideUpload(oneshot::Sender<()>),
 }
@@ -118,7 +125,7 @@ impl Reading {
     /// upload holds.
     pub(crate) fn begin(mut upload: Option<Box<Upload>>, lease: Http2Lease) -> Self {
         if upload.is_none() {
-            return Self::Alone { _lease: lease };
+            return Self::Alone { lease };
         }
         let (sender, mut is_over) = oneshot::channel();
         tokio::spawn(async move {

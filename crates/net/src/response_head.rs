@@ -1,6 +1,9 @@
-//! What browsers take in the head of an HTTP/1.1 response, and hyper does not.
+//! What browsers take in the head of an HTTP/1.1 response, and hyper does not; and its reason phrase.
 
-use http::HeaderValue;
+use std::borrow::Cow;
+
+use http::{Extensions, HeaderValue, StatusCode};
+use hyper::ext::ReasonPhrase;
 
 /// The largest head of an HTTP/1.1 response, in bytes. Browsers have the same limit.
 pub(crate) const MAX_RESPONSE_HEAD: usize = 256 * 1024;
@@ -27,6 +30,14 @@ pub(crate) enum ReadHead {
     },
     /// The response is a network error.
     Refused(&'static str),
+}
+
+/// The reason phrase of an HTTP/1.1 response. hyper keeps it if it is not the usual one of its status.
+pub(crate) fn reason_phrase(status: StatusCode, extensions: &Extensions) -> Cow<'static, [u8]> {
+    match extensions.get::<ReasonPhrase>() {
+        Some(reason) => reason.as_bytes().to_vec().into(),
+        None => status.canonical_reason().unwrap_or_default().as_bytes().into(),
+    }
 }
 
 /// The end of the head that begins at the start of `bytes`: where its empty line ends. `None` if that is

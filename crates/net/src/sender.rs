@@ -1,7 +1,6 @@
 //! Sends a request on one route, and waits for the head of the response.
 
 use std::{
-    borrow::Cow,
     future::poll_fn,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -13,8 +12,8 @@ use futures_util::{
     FutureExt,
     future::{self, Either},
 };
-use http::{Extensions, StatusCode, header::CONTENT_LENGTH};
-use hyper::{body::Body as _, ext::ReasonPhrase};
+use http::{StatusCode, header::CONTENT_LENGTH};
+use hyper::body::Body as _;
 use sendbeacon_fetch::{
     NetworkError, TimeoutKind,
     host::{
@@ -38,6 +37,7 @@ use crate::{
     request_body::LastTaken,
     resend::{Failure, ResendPolicy, is_ended_by_peer},
     response_body::{Http1Body, Http2Body, Reading},
+    response_head::reason_phrase,
 };
 
 /// How often a request is given to a connection before it fails.
@@ -284,7 +284,7 @@ impl RequestSender {
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
         let info = response.info.get_or_insert_default();
-        info.status_message = status_message(head.status, &head.extensions);
+        info.status_message = reason_phrase(head.status, &head.extensions);
         info.connection_timing = connection_timing;
         info.first_interim_response_start = received.first_interim;
         Ok(Attempt::Answered(response))
@@ -399,14 +399,6 @@ fn lost_over_http1(
     let Some(request) = request else { return Err(reason) };
     let failure = Failure::Lost(reason);
     Ok(Attempt::Failed(Box::new(Failed { request, lease, failure })))
-}
-
-/// The reason phrase of an HTTP/1.1 response. hyper keeps it if it is not the usual one of its status.
-fn status_message(status: StatusCode, extensions: &Extensions) -> Cow<'static, [u8]> {
-    match extensions.get::<ReasonPhrase>() {
-        Some(reason) => reason.as_bytes().to_vec().into(),
-        None => status.canonical_reason().unwrap_or_default().as_bytes().into(),
-    }
 }
 
 /// Which connection a request may have.

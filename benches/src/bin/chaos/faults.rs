@@ -168,84 +168,44 @@ impl Fault {
     }
 }
 
-/// How many beacons of a cell may end in some way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound {
-    /// None.
-    None,
-    /// This many for each time that the server did what the fault says.
-    EachStrike(usize),
-    /// Each of them.
-    Any,
-}
-
-impl Bound {
-    /// The number, after so many strikes. `None` stands for no limit.
-    pub(crate) fn after(self, strikes: usize) -> Option<usize> {
-        match self {
-            Self::None => Some(0),
-            Self::EachStrike(times) => Some(strikes * times),
-            Self::Any => None,
-        }
-    }
-}
-
-/// What a fault may do to beacons over one transport.
+/// What a fault may do to beacons over one transport: to how many, for each time that the server did what it says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Statement {
     /// Its name in docs/RELIABILITY.md.
     pub(crate) name: &'static str,
     /// The embedder is told that the beacon failed.
-    pub(crate) failed: Bound,
+    pub(crate) failed: usize,
     /// The server never got the whole beacon.
-    pub(crate) lost: Bound,
+    pub(crate) lost: usize,
     /// The server got the whole beacon twice. It never gets one three times.
-    pub(crate) twice: Bound,
+    pub(crate) twice: usize,
     /// The server got the beginning of the beacon's body without its end, at least once.
-    pub(crate) part: Bound,
+    pub(crate) part: usize,
 }
 
 /// Every beacon arrives once, and the embedder is told so.
-const HARMLESS: Statement = Statement {
-    name: "harmless",
-    failed: Bound::None,
-    lost: Bound::None,
-    twice: Bound::None,
-    part: Bound::None,
-};
+const HARMLESS: Statement = Statement { name: "harmless", failed: 0, lost: 0, twice: 0, part: 0 };
 /// The server gets the beacon once, and its answer is lost.
-const ANSWER_LOST: Statement =
-    Statement { name: "answer lost", failed: Bound::EachStrike(1), ..HARMLESS };
+const ANSWER_LOST: Statement = Statement { name: "answer lost", failed: 1, ..HARMLESS };
 /// The connection was used before and ends without a byte of an answer: the beacon is sent once more.
-const SENT_AGAIN: Statement =
-    Statement { name: "sent again", twice: Bound::EachStrike(1), ..HARMLESS };
+const SENT_AGAIN: Statement = Statement { name: "sent again", twice: 1, ..HARMLESS };
 /// The same, when the server had read only a part of it.
-const PART_SENT_AGAIN: Statement =
-    Statement { name: "part, sent again", part: Bound::EachStrike(1), ..HARMLESS };
+const PART_SENT_AGAIN: Statement = Statement { name: "part, sent again", part: 1, ..HARMLESS };
 /// HTTP/2 does not tell the beginning of a frame from nothing.
 const SENT_AGAIN_OR_FAILED: Statement =
-    Statement { name: "sent again or failed", failed: Bound::EachStrike(1), ..SENT_AGAIN };
+    Statement { name: "sent again or failed", failed: 1, ..SENT_AGAIN };
 /// A fresh connection ends after a byte may have been written, and the server does not read it.
-const CUT: Statement =
-    Statement { name: "cut", lost: Bound::EachStrike(1), failed: Bound::EachStrike(1), ..HARMLESS };
+const CUT: Statement = Statement { name: "cut", lost: 1, failed: 1, ..HARMLESS };
 /// The server does not want to speak TLS with this client. The library does not try again.
 const REFUSED: Statement = Statement { name: "refused", ..CUT };
 /// A fresh connection ends, and the server had read a part of the beacon.
-const CUT_IN_PART: Statement = Statement { name: "cut in part", part: Bound::EachStrike(1), ..CUT };
+const CUT_IN_PART: Statement = Statement { name: "cut in part", part: 1, ..CUT };
 /// All beacons that are under way are cut at once.
-const CUT_TOGETHER: Statement = Statement {
-    name: "cut together",
-    failed: Bound::EachStrike(IN_FLIGHT),
-    lost: Bound::EachStrike(IN_FLIGHT),
-    ..HARMLESS
-};
+const CUT_TOGETHER: Statement =
+    Statement { name: "cut together", failed: IN_FLIGHT, lost: IN_FLIGHT, ..HARMLESS };
 /// An HTTP/2 connection ends under several requests. The library may send some of them once more.
 const RESET_TOGETHER: Statement =
-    Statement { name: "reset together", twice: Bound::EachStrike(IN_FLIGHT), ..CUT_TOGETHER };
-/// No byte of the beacon was written. The library does not try such beacons again yet, and tells that they failed.
-/// Once it does, these rows become [`HARMLESS`].
-const UNSENT: Statement =
-    Statement { name: "unsent", failed: Bound::Any, lost: Bound::Any, ..HARMLESS };
+    Statement { name: "reset together", twice: IN_FLIGHT, ..CUT_TOGETHER };
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -339,11 +299,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row::http1(Fault::TimeoutOnIdle, "408 on an idle connection", 2, HARMLESS),
     Row::http1(Fault::TimeoutOnReused, "408 to a request on a reused connection", 4, HARMLESS),
     Row::all(Fault::Backlog, "listener replaced, its backlog dropped", 16, CUT_TOGETHER),
-    Row::all(Fault::Away, "server away", 16, UNSENT),
-    Row::all(Fault::LookUps, "look-ups that fail", 8, UNSENT),
-    Row::tls(Fault::HelloCut, "TLS cut before the hello is read", 4, UNSENT),
-    Row::tls(Fault::HandshakeCut, "TLS cut in the server's hello", 4, UNSENT),
-    Row::tls(Fault::HandshakeSilence, "no answer to the TLS hello", 32, UNSENT),
+    Row::all(Fault::Away, "server away", 16, HARMLESS).but_without_tls(CUT_TOGETHER),
+    Row::all(Fault::LookUps, "look-ups that fail", 8, HARMLESS),
+    Row::tls(Fault::HelloCut, "TLS cut before the hello is read", 4, HARMLESS),
+    Row::tls(Fault::HandshakeCut, "TLS cut in the server's hello", 4, HARMLESS),
+    Row::tls(Fault::HandshakeSilence, "no answer to the TLS hello", 32, HARMLESS),
     Row::tls(Fault::NoTls, "plain text instead of TLS", 4, REFUSED),
     Row::tls(Fault::Alert, "TLS alert in the handshake", 4, REFUSED),
     Row::tls(Fault::ClientCertificate, "TLS alert after the handshake", 4, REFUSED),

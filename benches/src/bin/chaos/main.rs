@@ -33,7 +33,7 @@ use url::Url;
 
 use crate::{
     cell::Cell,
-    faults::{Bound, Fault, ROWS},
+    faults::{Fault, ROWS},
     pages::Work,
     process::Watch,
     server::{Identity, Server},
@@ -223,15 +223,12 @@ fn report(cell: &Cell, time: Duration) -> bool {
     let (sums, strikes) = (cell.sightings.sums(), cell.strikes());
     let Sums { sent, delivered, failed, lost, twice, part, .. } = sums;
     let mut faults = Vec::new();
-    let mut bounded = |name: &str, value: usize, bound: Bound| match bound.after(strikes) {
-        Some(0) if value == 0 => "0".to_owned(),
-        Some(most) => {
-            if value > most {
-                faults.push(format!("{name}: {value}, and at most {most} may be"));
-            }
-            format!("{value} of {most}")
+    let mut bounded = |name: &str, value: usize, each_strike: usize| {
+        let most = strikes * each_strike;
+        if value > most {
+            faults.push(format!("{name}: {value}, and at most {most} may be"));
         }
-        None => format!("{value} of all"),
+        if (value, most) == (0, 0) { "0".to_owned() } else { format!("{value} of {most}") }
     };
     let statement = cell.statement;
     let failed = bounded("failed", failed, statement.failed);
