@@ -5,7 +5,16 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use sendbeacon_fetch::NetworkError;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{http1::Http1Connection, http2::Http2Connection, pool::index::Places};
+use crate::{http1::Http1Connection, http2::Http2Connection};
+
+/// Where a group is in the [index](super::index::Index) of the pool.
+#[derive(Default)]
+pub(crate) struct Places {
+    pub(crate) open: usize,
+    pub(crate) servable: Option<u64>,
+    pub(crate) servable_with_room: Option<u64>,
+    pub(crate) idle: Option<(Instant, u64)>,
+}
 
 /// How many later requests may share an open connection while an earlier request waits for a new
 /// connection of its own. Further requests wait behind it, until the open connection is idle and can be

@@ -21,15 +21,6 @@ pub(crate) struct Index {
     next_number: u64,
 }
 
-/// Where a group is in the index.
-#[derive(Default)]
-pub(crate) struct Places {
-    open: usize,
-    servable: Option<u64>,
-    servable_with_room: Option<u64>,
-    idle: Option<(Instant, u64)>,
-}
-
 impl Index {
     pub(crate) fn open(&self) -> usize {
         self.open
