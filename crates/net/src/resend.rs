@@ -78,6 +78,12 @@ impl Failure {
     }
 }
 
+/// Whether a connection ended with `reason` because it was reset. What the peer's system had acknowledged, the server may
+/// not have read.
+pub(crate) fn is_reset(reason: &NetworkError) -> bool {
+    matches!(reason.io_kind(), Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe))
+}
+
 /// Whether a connection ended with `reason` because its server closed or reset it.
 pub(crate) fn is_ended_by_peer(reason: &NetworkError) -> bool {
     matches!(

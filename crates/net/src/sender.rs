@@ -35,7 +35,7 @@ use crate::{
     proxy::server::Proxy,
     request::{Http1Request, UnsentRequest},
     request_body::LastTaken,
-    resend::{Failure, ResendPolicy, is_ended_by_peer},
+    resend::{Failure, ResendPolicy, is_ended_by_peer, is_reset},
     response_body::{Http1Body, Http2Body, Reading},
     response_head::reason_phrase,
 };
@@ -145,7 +145,15 @@ impl RequestSender {
             }
             match failure {
                 Failure::Final(reason) => return Err(reason),
-                failure if attempts == MAX_ATTEMPTS => return Err(failure.into_reason()),
+                // The server has accepted each connection and has ended it before a byte was written.
+                Failure::Unwritten(NetworkError::Protocol(detail))
+                    if attempts == MAX_ATTEMPTS && !is_lost =>
+                {
+                    return Err(NetworkError::Connect(detail));
+                }
+                failure if attempts == MAX_ATTEMPTS => {
+                    return Err(lost.map_or_else(|| failure.into_reason(), |reason| *reason));
+                }
                 Failure::Unwritten(_) | Failure::Unprocessed(_) => {}
                 Failure::Http1Required(_) => key = Arc::new(self.pool.key_over_http1(&key)),
                 Failure::Lost(reason) => {
@@ -250,18 +258,24 @@ impl RequestSender {
                         (UnsentRequest::Http1(request), Failure::Unwritten(reason));
                     return Ok(Attempt::Failed(Box::new(Failed { request, lease, failure })));
                 }
+                if lease.connection.send_queue.is_some() && is_reset(&reason) {
+                    transmission.report(Progress::InPart);
+                }
                 let is_lost = may_resend
                     && is_ended_by_peer(&reason)
                     && !lease.connection.exchange.is_answered();
-                return lost_over_http1(lease, reason, is_lost);
+                let request = is_lost.then(|| lost_request(&lease)).flatten();
+                return request.map(|it| Attempt::lost(it, lease, reason.clone())).ok_or(reason);
             }
         };
-        if response.status() == StatusCode::REQUEST_TIMEOUT
-            && may_resend
+        // A server that has sent an interim response has read the request.
+        let may_be_unread = may_resend
+            && response.status() == StatusCode::REQUEST_TIMEOUT
             && self.resend_policy.ignores_408()
-        {
+            && lease.connection.exchange.messages().received.first_interim.is_none();
+        if may_be_unread && let Some(request) = lost_request(&lease) {
             let reason = NetworkError::Protocol("408 on a connection that was idle".into());
-            return lost_over_http1(lease, reason, true);
+            return Ok(Attempt::lost(request, lease, reason));
         }
         let (mut head, incoming) = response.into_parts();
         let received = lease.connection.exchange.answered();
@@ -334,8 +348,12 @@ impl RequestSender {
         let checked = http2::checked(answer).map_err(|failure| match failure {
             Failure::Lost(reason) => {
                 lease.retire();
+                if lease.connection.send_queue.is_some() && is_reset(&reason) {
+                    transmission.report(Progress::InPart);
+                }
                 // A frame shows that the server was still there, and perhaps has read the request.
-                let may_be_unread = is_safe || lease.connection.received() == received;
+                let may_be_unread =
+                    first_interim.is_none() && (is_safe || lease.connection.received() == received);
                 if may_resend && may_be_unread && lease.is_on_current_network() {
                     Failure::Lost(reason)
                 } else {
@@ -386,19 +404,10 @@ impl RequestSender {
     }
 }
 
-/// Ends an attempt whose connection gave no answer. If `is_lost` is true, the request may be sent again if it was kept.
-fn lost_over_http1(
-    lease: Http1Lease,
-    reason: NetworkError,
-    is_lost: bool,
-) -> Result<Attempt, NetworkError> {
-    let kept = lease.connection.exchange.take_request();
-    let request = kept
-        .filter(|_| is_lost && lease.is_on_current_network())
-        .and_then(|(head, body)| UnsentRequest::written(&head, body));
-    let Some(request) = request else { return Err(reason) };
-    let failure = Failure::Lost(reason);
-    Ok(Attempt::Failed(Box::new(Failed { request, lease, failure })))
+/// The request that was written to a connection, if it was kept and the machine is on the same network.
+fn lost_request(lease: &Http1Lease) -> Option<UnsentRequest> {
+    let (head, body) = lease.connection.exchange.take_request()?;
+    lease.is_on_current_network().then(|| UnsentRequest::written(&head, body)).flatten()
 }
 
 /// Which connection a request may have.
@@ -430,6 +439,13 @@ struct Prepared<'a> {
 enum Attempt {
     Answered(NetworkResponse),
     Failed(Box<Failed>),
+}
+
+impl Attempt {
+    /// The peer has ended the connection before it had read the request.
+    fn lost(request: UnsentRequest, lease: Http1Lease, reason: NetworkError) -> Self {
+        Self::Failed(Box::new(Failed { request, lease, failure: Failure::Lost(reason) }))
+    }
 }
 
 /// A request whose connection turned out to be closed, and that may be sent on another one.

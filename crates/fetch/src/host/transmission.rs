@@ -14,12 +14,13 @@ use crate::error::NetworkError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Progress {
-    /// No byte was written: no server can have seen the request.
+    /// No byte was written, or the server has said that it left the request alone: no server can have acted on it.
     Unsent,
     /// A part of it was written, or all of it, or nothing: the server may have seen it. This is also the progress of a
     /// request whose network reports nothing.
     InPart,
-    /// All of it was written, and the system of the server has acknowledged all of it. Or the server has answered.
+    /// All of it was written, and the system of the server has acknowledged all of it and has not reset the connection.
+    /// Or the server has answered.
     Sent,
 }
 

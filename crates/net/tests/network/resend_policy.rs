@@ -171,6 +171,12 @@ async fn answer_408_on_a_kept_alive_connection_counts_as_none() {
     .await;
     let (answer, _) = send_second(&builder().build().unwrap(), beacon(&server.url("/"), "x")).await;
     assert_eq!((answer, connections(&server)), (answered, vec![0, 0, 1]));
+    // A server that has sent an interim response has read the request.
+    let hinted = [&b"HTTP/1.1 103 Early Hints\r\n\r\n"[..], &Behavior::response(408, &[], b"slow")];
+    let hinted = Behavior::RespondThenClose(hinted.concat());
+    let server = RecordingServer::start(losing([1], hinted)).await;
+    let (answer, _) = send_second(&builder().build().unwrap(), beacon(&server.url("/"), "x")).await;
+    assert_eq!((answer, server.requests().len()), (Ok((408, b"slow".to_vec())), 2));
     // Streams of HTTP/2 do not wait for each other.
     let server = RecordingServer::start_http2(losing([1], Behavior::status(408))).await;
     let network = trusting(&server).build().unwrap();
