@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     io::{Cursor, Read, Write as _, empty, sink},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
@@ -249,6 +249,47 @@ fn credits_that_a_process_does_not_have_cannot_be_returned() {
     assert!(serve(&[some]).0.is_ok());
     let too_many = ToNetwork::Return { bytes: FIRST_CREDITS + 1 };
     assert!(matches!(serve(&[too_many]).0, Err(ChannelError::Quota)));
+}
+
+/// A process that reads nothing: a write waits until the test is over.
+struct Unread(mpsc::Receiver<()>);
+
+impl std::io::Write for Unread {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_process_that_asks_for_credits_and_reads_no_answer_ends_its_channel() {
+    let agent = agent(&network());
+    let frames: Vec<_> = (0..10_000).map(|_| ToNetwork::Want).collect();
+    let (_test, is_over) = mpsc::channel();
+    let result =
+        agent.content_process(Pin::of(&page())).serve(&*bytes_of(&frames), Unread(is_over));
+    assert!(matches!(result, Err(ChannelError::Malformed(_))), "{result:?}");
+}
+
+#[test]
+fn a_process_that_reads_each_answer_may_ask_for_credits_any_number_of_times() {
+    let agent = agent(&network());
+    let process = agent.content_process(Pin::of(&page()));
+    let (reader, mut to_network) = std::io::pipe().unwrap();
+    let (mut to_content, writer) = std::io::pipe().unwrap();
+    let serving = std::thread::spawn(move || process.serve(reader, writer));
+    to_network.write_all(&bytes_of(&[])).unwrap();
+    for _ in 0..1_000 {
+        to_network.write_all(&encode(&ToNetwork::Want).unwrap()).unwrap();
+        let (answer, _) = read(&mut to_content).unwrap().unwrap();
+        assert!(matches!(answer, ToContent::Lend { .. }), "{answer:?}");
+    }
+    drop(to_network);
+    serving.join().unwrap().unwrap();
 }
 
 #[test]

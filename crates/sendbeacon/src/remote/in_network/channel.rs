@@ -26,6 +26,10 @@ use crate::{
 /// How many parts of responses may wait to be written to a content process.
 const MAX_PARTS: usize = 256;
 
+/// How many answers to a process that asks for credits may wait to be written to it. An honest process asks again only
+/// when it has its answer.
+const MAX_LOANS: usize = 64;
+
 /// The queue of frames to a content process, and the credits that its requests use. Its fetches share it.
 ///
 /// A thread of its own [writes](write) the queued frames.
@@ -36,6 +40,8 @@ pub(super) struct Channel {
     pub(super) lent: Arc<Lent>,
     /// A permit for each part of a response that may still be queued.
     parts: Arc<Semaphore>,
+    /// A permit for each answer with credits that may still be queued.
+    loans: Arc<Semaphore>,
     /// Whether no further request comes from the content process.
     is_drained: AtomicBool,
     network_side: Arc<dyn NetworkSide>,
@@ -44,7 +50,7 @@ pub(super) struct Channel {
 /// An entry of the queue of frames.
 #[derive(Debug)]
 pub(super) enum Outgoing {
-    /// A frame, the credits that it gives back, and its room among the parts of responses.
+    /// A frame, the credits that it gives back, and its room among the parts of responses or the loans.
     Frame { bytes: Vec<u8>, spent: Option<Spent>, _room: Option<OwnedSemaphorePermit> },
     /// The writing thread ends here.
     End,
@@ -60,6 +66,7 @@ impl Channel {
             outgoing: sender,
             lent,
             parts: Arc::new(Semaphore::new(MAX_PARTS)),
+            loans: Arc::new(Semaphore::new(MAX_LOANS)),
             is_drained: AtomicBool::new(false),
             network_side,
         });
@@ -83,6 +90,18 @@ impl Channel {
         // NB: `ok`, because the semaphore is never closed.
         let room = Arc::clone(&self.parts).acquire_owned().await.ok();
         self.put(frame, None, room)
+    }
+
+    /// Lends credits to the process, as far as there are some, and queues the answer that says how many.
+    ///
+    /// # Errors
+    /// [`ChannelError::Malformed`], if the process goes on to ask and does not read the answers.
+    pub(super) fn lend(&self) -> Result<(), ChannelError> {
+        let Ok(room) = Arc::clone(&self.loans).try_acquire_owned() else {
+            return Err(ChannelError::malformed("credits are asked for and no answer is read"));
+        };
+        self.put(&ToContent::Lend { bytes: self.lent.lend() }, None, Some(room));
+        Ok(())
     }
 
     /// Ends the writing, after the frames that are queued.

@@ -30,9 +30,7 @@ use crate::{
         error::ChannelError,
         frame,
         limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
-        protocol::{
-            BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, received,
-        },
+        protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
     },
     script::{DeferredFetch, FetchGroup, Groups},
 };
@@ -172,10 +170,7 @@ impl Serving {
                 ending.inspect(|&at| self.ending.swap_remove(at).1.abort());
                 Ok(())
             }
-            ToNetwork::Want => {
-                self.channel.tell(&ToContent::Lend { bytes: self.channel.lent.lend() });
-                Ok(())
-            }
+            ToNetwork::Want => self.channel.lend(),
             ToNetwork::Return { bytes } => {
                 let is_taken = self.channel.lent.take_back(bytes);
                 is_taken.then_some(()).ok_or(ChannelError::Quota)
