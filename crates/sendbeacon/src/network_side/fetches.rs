@@ -52,8 +52,8 @@ pub(super) struct Fetches {
     endpoint_hasher: RandomState,
     queued: FxHashMap<FetchId, Unstarted>,
     running: FxHashMap<FetchId, Running>,
-    /// The groups of the fetches that have given their reservations back, until the driver takes them: a deferred
-    /// fetch may wait for the room.
+    /// The groups of the fetches that have given their quota back, until the driver takes them: a deferred fetch may
+    /// wait for the room.
     pub(super) freed: Vec<GroupId>,
     /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
     futures: FuturesUnordered<Abortable<Contained>>,
@@ -289,8 +289,9 @@ impl Fetches {
         } else {
             return;
         };
-        if let Some(reservation) = reservation {
-            record.teller.group.give_back_early(reservation);
+        let group = &record.teller.group;
+        if reservation.is_some_and(|reservation| group.give_back_early(reservation)) {
+            self.freed.push(group.id);
         }
     }
 
