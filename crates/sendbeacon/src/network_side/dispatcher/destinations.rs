@@ -85,10 +85,16 @@ impl Destinations {
         self.away.contains_key(&key)
     }
 
-    /// Adds a fetch that wants to try a destination. If the destination is not away, its turn comes at once.
+    /// Adds a fetch that wants to try a destination. If the destination is not away, or if the fetch has its turn there
+    /// already, its turn comes at once.
     pub(super) fn wait(&mut self, id: FetchId, key: DestinationKey) {
-        self.leave(id);
+        let left = self.leave(id);
         match self.away.get_mut(&key) {
+            Some(destination) if left == Some((key, true)) => {
+                destination.trying.push(id);
+                self.members.insert(id, key);
+                self.ready.push_back(id);
+            }
             Some(destination) => {
                 destination.waiting.push_back(id);
                 destination.waiters += 1;
@@ -97,6 +103,7 @@ impl Destinations {
             }
             None => self.ready.push_back(id),
         }
+        self.replace(left, key);
     }
 
     /// A request of the fetch did not reach the destination. The fetch waits, as the first of those that wait. If
@@ -108,7 +115,8 @@ impl Destinations {
         error: NetworkError,
         now: Instant,
     ) -> Vec<(FetchId, NetworkError)> {
-        let has_tried = self.leave(id) == Some((key, true));
+        let left = self.leave(id);
+        self.replace(left, key);
         let is_new = !self.is_away(key);
         let destination = self.away.entry(key).or_insert_with(|| Destination::new(error.clone()));
         destination.error = error;
@@ -116,6 +124,7 @@ impl Destinations {
         destination.waiters += 1;
         self.members.insert(id, key);
         // Others may have been under way to it, and may fail later than this one. They only join it.
+        let has_tried = left == Some((key, true));
         let is_attempt = is_new || has_tried && destination.window > 0;
         if !is_attempt {
             return Vec::new();
@@ -262,6 +271,16 @@ impl Destinations {
             }
         }
         Some((key, place.is_some()))
+    }
+
+    /// A fetch that has left a destination goes on to the one of `key`. If these differ, another fetch may try the
+    /// destination that it has left.
+    fn replace(&mut self, left: Option<(DestinationKey, bool)>, key: DestinationKey) {
+        if let Some((other, _)) = left
+            && other != key
+        {
+            self.fill(other);
+        }
     }
 
     fn set_alarm(&mut self, key: DestinationKey, alarm: Option<Instant>) {
