@@ -306,6 +306,9 @@ impl Fetches {
 
     fn start(&mut self, id: FetchId, has_waited: bool, now: Instant) {
         let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) else { return };
+        if !has_waited {
+            record.teller.first_tried();
+        }
         record.teller.tell_at(now, EventKind::Started);
         let (request, reservation) = work.into_request();
         let (profile, watcher) = (Arc::clone(&self.profile), Watcher(Arc::clone(&record.teller)));

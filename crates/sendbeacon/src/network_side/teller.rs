@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -105,8 +105,9 @@ pub(super) struct Teller {
     pub(super) group: Arc<GroupState>,
     /// Whether script waits for the response. If it does not, the fetch waits for the network.
     pub(super) is_awaited: bool,
-    /// How often the network had changed when the fetch was queued.
-    pub(super) network_changes: u64,
+    /// How often the network had changed when the fetch was first tried, or, if it has waited for its server before
+    /// that, when it was queued.
+    network_changes: AtomicU64,
     /// How often a request of the fetch has not reached its server.
     pub(super) unreached_attempts: AtomicU32,
     account: Mutex<Account>,
@@ -128,7 +129,7 @@ impl Teller {
             info,
             group,
             is_awaited,
-            network_changes: listeners.retries.network_changes(),
+            network_changes: AtomicU64::new(listeners.retries.network_changes()),
             unreached_attempts: AtomicU32::new(0),
             account: Mutex::new(Account {
                 timing: FetchTiming::new(start),
@@ -137,6 +138,17 @@ impl Teller {
             progress: AtomicU8::new(0),
             listeners,
         })
+    }
+
+    /// The fetch is tried for the first time, on the network of this moment.
+    pub(super) fn first_tried(&self) {
+        self.network_changes.store(self.retries().network_changes(), Relaxed);
+    }
+
+    /// How often the network has changed since the fetch was first tried, or, if it has waited for its server before
+    /// that, since it was queued.
+    pub(super) fn network_changes(&self) -> u64 {
+        self.retries().network_changes() - self.network_changes.load(Relaxed)
     }
 
     pub(super) fn retries(&self) -> &Retries {
