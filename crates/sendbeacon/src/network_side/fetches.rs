@@ -139,10 +139,11 @@ impl Fetches {
         dispatcher: Dispatcher,
         retries: Retries,
     ) -> Self {
-        let is_offline = AtomicBool::new(false);
+        let (is_offline, is_until_sent) = (AtomicBool::new(false), AtomicBool::new(false));
+        let listeners = Listeners { sink, mailbox, is_offline, is_until_sent, retries };
         Self {
             profile,
-            listeners: Arc::new(Listeners { sink, mailbox, is_offline, retries }),
+            listeners: Arc::new(listeners),
             dispatcher,
             is_busy: false,
             endpoint_hasher: RandomState::default(),
@@ -195,6 +196,11 @@ impl Fetches {
     /// Whether the dispatcher has no fetch.
     pub(super) fn is_idle(&self) -> bool {
         self.dispatcher.is_idle()
+    }
+
+    /// A shutdown waits until everything is sent.
+    pub(super) fn drain_until_sent(&self) {
+        self.listeners.is_until_sent.store(true, Relaxed);
     }
 
     /// The running fetches, if no fetch is queued, and each of these was sent.

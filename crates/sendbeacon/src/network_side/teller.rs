@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use sendbeacon_fetch::{
-    AbandonReason, NetworkError,
+    AbandonReason, NetworkError, Response, ServerTiming,
     fetch::{Observation, Observer},
     host::{NetworkRequest, NetworkResponse, Progress, Transmission, TransmissionObserver},
 };
@@ -32,6 +32,8 @@ pub(super) struct Listeners {
     pub(super) mailbox: Mailbox,
     /// Whether there is no network. NB: only the network side reads and writes it.
     pub(super) is_offline: AtomicBool,
+    /// Whether a shutdown waits only until everything is sent. It has to hear of each answer then.
+    pub(super) is_until_sent: AtomicBool,
     pub(super) retries: Retries,
 }
 
@@ -178,6 +180,14 @@ impl Teller {
             0 if self.account().timing.response_start.is_none() => Progress::Unsent,
             2 => Progress::Sent,
             _ => Progress::InPart,
+        }
+    }
+
+    /// The fetch algorithm has returned a response.
+    pub(super) fn answered(&self, response: &Response, server_timing: Vec<ServerTiming>) {
+        self.account().timing.answered(response, server_timing);
+        if self.listeners.is_until_sent.load(Relaxed) {
+            self.listeners.mailbox.send(GroupMessage::Wake);
         }
     }
 
