@@ -23,9 +23,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// How many fetches may try a destination at once before all may.
 const RAMP_END: usize = 32;
 
-/// How long a request that is tried again may take to connect. NB: a fetch that tries a destination and is heard of
-/// no more after this time has reached it, because its network would have given up the connection.
+/// How long a request that is tried again may take to connect.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a fetch that tries a destination may be silent. Then it has reached it, because otherwise its network would
+/// have given up the connection. NB: a second more than connecting may take, because the turn comes before the network
+/// begins to connect.
+const LONGEST_SILENCE: Duration = Duration::from_secs(11);
 
 /// A hash of the network partition key and the origin of a request. Requests with equal keys wait together.
 pub(crate) type DestinationKey = u64;
@@ -162,7 +166,7 @@ impl Destinations {
         if let Some(&key) = self.members.get(&id)
             && self.away.get(&key).is_some_and(|destination| destination.alarm.is_none())
         {
-            self.set_alarm(key, now.checked_add(CONNECT_TIMEOUT));
+            self.set_alarm(key, now.checked_add(LONGEST_SILENCE));
         }
     }
 
@@ -203,7 +207,7 @@ impl Destinations {
             let is_tried = !destination.trying.is_empty();
             self.fill(key);
             if is_tried {
-                self.set_alarm(key, now.checked_add(CONNECT_TIMEOUT));
+                self.set_alarm(key, now.checked_add(LONGEST_SILENCE));
             }
         }
         self.ready.pop_front()
