@@ -57,6 +57,7 @@ pub struct BackgroundAttempt<'a> {
     pub destination: &'a Url,
     /// How long ago the fetch was queued.
     pub age: Duration,
-    /// How often the network has changed since then. At least 1.
+    /// How often the network has changed since the fetch was first tried, or, if it has waited for its server before
+    /// that, since it was queued. At least 1.
     pub network_changes: u64,
 }

@@ -89,8 +89,8 @@ impl Drain {
         Self { deadline, is_until_sent: false }
     }
 
-    /// Waits until every request is [sent](crate::host::Progress::Sent), answered or has failed. For a network that
-    /// does not report what it has sent, this is the same as [`until_answered`](Self::until_answered).
+    /// Waits until every request is [sent](crate::host::Progress::Sent), answered or has failed. With a network that
+    /// does not report what it has sent, it waits for the head of each response, and not for the body.
     ///
     /// At the end of the drain the connections are closed. A proxy or a server may stop work on a request whose
     /// connection is closed before it has answered.

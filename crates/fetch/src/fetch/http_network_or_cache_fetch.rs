@@ -22,7 +22,7 @@ use crate::{
         forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
     },
     host::{
-        ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse,
+        ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse, Progress,
         Transmission,
     },
     policy::secure_contexts::is_potentially_trustworthy,
@@ -84,12 +84,7 @@ pub(super) async fn http_network_or_cache_fetch(
             force_new_connection: is_new_connection_fetch,
             connect_timeout: params.observer.connect_timeout(),
             is_awaited: params.observer.is_awaited(),
-            // NB: the progress of a fetch is that of its own request.
-            transmission: if request.is_preflight {
-                Transmission::default()
-            } else {
-                params.observer.transmission()
-            },
+            transmission: transmission(params, request),
         };
         let turn = match http_network_fetch(params, request, network_request).await {
             // Step 17. NB: the next turn of the loop sends the request again. A body always has a source to read it from.
@@ -98,6 +93,8 @@ pub(super) async fn http_network_or_cache_fetch(
                     && !is_new_connection_fetch =>
             {
                 (is_new_connection_fetch, interception) = (true, Decision::None);
+                // NB: the request is not sent any more: it waits to be sent again.
+                transmission(params, request).report(Progress::InPart);
                 continue;
             }
             Ok(response) => return answered(params, request, response),
@@ -106,6 +103,11 @@ pub(super) async fn http_network_or_cache_fetch(
         turn.await?;
         is_held = false;
     }
+}
+
+/// What is told of the progress of `request`. NB: the progress of a fetch is that of its own request.
+fn transmission(params: &FetchParams<'_>, request: &Request) -> Transmission {
+    if request.is_preflight { Transmission::default() } else { params.observer.transmission() }
 }
 
 /// Steps 11.3 to 19: what a response of the network that is not 421 means.

@@ -156,15 +156,15 @@ impl GroupState {
         self.reserve(&request.client, request.weight())
     }
 
-    /// Gives the quota of a request back that waits for a server that is away, as far as the group may have such
-    /// requests. A request that has had no room keeps its quota.
-    pub(crate) fn give_back_early(&self, reservation: &mut Reservation) {
+    /// Gives the quota of a request back that waits for a server that is away, and says whether it did so. A request
+    /// keeps its quota if the group has too many that wait.
+    pub(crate) fn give_back_early(&self, reservation: &mut Reservation) -> bool {
         let waiting = self.waiting.get_or_init(|| Ledger::new(WAITING_LIMITS));
-        if reservation.move_to(waiting)
-            && let Some(room) = reservation.guard::<Arc<dyn RemoteRoom>>()
-        {
+        let is_given_back = reservation.move_to(waiting);
+        if is_given_back && let Some(room) = reservation.guard::<Arc<dyn RemoteRoom>>() {
             room.give_back();
         }
+        is_given_back
     }
 
     fn reserve(&self, client: &Arc<Client>, weight: Weight) -> Option<Reservation> {

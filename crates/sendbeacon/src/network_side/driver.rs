@@ -133,6 +133,9 @@ impl Driver {
             Message::ShutDown { deadline, is_until_sent, reply } => {
                 let shutdown = self.shutdown.get_or_insert_with(ShutdownInProgress::new);
                 shutdown.ask(deadline, is_until_sent, reply);
+                if is_until_sent {
+                    self.fetches.drain_until_sent();
+                }
                 self.dispatch(Event::ShutDown { deadline });
                 self.deferred.make_all_due();
             }

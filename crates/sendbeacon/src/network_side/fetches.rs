@@ -52,8 +52,8 @@ pub(super) struct Fetches {
     endpoint_hasher: RandomState,
     queued: FxHashMap<FetchId, Unstarted>,
     running: FxHashMap<FetchId, Running>,
-    /// The groups of the fetches that have given their reservations back, until the driver takes them: a deferred
-    /// fetch may wait for the room.
+    /// The groups of the fetches that have given their quota back, until the driver takes them: a deferred fetch may
+    /// wait for the room.
     pub(super) freed: Vec<GroupId>,
     /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
     futures: FuturesUnordered<Abortable<Contained>>,
@@ -139,10 +139,11 @@ impl Fetches {
         dispatcher: Dispatcher,
         retries: Retries,
     ) -> Self {
-        let is_offline = AtomicBool::new(false);
+        let (is_offline, is_until_sent) = (AtomicBool::new(false), AtomicBool::new(false));
+        let listeners = Listeners { sink, mailbox, is_offline, is_until_sent, retries };
         Self {
             profile,
-            listeners: Arc::new(Listeners { sink, mailbox, is_offline, retries }),
+            listeners: Arc::new(listeners),
             dispatcher,
             is_busy: false,
             endpoint_hasher: RandomState::default(),
@@ -195,6 +196,11 @@ impl Fetches {
     /// Whether the dispatcher has no fetch.
     pub(super) fn is_idle(&self) -> bool {
         self.dispatcher.is_idle()
+    }
+
+    /// A shutdown waits until everything is sent.
+    pub(super) fn drain_until_sent(&self) {
+        self.listeners.is_until_sent.store(true, Relaxed);
     }
 
     /// The running fetches, if no fetch is queued, and each of these was sent.
@@ -289,8 +295,9 @@ impl Fetches {
         } else {
             return;
         };
-        if let Some(reservation) = reservation {
-            record.teller.group.give_back_early(reservation);
+        let group = &record.teller.group;
+        if reservation.is_some_and(|reservation| group.give_back_early(reservation)) {
+            self.freed.push(group.id);
         }
     }
 
@@ -305,6 +312,9 @@ impl Fetches {
 
     fn start(&mut self, id: FetchId, has_waited: bool, now: Instant) {
         let Some(Unstarted { work, responder, record }) = self.queued.remove(&id) else { return };
+        if !has_waited {
+            record.teller.first_tried();
+        }
         record.teller.tell_at(now, EventKind::Started);
         let (request, reservation) = work.into_request();
         let (profile, watcher) = (Arc::clone(&self.profile), Watcher(Arc::clone(&record.teller)));

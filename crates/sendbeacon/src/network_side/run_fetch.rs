@@ -39,7 +39,7 @@ pub(super) async fn run_fetch(
     }
     let mut response = fetch(&profile, &watcher, request).await?;
     let server_timing = std::mem::take(&mut response.server_timing);
-    watcher.0.account().timing.answered(&response, server_timing);
+    watcher.0.answered(&response, server_timing);
     drain(&mut response.body, &watcher.0).await;
     Ok(response.status)
 }
@@ -55,7 +55,7 @@ async fn run_for(
         Ok(response) => {
             let status = response.status;
             let server_timing = response.server_timing.clone();
-            watcher.0.account().timing.answered(&response, server_timing);
+            watcher.0.answered(&response, server_timing);
             pass_body(response, responder, &watcher.0).await;
             Ok(status)
         }

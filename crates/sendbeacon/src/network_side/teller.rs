@@ -4,14 +4,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
 use sendbeacon_fetch::{
-    AbandonReason, NetworkError,
+    AbandonReason, NetworkError, Response, ServerTiming,
     fetch::{Observation, Observer},
     host::{NetworkRequest, NetworkResponse, Progress, Transmission, TransmissionObserver},
 };
@@ -32,6 +32,8 @@ pub(super) struct Listeners {
     pub(super) mailbox: Mailbox,
     /// Whether there is no network. NB: only the network side reads and writes it.
     pub(super) is_offline: AtomicBool,
+    /// Whether a shutdown waits only until everything is sent. It has to hear of each answer then.
+    pub(super) is_until_sent: AtomicBool,
     pub(super) retries: Retries,
 }
 
@@ -105,8 +107,9 @@ pub(super) struct Teller {
     pub(super) group: Arc<GroupState>,
     /// Whether script waits for the response. If it does not, the fetch waits for the network.
     pub(super) is_awaited: bool,
-    /// How often the network had changed when the fetch was queued.
-    pub(super) network_changes: u64,
+    /// How often the network had changed when the fetch was first tried, or, if it has waited for its server before
+    /// that, when it was queued.
+    network_changes: AtomicU64,
     /// How often a request of the fetch has not reached its server.
     pub(super) unreached_attempts: AtomicU32,
     account: Mutex<Account>,
@@ -128,7 +131,7 @@ impl Teller {
             info,
             group,
             is_awaited,
-            network_changes: listeners.retries.network_changes(),
+            network_changes: AtomicU64::new(listeners.retries.network_changes()),
             unreached_attempts: AtomicU32::new(0),
             account: Mutex::new(Account {
                 timing: FetchTiming::new(start),
@@ -137,6 +140,17 @@ impl Teller {
             progress: AtomicU8::new(0),
             listeners,
         })
+    }
+
+    /// The fetch is tried for the first time, on the network of this moment.
+    pub(super) fn first_tried(&self) {
+        self.network_changes.store(self.retries().network_changes(), Relaxed);
+    }
+
+    /// How often the network has changed since the fetch was first tried, or, if it has waited for its server before
+    /// that, since it was queued.
+    pub(super) fn network_changes(&self) -> u64 {
+        self.retries().network_changes() - self.network_changes.load(Relaxed)
     }
 
     pub(super) fn retries(&self) -> &Retries {
@@ -166,6 +180,14 @@ impl Teller {
             0 if self.account().timing.response_start.is_none() => Progress::Unsent,
             2 => Progress::Sent,
             _ => Progress::InPart,
+        }
+    }
+
+    /// The fetch algorithm has returned a response.
+    pub(super) fn answered(&self, response: &Response, server_timing: Vec<ServerTiming>) {
+        self.account().timing.answered(response, server_timing);
+        if self.listeners.is_until_sent.load(Relaxed) {
+            self.listeners.mailbox.send(GroupMessage::Wake);
         }
     }
 

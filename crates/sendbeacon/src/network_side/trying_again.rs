@@ -77,11 +77,11 @@ impl Teller {
         self.mailbox().put(Message::Hop(Box::new(hop)));
     }
 
-    /// Fails if the network has changed since the fetch was queued, no document of its partition is fully active, and
+    /// Fails if the network has changed since the fetch was first tried, no document of its partition is fully active, and
     /// the embedder does not permit the attempt.
     pub(super) async fn permitted_on_this_network(&self, url: &Url) -> Result<(), NetworkError> {
         let retries = self.retries();
-        let network_changes = retries.network_changes() - self.network_changes;
+        let network_changes = self.network_changes();
         let partition = &self.info.client.network_partition_key;
         if network_changes == 0 || retries.documents.is_any_fully_active(partition) {
             return Ok(());

@@ -1,14 +1,29 @@
 //! Tests of how far a fetch got: what the outcome, the events and the report of a shutdown say of it.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use futures_util::future::poll_immediate;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use sendbeacon::{
     AbandonReason, ChannelSink, Drain, EventKind, NetworkError, Observation, Outcome, UserAgent,
-    host::{BoxFuture, Network, NetworkRequest, NetworkResponse, Progress},
+    host::{
+        Answer, BodyStream, BoxFuture, CookieContext, CookieStore, Network, NetworkRequest,
+        NetworkResponse, Progress,
+    },
 };
 use sendbeacon_testkit::network::respond;
-use tokio::sync::Notify;
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use crate::browser::{Browser, LONG, client, delivered, request};
 
@@ -29,7 +44,8 @@ impl Network for Reporting {
         request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
         let (transmission, gate) = (request.transmission, Arc::clone(&self.gate));
-        let path = request.url.path().to_owned();
+        let (path, is_new_connection) =
+            (request.url.path().to_owned(), request.force_new_connection);
         Box::pin(async move {
             if path != "/silent" {
                 transmission.report(Progress::Unsent);
@@ -50,6 +66,12 @@ impl Network for Reporting {
                     transmission.report(Progress::Sent);
                     pending().await
                 }
+                "/endless" => {
+                    gate.notified().await;
+                    let (status, headers) = (StatusCode::OK, HeaderMap::new());
+                    Ok(NetworkResponse::new(status, headers, Box::pin(EndlessBody)))
+                }
+                "/misdirected" if !is_new_connection => respond(421, &[]),
                 "/again" => {
                     transmission.report(Progress::InPart);
                     transmission.sent_again(&lost());
@@ -61,6 +83,18 @@ impl Network for Reporting {
                 _ => respond(204, &[]),
             }
         })
+    }
+}
+
+/// A body that does not end.
+struct EndlessBody;
+
+impl BodyStream for EndlessBody {
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, NetworkError>>> {
+        Poll::Pending
     }
 }
 
@@ -162,6 +196,55 @@ async fn a_drain_until_everything_is_sent_ends_when_the_last_request_is_sent() {
     assert!(report.completed && report.lost.is_empty(), "{report:?}");
     assert_eq!((report.sent.len(), report.delivered.len()), (3, 1));
     assert!(report.sent.iter().all(|it| it.error == AbandonReason::Shutdown.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_until_everything_is_sent_does_not_wait_for_the_body_of_an_answer() {
+    let network = Reporting::default();
+    let gate = Arc::clone(&network.gate);
+    let browser = Browser::with(|it| it.network(Arc::new(network)).runtime(Handle::current()));
+    let document = browser.open("http://a.test/");
+    assert_eq!(document.send_beacon("/endless", None), Ok(true));
+    let begin = Instant::now();
+    let drain = browser.agent.shutdown(Drain::until_sent(Duration::from_secs(3600)));
+    let answer = async {
+        sleep(Duration::from_secs(5)).await;
+        gate.notify_one();
+    };
+    let (report, ()) = tokio::join!(drain, answer);
+    assert_eq!(begin.elapsed().as_secs(), 5);
+    assert_eq!((report.delivered.len(), report.sent.len(), report.lost.len()), (1, 0, 0));
+}
+
+/// A cookie store that takes a second to answer.
+struct SlowCookies;
+
+impl CookieStore for SlowCookies {
+    fn retrieve(&self, _: CookieContext<'_>) -> Answer<Option<HeaderValue>> {
+        Answer::Later(Box::pin(async {
+            sleep(Duration::from_secs(1)).await;
+            None
+        }))
+    }
+
+    fn store(&self, _: CookieContext<'_>, _: Vec<HeaderValue>) -> Answer<()> {
+        Answer::Ready(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_until_everything_is_sent_waits_for_a_request_that_was_misdirected() {
+    let network = Arc::new(Reporting::default());
+    let cookies = Arc::new(SlowCookies);
+    let browser =
+        Browser::with(|it| it.network(network).cookies(cookies).runtime(Handle::current()));
+    let document = browser.open("http://a.test/");
+    assert_eq!(document.send_beacon("/misdirected", None), Ok(true));
+    // After a second it is answered with 421, and the cookies are asked for again.
+    sleep(Duration::from_millis(1_500)).await;
+    let report = browser.agent.shutdown(Drain::until_sent(Duration::from_secs(3600))).await;
+    let [delivered] = &report.delivered[..] else { panic!("{report:?}") };
+    assert_eq!(delivered.status, 204);
 }
 
 #[test]

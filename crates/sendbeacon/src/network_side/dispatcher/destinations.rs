@@ -23,9 +23,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// How many fetches may try a destination at once before all may.
 const RAMP_END: usize = 32;
 
-/// How long a request that is tried again may take to connect. NB: a fetch that tries a destination and is heard of
-/// no more after this time has reached it, because its network would have given up the connection.
+/// How long a request that is tried again may take to connect.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a fetch that tries a destination may be silent. Then it has reached it, because otherwise its network would
+/// have given up the connection. NB: a second more than connecting may take, because the turn comes before the network
+/// begins to connect.
+const LONGEST_SILENCE: Duration = Duration::from_secs(11);
 
 /// A hash of the network partition key and the origin of a request. Requests with equal keys wait together.
 pub(crate) type DestinationKey = u64;
@@ -85,10 +89,16 @@ impl Destinations {
         self.away.contains_key(&key)
     }
 
-    /// Adds a fetch that wants to try a destination. If the destination is not away, its turn comes at once.
+    /// Adds a fetch that wants to try a destination. If the destination is not away, or if the fetch has its turn there
+    /// already, its turn comes at once.
     pub(super) fn wait(&mut self, id: FetchId, key: DestinationKey) {
-        self.leave(id);
+        let left = self.leave(id);
         match self.away.get_mut(&key) {
+            Some(destination) if left == Some((key, true)) => {
+                destination.trying.push(id);
+                self.members.insert(id, key);
+                self.ready.push_back(id);
+            }
             Some(destination) => {
                 destination.waiting.push_back(id);
                 destination.waiters += 1;
@@ -97,6 +107,7 @@ impl Destinations {
             }
             None => self.ready.push_back(id),
         }
+        self.replace(left, key);
     }
 
     /// A request of the fetch did not reach the destination. The fetch waits, as the first of those that wait. If
@@ -108,7 +119,8 @@ impl Destinations {
         error: NetworkError,
         now: Instant,
     ) -> Vec<(FetchId, NetworkError)> {
-        let has_tried = self.leave(id) == Some((key, true));
+        let left = self.leave(id);
+        self.replace(left, key);
         let is_new = !self.is_away(key);
         let destination = self.away.entry(key).or_insert_with(|| Destination::new(error.clone()));
         destination.error = error;
@@ -116,6 +128,7 @@ impl Destinations {
         destination.waiters += 1;
         self.members.insert(id, key);
         // Others may have been under way to it, and may fail later than this one. They only join it.
+        let has_tried = left == Some((key, true));
         let is_attempt = is_new || has_tried && destination.window > 0;
         if !is_attempt {
             return Vec::new();
@@ -153,7 +166,7 @@ impl Destinations {
         if let Some(&key) = self.members.get(&id)
             && self.away.get(&key).is_some_and(|destination| destination.alarm.is_none())
         {
-            self.set_alarm(key, now.checked_add(CONNECT_TIMEOUT));
+            self.set_alarm(key, now.checked_add(LONGEST_SILENCE));
         }
     }
 
@@ -194,7 +207,7 @@ impl Destinations {
             let is_tried = !destination.trying.is_empty();
             self.fill(key);
             if is_tried {
-                self.set_alarm(key, now.checked_add(CONNECT_TIMEOUT));
+                self.set_alarm(key, now.checked_add(LONGEST_SILENCE));
             }
         }
         self.ready.pop_front()
@@ -262,6 +275,16 @@ impl Destinations {
             }
         }
         Some((key, place.is_some()))
+    }
+
+    /// A fetch that has left a destination goes on to the one of `key`. If these differ, another fetch may try the
+    /// destination that it has left.
+    fn replace(&mut self, left: Option<(DestinationKey, bool)>, key: DestinationKey) {
+        if let Some((other, _)) = left
+            && other != key
+        {
+            self.fill(other);
+        }
     }
 
     fn set_alarm(&mut self, key: DestinationKey, alarm: Option<Instant>) {

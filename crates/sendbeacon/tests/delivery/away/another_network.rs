@@ -84,6 +84,20 @@ async fn a_beacon_that_was_not_tried_before_the_change_goes_out() {
     assert_eq!(browser.events.wait_for(1).await, [("/".into(), delivered(204))]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_beacon_whose_first_attempt_fails_after_the_change_is_sent_again_on_that_network() {
+    let network = network();
+    let browser = browser(&network, |it| it);
+    let document = browser.open("http://a.test/");
+    browser.agent.set_online(false);
+    assert_eq!(document.send_beacon("http://away.test/", None), Ok(true));
+    drop(document);
+    browser.agent.network_changed();
+    browser.agent.set_online(true);
+    assert_eq!(browser.events.wait_for(1).await, [("/".into(), delivered(204))]);
+    assert!(network.sent().len() > 1, "the first attempt has failed");
+}
+
 /// Permits the attempts of one site, and remembers the questions.
 #[derive(Default)]
 struct OneSite(Mutex<Vec<String>>);

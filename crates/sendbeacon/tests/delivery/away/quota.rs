@@ -1,6 +1,7 @@
 //! Tests of the quota of beacons that wait for a server that is away.
 
 use super::*;
+use crate::deferred::{activate_after, request_with_body};
 
 const URL: &str = "http://away.test/";
 
@@ -27,6 +28,22 @@ async fn a_waiting_beacon_gives_its_quota_back_up_to_256_kib_for_each_document()
     assert_eq!(document.fetch_group().inflight(), Inflight::default());
     // What waited is no longer counted.
     assert_eq!(document.send_beacon("/", Some((&*body).into())), Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deferred_fetch_that_waits_for_room_starts_when_a_waiting_beacon_gives_it_back() {
+    let away_until = Instant::now() + SECOND * 5;
+    let network = network_without(&["https://away.test"], away_until);
+    let browser = browser(&network, |it| it);
+    let document = browser.open("https://a.test/");
+    let body = "x".repeat(60_000);
+    assert_eq!(document.send_beacon("https://away.test/", Some((&*body).into())), Ok(true));
+    // It is due before the first attempt of the beacon has failed.
+    let later = request_with_body(&document, "/later", 30_000);
+    document.fetch_later(later, activate_after(0)).unwrap();
+    assert_eq!(browser.events.wait_for(1).await, [("/later".into(), delivered(204))]);
+    assert!(Instant::now() < away_until);
+    assert_eq!(browser.events.wait_for(2).await[1], ("/".into(), delivered(204)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,11 +162,27 @@ fn an_attempt_that_is_silent_for_longer_than_connecting_may_take_has_reached_the
     }
     world.sleep();
     assert_eq!(world.turns(), [4]);
-    assert_eq!(world.sleep(), CONNECT_TIMEOUT.as_millis());
+    assert_eq!(world.sleep(), LONGEST_SILENCE.as_millis());
     assert_eq!(world.turns(), [3]);
-    assert_eq!(world.sleep(), CONNECT_TIMEOUT.as_millis());
+    assert_eq!(world.sleep(), LONGEST_SILENCE.as_millis());
     assert_eq!(world.turns(), [2, 1]);
     world.assert_nothing_is_left();
+}
+
+#[test]
+fn an_attempt_whose_connection_is_given_up_lets_no_other_one_try_before() {
+    let mut world = World::new();
+    for id in 1..=4 {
+        world.fail(id);
+    }
+    world.sleep();
+    assert_eq!(world.turns(), [4]);
+    // The network begins to connect a moment after the turn.
+    world.now += CONNECT_TIMEOUT + 100 * MILLISECOND;
+    assert!(world.turns().is_empty());
+    world.fail(4);
+    assert_eq!(world.sleep(), 500);
+    assert_eq!(world.turns(), [4]);
 }
 
 #[test]

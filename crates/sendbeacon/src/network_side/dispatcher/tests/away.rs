@@ -10,6 +10,10 @@ impl World {
         self.handle(Event::Unreached { id, destination, error: refused() });
     }
 
+    fn held(&mut self, id: u64, origin: u64) {
+        self.handle(Event::Held { id: FetchId(id), destination: origin });
+    }
+
     fn reached(&mut self, id: u64, origin: u64) {
         self.handle(Event::Reached { id: FetchId(id), destination: origin });
     }
@@ -198,7 +202,7 @@ fn a_request_of_a_started_fetch_waits_for_a_destination_that_is_away() {
     // A fetch to another origin is redirected to the one that is away.
     world.queue(2, 1, 2);
     assert_eq!(world.started(), [2]);
-    world.handle(Event::Held { id: FetchId(2), destination: 1 });
+    world.held(2, 1);
     world.queue(3, 1, 3);
     assert_eq!(world.actions(), [start(3)], "it has left the wire");
     world.finish(3);
@@ -208,8 +212,48 @@ fn a_request_of_a_started_fetch_waits_for_a_destination_that_is_away() {
     world.finish(1);
     assert_eq!(world.actions(), [resume(2)]);
     // To be held by a destination that is not away costs nothing.
-    world.handle(Event::Held { id: FetchId(2), destination: 4 });
+    world.held(2, 4);
     assert_eq!(world.actions(), [resume(2)]);
+}
+
+#[test]
+fn a_fetch_that_was_parked_before_its_start_keeps_its_turn_when_it_starts() {
+    let mut world = World::new(Scheduling::default());
+    world.queue(1, 1, 1);
+    assert_eq!(world.started(), [1]);
+    world.unreached(1, 1);
+    (2..=4).for_each(|id| world.queue(id, 1, 1));
+    world.wait_millis(250);
+    assert_eq!(world.actions(), [resume(1)]);
+    world.reached(1, 1);
+    world.finish(1);
+    assert_eq!(world.actions(), [resume(2), resume(3)]);
+    // The fetch has started, and asks for its turn.
+    world.held(2, 1);
+    assert_eq!(world.actions(), [resume(2)], "and not the next one");
+    // The answer to its preflight ends its turn.
+    world.reached(2, 1);
+    assert_eq!(world.actions(), [resume(4)]);
+}
+
+#[test]
+fn a_fetch_that_goes_on_to_another_destination_leaves_its_turn_to_the_next() {
+    let mut world = World::new(Scheduling::default());
+    for destination in [1, 2] {
+        world.queue(destination, 1, destination);
+        assert_eq!(world.started(), [destination]);
+        world.unreached(destination, destination);
+    }
+    (3..=5).for_each(|id| world.queue(id, 1, 1));
+    world.handle(Event::NetworkChanged);
+    assert_eq!(world.actions().len(), 2);
+    // Each request is upgraded to HTTPS, which is another origin.
+    world.held(1, 3);
+    assert_eq!(world.actions(), [resume(1), resume(3)]);
+    world.held(3, 2);
+    assert_eq!(world.actions(), [resume(4)]);
+    world.unreached(4, 4);
+    assert_eq!(world.actions(), [resume(5)]);
 }
 
 #[test]
