@@ -48,7 +48,7 @@ impl Router {
         let last = routes.pop().unwrap_or(Route::Direct);
         for route in routes {
             match self.fetch_on(route, request.clone()).await {
-                Err(error) if is_unreached(&error) => {}
+                Err(error) if may_try_next_route(&error) => {}
                 answer => return answer,
             }
         }
@@ -100,8 +100,8 @@ impl Router {
     }
 }
 
-/// Whether the error says that no connection was made: then nothing was sent, and no proxy refused.
-fn is_unreached(error: &NetworkError) -> bool {
+/// Whether the next route may be tried: no connection was made, so nothing was sent and no proxy refused.
+fn may_try_next_route(error: &NetworkError) -> bool {
     matches!(
         error,
         NetworkError::Connect(_)

@@ -13,10 +13,6 @@ use loom::sync::atomic::AtomicU64;
 use self::charge::Charge;
 use crate::client::Client;
 
-/// How many bytes of memory a request counts for beside its body, its URLs and its headers: what the library keeps
-/// about a request that waits for its turn.
-const OVERHEAD: u64 = 2_048;
-
 /// How much one request counts.
 ///
 /// [`Request::weight`](crate::Request::weight) returns it for a request. For a beacon and a ping it is known
@@ -33,10 +29,14 @@ pub struct Weight {
 }
 
 impl Weight {
+    /// How many bytes of memory a request counts for beside its body, its URLs and its headers: what the library keeps
+    /// about a request that waits for its turn.
+    pub const OVERHEAD: u64 = 2_048;
+
     /// How many bytes of memory the request counts for. A URL counts twice: in the request and in its events.
     fn memory(self) -> u64 {
         let Self { body_bytes, url_bytes, header_bytes } = self;
-        (OVERHEAD + header_bytes)
+        (Self::OVERHEAD + header_bytes)
             .saturating_add(url_bytes.saturating_mul(2))
             .saturating_add(body_bytes)
     }

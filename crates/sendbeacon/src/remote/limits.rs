@@ -16,9 +16,6 @@ pub(super) const KEPT_CREDITS: u64 = 256 << 10;
 /// How many bytes of credits the network process lends at a time, if it has as many.
 pub(super) const LOAN: u64 = 1 << 20;
 
-/// What a request costs beside the payload of its frame and the second copy of its URL, in bytes of credits.
-pub(super) const OVERHEAD: usize = 2_048;
-
 /// How many bytes the policies of a document may have, serialised.
 pub(super) const MAX_POLICIES: usize = 64 << 10;
 

@@ -6,15 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon_fetch::{
     CacheMode, Client, CredentialsMode, CspViolation, Destination, InitiatorType, Mode,
-    RedirectMode, Referrer, ReferrerPolicy, Request, ResponseType,
+    RedirectMode, Referrer, ReferrerPolicy, Request, ResponseType, Weight,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{
-    error::ChannelError,
-    limits::{MAX_HEADERS, OVERHEAD},
-};
+use super::{error::ChannelError, limits::MAX_HEADERS};
 
 /// A frame from a content process. Each identifier is one that the content process has given.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +65,7 @@ impl ToNetwork {
             Self::Fetch { request, .. } | Self::Defer { request, .. } => request.url.len(),
             _ => 0,
         };
-        (payload_length + url_length + OVERHEAD) as u64
+        (payload_length + url_length) as u64 + Weight::OVERHEAD
     }
 }
 

@@ -41,15 +41,11 @@ impl Dispatcher {
     }
 }
 
-/// When a keepalive fetch whose time has run since `started` is given up. Its document has gone at `gone`.
-fn give_up(
-    timeouts: &Timeouts,
-    started: Instant,
-    gone: Option<Instant>,
-) -> Option<(Instant, Alarm)> {
-    let whole = started.checked_add(timeouts.fetch).map(|at| (at, TimeoutKind::Fetch));
+/// When a keepalive fetch whose time has run since `begun` is given up. Its document has gone at `gone`.
+fn give_up(timeouts: &Timeouts, begun: Instant, gone: Option<Instant>) -> Option<(Instant, Alarm)> {
+    let whole = begun.checked_add(timeouts.fetch).map(|at| (at, TimeoutKind::Fetch));
     let lifetime = gone
-        .and_then(|gone| gone.max(started).checked_add(timeouts.after_document))
+        .and_then(|gone| gone.max(begun).checked_add(timeouts.after_document))
         .map(|at| (at, TimeoutKind::AfterDocument));
     let first = whole.into_iter().chain(lifetime).min_by_key(|(at, _)| *at);
     first.map(|(at, kind)| (at, Alarm::GiveUp(kind)))
