@@ -8,7 +8,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{
-            AtomicBool,
+            AtomicBool, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -66,6 +66,8 @@ pub(crate) struct Http2Connection {
     sender: SendRequest<Part>,
     /// Whether the server has answered a request on the connection.
     pub(crate) has_answered: AtomicBool,
+    /// How many response bodies on it were not read to their end.
+    pub(crate) cut_bodies: AtomicUsize,
     traffic: Arc<Traffic>,
     /// Locked by one request at a time: the pool gives a doubted connection to one request only.
     pings: Mutex<Option<PingPong>>,
@@ -105,6 +107,7 @@ impl Http2Connection {
         Ok(Self {
             sender,
             has_answered: AtomicBool::new(false),
+            cut_bodies: AtomicUsize::new(0),
             traffic,
             pings,
             address_space,

@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -22,6 +23,10 @@ use crate::{
 
 /// How long a server may take for the rest of a request whose response is over.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many bodies on one HTTP/2 connection may be left before their end. h2 ends a connection after 1,024 streams that it
+/// has reset for a fault of the peer, such as a frame on a stream that is over.
+const MAX_CUT_BODIES: usize = 256;
 
 /// A response body on HTTP/1.1. It holds its connection until its end, and then gives it back.
 ///
@@ -97,16 +102,20 @@ impl BodyStream for Http2Body {
         if !matches!(chunk, Some(Ok(_)))
             && let Some(reading) = self.reading.take()
         {
-            // h2 ends a connection with too many bodies that break HTTP/2, and all other requests on it fail. So the first
-            // one makes the connection take no further requests.
-            if let (Some(Err(error)), Reading::Alone { lease }) = (&chunk, &reading)
-                && error.is_library()
-            {
-                lease.retire();
+            if matches!(&chunk, Some(Err(error)) if error.is_library()) {
+                reading.count_cut();
             }
             reading.end();
         }
         Poll::Ready(chunk.map(|chunk| chunk.map_err(http2_error)))
+    }
+}
+
+impl Drop for Http2Body {
+    fn drop(&mut self) {
+        if let Some(reading) = &self.reading {
+            reading.count_cut();
+        }
     }
 }
 
@@ -120,6 +129,16 @@ pub(crate) enum Reading {
 }
 
 impl Reading {
+    /// Counts a body that was left before its end, or that breaks HTTP/2. With too many of these on one connection, h2
+    /// ends it, and all other requests on it fail. So the connection takes no further requests before that.
+    fn count_cut(&self) {
+        if let Self::Alone { lease } = self
+            && lease.connection.cut_bodies.fetch_add(1, Relaxed) >= MAX_CUT_BODIES
+        {
+            lease.retire();
+        }
+    }
+
     /// Begins to read a response. If there is an upload, spawns a task that sends the rest of the upload. The
     /// task runs even if the response has no reader, because other streams wait for the windows that the
     /// upload holds.
