@@ -13,6 +13,7 @@ use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use url::Url;
 
 use super::*;
+use crate::pool::lease::Checkout;
 use crate::{
     address_space::AddressSpaces,
     connection::OpenConnection,

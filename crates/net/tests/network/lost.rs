@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{Method, header::CONTENT_LENGTH};
 use sendbeacon_fetch::{NetworkError, host::NetworkRequest};
-use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
+use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
-use crate::support::{builder, post, send, trusting};
+use crate::support::{builder, losing, post, send, trusting};
 
 const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
 
@@ -15,16 +15,6 @@ fn request(method: &Method, url: &str) -> NetworkRequest {
     request.method = method.clone();
     request.headers.remove(CONTENT_LENGTH);
     request
-}
-
-/// Answers each request but those at `lost`.
-fn losing<const N: usize>(
-    lost: [usize; N],
-    by: Behavior,
-) -> impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static {
-    move |request| {
-        if lost.contains(&request.index) { by.clone() } else { Behavior::status(204) }
-    }
 }
 
 #[tokio::test]

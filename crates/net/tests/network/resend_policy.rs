@@ -21,20 +21,10 @@ use url::Url;
 
 use crate::{
     frames::{PING, frame, no_content},
-    support::{Reports, beacon, builder, post, send, trusting},
+    support::{Reports, beacon, builder, losing, post, send, trusting},
 };
 
 const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
-
-/// Answers each request but those at `lost`.
-fn losing<const N: usize>(
-    lost: [usize; N],
-    by: Behavior,
-) -> impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static {
-    move |request| {
-        if lost.contains(&request.index) { by.clone() } else { Behavior::status(204) }
-    }
-}
 
 /// Sends a first request, which is answered, and then `request`. Returns the answer, and what the network has reported
 /// of the second.

@@ -18,7 +18,7 @@ use sendbeacon_fetch::{
     },
 };
 use sendbeacon_net::{HttpNetwork, HttpNetworkBuilder, Resolved, Resolver};
-use sendbeacon_testkit::server::RecordingServer;
+use sendbeacon_testkit::server::{Behavior, RecordedRequest, RecordingServer};
 use url::Url;
 
 /// A builder for which `a.test` and `b.test` are this machine. The certificate of the recording server
@@ -34,6 +34,16 @@ pub(crate) fn builder() -> HttpNetworkBuilder {
 /// A builder that trusts the certificate of `server`.
 pub(crate) fn trusting(server: &RecordingServer) -> HttpNetworkBuilder {
     builder().add_root_certificates_pem(server.ca_pem().as_bytes()).unwrap()
+}
+
+/// A server's handler: answers each request but those at `lost`.
+pub(crate) fn losing<const N: usize>(
+    lost: [usize; N],
+    by: Behavior,
+) -> impl Fn(&RecordedRequest) -> Behavior + Send + Sync + 'static {
+    move |request| {
+        if lost.contains(&request.index) { by.clone() } else { Behavior::status(204) }
+    }
 }
 
 /// A connection key of the numbered partition and the credentials flag.
