@@ -1,4 +1,4 @@
-//! The cookies of a jar by partition and site, with what expires first and what was not used for longest.
+//! The cookies of a jar by partition and site. It finds those that expire first or were not used for longest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

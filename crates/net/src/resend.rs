@@ -8,8 +8,8 @@ use sendbeacon_fetch::NetworkError;
 /// Which requests the network sends again after a server has closed their connection.
 ///
 /// A server closes a connection that was idle for too long, or when it restarts. If a request is on its way at that
-/// moment, the server never reads it, and the network cannot tell that from a server which has read it. So it sends a
-/// request again only if all of this holds:
+/// moment, the server never reads it. The network cannot tell this case from that of a server that has read the
+/// request. So it sends a request again only if all of this holds:
 ///
 /// * The policy allows it for this request.
 /// * The connection had served an earlier request. A request on a new connection is never sent again.
@@ -78,8 +78,8 @@ impl Failure {
     }
 }
 
-/// Whether a connection ended with `reason` because it was reset. What the peer's system had acknowledged, the server may
-/// not have read.
+/// Whether a connection ended with `reason` because it was reset. The server may then not have read everything that
+/// its system had acknowledged.
 pub(crate) fn is_reset(reason: &NetworkError) -> bool {
     matches!(reason.io_kind(), Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe))
 }

@@ -1,4 +1,4 @@
-//! What browsers take in the head of an HTTP/1.1 response, and hyper does not; and its reason phrase.
+//! Reads heads of HTTP/1.1 responses that browsers accept and hyper does not, and their reason phrases.
 
 use std::borrow::Cow;
 

@@ -8,11 +8,11 @@ use url::Url;
 /// Decides about requests that did not reach their server on one network, and whose site is no longer open on the
 /// next.
 ///
-/// A request that did not reach its server is tried again. When the device has joined another network meanwhile
-/// ([`UserAgent::network_changed`](crate::UserAgent::network_changed)), that network would learn where somebody goes
-/// who has closed the page. So the library asks, unless a fully active document of the request's network partition
-/// is there. It asks for each attempt, on the network side. If the answer is no, the fetch ends with
-/// [`AbandonReason::NetworkChanged`](crate::AbandonReason::NetworkChanged).
+/// The library tries a request again that did not reach its server. If the device has joined another network
+/// meanwhile ([`UserAgent::network_changed`](crate::UserAgent::network_changed)), the operator of that network
+/// would learn which site the user has closed. So the library asks this service before each attempt, on the network
+/// side, unless a document of the request's network partition is fully active. If the answer is no, the fetch ends
+/// with [`AbandonReason::NetworkChanged`](crate::AbandonReason::NetworkChanged).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -33,7 +33,7 @@ use url::Url;
 /// # Ok::<(), sendbeacon::BuildError>(())
 /// ```
 pub trait BackgroundSend: Send + Sync {
-    /// Whether the attempt may be made on the network of now.
+    /// Whether the library may make the attempt on the current network.
     fn permits(&self, attempt: BackgroundAttempt<'_>) -> Answer<bool>;
 }
 

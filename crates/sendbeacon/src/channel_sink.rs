@@ -56,10 +56,10 @@ pub struct Events {
 impl ChannelSink {
     /// Makes a sink, for [`event_sink`](crate::UserAgentBuilder::event_sink), and the end to read.
     ///
-    /// `capacity` is the number of events that the channel holds, at least 1. Events about the heads of requests and
-    /// responses fill at most half of it, rounded up: each owns a copy of the headers, and shares the request's body,
-    /// which has at most 64 KiB in a beacon. The event [`Done`](EventKind::Done) of a fetch always gets in, so whoever
-    /// keeps the other end has to read it.
+    /// `capacity` is the number of events that the channel holds, at least 1. Events about the heads of requests
+    /// and responses fill at most half of it, rounded up. Each of them owns a copy of the headers, and shares the
+    /// request's body, which has at most 64 KiB in a beacon. The event [`Done`](EventKind::Done) of a fetch is put
+    /// into the channel even when it is full. So the embedder has to read the other end for as long as it keeps it.
     #[must_use]
     pub fn new(capacity: usize) -> (Arc<Self>, Events) {
         let (sender, receiver) = channel();

@@ -189,9 +189,9 @@ const HARMLESS: Statement = Statement { name: "harmless", failed: 0, lost: 0, tw
 const ANSWER_LOST: Statement = Statement { name: "answer lost", failed: 1, ..HARMLESS };
 /// The connection was used before and ends without a byte of an answer: the beacon is sent once more.
 const SENT_AGAIN: Statement = Statement { name: "sent again", twice: 1, ..HARMLESS };
-/// The same, when the server had read only a part of it.
+/// A reused connection ends after the server has read a part of the beacon: the beacon is sent once more.
 const PART_SENT_AGAIN: Statement = Statement { name: "part, sent again", part: 1, ..HARMLESS };
-/// HTTP/2 does not tell the beginning of a frame from nothing.
+/// An HTTP/2 connection ends after the beginning of a frame. The library does not see that beginning.
 const SENT_AGAIN_OR_FAILED: Statement =
     Statement { name: "sent again or failed", failed: 1, ..SENT_AGAIN };
 /// A fresh connection ends after a byte may have been written, and the server does not read it.

@@ -1,4 +1,4 @@
-//! Beacons to an nginx that is reloaded meanwhile, as each change of its configuration does it.
+//! Sends beacons to an nginx that is reloaded meanwhile, as administrators do after a change of its configuration.
 
 use std::{
     env, fs,

@@ -82,7 +82,8 @@ struct Waiting<T> {
 impl<T> DeferredQueue<T> {
     /// Adds a fetch: Step 6 of [queue a deferred fetch](https://fetch.spec.whatwg.org/#queue-a-deferred-fetch).
     ///
-    /// `size` is the length of its body in bytes. Where there is little room, the smallest fetches of a group come first.
+    /// `size` is the length of its body in bytes. When the oldest ripe fetch of a group has no room, the queue asks
+    /// for room for the smallest one.
     pub fn add(
         &mut self,
         id: u64,
@@ -166,9 +167,9 @@ impl<T> DeferredQueue<T> {
     /// Removes and returns the next fetch to process. `None`: nothing is to be processed until the next call or
     /// timeout.
     ///
-    /// `has_room` says whether there is room for a fetch whose time has come. If there is none for the oldest and the
-    /// smallest fetch of a group, its fetches wait until [`room_freed`](Self::room_freed). A fetch that was made due
-    /// needs no room.
+    /// `has_room` says whether there is room for a ripe fetch: one whose time has come. The queue asks for the
+    /// oldest ripe fetch of a group, and then for the smallest. If neither has room, all ripe fetches of the group
+    /// wait until [`room_freed`](Self::room_freed). A fetch that was made due needs no room.
     pub fn poll(&mut self, now: Instant, has_room: impl FnMut(&mut T) -> bool) -> Option<(u64, T)> {
         while let Some(&(at, id)) = self.alarms.first()
             && at <= now

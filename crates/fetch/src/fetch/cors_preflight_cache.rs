@@ -17,10 +17,10 @@ use crate::{
 
 /// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache), of limited size.
 ///
-/// A full cache drops a key for a new one: a random key of the network partition that has the most. So a site with many
-/// keys pushes out its own. And if it uses more keys in turn than there is room for, it still finds a part of them. A key
-/// with the full number of entries takes no new entry. The lock is held only during a look-up or a change, never across
-/// an await.
+/// A full cache drops a random key of the network partition that has the most keys, for a new key. So a site with
+/// many keys pushes out its own. A site that uses more keys in turn than there is room for still finds a part of
+/// them. A key with the full number of entries takes no new entry. The lock is held only during a look-up or a
+/// change, never across an await.
 #[derive(Debug, Default)]
 pub(super) struct CorsPreflightCache(Mutex<Partitions>);
 

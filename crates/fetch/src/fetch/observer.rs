@@ -120,8 +120,9 @@ pub enum Observation {
         /// The request's body, empty if it has none. A clone shares the bytes.
         body: Bytes,
     },
-    /// The network sends the last sent request once more, on another connection: the last one ended before an answer
-    /// came, and after a byte of the request may have been written. For a preflight this is not told.
+    /// The network sends the last sent request once more, on another connection. The last connection ended before
+    /// an answer came, and after a byte of the request may have been written. The library does not tell this of a
+    /// preflight.
     #[non_exhaustive]
     SentAgain {
         /// How the last connection ended.

@@ -143,9 +143,10 @@ impl Ledger {
         self.reserve_with(weight, None)
     }
 
-    /// Does the same for a request of `client` that this library keeps in memory. The request, and the client once for
-    /// all its requests, also count in the shares of the client's site, of its partition and of the user agent, if a
-    /// user agent has given the client a share. `None` as well if one of the three has no room.
+    /// Reserves room in the group, as [`reserve`](Self::reserve) does, and memory for a request of `client` that
+    /// this library keeps. The request, and the client once for all its requests, count in the memory shares of the
+    /// client's site, of its partition and of the user agent, if a user agent has given the client a share. `None`
+    /// if the group or one of these three has no room.
     ///
     /// It takes no lock either. In the moment in which one thread is refused, another may be refused although there
     /// is room for it.
@@ -392,7 +393,7 @@ impl Reservation {
         is_entered
     }
 
-    /// Does the same even if there is no room: see [`Ledger::reserve_accepted`].
+    /// Reserves room in the group for such a request even if there is none: see [`Ledger::reserve_accepted`].
     pub fn enter_anyway(&mut self, weight: Weight) {
         let mut room = self.ledger.reserve_accepted(weight);
         std::mem::swap(&mut self.entry, &mut room.entry);

@@ -12,8 +12,9 @@ use loom::sync::atomic::AtomicU64;
 
 /// How many bytes the sites of a user agent, or of a partition, have drawn.
 ///
-/// There are two purses. Sites draw from the common purse. One that finds no room there draws from the floor's purse,
-/// which has limits of its own. So whoever empties the common purse leaves every other partition its floor.
+/// There are two purses. A site draws from the common purse. If it finds no room there, it draws from the floor's
+/// purse, which has limits of its own. So every partition still has its floor when other partitions have emptied
+/// the common purse.
 #[derive(Debug, Default)]
 pub struct Sums {
     common: Sum,
@@ -175,7 +176,7 @@ impl Share {
         false
     }
 
-    /// Returns what is in hand beyond a chunk.
+    /// If more than two chunks are in hand, returns all but one chunk.
     #[cold]
     fn return_drawn(&self) {
         let beyond = |in_hand: u64| (in_hand > 2 * CHUNK).then_some(CHUNK);

@@ -22,7 +22,7 @@ impl Agent {
     }
 }
 
-/// Takes a KiB again and again until there is none, and returns how many there were.
+/// Takes one KiB at a time until the share refuses, and returns how many KiB it has taken.
 fn flood(share: &Share) -> u64 {
     (0..1_000).take_while(|_| share.take(KIB)).count() as u64
 }

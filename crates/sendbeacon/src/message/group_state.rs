@@ -19,8 +19,8 @@ use crate::id::GroupId;
 const REPORT_LIMITS: KeepaliveLimits =
     KeepaliveLimits::DEFAULT.with_requests(64).with_url_bytes(65_536);
 
-/// How much a group may have waiting for servers that are away, beside its quota. NB: without this, one dead server
-/// would have a page's beacons to all others refused.
+/// How much a group may have waiting for servers that are away, beside its quota. NB: otherwise the requests to one
+/// dead server would fill the quota, and the library would refuse the page's beacons to all other servers.
 const WAITING_LIMITS: KeepaliveLimits =
     KeepaliveLimits::DEFAULT.with_body_bytes(256 * 1024).with_url_bytes(256 * 1024);
 

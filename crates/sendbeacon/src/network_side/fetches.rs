@@ -286,7 +286,7 @@ impl Fetches {
         self.listeners.retries.set_any_away(self.dispatcher.is_any_away());
     }
 
-    /// Gives the quota of a waiting fetch back, as far as that may be.
+    /// Gives the quota of a waiting fetch back, unless its group has too many requests that wait.
     fn give_back_early(&mut self, id: FetchId) {
         let (reservation, record) = if let Some(running) = self.running.get_mut(&id) {
             (running.reservation.as_mut(), &running.record)

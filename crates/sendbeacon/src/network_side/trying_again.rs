@@ -1,4 +1,4 @@
-//! Trying a request again that did not reach its server: the fetch's side of it.
+//! How a fetch sends a request again that did not reach its server.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -15,7 +15,8 @@ use super::{
 use crate::{background_send::BackgroundAttempt, clock, event::EventKind, message::Flag};
 
 impl Teller {
-    /// Whether a request of the fetch may be sent again: nobody waits for the response.
+    /// Whether a request of the fetch may be sent again: the embedder has not turned this off, the fetch is
+    /// keepalive, and script does not wait for its response or its document has gone.
     fn may_try_again(&self) -> bool {
         self.retries().is_on
             && self.info.keepalive
@@ -26,7 +27,8 @@ impl Teller {
         self.may_try_again().then_some(CONNECT_TIMEOUT)
     }
 
-    /// The turn for which a request to `url` has to wait, if a destination is away. It may be another one.
+    /// If any destination is away, returns a future that ends when a request to `url` has its turn. The dispatcher
+    /// gives the turn at once if the destination of `url` is not away.
     pub(super) fn turn_at(&self, url: &Url) -> Option<BoxFuture<'_, Result<(), NetworkError>>> {
         let is_any_away = self.retries().is_any_away();
         (is_any_away && self.may_try_again()).then(|| self.wait(url, HopNews::Held))
@@ -77,8 +79,8 @@ impl Teller {
         self.mailbox().put(Message::Hop(Box::new(hop)));
     }
 
-    /// Fails if the network has changed since the fetch was first tried, no document of its partition is fully active, and
-    /// the embedder does not permit the attempt.
+    /// Returns an error if the network has changed since the fetch was first tried, no document of its partition is
+    /// fully active, and the embedder does not permit the attempt.
     pub(super) async fn permitted_on_this_network(&self, url: &Url) -> Result<(), NetworkError> {
         let retries = self.retries();
         let network_changes = self.network_changes();

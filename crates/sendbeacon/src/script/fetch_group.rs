@@ -88,7 +88,8 @@ impl FetchGroup {
     ///
     /// # Errors
     /// The response is a network error at once if the request has `keepalive` and there is no room for it
-    /// ([`NetworkError::KeepaliveQuota`], which also stands for the [`MemoryLimits`](crate::MemoryLimits)), if the group was terminated, or if the user agent shuts down.
+    /// ([`NetworkError::KeepaliveQuota`], which also stands for the [`MemoryLimits`](crate::MemoryLimits)), if the
+    /// group was terminated, or if the user agent shuts down.
     pub fn fetch(&self, request: Request) -> PendingResponse {
         self.fetch_guarded(request, ())
     }

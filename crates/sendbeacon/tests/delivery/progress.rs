@@ -1,4 +1,4 @@
-//! Tests of how far a fetch got: what the outcome, the events and the report of a shutdown say of it.
+//! Tests of the progress of a fetch, as the outcome, the events and the report of a shutdown tell it.
 
 use std::{
     future::pending,

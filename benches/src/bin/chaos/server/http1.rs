@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
                 send(self.stream, head).await?;
                 let chunk = [&b"1000\r\n"[..], &[b'x'; 0x1000], b"\r\n"].concat();
-                // Ends with an error when the client has closed the connection.
+                // The loop ends with an error when the client has closed the connection.
                 loop {
                     send(self.stream, &chunk).await?;
                 }

@@ -202,7 +202,7 @@ impl Destinations {
         {
             self.set_alarm(key, None);
             let Some(destination) = self.away.get_mut(&key) else { continue };
-            // If the ones that try it are silent for so long, they have reached it.
+            // The fetches that try it were silent for so long that they count as having reached it.
             destination.window = (destination.window * 2).max(1);
             let is_tried = !destination.trying.is_empty();
             self.fill(key);

@@ -62,7 +62,7 @@ pub(crate) struct Queued {
 pub(crate) enum Action {
     /// Run this fetch, and send [`Event::Finished`] at its end.
     Start(FetchId),
-    /// This fetch waits for its destination: give its quota back, as far as that may be.
+    /// This fetch waits for its destination: give its quota back, unless its group has too many requests that wait.
     Park(FetchId),
     /// Let this fetch go on, which has waited for its destination. If it was not started before, run it.
     Resume(FetchId),

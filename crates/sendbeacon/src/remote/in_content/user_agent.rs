@@ -29,11 +29,11 @@ use crate::{
 ///   [`Ready`](crate::host::Answer::Ready), the request is refused.
 /// * A request may have at most 1 MiB (its body and its settings object included), 1,000 headers, and policies of
 ///   64 KiB.
-/// * The network process lends **credits**, in bytes. An unfinished request of any kind uses them: its frame, its URL
-///   once more, and 2 KiB. A process has 1 MiB from the beginning. When it has less than 256 KiB left it asks for 1 MiB
-///   more, and when nothing is unfinished it keeps 256 KiB and gives the rest back. A request that finds too few credits waits for
-///   more, 10 ms at most, and is refused then. The network process takes the credits out of its
-///   [`MemoryLimits`](crate::MemoryLimits) before it lends them.
+/// * The network process lends **credits**, in bytes. An unfinished request of any kind uses them: its frame, its
+///   URL once more, and 2 KiB. A process has 1 MiB from the beginning. When it has less than 256 KiB left, it asks
+///   for 1 MiB more. When nothing is unfinished, it keeps 256 KiB and gives the rest back. A request that finds too
+///   few credits waits for more, 10 ms at most, and is refused then. The network process takes the credits out of
+///   its [`MemoryLimits`](crate::MemoryLimits) before it lends them.
 /// * At most 65,536 documents that have sent a request may exist. Their settings objects may have 16 MiB together.
 /// * A request is refused if the URL parser would not accept its URL a second time, because a label of the host
 ///   is too long.

@@ -8,8 +8,9 @@ use crate::remote::limits::{FIRST_CREDITS, LOAN};
 
 /// The credits of one channel. Each byte is either free or spent, and taken from the share of the process's site.
 ///
-/// What is lent never fails to find room: the share has given it before. When the channel ends, the free credits go back to
-/// the share at once, and the spent ones when their fetches are done.
+/// The network process takes lent credits from the share first, so a request that spends them is never refused for
+/// want of memory. When the channel ends, the free credits go back to the share at once, and the spent ones when
+/// their fetches are done.
 #[derive(Debug)]
 pub(super) struct Lent {
     share: Arc<Share>,
@@ -68,7 +69,8 @@ impl Lent {
     }
 }
 
-/// The credits that one fetch has spent. Dropping it frees them, or gives them back to the share if the channel has ended.
+/// The credits that one fetch has spent. Dropping it frees them, or gives them back to the share if the channel has
+/// ended.
 #[derive(Debug)]
 pub(super) struct Spent {
     bytes: u64,
