@@ -80,9 +80,10 @@ impl Section {
     ) -> &mut [Cookie] {
         let sites = self.partitions.get_mut(partition);
         let Some(found) = sites.and_then(|sites| sites.get_mut(site)) else { return &mut [] };
-        // A use leaves the site where it is in `uses`, unless the clock was set back.
+        // A use leaves the site where it is in `uses`, unless the clock was set back. NB: not even if it was set back to
+        // that very time, because an older cookie may then come before the one that gave the site its place.
         if let Some(oldest_use) = found.oldest_use
-            && now < oldest_use.0
+            && now <= oldest_use.0
         {
             let place = Place { partition: partition.into(), site: site.clone() };
             found.oldest_use = Some((now, 0));
@@ -245,6 +246,20 @@ mod tests {
             assert_eq!(section.lists_read, 3);
         }
         assert_eq!(section.len(), 9_800);
+    }
+
+    #[test]
+    fn a_use_at_the_time_of_the_oldest_use_lets_the_older_cookie_come_first() {
+        let mut section = Section::default();
+        section.change(&place(0), |cookies| cookies.push(cookie(1, at(20), None)));
+        section.change(&place(1), |cookies| cookies.push(cookie(2, at(10), None)));
+        section.change(&place(0), |cookies| cookies.push(cookie(3, at(10), None)));
+        let Place { partition, site } = place(0);
+        for cookie in section.get_for_use(&partition, &site, at(10)) {
+            cookie.last_access_time = at(10);
+        }
+        section.remove_least_recently_used();
+        assert_eq!(sequences(section.iter()), [2, 3]);
     }
 
     proptest! {
