@@ -13,6 +13,7 @@ mod http_cache;
 mod interceptor;
 mod local_network_access;
 mod network;
+mod outbox;
 mod random;
 mod service_workers;
 mod transmission;
@@ -32,6 +33,7 @@ pub use self::{
         BodyStream, ConnectionKey, ConnectionTiming, EmptyBody, Network, NetworkRequest,
         NetworkResponse, ResponseBody, ResponseInfo,
     },
+    outbox::{Outbox, OutboxChange, OutboxError, OutboxRecord, RecordId, Sealer},
     random::Random,
     service_workers::{
         NoServiceWorkers, ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
