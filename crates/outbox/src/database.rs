@@ -1,6 +1,6 @@
 //! The database in an outbox's file: how it is opened, read and changed.
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 use sendbeacon_fetch::{
@@ -11,7 +11,7 @@ use sendbeacon_fetch::{
 use crate::{
     error::{OpenError, outbox_error},
     format::{
-        MAX_RECORD_BYTES, MAX_RECORDS, PAGE_BYTES, check_content, check_form, check_version,
+        MAX_RECORD_BYTES, MAX_RECORDS, PAGE_BYTES, check_content, check_form, check_marks,
         configure, create, distrust, is_new,
     },
 };
@@ -36,7 +36,7 @@ impl Database {
         connection.execute_batch("BEGIN EXCLUSIVE")?;
         let new = is_new(&connection)?;
         if !new {
-            check_version(&connection)?;
+            check_marks(&connection)?;
         }
         connection.execute_batch("COMMIT")?;
 
@@ -44,7 +44,7 @@ impl Database {
         if new {
             create(&connection)?;
         }
-        check_form(&connection)?;
+        check_form(&connection, length(path)?)?;
         let records = check_content(&connection)?;
         // The outbox works without that, too.
         let _ = give_back_free_pages(&connection);
@@ -135,6 +135,11 @@ fn apply(
 /// A row's number has the same bits as the identifier of its record.
 fn row_id(id: RecordId) -> i64 {
     id.to_u64().cast_signed()
+}
+
+fn length(path: &Path) -> Result<u64, OpenError> {
+    let metadata = fs::metadata(path).map_err(ErrorDetail::from).map_err(OutboxError::Storage);
+    metadata.map(|metadata| metadata.len()).map_err(OpenError::Failed)
 }
 
 /// Gives the space of removed records back to the file system, if it is more than half of the file.

@@ -19,8 +19,7 @@ const KEPT_ASIDE: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Files {
     database: PathBuf,
     aside: PathBuf,
-    /// The system releases the lock when the file is closed.
-    _lock: File,
+    lock: File,
 }
 
 impl Files {
@@ -38,7 +37,7 @@ impl Files {
             Err(TryLockError::Error(error)) => return Err(at(&lock_path)(error)),
         }
         let aside = with_suffix(&database, ".unreadable");
-        Ok(Self { database, aside, _lock: lock })
+        Ok(Self { database, aside, lock })
     }
 
     /// The path of the database, without symbolic links.
@@ -115,6 +114,14 @@ impl Files {
             File::open(directory)?.sync_all()?;
         }
         Ok(())
+    }
+}
+
+/// Releases the lock. Closing the file is not enough: a process that is just being started has it open, too.
+impl Drop for Files {
+    fn drop(&mut self) {
+        // It fails only if there is no lock.
+        let _ = self.lock.unlock();
     }
 }
 

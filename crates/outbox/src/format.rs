@@ -88,8 +88,8 @@ pub(crate) fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
         && schema(connection)?.is_empty())
 }
 
-/// Checks whose file it is, and of which version.
-pub(crate) fn check_version(connection: &Connection) -> Result<(), OpenError> {
+/// Checks whose file it is, of which version, and that nothing of it is in a write-ahead log.
+pub(crate) fn check_marks(connection: &Connection) -> Result<(), OpenError> {
     if pragma::<u32>(connection, "application_id")? != APPLICATION_ID {
         return Err(unreadable("the file of another application"));
     }
@@ -99,13 +99,16 @@ pub(crate) fn check_version(connection: &Connection) -> Result<(), OpenError> {
         Err(unreadable("a damaged version"))
     } else if version > VERSION {
         Err(OpenError::Failed(OutboxError::newer(version.into(), VERSION.into())))
+    } else if pragma::<String>(connection, "journal_mode")? == "wal" {
+        Err(unreadable("another journal"))
     } else {
         Ok(())
     }
 }
 
 /// Checks that the database has the form in which this version makes it.
-pub(crate) fn check_form(connection: &Connection) -> Result<(), OpenError> {
+/// `file_bytes` is the length of the file.
+pub(crate) fn check_form(connection: &Connection, file_bytes: u64) -> Result<(), OpenError> {
     let table = ["table", "records", "records", SCHEMA].map(String::from);
     if schema(connection)? != [table] {
         return Err(unreadable("another schema"));
@@ -113,7 +116,9 @@ pub(crate) fn check_form(connection: &Connection) -> Result<(), OpenError> {
     let same = pragma::<u32>(connection, "page_size")? == PAGE_BYTES
         && pragma::<u32>(connection, "auto_vacuum")? == 0
         && pragma::<String>(connection, "encoding")? == "UTF-8"
-        && pragma::<String>(connection, "journal_mode")? == "truncate";
+        && pragma::<String>(connection, "journal_mode")? == "truncate"
+        && u64::from(pragma::<u32>(connection, "page_count")?) * u64::from(PAGE_BYTES)
+            == file_bytes;
     if same { Ok(()) } else { Err(unreadable("another format")) }
 }
 
