@@ -166,3 +166,155 @@ fn check_sizes(changes: &[OutboxChange]) -> Result<(), OutboxError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Bytes that a disk writes as a whole.
+    const SECTOR: usize = 512;
+
+    /// The bytes of a database and of its journal.
+    type Image = (Vec<u8>, Vec<u8>);
+
+    fn directory() -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let path = directory.path().join("outbox");
+        fs::write(&path, "").unwrap();
+        (directory, path)
+    }
+
+    fn journal(path: &Path) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-journal");
+        name.into()
+    }
+
+    fn image(path: &Path) -> Image {
+        (fs::read(path).unwrap(), fs::read(journal(path)).unwrap())
+    }
+
+    fn record(id: u64, byte: u8, content: usize) -> OutboxRecord {
+        OutboxRecord::new(RecordId::from_u64(id), vec![byte; 100], vec![byte; content])
+    }
+
+    /// A commit: what is on the disk, and the records before and after it.
+    struct Commit {
+        before: Vec<u8>,
+        /// When everything is written, but the journal is not truncated.
+        written: Image,
+        after: Vec<u8>,
+        old: Vec<OutboxRecord>,
+        new: Vec<OutboxRecord>,
+    }
+
+    impl Commit {
+        fn of(old: &[OutboxRecord], changes: &[OutboxChange]) -> Self {
+            let (_directory, path) = directory();
+            let mut database = Database::open(&path).unwrap();
+            let puts: Vec<_> = old.iter().cloned().map(OutboxChange::Put).collect();
+            database.change(&puts).unwrap();
+            let before = image(&path).0;
+
+            let transaction = database.connection.transaction().unwrap();
+            let mut records = database.records;
+            for change in changes {
+                apply(&transaction, change, &mut records).unwrap();
+            }
+            // Everything is on the disk now, but the commit is not made.
+            transaction.cache_flush().unwrap();
+            let written = image(&path);
+            assert!(written.1.len() > SECTOR, "the journal is in use");
+            transaction.commit().unwrap();
+            let (after, journal) = image(&path);
+            assert!(journal.is_empty());
+            Self { before, written, after, old: old.to_vec(), new: database.load().unwrap() }
+        }
+    }
+
+    /// The records of a database with these files.
+    fn records_of(database: &[u8], log: &[u8]) -> Vec<OutboxRecord> {
+        let (_directory, path) = directory();
+        fs::write(&path, database).unwrap();
+        fs::write(journal(&path), log).unwrap();
+        let mut database = Database::open(&path).unwrap();
+        let records = database.load().unwrap();
+        // It can be used.
+        database.change(&[OutboxChange::Put(record(1000, 0, 3000))]).unwrap();
+        assert_eq!(database.load().unwrap().len(), records.len() + 1);
+        records
+    }
+
+    fn commits() -> [Commit; 3] {
+        let old = [record(1, 1, 2000), record(2, 2, 300), record(3, 3, 0)];
+        let remove = |record: &OutboxRecord| OutboxChange::Remove(record.id);
+        [
+            Commit::of(&old, &[OutboxChange::Put(record(4, 4, 3000))]),
+            Commit::of(&old, &[remove(&old[0]), OutboxChange::set_state(old[1].id, vec![9; 100])]),
+            Commit::of(
+                &old,
+                &[remove(&old[1]), remove(&old[2]), OutboxChange::Put(record(5, 5, 2000))],
+            ),
+        ]
+    }
+
+    #[test]
+    fn a_power_cut_while_the_database_is_written_leaves_the_old_records() {
+        for Commit { before, written: (database, journal), old, .. } in commits() {
+            let length = before.len().max(database.len());
+            let padded = |bytes: &[u8]| [bytes, &vec![0; length - bytes.len()]].concat();
+            let (before, database) = (padded(&before), padded(&database));
+            for sector in 0..=length / SECTOR {
+                let at = sector * SECTOR;
+                // The disk has written the sectors in order, in the other order, only one, or all but one.
+                assert_eq!(records_of(&[&database[..at], &before[at..]].concat(), &journal), old);
+                assert_eq!(records_of(&[&before[..at], &database[at..]].concat(), &journal), old);
+                for (most, one) in [(&before, &database), (&database, &before)] {
+                    let mut mixed = most.clone();
+                    let range = at..length.min(at + SECTOR);
+                    mixed[range.clone()].copy_from_slice(&one[range]);
+                    assert_eq!(records_of(&mixed, &journal), old);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_power_cut_while_the_journal_is_written_leaves_the_old_records() {
+        for Commit { before, written: (_, journal), old, .. } in commits() {
+            for length in (0..journal.len()).step_by(37) {
+                assert_eq!(records_of(&before, &journal[..length]), old);
+                let zeros = vec![0; journal.len() - length];
+                assert_eq!(records_of(&before, &[&journal[..length], &zeros].concat()), old);
+            }
+        }
+    }
+
+    #[test]
+    fn a_power_cut_while_the_journal_is_truncated_leaves_the_old_or_the_new_records() {
+        for Commit { written: (_, journal), after, old, new, .. } in commits() {
+            assert_eq!(records_of(&after, &journal), old);
+            assert_eq!(records_of(&after, &[]), new);
+        }
+    }
+
+    #[test]
+    fn a_power_cut_while_a_new_database_is_made_leaves_an_empty_one() {
+        let (_directory, path) = directory();
+        let connection = Connection::open(&path).unwrap();
+        distrust(&connection).unwrap();
+        configure(&connection).unwrap();
+        let transaction = connection.unchecked_transaction().unwrap();
+        transaction.execute_batch("CREATE TABLE records (id INTEGER PRIMARY KEY)").unwrap();
+        transaction.cache_flush().unwrap();
+        let (database, journal) = image(&path);
+        assert!(journal.len() >= SECTOR && database.len() >= SECTOR);
+        for length in 0..=database.len() / SECTOR {
+            assert_eq!(records_of(&database[..length * SECTOR], &journal), []);
+        }
+    }
+}
