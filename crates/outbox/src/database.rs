@@ -12,7 +12,7 @@ use crate::{
     error::{OpenError, outbox_error},
     format::{
         MAX_RECORD_BYTES, MAX_RECORDS, PAGE_BYTES, check_content, check_form, check_marks,
-        configure, create, distrust, is_new,
+        configure, create, distrust, is_new, pragma, set_journal_mode,
     },
 };
 
@@ -46,9 +46,13 @@ impl Database {
         }
         check_form(&connection, length(path)?)?;
         let records = check_content(&connection)?;
-        // The outbox works without that, too.
-        let _ = give_back_free_pages(&connection);
         Ok(Self { connection, records })
+    }
+
+    /// Whether there is no record, but free pages where records were.
+    pub(crate) fn only_has_free_pages(&self) -> Result<bool, OutboxError> {
+        let free: u32 = pragma(&self.connection, "freelist_count").map_err(outbox_error)?;
+        Ok(self.records == 0 && free > 0)
     }
 
     /// Every record.
@@ -67,22 +71,20 @@ impl Database {
     /// Makes `changes` in one transaction.
     pub(crate) fn change(&mut self, changes: &[OutboxChange]) -> Result<(), OutboxError> {
         check_sizes(changes)?;
-        match self.transact(changes) {
+        match self.transact(changes, "truncate") {
             // What makes the database no larger is possible without room for a journal on the disk. A crash during this
             // transaction can damage the file.
             Err(OutboxError::Full(_))
                 if !changes.iter().any(|change| matches!(change, OutboxChange::Put(_))) =>
             {
-                self.set_journal_mode("MEMORY")?;
-                let done = self.transact(changes);
-                self.set_journal_mode("TRUNCATE")?;
-                done
+                self.transact(changes, "memory")
             }
             done => done,
         }
     }
 
-    fn transact(&mut self, changes: &[OutboxChange]) -> Result<(), OutboxError> {
+    fn transact(&mut self, changes: &[OutboxChange], journal: &str) -> Result<(), OutboxError> {
+        set_journal_mode(&self.connection, journal).map_err(outbox_error)?;
         let transaction = self.connection.transaction().map_err(outbox_error)?;
         let mut records = self.records;
         for change in changes {
@@ -96,11 +98,6 @@ impl Database {
         transaction.commit().map_err(outbox_error)?;
         self.records = records;
         Ok(())
-    }
-
-    fn set_journal_mode(&self, mode: &str) -> Result<(), OutboxError> {
-        let set = self.connection.execute_batch(&format!("PRAGMA journal_mode = {mode}"));
-        set.map_err(outbox_error)
     }
 }
 
@@ -121,12 +118,13 @@ fn apply(
         OutboxChange::Remove(id) => {
             transaction.execute("DELETE FROM records WHERE id = ?1", [row_id(*id)])
         }
-        unknown => return Err(OutboxError::Storage(format!("cannot do {unknown:?}").into())),
+        _ => return Err(OutboxError::Storage("this store does not know the change".into())),
     };
     let rows = u32::from(rows.map_err(outbox_error)? > 0);
     match change {
         OutboxChange::Put(_) => *records += rows,
-        OutboxChange::Remove(_) => *records -= rows,
+        // A file that was damaged while it was open may have rows that nobody has counted.
+        OutboxChange::Remove(_) => *records = records.saturating_sub(rows),
         _ => {}
     }
     Ok(())
@@ -140,13 +138,6 @@ fn row_id(id: RecordId) -> i64 {
 fn length(path: &Path) -> Result<u64, OpenError> {
     let metadata = fs::metadata(path).map_err(ErrorDetail::from).map_err(OutboxError::Storage);
     metadata.map(|metadata| metadata.len()).map_err(OpenError::Failed)
-}
-
-/// Gives the space of removed records back to the file system, if it is more than half of the file.
-fn give_back_free_pages(connection: &Connection) -> rusqlite::Result<()> {
-    let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-    let all: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
-    if free > all / 2 { connection.execute_batch("VACUUM") } else { Ok(()) }
 }
 
 fn check_sizes(changes: &[OutboxChange]) -> Result<(), OutboxError> {

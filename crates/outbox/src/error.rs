@@ -14,6 +14,16 @@ pub(crate) enum OpenError {
     Failed(OutboxError),
 }
 
+/// For a file that was not set aside, or that has just been made.
+impl From<OpenError> for OutboxError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Unreadable(detail) => Self::Storage(detail),
+            OpenError::Failed(error) => error,
+        }
+    }
+}
+
 /// The error of an outbox that is open, or that would be.
 pub(crate) fn outbox_error(error: rusqlite::Error) -> OutboxError {
     match error.sqlite_error_code() {

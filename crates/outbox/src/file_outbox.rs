@@ -64,6 +64,8 @@ impl FileOutbox {
     /// one, and a new outbox is begun. [`set_aside`](Self::set_aside) tells that. The renamed file is removed by `clear`,
     /// and by `open` when it is older than 24 hours.
     ///
+    /// A file that once had records and has none now gets small again.
+    ///
     /// The function blocks while it reads the whole file.
     ///
     /// # Errors
@@ -73,7 +75,8 @@ impl FileOutbox {
     /// * [`OutboxError::Full`] and [`OutboxError::Storage`] if the system cannot read or write a file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OutboxError> {
         let files = Files::lock(path.as_ref())?;
-        files.expire_aside()?;
+        // If that fails it is not in the way, and is tried again at the next start.
+        let _ = files.expire_aside();
         let (opened, set_aside) = match open_file(&files) {
             Err(OpenError::Unreadable(_)) => {
                 files.set_aside()?;
@@ -81,11 +84,13 @@ impl FileOutbox {
             }
             opened => (opened, false),
         };
-        match opened {
-            Ok(database) => Ok(Self { database, files, set_aside }),
-            Err(OpenError::Failed(error)) => Err(error),
-            Err(OpenError::Unreadable(detail)) => Err(OutboxError::Storage(detail)),
+        let mut database = opened?;
+        if database.only_has_free_pages()? {
+            drop(database);
+            files.make_empty()?;
+            database = open_file(&files)?;
         }
+        Ok(Self { database, files, set_aside })
     }
 
     /// The path of the file that [`open`](Self::open) could not read and has set aside. `None` if it could read the

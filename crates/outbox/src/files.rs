@@ -76,6 +76,12 @@ impl Files {
         self.sync_directory()
     }
 
+    /// Removes everything from the database's file, durably.
+    pub(crate) fn make_empty(&self) -> Result<(), OutboxError> {
+        let file = private().open(&self.database).map_err(at(&self.database))?;
+        file.set_len(0).and_then(|()| file.sync_all()).map_err(at(&self.database))
+    }
+
     /// Renames the database's file, so that the next [`prepare`](Self::prepare) makes a new one. Replaces an
     /// older file that was set aside.
     pub(crate) fn set_aside(&self) -> Result<(), OutboxError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, config::DbConfig, limits::Limit, types::FromSql};
+use rusqlite::{Connection, config::DbConfig, ffi, limits::Limit, types::FromSql};
 use sendbeacon_fetch::{ErrorDetail, host::OutboxError};
 
 use crate::error::OpenError;
@@ -59,12 +59,24 @@ pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "PRAGMA cache_size = -2000;
          PRAGMA fullfsync = ON;
-         PRAGMA journal_mode = TRUNCATE;
          PRAGMA max_page_count = {};
          PRAGMA secure_delete = ON;
          PRAGMA synchronous = EXTRA;",
         MAX_FILE_BYTES / PAGE_BYTES
-    ))
+    ))?;
+    set_journal_mode(connection, "truncate")
+}
+
+/// Sets where the rollback journal is.
+pub(crate) fn set_journal_mode(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let set: String =
+        connection.pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))?;
+    if set == mode {
+        Ok(())
+    } else {
+        let message = format!("the journal mode stays {set}");
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ERROR), Some(message)))
+    }
 }
 
 /// Makes a new database an outbox.
@@ -116,7 +128,6 @@ pub(crate) fn check_form(connection: &Connection, file_bytes: u64) -> Result<(),
     let same = pragma::<u32>(connection, "page_size")? == PAGE_BYTES
         && pragma::<u32>(connection, "auto_vacuum")? == 0
         && pragma::<String>(connection, "encoding")? == "UTF-8"
-        && pragma::<String>(connection, "journal_mode")? == "truncate"
         && u64::from(pragma::<u32>(connection, "page_count")?) * u64::from(PAGE_BYTES)
             == file_bytes;
     if same { Ok(()) } else { Err(unreadable("another format")) }
@@ -148,7 +159,8 @@ fn schema(connection: &Connection) -> rusqlite::Result<Vec<[String; 4]>> {
         .collect()
 }
 
-fn pragma<T: FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {
+/// The value of a setting.
+pub(crate) fn pragma<T: FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
