@@ -188,12 +188,24 @@ impl Beacon {
     /// Makes the request to [fetch](crate::fetch::fetch), and returns it with the reservation to keep until the
     /// fetch is done. These are the steps that the standard runs in parallel.
     pub fn into_request(self) -> (Request, Reservation) {
-        let mut request = Request::new(self.client, self.url);
+        (Self::request(self.client, self.url, self.data), self.reservation)
+    }
+
+    /// Makes the request of a beacon from its parts: those of an admitted beacon, or of one that an outbox has kept.
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn request(
+        client: Arc<Client>,
+        url: Url,
+        data: Option<(Body, Option<HeaderValue>)>,
+    ) -> Request {
+        let mut request = Request::new(client, url);
         // Content-Type, and two that fetch adds: Accept and Accept-Language.
         request.headers = HeaderMap::with_capacity(3);
         // Step 5.
         request.mode = Mode::NoCors;
-        if let Some((body, content_type)) = self.data {
+        if let Some((body, content_type)) = data {
             // Step 6.3.
             if let Some(content_type) = content_type {
                 if !is_cors_safelisted(&CONTENT_TYPE, &content_type) {
@@ -212,7 +224,7 @@ impl Beacon {
         // NB: by the Beacon text a type that is not safelisted makes a preflight. But the text does not set the
         // unsafe-request flag, without which Fetch makes no preflight. Every browser makes it.
         request.unsafe_request = true;
-        (request, self.reservation)
+        request
     }
 }
 

@@ -288,6 +288,9 @@ pub enum TimeoutKind {
     /// The time that a fetch may wait for the network to come back.
     #[error("waiting for the network to come back")]
     Offline,
+    /// The time that a fetch may be kept in an [`Outbox`](crate::host::Outbox).
+    #[error("the time in the outbox")]
+    Kept,
 }
 
 /// Why a fetch was given up.

@@ -129,11 +129,8 @@ impl Ping {
         &self.client
     }
 
-    /// The length of the body in bytes.
-    #[must_use]
-    pub fn body_length(&self) -> u64 {
-        BODY.len() as u64
-    }
+    /// The length of the body in bytes, the same for each ping.
+    pub const BODY_LENGTH: u64 = BODY.len() as u64;
 
     /// Sets the guard of its reservation: see [`Reservation::with_guard`].
     #[must_use]
@@ -156,6 +153,12 @@ impl Ping {
     /// fetch is done.
     pub fn into_request(self) -> (Request, Reservation) {
         let Self { url, target_url, client, reservation } = self;
+        (Self::request(client, url, target_url), reservation)
+    }
+
+    /// Makes the request of a ping from its parts: those of an admitted ping, or of one that an outbox has kept.
+    #[must_use]
+    pub fn request(client: Arc<Client>, url: Url, target_url: Url) -> Request {
         let from = told_document_url(&client, &url).cloned().map(|from| (PING_FROM, from));
         // Step 4. NB: the use-URL-credentials flag has no effect, because after a 401 nobody is asked for
         // credentials here.
@@ -177,7 +180,7 @@ impl Ping {
             request.headers.extend(HeaderValue::from_str(url.as_str()).ok().map(|it| (name, it)));
         }
         // Step 6 is the caller's.
-        (request, reservation)
+        request
     }
 }
 

@@ -366,7 +366,10 @@ impl Request {
 
     /// The context for the cookie store, with the
     /// [same-site mode](https://fetch.spec.whatwg.org/#determine-the-same-site-mode).
-    pub(crate) fn cookie_context(&self) -> CookieContext<'_> {
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn cookie_context(&self) -> CookieContext<'_> {
         // Steps 2 and 3 are for navigations. Steps 4 to 6.
         // NB: by the text, step 5 asks for the redirect-taint. That withholds cookies after a redirect that went to
         // another site and came back, which broke sites in Chromium and in Firefox. And it lets Strict cookies go

@@ -74,6 +74,10 @@ impl Network for HttpNetwork {
     fn network_changed(&self) {
         self.router.network_changed();
     }
+
+    fn waits_before_writing(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for HttpNetwork {

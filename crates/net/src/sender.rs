@@ -119,6 +119,9 @@ impl RequestSender {
                 transmission.sent_again(reason);
             }
             transmission.report(Progress::InPart);
+            if let Some(noted) = transmission.before_writing() {
+                noted.await;
+            }
             // A server may act on each copy. If the method is not safe, there are two at most.
             let may_resend = may_resend && (is_safe || !is_lost);
             let failure = match lease {

@@ -14,6 +14,9 @@ use url::Url;
 /// side, unless a document of the request's network partition is fully active. If the answer is no, the fetch ends
 /// with [`AbandonReason::NetworkChanged`](crate::AbandonReason::NetworkChanged).
 ///
+/// The library also asks before it sends a request that comes from an [`Outbox`](crate::host::Outbox), unless a document
+/// of its network partition is fully active. If the answer is no, the record waits.
+///
 /// ```
 /// use std::sync::Arc;
 ///
@@ -58,6 +61,7 @@ pub struct BackgroundAttempt<'a> {
     /// How long ago the fetch was queued.
     pub age: Duration,
     /// How often the network has changed since the fetch was first tried, or, if it has waited for its server before
-    /// that, since it was queued. At least 1.
+    /// that, since it was queued. At least 1, except for a request that comes from an
+    /// [`Outbox`](crate::host::Outbox): 0.
     pub network_changes: u64,
 }

@@ -102,6 +102,7 @@ impl EventSink for ChannelSink {
             EventKind::Queued
             | EventKind::Started
             | EventKind::Observed(_)
+            | EventKind::Safe { .. }
             | EventKind::Unreached { .. } => (self.capacity, &self.dropped),
         };
         // It is counted first, because the receiver may take it at once.

@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Instant};
 
 use http::StatusCode;
-use sendbeacon_fetch::{Client, InitiatorType, NetworkError, fetch::Observation, host::Progress};
+use sendbeacon_fetch::{
+    Client, InitiatorType, NetworkError,
+    fetch::Observation,
+    host::{OutboxError, Progress, RecordId},
+};
 use url::Url;
 
 use crate::{id::FetchId, timing::FetchTiming};
@@ -61,6 +65,10 @@ pub trait EventSink: Send + Sync {
     /// Hears whether fetches are unfinished, each time that changes. An app may hold a wake lock from `true` to
     /// `false`. Default: does nothing.
     fn work_outstanding(&self, _outstanding: bool) {}
+
+    /// Hears that the [`Outbox`](crate::host::Outbox) has failed. The requests go on, and what could not be removed from
+    /// it is removed later. Default: does nothing.
+    fn outbox_failed(&self, _error: &OutboxError) {}
 }
 
 /// Something that happened to a fetch.
@@ -87,6 +95,12 @@ pub enum EventKind {
     /// A step of the fetch was observed: a request was sent, the head of a response came, a redirect was
     /// followed, a policy was violated, and so on.
     Observed(Observation),
+    /// The fetch has a record in the [`Outbox`](crate::host::Outbox), and the record is durable: a crash does not lose it.
+    #[non_exhaustive]
+    Safe {
+        /// The record.
+        record: RecordId,
+    },
     /// A request of the fetch did not reach its server. It will be sent again, for as long as the fetch may live.
     #[non_exhaustive]
     Unreached {
@@ -126,6 +140,9 @@ pub struct FetchInfo {
     pub keepalive: bool,
     /// The length of the request's body in bytes.
     pub body_length: u64,
+    /// The record of the [`Outbox`](crate::host::Outbox) that the fetch was made from. `None`: script has made it, or the
+    /// library has.
+    pub record: Option<RecordId>,
 }
 
 impl FetchInfo {
@@ -157,6 +174,20 @@ pub enum Outcome {
         /// [`InPart`](Progress::InPart), because a server has seen the request.
         progress: Progress,
     },
+    /// There was no more time for the fetch, and it stays in the [`Outbox`](crate::host::Outbox). Another fetch, whose
+    /// [`FetchInfo::record`] is this one, has the later outcome, in this run of the app or in the next.
+    #[non_exhaustive]
+    Kept {
+        /// The record.
+        record: RecordId,
+        /// What ended this fetch.
+        error: NetworkError,
+        /// How far its request got.
+        progress: Progress,
+    },
+    /// An earlier run of the app has begun to send the request of a record, and has not learned whether it arrived. It is
+    /// not sent again.
+    Unknown,
 }
 
 /// The outcomes of the keepalive fetches that were unfinished when
@@ -171,6 +202,8 @@ pub struct ShutdownReport {
     pub delivered: Vec<DeliveredFetch>,
     /// The fetches that were [sent](Progress::Sent), and whose answer did not come or was an error for the fetch.
     pub sent: Vec<SentFetch>,
+    /// The fetches that stay in the [`Outbox`](crate::host::Outbox).
+    pub kept: Vec<KeptFetch>,
     /// The other fetches. Of those that were sent [in part](Progress::InPart) nobody can tell whether they arrived.
     pub lost: Vec<LostFetch>,
 }
@@ -193,6 +226,16 @@ pub struct SentFetch {
     pub fetch: Arc<FetchInfo>,
     /// Why there is no answer.
     pub error: NetworkError,
+}
+
+/// A keepalive fetch that stays in the [`Outbox`](crate::host::Outbox).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeptFetch {
+    /// The fetch.
+    pub fetch: Arc<FetchInfo>,
+    /// Its record.
+    pub record: RecordId,
 }
 
 /// A keepalive fetch that a shutdown did not deliver.

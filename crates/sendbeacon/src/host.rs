@@ -14,6 +14,8 @@
 //! * [`ServiceWorkers`] may answer a request in place of the network. Default: [`NoServiceWorkers`].
 //! * [`BackgroundSend`] permits another attempt on another network, for a site that is no longer open. Default:
 //!   [`NoBackgroundSend`].
+//! * [`Outbox`] keeps unfinished requests for the next start of the app, and a [`Sealer`] seals them. Default: none. They
+//!   need the feature `outbox`.
 //! * [`LocalNetworkAccess`] permits a page to reach a less public address; the builder of `HttpNetwork` takes
 //!   it. Default: [`RefuseAll`].
 //!
@@ -48,7 +50,8 @@ pub use sendbeacon_fetch::host::{
     Answer, AuthenticationEntries, BodyStream, BoxFuture, ConnectionKey, ConnectionTiming,
     CookieContext, CookieStore, EmptyBody, HstsEntry, HstsStore, HttpCache, InterceptedRequest,
     Interception, Interceptor, LocalNetworkAccess, Network, NetworkRequest, NetworkResponse,
-    NoAuthenticationEntries, NoCookies, NoHttpCache, NoServiceWorkers, PassEverything, Progress,
-    RefuseAll, ResponseBody, ResponseInfo, SameSiteMode, ServiceWorkerAnswer,
-    ServiceWorkerResponse, ServiceWorkers, Transmission,
+    NoAuthenticationEntries, NoCookies, NoHttpCache, NoServiceWorkers, Outbox, OutboxChange,
+    OutboxError, OutboxRecord, PassEverything, Progress, RecordId, RefuseAll, ResponseBody,
+    ResponseInfo, SameSiteMode, Sealer, ServiceWorkerAnswer, ServiceWorkerResponse, ServiceWorkers,
+    Transmission,
 };

@@ -41,6 +41,7 @@
 //! * `cookies` (default): a cookie store, `MemoryCookieStore`, and its jar, `cookie_jar`.
 //! * `content-codings` (default): responses of `fetch()` are decoded as they are read: gzip, deflate, br and
 //!   zstd. Without it, `fetch()` asks for no coding and decodes none.
+//! * `outbox`: what could not be sent is kept on disk and is sent later, or after the next start: the module `outbox`.
 //! * `remote`: documents may run in processes of their own: the module `remote`.
 //! * `tracing`: every event also goes to the crate `tracing`, with the target `sendbeacon`. The library logs no
 //!   headers and no bodies, and only the origin of each URL.
@@ -65,10 +66,15 @@ mod ledgers;
 mod limits;
 mod message;
 mod network_side;
+#[cfg(feature = "outbox")]
+pub mod outbox;
 mod random;
 #[cfg(feature = "remote")]
 pub mod remote;
+#[cfg(any(feature = "outbox", feature = "remote"))]
+mod request_frame;
 mod script;
+mod site_data;
 mod timing;
 #[cfg(feature = "tracing")]
 mod trace;
@@ -95,8 +101,8 @@ pub use self::cookies::{MemoryCookieStore, ThirdPartyCookies};
 pub use self::{
     channel_sink::{ChannelSink, Events},
     event::{
-        DeliveredFetch, Event, EventKind, EventSink, FetchInfo, LostFetch, Outcome, SentFetch,
-        ShutdownReport,
+        DeliveredFetch, Event, EventKind, EventSink, FetchInfo, KeptFetch, LostFetch, Outcome,
+        SentFetch, ShutdownReport,
     },
     id::FetchId,
     limits::{Drain, MemoryLimits, Scheduling, Timeouts},
@@ -105,6 +111,7 @@ pub use self::{
         DeferredFetch, Document, DocumentLifecycle, FetchGroup, KeepaliveReservation,
         PendingResponse, VisibilityState,
     },
+    site_data::SiteData,
     timing::FetchTiming,
     user_agent::{BuildError, UserAgent, UserAgentBuilder},
 };

@@ -46,6 +46,15 @@ pub(crate) fn event(event: &Event) {
             let elapsed = timing.response_end - timing.start;
             debug!(target: "sendbeacon", fetch, document, %error, %progress, ?elapsed, "failed");
         }
+        EventKind::Safe { record } => {
+            trace!(target: "sendbeacon", fetch, document, %record, "safe");
+        }
+        EventKind::Done { outcome: Outcome::Kept { record, error, .. }, .. } => {
+            debug!(target: "sendbeacon", fetch, document, %record, %error, "kept");
+        }
+        EventKind::Done { outcome: Outcome::Unknown, .. } => {
+            debug!(target: "sendbeacon", fetch, document, "unknown");
+        }
     }
 }
 

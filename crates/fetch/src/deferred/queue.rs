@@ -130,6 +130,17 @@ impl<T> DeferredQueue<T> {
         self.due.extend(self.waiting.keys());
     }
 
+    /// A fetch that still waits.
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<&T> {
+        self.waiting.get(&id).map(|it| &it.fetch)
+    }
+
+    /// The fetches that still wait.
+    pub fn ids(&self) -> impl Iterator<Item = u64> {
+        self.waiting.keys().copied()
+    }
+
     /// Removes a fetch, if it still waits.
     pub fn remove(&mut self, id: u64) -> Option<T> {
         let Waiting { group, size, alarm, fetch, .. } = self.waiting.remove(&id)?;

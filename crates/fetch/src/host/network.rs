@@ -50,6 +50,13 @@ pub trait Network: Send + Sync {
 
     /// The machine has moved to another network: use no earlier connection for further requests.
     fn network_changed(&self) {}
+
+    /// Whether the network waits for [`Transmission::before_writing`] before it writes the first byte of a request. If
+    /// it does not, a request counts as written from the moment that the network is given it, and an
+    /// [`Outbox`](super::Outbox) that sends only what was not written keeps less. Default: false.
+    fn waits_before_writing(&self) -> bool {
+        false
+    }
 }
 
 /// A request as it goes to the wire.

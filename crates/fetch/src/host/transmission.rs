@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use super::answer::BoxFuture;
 use crate::error::NetworkError;
 
 /// How far a request has got on its way to the server.
@@ -66,6 +67,15 @@ impl Transmission {
         }
     }
 
+    /// A network that [waits](super::Network::waits_before_writing) calls this after it has reported
+    /// [`InPart`](Progress::InPart), and before it writes the first byte of the request. If there is a future, it waits
+    /// for its end: an [`Outbox`](super::Outbox) notes that the request may have been sent. The wait is short, and ends
+    /// even if the disk does not answer.
+    #[must_use]
+    pub fn before_writing(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.as_ref().and_then(|observer| observer.before_writing())
+    }
+
     /// Reports that the request is about to be sent once more, because the last attempt ended with `reason` after a
     /// byte may have been written.
     pub fn sent_again(&self, reason: &NetworkError) {
@@ -85,6 +95,11 @@ impl fmt::Debug for Transmission {
 pub trait TransmissionObserver: Send + Sync {
     /// Receives [`Transmission::report`].
     fn progressed(&self, progress: Progress);
+
+    /// Answers [`Transmission::before_writing`]. Default: nothing to wait for.
+    fn before_writing(&self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 
     /// Receives [`Transmission::sent_again`].
     fn sent_again(&self, reason: &NetworkError);

@@ -4,17 +4,23 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use sendbeacon_fetch::{
-    AbandonReason, Origin,
+    AbandonReason,
     deferred::{DeferredQueue, QueuedDeferredFetch},
     fetch::Profile,
+    host::OutboxError,
     report_violation,
 };
-use tokio::{sync::mpsc, time::sleep_until};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep_until,
+};
 
+#[cfg(feature = "outbox")]
+use super::outbox::Keeping;
 use super::{
     dispatcher::{Dispatcher, Event},
     fetches::{Fetches, Work},
@@ -28,6 +34,7 @@ use crate::{
     id::{FetchId, FetchIds},
     ledgers::Ledgers,
     message::{Deferral, FetchCall, Flag, GroupMessage, GroupState, UnreportedViolation},
+    site_data::SiteData,
 };
 
 /// How many further messages the driver receives in one turn before it acts.
@@ -77,6 +84,12 @@ impl Driver {
         }
     }
 
+    /// Puts unfinished requests into an outbox.
+    #[cfg(feature = "outbox")]
+    pub(crate) fn keep(&mut self, keeping: Keeping) {
+        self.fetches.keep(keeping);
+    }
+
     /// Runs until a shutdown has drained.
     pub(crate) async fn run(mut self) {
         loop {
@@ -122,7 +135,11 @@ impl Driver {
         match message {
             Message::Group(message) => self.receive_from_group(message),
             Message::Hop(hop) => self.fetches.hop(*hop, self.now),
-            Message::ClearSiteData(origin) => self.clear_site_data(&origin),
+            Message::ClearSiteData(data, reply) => self.clear_site_data(&data, reply),
+            #[cfg(feature = "outbox")]
+            Message::Outbox(news) => {
+                self.fetches.hear_of_outbox(news, &self.deferred, &self.ids, self.now);
+            }
             Message::ImportantLoads(running) => self.dispatch(Event::ImportantLoads(running)),
             Message::Online(online) => self.dispatch(Event::Online(online)),
             Message::NetworkChanged => {
@@ -136,6 +153,8 @@ impl Driver {
                 if is_until_sent {
                     self.fetches.drain_until_sent();
                 }
+                #[cfg(feature = "outbox")]
+                self.fetches.keep_everything(&self.deferred, self.now);
                 self.dispatch(Event::ShutDown { deadline });
                 self.deferred.make_all_due();
             }
@@ -156,7 +175,11 @@ impl Driver {
             GroupMessage::AbortFetch(id) => {
                 self.dispatch(Event::Abandon { id, reason: AbandonReason::Aborted });
             }
-            GroupMessage::AbortDeferred(id) => drop(self.deferred.remove(id.0)),
+            GroupMessage::AbortDeferred(id) => {
+                drop(self.deferred.remove(id.0));
+                #[cfg(feature = "outbox")]
+                self.fetches.deferred_aborted(id, self.now);
+            }
             GroupMessage::Unwanted(id) => {
                 if !self.fetches.is_keepalive(id) {
                     self.dispatch(Event::Abandon { id, reason: AbandonReason::Unwanted });
@@ -173,11 +196,15 @@ impl Driver {
                 self.start_due();
                 // NB: the flags of this moment do not matter, because the document may have been hidden before.
                 self.dispatch(Event::Flush { group: group.id });
+                #[cfg(feature = "outbox")]
+                self.fetches.look_into_outbox(self.now);
             }
             GroupMessage::Terminated(group) => {
                 self.deferred.make_group_due(group.id.0, |_| true);
                 self.start_due();
                 self.dispatch(Event::GroupTerminated { group: group.id });
+                #[cfg(feature = "outbox")]
+                self.fetches.keep_fetches_of(group.id, self.now);
             }
             GroupMessage::Abort(group) => {
                 let (group, reason) = (group.id, AbandonReason::Aborted);
@@ -185,7 +212,10 @@ impl Driver {
             }
             GroupMessage::ReservationReleased(group) => self.deferred.room_freed(group.0),
             // The message has woken the loop, which sees whether the shutdown has drained.
-            GroupMessage::Wake => {}
+            GroupMessage::Wake => {
+                #[cfg(feature = "outbox")]
+                self.fetches.look_into_outbox(self.now);
+            }
         }
     }
 
@@ -210,6 +240,8 @@ impl Driver {
         self.deferred.add(id, group_id, after, size, (queued, group), self.now);
         // `hold_open` has given its room back.
         self.deferred.room_freed(group_id);
+        #[cfg(feature = "outbox")]
+        self.fetches.deferred_queued(FetchId(id), self.now);
         if is_over {
             self.deferred.make_due(id);
             self.start_due();
@@ -252,23 +284,48 @@ impl Driver {
         }
     }
 
-    fn clear_site_data(&mut self, origin: &Origin) {
-        let is_of_origin =
-            |(it, _): &(QueuedDeferredFetch, _)| it.request().client.origin == *origin;
-        for (id, (queued, group)) in self.deferred.remove_where(is_of_origin) {
+    fn clear_site_data(
+        &mut self,
+        data: &SiteData,
+        reply: oneshot::Sender<Result<(), OutboxError>>,
+    ) {
+        // NB: when a deferred fetch was queued is not known, so it counts as new.
+        let is_of_it = |(it, _): &(QueuedDeferredFetch, _)| {
+            let (client, url) = (&it.request().client, it.request().url());
+            data.has(&client.origin, url, &client.network_partition_key, SystemTime::now)
+        };
+        for (id, (queued, group)) in self.deferred.remove_where(is_of_it) {
             // If the script side has marked it as sent, it becomes a fetch, which the loop below gives up.
-            if !queued.record().abort() {
+            let is_aborted = queued.record().abort();
+            #[cfg(feature = "outbox")]
+            if is_aborted {
+                self.fetches.deferred_aborted(FetchId(id), self.now);
+            }
+            if !is_aborted {
                 self.start_deferred(FetchId(id), queued, group);
             }
         }
-        for id in self.fetches.of_origin(origin) {
+        for id in self.fetches.of_site_data(data, self.now) {
             self.dispatch(Event::Abandon { id, reason: AbandonReason::SiteDataCleared });
         }
+        // Their records are removed before the outbox is cleared.
+        self.act();
+        #[cfg(feature = "outbox")]
+        let Some(reply) = self.fetches.clear_outbox(data, reply, &self.ids, self.now) else {
+            return;
+        };
+        // NB: nobody may be waiting.
+        let _ = reply.send(Ok(()));
     }
 
     /// Does everything that is due.
     fn act(&mut self) {
         loop {
+            #[cfg(feature = "outbox")]
+            if self.fetches.has_outbox() {
+                let is_over = self.shutdown.is_some();
+                self.fetches.act_on_outbox(&self.deferred, &self.ids, is_over, self.now);
+            }
             self.fetches.act(self.now, &mut self.shutdown);
             // A fetch that was given up may have made room for a deferred fetch.
             if !self.start_due() && !self.give_up_sent() {
@@ -306,6 +363,8 @@ impl Driver {
         // counts as drained, and a fetch that has just ended may have left a violation in it.
         let is_over =
             || self.fetches.is_empty() && self.ledgers.are_empty() && self.has_received(shutdown);
+        #[cfg(feature = "outbox")]
+        let is_over = || is_over() && self.fetches.is_outbox_idle();
         shutdown.is_late() || is_over()
     }
 }

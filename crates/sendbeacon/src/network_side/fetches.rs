@@ -1,5 +1,9 @@
 //! The queued and the running fetches: starting them, giving them up, and telling how they ended.
 
+#[cfg(feature = "outbox")]
+mod kept;
+mod work;
+
 use std::{
     any::Any,
     hash::BuildHasher,
@@ -10,7 +14,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use foldhash::quality::RandomState;
@@ -21,12 +25,12 @@ use futures_util::{
 };
 use http::StatusCode;
 use rustc_hash::FxHashMap;
-use sendbeacon_fetch::{
-    AbandonReason, InitiatorType, NetworkError, Origin, Request, Reservation, beacon::Beacon,
-    fetch::Profile, hyperlink_auditing::Ping,
-};
+use sendbeacon_fetch::{AbandonReason, InitiatorType, NetworkError, Reservation, fetch::Profile};
 use url::Url;
 
+pub(super) use self::work::Work;
+#[cfg(feature = "outbox")]
+use super::outbox::{Keeping, KeptRequest};
 use super::{
     dispatcher::{Action, DestinationKey, Dispatcher, Endpoint, Event, Queued},
     mailbox::{Hop, HopNews, Mailbox, Turn},
@@ -39,6 +43,7 @@ use crate::{
     event::{EventKind, EventSink, FetchInfo, Outcome},
     id::{FetchId, GroupId},
     message::{Flag, GroupState, Responder},
+    site_data::SiteData,
 };
 
 /// The unfinished fetches. They carry out what the dispatcher decides.
@@ -57,51 +62,9 @@ pub(super) struct Fetches {
     pub(super) freed: Vec<GroupId>,
     /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
     futures: FuturesUnordered<Abortable<Contained>>,
-}
-
-/// What to fetch. A beacon and a ping become requests when they start: before that they take less memory.
-pub(super) enum Work {
-    Beacon(Beacon),
-    Ping(Box<Ping>),
-    Request(Box<Request>, Option<Reservation>),
-}
-
-impl Work {
-    fn info(&self, id: FetchId) -> FetchInfo {
-        let (client, url, initiator_type, keepalive, body_length) = match self {
-            Self::Beacon(beacon) => {
-                let length = beacon.body_length();
-                (beacon.client(), beacon.url(), InitiatorType::Beacon, true, length)
-            }
-            Self::Ping(ping) => {
-                (ping.client(), ping.url(), InitiatorType::Ping, true, ping.body_length())
-            }
-            Self::Request(request, _) => {
-                let length = request.body_length();
-                let (client, url) = (&request.client, request.url());
-                (client, url, request.initiator_type, request.keepalive, length)
-            }
-        };
-        let (client, url) = (Arc::clone(client), url.clone());
-        FetchInfo { id, client, url, initiator_type, keepalive, body_length }
-    }
-
-    fn reservation_mut(&mut self) -> Option<&mut Reservation> {
-        match self {
-            Self::Beacon(beacon) => Some(beacon.reservation_mut()),
-            Self::Ping(ping) => Some(ping.reservation_mut()),
-            Self::Request(_, reservation) => reservation.as_mut(),
-        }
-    }
-
-    fn into_request(self) -> (Box<Request>, Option<Reservation>) {
-        let (request, reservation) = match self {
-            Self::Beacon(beacon) => beacon.into_request(),
-            Self::Ping(ping) => ping.into_request(),
-            Self::Request(request, reservation) => return (request, reservation),
-        };
-        (Box::new(request), Some(reservation))
-    }
+    /// Puts the unfinished fetches into the outbox. `None` if there is none.
+    #[cfg(feature = "outbox")]
+    keeping: Option<Box<Keeping>>,
 }
 
 /// A fetch that waits for its start.
@@ -119,6 +82,9 @@ struct Running {
     record: Record,
     /// Tells the fetch that it may go on. `Some` while it waits for a destination.
     turn: Option<Turn>,
+    /// What the outbox keeps of its request.
+    #[cfg(feature = "outbox")]
+    kept: Option<KeptRequest>,
 }
 
 /// A future that has ended, if it was not aborted.
@@ -151,12 +117,18 @@ impl Fetches {
             running: FxHashMap::default(),
             freed: Vec::new(),
             futures: FuturesUnordered::new(),
+            #[cfg(feature = "outbox")]
+            keeping: None,
         }
     }
 
     pub(super) fn dispatch(&mut self, event: Event, now: Instant) {
         if let Event::Online(online) = event {
             self.listeners.is_offline.store(!online, Relaxed);
+            #[cfg(feature = "outbox")]
+            if online {
+                self.try_outbox_again(now);
+            }
         }
         self.dispatcher.handle(event, now);
         self.listeners.retries.set_any_away(self.dispatcher.is_any_away());
@@ -165,6 +137,8 @@ impl Fetches {
     /// The network is another one. Every destination that is away is tried at once.
     pub(super) fn network_changed(&mut self, now: Instant) {
         self.listeners.retries.network_changed();
+        #[cfg(feature = "outbox")]
+        self.try_outbox_again(now);
         self.dispatch(Event::NetworkChanged, now);
     }
 
@@ -190,7 +164,10 @@ impl Fetches {
 
     /// When to call [`act`](Self::act) if no message comes and no fetch ends before.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.dispatcher.next_timeout()
+        let timeout = self.dispatcher.next_timeout();
+        #[cfg(feature = "outbox")]
+        let timeout = timeout.into_iter().chain(self.next_timeout_of_outbox()).min();
+        timeout
     }
 
     /// Whether the dispatcher has no fetch.
@@ -224,13 +201,19 @@ impl Fetches {
         record.is_some_and(|record| record.teller.info.keepalive)
     }
 
-    /// The fetches of the documents of an origin, the oldest first.
-    pub(super) fn of_origin(&self, origin: &Origin) -> Vec<FetchId> {
+    /// The fetches that belong to this data, the oldest first.
+    pub(super) fn of_site_data(&self, data: &SiteData, now: Instant) -> Vec<FetchId> {
         let queued = self.queued.values().map(|queued| &queued.record);
         let records = queued.chain(self.running.values().map(|running| &running.record));
-        let infos = records.map(|record| &record.teller.info);
+        let is_of_it = |record: &&Record| {
+            let info = &record.teller.info;
+            let start = record.teller.account().timing.start;
+            let age = now.saturating_duration_since(start);
+            let partition = &info.client.network_partition_key;
+            data.has(&info.client.origin, &info.url, partition, || SystemTime::now() - age)
+        };
         let mut ids: Vec<_> =
-            infos.filter(|info| info.client.origin == *origin).map(|info| info.id).collect();
+            records.filter(is_of_it).map(|record| record.teller.info.id).collect();
         ids.sort_unstable();
         ids
     }
@@ -243,7 +226,18 @@ impl Fetches {
         group: Arc<GroupState>,
         now: Instant,
     ) {
-        let info = work.info(id);
+        self.queue_with(work.info(id), work, responder, group, now);
+    }
+
+    fn queue_with(
+        &mut self,
+        info: FetchInfo,
+        work: Work,
+        responder: Option<Responder>,
+        group: Arc<GroupState>,
+        now: Instant,
+    ) {
+        let id = info.id;
         let event = Event::Queued(Queued {
             id,
             group: group.id,
@@ -255,6 +249,8 @@ impl Fetches {
         let listeners = Arc::clone(&self.listeners);
         let teller = Teller::new(info, group, responder.is_some(), listeners, now);
         teller.tell_at(now, EventKind::Queued);
+        #[cfg(feature = "outbox")]
+        self.keep_later(id, &teller, now);
         let cause = responder.as_ref().map(|it| it.cause().clone());
         let record = Record::new(teller, cause);
         self.queued.insert(id, Unstarted { work, responder, record });
@@ -316,16 +312,27 @@ impl Fetches {
             record.teller.first_tried();
         }
         record.teller.tell_at(now, EventKind::Started);
+        #[cfg(feature = "outbox")]
+        let (kept, profile) = (self.kept(&record, &work), self.profile_of(id));
+        #[cfg(not(feature = "outbox"))]
+        let profile = Arc::clone(&self.profile);
         let (request, reservation) = work.into_request();
-        let (profile, watcher) = (Arc::clone(&self.profile), Watcher(Arc::clone(&record.teller)));
+        let watcher = Watcher(Arc::clone(&record.teller));
         let fetch = run_fetch(profile, watcher, request, responder, has_waited);
         // NB: `map` and not an async block, which would have room for the fetch twice.
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });
         let (abort, registration) = AbortHandle::new_pair();
         self.futures.push(Abortable::new(Contained(Some(future.boxed())), registration));
-        let turn = None;
-        self.running.insert(id, Running { abort, reservation, record, turn });
+        let running = Running {
+            abort,
+            reservation,
+            record,
+            turn: None,
+            #[cfg(feature = "outbox")]
+            kept,
+        };
+        self.running.insert(id, running);
     }
 
     fn cancel(
@@ -343,7 +350,7 @@ impl Fetches {
                 responder.fail(error.clone());
             }
             let outcome = record.failed(error);
-            tell_done(record, outcome, now, shutdown);
+            self.tell_done(record, outcome, now, shutdown);
         } else if let Some(Running { abort, reservation, record, .. }) = self.running.remove(&id) {
             record.tell_cause(error.clone());
             // The abort wakes the future, whose next poll ends it.
@@ -351,7 +358,7 @@ impl Fetches {
             let outcome = record.outcome_of(error);
             drop(reservation);
             self.freed.push(record.teller.group.id);
-            tell_done(record, outcome, now, shutdown);
+            self.tell_done(record, outcome, now, shutdown);
         }
     }
 
@@ -376,7 +383,26 @@ impl Fetches {
         };
         drop(reservation);
         self.freed.push(record.teller.group.id);
-        tell_done(record, outcome, now, shutdown);
+        self.tell_done(record, outcome, now, shutdown);
+    }
+
+    /// Tells the sink that a fetch is done, and adds it to the report of a shutdown.
+    #[cfg_attr(not(feature = "outbox"), allow(clippy::unused_self))]
+    fn tell_done(
+        &mut self,
+        record: Record,
+        outcome: Outcome,
+        now: Instant,
+        shutdown: &mut Option<ShutdownInProgress>,
+    ) {
+        #[cfg(feature = "outbox")]
+        let outcome = self.outcome_with_outbox(&record, outcome, now);
+        let info = record.done(outcome.clone(), now);
+        if let Some(shutdown) = shutdown
+            && info.keepalive
+        {
+            shutdown.add(info, outcome);
+        }
     }
 
     /// Tells the sink whether fetches are unfinished, if that has changed.
@@ -400,21 +426,6 @@ impl Fetches {
         if self.is_busy {
             self.tell_work_outstanding(false);
         }
-    }
-}
-
-/// Tells the sink that a fetch is done, and adds it to the report of a shutdown.
-fn tell_done(
-    record: Record,
-    outcome: Outcome,
-    now: Instant,
-    shutdown: &mut Option<ShutdownInProgress>,
-) {
-    let info = record.done(outcome.clone(), now);
-    if let Some(shutdown) = shutdown
-        && info.keepalive
-    {
-        shutdown.add(info, outcome);
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::time::Instant;
 
-use sendbeacon_fetch::{NetworkError, Origin};
+use sendbeacon_fetch::{NetworkError, host::OutboxError};
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
+#[cfg(feature = "outbox")]
+use super::outbox::News;
 use crate::{
     event::ShutdownReport,
     id::FetchId,
     message::{GroupMessage, NetworkSide},
+    site_data::SiteData,
 };
 
 /// A message to the driver.
@@ -18,8 +21,11 @@ pub(crate) enum Message {
     Group(GroupMessage),
     /// From a fetch, about its destination.
     Hop(Box<Hop>),
-    /// From `UserAgent::clear_site_data`.
-    ClearSiteData(Origin),
+    /// From `UserAgent::clear_site_data`. The reply comes when the outbox is cleared, too.
+    ClearSiteData(SiteData, oneshot::Sender<Result<(), OutboxError>>),
+    /// From the outbox.
+    #[cfg(feature = "outbox")]
+    Outbox(News),
     /// From `UserAgent::important_loads`.
     ImportantLoads(bool),
     /// From `UserAgent::set_online`.

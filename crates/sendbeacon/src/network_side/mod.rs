@@ -4,12 +4,16 @@ mod dispatcher;
 mod driver;
 mod fetches;
 mod mailbox;
+#[cfg(feature = "outbox")]
+mod outbox;
 mod retries;
 mod run_fetch;
 mod shutdown;
 mod teller;
 mod trying_again;
 
+#[cfg(feature = "outbox")]
+pub(crate) use self::outbox::Keeping;
 pub(crate) use self::{
     dispatcher::Dispatcher,
     driver::Driver,

@@ -11,7 +11,7 @@ use tokio::time;
 use super::mailbox::Reply;
 use crate::{
     clock,
-    event::{DeliveredFetch, FetchInfo, LostFetch, Outcome, SentFetch, ShutdownReport},
+    event::{DeliveredFetch, FetchInfo, KeptFetch, LostFetch, Outcome, SentFetch, ShutdownReport},
 };
 
 /// How long a shutdown waits for content processes to acknowledge it. A frozen process does not acknowledge it;
@@ -69,6 +69,9 @@ impl ShutdownInProgress {
             Outcome::Failed { error, progress } => {
                 self.report.lost.push(LostFetch { fetch, error, progress });
             }
+            Outcome::Kept { record, .. } => self.report.kept.push(KeptFetch { fetch, record }),
+            // It is of an earlier run of the app.
+            Outcome::Unknown => {}
         }
     }
 

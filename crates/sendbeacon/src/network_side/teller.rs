@@ -37,6 +37,15 @@ pub(super) struct Listeners {
     pub(super) retries: Retries,
 }
 
+impl Listeners {
+    /// Tells the sink that the outbox has failed. A panic of the sink ends here.
+    #[cfg(feature = "outbox")]
+    pub(super) fn tell_outbox_failed(&self, error: &sendbeacon_fetch::host::OutboxError) {
+        let Some(sink) = &self.sink else { return };
+        let _ = catch_unwind(AssertUnwindSafe(|| sink.outbox_failed(error)));
+    }
+}
+
 /// What is known of a fetch until now.
 pub(super) struct Account {
     /// The times of the steps until now.
@@ -115,6 +124,9 @@ pub(super) struct Teller {
     account: Mutex<Account>,
     /// How far the last request got that was not a preflight: 0 unsent, 1 in part, 2 sent.
     progress: AtomicU8,
+    /// What the request waits for before its first byte is written.
+    #[cfg(feature = "outbox")]
+    pub(super) gate: super::outbox::Gate,
     listeners: Arc<Listeners>,
 }
 
@@ -138,6 +150,8 @@ impl Teller {
                 sent_again: Vec::new(),
             }),
             progress: AtomicU8::new(0),
+            #[cfg(feature = "outbox")]
+            gate: super::outbox::Gate::default(),
             listeners,
         })
     }
@@ -172,6 +186,10 @@ impl Teller {
             _ => 1,
         };
         self.progress.store(number, Relaxed);
+        #[cfg(feature = "outbox")]
+        if self.progress() == Progress::Unsent {
+            self.gate.unpass();
+        }
     }
 
     /// How far the fetch got. After a redirect a server has seen the request, even if the next one has not.
@@ -233,7 +251,14 @@ impl Observer for Watcher {
     fn observe(&self, observation: Observation) {
         let at = clock::now();
         let teller = &self.0;
-        if let Observation::CspViolation(violation) = &observation {
+        let is_of_outbox = teller.info.record.is_some();
+        if is_of_outbox && matches!(observation, Observation::ClearSiteData { .. }) {
+            // The answer to a request of the outbox sets nothing.
+            return;
+        }
+        if let Observation::CspViolation(violation) = &observation
+            && !is_of_outbox
+        {
             let message = GroupMessage::violation(violation, &teller.info.client, &teller.group);
             message.map(|message| teller.listeners.mailbox.send(message));
         }
@@ -318,6 +343,11 @@ impl Observer for Watcher {
 }
 
 impl TransmissionObserver for Teller {
+    #[cfg(feature = "outbox")]
+    fn before_writing(&self) -> Option<BoxFuture<'static, ()>> {
+        self.gate.pass()
+    }
+
     fn progressed(&self, progress: Progress) {
         self.set_progress(progress);
         if progress == Progress::Sent {

@@ -15,12 +15,15 @@ use super::{
 use crate::{background_send::BackgroundAttempt, clock, event::EventKind, message::Flag};
 
 impl Teller {
-    /// Whether a request of the fetch may be sent again: the embedder has not turned this off, the fetch is
-    /// keepalive, and script does not wait for its response or its document has gone.
+    /// Whether a request of the fetch may be sent again: the embedder has not turned this off, and nobody waits for the
+    /// response.
     fn may_try_again(&self) -> bool {
-        self.retries().is_on
-            && self.info.keepalive
-            && (!self.is_awaited || self.group.is(Flag::Terminated))
+        self.retries().is_on && self.outlives_its_reader()
+    }
+
+    /// Whether the fetch is keepalive, and script does not wait for its response or its document has gone.
+    pub(super) fn outlives_its_reader(&self) -> bool {
+        self.info.keepalive && (!self.is_awaited || self.group.is(Flag::Terminated))
     }
 
     pub(super) fn limit_of_connecting(&self) -> Option<Duration> {

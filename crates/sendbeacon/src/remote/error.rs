@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::limits::VERSION;
+use crate::request_frame::FrameError;
 
 /// Why the network process ended a channel. The requests that had been received before go on.
 #[derive(Debug, Error)]
@@ -43,5 +44,14 @@ impl ChannelError {
     #[allow(clippy::needless_pass_by_value)] // So that `map_err` can take it.
     pub(super) fn malformed(reason: impl ToString) -> Self {
         Self::Malformed(reason.to_string())
+    }
+}
+
+impl From<FrameError> for ChannelError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Malformed(reason) => Self::Malformed(reason),
+            FrameError::Request => Self::Request,
+        }
     }
 }

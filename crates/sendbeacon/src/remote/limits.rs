@@ -26,9 +26,6 @@ pub(super) const MAX_GROUPS: usize = 65_536;
 /// How many bytes the settings objects of these groups may have, as they are sent.
 pub(super) const MAX_CLIENTS: usize = 16 << 20;
 
-/// How many headers a request or a response may have.
-pub(super) const MAX_HEADERS: usize = 1_000;
-
 /// How many pieces of a response may be on their way to a content process that has not taken them.
 pub(super) const WINDOW: usize = 4;
 

@@ -17,10 +17,13 @@ use super::{
     ChannelError, Pin, RemoteUserAgent,
     frame::{encode, payload_length, read},
     limits::{FIRST_CREDITS, LOAN, VERSION},
-    protocol::{BeaconFrame, GroupFrame, RequestFrame, ToContent, ToNetwork},
+    protocol::{GroupFrame, ToContent, ToNetwork},
     tests_support::{agent, bytes_of, group, network, page, serve, wants},
 };
-use crate::{Document, Inflight};
+use crate::{
+    Document, Inflight,
+    request_frame::{BeaconFrame, RequestFrame},
+};
 
 fn beacon(id: u64, group: GroupFrame) -> ToNetwork {
     let data = Some((Bytes::from_static(b"x"), None));

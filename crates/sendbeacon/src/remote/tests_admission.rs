@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::{
     ChannelError,
-    protocol::{BeaconFrame, PingFrame, ToNetwork},
+    protocol::ToNetwork,
     tests_support::{group, page, serve},
 };
+use crate::request_frame::{BeaconFrame, PingFrame};
 
 /// The longest URL, without its fragment, that a beacon may have, in bytes.
 const MAX_URL_LENGTH: usize = 65_534;

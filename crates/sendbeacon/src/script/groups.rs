@@ -8,6 +8,8 @@ use std::sync::{
 use sendbeacon_fetch::{Ledger, PartitionKey, deferred::DeferredFetching};
 
 use super::fetch_group::FetchGroup;
+#[cfg(feature = "outbox")]
+use crate::message::GroupMessage;
 use crate::{
     budget::Budget,
     documents::Documents,
@@ -29,6 +31,9 @@ pub(crate) struct Groups {
     ids: Arc<FetchIds>,
     /// The documents, of which a fetch may need one that is fully active.
     documents: Arc<Documents>,
+    /// Whether the network side hears of each new document: there may be records of its partition in the outbox.
+    #[cfg(feature = "outbox")]
+    wakes: bool,
 }
 
 impl Groups {
@@ -37,7 +42,22 @@ impl Groups {
         ids: Arc<FetchIds>,
         documents: Arc<Documents>,
     ) -> Self {
-        Self { network_side, reports: None, budget: None, next: Arc::default(), ids, documents }
+        Self {
+            network_side,
+            reports: None,
+            budget: None,
+            next: Arc::default(),
+            ids,
+            documents,
+            #[cfg(feature = "outbox")]
+            wakes: false,
+        }
+    }
+
+    /// The same, for a network side that hears of each new document if `wakes` is true.
+    #[cfg(feature = "outbox")]
+    pub(crate) fn waking(self, wakes: bool) -> Self {
+        Self { wakes, ..self }
     }
 
     /// The same, for fetch groups whose requests count in a memory budget.
@@ -69,6 +89,10 @@ impl Groups {
     ) -> FetchGroup {
         let group = self.open(ledger, deferred);
         self.documents.add(partition, group.state());
+        #[cfg(feature = "outbox")]
+        if self.wakes {
+            self.network_side.send(GroupMessage::Wake);
+        }
         group
     }
 }

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use sendbeacon_fetch::{
-    Client, Ledger, Origin,
+    Client, Ledger,
     deferred::{DeferredFetching, NavigableContainer},
+    host::OutboxError,
 };
 use tokio::sync::oneshot;
 
@@ -15,6 +16,7 @@ use crate::{
     limits::Drain,
     network_side::{Message, Reply},
     script::{Document, FetchGroup},
+    site_data::SiteData,
 };
 
 impl UserAgent {
@@ -119,11 +121,24 @@ impl UserAgent {
         self.tell(Message::NetworkChanged);
     }
 
-    /// Gives up the unfinished fetches of the documents of `origin`, with
-    /// [`AbandonReason::SiteDataCleared`](crate::AbandonReason::SiteDataCleared) as their outcome. The engine
-    /// clears cookies and the other data of the origin in its own stores.
-    pub fn clear_site_data(&self, origin: &Origin) {
-        self.tell(Message::ClearSiteData(origin.clone()));
+    /// Gives up the unfinished fetches that belong to this data, with
+    /// [`AbandonReason::SiteDataCleared`](crate::AbandonReason::SiteDataCleared) as their outcome. `data` is an `&Origin`,
+    /// or a [`SiteData`], which may begin at some time. The engine clears cookies and the other data of the origin in its
+    /// own stores.
+    ///
+    /// The fetches are given up even if the future is dropped. The future ends when the records of this data are no longer
+    /// in the [`Outbox`](crate::host::Outbox) and cannot be read there any more. Without an outbox it ends soon.
+    ///
+    /// # Errors
+    /// The records could not be removed from the outbox. It tries again, but a crash before that leaves them there.
+    pub fn clear_site_data<D: Into<SiteData>>(
+        &self,
+        data: D,
+    ) -> impl Future<Output = Result<(), OutboxError>> + Send + use<D> {
+        let (sender, cleared) = oneshot::channel();
+        self.tell(Message::ClearSiteData(data.into(), sender));
+        // If the network side has gone, its fetches have gone, too.
+        async move { cleared.await.unwrap_or(Ok(())) }
     }
 
     fn tell(&self, message: Message) {

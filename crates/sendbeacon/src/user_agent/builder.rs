@@ -3,6 +3,11 @@
 use std::{io, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
+#[cfg(feature = "outbox")]
+use std::sync::{Mutex, PoisonError};
+
+#[cfg(feature = "outbox")]
+use sendbeacon_fetch::host::Outbox;
 use sendbeacon_fetch::{
     KeepaliveLimits,
     fetch::Profile,
@@ -27,6 +32,8 @@ use crate::{
     random,
     script::Groups,
 };
+#[cfg(feature = "outbox")]
+use crate::{network_side::Keeping, outbox::OutboxSettings};
 
 impl UserAgent {
     /// Starts building a user agent that sends over the default network, [`HttpNetwork`](crate::net::HttpNetwork).
@@ -68,6 +75,8 @@ impl UserAgentBuilder {
             timeouts: Timeouts::default(),
             tries_again: true,
             background_send: Arc::new(NoBackgroundSend),
+            #[cfg(feature = "outbox")]
+            outbox: None,
         }
     }
 
@@ -216,11 +225,19 @@ impl UserAgentBuilder {
         self
     }
 
+    /// Keeps unfinished requests in `outbox`, for a time after a crash or a shutdown: see [`outbox`](crate::outbox).
+    /// Default: none.
+    #[cfg(feature = "outbox")]
+    pub fn outbox(mut self, outbox: Box<dyn Outbox>, settings: OutboxSettings) -> Self {
+        self.outbox = Some((Mutex::new(outbox), settings));
+        self
+    }
+
     /// Starts the network side.
     ///
     /// # Errors
     /// [`BuildError`], if a setting makes no sense, or if the thread of the network side cannot be started.
-    #[cfg_attr(not(feature = "content-codings"), allow(unused_mut))]
+    #[cfg_attr(not(any(feature = "content-codings", feature = "outbox")), allow(unused_mut))]
     pub fn build(mut self) -> Result<UserAgent, BuildError> {
         #[cfg(feature = "content-codings")]
         {
@@ -246,7 +263,18 @@ impl UserAgentBuilder {
         let groups =
             Groups::new(Arc::new(mailbox.clone()), Arc::clone(&ids), Arc::clone(&documents))
                 .within(Arc::clone(&budget));
-        let driver = Driver::new(
+        #[cfg(feature = "outbox")]
+        let keeping = match self.outbox {
+            Some((outbox, settings)) => {
+                let outbox = outbox.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Some(Keeping::start(outbox, settings, &mut self.profile, &mailbox)?)
+            }
+            None => None,
+        };
+        #[cfg(feature = "outbox")]
+        let groups = groups.waking(keeping.is_some());
+        #[cfg_attr(not(feature = "outbox"), allow(unused_mut))]
+        let mut driver = Driver::new(
             (mailbox.clone(), messages),
             self.profile,
             self.reports_violations,
@@ -258,6 +286,10 @@ impl UserAgentBuilder {
                 Retries::new(self.tries_again, documents, self.background_send),
             ),
         );
+        #[cfg(feature = "outbox")]
+        if let Some(keeping) = keeping {
+            driver.keep(keeping);
+        }
         let runtime = match self.runtime {
             Some(handle) => {
                 handle.spawn(driver.run());

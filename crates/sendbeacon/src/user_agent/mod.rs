@@ -5,12 +5,19 @@ mod builder;
 
 use std::{fmt, io, sync::Arc};
 
+#[cfg(feature = "outbox")]
+use std::sync::Mutex;
+
+#[cfg(feature = "outbox")]
+use sendbeacon_fetch::host::Outbox;
 use sendbeacon_fetch::{KeepaliveLimits, fetch::Profile};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
 #[cfg(feature = "remote")]
 use crate::budget::Budget;
+#[cfg(feature = "outbox")]
+use crate::outbox::OutboxSettings;
 use crate::{
     background_send::BackgroundSend,
     event::EventSink,
@@ -95,6 +102,9 @@ pub struct UserAgentBuilder {
     timeouts: Timeouts,
     tries_again: bool,
     background_send: Arc<dyn BackgroundSend>,
+    /// NB: the builder is `Sync`, and a store need not be.
+    #[cfg(feature = "outbox")]
+    outbox: Option<(Mutex<Box<dyn Outbox>>, OutboxSettings)>,
 }
 
 /// Why a user agent could not be built.

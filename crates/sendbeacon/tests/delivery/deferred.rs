@@ -205,7 +205,7 @@ async fn an_abort_and_clear_site_data_drop_deferred_fetches() {
         [PAGE, "https://b.test/", "https://c.test/"].map(|page| browser.open(page));
     let [_a, of_cleared, _c] = [&aborted, &cleared, &other].map(|it| defer(it, "/x"));
     aborted.fetch_group().abort();
-    browser.agent.clear_site_data(&cleared.client().origin);
+    drop(browser.agent.clear_site_data(&cleared.client().origin));
     let report = browser.agent.shutdown(LONG).await;
     let urls: Vec<_> = report.delivered.iter().map(|it| it.fetch.url.as_str()).collect();
     assert_eq!(urls, ["https://c.test/x"]);
@@ -222,7 +222,7 @@ async fn activated_fetches_are_given_up_like_any_other_fetches() {
         document.unload();
     }
     aborted.fetch_group().abort();
-    browser.agent.clear_site_data(&cleared.client().origin);
+    drop(browser.agent.clear_site_data(&cleared.client().origin));
     stopped.fetch_group().abort_fetch(deferred[2].id());
     assert!(deferred.iter().all(DeferredFetch::is_activated));
     let expected = [
@@ -240,7 +240,7 @@ async fn a_fetch_activated_while_site_data_is_cleared_has_an_outcome() {
     let deferred = defer(&document, "/deferred");
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     browser.events.wait_for(1).await;
-    browser.agent.clear_site_data(&document.client().origin);
+    drop(browser.agent.clear_site_data(&document.client().origin));
     document.pagehide(true);
     assert!(deferred.is_activated());
     let cleared = abandoned(AbandonReason::SiteDataCleared);

@@ -305,7 +305,7 @@ async fn an_abort_and_clear_site_data_end_unfinished_beacons() {
     }
     aborted.fetch_group().abort();
     assert_eq!(aborted.send_beacon("/b", None), Ok(false));
-    browser.agent.clear_site_data(&cleared.client().origin);
+    drop(browser.agent.clear_site_data(&cleared.client().origin));
     let outcomes = browser.events.wait_for(2).await;
     assert_eq!(failure(&outcomes[0].1), AbandonReason::Aborted.into());
     assert_eq!(failure(&outcomes[1].1), AbandonReason::SiteDataCleared.into());

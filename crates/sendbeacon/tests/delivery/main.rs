@@ -11,6 +11,8 @@ mod events;
 mod fetching;
 mod lifecycle;
 mod misbehaviour;
+#[cfg(feature = "outbox")]
+mod outbox;
 mod pings;
 mod progress;
 #[cfg(all(unix, feature = "remote"))]

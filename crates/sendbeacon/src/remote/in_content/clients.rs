@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use sendbeacon_fetch::Client;
 
-use crate::remote::{
-    limits::{MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES},
-    protocol::sendable,
+use crate::{
+    remote::limits::{MAX_CLIENTS, MAX_GROUPS, MAX_POLICIES},
+    request_frame::sendable,
 };
 
 /// The settings object that the network process has of each fetch group that it knows.

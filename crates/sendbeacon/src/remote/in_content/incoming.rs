@@ -17,8 +17,9 @@ use crate::{
     message::{Cause, ChannelBody, Piece, Responder},
     remote::{
         limits::WINDOW,
-        protocol::{ResponseFrame, ToNetwork, received},
+        protocol::{ResponseFrame, ToNetwork},
     },
+    request_frame::received,
 };
 
 /// The receiver of a response.

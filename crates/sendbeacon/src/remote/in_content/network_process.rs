@@ -29,10 +29,9 @@ use crate::{
     remote::{
         frame,
         limits::VERSION,
-        protocol::{
-            BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToContent, ToNetwork, sendable,
-        },
+        protocol::{GroupFrame, ToContent, ToNetwork},
     },
+    request_frame::{BeaconFrame, PingFrame, RequestFrame, sendable},
 };
 
 /// The pause between two attempts to write the owed bytes to a full channel.

@@ -11,8 +11,9 @@ use super::channel::{Channel, Credit};
 use crate::{
     remote::{
         limits::MAX_PIECE,
-        protocol::{Headers, ResponseFrame, ToContent},
+        protocol::{ResponseFrame, ToContent},
     },
+    request_frame::Headers,
     script::PendingResponse,
 };
 

@@ -30,8 +30,9 @@ use crate::{
         error::ChannelError,
         frame,
         limits::{MAX_CLIENTS, MAX_GROUPS, VERSION, WINDOW},
-        protocol::{BeaconFrame, GroupFrame, PingFrame, RequestFrame, ToNetwork, received},
+        protocol::{GroupFrame, ToNetwork},
     },
+    request_frame::{BeaconFrame, PingFrame, RequestFrame, received},
     script::{DeferredFetch, FetchGroup, Groups},
 };
 

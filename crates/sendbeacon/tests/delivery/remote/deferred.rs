@@ -94,7 +94,7 @@ async fn clear_site_data_frees_the_quota_of_deferred_fetches() {
     // When the beacon has crossed the channel, the deferred fetch before it has too.
     assert_eq!(document.send_beacon("/b", None), Ok(true));
     browser.events.wait_for(1).await;
-    browser.agent.clear_site_data(&document.client().origin);
+    drop(browser.agent.clear_site_data(&document.client().origin));
     wait_until(|| defer(&document, "/kept", 60_000).is_ok()).await;
     assert!(!forgotten.is_activated());
     document.unload();

@@ -1,0 +1,230 @@
+//! The thread of the outbox: it seals the records and calls the store, which may block.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use sendbeacon_fetch::{
+    ErrorDetail,
+    host::{Outbox, OutboxChange, OutboxError, OutboxRecord, RecordId},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    news::News,
+    record::{Kept, State},
+    seal::{Part, Seal},
+};
+use crate::id::FetchId;
+
+/// How many jobs the thread makes durable together.
+const MAX_BATCH: usize = 256;
+
+/// When the thread tries again to remove records after an error.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What the thread is asked to do.
+pub(super) enum Job {
+    /// Adds a record.
+    Put { fetch: FetchId, id: RecordId, state: State, content: Vec<u8> },
+    /// Changes the state of a record. The reply comes when that is durable or has failed.
+    SetState { id: RecordId, state: State, reply: Option<oneshot::Sender<()>> },
+    /// Removes a record.
+    Remove(RecordId),
+    /// Removes records so that nothing of them can be read. The reply comes when all earlier jobs are done and this is
+    /// durable.
+    Clear(Vec<RecordId>, oneshot::Sender<Result<(), OutboxError>>),
+}
+
+/// The queue of the thread. When it is dropped, the thread does what is in the queue, and ends.
+///
+/// The number of jobs in it is bounded by the number of records.
+#[derive(Clone)]
+pub(super) struct Thread {
+    jobs: Sender<Job>,
+    /// How many jobs are not done.
+    pending: Arc<AtomicUsize>,
+}
+
+impl Thread {
+    /// Starts the thread, which tells its news to `tell`.
+    pub(super) fn start(
+        store: Box<dyn Outbox>,
+        seal: Seal,
+        max_records: usize,
+        tell: impl Fn(News) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, jobs) = channel();
+        let pending = Arc::<AtomicUsize>::default();
+        let mut worker = Worker {
+            store,
+            seal,
+            tell: Box::new(tell),
+            owed: BTreeMap::new(),
+            max_records,
+            pending: Arc::clone(&pending),
+        };
+        thread::Builder::new().name("sendbeacon outbox".into()).spawn(move || {
+            worker.load();
+            worker.run(&jobs);
+        })?;
+        Ok(Self { jobs: sender, pending })
+    }
+
+    pub(super) fn ask(&self, job: Job) {
+        self.pending.fetch_add(1, SeqCst);
+        // The thread ends only when every sender has gone.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Whether every job is done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.load(SeqCst) == 0
+    }
+}
+
+struct Worker {
+    store: Box<dyn Outbox>,
+    seal: Seal,
+    tell: Box<dyn Fn(News) + Send>,
+    /// Changes that have failed and are tried again: a removal, or a state.
+    owed: BTreeMap<RecordId, OutboxChange>,
+    max_records: usize,
+    pending: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    /// Reads the records that are there, and removes those that cannot be read.
+    fn load(&mut self) {
+        let records = match guarded(|| self.store.load()) {
+            Ok(records) => records,
+            Err(error) => {
+                (self.tell)(News::Loaded(Vec::new()));
+                return (self.tell)(News::Failed(error));
+            }
+        };
+        let (mut loaded, mut unreadable) = (Vec::new(), Vec::new());
+        for OutboxRecord { id, state, content, .. } in records {
+            let state = self.seal.open(id, Part::State, &state);
+            let content = self.seal.open(id, Part::Content, &content);
+            let state = state.and_then(|state| State::decode(&state));
+            let kept = content.and_then(|content| Kept::decode(&content));
+            match state.zip(kept) {
+                Some((state, kept)) if loaded.len() < self.max_records => {
+                    loaded.push((id, state, kept));
+                }
+                _ => unreadable.push(id),
+            }
+        }
+        (self.tell)(News::Loaded(loaded));
+        if !unreadable.is_empty() {
+            let what = format!("{} of its records cannot be read", unreadable.len());
+            (self.tell)(News::Failed(OutboxError::Storage(ErrorDetail::new(what))));
+            self.owed.extend(unreadable.into_iter().map(|id| (id, OutboxChange::Remove(id))));
+            self.commit(Vec::new());
+        }
+    }
+
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        let mut next = VecDeque::new();
+        loop {
+            let received = if self.owed.is_empty() {
+                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                jobs.recv_timeout(AGAIN_AFTER)
+            };
+            match received {
+                Ok(job) => next.push_back(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.commit(Vec::new()),
+            }
+            next.extend(jobs.try_iter().take(MAX_BATCH));
+            let count = next.len();
+            while !next.is_empty() {
+                let until = next.iter().position(|job| matches!(job, Job::Clear(..)));
+                let batch = next.drain(..until.unwrap_or(next.len())).collect();
+                self.commit(batch);
+                if let Some(Job::Clear(ids, reply)) = next.pop_front() {
+                    let cleared = guarded(|| self.store.clear(&ids));
+                    let _ = reply.send(cleared);
+                }
+            }
+            if self.pending.fetch_sub(count, SeqCst) == count {
+                (self.tell)(News::Idle);
+            }
+        }
+    }
+
+    /// Makes the jobs durable. If that fails, the puts are given up, and the others are tried again.
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let (mut puts, mut changes) = (BTreeMap::new(), std::mem::take(&mut self.owed));
+        let mut replies = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Put { fetch, id, state, content } => {
+                    let state = self.seal.seal(id, Part::State, &state.encode());
+                    let content = self.seal.seal(id, Part::Content, &content);
+                    match state.zip(content) {
+                        Some((state, content)) => {
+                            puts.insert(id, (fetch, OutboxRecord::new(id, state, content)));
+                        }
+                        None => (self.tell)(News::Put(fetch, false)),
+                    }
+                }
+                Job::SetState { id, state, reply } => {
+                    let state = self.seal.seal(id, Part::State, &state.encode());
+                    match (state, puts.get_mut(&id)) {
+                        (Some(state), Some((_, record))) => record.state = state,
+                        (Some(state), None) => {
+                            changes.insert(id, OutboxChange::set_state(id, state));
+                        }
+                        (None, _) => {}
+                    }
+                    replies.extend(reply);
+                }
+                Job::Remove(id) => {
+                    if puts.remove(&id).is_none() {
+                        changes.insert(id, OutboxChange::Remove(id));
+                    }
+                }
+                Job::Clear(..) => {}
+            }
+        }
+        let new = puts.values().map(|(_, record)| OutboxChange::Put(record.clone()));
+        let all: Vec<_> = new.chain(changes.values().cloned()).collect();
+        let mut result = if all.is_empty() { Ok(()) } else { guarded(|| self.store.commit(&all)) };
+        let are_put = result.is_ok();
+        if let Err(error) = &result {
+            (self.tell)(News::Failed(error.clone()));
+            let rest: Vec<_> = changes.values().cloned().collect();
+            if !rest.is_empty() && !puts.is_empty() {
+                result = guarded(|| self.store.commit(&rest));
+            }
+        }
+        if result.is_err() {
+            self.owed = changes;
+        }
+        for (fetch, _) in puts.into_values() {
+            (self.tell)(News::Put(fetch, are_put));
+        }
+        for reply in replies {
+            // NB: nobody may be waiting any more.
+            let _ = reply.send(());
+        }
+    }
+}
+
+/// Calls the store. A panic of an embedder's store is an error.
+fn guarded<T>(call: impl FnOnce() -> Result<T, OutboxError>) -> Result<T, OutboxError> {
+    let panicked = |_| Err(OutboxError::Storage(ErrorDetail::new("the store panicked")));
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked)
+}

@@ -1,0 +1,54 @@
+//! Clearing site data reaches the outbox.
+
+use std::time::SystemTime;
+
+use sendbeacon::{Nonce, Origin, SiteData};
+
+use super::*;
+
+/// An app that has kept a beacon from `page` to `url`, and the number of records after `data` was cleared.
+async fn left_after(data: SiteData, in_next_run: bool) -> usize {
+    let storage = MemoryStorage::default();
+    let app =
+        App::start_with(&storage, |it| it, |it| it.scheduling(sendbeacon::Scheduling::default()));
+    app.agent.set_online(false);
+    let mut framed = client("https://frame.test/");
+    framed.network_partition_key = client("https://top.test/").network_partition_key;
+    framed.has_cross_site_ancestor = true;
+    let page = app.agent.document(framed);
+    assert_eq!(page.send_beacon("https://collector.test/kept", None), Ok(true));
+    app.heard.safe(1).await;
+    drop(page);
+    let app = if in_next_run {
+        app.agent.shutdown(Duration::ZERO).await;
+        App::start(&storage)
+    } else {
+        app
+    };
+    app.agent.clear_site_data(data).await.unwrap();
+    storage.records().len()
+}
+
+fn data(url: &str) -> SiteData {
+    SiteData::of(&Origin::of(&url.parse().unwrap(), Nonce::from_u128(1)))
+}
+
+#[tokio::test]
+async fn a_record_is_removed_by_its_initiator_its_destination_and_its_top_level_site() {
+    for in_next_run in [false, true] {
+        for url in ["https://frame.test/", "https://collector.test/", "https://top.test/"] {
+            assert_eq!(left_after(data(url), in_next_run).await, 0, "{url}");
+        }
+        assert_eq!(left_after(data("https://other.test/"), in_next_run).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn only_the_records_of_the_time_range_are_removed() {
+    let hour = Duration::from_secs(3600);
+    for in_next_run in [false, true] {
+        let top = || data("https://top.test/");
+        assert_eq!(left_after(top().since(SystemTime::now() - hour), in_next_run).await, 0);
+        assert_eq!(left_after(top().since(SystemTime::now() + hour), in_next_run).await, 1);
+    }
+}
