@@ -111,7 +111,7 @@ pub fn run(hold: Duration) -> Result<(), DemoError> {
 }
 
 /// The request as the timeline shows it.
-fn describe(received: &Received) -> String {
+pub(crate) fn describe(received: &Received) -> String {
     let Received { method, target, length, .. } = received;
     let mut line = format!("{method:<7} {target:<11} {length:>5} bytes");
     if let Some(content_type) = received.header("content-type") {
@@ -178,21 +178,21 @@ impl Servers {
 }
 
 /// What the page, the script, the servers and the library did, and when.
-struct Timeline {
+pub(crate) struct Timeline {
     start: Instant,
     lines: Vec<(Instant, &'static str, String)>,
 }
 
 impl Timeline {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { start: Instant::now(), lines: Vec::new() }
     }
 
-    fn note(&mut self, who: &'static str, what: String) {
+    pub(crate) fn note(&mut self, who: &'static str, what: String) {
         self.add(Instant::now(), who, what);
     }
 
-    fn add(&mut self, at: Instant, who: &'static str, what: String) {
+    pub(crate) fn add(&mut self, at: Instant, who: &'static str, what: String) {
         self.lines.push((at, who, what));
     }
 }

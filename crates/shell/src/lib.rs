@@ -7,13 +7,14 @@
 //!
 //! * [`page`]: documents and their scripts. It asks a host for everything outside the page.
 //! * [`browser`]: the host, which embeds the library.
-//! * [`collector`], [`demo`], [`mod@bench`], [`wpt`]: the other commands of the program.
+//! * [`collector`], [`demo`], [`outage`], [`mod@bench`], [`wpt`]: the other commands of the program.
 
 pub mod bench;
 pub mod browser;
 pub mod collector;
 pub mod demo;
 mod lock;
+pub mod outage;
 pub mod page;
 mod server;
 pub mod wpt;

@@ -14,7 +14,7 @@ use sendbeacon::{Drain, ThirdPartyCookies};
 use sendbeacon_shell::{
     bench,
     browser::{Browser, Options, Split, run_content},
-    collector, demo, wpt,
+    collector, demo, outage, wpt,
 };
 use url::Url;
 
@@ -59,6 +59,12 @@ enum Command {
         /// Write the page's beacons and fetches to this HAR 1.2 file, with their cookies.
         #[arg(long, value_name = "FILE")]
         har: Option<PathBuf>,
+        /// Keep the beacons that could not be sent in this file, and send them when a page of their site is open again.
+        ///
+        /// The file is made if it is not there, and so is the file FILE.key with the key that the beacons are encrypted
+        /// with. Beacons to http URLs are not kept, except those to this machine.
+        #[arg(long, value_name = "FILE")]
+        outbox: Option<PathBuf>,
     },
     /// Run the process of a document. Only `open --split` starts it.
     #[command(hide = true)]
@@ -127,13 +133,19 @@ enum Command {
         /// How long the servers wait before they answer a request.
         #[arg(long, value_name = "MILLISECONDS", default_value_t = 3000)]
         hold: u64,
+        /// Let the collector be down when the page closes and the browser quits, and start both again.
+        ///
+        /// The beacons wait in an outbox. The second browser delivers them when a page of the same site is open.
+        #[arg(long, conflicts_with = "hold")]
+        outage: bool,
     },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Open { url, cacert, host_map, drain, until_sent, limit, split, har } => {
-            let options = Options { ca_certificates: cacert, host_map, har, ..Options::default() };
+        Command::Open { url, cacert, host_map, drain, until_sent, limit, split, har, outbox } => {
+            let options =
+                Options { ca_certificates: cacert, host_map, har, outbox, ..Options::default() };
             Duration::try_from_secs_f64(drain).map_err(Into::into).and_then(|deadline| {
                 let drain = if until_sent {
                     Drain::until_sent(deadline)
@@ -167,7 +179,8 @@ fn main() -> ExitCode {
         Command::Bench { browser, calls } => bench::run(browser.as_deref(), calls)
             .map(|table| println!("{table}"))
             .map_err(Into::into),
-        Command::Demo { hold } => demo::run(Duration::from_millis(hold)).map_err(Into::into),
+        Command::Demo { outage: true, .. } => outage::run().map_err(Into::into),
+        Command::Demo { hold, .. } => demo::run(Duration::from_millis(hold)).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

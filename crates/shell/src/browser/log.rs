@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Mutex, time::In
 
 use sendbeacon::{
     CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, InitiatorType, NetworkError,
-    Observation, Outcome, host::Progress,
+    Observation, Outcome,
+    host::{OutboxError, Progress},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -40,6 +41,10 @@ impl fmt::Display for Finished {
             }
             Outcome::Failed { error, progress } => {
                 write!(f, "lost ({progress}): {url} ({body_length} bytes): {error}")
+            }
+            Outcome::Kept { error, .. } => write!(f, "kept: {url} ({body_length} bytes): {error}"),
+            Outcome::Unknown => {
+                write!(f, "unknown: {url} ({body_length} bytes): an earlier run may have sent it")
             }
             other => write!(f, "{url}: {other:?}"),
         }
@@ -153,6 +158,10 @@ impl Log {
 }
 
 impl EventSink for Log {
+    fn outbox_failed(&self, error: &OutboxError) {
+        eprintln!("sendbeacon-shell: {error}");
+    }
+
     fn event(&self, event: Event) {
         if let Some(har) = &self.har {
             har.event(event.clone());

@@ -9,6 +9,7 @@ mod har;
 mod host;
 mod log;
 mod navigation;
+mod outbox;
 mod response_headers;
 mod scripts;
 #[cfg(target_os = "linux")]
@@ -45,6 +46,7 @@ pub use self::{
     host::Call,
     log::{Finished, Log},
     navigation::NavigationError,
+    outbox::OutboxFileError,
     split::{ContentError, Split, run_content},
     tab::{Stopped, Tab},
 };
@@ -59,6 +61,8 @@ pub struct Options {
     pub host_map: Vec<(String, IpAddr)>,
     /// The file for a HAR archive of the pages' requests: see [`Browser::write_har`]. Default: none.
     pub har: Option<PathBuf>,
+    /// The file that keeps beacons which could not be sent, for the next start. Default: none.
+    pub outbox: Option<PathBuf>,
     /// Whether frames and requests of other sites have cookies. Default: only partitioned ones.
     pub third_party_cookies: ThirdPartyCookies,
 }
@@ -111,6 +115,9 @@ pub enum BrowserError {
         /// Why.
         reason: io::Error,
     },
+    /// The outbox cannot be used.
+    #[error("the outbox cannot be used: {0}")]
+    Outbox(#[from] OutboxFileError),
     /// The runtime or a process could not be started, or the channel to a process has failed.
     #[error("the network side cannot be started: {0}")]
     Runtime(#[from] io::Error),
@@ -165,16 +172,19 @@ impl Browser {
         let log = Log::new(har_file.is_some().then(Har::new));
         let (log, cookies) =
             (Arc::new(log), Arc::new(MemoryCookieStore::new(options.third_party_cookies)));
-        let agent = UserAgent::builder()
+        let mut agent = UserAgent::builder()
             .network(Arc::clone(&network) as _)
             .cookies(Arc::clone(&cookies) as _)
             .event_sink(Arc::clone(&log) as _)
             .runtime(runtime.handle().clone())
             .user_agent(HeaderValue::from_static(USER_AGENT))
-            .accept_language(HeaderValue::from_static(ACCEPT_LANGUAGE))
-            .build()?;
+            .accept_language(HeaderValue::from_static(ACCEPT_LANGUAGE));
+        if let Some(path) = &options.outbox {
+            let (outbox, settings) = outbox::open(path)?;
+            agent = agent.outbox(Box::new(outbox), settings);
+        }
         Ok(Self {
-            agent: Arc::new(agent),
+            agent: Arc::new(agent.build()?),
             network,
             cookies,
             local_storage: Rc::default(),
