@@ -7,6 +7,7 @@
 //!
 //! * [`page`]: documents and their scripts. It asks a host for everything outside the page.
 //! * [`browser`]: the host, which embeds the library.
+//! * [`progress`]: says what the program waits for.
 //! * [`collector`], [`demo`], [`mod@bench`], [`wpt`]: the other commands of the program.
 
 pub mod bench;
@@ -15,5 +16,7 @@ pub mod collector;
 pub mod demo;
 mod lock;
 pub mod page;
+pub mod progress;
 mod server;
+mod timeline;
 pub mod wpt;

@@ -59,6 +59,9 @@ enum Command {
         /// Write the page's beacons and fetches to this HAR 1.2 file, with their cookies.
         #[arg(long, value_name = "FILE")]
         har: Option<PathBuf>,
+        /// Write a page that draws what happened to this HTML file. It holds the beacons and fetches, with their cookies.
+        #[arg(long, value_name = "FILE")]
+        timeline: Option<PathBuf>,
     },
     /// Run the process of a document. Only `open --split` starts it.
     #[command(hide = true)]
@@ -127,13 +130,17 @@ enum Command {
         /// How long the servers wait before they answer a request.
         #[arg(long, value_name = "MILLISECONDS", default_value_t = 3000)]
         hold: u64,
+        /// Write a page that draws what happened to this HTML file.
+        #[arg(long, value_name = "FILE")]
+        timeline: Option<PathBuf>,
     },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Open { url, cacert, host_map, drain, until_sent, limit, split, har } => {
-            let options = Options { ca_certificates: cacert, host_map, har, ..Options::default() };
+        Command::Open { url, cacert, host_map, drain, until_sent, limit, split, har, timeline } => {
+            let options =
+                Options { ca_certificates: cacert, host_map, har, timeline, ..Options::default() };
             Duration::try_from_secs_f64(drain).map_err(Into::into).and_then(|deadline| {
                 let drain = if until_sent {
                     Drain::until_sent(deadline)
@@ -167,7 +174,9 @@ fn main() -> ExitCode {
         Command::Bench { browser, calls } => bench::run(browser.as_deref(), calls)
             .map(|table| println!("{table}"))
             .map_err(Into::into),
-        Command::Demo { hold } => demo::run(Duration::from_millis(hold)).map_err(Into::into),
+        Command::Demo { hold, timeline } => {
+            demo::run(Duration::from_millis(hold), timeline).map_err(Into::into)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -188,6 +197,7 @@ fn open(
     let limit = limit.map_or(Ok(Duration::MAX), Duration::try_from_secs_f64)?;
     let browser = Browser::new(options)?;
     let signals = browser.listen_for_signals()?;
+    let progress = browser.progress("the page");
     let ran = if split {
         let split = Split::default();
         browser.on_signal(signals, split.closer());
@@ -200,11 +210,15 @@ fn open(
         Ok(())
     };
     // Even if the page has failed, its beacons are delivered.
+    drop(progress);
+    let progress = browser.progress("the last answers");
     browser.shut_down(drain);
+    drop(progress);
     for finished in browser.log().finished() {
         eprintln!("{finished}");
     }
     browser.write_har()?;
+    browser.write_timeline()?;
     ran.map_err(Into::into)
 }
 
