@@ -14,6 +14,7 @@ pub mod bench;
 pub mod browser;
 pub mod collector;
 pub mod demo;
+mod live;
 mod lock;
 pub mod page;
 pub mod progress;

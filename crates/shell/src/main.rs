@@ -80,6 +80,11 @@ enum Command {
         /// Append the lines to this file instead of writing them to stdout.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Also serve a page that shows the requests as they come in, at this address.
+        ///
+        /// The page shows the last requests with their headers, cookies included, to everybody who can reach the address.
+        #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8081")]
+        live: Option<SocketAddr>,
     },
     /// Measure how long `navigator.sendBeacon()` takes in a page's script.
     ///
@@ -167,9 +172,9 @@ fn main() -> ExitCode {
             })
         }
         Command::Content => run_content().map_err(Into::into),
-        Command::Collect { listen, hold, output } => {
+        Command::Collect { listen, hold, output, live } => {
             let hold = Duration::from_millis(hold);
-            collector::run(listen, hold, output.as_deref()).map_err(Into::into)
+            collector::run(listen, hold, output.as_deref(), live).map_err(Into::into)
         }
         Command::Bench { browser, calls } => bench::run(browser.as_deref(), calls)
             .map(|table| println!("{table}"))
