@@ -64,7 +64,7 @@ impl Host {
     ) -> Rc<Self> {
         let document = around.create_document(&mut environment.client, container);
         let client = &environment.client;
-        let (url, is_worker) = (client.creation_url.to_string(), !client.has_document);
+        let (url, is_worker) = (client.creation_url.clone(), !client.has_document);
         around.told(client.document_id, Step::Begun { url, is_worker });
         let storage = around.storage(&environment.client.origin);
         environment.local_storage = storage.local;

@@ -276,7 +276,7 @@ impl Browser {
     pub fn progress(&self, what: &'static str) -> Progress {
         let log = Arc::clone(&self.log);
         Progress::new(move || {
-            format!("waiting for {what}, {} fetches are unfinished", log.unfinished())
+            format!("waiting for {what}, unfinished fetches: {}", log.unfinished())
         })
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
+use url::Url;
 
 use crate::page::Lifecycle;
 
@@ -15,7 +16,7 @@ pub(crate) enum Step {
     /// The document or the worker has begun.
     Begun {
         /// Its creation URL.
-        url: String,
+        url: Url,
         /// Whether it is the global scope of a worker.
         is_worker: bool,
     },

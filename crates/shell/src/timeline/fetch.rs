@@ -1,5 +1,7 @@
 //! What happens to a fetch, in a timeline.
 
+use std::borrow::Cow;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -86,7 +88,7 @@ pub(super) enum MarkKind {
 struct Mark {
     at: At,
     kind: MarkKind,
-    text: String,
+    text: Cow<'static, str>,
 }
 
 /// A request and its response.
@@ -194,14 +196,19 @@ impl FetchLine {
         }
     }
 
-    pub(super) fn enter(&mut self, at: At, state: State, text: &str) {
+    pub(super) fn enter(&mut self, at: At, state: State, text: impl Into<Cow<'static, str>>) {
         self.spans.enter(at, state);
-        self.mark(at, MarkKind::State, text.to_owned());
+        self.push_mark(at, MarkKind::State, text.into());
     }
 
-    pub(super) fn mark(&mut self, at: At, kind: MarkKind, text: String) {
+    /// Adds a mark. Its text takes its bytes from `room`, and is left out if there is none.
+    pub(super) fn mark(&mut self, at: At, kind: MarkKind, text: String, room: &mut usize) {
+        self.push_mark(at, kind, kept(text, room).into());
+    }
+
+    fn push_mark(&mut self, at: At, kind: MarkKind, text: Cow<'static, str>) {
         if self.marks.len() < MAX_STEPS {
-            self.marks.push(Mark { at, kind, text: cut(text) });
+            self.marks.push(Mark { at, kind, text });
         }
     }
 
@@ -222,7 +229,7 @@ impl FetchLine {
                 at,
                 is_preflight,
                 method: method.to_string(),
-                url: shown(url),
+                url: kept(shown(url), room),
                 headers: pairs(headers, room),
                 body_length: body.len(),
                 response: None,
@@ -234,7 +241,7 @@ impl FetchLine {
     pub(super) fn response_started(&mut self, at: At, response: Answer<'_>, room: &mut usize) {
         let Answer { is_preflight, status, version, headers } = response;
         let state = if is_preflight { State::Waiting } else { State::Answered };
-        self.enter(at, state, &format!("the head of the response is there: {status}"));
+        self.enter(at, state, format!("the head of the response is there: {status}"));
         if let Some(hop) = self.hops.last_mut() {
             hop.response = Some(Head {
                 at,
@@ -246,22 +253,22 @@ impl FetchLine {
         }
     }
 
-    pub(super) fn redirected(&mut self, at: At, url: &Url) {
+    pub(super) fn redirected(&mut self, at: At, url: &Url, room: &mut usize) {
         self.is_redirected = true;
         self.spans.enter(at, State::Waiting);
-        self.mark(at, MarkKind::Redirected, format!("redirected to {}", shown(url)));
+        self.mark(at, MarkKind::Redirected, format!("redirected to {}", shown(url)), room);
     }
 
-    pub(super) fn unreached(&mut self, at: At, why: String) {
+    pub(super) fn unreached(&mut self, at: At, why: String, room: &mut usize) {
         self.retries += 1;
         self.unreached = self.unreached.or(Some(at));
         self.spans.enter(at, State::Waiting);
-        self.mark(at, MarkKind::Unreached, why);
+        self.mark(at, MarkKind::Unreached, why, room);
     }
 
-    pub(super) fn sent_again(&mut self, at: At, why: &str) {
+    pub(super) fn sent_again(&mut self, at: At, why: &str, room: &mut usize) {
         self.retries += 1;
-        self.mark(at, MarkKind::SentAgain, format!("sent again: {why}"));
+        self.mark(at, MarkKind::SentAgain, format!("sent again: {why}"), room);
     }
 
     pub(super) fn done(&mut self, at: At, outcome: &Outcome) {
@@ -278,7 +285,7 @@ impl FetchLine {
         self.spans.close(at);
         (self.to, self.end) = (Some(at), end);
         self.why = cut(why);
-        self.mark(at, MarkKind::Done, self.why.clone());
+        self.push_mark(at, MarkKind::Done, self.why.clone().into());
     }
 }
 
@@ -337,6 +344,18 @@ pub(super) fn shown(url: &Url) -> String {
     cut(url.into())
 }
 
+/// `text`, cut if it is long. Empty if there is no room for it.
+fn kept(text: String, room: &mut usize) -> String {
+    let text = cut(text);
+    match room.checked_sub(text.len()) {
+        Some(rest) => {
+            *room = rest;
+            text
+        }
+        None => String::new(),
+    }
+}
+
 /// `text`, cut if it is long.
 pub(super) fn cut(mut text: String) -> String {
     if text.len() > MAX_TEXT {
@@ -345,4 +364,35 @@ pub(super) fn cut(mut text: String) -> String {
         text.push('\u{2026}');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_limited() {
+        let (at, mut room) = (At(Duration::ZERO), 10_000);
+        let mut line = FetchLine::new(1, Kind::Beacon, "https://a.test/".into(), at);
+        for _ in 0..1_000 {
+            line.mark(at, MarkKind::SentAgain, "\u{e9}".repeat(5_000), &mut room);
+        }
+        assert_eq!(line.marks.len(), MAX_STEPS);
+        let lengths: Vec<_> = line.marks.iter().map(|it| it.text.len()).take(4).collect();
+        assert_eq!(lengths, [MAX_TEXT + 3, MAX_TEXT + 3, 0, 0]);
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters() {
+        let mut room = 1 << 20;
+        let body = |bytes: Vec<u8>, room: &mut usize| Body::new(&bytes.into(), room).unwrap();
+        let text = body([b"x".to_vec(), "\u{e9}".repeat(40_000).into()].concat(), &mut room);
+        assert_eq!((text.kept, text.length), (MAX_BODY - 1, 80_001));
+        assert_eq!(text.text.unwrap().chars().last(), Some('\u{e9}'));
+        let bytes = body(vec![255; 3], &mut room);
+        assert_eq!((bytes.text, bytes.base64.as_deref()), (None, Some("////")));
+        assert!(Body::new(&vec![0; 10].into(), &mut 9).is_none());
+    }
 }

@@ -61,7 +61,7 @@ impl Recorder {
         let mut recording = self.recording();
         match step {
             Step::Begun { url, is_worker } => {
-                recording.begin_document(document_id, url, is_worker, at);
+                recording.begin_document(document_id, &url, is_worker, at);
             }
             Step::Lifecycle(step) => {
                 if let Some(document) = recording.documents.get_mut(&document_id) {
@@ -138,10 +138,12 @@ impl Recorder {
                 let headers = &headers;
                 line.response_started(at, Answer { is_preflight, status, version, headers }, room);
             }
-            Observation::Redirected { url, .. } => line.redirected(at, &url),
-            Observation::SentAgain { reason, .. } => line.sent_again(at, &reason.to_string()),
+            Observation::Redirected { url, .. } => line.redirected(at, &url, room),
+            Observation::SentAgain { reason, .. } => {
+                line.sent_again(at, &reason.to_string(), room);
+            }
             Observation::Upgraded { url, .. } => {
-                line.mark(at, MarkKind::Upgraded, format!("upgraded to {}", shown(&url)));
+                line.mark(at, MarkKind::Upgraded, format!("upgraded to {}", shown(&url)), room);
             }
             Observation::CspViolation(violation) => {
                 let directive = &violation.effective_directive;
@@ -149,11 +151,12 @@ impl Recorder {
                     CspDisposition::Enforce => "is blocked by",
                     CspDisposition::Report => "would be blocked by",
                 };
-                line.mark(at, MarkKind::Violation, format!("{verb} {directive}"));
+                line.mark(at, MarkKind::Violation, format!("{verb} {directive}"), room);
             }
             Observation::ClearSiteData { value, .. } => {
                 let value = String::from_utf8_lossy(value.as_bytes());
-                line.mark(at, MarkKind::ClearSiteData, format!("Clear-Site-Data: {value}"));
+                let text = format!("Clear-Site-Data: {value}");
+                line.mark(at, MarkKind::ClearSiteData, text, room);
             }
             _ => {}
         }
@@ -185,9 +188,9 @@ impl EventSink for Recorder {
             }
             EventKind::Observed(observation) => self.observed(&fetch, at, observation),
             EventKind::Unreached { url, error, attempt, .. } => {
-                if let Some(line) = self.recording().fetch(fetch.id) {
-                    let url = shown(&url);
-                    line.unreached(at, format!("attempt {attempt} did not reach {url}: {error}"));
+                if let Some((line, room)) = self.recording().fetch_and_room(fetch.id) {
+                    let why = format!("attempt {attempt} did not reach {}: {error}", shown(&url));
+                    line.unreached(at, why, room);
                 }
             }
             EventKind::Done { outcome, .. } => {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sendbeacon::{FetchId, FetchInfo};
+use url::Url;
 
 use super::{
     document::{At, DocumentLine},
@@ -15,7 +16,7 @@ const MAX_FETCHES: usize = 20_000;
 /// How many documents are kept.
 const MAX_DOCUMENTS: usize = 5_000;
 
-/// How many bytes of headers and bodies are kept.
+/// How many bytes of headers, bodies and messages are kept, beside the URL and the end of each fetch.
 const MAX_BYTES: usize = 32 << 20;
 
 /// The documents and their fetches. All times are in milliseconds since the beginning.
@@ -24,7 +25,7 @@ pub(super) struct Recording {
     pub(super) fetches: Vec<FetchLine>,
     /// The indexes of the unfinished fetches.
     unfinished: HashMap<FetchId, usize>,
-    /// How many bytes of headers and bodies may still be kept.
+    /// How many bytes of headers, bodies and messages may still be kept.
     pub(super) room: usize,
     /// How many fetches were not kept.
     pub(super) left_out: u64,
@@ -47,9 +48,11 @@ impl Default for Recording {
 
 impl Recording {
     /// Adds a document, if there is room for it.
-    pub(super) fn begin_document(&mut self, id: u64, url: String, is_worker: bool, at: At) {
+    pub(super) fn begin_document(&mut self, id: u64, url: &Url, is_worker: bool, at: At) {
         if self.documents.len() < MAX_DOCUMENTS {
-            self.documents.entry(id).or_insert_with(|| DocumentLine::new(id, url, is_worker, at));
+            self.documents
+                .entry(id)
+                .or_insert_with(|| DocumentLine::new(id, shown(url), is_worker, at));
         }
     }
 
@@ -76,7 +79,7 @@ impl Recording {
     pub(super) fn queue(&mut self, fetch: &FetchInfo, at: At) {
         let (document, client) = (fetch.client.document_id, &fetch.client);
         // The shell tells of a document before the document can fetch. This one is of another embedder's making.
-        self.begin_document(document, shown(&client.creation_url), !client.has_document, at);
+        self.begin_document(document, &client.creation_url, !client.has_document, at);
         if !self.unfinished.contains_key(&fetch.id) {
             let kind = Kind::of(fetch.initiator_type, fetch.keepalive);
             let line = FetchLine::new(document, kind, shown(&fetch.url), at);
@@ -96,7 +99,7 @@ impl Recording {
         self.fetches.get_mut(index)
     }
 
-    /// An unfinished fetch, if it was kept, and the room for its headers and its body.
+    /// An unfinished fetch, if it was kept, and the room for its headers, its body and its messages.
     pub(super) fn fetch_and_room(&mut self, id: FetchId) -> Option<(&mut FetchLine, &mut usize)> {
         let index = *self.unfinished.get(&id)?;
         Some((self.fetches.get_mut(index)?, &mut self.room))
