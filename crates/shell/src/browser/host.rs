@@ -263,10 +263,10 @@ impl PageHost for Host {
 
     fn abort_deferred(&self, id: u64) {
         if let Some(deferred) = self.deferred.borrow().get(&id) {
+            deferred.abort();
             if !deferred.is_activated() {
                 self.around.deferred_aborted(deferred.id());
             }
-            deferred.abort();
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
-use sendbeacon::{InitiatorType, Outcome};
+use sendbeacon::{FetchId, InitiatorType, Outcome};
 use serde::Serialize;
 use url::Url;
 
@@ -150,6 +150,9 @@ pub(super) struct FetchLine {
     hops: Vec<Hop>,
     /// The body of all its requests that have one.
     body: Option<Body>,
+    /// Its identifier, if it was queued.
+    #[serde(skip)]
+    pub(super) id: Option<FetchId>,
     /// When it was queued.
     #[serde(skip)]
     pub(super) queued: Option<At>,
@@ -190,6 +193,7 @@ impl FetchLine {
             retries: 0,
             hops: Vec::new(),
             body: None,
+            id: None,
             queued: None,
             unreached: None,
             is_redirected: false,

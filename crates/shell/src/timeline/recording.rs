@@ -68,6 +68,12 @@ impl Recording {
 
     /// A document has called `fetchLater()`.
     pub(super) fn defer(&mut self, id: FetchId, document: u64, url: String, at: At) {
+        // It may have been sent before the call has returned.
+        let sent = self.fetches.iter_mut().rev().find(|it| it.id == Some(id));
+        if let Some(line) = sent {
+            line.kind = Kind::Deferred;
+            return;
+        }
         let mut line = FetchLine::new(document, Kind::Deferred, url, at);
         line.enter(at, State::Deferred, "fetchLater() is called");
         if let Some(index) = self.push(line) {
@@ -88,7 +94,7 @@ impl Recording {
         }
         if let Some(line) = self.fetch(fetch.id) {
             (line.keepalive, line.body_length) = (fetch.keepalive, fetch.body_length);
-            line.queued = Some(at);
+            (line.id, line.queued) = (Some(fetch.id), Some(at));
             line.enter(at, State::Queued, "queued");
         }
     }

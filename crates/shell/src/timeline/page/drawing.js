@@ -80,12 +80,10 @@ function drawQuota(it, scale, top, height) {
   // The limit is drawn if it is near. Otherwise nothing else could be seen.
   const isNear = most > data.quotaLimit / 4;
   const y = (used) => round(bottom - (used / Math.max(most, isNear ? data.quotaLimit : 1)) * (height - 4));
-  // A document before the range has its level in the range.
-  let level = y(0);
-  let path = `M${round(scale.x(scale.from))},${level}`;
+  const before = it.quota.findLast(([at]) => at <= scale.from);
+  let path = `M${round(scale.left)},${y(before ? before[1] : 0)}`;
   for (const [at, used] of it.quota) {
-    if (at > scale.to) break;
-    path += `H${round(scale.x(at))}V${y(used)}`;
+    if (scale.shows(at)) path += `H${round(scale.x(at))}V${y(used)}`;
   }
   path += `H${round(scale.x(Math.min(scale.to, data.end)))}`;
   const text = `keepalive quota: ${bytes(most)} of ${bytes(data.quotaLimit)} at most`;
