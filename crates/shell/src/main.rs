@@ -80,7 +80,7 @@ enum Command {
         /// Append the lines to this file instead of writing them to stdout.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Also serve a page that shows the requests as they come in, at this address.
+        /// Also serve a page that shows the requests as they come in, at this address or at 127.0.0.1:8081.
         ///
         /// The page shows the last requests with their headers, cookies included, to everybody who can reach the address.
         #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8081")]

@@ -54,6 +54,12 @@ fn fetch<'a>(data: &'a Value, end: &str) -> &'a Value {
     fetches.iter().find(|it| it["url"].as_str().unwrap().ends_with(end)).unwrap()
 }
 
+/// The number that the page gives to the first fetch whose URL has this in it.
+fn number(data: &Value, url: &str) -> usize {
+    let fetches = data["fetches"].as_array().unwrap();
+    1 + fetches.iter().position(|it| it["url"].as_str().unwrap().contains(url)).unwrap()
+}
+
 /// A collector of another origin. It allows every request, and closes the connection of `/close`.
 async fn collector() -> RecordingServer {
     RecordingServer::start(|request| {
@@ -223,13 +229,13 @@ async fn chromium_draws_documents_and_fetches() {
             assert!(dom.contains(text), "{text}: {dom}");
         }
         // What a page or a server has sent is text.
-        for dom in [dom, page.dom("select=1"), page.dom("view=table")] {
+        let details = page.dom(&format!("select={}", number(&data, "/plain")));
+        for dom in [&dom, &details, &page.dom("view=table")] {
             assert!(!dom.contains("<img") && !dom.contains("<b>yes"), "{dom}");
         }
-        let details = page.dom("select=1");
         assert!(details.contains("&lt;img src=x onerror=alert(1)&gt;</pre>"), "{details}");
         assert!(details.contains("x-answer: &lt;b&gt;yes&lt;/b&gt;"), "{details}");
-        let bytes = page.dom("q=%2Fmoved&select=2");
+        let bytes = page.dom(&format!("q=%2Fmoved&select={}", number(&data, "/moved")));
         assert!(bytes.contains("0000  ff 00 "), "{bytes}");
     })
     .await
@@ -243,7 +249,8 @@ async fn chromium_shows_a_table_and_follows_the_keyboard() {
     }
     let page = different_ends("keyboard.html").await;
     spawn_blocking(move || {
-        let fetches = data(&page)["fetches"].as_array().unwrap().len();
+        let data = data(&page);
+        let fetches = data["fetches"].as_array().unwrap().len();
         let table = page.dom("view=table&kind=beacon");
         let (_, table) = table.split_once("<caption>Fetches</caption>").unwrap();
         assert_eq!(table.matches("<td>beacon</td>").count(), 5, "{table}");
@@ -255,9 +262,13 @@ async fn chromium_shows_a_table_and_follows_the_keyboard() {
         let pressed = page.dom_after(press);
         assert!(pressed.contains("aria-activedescendant=\"row-1\""), "{pressed}");
         assert_eq!(pressed.matches("aria-selected=\"true\"").count(), 1);
-        assert!(pressed.contains("<h2>beacon 1: /plain?"), "{pressed}");
+        let first = format!("<h2>{} 1: ", data["fetches"][0]["kind"].as_str().unwrap());
+        assert!(pressed.contains(&first), "{first}: {pressed}");
         // Zoomed: the overview shows which part of the time is drawn.
         assert!(pressed.contains("class=\"frame\""), "{pressed}");
+        let click = "document.getElementById('row-0').dispatchEvent(new MouseEvent('click'));";
+        let clicked = page.dom_after(click);
+        assert!(clicked.contains("<h2>Document 1</h2>"), "{clicked}");
     })
     .await
     .unwrap();

@@ -138,7 +138,7 @@ pub(super) struct FetchLine {
     pub(super) keepalive: bool,
     url: String,
     pub(super) body_length: u64,
-    from: At,
+    pub(super) from: At,
     pub(super) to: Option<At>,
     pub(super) spans: Spans<State>,
     marks: Vec<Mark>,

@@ -45,7 +45,7 @@ struct Data<'a> {
     /// The size of the keepalive quota, in bytes.
     quota_limit: u32,
     documents: Vec<&'a DocumentLine>,
-    fetches: &'a [FetchLine],
+    fetches: Vec<&'a FetchLine>,
     left_out: u64,
 }
 
@@ -112,6 +112,9 @@ impl Recorder {
         recording.documents.values_mut().for_each(|document| document.close(end));
         recording.fetches.iter_mut().for_each(|fetch| fetch.spans.close(end));
         let began = OffsetDateTime::from(self.date).format(&Rfc3339);
+        // The events of other threads have come in another order.
+        let mut fetches: Vec<_> = recording.fetches.iter().collect();
+        fetches.sort_by_key(|fetch| fetch.from);
         let data = Data {
             version: env!("CARGO_PKG_VERSION"),
             // It fails only for years above 9999.
@@ -120,7 +123,7 @@ impl Recorder {
             drain: recording.drain,
             quota_limit: KeepaliveLimits::DEFAULT.body_bytes,
             documents: recording.documents.values().collect(),
-            fetches: &recording.fetches,
+            fetches,
             left_out: recording.left_out,
         };
         page::write(&data, writer)

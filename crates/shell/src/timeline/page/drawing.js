@@ -135,8 +135,8 @@ function drawEnd(fetch, to, scale, middle) {
   return parts;
 }
 
-// The whole time and all fetches that are shown, each as a thin line. `view` is what the rows show of them.
-function drawOverview(rows, width, height, view) {
+// The whole time and all fetches that are shown, each as a thin line. `over` draws which of them the rows show.
+function drawOverview(rows, width, height) {
   const scale = new Scale(0, ALL, 16, width - 16);
   const parts = [];
   for (const tick of ticks(0, ALL, width)) {
@@ -159,17 +159,22 @@ function drawOverview(rows, width, height, view) {
     parts.push(shape("path", { d, class: kind, "stroke-width": round(Math.max(1, step * 0.8)) }));
   }
   if (data.drain !== null) parts.push(line(scale.x(data.drain), 0, scale.x(data.drain), height, "drain"));
-  const seen = fetches.filter((it) => it.top + it.height > view.top && it.top < view.bottom);
-  if (seen.length > 0 && seen.length < fetches.length) {
-    const first = fetches.indexOf(seen[0]);
-    parts.push(box(0, y(first) - step / 2, width, Math.max(3, seen.length * step), "window"));
-  }
-  const [left, right] = [scale.x(state.from), scale.x(state.to)];
-  if (right - left < scale.right - scale.left) {
-    parts.push(box(0, 0, left, height, "outside"), box(right, 0, width - right, height, "outside"));
-    parts.push(box(left, 0.5, right - left, height - 1, "frame"));
-  }
-  return { parts, scale, rowAt: (place) => fetches[Math.floor((place - top) / step)] };
+  const over = (view) => {
+    const marks = [];
+    const seen = fetches.filter((it) => it.top + it.height > view.top && it.top < view.bottom);
+    if (seen.length > 0 && seen.length < fetches.length) {
+      const first = fetches.indexOf(seen[0]);
+      marks.push(box(0, y(first) - step / 2, width, Math.max(3, seen.length * step), "window"));
+    }
+    const [left, right] = [scale.x(state.from), scale.x(state.to)];
+    if (right - left < scale.right - scale.left) {
+      marks.push(box(0, 0, left, height, "outside"), box(right, 0, width - right, height, "outside"));
+      marks.push(box(left, 0.5, right - left, height - 1, "frame"));
+    }
+    return marks;
+  };
+  const rowAt = (place) => fetches[Math.floor((place - top) / step)];
+  return { rows, width, base: shape("g", {}, ...parts), over, scale, rowAt };
 }
 
 // The drawing as a picture of its own, with the colours of light and of dark.

@@ -36,8 +36,8 @@ function drawSeen() {
   const whole = find("overview").clientWidth;
   const height = Math.min(140, 28 + 6 * (shown.rows.length + 1));
   find("overview").style.height = `${height}px`;
-  overview = drawOverview(shown.rows, whole, height, { top, bottom });
-  find("overview").replaceChildren(...overview.parts);
+  if (overview?.rows !== shown.rows || overview.width !== whole) overview = drawOverview(shown.rows, whole, height);
+  find("overview").replaceChildren(overview.base, ...overview.over({ top, bottom }));
 }
 
 // The rows have changed.
