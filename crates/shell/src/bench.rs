@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::{
     browser::{Browser, BrowserError, Options},
+    progress::Progress,
     server::{empty, serve},
 };
 
@@ -77,6 +78,7 @@ pub fn run(browser: Option<&str>, calls: usize) -> Result<String, BenchError> {
             async { response }
         }))
     });
+    let _progress = Progress::new(|| "measuring".to_owned());
     let report = match browser {
         None => {
             let browser = Browser::new(&Options::default())?;

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::Path,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -23,6 +23,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::{
+    live::Live,
     lock::lock,
     server::{empty, serve},
 };
@@ -112,11 +113,16 @@ fn answer(method: &Method, headers: &HeaderMap) -> Response<Full<Bytes>> {
 /// Runs the command: writes a line of JSON for each request, until a signal ends the process.
 ///
 /// The lines are appended to the file `output`, or written to stdout if it is `None`. Each answer is sent `hold`
-/// after its request has arrived.
+/// after its request has arrived. If `live` is given, a page at this address shows the requests as they come in.
 ///
 /// # Errors
-/// If the file cannot be opened or the address cannot be bound.
-pub fn run(listen: SocketAddr, hold: Duration, output: Option<&Path>) -> io::Result<()> {
+/// If the file cannot be opened or an address cannot be bound.
+pub fn run(
+    listen: SocketAddr,
+    hold: Duration,
+    output: Option<&Path>,
+    live: Option<SocketAddr>,
+) -> io::Result<()> {
     let output: Box<dyn Write + Send> = match output {
         Some(path) => Box::new(File::options().create(true).append(true).open(path)?),
         None => Box::new(io::stdout()),
@@ -126,8 +132,12 @@ pub fn run(listen: SocketAddr, hold: Duration, output: Option<&Path>) -> io::Res
     runtime.block_on(async {
         let listener = TcpListener::bind(listen).await?;
         eprintln!("collecting at http://{}/", listener.local_addr()?);
+        let live = match live {
+            Some(address) => Some(serve_live(address).await?),
+            None => None,
+        };
         collect(listener, hold, move |received| {
-            if let Err(error) = write_line(&output, &received) {
+            if let Err(error) = keep(&output, live.as_deref(), &received) {
                 eprintln!("{} {} could not be stored: {error}", received.method, received.target);
             }
         })
@@ -135,10 +145,32 @@ pub fn run(listen: SocketAddr, hold: Duration, output: Option<&Path>) -> io::Res
     })
 }
 
-fn write_line(output: &Mutex<Box<dyn Write + Send>>, received: &Received) -> io::Result<()> {
-    let mut line = serde_json::to_vec(received)?;
-    line.push(b'\n');
-    let mut output = lock(output);
-    output.write_all(&line)?;
-    output.flush()
+/// Serves the page that shows requests as they come in.
+async fn serve_live(address: SocketAddr) -> io::Result<Arc<Live>> {
+    let listener = TcpListener::bind(address).await?;
+    eprintln!("watch at http://{}/", listener.local_addr()?);
+    let live = Arc::new(Live::new());
+    let for_page = Arc::clone(&live);
+    tokio::spawn(serve(listener, move |request| {
+        let live = Arc::clone(&for_page);
+        async move { live.answer(&request).await }
+    }));
+    Ok(live)
+}
+
+/// Writes the request as a line, and shows it on the page.
+fn keep(
+    output: &Mutex<Box<dyn Write + Send>>,
+    live: Option<&Live>,
+    received: &Received,
+) -> io::Result<()> {
+    let json = serde_json::to_string(received)?;
+    let written = {
+        let mut output = lock(output);
+        writeln!(output, "{json}").and_then(|()| output.flush())
+    };
+    if let Some(live) = live {
+        live.push(json);
+    }
+    written
 }

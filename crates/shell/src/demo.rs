@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     io,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -30,9 +31,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Why the demo failed.
 #[derive(Debug, Error)]
 pub enum DemoError {
-    /// The servers could not be started.
-    #[error("the servers cannot be started: {0}")]
-    Servers(#[from] io::Error),
+    /// The servers could not be started, or the drawing could not be written.
+    #[error("the servers cannot be started, or the drawing cannot be written: {0}")]
+    Io(#[from] io::Error),
     /// The browser could not open the page.
     #[error(transparent)]
     Browser(#[from] BrowserError),
@@ -48,12 +49,13 @@ pub enum DemoError {
 
 /// Runs the demo and prints what happened when.
 ///
-/// The servers answer each request `hold` after it has arrived.
+/// The servers answer each request `hold` after it has arrived. A page that draws what happened is written to the file
+/// `drawing`, if it is given.
 ///
 /// # Errors
 /// [`DemoError::Lost`], if an accepted beacon did not arrive exactly once; the other variants, if the demo could not
 /// run.
-pub fn run(hold: Duration) -> Result<(), DemoError> {
+pub fn run(hold: Duration, drawing: Option<PathBuf>) -> Result<(), DemoError> {
     let servers = Servers::start(hold)?;
     println!(
         "a page at {}, and a collector of another origin at {}",
@@ -61,10 +63,11 @@ pub fn run(hold: Duration) -> Result<(), DemoError> {
     );
     println!("each request is answered {} ms after it arrived\n", hold.as_millis());
 
-    let browser = Browser::new(&Options::default())?;
+    let browser = Browser::new(&Options { timeline: drawing, ..Options::default() })?;
     let mut timeline = Timeline::new();
     let mut tab = browser.open(&servers.site)?;
     timeline.note("page", "loaded".to_owned());
+    let progress = browser.progress("the answers");
     tab.run(hold);
     tab.evaluate("document.querySelector('#buy').click()");
     timeline.note("page", "clicked".to_owned());
@@ -75,6 +78,8 @@ pub fn run(hold: Duration) -> Result<(), DemoError> {
     drop::<Tab>(tab);
     timeline.note("page", "unloaded: the document is gone".to_owned());
     browser.shut_down(DRAIN);
+    drop(progress);
+    browser.write_timeline()?;
 
     let accepted = calls.iter().filter(|call| call.result == Ok(true)).count();
     for call in calls {

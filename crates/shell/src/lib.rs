@@ -7,14 +7,18 @@
 //!
 //! * [`page`]: documents and their scripts. It asks a host for everything outside the page.
 //! * [`browser`]: the host, which embeds the library.
+//! * [`progress`]: says what the program waits for.
 //! * [`collector`], [`demo`], [`outage`], [`mod@bench`], [`wpt`]: the other commands of the program.
 
 pub mod bench;
 pub mod browser;
 pub mod collector;
 pub mod demo;
+mod live;
 mod lock;
 pub mod outage;
 pub mod page;
+pub mod progress;
 mod server;
+mod timeline;
 pub mod wpt;

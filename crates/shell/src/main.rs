@@ -65,6 +65,9 @@ enum Command {
         /// with. Beacons to http URLs are not kept, except those to this machine.
         #[arg(long, value_name = "FILE")]
         outbox: Option<PathBuf>,
+        /// Write a page that draws what happened to this HTML file. It holds the beacons and fetches, with their cookies.
+        #[arg(long, value_name = "FILE")]
+        timeline: Option<PathBuf>,
     },
     /// Run the process of a document. Only `open --split` starts it.
     #[command(hide = true)]
@@ -83,6 +86,11 @@ enum Command {
         /// Append the lines to this file instead of writing them to stdout.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Also serve a page that shows the requests as they come in, at this address or at 127.0.0.1:8081.
+        ///
+        /// The page shows the last requests with their headers, cookies included, to everybody who can reach the address.
+        #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8081")]
+        live: Option<SocketAddr>,
     },
     /// Measure how long `navigator.sendBeacon()` takes in a page's script.
     ///
@@ -136,16 +144,36 @@ enum Command {
         /// Let the collector be down when the page closes and the browser quits, and start both again.
         ///
         /// The beacons wait in an outbox. The second browser delivers them when a page of the same site is open.
-        #[arg(long, conflicts_with = "hold")]
+        #[arg(long, conflicts_with_all = ["hold", "timeline"])]
         outage: bool,
+        /// Write a page that draws what happened to this HTML file.
+        #[arg(long, value_name = "FILE")]
+        timeline: Option<PathBuf>,
     },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Open { url, cacert, host_map, drain, until_sent, limit, split, har, outbox } => {
-            let options =
-                Options { ca_certificates: cacert, host_map, har, outbox, ..Options::default() };
+        Command::Open {
+            url,
+            cacert,
+            host_map,
+            drain,
+            until_sent,
+            limit,
+            split,
+            har,
+            outbox,
+            timeline,
+        } => {
+            let options = Options {
+                ca_certificates: cacert,
+                host_map,
+                har,
+                outbox,
+                timeline,
+                ..Options::default()
+            };
             Duration::try_from_secs_f64(drain).map_err(Into::into).and_then(|deadline| {
                 let drain = if until_sent {
                     Drain::until_sent(deadline)
@@ -172,15 +200,17 @@ fn main() -> ExitCode {
             })
         }
         Command::Content => run_content().map_err(Into::into),
-        Command::Collect { listen, hold, output } => {
+        Command::Collect { listen, hold, output, live } => {
             let hold = Duration::from_millis(hold);
-            collector::run(listen, hold, output.as_deref()).map_err(Into::into)
+            collector::run(listen, hold, output.as_deref(), live).map_err(Into::into)
         }
         Command::Bench { browser, calls } => bench::run(browser.as_deref(), calls)
             .map(|table| println!("{table}"))
             .map_err(Into::into),
         Command::Demo { outage: true, .. } => outage::run().map_err(Into::into),
-        Command::Demo { hold, .. } => demo::run(Duration::from_millis(hold)).map_err(Into::into),
+        Command::Demo { hold, timeline, .. } => {
+            demo::run(Duration::from_millis(hold), timeline).map_err(Into::into)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -201,6 +231,7 @@ fn open(
     let limit = limit.map_or(Ok(Duration::MAX), Duration::try_from_secs_f64)?;
     let browser = Browser::new(options)?;
     let signals = browser.listen_for_signals()?;
+    let progress = browser.progress("the page");
     let ran = if split {
         let split = Split::default();
         browser.on_signal(signals, split.closer());
@@ -213,11 +244,15 @@ fn open(
         Ok(())
     };
     // Even if the page has failed, its beacons are delivered.
+    drop(progress);
+    let progress = browser.progress("the last answers");
     browser.shut_down(drain);
+    drop(progress);
     for finished in browser.log().finished() {
         eprintln!("{finished}");
     }
     browser.write_har()?;
+    browser.write_timeline()?;
     ran.map_err(Into::into)
 }
 

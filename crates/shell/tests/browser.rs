@@ -187,7 +187,7 @@ async fn a_signal_closes_the_page_and_pending_beacons_are_delivered() {
 
 #[test]
 fn the_demo_delivers_all_accepted_beacons() {
-    demo::run(Duration::from_millis(50)).unwrap();
+    demo::run(Duration::from_millis(50), None).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

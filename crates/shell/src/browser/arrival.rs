@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tokio::runtime::Handle;
 
-use super::host::{Host, Surroundings};
+use super::{host::Host, surroundings::Surroundings};
 use crate::page::{Environment, EventLoop, FetchedDocument, Page, PageError};
 
 /// Loads the first document of a tab: parses it, runs its scripts and fires `load`.

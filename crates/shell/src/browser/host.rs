@@ -5,8 +5,8 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon::{
     Body, CacheMode, Client, CredentialsMode, CspViolation, DeferredFetch, DeferredRequestInit,
-    Document, FetchId, FetchLaterError, Mode, NavigableContainer, Origin, RedirectMode, Referrer,
-    Request, Response, ResponseType, VisibilityState,
+    Document, FetchId, FetchLaterError, Mode, NavigableContainer, RedirectMode, Referrer, Request,
+    Response, ResponseType, VisibilityState,
 };
 use tokio::{
     runtime::Handle,
@@ -14,79 +14,20 @@ use tokio::{
 };
 use url::{EncodingOverride, Url};
 
-use super::{USER_AGENT, response_headers::isomorphic_decode, task_quota::TaskQuota};
-use crate::page::{
-    BodyInit, ChunkDone, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest,
-    FetchResponse, FetchedScript, Lifecycle, Navigation, PageHost, RealmId, ScriptRequest,
-    StorageArea, TabOf, TaskQueue, Thrown,
+use super::{
+    USER_AGENT,
+    response_headers::isomorphic_decode,
+    surroundings::{Call, Surroundings},
+    task_quota::TaskQuota,
 };
-
-/// A `sendBeacon()` call and its result, as the page saw them.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// When the call returned.
-    pub at: Instant,
-    /// The URL argument, as the script passed it.
-    pub url: String,
-    /// The return value, or the message of the exception.
-    pub result: Result<bool, String>,
-}
-
-/// The parts of the browser that a document needs. They are in this process or in another one.
-pub(super) trait Surroundings {
-    /// Answers the getter of `document.cookie`.
-    fn cookies(&self, client: &Client) -> String;
-
-    /// Performs `document.cookie = cookie`.
-    fn set_cookie(&self, client: &Client, cookie: &str);
-
-    /// Writes a line to the console.
-    fn console(&self, level: &str, message: &str);
-
-    /// Loads a script. The call blocks until the script is there.
-    fn load_script(
-        &self,
-        client: &Client,
-        request: &ScriptRequest,
-    ) -> Result<FetchedScript, String>;
-
-    /// Fetches the document of a navigation, and then calls `done`, on any thread.
-    fn fetch_document(&self, navigation: Navigation, done: DocumentDone);
-
-    /// Makes the library's document for a settings object, and sets the client's `document_id`.
-    ///
-    /// `container` is the frame's container; `None` for a top-level document.
-    fn create_document(
-        &self,
-        client: &mut Client,
-        container: Option<&NavigableContainer>,
-    ) -> Document;
-
-    /// The storage areas of an origin.
-    fn storage(&self, origin: &Origin) -> Storage;
-
-    /// Makes the surroundings of a new tab, which a script of this tab has opened.
-    ///
-    /// The new tab begins with a copy of this tab's session storage if `copies_session`, and otherwise with an empty
-    /// one.
-    fn open_tab(&self, copies_session: bool) -> Rc<dyn Surroundings>;
-
-    /// Reports a `sendBeacon()` call of one of the tab's documents. Default: does nothing.
-    fn called(&self, _call: Call) {}
-
-    /// From now on, posts the news of the document's requests to `queue`, as tasks of `realm`.
-    fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId);
-
-    /// Ends the effect of [`attached`](Self::attached): the document has gone.
-    fn detached(&self, document_id: u64);
-}
-
-/// The storage areas of an origin: the profile's and the tab's.
-#[derive(Clone, Default)]
-pub(super) struct Storage {
-    pub(super) local: StorageArea,
-    pub(super) session: StorageArea,
-}
+use crate::{
+    page::{
+        BodyInit, ChunkDone, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest,
+        FetchResponse, FetchedScript, Lifecycle, Navigation, PageHost, RealmId, ScriptRequest,
+        TabOf, TaskQueue, Thrown,
+    },
+    timeline::Step,
+};
 
 /// A fetch of a document that is not known to have ended.
 struct Fetch {
@@ -122,6 +63,9 @@ impl Host {
         container: Option<&NavigableContainer>,
     ) -> Rc<Self> {
         let document = around.create_document(&mut environment.client, container);
+        let client = &environment.client;
+        let (url, is_worker) = (client.creation_url.clone(), !client.has_document);
+        around.told(client.document_id, Step::Begun { url, is_worker });
         let storage = around.storage(&environment.client.origin);
         environment.local_storage = storage.local;
         environment.session_storage = storage.session;
@@ -172,6 +116,10 @@ impl Host {
             client.creation_url.clone_from(url);
         }
         client
+    }
+
+    fn tell(&self, step: Step) {
+        self.around.told(self.of_response.document_id, step);
     }
 
     /// Makes the library's request from the page's request.
@@ -232,6 +180,10 @@ impl PageHost for Host {
     fn send_beacon(&self, url: &str, data: Option<BodyInit>) -> Result<bool, String> {
         let result = self.try_send_beacon(url, data.as_ref());
         let (at, url) = (Instant::now(), url.to_owned());
+        if result != Ok(true) {
+            let (url, error) = (url.clone(), result.as_ref().err().cloned());
+            self.tell(Step::Refused { url, error });
+        }
         self.around.called(Call { at, url, result: result.clone() });
         result
     }
@@ -299,6 +251,8 @@ impl PageHost for Host {
                 _ => None,
             },
         })?;
+        let document_id = self.of_response.document_id;
+        self.around.deferred(document_id, deferred.id(), &request.url);
         self.deferred.borrow_mut().insert(request.id, deferred);
         Ok(())
     }
@@ -310,6 +264,9 @@ impl PageHost for Host {
     fn abort_deferred(&self, id: u64) {
         if let Some(deferred) = self.deferred.borrow().get(&id) {
             deferred.abort();
+            if !deferred.is_activated() {
+                self.around.deferred_aborted(deferred.id());
+            }
         }
     }
 
@@ -349,6 +306,7 @@ impl PageHost for Host {
     }
 
     fn lifecycle(&self, step: Lifecycle) {
+        self.tell(Step::Lifecycle(step));
         let document = &self.document;
         match step {
             Lifecycle::Visible => document.visibility_change(VisibilityState::Visible),

@@ -1,6 +1,15 @@
 //! The browser's event sink, and the news that it passes to documents.
 
-use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Mutex, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::RangeInclusive,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use sendbeacon::{
     CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, InitiatorType, NetworkError,
@@ -14,6 +23,7 @@ use super::har::Har;
 use crate::{
     lock::lock,
     page::{Realm, ResourceTiming, Violation},
+    timeline::Recorder,
 };
 
 /// A finished keepalive fetch.
@@ -75,19 +85,38 @@ pub(super) type OnNews = Box<dyn Fn(u64, News) + Send>;
 
 /// The browser's event sink.
 ///
-/// It remembers how keepalive fetches ended, passes news to the documents, and keeps a HAR archive if the options ask
-/// for one.
+/// It remembers how keepalive fetches ended, passes news to the documents, and keeps a HAR archive and a timeline if the
+/// options ask for them.
 pub struct Log {
     finished: Mutex<Vec<Finished>>,
     /// The receivers of news, each for a range of document identifiers: the first is the key, the last is the value's
     /// first field.
     documents: Mutex<BTreeMap<u64, (u64, OnNews)>>,
+    /// How many fetches are unfinished.
+    unfinished: AtomicUsize,
     har: Option<Har>,
+    timeline: Option<Recorder>,
 }
 
 impl Log {
-    pub(super) fn new(har: Option<Har>) -> Self {
-        Self { finished: Mutex::default(), documents: Mutex::default(), har }
+    pub(super) fn new(har: Option<Har>, timeline: Option<Recorder>) -> Self {
+        Self {
+            finished: Mutex::default(),
+            documents: Mutex::default(),
+            unfinished: AtomicUsize::new(0),
+            har,
+            timeline,
+        }
+    }
+
+    /// The timeline, if the options ask for one.
+    pub(super) fn timeline(&self) -> Option<&Recorder> {
+        self.timeline.as_ref()
+    }
+
+    /// How many fetches are unfinished.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished.load(Relaxed)
     }
 
     /// The HAR archive, if the options ask for one.
@@ -166,8 +195,15 @@ impl EventSink for Log {
         if let Some(har) = &self.har {
             har.event(event.clone());
         }
+        if let Some(timeline) = &self.timeline {
+            timeline.event(event.clone());
+        }
         match event.kind {
+            EventKind::Queued => {
+                self.unfinished.fetch_add(1, Relaxed);
+            }
             EventKind::Done { outcome, timing, .. } => {
+                self.unfinished.fetch_sub(1, Relaxed);
                 self.mark_resource_timing(&event.fetch, &outcome, &timing);
                 if !event.fetch.keepalive {
                     return;

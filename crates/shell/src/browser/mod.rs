@@ -15,6 +15,7 @@ mod scripts;
 #[cfg(target_os = "linux")]
 mod send_queues;
 mod split;
+mod surroundings;
 mod tab;
 mod task_quota;
 
@@ -43,14 +44,18 @@ use url::Url;
 
 use self::har::Har;
 pub use self::{
-    host::Call,
     log::{Finished, Log},
     navigation::NavigationError,
     outbox::OutboxFileError,
     split::{ContentError, Split, run_content},
+    surroundings::Call,
     tab::{Stopped, Tab},
 };
-use crate::page::{FetchedDocument, Navigation};
+use crate::{
+    page::{FetchedDocument, Navigation},
+    progress::Progress,
+    timeline::Recorder,
+};
 
 /// The options of a browser, from the command line.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +68,8 @@ pub struct Options {
     pub har: Option<PathBuf>,
     /// The file that keeps beacons which could not be sent, for the next start. Default: none.
     pub outbox: Option<PathBuf>,
+    /// The file for a page that draws what happened: see [`Browser::write_timeline`]. Default: none.
+    pub timeline: Option<PathBuf>,
     /// Whether frames and requests of other sites have cookies. Default: only partitioned ones.
     pub third_party_cookies: ThirdPartyCookies,
 }
@@ -82,6 +89,7 @@ pub struct Browser {
     /// See [`Browser::with_script_end`].
     script_end: Option<(String, String)>,
     har_file: Option<File>,
+    timeline_file: Option<File>,
     /// Runs the network side. It is the last field, because the others need it until they are dropped.
     runtime: Runtime,
 }
@@ -107,9 +115,9 @@ pub enum BrowserError {
         /// Why.
         reason: String,
     },
-    /// The file for the HAR archive cannot be created.
+    /// The file for the HAR archive or for the timeline cannot be created.
     #[error("{path}: {reason}")]
-    Har {
+    Output {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -166,10 +174,14 @@ impl Browser {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let create = |path: &PathBuf| {
-            File::create(path).map_err(|reason| BrowserError::Har { path: path.clone(), reason })
+            File::create(path).map_err(|reason| BrowserError::Output { path: path.clone(), reason })
         };
         let har_file = options.har.as_ref().map(create).transpose()?;
-        let log = Log::new(har_file.is_some().then(Har::new));
+        let timeline_file = options.timeline.as_ref().map(create).transpose()?;
+        let log = Log::new(
+            har_file.is_some().then(Har::new),
+            timeline_file.is_some().then(Recorder::new),
+        );
         let (log, cookies) =
             (Arc::new(log), Arc::new(MemoryCookieStore::new(options.third_party_cookies)));
         let mut agent = UserAgent::builder()
@@ -194,6 +206,7 @@ impl Browser {
             stand_in: None,
             script_end: None,
             har_file,
+            timeline_file,
             runtime,
         })
     }
@@ -267,8 +280,21 @@ impl Browser {
         &self.log
     }
 
+    /// Says on stderr how many fetches are unfinished, until the returned value is dropped. `what` is what the caller
+    /// waits for.
+    #[must_use]
+    pub fn progress(&self, what: &'static str) -> Progress {
+        let log = Arc::clone(&self.log);
+        Progress::new(move || {
+            format!("waiting for {what}, unfinished fetches: {}", log.unfinished())
+        })
+    }
+
     /// Delivers what is unfinished, until its deadline has passed: see [`UserAgent::shutdown_blocking`].
     pub fn shut_down(&self, drain: impl Into<Drain>) -> ShutdownReport {
+        if let Some(timeline) = self.log.timeline() {
+            timeline.drain();
+        }
         self.agent.shutdown_blocking(drain)
     }
 
@@ -281,6 +307,19 @@ impl Browser {
     pub fn write_har(&self) -> io::Result<()> {
         match (self.log.har(), &self.har_file) {
             (Some(har), Some(file)) => har.write(BufWriter::new(file)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the page that draws what happened, if [`Options::timeline`] names a file.
+    ///
+    /// Call it after [`shut_down`](Self::shut_down), so that every fetch is complete.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_timeline(&self) -> io::Result<()> {
+        match (self.log.timeline(), &self.timeline_file) {
+            (Some(timeline), Some(file)) => timeline.write(BufWriter::new(file)),
             _ => Ok(()),
         }
     }

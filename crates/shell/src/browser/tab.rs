@@ -12,7 +12,8 @@ use std::{
 };
 
 use sendbeacon::{
-    Client, Document, MemoryCookieStore, NavigableContainer, Origin, UserAgent, net::HttpNetwork,
+    Client, Document, FetchId, MemoryCookieStore, NavigableContainer, Origin, UserAgent,
+    net::HttpNetwork,
 };
 use tokio::runtime::Handle;
 use url::Url;
@@ -20,14 +21,17 @@ use url::Url;
 use super::{
     Browser, BrowserError, Console, Log,
     arrival::open_page,
-    host::{Call, Storage, Surroundings},
     log::News,
     navigation::{NavigationError, fetch_document},
     scripts::Scripts,
+    surroundings::{Call, Storage, Surroundings},
 };
-use crate::page::{
-    DocumentDone, EventLoop, FetchedScript, Navigation, Page, RealmId, ScriptRequest, StorageArea,
-    TaskQueue,
+use crate::{
+    page::{
+        DocumentDone, EventLoop, FetchedScript, Navigation, Page, RealmId, ScriptRequest,
+        StorageArea, TaskQueue,
+    },
+    timeline::Step,
 };
 
 /// A tab: its documents, and the event loop on which their scripts run.
@@ -249,6 +253,24 @@ impl Surroundings for Here {
 
     fn called(&self, call: Call) {
         self.calls.borrow_mut().push(call);
+    }
+
+    fn told(&self, document_id: u64, step: Step) {
+        if let Some(timeline) = self.log.timeline() {
+            timeline.told(document_id, step);
+        }
+    }
+
+    fn deferred(&self, document_id: u64, id: FetchId, url: &Url) {
+        if let Some(timeline) = self.log.timeline() {
+            timeline.deferred(document_id, id, url);
+        }
+    }
+
+    fn deferred_aborted(&self, id: FetchId) {
+        if let Some(timeline) = self.log.timeline() {
+            timeline.deferred_aborted(id);
+        }
     }
 
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {

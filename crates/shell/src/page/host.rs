@@ -168,7 +168,7 @@ pub enum TabOf {
 
 /// A step of a document's lifecycle: each is a method of the library's
 /// [`DocumentLifecycle`](sendbeacon::DocumentLifecycle).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifecycle {
     /// The document is visible.
     Visible,

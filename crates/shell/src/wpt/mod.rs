@@ -13,7 +13,7 @@ use std::{
     num::NonZeroUsize,
     path::PathBuf,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
@@ -25,7 +25,7 @@ use url::Url;
 
 use self::expectations::Expectations;
 pub use self::report::{Report, Status, Subtest, TestResult};
-use crate::{browser::Options, lock::lock};
+use crate::{browser::Options, lock::lock, progress::Progress};
 
 /// Which tests to run, and how.
 #[derive(Debug)]
@@ -127,7 +127,11 @@ impl Run {
     }
 
     fn run_tests(&self) -> Report {
-        let next = AtomicUsize::new(0);
+        let (next, all) = (Arc::new(AtomicUsize::new(0)), self.urls.len());
+        let begun = Arc::clone(&next);
+        let _progress = Progress::new(move || {
+            format!("{} of {all} test pages have begun", begun.load(Relaxed).min(all))
+        });
         let results: Vec<_> = self.urls.iter().map(|_| Mutex::new(None)).collect();
         let printing = Mutex::new(());
         let work = || {

@@ -23,7 +23,7 @@ use super::{FromContent, Stored, ToContent, read, read_body, write};
 use crate::{
     browser::{
         arrival::open_page,
-        host::{Storage, Surroundings},
+        surroundings::{Storage, Surroundings},
         tab::{Areas, deadline_after},
     },
     lock::lock,
@@ -31,6 +31,7 @@ use crate::{
         DocumentDone, EventLoop, FetchedDocument, FetchedScript, Navigation, PageError, RealmId,
         ScriptRequest, StorageArea, TaskQueue,
     },
+    timeline::Step,
 };
 
 /// Why a content process has failed.
@@ -280,6 +281,10 @@ impl Surroundings for Around {
             session_storage: self.session_storage.copy_if(copies_session),
             is_first_tab: false,
         })
+    }
+
+    fn told(&self, document_id: u64, step: Step) {
+        self.process.say(&FromContent::Told(document_id, step));
     }
 
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {

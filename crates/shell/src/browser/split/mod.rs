@@ -25,8 +25,11 @@ pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
-use super::{host::Storage, log::News};
-use crate::page::{FetchedDocument, FetchedScript, Navigation, ScriptRequest};
+use super::{log::News, surroundings::Storage};
+use crate::{
+    page::{FetchedDocument, FetchedScript, Navigation, ScriptRequest},
+    timeline::Step,
+};
 
 /// A message to a content process.
 #[derive(Serialize, Deserialize)]
@@ -91,6 +94,8 @@ enum FromContent {
     FetchDocument { id: u64, navigation: Box<Navigation> },
     /// Asks to navigate the tab. Another process runs the next document.
     Navigate(Box<Navigation>),
+    /// Tells the timeline what happens to a document.
+    Told(u64, Step),
     /// The last message: the document has gone, and its origin has stored this.
     Gone(Stored),
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{BufReader, Write},
     net::Shutdown,
+    ops::RangeInclusive,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -22,9 +23,9 @@ use super::{FromContent, Stored, ToContent, read, serialize, write};
 use crate::{
     browser::{
         Browser, BrowserError,
-        host::Storage,
         navigation::{self, NavigationError},
         scripts::Scripts,
+        surroundings::Storage,
         tab::Areas,
     },
     lock::lock,
@@ -113,7 +114,7 @@ impl Split {
         let tell = move |document_id, news| {
             drop(for_news.send(ToContent::News { document_id, news }));
         };
-        browser.log.attach(document_ids, Box::new(tell));
+        browser.log.attach(document_ids.clone(), Box::new(tell));
         *lock(&self.control) = Some(sender.clone());
         if self.close.load(SeqCst) {
             let _ = sender.send(ToContent::Close);
@@ -127,7 +128,10 @@ impl Split {
                 let _ = for_the_end.shutdown(Shutdown::Both);
             }
         });
-        let next = serve(browser, &client, storage, &control, &sender);
+        let next = serve(browser, &client, &document_ids, storage, &control, &sender);
+        if let Some(timeline) = browser.log.timeline() {
+            timeline.process_gone(document_ids.clone());
+        }
         drop(served);
         browser.log.detach(first);
         *lock(&self.control) = None;
@@ -192,6 +196,7 @@ fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
 fn serve(
     browser: &Browser,
     client: &Client,
+    document_ids: &RangeInclusive<u64>,
     storage: &Storage,
     control: &UnixStream,
     sender: &Sender<ToContent>,
@@ -227,6 +232,13 @@ fn serve(
                 let _ = sender.send(ToContent::Close);
             }
             FromContent::Navigate(_) => {}
+            FromContent::Told(document_id, step) => {
+                if let Some(timeline) = browser.log.timeline()
+                    && document_ids.contains(&document_id)
+                {
+                    timeline.told(document_id, step);
+                }
+            }
             FromContent::Gone(stored) => stored.store(storage),
         }
     }

@@ -143,7 +143,7 @@ function clear(type, name) {
 function queue(entry) {
   for (const observer of observers) observerSlot.get(observer).take(entry);
   const isFull = entry.entryType === "resource" &&
-    selected(entries, { type: "resource" }).length >= bufferSize;
+    entries.filter((it) => it.entryType === "resource").length >= bufferSize;
   if (isFull) internal.eventTarget.fire(performance, "resourcetimingbufferfull");
   else entries.push(entry);
   return entry;
