@@ -140,8 +140,8 @@ pub struct FetchInfo {
     pub keepalive: bool,
     /// The length of the request's body in bytes.
     pub body_length: u64,
-    /// The record of the [`Outbox`](crate::host::Outbox) that the fetch was made from. `None`: script has made it, or the
-    /// library has.
+    /// The record of the [`Outbox`](crate::host::Outbox) that the fetch was made from. The document of its client may
+    /// then be one of an earlier run of the app: tell no document of it. `None`: the fetch was made in this run.
     pub record: Option<RecordId>,
 }
 

@@ -156,10 +156,11 @@ impl Log {
 
     /// [Mark resource timing](https://w3c.github.io/resource-timing/#dfn-mark-resource-timing)
     ///
-    /// An abandoned fetch gets no entry, because its response is never handed over. A report gets none, and the page makes
-    /// those of scripts.
+    /// A fetch of the outbox gets no entry: its document is one of an earlier run. An abandoned fetch gets none, because its
+    /// response is never handed over. A report gets none, and the page makes those of scripts.
     fn mark_resource_timing(&self, fetch: &FetchInfo, outcome: &Outcome, timing: &FetchTiming) {
-        if matches!(outcome, Outcome::Failed { error: NetworkError::Abandoned(_), .. })
+        if fetch.record.is_some()
+            || matches!(outcome, Outcome::Failed { error: NetworkError::Abandoned(_), .. })
             || fetch.initiator_type == InitiatorType::Other
         {
             return;
@@ -211,7 +212,9 @@ impl EventSink for Log {
                 let (url, body_length) = (event.fetch.url.clone(), event.fetch.body_length);
                 lock(&self.finished).push(Finished { url, body_length, outcome, at: event.at });
             }
-            EventKind::Observed(Observation::CspViolation(violation)) => {
+            EventKind::Observed(Observation::CspViolation(violation))
+                if event.fetch.record.is_none() =>
+            {
                 self.fire_violation(event.fetch.client.document_id, *violation);
             }
             _ => {}

@@ -129,7 +129,7 @@ impl Keeping {
 
     /// A request has come, or a deferred fetch. It gets a record if it is unfinished after a while.
     pub(super) fn queued(&mut self, id: FetchId, now: Instant) {
-        if !self.records.contains_key(&id) {
+        if !self.has(id) {
             self.due.push_back((now + self.settings.persist_after, id));
         }
     }
@@ -157,7 +157,7 @@ impl Keeping {
         request: KeptRequest,
         now: Instant,
     ) {
-        if !request.may_be_kept(client) || self.records.contains_key(&fetch) {
+        if !request.may_be_kept(client) || self.has(fetch) {
             return;
         }
         self.making += 1;
@@ -184,6 +184,10 @@ impl Keeping {
             Whose::Deferred => None,
             Whose::Ended => return,
         };
+        if self.has(fetch) {
+            // It was due twice: a shutdown has begun while the first record was made.
+            return;
+        }
         let records = self.records.values().map(|record| &record.kept);
         if !has_room(&self.settings, &kept, records.chain(self.waiting.all())) {
             return;

@@ -1,6 +1,9 @@
 //! Sealing the parts of a record under the embedder's key.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use sendbeacon_fetch::host::{RecordId, Sealer};
 
@@ -29,7 +32,10 @@ impl Seal {
     /// `None` if the sealer cannot seal at the moment.
     pub(super) fn seal(&self, id: RecordId, part: Part, plaintext: &[u8]) -> Option<Vec<u8>> {
         let (kind, bytes) = match &self.sealer {
-            Some(sealer) => (SEALED, sealer.seal(&self.associated_data(id, part), plaintext)?),
+            Some(sealer) => {
+                let associated_data = self.associated_data(id, part);
+                (SEALED, guarded(|| sealer.seal(&associated_data, plaintext))?)
+            }
             None => (OPEN, plaintext.to_vec()),
         };
         Some(std::iter::once(kind).chain(bytes).collect())
@@ -39,7 +45,8 @@ impl Seal {
     pub(super) fn open(&self, id: RecordId, part: Part, bytes: &[u8]) -> Option<Vec<u8>> {
         match (&self.sealer, bytes.split_first()?) {
             (Some(sealer), (&SEALED, ciphertext)) => {
-                sealer.open(&self.associated_data(id, part), ciphertext)
+                let associated_data = self.associated_data(id, part);
+                guarded(|| sealer.open(&associated_data, ciphertext))
             }
             (None, (&OPEN, plaintext)) => Some(plaintext.to_vec()),
             _ => None,
@@ -50,4 +57,9 @@ impl Seal {
         let id = id.to_u64().to_be_bytes();
         [SCHEMA, &[part as u8], &id, self.profile.as_bytes()].concat()
     }
+}
+
+/// Calls the embedder's sealer. If it panics, it has done nothing.
+fn guarded(call: impl FnOnce() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_default()
 }

@@ -82,7 +82,7 @@ impl Thread {
 
     pub(super) fn ask(&self, job: Job) {
         self.pending.fetch_add(1, SeqCst);
-        // The thread ends only when every sender has gone.
+        // NB: the thread ends only when every sender has gone, and catches the panics of the embedder's services.
         let _ = self.jobs.send(job);
     }
 

@@ -1,6 +1,6 @@
 //! A disk that fails, or does not answer.
 
-use sendbeacon::ErrorDetail;
+use sendbeacon::{ErrorDetail, host::Sealer};
 
 use super::*;
 
@@ -57,4 +57,46 @@ async fn what_could_not_be_removed_is_removed_when_the_disk_works_again() {
     drop(page);
     app.agent.shutdown(LONG).await;
     assert_eq!((server.requests().len(), storage.records()), (3, vec![]));
+}
+
+/// A sealer that panics.
+struct Panics;
+
+impl Sealer for Panics {
+    fn seal(&self, _: &[u8], _: &[u8]) -> Option<Vec<u8>> {
+        panic!("the key store has gone")
+    }
+
+    fn open(&self, _: &[u8], _: &[u8]) -> Option<Vec<u8>> {
+        panic!("the key store has gone")
+    }
+}
+
+#[tokio::test]
+async fn a_sealer_that_panics_keeps_nothing_and_stops_no_beacon() {
+    let storage = MemoryStorage::default();
+    leave_a_beacon(&storage).await;
+    let server = RecordingServer::start(|_| Behavior::status(204)).await;
+    let app = App::start_with(&storage, |it| it.with_sealer(Arc::new(Panics)), |it| it);
+    let page = app.open(&server.url("/page"));
+    assert_eq!(page.send_beacon("/here", None), Ok(true));
+    assert_eq!(app.heard.done(1).await, [("/here".to_owned(), delivered(204))]);
+    drop(page);
+    assert!(app.agent.shutdown(LONG).await.completed);
+    assert_eq!(storage.records(), []);
+}
+
+#[tokio::test]
+async fn a_shutdown_while_a_record_is_made_leaves_one_record() {
+    let storage = MemoryStorage::default();
+    for _ in 0..20 {
+        let (away, storage) = (Away::new(), storage.image());
+        let app = App::start(&storage);
+        let page = app.open(&away.url("/page"));
+        assert_eq!(page.send_beacon("/kept", None), Ok(true));
+        drop(page);
+        let report = app.agent.shutdown(Duration::from_millis(20)).await;
+        crate::browser::wait_until(|| storage.records().len() == report.kept.len()).await;
+        assert!(report.kept.len() <= 1);
+    }
 }
