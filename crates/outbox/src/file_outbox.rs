@@ -61,8 +61,8 @@ impl FileOutbox {
     /// Opens the outbox at `path`, or makes one there. The directory must exist.
     ///
     /// A file that is not an outbox, or is damaged, is set aside: it is renamed to `….unreadable` in place of an older
-    /// one, and a new outbox is begun. [`set_aside`](Self::set_aside) tells that. The renamed file is removed by `clear`,
-    /// and by `open` when it is older than 24 hours.
+    /// one, and a new outbox is begun. [`set_aside`](Self::set_aside) tells that. The renamed file is removed by
+    /// `clear`, and by `open` when it is older than 24 hours.
     ///
     /// A file that once had records and has none now gets small again.
     ///

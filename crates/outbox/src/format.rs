@@ -15,9 +15,9 @@ const VERSION: u16 = 1;
 
 /// The schema of an outbox.
 ///
-/// `filler` is a page of zeros. It keeps `state` and `content` out of the pages of the B-tree: `SQLite` copies cells from
-/// one of these pages to another, and does not overwrite the copy. The rest of a row is in overflow pages. They belong to
-/// one row, and `SQLite` overwrites them with zeros when it frees them (`secure_delete`).
+/// `filler` is a page of zeros. It keeps `state` and `content` out of the pages of the B-tree: `SQLite` moves cells from
+/// one of these pages to another, and does not overwrite the old place. The rest of a row is in overflow pages. They
+/// belong to one row, and `SQLite` overwrites them with zeros when it frees them (`secure_delete`).
 const SCHEMA: &str = "CREATE TABLE records (
     id INTEGER PRIMARY KEY,
     filler BLOB NOT NULL CHECK (length(filler) = 1024),
