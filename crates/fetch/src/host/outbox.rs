@@ -22,7 +22,7 @@ pub trait Outbox: Send {
     fn commit(&mut self, changes: &[OutboxChange]) -> Result<(), OutboxError>;
 
     /// Removes these records, and everything that was set aside because it could not be read. When it returns, that is
-    /// durable, and the storage contains no byte of a removed record, of these or of earlier ones.
+    /// durable, and the storage has neither the state nor the content of a removed record, of these or of earlier ones.
     fn clear(&mut self, records: &[RecordId]) -> Result<(), OutboxError>;
 }
 
