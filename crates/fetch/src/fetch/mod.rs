@@ -9,6 +9,7 @@ mod cors_check;
 mod cors_preflight_cache;
 mod cors_preflight_fetch;
 mod cross_origin_resource_policy;
+mod header_lists;
 mod http_fetch;
 mod http_network_fetch;
 mod http_network_or_cache_fetch;
