@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::{
     ClearContext, Cookie, InvalidLimits, Limits,
+    remembered::RememberedHeaders,
     section::{Place, Section},
     site::site_host,
 };
@@ -22,6 +23,8 @@ pub struct CookieJar {
     pub(crate) partitioned: Section,
     /// The [`Cookie::sequence`] of the next cookie that replaces no other.
     pub(crate) next_sequence: u64,
+    /// The latest headers, for requests like those that got them.
+    pub(crate) remembered: RememberedHeaders,
 }
 
 impl CookieJar {
@@ -87,6 +90,7 @@ impl Default for CookieJar {
             unpartitioned: Section::default(),
             partitioned: Section::default(),
             next_sequence: 0,
+            remembered: RememberedHeaders::default(),
         }
     }
 }

@@ -70,6 +70,7 @@ mod limits;
 mod parse;
 mod path;
 mod rejected;
+mod remembered;
 mod retrieve;
 mod same_site;
 mod section;

@@ -25,6 +25,8 @@ pub(crate) struct Section {
     expiries: BTreeSet<(SystemTime, Place)>,
     /// All sites, by a use that is not later than the oldest last use of a cookie.
     uses: BTreeSet<(Use, Place)>,
+    /// How often a list of cookies was changed, in any other way than that its cookies were used.
+    version: u64,
     /// How many lists of cookies were read for a change.
     #[cfg(test)]
     lists_read: usize,
@@ -58,6 +60,11 @@ impl Section {
     /// The number of cookies.
     pub(crate) fn len(&self) -> usize {
         self.count
+    }
+
+    /// As long as it stays the same, each cookie stays where it is, and stays the same but for its last-access-time.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Cookie> {
@@ -110,6 +117,7 @@ impl Section {
         }
         let sites = self.partitions.entry(Arc::clone(&place.partition)).or_default();
         let site = sites.entry(place.site.clone()).or_default();
+        self.version += 1;
         self.count -= site.cookies.len();
         let result = change(&mut site.cookies);
         self.count += site.cookies.len();

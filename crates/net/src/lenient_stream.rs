@@ -16,6 +16,7 @@ use crate::{
     response_head::{
         MAX_RESPONSE_HEAD, ReadHead, end_of_head, is_interim, may_begin_head, read_head,
     },
+    usual_head::begins_with_usual_head,
 };
 
 /// A stream that rewrites the heads of responses before hyper reads them, where hyper would read them
@@ -143,15 +144,6 @@ impl Incomplete {
         let end: &[u8] = if self.received.ends_with(b"\n") { b"\r\n" } else { b"\r\n\r\n" };
         self.received.extend_from_slice(end);
     }
-}
-
-/// Whether bytes begin with a complete head of a final response that hyper reads as browsers do. Most
-/// responses come so, and need no copy.
-fn begins_with_usual_head(bytes: &[u8]) -> bool {
-    let end = if may_begin_head(bytes) { end_of_head(bytes, 0) } else { None };
-    end.is_some_and(|end| {
-        !is_interim(&bytes[..end]) && read_head(&bytes[..end]) == ReadHead::AsItIs
-    })
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for LenientStream<S> {

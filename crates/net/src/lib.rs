@@ -143,10 +143,12 @@ mod response_head;
 mod route;
 mod send_queue;
 mod sender;
+mod targets;
 mod tcp;
 mod time_left;
 mod tls;
 mod tls_close;
+mod usual_head;
 
 pub use self::{
     error::{AddressesError, LimitError, ProxyError, RootCertificateError},

@@ -24,6 +24,7 @@ use crate::{
     route::Router,
     send_queue::SendQueues,
     sender::RequestSender,
+    targets::Targets,
     tls::{Tls, TlsSettings, parse_root_certificates},
 };
 
@@ -364,6 +365,7 @@ impl HttpNetworkBuilder {
                 per_group: self.max_connections_per_origin,
                 overall: self.max_connections,
             })),
+            targets: Targets::default(),
             local_network_access: self.local_network_access,
             response_head_timeout: self.response_head_timeout,
             resend_policy: self.resend_policy,

@@ -34,14 +34,16 @@ pub(crate) struct FetchedRequest {
 }
 
 impl UnsentRequest {
-    /// Takes the parts of a request that are sent. `key` is the request's key. Fails if the URL is too long to
-    /// be sent, so that no connection is made for the request.
-    pub(crate) fn new(request: NetworkRequest, key: &PoolKey) -> Result<Self, NetworkError> {
+    /// Takes the parts of a request that are sent. `target` is what HTTP/1.1 asks for.
+    pub(crate) fn new(
+        request: NetworkRequest,
+        target: Uri,
+        is_over_tls: bool,
+    ) -> Result<Self, NetworkError> {
         let NetworkRequest { method, url, headers, body, .. } = request;
         let headers = combined(headers);
-        let target = if key.is_to_proxy() { absolute_target(&url) } else { target(&url) }?;
         let request = FetchedRequest { method, url, target, headers, body };
-        if key.tls {
+        if is_over_tls {
             Ok(Self::Undecided(Box::new(request)))
         } else {
             request.into_http1().map(Self::Http1)
@@ -184,6 +186,12 @@ fn belongs_to_connection(name: &HeaderName) -> bool {
     )
 }
 
+/// What HTTP/1.1 asks for on connections of this key: the path and the query, or the whole URL for a proxy. Fails if the
+/// URL is too long to be sent, so that no connection is made for the request.
+pub(crate) fn target_on_the_way(url: &Url, key: &PoolKey) -> Result<Uri, NetworkError> {
+    if key.is_to_proxy() { absolute_target(url) } else { target(url) }
+}
+
 /// The path and the query, without the fragment and the credentials.
 fn target(url: &Url) -> Result<Uri, NetworkError> {
     uri(&url[Position::BeforePath..Position::AfterQuery])
@@ -230,7 +238,8 @@ mod tests {
             .with_headers(headers.collect())
             .with_body(Bytes::from_static(b"body"));
         let key = PoolKey::of(&request, None, &RandomState::default()).unwrap();
-        UnsentRequest::new(request, &key).unwrap()
+        let target = target_on_the_way(&request.url, &key).unwrap();
+        UnsentRequest::new(request, target, key.tls).unwrap()
     }
 
     #[test]

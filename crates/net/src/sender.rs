@@ -40,6 +40,7 @@ use crate::{
     resend::{Failure, ResendPolicy, is_ended_by_peer, is_reset},
     response_body::{Http1Body, Http2Body, Reading},
     response_head::reason_phrase,
+    targets::{Target, Targets},
 };
 
 /// How often a request is given to a connection before it fails.
@@ -49,6 +50,7 @@ const MAX_ATTEMPTS: usize = 3;
 pub(crate) struct RequestSender {
     pub(crate) connector: Connector,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) targets: Targets,
     pub(crate) local_network_access: Arc<dyn LocalNetworkAccess>,
     pub(crate) response_head_timeout: Duration,
     pub(crate) resend_policy: ResendPolicy,
@@ -75,7 +77,7 @@ impl RequestSender {
     ) -> Result<Prepared<'_>, NetworkError> {
         let transmission = std::mem::take(&mut request.transmission);
         transmission.report(Progress::Unsent);
-        let key = Arc::new(self.pool.key(&request, proxy)?);
+        let Target { key, uri } = self.targets.of(&request, proxy, &self.pool)?;
         Ok(Prepared {
             transmission,
             is_safe: request.method.is_safe(),
@@ -83,7 +85,7 @@ impl RequestSender {
             check: AccessCheck::of(&request, &*self.local_network_access).map(Box::new),
             needs_new: request.force_new_connection,
             connect_timeout: request.connect_timeout,
-            request: UnsentRequest::new(request, &key)?,
+            request: UnsentRequest::new(request, uri, key.tls)?,
             key,
         })
     }

@@ -6,6 +6,7 @@ use std::{
     time::SystemTime,
 };
 
+use bytes::Bytes;
 use http::HeaderValue;
 use sendbeacon_cookies::{AccessContext, CookieJar};
 use sendbeacon_fetch::{
@@ -111,11 +112,7 @@ impl MemoryCookieStore {
 
     /// Steps 3 to 7 of
     /// [append a request `Cookie` header](https://fetch.spec.whatwg.org/#append-a-request-cookie-header).
-    fn cookie_header(
-        &self,
-        context: CookieContext<'_>,
-        http_only_allowed: bool,
-    ) -> Option<Vec<u8>> {
+    fn cookie_header(&self, context: CookieContext<'_>, http_only_allowed: bool) -> Option<Bytes> {
         let partition = partition_of(context.client);
         let access = self.access(context, &partition)?.with_http_only_allowed(http_only_allowed);
         self.jar().cookie_header(&access, SystemTime::now())
@@ -159,7 +156,7 @@ impl CookieStore for MemoryCookieStore {
     fn retrieve(&self, context: CookieContext<'_>) -> Answer<Option<HeaderValue>> {
         let value = self.cookie_header(context, true);
         // The jar rejects control characters, so a cookie from it is always a header value.
-        Answer::Ready(value.and_then(|value| HeaderValue::try_from(value).ok()))
+        Answer::Ready(value.and_then(|value| HeaderValue::from_maybe_shared(value).ok()))
     }
 
     fn store(&self, context: CookieContext<'_>, set_cookie: Vec<HeaderValue>) -> Answer<()> {

@@ -74,14 +74,14 @@ impl Profile {
     /// The `Cookie` header of a same-site request to `to`.
     fn sent(&mut self, to: &str) -> String {
         let header = self.jar.cookie_header(&same_site(&url(to)), self.now);
-        String::from_utf8(header.unwrap_or_default()).unwrap()
+        String::from_utf8(header.unwrap_or_default().into()).unwrap()
     }
 
     /// The value of `document.cookie` in a document at `at`.
     fn script_sees(&mut self, at: &str) -> String {
         let url = url(at);
         let value = self.jar.cookie_header(&script(&url), self.now);
-        String::from_utf8(value.unwrap_or_default()).unwrap()
+        String::from_utf8(value.unwrap_or_default().into()).unwrap()
     }
 }
 

@@ -34,7 +34,7 @@ impl<'a> Embedded<'a> {
         let url = url(EMBED);
         let context = self.context(&url);
         let header = self.profile.jar.cookie_header(&context, self.profile.now);
-        String::from_utf8(header.unwrap_or_default()).unwrap()
+        String::from_utf8(header.unwrap_or_default().into()).unwrap()
     }
 }
 

@@ -175,6 +175,49 @@ proptest! {
     }
 
     #[test]
+    fn a_header_is_the_one_that_a_search_would_find(
+        operations in prop::collection::vec((operation(), 0_u64..4), 1..80),
+    ) {
+        let limits = || Limits::default().with_cookies_per_site(4).with_cookies(7).with_partitioned_cookies(3);
+        let (mut jar, mut searched) = (CookieJar::new(limits()).unwrap(), CookieJar::new(limits()).unwrap());
+        let mut now = start();
+        for (operation, back) in operations {
+            let Operation { cookie, url: from, partition, flags, kind, seconds } = operation;
+            // The clock may be set back.
+            now = now + Duration::from_secs(seconds.into()) - Duration::from_secs(back / 3);
+            let url = url(from);
+            let [http_only_allowed, is_same_site, unpartitioned_allowed, _] = flags;
+            let context = if is_same_site { same_site(&url) } else { cross_site(&url) };
+            let context = context
+                .with_http_only_allowed(http_only_allowed || kind > 10)
+                .with_partition(partition)
+                .with_unpartitioned_allowed(unpartitioned_allowed || kind > 6);
+            match kind {
+                0 => {
+                    let context = ClearContext::new(url.host().unwrap()).with_partition(partition);
+                    prop_assert_eq!(jar.clear(&context), searched.clear(&context));
+                }
+                1 if back == 0 => {
+                    jar.end_session();
+                    searched.end_session();
+                }
+                2 => drop((jar.retrieve(&context, now), searched.retrieve(&context, now))),
+                3..7 => {
+                    prop_assert_eq!(jar.store(&cookie, &context, now), searched.store(&cookie, &context, now));
+                }
+                _ => {
+                    let cookies = searched.retrieve(&context, now);
+                    let header = (!cookies.is_empty()).then(|| serialize_cookies(&cookies));
+                    let sent = jar.cookie_header(&context, now);
+                    prop_assert_eq!(sent.as_deref(), header.as_deref());
+                }
+            }
+            // Their last-access-times, too.
+            prop_assert!(jar.iter().eq(searched.iter()));
+        }
+    }
+
+    #[test]
     fn no_clock_makes_a_jar_panic(cookie in likely_cookie(), seconds in any::<u64>(), before in any::<bool>()) {
         let distance = Duration::from_secs(seconds);
         let now = if before {

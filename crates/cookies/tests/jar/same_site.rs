@@ -7,7 +7,8 @@ const URL: &str = "https://example.org/";
 fn sent_in(profile: &mut Profile, mode: SameSiteMode) -> String {
     let url = url(URL);
     let context = cross_site(&url).with_same_site(mode);
-    String::from_utf8(profile.jar.cookie_header(&context, profile.now).unwrap_or_default()).unwrap()
+    String::from_utf8(profile.jar.cookie_header(&context, profile.now).unwrap_or_default().into())
+        .unwrap()
 }
 
 /// The modes in which a cookie with these attributes is sent.

@@ -83,7 +83,7 @@ fn bytes_that_are_not_utf_8_are_kept() {
     let mut jar = CookieJar::default();
     let url = url(URL);
     jar.store(b"\xFF\x80=\xC3(", &same_site(&url), start()).unwrap();
-    assert_eq!(jar.cookie_header(&same_site(&url), start()).unwrap(), b"\xFF\x80=\xC3(");
+    assert_eq!(jar.cookie_header(&same_site(&url), start()).unwrap(), &b"\xFF\x80=\xC3("[..]);
 }
 
 #[test]

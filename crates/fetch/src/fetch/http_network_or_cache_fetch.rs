@@ -7,14 +7,14 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
-        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH,
+        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, IF_MATCH,
         IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, REFERER,
         USER_AGENT,
     },
 };
 use url::Position;
 
-use super::{http_network_fetch::http_network_fetch, params::FetchParams, profile::Profile};
+use super::{header_lists::Settings, http_network_fetch::http_network_fetch, params::FetchParams};
 use crate::{
     client::EmbedderPolicy,
     error::NetworkError,
@@ -220,6 +220,8 @@ fn embedder_policy_allows_credentials(request: &Request) -> bool {
 }
 
 /// The header list of httpRequest, which step 8.2 clones from the request and steps 8.5 to 8.22 extend.
+///
+/// Steps 8.21 and 8.21.1 are in [`HeaderLists`](super::header_lists::HeaderLists).
 async fn http_request_headers(
     params: &FetchParams<'_>,
     request: &Request,
@@ -232,7 +234,26 @@ async fn http_request_headers(
     } else {
         None
     };
-    let usual = USUAL_HEADERS + usize::from(cookies.is_some()) + profile.extra_headers.len();
+    let has_cookies = cookies.is_some();
+    // Steps 8.2 to 8.21.1.
+    let settings = profile.header_settings();
+    let mut headers = profile.header_lists.get_or_make(settings, request, cookies, || {
+        headers_of_request(settings, request, has_cookies)
+    });
+    // Step 8.21.2. NB: the credentials of the URL are only for an authentication fetch, which never happens here.
+    if include_credentials && !headers.contains_key(AUTHORIZATION) {
+        let entries = &profile.authentication_entries;
+        let entry = entries.authorization(request.current_url(), &request.client);
+        append_if_any(&mut headers, AUTHORIZATION, entry.get().await);
+    }
+    // The network does Step 8.22, about proxies.
+    headers
+}
+
+/// Steps 8.2 to 8.20: the headers that follow from the request and the settings of the profile. NB: they follow
+/// from nothing else, because the result is remembered. If `has_cookies`, there is capacity for one more header.
+fn headers_of_request(settings: Settings<'_>, request: &Request, has_cookies: bool) -> HeaderMap {
+    let usual = USUAL_HEADERS + usize::from(has_cookies) + settings.extra_headers.len();
     // Step 8.2. NB: the standard's `Headers` class drops the forbidden request-headers that script sets. An engine might
     // not do so, so they are dropped here. The headers of a preflight are the library's own and are kept.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + usual);
@@ -270,7 +291,7 @@ async fn http_request_headers(
     // Step 8.15.
     if !headers.contains_key(USER_AGENT) {
         let of_client = request.client.user_agent.as_ref();
-        headers.append(USER_AGENT, of_client.unwrap_or(&profile.user_agent).clone());
+        headers.append(USER_AGENT, of_client.unwrap_or(settings.user_agent).clone());
     }
     append_cache_headers(request, &mut headers);
     // Step 8.19.
@@ -279,28 +300,18 @@ async fn http_request_headers(
         headers.append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     // Step 8.20.
-    if !request.is_preflight && !has_range && !profile.extra_headers.contains_key(ACCEPT_ENCODING) {
-        append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(params.profile, request));
+    if !request.is_preflight && !has_range && !settings.extra_headers.contains_key(ACCEPT_ENCODING)
+    {
+        append_if_any(&mut headers, ACCEPT_ENCODING, accept_encoding(settings, request));
     }
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
-        append_if_any(&mut headers, PRIORITY, profile.beacon_priority.clone());
+        append_if_any(&mut headers, PRIORITY, settings.beacon_priority.cloned());
     }
-    for (name, value) in &profile.extra_headers {
+    for (name, value) in settings.extra_headers {
         if !headers.contains_key(name) {
             headers.append(name, value.clone());
         }
     }
-    // Step 8.21.
-    if include_credentials {
-        append_if_any(&mut headers, COOKIE, cookies);
-        // Step 8.21.2. NB: the credentials of the URL are only for an authentication fetch, which never happens here.
-        if !headers.contains_key(AUTHORIZATION) {
-            let entries = &profile.authentication_entries;
-            let entry = entries.authorization(request.current_url(), &request.client);
-            append_if_any(&mut headers, AUTHORIZATION, entry.get().await);
-        }
-    }
-    // The network does Step 8.22, about proxies.
     headers
 }
 
@@ -314,9 +325,9 @@ fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
 ///
 /// It names only codings that the library can decode. If the profile does not decode, a response that script may read
 /// must not be encoded. Nobody reads the response to a beacon, so its coding does not matter.
-fn accept_encoding(profile: &Profile, request: &Request) -> Option<HeaderValue> {
+fn accept_encoding(settings: Settings<'_>, request: &Request) -> Option<HeaderValue> {
     let is_read = request.initiator_type == InitiatorType::Fetch;
-    if is_read && !profile.decodes() {
+    if is_read && !settings.decodes {
         return None;
     }
     // NB: like browsers, this asks for `br` and `zstd` only where no proxy can read the connection. Old proxies do not know
@@ -353,3 +364,6 @@ fn append_cache_headers(request: &Request, headers: &mut HeaderMap) {
         CacheMode::Default | CacheMode::ForceCache | CacheMode::OnlyIfCached => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

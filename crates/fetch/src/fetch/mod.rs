@@ -9,6 +9,7 @@ mod cors_check;
 mod cors_preflight_cache;
 mod cors_preflight_fetch;
 mod cross_origin_resource_policy;
+mod header_lists;
 mod http_fetch;
 mod http_network_fetch;
 mod http_network_or_cache_fetch;
@@ -50,16 +51,12 @@ pub fn fetch<'a>(
     // Steps 1 to 11 and 15 have nothing to do here. The client is known, there are no preloads, and the caller keeps the
     // timing info.
     // Step 12.
-    let headers = &mut request.headers;
-    if !headers.contains_key(ACCEPT) {
-        headers.insert(ACCEPT, HeaderValue::from_static(request.destination.accept()));
-    }
+    let accept = HeaderValue::from_static(request.destination.accept());
+    request.headers.entry(ACCEPT).or_insert(accept);
     // Steps 13 and 14.
-    if !headers.contains_key(ACCEPT_LANGUAGE) {
-        let of_client = request.client.accept_language.as_ref();
-        if let Some(value) = of_client.or(profile.accept_language.as_ref()) {
-            headers.insert(ACCEPT_LANGUAGE, value.clone());
-        }
+    let of_client = request.client.accept_language.as_ref();
+    if let Some(value) = of_client.or(profile.accept_language.as_ref()) {
+        request.headers.entry(ACCEPT_LANGUAGE).or_insert_with(|| value.clone());
     }
     // The caller does Step 16.
     // Steps 17 and 18.

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue};
 
-use super::cors_preflight_cache::CorsPreflightCache;
+use super::{
+    cors_preflight_cache::CorsPreflightCache,
+    header_lists::{HeaderLists, Settings},
+};
 use crate::{
     host::{
         AuthenticationEntries, Clock, CookieStore, HstsStore, HttpCache, Interceptor, Network,
@@ -55,6 +58,7 @@ pub struct Profile {
     pub content_codings: bool,
     /// The CORS-preflight cache.
     pub(super) cors_preflight_cache: CorsPreflightCache,
+    pub(super) header_lists: HeaderLists,
 }
 
 impl Profile {
@@ -76,6 +80,17 @@ impl Profile {
             #[cfg(feature = "content-codings")]
             content_codings: false,
             cors_preflight_cache: CorsPreflightCache::default(),
+            header_lists: HeaderLists::default(),
+        }
+    }
+
+    /// The settings on which header lists depend.
+    pub(super) fn header_settings(&self) -> Settings<'_> {
+        Settings {
+            user_agent: &self.user_agent,
+            beacon_priority: self.beacon_priority.as_ref(),
+            extra_headers: &self.extra_headers,
+            decodes: self.decodes(),
         }
     }
 

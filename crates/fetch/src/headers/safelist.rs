@@ -9,6 +9,10 @@ use memchr::memchr;
 const SAFELISTED_ESSENCES: [&[u8]; 3] =
     [b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"];
 
+/// The safelisted types that the extraction of a body makes. Most beacons have one of these.
+const EXTRACTED_TYPES: [&[u8]; 2] =
+    [b"text/plain;charset=UTF-8", b"application/x-www-form-urlencoded;charset=UTF-8"];
+
 /// A [CORS-safelisted method](https://fetch.spec.whatwg.org/#cors-safelisted-method).
 pub(crate) fn is_cors_safelisted_method(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::POST)
@@ -28,6 +32,7 @@ pub(crate) fn is_cors_safelisted(name: &HeaderName, value: &HeaderValue) -> bool
         ACCEPT_LANGUAGE | CONTENT_LANGUAGE => {
             bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b" *,-.;=".contains(&byte))
         }
+        CONTENT_TYPE if EXTRACTED_TYPES.contains(&bytes) => true,
         CONTENT_TYPE => {
             // Step 2.1.
             if bytes.iter().copied().any(is_cors_unsafe) {

@@ -44,7 +44,8 @@ pub fn determine_referrer(request: &Request, policy: ReferrerPolicy) -> Referrer
     // Step 8.
     let current = request.current_url();
     let is_same_origin = same_origin(source, current);
-    let is_downgrade = is_potentially_trustworthy(source) && !is_potentially_trustworthy(current);
+    let is_downgrade =
+        || is_potentially_trustworthy(source) && !is_potentially_trustworthy(current);
     let referrer = match policy {
         P::SameOrigin | P::OriginWhenCrossOrigin | P::StrictOriginWhenCrossOrigin
             if is_same_origin =>
@@ -52,7 +53,7 @@ pub fn determine_referrer(request: &Request, policy: ReferrerPolicy) -> Referrer
             url()
         }
         P::StrictOrigin | P::StrictOriginWhenCrossOrigin | P::NoReferrerWhenDowngrade
-            if is_downgrade =>
+            if is_downgrade() =>
         {
             None
         }

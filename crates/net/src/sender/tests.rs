@@ -43,6 +43,7 @@ fn sender() -> RequestSender {
             per_group: 1,
             overall: 1,
         })),
+        targets: Targets::default(),
         local_network_access: Arc::new(RefuseAll),
         response_head_timeout: time,
         resend_policy: ResendPolicy::default(),
