@@ -191,7 +191,8 @@ impl Document {
     /// * The URL is longer than 65,534 bytes, or the beacon is mixed content.
     /// * The document was unloaded, or its process has gone. A beacon that is late may have a new document of the same
     ///   client.
-    /// * The user agent has shut down.
+    /// * The user agent has shut down. In the moment in which a shutdown ends, a beacon may still be taken, and is lost: let
+    ///   nothing be answered elsewhere by then.
     ///
     /// ```
     /// use sendbeacon::{Client, Nonce, UserAgentBuilder};

@@ -1,6 +1,8 @@
 //! The webviews that are attached, and how each leaves its page.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, collections::HashMap, mem::ManuallyDrop, rc::Rc, sync::Arc, time::Duration,
+};
 
 use gtk::prelude::*;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -10,8 +12,8 @@ use tokio::sync::oneshot;
 use url::Url;
 use webkit2gtk::{
     LoadEvent, URIResponseExt, UserContentInjectedFrames, UserContentManager,
-    UserContentManagerExt, UserScript, UserScriptInjectionTime, WebContextExt, WebResourceExt,
-    WebView, WebViewExt,
+    UserContentManagerExt, UserScript, UserScriptInjectionTime, WebResourceExt, WebView,
+    WebViewExt,
 };
 
 use crate::{cookies, raw};
@@ -29,7 +31,14 @@ const SIGNALS: [&std::ffi::CStr; 6] =
 
 thread_local! {
     /// The attached webviews, by their addresses.
-    static ATTACHED: RefCell<HashMap<usize, Rc<Attached>>> = RefCell::default();
+    ///
+    /// NB: it is not dropped when the thread ends: GTK has gone by then.
+    static ATTACHED: ManuallyDrop<RefCell<HashMap<usize, Rc<Attached>>>> = ManuallyDrop::default();
+}
+
+/// Calls `f` with the attached webviews.
+fn with_attached<T>(f: impl FnOnce(&mut HashMap<usize, Rc<Attached>>) -> T) -> T {
+    ATTACHED.with(|attached| f(&mut attached.borrow_mut()))
 }
 
 /// An attached webview.
@@ -55,14 +64,14 @@ impl Attached {
 pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
     let Some(manager) = webview.user_content_manager() else { return };
     let address = raw::address(webview);
-    if ATTACHED.with_borrow(|attached| attached.contains_key(&address)) {
+    if with_attached(|attached| attached.contains_key(&address)) {
         return;
     }
     let user_agent =
         WebViewExt::settings(webview).and_then(|settings| settings_user_agent(&settings));
     let (id, script) = bridge.open(POST, user_agent);
-    if let Some(cookies) = webview.context().and_then(|context| context.cookie_manager()) {
-        cookies::keep(id, cookies);
+    if let Some(context) = webview.context() {
+        cookies::keep(id, context);
     }
     receive_messages(bridge, id, &manager);
     let frames = UserContentInjectedFrames::TopFrame;
@@ -86,7 +95,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
         kept: RefCell::default(),
         leaving: RefCell::new(None),
     };
-    ATTACHED.with_borrow_mut(|all| all.insert(address, Rc::new(attached)));
+    with_attached(|all| all.insert(address, Rc::new(attached)));
     raw::keep_when_disposed(webview, |webview| destroyed(&webview));
 }
 
@@ -184,7 +193,7 @@ fn begin_to_leave(webview: &WebView) {
 fn left(webview: &WebView) {
     let Some(attached) = find(webview) else { return };
     let Some(waiting) = attached.leaving.borrow_mut().take() else { return };
-    ATTACHED.with_borrow_mut(|all| all.remove(&raw::address(webview)));
+    with_attached(|all| all.remove(&raw::address(webview)));
     attached.bridge.gone(attached.id);
     if let Some(manager) = webview.user_content_manager() {
         // Pages that come later have the webview's own.
@@ -203,7 +212,7 @@ fn left(webview: &WebView) {
 
 /// Lets every webview of the bridge leave its page.
 pub(crate) fn leave_all(bridge: &Arc<Bridge>) -> Vec<oneshot::Receiver<()>> {
-    let webviews: Vec<WebView> = ATTACHED.with_borrow(|all| {
+    let webviews: Vec<WebView> = with_attached(|all| {
         let ours = all.iter().filter(|(_, attached)| Arc::ptr_eq(&attached.bridge, bridge));
         ours.filter_map(|(&address, attached)| attached.webview(address)).collect()
     });
@@ -221,7 +230,7 @@ pub(crate) fn leave_all(bridge: &Arc<Bridge>) -> Vec<oneshot::Receiver<()>> {
 /// Evaluates what the bridge tells the pages.
 pub(crate) fn tell(bridge: &Bridge) {
     for telling in bridge.tellings() {
-        let webview = ATTACHED.with_borrow(|all| {
+        let webview = with_attached(|all| {
             let mut all = all.iter();
             let (&address, attached) = all.find(|(_, it)| it.id == telling.webview)?;
             attached.webview(address)
@@ -234,5 +243,5 @@ pub(crate) fn tell(bridge: &Bridge) {
 }
 
 fn find(webview: &WebView) -> Option<Rc<Attached>> {
-    ATTACHED.with_borrow(|all| all.get(&raw::address(webview)).cloned())
+    with_attached(|all| all.get(&raw::address(webview)).cloned())
 }

@@ -1,6 +1,6 @@
 //! WebKit's cookies, which only the main thread can ask for.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{cell::RefCell, collections::VecDeque, mem::ManuallyDrop};
 
 use glib::MainContext;
 use gtk::gio::Cancellable;
@@ -10,29 +10,42 @@ use sendbeacon_webview::{SameSite, WebviewCookie, WebviewCookies, WebviewId};
 use soup::SameSitePolicy;
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
-use webkit2gtk::{CookieManager, CookieManagerExt};
+use webkit2gtk::{CookieManager, CookieManagerExt, WebContext, WebContextExt};
 
 /// How many webviews' cookies are kept. The beacons of a webview that has gone may still need its cookies.
 const MAX_MANAGERS: usize = 256;
 
-thread_local! {
-    /// The cookie manager of each webview, also of those that have gone. Most share one.
-    static MANAGERS: RefCell<VecDeque<(WebviewId, CookieManager)>> = RefCell::default();
+/// The cookie manager of a webview. It is dropped before the context, without which WebKit cannot free it.
+struct CookiesOf {
+    webview: WebviewId,
+    manager: CookieManager,
+    _context: WebContext,
 }
 
-/// Keeps the cookie manager of a webview.
-pub(crate) fn keep(webview: WebviewId, manager: CookieManager) {
-    MANAGERS.with_borrow_mut(|managers| {
+thread_local! {
+    /// The cookie manager of each webview, also of those that have gone. Most share one.
+    ///
+    /// NB: it is not dropped when the thread ends: GTK has gone by then.
+    static MANAGERS: ManuallyDrop<RefCell<VecDeque<CookiesOf>>> =
+        const { ManuallyDrop::new(RefCell::new(VecDeque::new())) };
+}
+
+/// Keeps the cookie manager of a webview that has this context.
+pub(crate) fn keep(webview: WebviewId, context: WebContext) {
+    let Some(manager) = context.cookie_manager() else { return };
+    MANAGERS.with(|managers| {
+        let mut managers = managers.borrow_mut();
         if managers.len() == MAX_MANAGERS {
             managers.pop_front();
         }
-        managers.push_back((webview, manager));
+        managers.push_back(CookiesOf { webview, manager, _context: context });
     });
 }
 
 fn manager(webview: WebviewId) -> Option<CookieManager> {
-    MANAGERS.with_borrow(|managers| {
-        managers.iter().find(|(id, _)| *id == webview).map(|(_, manager)| manager.clone())
+    MANAGERS.with(|managers| {
+        let managers = managers.borrow();
+        managers.iter().find(|it| it.webview == webview).map(|it| it.manager.clone())
     })
 }
 

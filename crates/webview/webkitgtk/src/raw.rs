@@ -4,7 +4,7 @@
 
 #![allow(unsafe_code)]
 
-use std::{cell::RefCell, collections::HashMap, ptr, sync::OnceLock};
+use std::{cell::RefCell, collections::HashMap, mem::ManuallyDrop, ptr, sync::OnceLock};
 
 use glib::{
     gobject_ffi::{
@@ -26,25 +26,32 @@ type Keep = Box<dyn FnOnce(WebView)>;
 thread_local! {
     /// The watched webviews, by their addresses. `None` after the first time, and until it is let go: a window destroys its
     /// webviews, and then their owner does it again.
-    static WATCHED: RefCell<HashMap<usize, Option<Keep>>> = RefCell::default();
+    ///
+    /// NB: it is not dropped when the thread ends, because GTK may dispose of webviews even after that.
+    static WATCHED: ManuallyDrop<RefCell<HashMap<usize, Option<Keep>>>> = ManuallyDrop::default();
+}
+
+/// Calls `f` with the watched webviews.
+fn with_watched<T>(f: impl FnOnce(&mut HashMap<usize, Option<Keep>>) -> T) -> T {
+    WATCHED.with(|watched| f(&mut watched.borrow_mut()))
 }
 
 /// Calls `keep` with the webview in place of disposing of it for the first time, and does nothing in place of disposing
 /// of it again. So it outlives its window and its owner, until it is [let go](let_go).
 pub(crate) fn keep_when_disposed(webview: &WebView, keep: impl FnOnce(WebView) + 'static) {
     install();
-    WATCHED.with_borrow_mut(|watched| watched.insert(address(webview), Some(Box::new(keep))));
+    with_watched(|watched| watched.insert(address(webview), Some(Box::new(keep))));
 }
 
 /// Watches the webview no longer. If its owner has destroyed it, [`destroy`] it now.
 pub(crate) fn let_go(webview: &WebView) {
-    let watched = WATCHED.with_borrow_mut(|watched| watched.remove(&address(webview)));
+    let watched = with_watched(|watched| watched.remove(&address(webview)));
     drop(watched);
 }
 
 /// The watched webview at this address.
 pub(crate) fn webview_at(address: usize) -> Option<WebView> {
-    let is_watched = WATCHED.with_borrow(|watched| watched.contains_key(&address));
+    let is_watched = with_watched(|watched| watched.contains_key(&address));
     // SAFETY: a watched webview is alive. At the first `dispose` the caller gets a reference, and holds it until the
     // webview is let go, which takes it out of the map.
     is_watched.then(|| unsafe { from_glib_none(address as *mut ffi::WebKitWebView) })
@@ -82,8 +89,7 @@ fn install() {
 /// # Safety
 /// GObject calls it, with a webview.
 unsafe extern "C" fn dispose(object: *mut GObject) {
-    let watched =
-        WATCHED.with_borrow_mut(|watched| watched.get_mut(&(object as usize)).map(Option::take));
+    let watched = with_watched(|watched| watched.get_mut(&(object as usize)).map(Option::take));
     match (watched, ORIGINAL.get()) {
         // SAFETY: `object` is a webview, and alive. The new reference keeps it so, also if this is the last one: GObject
         // allows `dispose` to revive an object.

@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(beacons) = &beacons {
         beacons.attach(&webview.webview());
     }
+    let of_end = beacons.clone();
     let quit = move || {
         if let Some(beacons) = &beacons {
             let begun = Instant::now();
@@ -85,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             Event::UserEvent(Task::End) => {
-                let of_title = proxy.clone();
+                let of_page = proxy.clone();
                 let native = webview.as_ref().map(|it| it.webview());
                 match (ending.as_deref(), native) {
                     (Some("navigate"), Some(native)) => {
@@ -107,7 +108,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     (Some("stay"), Some(native)) => {
                         let exit_when_done = move |webview: &webkit2gtk::WebView| {
                             if webview.title().is_some_and(|it| it == "done") {
-                                let _ = of_title.send_event(Task::Exit);
+                                let _ = of_page.send_event(Task::Exit);
                             }
                         };
                         exit_when_done(&native);
@@ -136,6 +137,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     (Some("drop-exit"), _) => {
                         (webview, window) = (None, None);
                         *control_flow = ControlFlow::Exit;
+                    }
+                    // The app waits until the page was left, and ends then.
+                    (Some("leave"), Some(native)) => {
+                        let left = of_end.as_ref().map(|beacons| beacons.leave(&native));
+                        glib::spawn_future_local(async move {
+                            if let Some(left) = left {
+                                left.await;
+                            }
+                            let _ = of_page.send_event(Task::Exit);
+                        });
                     }
                     // Nothing can be done at a `process::exit()`.
                     (Some("exit-at-once"), _) => std::process::exit(0),
