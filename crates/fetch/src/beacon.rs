@@ -71,6 +71,35 @@ pub fn send_beacon(
     url: &str,
     data: Option<BodyInit<'_>>,
 ) -> Result<Option<Beacon>, TypeError> {
+    send(client, random, url, data, |weight| ledger.reserve_for(client, weight))
+}
+
+/// Does the same as [`send_beacon`] for a beacon that was answered `true` already, by a mirror of the ledger in another
+/// place: a script in a webview, for example. So it takes room in `ledger` even if there is none, or if the ledger is
+/// closed ([`Ledger::reserve_accepted`]), and counts in no memory share.
+///
+/// `Ok(None)`: the URL is too long, or the beacon is mixed content. A mirror has to answer `false` to these, too. The
+/// caller limits how much it lets be answered elsewhere.
+///
+/// # Errors
+/// Those of [`send_beacon`].
+pub fn send_answered_beacon(
+    client: &Arc<Client>,
+    ledger: &Arc<Ledger>,
+    random: &dyn Random,
+    url: &str,
+    data: Option<BodyInit<'_>>,
+) -> Result<Option<Beacon>, TypeError> {
+    send(client, random, url, data, |weight| Some(ledger.reserve_accepted(weight)))
+}
+
+fn send(
+    client: &Arc<Client>,
+    random: &dyn Random,
+    url: &str,
+    data: Option<BodyInit<'_>>,
+    reserve: impl FnOnce(Weight) -> Option<Reservation>,
+) -> Result<Option<Beacon>, TypeError> {
     // Steps 1 and 3. Step 2's origin is the client's.
     let base = &client.api_base_url;
     let parsed_url = url_memo::join(base, url).map_err(|reason| TypeError::InvalidUrl {
@@ -86,7 +115,7 @@ pub fn send_beacon(
     let extracted = data.map(|data| extract(data, random)).transpose()?;
     // Steps 6.2 and 7: the return value. The rest of Step 7 is in `Beacon::into_request`.
     let body_length = extracted.as_ref().map_or(0, |extracted| extracted.length);
-    Ok(Beacon::admit_http(client, ledger, parsed_url, body_length, || {
+    Ok(Beacon::admit_http(client, parsed_url, body_length, reserve, || {
         extracted.map(|mut extracted| {
             let content_type = extracted.content_type.take();
             (extracted.into_body(), content_type)
@@ -115,15 +144,16 @@ impl Beacon {
         body_length: u64,
         data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
     ) -> Option<Self> {
-        is_http(&url).then(|| Self::admit_http(client, ledger, url, body_length, data)).flatten()
+        let reserve = |weight| ledger.reserve_for(client, weight);
+        is_http(&url).then(|| Self::admit_http(client, url, body_length, reserve, data)).flatten()
     }
 
     /// Does the same for a URL that is known to be http(s).
     fn admit_http(
         client: &Arc<Client>,
-        ledger: &Arc<Ledger>,
         url: Url,
         body_length: u64,
+        reserve: impl FnOnce(Weight) -> Option<Reservation>,
         data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
     ) -> Option<Self> {
         let url_length = url_length(&url);
@@ -140,7 +170,7 @@ impl Beacon {
         // memory are our own (docs/SPEC-MAP.md).
         let url_bytes = url_length as u64;
         let weight = Weight { body_bytes: body_length, url_bytes, header_bytes: 0 };
-        let reservation = ledger.reserve_for(client, weight)?;
+        let reservation = reserve(weight)?;
         Some(Self { url, data: data(), client: Arc::clone(client), reservation })
     }
 

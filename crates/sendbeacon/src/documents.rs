@@ -56,6 +56,11 @@ impl Documents {
         is_any
     }
 
+    /// Whether every document has gone.
+    pub(crate) fn are_gone(&self) -> bool {
+        !self.lock().partitions.values_mut().any(|documents| documents.is_any(is_there))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -180,6 +180,42 @@ impl Document {
         self.group.send_beacon(&self.client.load(), url, data)
     }
 
+    /// Sends a beacon that script has been told is admitted already: by a mirror of this document's ledger where script
+    /// cannot reach the document at once, in a webview for example. `Some` has the identifier of the fetch.
+    ///
+    /// It takes room in the quota even if there is none, during a shutdown until that has drained, and while the document
+    /// is in the back/forward cache. The quota stays exceeded until enough is done. It does not count in the
+    /// [`MemoryLimits`](crate::MemoryLimits): the embedder limits how much it lets be answered elsewhere.
+    ///
+    /// `None` means one of these, to which the mirror has to answer `false`:
+    /// * The URL is longer than 65,534 bytes, or the beacon is mixed content.
+    /// * The document was unloaded, or its process has gone. A beacon that is late may have a new document of the same
+    ///   client.
+    /// * The user agent has shut down. In the moment in which a shutdown ends, a beacon may still be taken, and is lost: let
+    ///   nothing be answered elsewhere by then.
+    ///
+    /// ```
+    /// use sendbeacon::{Client, Nonce, UserAgentBuilder};
+    ///
+    /// # let network = sendbeacon_testkit::network::ScriptedNetwork::new(|_| sendbeacon_testkit::network::respond(204, &[]));
+    /// let agent = UserAgentBuilder::new(std::sync::Arc::new(network)).build()?;
+    /// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+    /// let body = [0; 60_000];
+    /// let answered = document.send_answered_beacon("/collect", Some(body[..].into()))?;
+    /// assert!(answered.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`send_beacon`](Self::send_beacon), which the mirror has to throw.
+    pub fn send_answered_beacon(
+        &self,
+        url: &str,
+        data: Option<BodyInit<'_>>,
+    ) -> Result<Option<FetchId>, TypeError> {
+        self.group.send_answered_beacon(&self.client.load(), url, data)
+    }
+
     /// Calls [`fetchLater(input, init)`](https://fetch.spec.whatwg.org/#dom-window-fetchlater) with the
     /// `request` that the `Request` constructor has made.
     ///

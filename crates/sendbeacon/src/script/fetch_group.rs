@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 use sendbeacon_fetch::{
     AbandonReason, BodyInit, Client, CspViolation, Inflight, Ledger, NetworkError, Request,
     Reservation, TypeError, Weight,
-    beacon::{Beacon, send_beacon},
+    beacon::{Beacon, send_answered_beacon, send_beacon},
     deferred::{
         DeferredFetching, DeferredRequestInit, FetchLaterError, QueuedDeferredFetch, fetch_later,
     },
@@ -228,6 +228,20 @@ impl FetchGroup {
         // NB: unless the network side is in another process, `pass` fails only after the end of the embedder's
         // runtime. Before that, the network side outlives every admitted beacon.
         Ok(self.pass(beacon))
+    }
+
+    /// See [`Document::send_answered_beacon`](crate::Document::send_answered_beacon).
+    pub(super) fn send_answered_beacon(
+        &self,
+        client: &Arc<Client>,
+        url: &str,
+        data: Option<BodyInit<'_>>,
+    ) -> Result<Option<FetchId>, TypeError> {
+        if self.is_terminated() {
+            return Ok(None);
+        }
+        let beacon = send_answered_beacon(client, &self.ledger, &SystemRandom, url, data)?;
+        Ok(beacon.and_then(|beacon| self.pass(beacon)))
     }
 
     /// Sends an admitted beacon to the network side. `None` if that has gone, or if the channel to it is full.

@@ -60,6 +60,11 @@ impl Groups {
         Self { wakes, ..self }
     }
 
+    /// The documents of these groups.
+    pub(crate) fn documents(&self) -> &Arc<Documents> {
+        &self.documents
+    }
+
     /// The same, for fetch groups whose requests count in a memory budget.
     pub(crate) fn within(self, budget: Arc<Budget>) -> Self {
         Self { budget: Some(budget), ..self }

@@ -7,17 +7,21 @@ use sendbeacon_fetch::{
     deferred::{DeferredFetching, NavigableContainer},
     host::OutboxError,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time};
 
 use super::UserAgent;
 use crate::{
     clock,
     event::ShutdownReport,
+    ledgers::Ledgers,
     limits::Drain,
-    network_side::{Message, Reply},
+    network_side::{Mailbox, Message, Reply},
     script::{Document, FetchGroup},
     site_data::SiteData,
 };
+
+/// How often a user agent that quits looks whether its documents have gone.
+const GONE_CHECK: Duration = Duration::from_millis(10);
 
 impl UserAgent {
     /// Makes a document in a top-level traversable, with `client` as its settings object. Call it when the
@@ -178,13 +182,58 @@ impl UserAgent {
         receiver.recv_timeout(patience).unwrap_or_default()
     }
 
+    /// Quits in order: waits until every document and content process has gone, or until half the deadline has passed,
+    /// and then does what [`shutdown`](Self::shutdown) does in the time that is left. So beacons that the handlers of
+    /// closing documents send are delivered, too.
+    ///
+    /// A document has gone when it was unloaded or dropped, and a content process when its channel has ended. Make no new
+    /// documents meanwhile. The wait begins before this returns, and looks every 10 milliseconds. The future may be
+    /// awaited on any runtime, or dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sendbeacon::{Client, Nonce, UserAgentBuilder};
+    ///
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+    /// # let network = std::sync::Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+    /// # let agent = UserAgentBuilder::new(network).build()?;
+    /// let document = agent.document(Client::new("https://a.test/".parse()?, Nonce::random()));
+    /// let report = agent.quit(Duration::from_secs(10));
+    ///
+    /// // The document's handler of `pagehide` is still to come.
+    /// assert!(document.send_beacon("/collect", Some("bye".into()))?);
+    /// document.unload();
+    /// assert!(report.await.completed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn quit<D: Into<Drain>>(
+        &self,
+        drain: D,
+    ) -> impl Future<Output = ShutdownReport> + Send + use<D> {
+        let (sender, receiver) = oneshot::channel();
+        let mut drain = drain.into();
+        let documents = Arc::clone(self.groups.documents());
+        let (ledgers, mailbox) = (Arc::clone(&self.ledgers), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let begun = time::Instant::now();
+            let are_gone = async {
+                while !(documents.are_gone() && ledgers.are_intakes_drained()) {
+                    time::sleep(GONE_CHECK).await;
+                }
+            };
+            // An error means that half the deadline has passed.
+            let _ = time::timeout(drain.deadline / 2, are_gone).await;
+            drain.deadline = drain.deadline.saturating_sub(begun.elapsed());
+            begin_shutdown(&ledgers, &mailbox, drain, Box::new(|it| drop(sender.send(it))));
+        });
+        async move { receiver.await.unwrap_or_default() }
+    }
+
     fn begin_shutdown(&self, drain: Drain, reply: Reply) {
-        self.ledgers.close();
-        // A deadline that the clock cannot express never comes.
-        let Drain { deadline, is_until_sent } = drain;
-        let deadline = clock::now().checked_add(deadline);
-        // If the network side has gone, the reply is dropped, and its receiver returns an error.
-        self.tell(Message::ShutDown { deadline, is_until_sent, reply: Some(reply) });
+        begin_shutdown(&self.ledgers, &self.mailbox, drain, reply);
     }
 }
 
@@ -193,4 +242,13 @@ impl Drop for UserAgent {
         self.ledgers.close();
         self.tell(Message::ShutDown { deadline: None, is_until_sent: false, reply: None });
     }
+}
+
+fn begin_shutdown(ledgers: &Ledgers, mailbox: &Mailbox, drain: Drain, reply: Reply) {
+    ledgers.close();
+    // A deadline that the clock cannot express never comes.
+    let Drain { deadline, is_until_sent } = drain;
+    let deadline = clock::now().checked_add(deadline);
+    // If the network side has gone, the reply is dropped, and its receiver returns an error.
+    mailbox.put(Message::ShutDown { deadline, is_until_sent, reply: Some(reply) });
 }

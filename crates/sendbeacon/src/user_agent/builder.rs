@@ -298,7 +298,7 @@ impl UserAgentBuilder {
             None => spawn_thread(driver)?,
         };
         #[cfg(not(feature = "remote"))]
-        drop((runtime, budget));
+        drop(budget);
         Ok(UserAgent {
             mailbox,
             groups,
@@ -306,7 +306,6 @@ impl UserAgentBuilder {
             limits: self.limits,
             #[cfg(feature = "remote")]
             budget,
-            #[cfg(feature = "remote")]
             runtime,
         })
     }

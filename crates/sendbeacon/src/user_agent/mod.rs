@@ -67,7 +67,6 @@ pub struct UserAgent {
     #[cfg(feature = "remote")]
     budget: Arc<Budget>,
     /// Where the network side runs.
-    #[cfg(feature = "remote")]
     runtime: Handle,
 }
 

@@ -15,6 +15,7 @@ mod misbehaviour;
 mod outbox;
 mod pings;
 mod progress;
+mod quitting;
 #[cfg(all(unix, feature = "remote"))]
 mod remote;
 mod reports;

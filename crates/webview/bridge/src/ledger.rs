@@ -1,0 +1,98 @@
+//! How much the documents of all webviews have unfinished.
+
+use std::collections::HashMap;
+
+use sendbeacon::{FetchId, KeepaliveLimits};
+
+use crate::{
+    message::{DocumentKey, MessageError, Sending},
+    webview_id::WebviewId,
+};
+
+/// How much memory the unfinished requests of all webviews may take. Scripts admit requests without asking, so they are
+/// told at half of it that there is no room.
+const MEMORY: u64 = 32 << 20;
+
+/// What the library keeps about a request, beside its body and its URL.
+const OVERHEAD: u64 = 2_048;
+
+/// Sums over requests of one document. The script's mirror has the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) bytes: u64,
+    pub(crate) requests: u64,
+    pub(crate) url_bytes: u64,
+}
+
+/// The unfinished requests of all webviews.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    requests: HashMap<FetchId, (WebviewId, DocumentKey, Sums)>,
+    memory: u64,
+}
+
+impl Sums {
+    /// What one request counts.
+    pub(crate) fn of(sending: &Sending) -> Self {
+        Self { bytes: sending.bytes, requests: 1, url_bytes: sending.url_bytes }
+    }
+
+    /// Whether this may be unfinished in one document.
+    pub(crate) fn fits(&self) -> bool {
+        let KeepaliveLimits { body_bytes, requests, url_bytes, .. } = KeepaliveLimits::DEFAULT;
+        self.bytes <= body_bytes.into()
+            && self.requests <= requests.into()
+            && self.url_bytes <= url_bytes.into()
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            requests: self.requests.saturating_add(other.requests),
+            url_bytes: self.url_bytes.saturating_add(other.url_bytes),
+        }
+    }
+
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            requests: self.requests.saturating_sub(other.requests),
+            url_bytes: self.url_bytes.saturating_sub(other.url_bytes),
+        }
+    }
+
+    fn memory(self) -> u64 {
+        OVERHEAD.saturating_add(self.bytes).saturating_add(self.url_bytes.saturating_mul(2))
+    }
+}
+
+impl Unfinished {
+    /// Whether scripts have to answer `false`.
+    pub(crate) fn is_full(&self) -> bool {
+        self.memory >= MEMORY / 2
+    }
+
+    /// Whether there is memory for another request.
+    pub(crate) fn has_room(&self, request: Sums) -> Result<(), MessageError> {
+        let sum = self.memory.saturating_add(request.memory());
+        (sum <= MEMORY).then_some(()).ok_or(MessageError::TooMuch)
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        id: FetchId,
+        webview: WebviewId,
+        document: DocumentKey,
+        request: Sums,
+    ) {
+        self.memory = self.memory.saturating_add(request.memory());
+        self.requests.insert(id, (webview, document, request));
+    }
+
+    /// Removes a request that is done. `None` if it is none of a webview.
+    pub(crate) fn remove(&mut self, id: FetchId) -> Option<(WebviewId, DocumentKey, Sums)> {
+        let removed = self.requests.remove(&id)?;
+        self.memory = self.memory.saturating_sub(removed.2.memory());
+        Some(removed)
+    }
+}

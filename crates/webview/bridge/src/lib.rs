@@ -1,0 +1,30 @@
+//! `navigator.sendBeacon` of a webview's pages, delivered by the app.
+//!
+//! An app on a webview loses the beacons that its pages send at the end: the webview's network goes with it. This crate
+//! lets the app send them, through a [`UserAgent`](sendbeacon::UserAgent). It knows no webview: [`Bridge`] gives the script
+//! that runs before the page's own, and takes the script's messages. `sendbeacon-webkitgtk` and `tauri-plugin-sendbeacon`
+//! connect it to a webview.
+//!
+//! In the main frame the script replaces `navigator.sendBeacon()`, and `fetch()` with `keepalive` while the page is
+//! dismissed. It answers at once: it has a mirror of the document's ledger, and the app accepts whatever the mirror has
+//! admitted. Other frames keep the webview's own. So does a body that script cannot read at once: a file of the user's, the
+//! blob of a response, a blob of more than 64 KiB, a stream. Links with `ping` are the webview's, too.
+//!
+//! docs/EMBEDDING.md has the section "In a webview".
+
+mod body;
+mod bridge;
+mod cookies;
+mod document;
+mod ledger;
+mod message;
+mod secret;
+mod settings;
+mod webview_id;
+
+pub use self::{
+    bridge::{Bridge, Telling},
+    cookies::{SameSite, WebviewCookie, WebviewCookies},
+    message::MessageError,
+    webview_id::WebviewId,
+};

@@ -1,0 +1,125 @@
+//! A document's settings object: what its script says of it, and what the app knows of its response.
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use sendbeacon::{Client, CspDisposition, Nonce, Origin, PermissionsPolicy, ReferrerPolicy};
+use url::Url;
+
+use crate::message::MessageError;
+
+/// What is known of a document from its beginning.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    /// The serialized origin.
+    pub(crate) origin: String,
+    pub(crate) is_secure: bool,
+    pub(crate) referrer: String,
+    /// `navigator.languages`, separated by commas.
+    pub(crate) languages: String,
+    /// The opaque origin that the document has if its origin is opaque.
+    pub(crate) nonce: Nonce,
+}
+
+/// The head of the response that a document came with.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) url: Url,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) headers: HeaderMap,
+}
+
+/// What may change of a settings object.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) url: Url,
+    pub(crate) base: Url,
+    pub(crate) referrer_policies: Vec<String>,
+    pub(crate) policies: Vec<String>,
+}
+
+impl Settings {
+    /// Makes the settings object.
+    pub(crate) fn client(
+        &self,
+        beginning: &Beginning,
+        head: Option<&Head>,
+        user_agent: Option<&HeaderValue>,
+    ) -> Result<Client, MessageError> {
+        let origin = origin(&self.url, beginning)?;
+        let head = head.filter(|head| is_same_document(&head.url, &self.url));
+        let mut client = Client::with_origin(self.url.clone(), origin, beginning.is_secure);
+        if self.url.scheme() == "http" {
+            client.prohibits_mixed_security_contexts = false;
+        }
+        client.api_base_url = self.base.clone();
+        client.document_referrer = Url::parse(&beginning.referrer).ok();
+        client.accept_language = accept_language(&beginning.languages);
+        client.user_agent = user_agent.cloned();
+        client.document_status = None;
+        if let Some(Head { status, headers, .. }) = head {
+            client.document_status = *status;
+            client.permissions_policy = PermissionsPolicy::top_level(&client.origin, headers);
+            if let Some(policy) = ReferrerPolicy::parse_header(headers) {
+                client.referrer_policy = policy;
+            }
+            for (name, disposition) in [
+                ("content-security-policy", CspDisposition::Enforce),
+                ("content-security-policy-report-only", CspDisposition::Report),
+            ] {
+                let values = headers.get_all(name).iter().filter_map(|it| it.to_str().ok());
+                values.for_each(|value| client.csp_list.push_header(value, disposition));
+            }
+        }
+        self.policies.iter().for_each(|policy| client.csp_list.push_meta(policy));
+        for policy in &self.referrer_policies {
+            if let Ok(policy) = policy.trim().parse() {
+                client.referrer_policy = policy;
+            }
+        }
+        client.upgrade_insecure_requests =
+            client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
+        Ok(client)
+    }
+}
+
+/// The origin that the script has named, if a document at `url` may have it.
+fn origin(url: &Url, beginning: &Beginning) -> Result<Origin, MessageError> {
+    let opaque = Origin::Opaque(beginning.nonce);
+    if beginning.origin == "null" {
+        return Ok(opaque);
+    }
+    let of_url = Origin::of(url, beginning.nonce);
+    if of_url != opaque {
+        let is_it = of_url.serialize() == beginning.origin.as_str();
+        return is_it.then_some(of_url).ok_or(MessageError::Field("origin"));
+    }
+    // A scheme of the app's own, such as `tauri://localhost`.
+    let host = url.host_str().unwrap_or_default();
+    let own = Origin::tuple(url.scheme(), host, url.port());
+    let own = own.map_err(|_| MessageError::Field("origin"))?;
+    let is_it = own.serialize() == beginning.origin.as_str();
+    is_it.then_some(own).ok_or(MessageError::Field("origin"))
+}
+
+/// Whether the URLs are equal without their fragments.
+fn is_same_document(a: &Url, b: &Url) -> bool {
+    let without_fragment = |url: &Url| {
+        let mut url = url.clone();
+        url.set_fragment(None);
+        url
+    };
+    without_fragment(a) == without_fragment(b)
+}
+
+/// The header `Accept-Language` for these languages, in the form of WebKitGTK.
+fn accept_language(languages: &str) -> Option<HeaderValue> {
+    let languages = languages.split(',').filter(|it| !it.is_empty()).take(10).enumerate();
+    let weighted = languages.map(|(at, language)| match at {
+        0 => language.to_owned(),
+        _ => format!("{language};q=0.{}", 10 - at),
+    });
+    let value = weighted.collect::<Vec<_>>().join(", ");
+    HeaderValue::try_from(value).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+"""Runs the example programs under Xvfb."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ENVIRONMENT = {
+    "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
+    "WEBKIT_DISABLE_DMABUF_RENDERER": "1",
+    "LIBGL_ALWAYS_SOFTWARE": "1",
+    "GDK_BACKEND": "x11",
+    "NO_AT_BRIDGE": "1",
+    # No service of the desktop is started.
+    "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+}
+
+
+def run(name, *arguments):
+    """Runs a program of `cargo build`, in a profile of its own, until it ends."""
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        profile = {"HOME": home, "XDG_DATA_HOME": home, "XDG_CACHE_HOME": home}
+        ended = subprocess.run(
+            [str(target / "debug" / name), *arguments],
+            env={**os.environ, **ENVIRONMENT, **profile},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    if os.environ.get("VERBOSE"):
+        print(ended.stdout, ended.stderr, sep="\n", file=sys.stderr)
+    if ended.returncode not in (0, 143):
+        raise SystemExit(f"{name} {' '.join(arguments)}: code {ended.returncode}\n{ended.stderr}")
+
+
+def with_display(main):
+    """Calls `main`, on a display of Xvfb if there is none."""
+    if "DISPLAY" in os.environ:
+        main()
+    elif shutil.which("xvfb-run"):
+        os.execvp("xvfb-run", ["xvfb-run", "--auto-servernum", sys.executable, *sys.argv])
+    else:
+        raise SystemExit("there is neither a display nor xvfb-run")

@@ -1,0 +1,6 @@
+//! Declares the plugin's permissions.
+
+fn main() {
+    // It has no commands, so its pages need no permission.
+    tauri_plugin::Builder::new(&[]).build();
+}

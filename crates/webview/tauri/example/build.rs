@@ -1,0 +1,5 @@
+//! Tauri's build script.
+
+fn main() {
+    tauri_build::build();
+}

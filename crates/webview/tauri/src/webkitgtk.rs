@@ -1,0 +1,58 @@
+//! The plugin's side for WebKitGTK.
+
+use std::time::Duration;
+
+use sendbeacon_webkitgtk::Beacons;
+use tauri::{Manager, Resource, Wry, plugin};
+use webkit2gtk::WebViewExt;
+
+use crate::Builder;
+
+/// The code with which an app exits because of a signal: 128 and the number of SIGTERM.
+const EXIT_CODE: i32 = 128 + SIGTERM;
+const SIGTERM: i32 = 15;
+
+/// Quits when Tauri clears the app's resources, in `cleanup_before_exit`.
+///
+/// NB: a plugin hears `RunEvent::Exit`, too, but Tauri holds a lock of all plugins then, and the main loop, which the
+/// webviews need, may not turn.
+struct QuitAtExit {
+    beacons: Beacons,
+    deadline: Duration,
+}
+
+impl Resource for QuitAtExit {}
+
+impl Drop for QuitAtExit {
+    fn drop(&mut self) {
+        self.beacons.quit(self.deadline);
+    }
+}
+
+pub(crate) fn connect(plugin: plugin::Builder<Wry>, builder: Builder) -> plugin::Builder<Wry> {
+    let Builder { deadline, exits_on_sigterm, agent, sink } = builder;
+    plugin
+        .setup(move |app, _| {
+            let beacons = Beacons::new(agent, sink)?;
+            app.manage(beacons.clone());
+            app.resources_table().add(QuitAtExit { beacons, deadline });
+            if exits_on_sigterm {
+                let app = app.clone();
+                glib::unix_signal_add(SIGTERM, move || {
+                    app.exit(EXIT_CODE);
+                    glib::ControlFlow::Continue
+                });
+            }
+            Ok(())
+        })
+        .on_webview_ready(|webview| {
+            let beacons = Beacons::clone(&webview.state::<Beacons>());
+            // An error means that the webview has gone already.
+            let _ = webview.with_webview(move |platform| {
+                let webview = platform.inner();
+                if !webview.is_ephemeral() {
+                    beacons.attach(&webview);
+                }
+            });
+        })
+}

@@ -1,0 +1,247 @@
+//! The webviews that are attached, and how each leaves its page.
+
+use std::{
+    cell::RefCell, collections::HashMap, mem::ManuallyDrop, rc::Rc, sync::Arc, time::Duration,
+};
+
+use gtk::prelude::*;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use javascriptcore::ValueExt;
+use sendbeacon_webview::{Bridge, WebviewId};
+use tokio::sync::oneshot;
+use url::Url;
+use webkit2gtk::{
+    LoadEvent, URIResponseExt, UserContentInjectedFrames, UserContentManager,
+    UserContentManagerExt, UserScript, UserScriptInjectionTime, WebResourceExt, WebView,
+    WebViewExt,
+};
+
+use crate::{cookies, raw};
+
+/// The JavaScript expression for the function that posts messages.
+const POST: &str = "((it) => it?.postMessage.bind(it))(window.webkit?.messageHandlers?.sendbeacon)";
+
+/// How long a webview may take to leave its page. A page whose script never ends is then given up.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The signals of a webview whose handlers are not called while it leaves its page: they could refuse to leave, or expect a
+/// window that has gone.
+const SIGNALS: [&std::ffi::CStr; 6] =
+    [c"close", c"create", c"decide-policy", c"load-changed", c"load-failed", c"script-dialog"];
+
+thread_local! {
+    /// The attached webviews, by their addresses.
+    ///
+    /// NB: it is not dropped when the thread ends: GTK has gone by then.
+    static ATTACHED: ManuallyDrop<RefCell<HashMap<usize, Rc<Attached>>>> = ManuallyDrop::default();
+}
+
+/// Calls `f` with the attached webviews.
+fn with_attached<T>(f: impl FnOnce(&mut HashMap<usize, Rc<Attached>>) -> T) -> T {
+    ATTACHED.with(|attached| f(&mut attached.borrow_mut()))
+}
+
+/// An attached webview.
+struct Attached {
+    id: WebviewId,
+    bridge: Arc<Bridge>,
+    /// The script of its main frame.
+    script: UserScript,
+    /// The webview, after its owner has destroyed it.
+    kept: RefCell<Option<WebView>>,
+    /// Who waits until it has left its page. `None` while it does not leave.
+    leaving: RefCell<Option<Vec<oneshot::Sender<()>>>>,
+}
+
+impl Attached {
+    /// The webview, whose address this is.
+    fn webview(&self, address: usize) -> Option<WebView> {
+        self.kept.borrow().clone().or_else(|| raw::webview_at(address))
+    }
+}
+
+/// Attaches a webview. Does nothing if it is attached.
+pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
+    let Some(manager) = webview.user_content_manager() else { return };
+    let address = raw::address(webview);
+    if with_attached(|attached| attached.contains_key(&address)) {
+        return;
+    }
+    let user_agent =
+        WebViewExt::settings(webview).and_then(|settings| settings_user_agent(&settings));
+    let (id, script) = bridge.open(POST, user_agent);
+    if let Some(context) = webview.context() {
+        cookies::keep(id, context);
+    }
+    receive_messages(bridge, id, &manager);
+    let frames = UserContentInjectedFrames::TopFrame;
+    let script = UserScript::new(&script, frames, UserScriptInjectionTime::Start, &[], &[]);
+    manager.add_script(&script);
+    let for_loads = Arc::clone(bridge);
+    webview.connect_load_changed(move |webview, event| {
+        if event == LoadEvent::Committed {
+            committed(&for_loads, id, webview);
+        }
+    });
+    let for_crashes = Arc::clone(bridge);
+    webview.connect_web_process_terminated(move |webview, _| {
+        for_crashes.process_gone(id);
+        left(webview);
+    });
+    let attached = Attached {
+        id,
+        bridge: Arc::clone(bridge),
+        script,
+        kept: RefCell::default(),
+        leaving: RefCell::new(None),
+    };
+    with_attached(|all| all.insert(address, Rc::new(attached)));
+    raw::keep_when_disposed(webview, |webview| destroyed(&webview));
+}
+
+fn settings_user_agent(settings: &webkit2gtk::Settings) -> Option<HeaderValue> {
+    use webkit2gtk::SettingsExt;
+    settings.user_agent().and_then(|it| HeaderValue::from_str(&it).ok())
+}
+
+/// Passes the messages of the webview's frames to the bridge, which finds out whose they are.
+///
+/// NB: it is a handler of messages with answers because wry takes every message without an answer for one of its own.
+fn receive_messages(bridge: &Arc<Bridge>, id: WebviewId, manager: &UserContentManager) {
+    let bridge = Arc::clone(bridge);
+    let signal = "script-message-with-reply-received::sendbeacon";
+    manager.connect_local(signal, false, move |values| {
+        if let Some(value) = values.get(1)
+            && let Ok(value) = value.get::<javascriptcore::Value>()
+            && value.is_string()
+        {
+            // An error means that a page has posted nonsense. It may do that as often as it likes.
+            let _ = bridge.receive(id, &value.to_string());
+        }
+        Some(true.to_value())
+    });
+    raw::register_message_handler(manager, c"sendbeacon");
+}
+
+fn committed(bridge: &Bridge, id: WebviewId, webview: &WebView) {
+    let Some(url) = webview.uri().and_then(|url| Url::parse(&url).ok()) else { return };
+    let response = webview.main_resource().and_then(|resource| resource.response());
+    let response = response.and_then(|response| {
+        let status = StatusCode::from_u16(response.status_code().try_into().ok()?).ok()?;
+        let mut headers = HeaderMap::new();
+        response.http_headers()?.foreach(|name, value| {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value))
+            {
+                headers.append(name, value);
+            }
+        });
+        Some((status, headers))
+    });
+    bridge.committed(id, &url, response);
+}
+
+/// The owner of the webview, or of its window, has destroyed it.
+fn destroyed(webview: &WebView) {
+    let Some(attached) = find(webview) else { return };
+    attached.kept.replace(Some(webview.clone()));
+    if let Some(parent) =
+        webview.parent().and_then(|parent| parent.downcast::<gtk::Container>().ok())
+    {
+        parent.remove(webview);
+    }
+    drop(leave(webview));
+}
+
+/// Lets the webview leave its page. The receiver hears when it has.
+pub(crate) fn leave(webview: &WebView) -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    let Some(attached) = find(webview) else { return receiver };
+    let mut leaving = attached.leaving.borrow_mut();
+    let is_leaving = leaving.is_some();
+    leaving.get_or_insert_default().push(sender);
+    drop(leaving);
+    if !is_leaving {
+        begin_to_leave(webview);
+    }
+    receiver
+}
+
+fn begin_to_leave(webview: &WebView) {
+    raw::disconnect_handlers(webview, &SIGNALS);
+    webview.connect_load_changed(|webview, event| {
+        // The messages of the page that was left have come before.
+        if event == LoadEvent::Committed {
+            left(webview);
+        }
+    });
+    webview.connect_load_failed(|webview, _, _, _| {
+        left(webview);
+        true
+    });
+    // A page may ask whether to leave. Nobody is there to answer.
+    webview.connect_script_dialog(|_, dialog| {
+        dialog.confirm_set_confirmed(true);
+        true
+    });
+    let webview_of_timeout = webview.clone();
+    glib::timeout_add_local_once(LEAVE_WITHIN, move || left(&webview_of_timeout));
+    webview.load_uri("about:blank");
+}
+
+/// The webview has left its page, or its page has gone.
+fn left(webview: &WebView) {
+    let Some(attached) = find(webview) else { return };
+    let Some(waiting) = attached.leaving.borrow_mut().take() else { return };
+    with_attached(|all| all.remove(&raw::address(webview)));
+    attached.bridge.gone(attached.id);
+    if let Some(manager) = webview.user_content_manager() {
+        // Pages that come later have the webview's own.
+        manager.remove_script(&attached.script);
+    }
+    raw::let_go(webview);
+    if let Some(webview) = attached.kept.take() {
+        // NB: not in a handler of one of its signals.
+        glib::idle_add_local_once(move || raw::destroy(&webview));
+    }
+    for sender in waiting {
+        // An error means that nobody waits any more.
+        let _ = sender.send(());
+    }
+}
+
+/// Lets every webview of the bridge leave its page.
+pub(crate) fn leave_all(bridge: &Arc<Bridge>) -> Vec<oneshot::Receiver<()>> {
+    let webviews: Vec<WebView> = with_attached(|all| {
+        let ours = all.iter().filter(|(_, attached)| Arc::ptr_eq(&attached.bridge, bridge));
+        ours.filter_map(|(&address, attached)| attached.webview(address)).collect()
+    });
+    webviews
+        .into_iter()
+        .map(|webview| {
+            if let Some(window) = webview.toplevel().filter(WidgetExt::is_toplevel) {
+                window.hide();
+            }
+            leave(&webview)
+        })
+        .collect()
+}
+
+/// Evaluates what the bridge tells the pages.
+pub(crate) fn tell(bridge: &Bridge) {
+    for telling in bridge.tellings() {
+        let webview = with_attached(|all| {
+            let mut all = all.iter();
+            let (&address, attached) = all.find(|(_, it)| it.id == telling.webview)?;
+            attached.webview(address)
+        });
+        if let Some(webview) = webview {
+            let cancellable = None::<&gtk::gio::Cancellable>;
+            webview.evaluate_javascript(&telling.script, None, None, cancellable, drop);
+        }
+    }
+}
+
+fn find(webview: &WebView) -> Option<Rc<Attached>> {
+    with_attached(|all| all.get(&raw::address(webview)).cloned())
+}

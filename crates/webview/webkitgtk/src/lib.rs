@@ -1,0 +1,22 @@
+//! The beacons of WebKitGTK's pages, delivered by the app, also when the window closes.
+//!
+//! [`Beacons::attach`] connects a webview to a [`UserAgent`](sendbeacon::UserAgent). From then on the app sends what the
+//! webview's pages pass to `navigator.sendBeacon()`. A webview that is destroyed, with its window or without, first leaves
+//! its page in the background, so that its page's handlers run and their beacons reach the app. [`Beacons::quit`] does that
+//! for every webview, and then waits for the beacons.
+//!
+//! Everything happens on the main thread, with the API 4.1 of WebKitGTK (GTK 3).
+#![cfg(any(
+    target_os = "linux",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
+
+mod attached;
+mod beacons;
+mod cookies;
+mod raw;
+
+pub use self::beacons::Beacons;
