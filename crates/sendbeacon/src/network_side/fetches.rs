@@ -248,7 +248,7 @@ impl Fetches {
             id,
             group: group.id,
             endpoint: self.endpoint(&info),
-            may_wait: info.initiator_type != InitiatorType::Fetch && !group.is_urgent(),
+            may_wait: !info.initiator_type.is_read() && !group.is_urgent(),
             is_awaited: responder.is_some(),
             gone: group.is(Flag::Terminated),
         });
