@@ -54,6 +54,7 @@ const FILES: &[(&str, &str)] = files![
     "response",
     "fetch",
     "xml_http_request",
+    "file_reader",
     "structured_clone",
     "message_port",
     "broadcast_channel",
