@@ -117,7 +117,9 @@ class Document extends Node {
   createEvent(name) {
     const interfaces = { event: "Event", events: "Event", htmlevents: "Event", customevent: "CustomEvent",
       messageevent: "MessageEvent", mouseevent: "MouseEvent", uievent: "UIEvent" };
-    const Interface = internal.global[interfaces[DOMString(name).toLowerCase()]];
+    const lower = DOMString(name).toLowerCase();
+    if (lower === "beforeunloadevent") return new internal.interfaces.BeforeUnloadEvent(internal);
+    const Interface = internal.global[interfaces[lower]];
     if (Interface === undefined) fail("NotSupportedError", `There is no event of type '${name}'.`);
     return new Interface("");
   }
