@@ -68,8 +68,8 @@ pub struct Request {
     pub origin: Origin,
     /// Keepalive.
     pub keepalive: bool,
-    /// Initiator type, for Resource Timing. It also says whether script reads the response: the library decodes the
-    /// body only for [`InitiatorType::Fetch`].
+    /// Initiator type, for Resource Timing. It also says whether anybody reads the response: the library decodes the
+    /// body only if [`InitiatorType::is_read`] holds.
     pub initiator_type: InitiatorType,
     /// Referrer.
     pub referrer: Referrer,
@@ -182,21 +182,34 @@ pub enum InitiatorType {
     Beacon,
     /// `fetch`
     Fetch,
+    /// `img`
+    Img,
     /// `ping`
     Ping,
     /// No initiator type: a report of a violation. Resource Timing does not list it.
     Other,
+    /// `xmlhttprequest`
+    XmlHttpRequest,
 }
 
 impl InitiatorType {
+    /// Whether the page reads the response, so that the library decodes its body. Nobody reads the response to a beacon,
+    /// a ping or a report.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Fetch | Self::Img | Self::XmlHttpRequest)
+    }
+
     /// The standard's name of the initiator type.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Beacon => "beacon",
             Self::Fetch => "fetch",
+            Self::Img => "img",
             Self::Ping => "ping",
             Self::Other => "other",
+            Self::XmlHttpRequest => "xmlhttprequest",
         }
     }
 }

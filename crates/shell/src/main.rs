@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    io::ErrorKind,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
@@ -14,7 +15,8 @@ use sendbeacon::{Drain, ThirdPartyCookies};
 use sendbeacon_shell::{
     bench,
     browser::{Browser, Options, Split, run_content},
-    collector, demo, outage, wpt,
+    collector, demo, outage,
+    wpt::{self, WptError},
 };
 use url::Url;
 
@@ -214,6 +216,8 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the results has enough of them.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("sendbeacon-shell: {error}");
             ExitCode::FAILURE
@@ -254,6 +258,10 @@ fn open(
     browser.write_har()?;
     browser.write_timeline()?;
     ran.map_err(Into::into)
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(WptError::Output(it)) if it.kind() == ErrorKind::BrokenPipe)
 }
 
 /// Parses `HOST=IP`.

@@ -193,3 +193,55 @@ fn messages_and_answers_of_the_network_keep_their_order() {
     fixture.answer(Ok(response(200)));
     assert_eq!(fixture.log(), "message answer");
 }
+
+#[test]
+fn an_error_event_names_the_place_of_the_error() {
+    let fixture = Fixture::script(
+        "onerror = (message, file, line, column, error) => console.log(message, file.slice(-8), line, column > 0, error.name);
+         setTimeout(() => {
+           null.x;
+         });
+         addEventListener('x', () => { Node.prototype.contains.call(1); }); dispatchEvent(new Event('x'));",
+    );
+    fixture.run_until_idle();
+    let log = fixture.console();
+    let seen: Vec<_> = log.iter().filter(|line| line.starts_with("log: ")).collect();
+    assert_eq!(
+        seen,
+        [
+            "log: Uncaught TypeError: Illegal invocation page?q#f 5 true TypeError",
+            "log: Uncaught TypeError: cannot read property 'x' of null page?q#f 3 true TypeError",
+        ],
+        "{log:?}"
+    );
+}
+
+#[test]
+fn a_rejection_is_told_to_the_page_and_later_that_it_was_handled() {
+    let fixture = Fixture::script(
+        "const late = Promise.reject('late'), early = Promise.reject('early'), quiet = Promise.reject('quiet'); early.catch(() => {});
+         onunhandledrejection = e => { console.log(e.type, e.reason, e.promise === late); if (e.promise === quiet) e.preventDefault(); };
+         onrejectionhandled = e => console.log(e.type, e.reason); setTimeout(() => late.catch(() => {}), 1);",
+    );
+    fixture.run_until_idle();
+    assert_eq!(
+        fixture.console(),
+        [
+            "log: unhandledrejection late true",
+            "error: Uncaught (in promise) late",
+            "log: unhandledrejection quiet false",
+            "log: rejectionhandled late",
+        ]
+    );
+}
+
+#[test]
+fn the_window_shows_the_event_whose_listener_runs() {
+    let fixture = Fixture::script(
+        "const log = [event]; addEventListener('a', e => { log.push(event === e); dispatchEvent(new Event('b')); log.push(event === e); });
+         addEventListener('b', e => log.push(event === e, event.type)); dispatchEvent(new Event('a')); log.push(event);
+         removeEventListener('a', undefined); addEventListener('a', undefined); console.log('%%'); console.log('%% %s', 1);",
+    );
+    assert_eq!(fixture.get("log"), r#"[null,true,true,"b",true,null]"#);
+    assert_eq!(fixture.log(), "%% % 1");
+}

@@ -109,3 +109,46 @@ async fn a_form_is_encoded_in_the_encoding_of_its_document_or_its_own() {
     assert!(multipart.body.starts_with(&expected), "{}", multipart.body.escape_ascii());
     assert_eq!(body("/own"), b"n%C3%A9=%C3%A9%E4%B8%AD&_charset_=UTF-8");
 }
+
+#[test]
+fn the_controls_of_a_form_are_found_by_name_in_live_collections() {
+    let fixture = Fixture::html(
+        "<form name=login><input name=user value=u><input type=radio name=r value=1><input type=radio name=r value=2>
+         <select name=s><option>a</select><input type=image name=no><input name=submit></form><script>
+         const form = document.forms.login, { elements } = form, log = [];
+         log.push(document.forms.length, login === form, elements.length, elements.user.value, elements[0] === form.user, form[0] === form.user,
+           elements.namedItem('no'), elements.r.length, Object.keys(elements).length, form.submit.name, 's' in form, form.nothing);
+         elements.r.value = '2'; log.push(elements.r.value, elements.r[1].checked);
+         form.append(document.createElement('textarea')); log.push(elements.length, elements === form.elements);
+         const { options } = form.s; options.add(new Option('B', '2', true, true)); form.s.add(new Option('C'), 0);
+         log.push([...options].map(it => it.text), options.selectedIndex, form.s.value, options.length);
+         options.remove(0); log.push(form.s.length, document.getElementsByName('user')[0] === form.user);
+         </script>",
+    );
+    assert_eq!(fixture.console(), [""; 0]);
+    assert_eq!(
+        fixture.get("log"),
+        r#"[1,true,5,"u",true,true,null,2,5,"submit",true,null,"2",true,6,true,["C","a","B"],2,"2",3,2,true]"#
+    );
+}
+
+#[test]
+fn a_reset_gives_the_controls_their_first_values() {
+    let fixture = Fixture::html(
+        "<form id=f><input value=a><input type=checkbox><select><option>x<option>y</select><textarea>t</textarea>
+         <input type=reset></form><script>
+         const log = [], values = form => [form[0].value, form[1].checked, form[2].value, form[3].value];
+         const change = () => { f[0].value = 'b'; f[1].checked = true; f[2].value = 'y'; f[3].value = 'u'; };
+         change(); const copy = f.cloneNode(true); log.push(values(copy)); f.reset(); log.push(values(f), values(copy)[0]);
+         change(); f[4].click(); log.push(values(f)); change(); f.onreset = () => false; f.reset(); log.push(values(f));
+         log.push(values(document.importNode(f, true)));</script>",
+    );
+    assert_eq!(fixture.console(), [""; 0]);
+    assert_eq!(
+        fixture.get("log"),
+        concat!(
+            r#"[["b",true,"y","u"],["a",false,"x","t"],"b",["a",false,"x","t"],["b",true,"y","u"],"#,
+            r#"["b",true,"y","u"]]"#
+        )
+    );
+}

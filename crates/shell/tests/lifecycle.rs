@@ -128,3 +128,22 @@ fn timers_end_with_the_document() {
     fixture.page.unload();
     assert!(fixture.page.event_loop().is_idle());
 }
+
+#[test]
+fn a_handler_for_beforeunload_returns_a_string() {
+    for (returned, expected) in
+        [("null", "false ''"), ("false", "true 'false'"), ("0", "true '0'"), ("''", "true ''")]
+    {
+        let fixture = loaded(&format!(
+            "onbeforeunload = () => {returned};
+             addEventListener('beforeunload', e => console.log(e.defaultPrevented, `'${{e.returnValue}}'`));"
+        ));
+        fixture.page.unload();
+        assert_eq!(take(&fixture), [expected], "{returned}");
+    }
+    let fixture = loaded(
+        "onbeforeunload = () => false; addEventListener('beforeunload', e => console.log(e.type, e.defaultPrevented));
+         dispatchEvent(new CustomEvent('beforeunload', { cancelable: true }));",
+    );
+    assert_eq!(take(&fixture), ["beforeunload false"]);
+}

@@ -1,7 +1,9 @@
 //! Functions and nodes of one document that a script of another document uses.
 
+mod common;
 mod site;
 
+use common::Fixture;
 use site::{Site, report, visit};
 
 /// A page that adds a blank frame, and whose script can use it as `frame` and its window as `w`.
@@ -228,6 +230,37 @@ async fn an_exception_belongs_to_the_realm_of_the_function() {
         concat!(
             r#"["false,true,InvalidCharacterError","false,true,TypeError","false,true,InvalidCharacterError","#,
             r#""true,false,InvalidCharacterError","true,false,TypeError",true]"#
+        )
+    );
+}
+
+#[test]
+fn a_window_takes_properties_that_cannot_be_configured() {
+    let fixture = Fixture::script(
+        "var log = []; Object.defineProperty(window, 'a', { value: 1 }); const own = Object.getOwnPropertyDescriptor(window, 'a');
+         log.push(own.configurable, own.writable, a, Reflect.defineProperty(window, 'a', { value: 2 }), Reflect.defineProperty(window, '0', {}));
+         try { Object.defineProperty(window, 'a', { value: 2 }); } catch (e) { log.push(e.name); }
+         Object.defineProperties(window, { b: { get: () => 3, configurable: true } }); log.push(b, 'a' in window);
+         log.push(Object.getOwnPropertyDescriptor(window, 'document').configurable, Object.getOwnPropertyDescriptors(window).a.value);",
+    );
+    assert_eq!(fixture.get("log"), r#"[false,false,1,false,false,"TypeError",3,true,false,1]"#);
+}
+
+#[test]
+fn the_functions_of_the_web_apis_have_no_source() {
+    let fixture = Fixture::script(
+        "var log = [fetch, XMLHttpRequest, Object.getOwnPropertyDescriptor(Node.prototype, 'parentNode').get, Object.defineProperty,
+           Function.prototype.toString, postMessage, Image].map(it => String(it).replace(/\\s+/g, ' '));
+         log.push(String(function own() { return 1; }));
+         try { Function.prototype.toString.call({}); } catch (e) { log.push(e.name); }",
+    );
+    assert_eq!(
+        fixture.get("log"),
+        concat!(
+            r#"["function fetch() { [native code] }","function XMLHttpRequest() { [native code] }","#,
+            r#""function get parentNode() { [native code] }","function defineProperty() { [native code] }","#,
+            r#""function toString() { [native code] }","function postMessage() { [native code] }","#,
+            r#""function Image() { [native code] }","function own() { return 1; }","TypeError"]"#
         )
     );
 }

@@ -137,3 +137,17 @@ async fn a_page_that_never_finishes_times_out() {
     assert!(!as_expected);
     assert_eq!(results(&report), json!([["/hangs", "TIMEOUT", null, []]]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_pipe_ends_the_run_quietly() {
+    let server = RecordingServer::start(serve).await;
+    let url = |page| format!("http://www.web-platform.test:{}{page}", server.port());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sendbeacon-shell"));
+    command.args(["wpt", "--jobs", "1", &url("/passes?v"), &url("/fails")]).stdout(writer);
+    let output = spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(1), &b""[..]));
+    let targets: Vec<_> = server.requests().into_iter().map(|it| it.target).collect();
+    assert!(!targets.contains(&"/fails".to_owned()), "{targets:?}");
+}

@@ -63,11 +63,10 @@ pub(super) fn http_network_fetch<'a>(
     }
 }
 
-/// Handles the content codings of a response that script may read.
+/// Handles the content codings of a response that the page reads.
 #[cfg(feature = "content-codings")]
 fn decoded(profile: &Profile, request: &Request, mut response: NetworkResponse) -> NetworkResponse {
-    // NB: nobody reads the response to a beacon, a ping or a report.
-    if profile.decodes() && request.initiator_type == crate::request::InitiatorType::Fetch {
+    if profile.decodes() && request.initiator_type.is_read() {
         let body = response.body;
         response.body = super::content_codings::handle_content_codings(&response.headers, body);
     }

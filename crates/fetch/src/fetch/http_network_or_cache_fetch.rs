@@ -324,10 +324,9 @@ fn append_if_any(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
 /// The value of `Accept-Encoding`, or `None` if the request gets no such header.
 ///
 /// It names only codings that the library can decode. If the profile does not decode, a response that script may read
-/// must not be encoded. Nobody reads the response to a beacon, so its coding does not matter.
+/// must not be encoded. The coding of a response that nobody reads does not matter.
 fn accept_encoding(settings: Settings<'_>, request: &Request) -> Option<HeaderValue> {
-    let is_read = request.initiator_type == InitiatorType::Fetch;
-    if is_read && !settings.decodes {
+    if request.initiator_type.is_read() && !settings.decodes {
         return None;
     }
     // NB: like browsers, this asks for `br` and `zstd` only where no proxy can read the connection. Old proxies do not know

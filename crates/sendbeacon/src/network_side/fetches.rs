@@ -25,7 +25,7 @@ use futures_util::{
 };
 use http::StatusCode;
 use rustc_hash::FxHashMap;
-use sendbeacon_fetch::{AbandonReason, InitiatorType, NetworkError, Reservation, fetch::Profile};
+use sendbeacon_fetch::{AbandonReason, NetworkError, Reservation, fetch::Profile};
 use url::Url;
 
 pub(super) use self::work::Work;
@@ -242,7 +242,7 @@ impl Fetches {
             id,
             group: group.id,
             endpoint: self.endpoint(&info),
-            may_wait: info.initiator_type != InitiatorType::Fetch && !group.is_urgent(),
+            may_wait: !info.initiator_type.is_read() && !group.is_urgent(),
             is_awaited: responder.is_some(),
             gone: group.is(Flag::Terminated),
         });

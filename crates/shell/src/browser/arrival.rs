@@ -21,6 +21,7 @@ pub(super) fn open_page(
         referrer: document.referrer,
         refresh: document.refresh,
         sandbox: document.sandbox,
+        navigation: document.timing,
         ..Environment::of(document.client)
     };
     let host = Host::new(runtime, around, &mut environment, None);

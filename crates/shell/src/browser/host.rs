@@ -2,29 +2,27 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon::{
-    Body, CacheMode, Client, CredentialsMode, CspViolation, DeferredFetch, DeferredRequestInit,
-    Document, FetchId, FetchLaterError, Mode, NavigableContainer, RedirectMode, Referrer, Request,
-    Response, ResponseType, VisibilityState,
+    Body, Client, CspViolation, DeferredFetch, DeferredRequestInit, Document, FetchId,
+    FetchLaterError, NavigableContainer, VisibilityState,
 };
 use tokio::{
     runtime::Handle,
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::mpsc::{UnboundedSender, unbounded_channel},
 };
 use url::{EncodingOverride, Url};
 
 use super::{
     USER_AGENT,
-    response_headers::isomorphic_decode,
+    fetches::{head, library_request, read, read_image, text},
     surroundings::{Call, Surroundings},
     task_quota::TaskQuota,
 };
 use crate::{
     page::{
         BodyInit, ChunkDone, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest,
-        FetchResponse, FetchedScript, Lifecycle, Navigation, PageHost, RealmId, ScriptRequest,
-        TabOf, TaskQueue, Thrown,
+        FetchedScript, ImageDone, Lifecycle, Navigation, PageHost, RealmId, ScriptRequest, TabOf,
+        TaskQueue, Thrown,
     },
     timeline::Step,
 };
@@ -121,53 +119,6 @@ impl Host {
     fn tell(&self, step: Step) {
         self.around.told(self.of_response.document_id, step);
     }
-
-    /// Makes the library's request from the page's request.
-    fn request(&self, request: &FetchRequest) -> Result<Request, String> {
-        let document = &self.document;
-        let mut made = Request::new(document.client(), request.url.clone());
-        made.method = Method::from_bytes(request.method.as_bytes()).map_err(text)?;
-        made.keepalive = request.keepalive;
-        made.mode = match &*request.mode {
-            "no-cors" => Mode::NoCors,
-            "same-origin" => Mode::SameOrigin,
-            _ => Mode::Cors,
-        };
-        made.credentials = match &*request.credentials {
-            "omit" => CredentialsMode::Omit,
-            "include" => CredentialsMode::Include,
-            _ => CredentialsMode::SameOrigin,
-        };
-        made.cache = match &*request.cache {
-            "no-store" => CacheMode::NoStore,
-            "reload" => CacheMode::Reload,
-            "no-cache" => CacheMode::NoCache,
-            "force-cache" => CacheMode::ForceCache,
-            "only-if-cached" => CacheMode::OnlyIfCached,
-            _ => CacheMode::Default,
-        };
-        made.redirect = match &*request.redirect {
-            "error" => RedirectMode::Error,
-            "manual" => RedirectMode::Manual,
-            _ => RedirectMode::Follow,
-        };
-        made.integrity_metadata.clone_from(&request.integrity);
-        made.referrer = match &*request.referrer {
-            "" => Referrer::NoReferrer,
-            "about:client" => Referrer::Client,
-            url => Referrer::Url(Url::parse(url).map_err(text)?),
-        };
-        made.referrer_policy = request.referrer_policy.parse().ok();
-        made.headers = headers(&request.headers)?;
-        if let Some(body) = &request.body {
-            // The header list is complete: `new Request()` has appended the body's type where the page allows it.
-            made.body = body.with_library_body(|body| {
-                let extracted = sendbeacon::extract(body).map_err(text)?;
-                Ok::<_, String>(Some(extracted.into_body()))
-            })?;
-        }
-        Ok(made)
-    }
 }
 
 impl Drop for Host {
@@ -189,7 +140,7 @@ impl PageHost for Host {
     }
 
     fn fetch(&self, request: FetchRequest, done: FetchDone) {
-        let made = match self.request(&request) {
+        let made = match library_request(self.document.client(), &request) {
             Ok(made) => made,
             Err(message) => return done(Err(message)),
         };
@@ -218,6 +169,23 @@ impl PageHost for Host {
         });
     }
 
+    fn load_image(&self, request: FetchRequest, done: ImageDone) {
+        let made = match library_request(self.document.client(), &request) {
+            Ok(made) => made,
+            Err(message) => return done(Err(message)),
+        };
+        let pending = self.document.fetch_group().fetch(made);
+        let (reads, asked) = unbounded_channel();
+        let mut fetches = self.fetches.borrow_mut();
+        fetches.retain(|_, fetch| !fetch.reads.is_closed());
+        fetches.insert(request.id, Fetch { id: pending.id(), reads });
+        self.runtime.spawn(async move {
+            done(read_image(pending).await);
+            // The fetch can be aborted until here.
+            drop(asked);
+        });
+    }
+
     fn read_body(&self, id: u64, done: ChunkDone) {
         // Sending fails if the fetch has ended. Then `done` is dropped, and the body fails.
         let _ = self.fetches.borrow().get(&id).map(|fetch| fetch.reads.send(done));
@@ -236,7 +204,7 @@ impl PageHost for Host {
     ) -> Result<(), Thrown> {
         let body = request.body.take_if(|body| *body == BodyInit::ReadableStream);
         let has_stream_body = body.is_some();
-        let made = self.request(&request).map_err(|message| Thrown {
+        let made = library_request(self.document.client(), &request).map_err(|message| Thrown {
             name: "TypeError",
             message,
             quota: None,
@@ -339,65 +307,4 @@ impl PageHost for Host {
         let client = info.client(self.of_response.clone());
         self.document.set_client(client);
     }
-}
-
-/// Makes a header list of names and values.
-fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in list {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(text)?;
-        // The value is a ByteString: each character stands for one byte.
-        let value: Vec<u8> = value.chars().map_while(|c| u8::try_from(c).ok()).collect();
-        headers.append(name, HeaderValue::from_bytes(&value).map_err(text)?);
-    }
-    Ok(headers)
-}
-
-/// Whether script may not see the body of `response`.
-fn is_opaque(response: &Response) -> bool {
-    matches!(response.response_type, ResponseType::Opaque | ResponseType::OpaqueRedirect)
-}
-
-/// What script may see of the head of `response`.
-fn head(response: &Response) -> FetchResponse {
-    let is_opaque = is_opaque(response);
-    let has_url = response.response_type != ResponseType::Opaque;
-    let mut url = response.url_list.last().cloned();
-    if let Some(url) = &mut url {
-        url.set_fragment(None);
-    }
-    FetchResponse {
-        status: if is_opaque { 0 } else { response.status.as_u16() },
-        status_text: response.status_message.iter().copied().map(char::from).collect(),
-        headers: response
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), isomorphic_decode(value)))
-            .collect(),
-        url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
-        type_: response.response_type.as_str().to_owned(),
-        redirected: response.url_list.len() > 1,
-    }
-}
-
-/// Reads a chunk of the body for each item of `asked`, until the body ends or the page has gone. The page does not ask for
-/// an opaque body, which is read and dropped.
-async fn read(mut response: Response, mut asked: UnboundedReceiver<ChunkDone>) {
-    if is_opaque(&response) {
-        while let Some(Ok(_)) = response.chunk().await {}
-        return;
-    }
-    while let Some(done) = asked.recv().await {
-        let chunk = response.chunk().await.transpose();
-        let goes_on = matches!(chunk, Ok(Some(_)));
-        done(chunk.map_err(text));
-        if !goes_on {
-            break;
-        }
-    }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "`map_err` passes errors by value")]
-fn text(error: impl ToString) -> String {
-    error.to_string()
 }

@@ -5,6 +5,7 @@
 //! document's lifecycle through [`DocumentLifecycle`](sendbeacon::DocumentLifecycle).
 
 mod arrival;
+mod fetches;
 mod har;
 mod host;
 mod log;

@@ -208,8 +208,15 @@ impl Document {
     /// Notes the names by which the window gives access to an element
     /// (<https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-nameditem-filter>).
     fn note_names(&self, dom: &Dom, node: NodeId) {
-        let is_frame = dom.has_local_name(node, &local_name!("iframe"));
-        let name = dom.attribute(node, "name").filter(|_| is_frame);
+        let names = [
+            local_name!("embed"),
+            local_name!("form"),
+            local_name!("iframe"),
+            local_name!("img"),
+            local_name!("object"),
+        ];
+        let has_named_access = names.iter().any(|name| dom.has_local_name(node, name));
+        let name = dom.attribute(node, "name").filter(|_| has_named_access);
         let names = [dom.attribute(node, "id"), name].into_iter().flatten();
         let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
         self.names.borrow_mut().extend(names);

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use sendbeacon::{Client, Nonce};
 use url::Url;
 
-use super::navigable::SandboxFlags;
+use super::{navigable::SandboxFlags, resource_timing::NavigationTiming};
 
 /// The parts of a document and of its [environment settings object](https://html.spec.whatwg.org/multipage/webappapis.html#environment-settings-object)
 /// that come from the response and from the browser's settings.
@@ -34,6 +34,8 @@ pub struct Environment {
     pub referrer: String,
     /// The value of the response's `Refresh` header, if there is one.
     pub refresh: Option<String>,
+    /// The timing of the navigation to the document, if its response came over the network.
+    pub navigation: Option<NavigationTiming>,
     /// `navigator.userAgent`
     pub user_agent: String,
     /// `navigator.languages`, the most preferred language first.
@@ -66,6 +68,7 @@ impl Environment {
             content_type: "text/html".into(),
             referrer: String::new(),
             refresh: None,
+            navigation: None,
             user_agent: concat!("sendbeacon-shell/", env!("CARGO_PKG_VERSION")).into(),
             languages: vec!["en-US".into(), "en".into()],
             online: true,

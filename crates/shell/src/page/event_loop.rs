@@ -5,20 +5,20 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     rc::{Rc, Weak},
     sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
-use rquickjs::{Context, Ctx, Function, Runtime};
+use rquickjs::{Context, Ctx, Function, Runtime, Value};
 
 use super::{
     PageError, RealmId, TaskQueue,
     budget::{Budget, TASK_BUDGET},
     contexts::{Contexts, NewContext},
     dom::Subtree,
-    exceptions::{ContextId, Rejections, describe},
+    exceptions::{ContextId, describe},
     navigable::Navigables,
     prelude::{self, Agent},
     realm::Realm,
@@ -38,7 +38,8 @@ pub(super) struct Shared {
     pub(super) queue: TaskQueue,
     pub(super) timers: RefCell<Timers>,
     pub(super) budget: Budget,
-    pub(super) rejections: Rejections,
+    /// The realms with rejected promises of which they were not notified yet.
+    rejected: RefCell<BTreeSet<RealmId>>,
     /// How many fetches run.
     pub(super) fetches: Cell<usize>,
     /// The deferred fetches that were not sent yet at the last look, by realm and number.
@@ -54,6 +55,22 @@ impl Shared {
     /// The event loop, unless it is being dropped.
     pub(super) fn event_loop(&self) -> Option<Rc<EventLoop>> {
         self.event_loop.get()?.upgrade()
+    }
+
+    /// [HostPromiseRejectionTracker](https://html.spec.whatwg.org/multipage/webappapis.html#the-hostpromiserejectiontracker-implementation)
+    fn track_rejection<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        promise: Value<'js>,
+        reason: Value<'js>,
+        is_handled: bool,
+    ) {
+        let realm = self.event_loop().and_then(|it| it.realm_of(ctx.as_raw()));
+        let Some(realm) = realm.filter(|_| !self.budget.is_spent()) else { return };
+        realm.call_in(ctx, "trackRejection", (promise, reason, is_handled));
+        if !is_handled {
+            self.rejected.borrow_mut().insert(realm.id());
+        }
     }
 }
 
@@ -95,7 +112,7 @@ impl EventLoop {
             queue,
             timers: RefCell::default(),
             budget: Budget::new(TASK_BUDGET),
-            rejections: Rejections::default(),
+            rejected: RefCell::default(),
             fetches: Cell::new(0),
             deferred: RefCell::default(),
             nested: Cell::new(0),
@@ -110,7 +127,7 @@ impl EventLoop {
         let tracker = Rc::clone(&shared);
         runtime.set_host_promise_rejection_tracker(Some(Box::new(
             move |ctx, promise, reason, is_handled| {
-                tracker.rejections.track(&ctx, &promise, &reason, is_handled);
+                tracker.track_rejection(&ctx, promise, reason, is_handled);
             },
         )));
         let contexts = Contexts::default();
@@ -269,10 +286,9 @@ impl EventLoop {
                 Err(exception) => self.report_job(&exception.0),
             }
         }
-        for rejection in self.shared.rejections.take() {
-            if let Some(realm) = self.realm_of(rejection.context) {
-                realm.console_error(&format!("Uncaught (in promise) {}", rejection.reason));
-            }
+        // https://html.spec.whatwg.org/multipage/webappapis.html#notify-about-rejected-promises
+        for realm in self.shared.rejected.take() {
+            self.shared.queue.post(realm, |realm| realm.call("notifyAboutRejectedPromises", ()));
         }
     }
 

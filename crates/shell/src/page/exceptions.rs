@@ -1,60 +1,11 @@
-//! Exceptions and promise rejections that no script handles.
+//! The description of exceptions, for messages.
 
-use std::{
-    cell::RefCell,
-    hash::{DefaultHasher, Hash, Hasher},
-    ptr::NonNull,
-};
+use std::ptr::NonNull;
 
 use rquickjs::{Coerced, Ctx, FromJs, Object, Value, qjs::JSContext};
 
 /// Identifies a JavaScript context.
 pub(super) type ContextId = NonNull<JSContext>;
-
-/// A promise rejected without a handler.
-pub(super) struct Rejection {
-    pub(super) context: ContextId,
-    pub(super) reason: String,
-    /// The [`identity`] of the promise.
-    promise: u64,
-}
-
-/// The [about-to-be-notified rejected promises list](https://html.spec.whatwg.org/multipage/webappapis.html#about-to-be-notified-rejected-promises-list).
-#[derive(Default)]
-pub(super) struct Rejections(RefCell<Vec<Rejection>>);
-
-impl Rejections {
-    /// [HostPromiseRejectionTracker](https://html.spec.whatwg.org/multipage/webappapis.html#the-hostpromiserejectiontracker-implementation)
-    pub(super) fn track<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        promise: &Value<'js>,
-        reason: &Value<'js>,
-        is_handled: bool,
-    ) {
-        let promise = identity(promise);
-        if is_handled {
-            self.0.borrow_mut().retain(|rejection| rejection.promise != promise);
-            return;
-        }
-        let reason = describe(ctx, reason);
-        self.0.borrow_mut().push(Rejection { context: ctx.as_raw(), reason, promise });
-    }
-
-    pub(super) fn take(&self) -> Vec<Rejection> {
-        self.0.take()
-    }
-}
-
-/// A number that identifies a value as long as the value lives.
-///
-/// NB: the list of rejections keeps this number instead of the promise, because a reference to the promise could
-/// outlive the JavaScript heap.
-fn identity(value: &Value<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// Describes a thrown value: `Name: message` and the stack for an error, its string conversion for anything else.
 pub(super) fn describe<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> String {

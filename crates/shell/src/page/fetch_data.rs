@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use sendbeacon::{Destination, InitiatorType};
 use url::Url;
 
 /// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit) after the Web IDL conversion.
@@ -132,6 +133,12 @@ pub struct FetchRequest {
     pub keepalive: bool,
     /// The priority: `"auto"`, `"high"`, `"low"`.
     pub priority: String,
+    /// The destination.
+    pub destination: Destination,
+    /// The initiator type.
+    pub initiator_type: InitiatorType,
+    /// The use-CORS-preflight flag.
+    pub use_cors_preflight: bool,
 }
 
 /// A filtered response: the parts of a response that script may see.

@@ -13,7 +13,8 @@ use url::{EncodingOverride, Url};
 
 use super::{
     BodyInit, Environment, FetchRequest, FetchResponse, RealmId, TaskQueue, document::DocumentInfo,
-    mime_type::is_javascript, navigable::SandboxFlags, window::NoHost,
+    mime_type::is_javascript, navigable::SandboxFlags, resource_timing::NavigationTiming,
+    window::NoHost,
 };
 
 /// What the browser does for one document.
@@ -36,7 +37,13 @@ pub trait PageHost {
     /// after the end of the body.
     fn read_body(&self, _id: u64, _done: ChunkDone) {}
 
-    /// The page has [aborted](https://dom.spec.whatwg.org/#abortsignal-add) the fetch with this
+    /// Fetches an image, and calls `done` when its body is there. Any thread may call `done`. If `done` is dropped without
+    /// a call, the image is broken.
+    fn load_image(&self, _request: FetchRequest, done: ImageDone) {
+        done(Err("this shell loads no images".into()));
+    }
+
+    /// The page has [aborted](https://dom.spec.whatwg.org/#abortsignal-add) the fetch or the image with this
     /// [`FetchRequest::id`]. Its promise is rejected or its body has failed already, so a later answer has no effect.
     fn abort_fetch(&self, _id: u64) {}
 
@@ -342,6 +349,8 @@ pub struct FetchedDocument {
     pub refresh: Option<String>,
     /// The values of the `X-Frame-Options` headers, joined by commas.
     pub frame_options: String,
+    /// The timing of the fetch.
+    pub timing: Option<NavigationTiming>,
     /// The body.
     #[serde(skip)]
     pub body: Bytes,
@@ -362,6 +371,7 @@ impl FetchedDocument {
             charset: None,
             refresh: None,
             frame_options: String::new(),
+            timing: None,
             body: Bytes::new(),
         }
     }
@@ -370,6 +380,20 @@ impl FetchedDocument {
 /// Called with the result of a document's fetch: a document, `None` if the response has nothing to show (status 204),
 /// or an error message.
 pub type DocumentDone = Box<dyn FnOnce(Result<Option<FetchedDocument>, String>) + Send>;
+
+/// A fetched image: what the page needs of its
+/// [unsafe response](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#unsafe-response).
+#[derive(Clone, Debug)]
+pub struct FetchedImage {
+    /// The [extracted MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type), serialised. `None` is
+    /// failure.
+    pub type_: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Called with the result of an image's fetch: the image, or an error message.
+pub type ImageDone = Box<dyn FnOnce(Result<FetchedImage, String>) + Send>;
 
 /// Called with the result of a fetch: the head of a response, or an error message.
 pub type FetchDone = Box<dyn FnOnce(Result<FetchResponse, String>) + Send>;

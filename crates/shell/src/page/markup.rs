@@ -15,6 +15,7 @@ use super::{
     dom::{Dom, NodeId, Sink},
     navigable,
     realm::Realm,
+    tree_changes::tell_scripts,
     window::Stage,
 };
 
@@ -40,6 +41,7 @@ pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
     window.document.note_removal();
     window.apply_tree_changes();
     navigable::removed(ctx, realm, &frames);
+    tell_scripts(ctx, window);
     // Steps 14 to 19.
     window.is_initial.set(false);
     window.stage.set(Stage::Parsing);
@@ -69,6 +71,7 @@ pub(super) fn write(ctx: &Ctx<'_>, realm: &Rc<Realm>, text: &str) {
     while let TokenizerResult::Script(script) = parser.tokenizer.feed(&parser.input) {
         window.apply_tree_changes();
         navigable::connected(ctx, realm);
+        tell_scripts(ctx, window);
         window.is_in_parser_script.set(true);
         realm.call_in(ctx, "runParserScript", (script.0,));
         window.is_in_parser_script.set(false);
@@ -80,6 +83,7 @@ pub(super) fn write(ctx: &Ctx<'_>, realm: &Rc<Realm>, text: &str) {
     }
     window.apply_tree_changes();
     navigable::connected(ctx, realm);
+    tell_scripts(ctx, window);
 }
 
 /// [`document.close()`](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#dom-document-close)
@@ -89,6 +93,7 @@ pub(super) fn close(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     parser.tokenizer.end();
     window.apply_tree_changes();
     navigable::connected(ctx, realm);
+    tell_scripts(ctx, window);
     window.shared().queue.post(realm.id(), |realm| {
         if let Some(realm) = realm.event_loop().realm(realm.id()) {
             navigable::the_end(&realm, Vec::new());

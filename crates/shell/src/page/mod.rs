@@ -19,6 +19,7 @@ mod event_loop;
 mod exceptions;
 mod fetch_data;
 mod host;
+mod image;
 mod markup;
 mod mime_type;
 mod navigable;
@@ -30,6 +31,7 @@ mod resource_timing;
 mod script;
 mod task_queue;
 mod timers;
+mod tree_changes;
 mod window;
 mod workers;
 
@@ -43,12 +45,13 @@ pub use self::{
     event_loop::EventLoop,
     fetch_data::{Blob, BodyInit, FetchRequest, FetchResponse, FormDataEntry, FormDataValue},
     host::{
-        ChunkDone, DocumentDone, FetchDone, FetchedDocument, FetchedScript, Lifecycle, Navigation,
-        PageHost, PolicyContainer, PostResource, ScriptRequest, TabOf, Thrown, Violation,
+        ChunkDone, DocumentDone, FetchDone, FetchedDocument, FetchedImage, FetchedScript,
+        ImageDone, Lifecycle, Navigation, PageHost, PolicyContainer, PostResource, ScriptRequest,
+        TabOf, Thrown, Violation,
     },
     navigable::{SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,
-    resource_timing::ResourceTiming,
+    resource_timing::{NavigationTiming, ResourceTiming},
     task_queue::{RealmId, TaskQueue},
 };
 

@@ -20,6 +20,7 @@ use super::{
     dom::{Dom, NodeId, Sink},
     navigable,
     realm::Realm,
+    tree_changes::tell_scripts,
     window::Window,
 };
 
@@ -128,6 +129,7 @@ fn apply_tree_changes(realm: &Rc<Realm>) {
     realm.window().apply_tree_changes();
     realm.run(|ctx, _| {
         navigable::connected(ctx, realm);
+        tell_scripts(ctx, realm.window());
         Ok(())
     });
 }

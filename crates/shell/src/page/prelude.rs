@@ -25,14 +25,18 @@ macro_rules! files {
 /// The files for windows and workers. Their order matters: a file uses what earlier files have stored in `internal`.
 const FILES: &[(&str, &str)] = files![
     "webidl",
+    "function_to_string",
     "interfaces",
+    "legacy_platform_object",
     "buffer_source",
     "event",
     "event_target",
     "event_handlers",
     "abort",
     "timers",
+    "promise_rejections",
     "console",
+    "intl",
     "url",
     "url_search_params",
     "blob",
@@ -40,6 +44,8 @@ const FILES: &[(&str, &str)] = files![
     "encoding",
     "crypto",
     "readable_stream",
+    "writable_stream",
+    "compression_stream",
     "body_source",
     "headers",
     "multipart",
@@ -47,6 +53,8 @@ const FILES: &[(&str, &str)] = files![
     "request",
     "response",
     "fetch",
+    "xml_http_request",
+    "file_reader",
     "structured_clone",
     "message_port",
     "broadcast_channel",
@@ -56,20 +64,35 @@ const FILES: &[(&str, &str)] = files![
 
 /// The files for windows only, which run after [`FILES`].
 const WINDOW_FILES: &[(&str, &str)] = files![
+    "navigation_timing",
+    "layout_instability",
+    "paint_timing",
     "storage",
     "node",
+    "mutation_observer",
     "element",
+    "html_collection",
     "html_elements",
+    "hyperlinks",
     "iframe",
+    "image",
     "form_controls",
     "form",
     "document",
+    "attr",
+    "dom_token_list",
+    "css_style_declaration",
     "location",
     "navigator",
     "window",
+    "cssom_view",
+    "resize_observer",
+    "intersection_observer",
+    "idle_callback",
     "messaging",
     "fetch_later",
     "lifecycle",
+    "window_reflection",
 ];
 
 /// The files for dedicated workers only, which run after [`FILES`].
@@ -128,7 +151,8 @@ fn function<'js>(
     body: &str,
 ) -> rquickjs::Result<Function<'js>> {
     let mut options = EvalOptions::default();
-    options.filename = Some(format!("{name}.js"));
+    // `function_to_string.js` knows the functions of the prelude by this prefix.
+    options.filename = Some(format!("native:{name}.js"));
     // The function's head stands on the first line of the file, so that line numbers in stacks are those of the file.
     let source = format!("(function ({parameters}) {{ \"use strict\"; {body}\n}})");
     ctx.eval_with_options(source, options)

@@ -85,7 +85,7 @@ impl Realm {
     pub fn add_resource_timing(&self, timing: ResourceTiming) {
         self.call(
             "addResourceTiming",
-            (TimingSince { timing, origin: self.window.time_origin.at },),
+            (TimingSince { timing, origin: self.window.time_origin.get().at },),
         );
     }
 

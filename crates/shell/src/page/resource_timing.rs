@@ -1,4 +1,4 @@
-//! `ResourceTiming`, the timing of a fetch as a page may know it.
+//! `ResourceTiming` and `NavigationTiming`, the timing of a fetch as a page may know it.
 
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,18 @@ impl ResourceTiming {
             next_hop_protocol: String::new(),
         }
     }
+}
+
+/// The timing of the navigation to a document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NavigationTiming {
+    /// The timing of the fetch. Its start is the document's time origin.
+    pub timing: ResourceTiming,
+    /// The [navigation type](https://w3c.github.io/navigation-timing/#dom-performancenavigationtiming-type): `"navigate"`,
+    /// `"reload"` or `"back_forward"`.
+    pub type_: String,
+    /// `redirectCount`
+    pub redirect_count: u16,
 }
 
 /// Serialises an instant as the time since then, which another process can read.

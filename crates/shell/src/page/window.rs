@@ -29,7 +29,7 @@ use super::{
 pub(super) struct Window {
     pub(super) id: RealmId,
     pub(super) document: Document,
-    pub(super) time_origin: TimeOrigin,
+    pub(super) time_origin: Cell<TimeOrigin>,
     shared: Rc<Shared>,
     host: RefCell<Rc<dyn PageHost>>,
     environment: RefCell<Environment>,
@@ -74,7 +74,7 @@ impl Window {
         Self {
             id,
             document: Document::new(url.clone()),
-            time_origin: TimeOrigin::now(),
+            time_origin: Cell::new(TimeOrigin::at(Instant::now())),
             shared,
             host: RefCell::new(Rc::new(NoHost)),
             environment: RefCell::new(Environment::new(url)),
@@ -101,6 +101,9 @@ impl Window {
         self.frames.take();
         self.pending_scripts.set(0);
         self.stage.set(Stage::Parsing);
+        if let Some(navigation) = &environment.navigation {
+            self.time_origin.set(TimeOrigin::at(navigation.timing.start));
+        }
         self.environment.replace(environment);
         self.host.replace(host);
         self.host().attached(self.shared.queue.clone(), self.id);
@@ -201,16 +204,17 @@ impl Window {
 }
 
 /// The [time origin](https://w3c.github.io/hr-time/#dfn-get-time-origin-timestamp) of a realm.
+#[derive(Clone, Copy)]
 pub(super) struct TimeOrigin {
     pub(super) at: Instant,
     pub(super) unix_milliseconds: f64,
 }
 
 impl TimeOrigin {
-    fn now() -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let unix_milliseconds = since_epoch.unwrap_or_default().as_secs_f64() * 1000.0;
-        Self { at: Instant::now(), unix_milliseconds }
+    fn at(at: Instant) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let unix_milliseconds = now.saturating_sub(at.elapsed()).as_secs_f64() * 1000.0;
+        Self { at, unix_milliseconds }
     }
 }
 

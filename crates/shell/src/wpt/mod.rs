@@ -8,12 +8,12 @@ mod report;
 
 use std::{
     fs::File,
-    io::{self, BufWriter},
+    io::{self, BufWriter, Write},
     net::{IpAddr, Ipv4Addr},
     num::NonZeroUsize,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
@@ -67,6 +67,9 @@ pub enum WptError {
         /// Why.
         reason: io::Error,
     },
+    /// The results cannot be printed: most likely, nobody reads them any more.
+    #[error("the results cannot be printed: {0}")]
+    Output(#[from] io::Error),
 }
 
 /// The host names of the web platform tests' server, with the loopback address for each.
@@ -94,28 +97,30 @@ impl Run {
     /// Returns whether all results are as expected.
     ///
     /// # Errors
-    /// If the expectations cannot be read or the report cannot be written.
+    /// If the expectations cannot be read, the results cannot be printed, or the report cannot be written.
     pub fn run(&self) -> Result<bool, WptError> {
         let expectations = self.read_expectations()?;
-        let report = self.run_tests();
+        let report = self.run_tests()?;
         if let Some(path) = &self.report {
             let write = || report.write(BufWriter::new(File::create(path)?));
             write().map_err(|reason| WptError::Report { path: path.clone(), reason })?;
         }
         let judgement = expectations.judge(&report, self.is_part);
+        let mut stdout = io::stdout().lock();
         for surprise in &judgement.surprises {
-            println!("unexpected: {surprise}");
+            writeln!(stdout, "unexpected: {surprise}")?;
         }
         for (class, count) in &judgement.expected {
-            println!("expected: {count} failures of the class {class}");
+            writeln!(stdout, "expected: {count} failures of the class {class}")?;
         }
         let subtests = || report.results.iter().flat_map(|result| &result.subtests);
         let passed = subtests().filter(|it| it.status == Status::Pass).count();
         let (files, all) = (report.results.len(), subtests().count());
-        println!(
+        writeln!(
+            stdout,
             "{passed} of {all} subtests of {files} files pass, {} unexpected",
             judgement.surprises.len()
-        );
+        )?;
         Ok(judgement.surprises.is_empty())
     }
 
@@ -126,23 +131,28 @@ impl Run {
         Expectations::parse(&text).map_err(failed)
     }
 
-    fn run_tests(&self) -> Report {
+    /// Runs the tests and prints each result. It begins no further test if a result cannot be printed.
+    fn run_tests(&self) -> io::Result<Report> {
         let (next, all) = (Arc::new(AtomicUsize::new(0)), self.urls.len());
         let begun = Arc::clone(&next);
         let _progress = Progress::new(move || {
             format!("{} of {all} test pages have begun", begun.load(Relaxed).min(all))
         });
         let results: Vec<_> = self.urls.iter().map(|_| Mutex::new(None)).collect();
-        let printing = Mutex::new(());
+        let printed = Mutex::new(Ok(()));
         let work = || {
             loop {
                 let index = next.fetch_add(1, Relaxed);
                 let Some(url) = self.urls.get(index) else { return };
                 let result = page::run(url, &self.options, self.timeout);
-                {
-                    let _printing = lock(&printing);
-                    print!("{result}");
+                let mut printed = lock(&printed);
+                if printed.is_ok() {
+                    *printed = write!(io::stdout(), "{result}");
                 }
+                if printed.is_err() {
+                    return;
+                }
+                drop(printed);
                 *lock(&results[index]) = Some(result);
             }
         };
@@ -152,8 +162,9 @@ impl Run {
                 scope.spawn(work);
             }
         });
+        printed.into_inner().unwrap_or_else(PoisonError::into_inner)?;
         let results = results.iter().filter_map(|result| lock(result).take());
-        Report::new(results.collect(), start)
+        Ok(Report::new(results.collect(), start))
     }
 }
 

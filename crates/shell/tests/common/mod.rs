@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of this module")]
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     rc::Rc,
     time::{Duration, Instant},
@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use sendbeacon_shell::page::{
     BodyInit, ChunkDone, DocumentDone, DocumentInfo, Environment, EventLoop, FetchDone,
-    FetchRequest, FetchResponse, FetchedScript, Navigation, Page, PageHost, PolicyContainer,
-    ScriptRequest, TabOf,
+    FetchRequest, FetchResponse, FetchedImage, FetchedScript, ImageDone, Navigation, Page,
+    PageHost, PolicyContainer, ScriptRequest, TabOf,
 };
 use url::{EncodingOverride, Url};
 
@@ -28,6 +28,11 @@ pub(crate) struct Recorder {
     pub(crate) fetches: RefCell<Vec<(FetchRequest, Option<FetchDone>)>>,
     /// The chunks that the bodies of responses still have, by the fetches' identifiers. After the last one a body ends.
     pub(crate) bodies: RefCell<HashMap<u64, VecDeque<Result<Bytes, String>>>>,
+    /// The bytes of the images that there are, by their URLs.
+    pub(crate) images: RefCell<HashMap<String, Vec<u8>>>,
+    pub(crate) image_requests: RefCell<Vec<FetchRequest>>,
+    /// Whether each fetch is answered at once, with status 200 and without a body.
+    pub(crate) answers_at_once: Cell<bool>,
     pub(crate) aborted: RefCell<Vec<u64>>,
     pub(crate) pings: RefCell<Vec<(String, String)>>,
     /// The values of the `ping` attributes, parsed as one URL.
@@ -45,7 +50,20 @@ impl PageHost for Recorder {
     }
 
     fn fetch(&self, request: FetchRequest, done: FetchDone) {
-        self.fetches.borrow_mut().push((request, Some(done)));
+        let mut done = Some(done);
+        if self.answers_at_once.get()
+            && let Some(done) = done.take()
+        {
+            done(Ok(response(200)));
+        }
+        self.fetches.borrow_mut().push((request, done));
+    }
+
+    fn load_image(&self, request: FetchRequest, done: ImageDone) {
+        let body = self.images.borrow().get(request.url.as_str()).cloned();
+        self.image_requests.borrow_mut().push(request);
+        let image = |body: Vec<u8>| FetchedImage { type_: None, body: body.into() };
+        done(body.map(image).ok_or_else(|| "404".into()));
     }
 
     fn read_body(&self, id: u64, done: ChunkDone) {

@@ -4,7 +4,7 @@
 
 mod request;
 
-use std::future::poll_fn;
+use std::{future::poll_fn, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use data_url::mime::Mime;
@@ -25,7 +25,10 @@ use self::request::{
     add_post, is_mixed_content, referer, request, reserved_client, same_site, upgrade_insecure,
 };
 use super::response_headers::{bare_item, isomorphic_decode, mime_type, policy_container};
-use crate::page::{FetchedDocument, Navigation, SandboxFlags, referrer_of_navigation};
+use crate::page::{
+    FetchedDocument, Navigation, NavigationTiming, ResourceTiming, SandboxFlags,
+    referrer_of_navigation,
+};
 
 /// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
@@ -37,6 +40,7 @@ struct Fetched {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+    timing: NavigationTiming,
 }
 
 /// The request for one URL, and how cookies are handled for it.
@@ -117,7 +121,9 @@ async fn fetch(
     let mut post = navigation.post.clone();
     let mut referrer = Referrer::Client;
     let mut referrer_policy = navigation.referrer_policy;
-    for _ in 0..=20 {
+    let start = Instant::now();
+    for redirect_count in 0..=20 {
+        let fetch_start = start.elapsed();
         upgrade_insecure(navigation, &mut url);
         if is_mixed_content(navigation, &url) {
             return Err(NavigationError::MixedContent(url.into()));
@@ -143,7 +149,9 @@ async fn fetch(
         let context = CookieContext::new(&url, &client, same_site);
         let cookie = cookies.retrieve(context).get().await;
         request.headers.extend(cookie.map(|value| (COOKIE, value)));
+        let request_start = start.elapsed();
         let response = network.http_network_fetch(request).await.map_err(failed)?;
+        let response_start = start.elapsed();
         let set_cookie: Vec<_> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
         let context = context.with_same_site(same_site_of_response);
         cookies.store(context, set_cookie).get().await;
@@ -176,7 +184,23 @@ async fn fetch(
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let (status, headers) = (response.status, response.headers);
-        return Ok(Fetched { url, referrer, status, headers, body: body.freeze() });
+        let size = body.len() as u64;
+        let timing = NavigationTiming {
+            timing: ResourceTiming {
+                request_start: Some(request_start),
+                fetch_start,
+                response_start: Some(response_start),
+                response_status: status.as_u16(),
+                // https://w3c.github.io/resource-timing/#dom-performanceresourcetiming-transfersize
+                transfer_size: size + 300,
+                encoded_body_size: size,
+                decoded_body_size: size,
+                ..ResourceTiming::opaque(url.to_string(), "navigation", start)
+            },
+            type_: "navigate".to_owned(),
+            redirect_count,
+        };
+        return Ok(Fetched { url, referrer, status, headers, body: body.freeze(), timing });
     }
     Err(NavigationError::Redirect(url.into()))
 }
@@ -213,6 +237,7 @@ impl Fetched {
             charset: type_.as_ref().and_then(|it| it.get_parameter("charset")).map(str::to_owned),
             refresh: self.latin1("refresh"),
             frame_options: self.joined("x-frame-options"),
+            timing: Some(self.timing.clone()),
             type_: type_.map_or_else(
                 || "text/html".to_owned(),
                 |it| format!("{}/{}", it.type_, it.subtype),

@@ -11,6 +11,7 @@ pub(super) fn install(native: &Object<'_>) -> rquickjs::Result<()> {
     native.set("encodeUtf8", Function::new(ctx.clone(), encode_utf8)?)?;
     native.set("encode", Function::new(ctx.clone(), encode)?)?;
     native.set("outputEncoding", Function::new(ctx.clone(), output_encoding)?)?;
+    native.set("decode", Function::new(ctx.clone(), decode)?)?;
     native.set("decodeUtf8", Function::new(ctx.clone(), decode_utf8)?)?;
     native.set("decodeBase64", Function::new(ctx.clone(), decode_base64)?)?;
     native.set("incompleteUtf8", Function::new(ctx.clone(), incomplete_utf8)?)
@@ -18,6 +19,14 @@ pub(super) fn install(native: &Object<'_>) -> rquickjs::Result<()> {
 
 fn encode_utf8(ctx: Ctx<'_>, text: String) -> rquickjs::Result<ArrayBuffer<'_>> {
     buffer(&ctx, text.into_bytes())
+}
+
+/// [Decodes](https://encoding.spec.whatwg.org/#decode) bytes by their byte order mark, else by the encoding with this label,
+/// else as UTF-8.
+fn decode(ctx: Ctx<'_>, base64: String, label: String) -> rquickjs::Result<String> {
+    let bytes = bytes_from_base64(&ctx, &base64)?;
+    let encoding = Encoding::for_label(label.as_bytes()).unwrap_or(UTF_8);
+    Ok(encoding.decode(&bytes).0.into_owned())
 }
 
 /// [UTF-8 decode without BOM](https://encoding.spec.whatwg.org/#utf-8-decode-without-bom). If `fatal` is true, it returns

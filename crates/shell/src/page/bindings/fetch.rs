@@ -1,14 +1,20 @@
 //! The native functions of `fetch()`, and of bodies that scripts read.
 
-use std::rc::Rc;
+use std::{
+    rc::Rc,
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use data_url::mime::Mime;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs, Object, Value};
+use sendbeacon::{Destination, InitiatorType};
 use url::Url;
 
 use super::{bare_object, body, buffer, from_number, to_number};
 use crate::page::{
-    FetchRequest, FetchResponse, Realm, RealmId, TaskQueue, data_urls::process_data_url,
+    FetchRequest, FetchResponse, PageHost, Realm, RealmId, TaskQueue, data_urls::process_data_url,
     mime_type::extract_mime_type, window::Window,
 };
 
@@ -16,12 +22,19 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
     let ctx = native.ctx();
     native.set("decodeDataUrl", Function::new(ctx.clone(), decode_data_url)?)?;
     native.set("extractMimeType", Function::new(ctx.clone(), extract)?)?;
+    native.set("mimeCharset", Function::new(ctx.clone(), charset)?)?;
+    native.set("withCharsetUtf8", Function::new(ctx.clone(), with_charset_utf8)?)?;
     native.set("encodeFormData", Function::new(ctx.clone(), body::encode_form_data)?)?;
     functions! { native, window,
         "fetch" => |this, ctx: Ctx<'js>, request: Object<'js>| start(&ctx, this, &request),
         "readBody" => |this, id: f64| {
             let mut end = FetchEnd::new(this, from_number(id));
             this.host().read_body(from_number(id), Box::new(move |chunk| end.chunk(chunk)));
+        },
+        "fetchSync" => |this, ctx: Ctx<'js>, request: Object<'js>, timeout: u64| {
+            let request = fetch_request(&ctx, this, &request)?;
+            let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
+            rquickjs::Result::Ok(SyncResponse(fetch_sync(&*this.host(), request, timeout)))
         },
         "abortFetch" => |this, id: f64| this.host().abort_fetch(from_number(id)),
     }
@@ -31,6 +44,23 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
 /// [Extracts a MIME type](extract_mime_type) and serialises it.
 fn extract(values: Vec<String>) -> Option<String> {
     extract_mime_type(values.iter().map(String::as_str)).map(|type_| type_.to_string())
+}
+
+/// The `charset` of a MIME type.
+fn charset(type_: String) -> Option<String> {
+    let type_: Mime = type_.parse().ok()?;
+    type_.get_parameter("charset").map(str::to_owned)
+}
+
+/// A MIME type like `type_` with the charset UTF-8, if it has another charset.
+fn with_charset_utf8(type_: String) -> Option<String> {
+    let mut type_: Mime = type_.parse().ok()?;
+    let charset = type_.parameters.iter_mut().find(|(name, _)| name == "charset")?;
+    if charset.1.eq_ignore_ascii_case("utf-8") {
+        return None;
+    }
+    "UTF-8".clone_into(&mut charset.1);
+    Some(type_.to_string())
 }
 
 /// Decodes a `data:` URL. Returns `{ bytes, type }`, or nothing if the URL is not valid.
@@ -75,7 +105,84 @@ pub(super) fn fetch_request<'js>(
         integrity: packed.get("integrity")?,
         keepalive: packed.get("keepalive")?,
         priority: packed.get("priority")?,
+        destination: Destination::Empty,
+        initiator_type: match packed.get::<_, Option<bool>>("isXhr")? {
+            Some(true) => InitiatorType::XmlHttpRequest,
+            _ => InitiatorType::Fetch,
+        },
+        use_cors_preflight: packed.get::<_, Option<bool>>("useCorsPreflight")?.unwrap_or(false),
     })
+}
+
+/// The largest response to a synchronous request, in bytes.
+const MAX_SYNC_BODY: usize = 64 << 20;
+
+/// Why a synchronous request has no response.
+enum SyncError {
+    Network,
+    Timeout,
+}
+
+/// Runs a fetch, and blocks until its body has ended.
+fn fetch_sync(
+    host: &dyn PageHost,
+    request: FetchRequest,
+    timeout: Option<Duration>,
+) -> Result<(FetchResponse, Vec<u8>), SyncError> {
+    let (id, start) = (request.id, Instant::now());
+    let (sender, receiver) = mpsc::channel();
+    // The host may drop the callbacks. Then the channel is closed, which is a network error.
+    host.fetch(request, Box::new(move |result| drop(sender.send(result))));
+    let response = answer(&receiver, start, timeout)?;
+    let mut body = Vec::new();
+    loop {
+        let (sender, receiver) = mpsc::channel();
+        host.read_body(id, Box::new(move |result| drop(sender.send(result))));
+        match answer(&receiver, start, timeout) {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_SYNC_BODY => body.extend(chunk),
+            Ok(Some(_)) => return Err(SyncError::Network),
+            Ok(None) => break,
+            Err(error) => {
+                host.abort_fetch(id);
+                return Err(error);
+            }
+        }
+    }
+    Ok((response, body))
+}
+
+/// Waits for what the host answers.
+fn answer<T>(
+    receiver: &Receiver<Result<T, String>>,
+    start: Instant,
+    timeout: Option<Duration>,
+) -> Result<T, SyncError> {
+    let answer = match timeout {
+        Some(timeout) => receiver.recv_timeout(timeout.saturating_sub(start.elapsed())),
+        None => receiver.recv().map_err(Into::into),
+    };
+    match answer {
+        Ok(result) => result.map_err(|_| SyncError::Network),
+        Err(RecvTimeoutError::Timeout) => Err(SyncError::Timeout),
+        Err(RecvTimeoutError::Disconnected) => Err(SyncError::Network),
+    }
+}
+
+/// The result of a synchronous request: `{ head, body }` or `{ isTimeout }`.
+struct SyncResponse(Result<(FetchResponse, Vec<u8>), SyncError>);
+
+impl<'js> IntoJs<'js> for SyncResponse {
+    fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
+        let object = bare_object(ctx)?;
+        match self.0 {
+            Ok((head, body)) => {
+                object.set("head", ScriptResponse(head))?;
+                object.set("body", buffer(ctx, body)?)?;
+            }
+            Err(error) => object.set("isTimeout", matches!(error, SyncError::Timeout))?,
+        }
+        Ok(object.into_value())
+    }
 }
 
 /// Posts the head of a response or a chunk of its body, once. If it is dropped without a result, it posts an error.

@@ -22,6 +22,7 @@ macro_rules! functions {
 
 mod beacon;
 mod body;
+mod compression;
 mod console;
 mod crypto;
 mod document;
@@ -29,7 +30,9 @@ mod encoding;
 mod fetch;
 mod fetch_later;
 mod history;
+mod image;
 mod markup;
+mod mutations;
 mod navigable;
 pub(super) mod performance;
 mod storage;
@@ -52,6 +55,7 @@ use super::window::Window;
 pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Result<Object<'js>> {
     let native = bare_object(ctx)?;
     beacon::install(&native, window)?;
+    compression::install(&native)?;
     console::install(&native, window)?;
     crypto::install(&native)?;
     document::install(&native, window)?;
@@ -59,7 +63,9 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     fetch::install(&native, window)?;
     fetch_later::install(&native, window)?;
     history::install(&native, window)?;
+    image::install(&native, window)?;
     markup::install(&native, window)?;
+    mutations::install(&native, window)?;
     navigable::install(&native, window)?;
     performance::install(&native, window)?;
     storage::install(&native, window)?;

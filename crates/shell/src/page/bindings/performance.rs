@@ -1,20 +1,55 @@
-//! The native functions of `performance`: the clock, and the conversion of fetch timings.
+//! The native functions of `performance` and `Intl`: the clock, the time zone, and the conversion of fetch timings.
 
 use std::{
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use rquickjs::{Ctx, Function, IntoJs, Object, Value};
+use rquickjs::{Ctx, IntoJs, Object, Value};
 
 use super::{bare_object, to_number};
-use crate::page::{ResourceTiming, window::Window};
+use crate::page::{NavigationTiming, ResourceTiming, window::Window};
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
-    native.set("timeOrigin", window.time_origin.unix_milliseconds)?;
-    let window = Rc::clone(window);
-    let now = move || milliseconds(window.time_origin.at.elapsed());
-    native.set("now", Function::new(native.ctx().clone(), now)?)
+    functions! { native, window,
+        "timeOrigin" => |this| this.time_origin.get().unix_milliseconds,
+        "now" => |this| milliseconds(this.time_origin.get().at.elapsed()),
+        "timeZone" => |_this| {
+            iana_time_zone::get_timezone().map_or_else(|_| "UTC".to_owned(), canonical_time_zone)
+        },
+        "navigationTiming" => |this| {
+            let navigation = this.environment().navigation.clone()?;
+            Some(NavigationSince { navigation, origin: this.time_origin.get().at })
+        },
+    }
+    Ok(())
+}
+
+/// [`GetAvailableNamedTimeZoneIdentifier`](https://tc39.es/ecma402/#sec-getavailablenamedtimezoneidentifier), for the names of
+/// UTC.
+fn canonical_time_zone(name: String) -> String {
+    match name.as_str() {
+        "Etc/UTC" | "Etc/GMT" | "GMT" | "Etc/UCT" | "UCT" | "Zulu" | "Etc/Zulu" => "UTC".to_owned(),
+        _ => name,
+    }
+}
+
+/// The timing of a document's navigation, whose times become milliseconds since the time origin `origin`.
+struct NavigationSince {
+    navigation: NavigationTiming,
+    origin: Instant,
+}
+
+impl<'js> IntoJs<'js> for NavigationSince {
+    fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
+        let NavigationTiming { timing, type_, redirect_count } = self.navigation;
+        let value = TimingSince { timing, origin: self.origin }.into_js(ctx)?;
+        if let Some(object) = value.as_object() {
+            object.set("type", type_)?;
+            object.set("redirectCount", redirect_count)?;
+        }
+        Ok(value)
+    }
 }
 
 /// A timing, whose times become milliseconds since the time origin `origin` of a document.

@@ -11,6 +11,7 @@ use crate::page::{
     navigable,
     parser::parse_html_fragment,
     script::Prepared,
+    tree_changes::tell_scripts,
     window::Window,
 };
 
@@ -29,13 +30,16 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         "isConnected" => |this, node: u32| read(this, node, |dom, node| Some(dom.is_connected(node))),
         "nextSibling" => |this, node: u32| read(this, node, |dom, node| Some(dom.next_sibling(node)?.0)),
         "data" => |this, node: u32| read(this, node, data),
-        "setData" => |this, node: u32, data: String| {
+        "setData" => |this, ctx: Ctx<'js>, node: u32, data: String| {
             let mut dom = this.document.dom_mut();
-            if dom.exists(NodeId(node)) && let Some(old) = dom.character_data_mut(NodeId(node)) {
-                *old = data;
+            if dom.exists(NodeId(node)) {
+                dom.set_character_data(NodeId(node), data);
             }
+            drop(dom);
+            tell_scripts(&ctx, this);
         },
         "textContent" => |this, node: u32| read(this, node, |dom, node| Some(dom.text_content(node))),
+        "hasText" => |this, node: u32| read(this, node, |dom, node| Some(has_text(dom, node))),
         "attribute" => |this, node: u32, name: String| read(this, node, |dom, node| {
             dom.attribute(node, &name).map(str::to_owned)
         }),
@@ -62,7 +66,11 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
                 this.shared().adopted.replace(dom.copy_subtree(NodeId(node), is_deep));
             }
         },
-        "graft" => |this| graft(this),
+        "graft" => |this, ctx: Ctx<'js>| {
+            let pairs = graft(this);
+            tell_scripts(&ctx, this);
+            pairs
+        },
         "innerHtml" => |this, node: u32| read(this, node, |dom, node| Some(inner_html(dom, node))),
         "parseFragment" => |this, context: u32, html: String| {
             numbers(&parse_html_fragment(this, NodeId(context), &html))
@@ -122,6 +130,22 @@ fn data(dom: &Dom, node: NodeId) -> Option<String> {
     }
 }
 
+/// Whether there is text below `node` that could be seen.
+fn has_text(dom: &Dom, node: NodeId) -> bool {
+    let is_seen = |parent: NodeId| {
+        dom.element(parent).is_none_or(|it| {
+            let hidden = [local_name!("script"), local_name!("style"), local_name!("noscript")];
+            !hidden.contains(&it.name.local)
+        })
+    };
+    dom.descendants(node).any(|it| match dom.data(it) {
+        NodeData::Text(text) => {
+            !text.trim_ascii().is_empty() && dom.parent(it).is_some_and(is_seen)
+        }
+        _ => false,
+    })
+}
+
 /// Changes an attribute, and runs the attribute change steps.
 fn change_attribute(
     ctx: &Ctx<'_>,
@@ -140,6 +164,7 @@ fn change_attribute(
     if let Some(realm) = window.active_realm() {
         nested(window, || navigable::attribute_changed(ctx, &realm, node, name));
     }
+    tell_scripts(ctx, window);
 }
 
 /// Inserts a node. Returns the scripts in it, which the caller runs, or the name of an exception.
@@ -168,6 +193,7 @@ fn insert(ctx: &Ctx<'_>, window: &Window, parent: u32, node: u32, child: Option<
             navigable::connected(ctx, &realm);
         });
     }
+    tell_scripts(ctx, window);
     Inserted(Ok(scripts))
 }
 
@@ -203,6 +229,7 @@ fn remove(ctx: &Ctx<'_>, window: &Window, node: u32) {
     if let Some(realm) = window.active_realm() {
         nested(window, || navigable::removed(ctx, &realm, &frames));
     }
+    tell_scripts(ctx, window);
 }
 
 /// Takes a subtree that another document adopts. It waits for [`graft`]. Returns the numbers of its nodes.

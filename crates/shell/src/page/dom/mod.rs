@@ -3,6 +3,7 @@
 //! A JavaScript node object holds the number of a node in this arena.
 
 mod adopt;
+mod mutations;
 mod query;
 mod serialize;
 mod sink;
@@ -11,7 +12,14 @@ use std::collections::HashSet;
 
 use html5ever::{Attribute, LocalName, Namespace, QualName, local_name, ns};
 
-pub(super) use self::{adopt::Subtree, query::Selector, serialize::inner_html, sink::Sink};
+use self::mutations::Mutations;
+pub(super) use self::{
+    adopt::Subtree,
+    mutations::{ChildList, Mutation, MutationRecord},
+    query::Selector,
+    serialize::inner_html,
+    sink::Sink,
+};
 
 /// Identifies a node of a [`Dom`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +55,16 @@ struct Node {
     data: NodeData,
 }
 
+impl Node {
+    /// The contents of a `template`.
+    fn contents(&self) -> Option<NodeId> {
+        match &self.data {
+            NodeData::Element(element) => element.contents,
+            _ => None,
+        }
+    }
+}
+
 /// Why a node cannot be inserted. Each variant stands for the name of a `DOMException`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DomError {
@@ -69,11 +87,20 @@ pub(super) struct Dom {
     nodes: Vec<Node>,
     /// The elements that were connected since the last [`take_connected`](Self::take_connected).
     connected: Vec<NodeId>,
+    /// The `img` elements that were created with a `src` since the last
+    /// [`take_created_images`](Self::take_created_images).
+    created_images: Vec<NodeId>,
+    mutations: Mutations,
 }
 
 impl Default for Dom {
     fn default() -> Self {
-        let mut dom = Self { nodes: Vec::new(), connected: Vec::new() };
+        let mut dom = Self {
+            nodes: Vec::new(),
+            connected: Vec::new(),
+            created_images: Vec::new(),
+            mutations: Mutations::default(),
+        };
         dom.create(NodeData::Document);
         dom
     }
@@ -86,6 +113,13 @@ impl Dom {
     pub(super) fn create(&mut self, data: NodeData) -> NodeId {
         // There are never 2³² nodes: scripts create them, and reach their memory limit long before.
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        if let NodeData::Element(element) = &data
+            && element.name.ns == ns!(html)
+            && element.name.local == local_name!("img")
+            && element.attributes.iter().any(|it| it.name.local == local_name!("src"))
+        {
+            self.created_images.push(id);
+        }
         self.nodes.push(Node { parent: None, children: Vec::new(), data });
         id
     }
@@ -125,11 +159,11 @@ impl Dom {
         &self.node(node).data
     }
 
-    /// The data of a text or comment node.
-    pub(super) fn character_data_mut(&mut self, node: NodeId) -> Option<&mut String> {
-        match &mut self.node_mut(node).data {
-            NodeData::Text(data) | NodeData::Comment(data) => Some(data),
-            _ => None,
+    /// Sets the data of a text or comment node.
+    pub(super) fn set_character_data(&mut self, node: NodeId, data: String) {
+        if let NodeData::Text(old) | NodeData::Comment(old) = &mut self.node_mut(node).data {
+            let old = std::mem::replace(old, data);
+            self.record(node, |_| Mutation::CharacterData { old });
         }
     }
 
@@ -165,6 +199,7 @@ impl Dom {
     }
 
     pub(super) fn set_attribute(&mut self, node: NodeId, name: &str, value: &str) {
+        self.record_attribute(node, name);
         let Some(element) = self.element_mut(node) else { return };
         match element.attributes.iter_mut().find(|it| &*it.name.local == name) {
             Some(attribute) => attribute.value = value.into(),
@@ -175,7 +210,18 @@ impl Dom {
         }
     }
 
+    fn record_attribute(&mut self, node: NodeId, name: &str) {
+        self.record(node, |dom| {
+            let old = dom.attribute(node, name).map(str::to_owned);
+            Mutation::Attribute { name: name.to_owned(), old }
+        });
+    }
+
     pub(super) fn remove_attribute(&mut self, node: NodeId, name: &str) {
+        if self.attribute(node, name).is_none() {
+            return;
+        }
+        self.record_attribute(node, name);
         if let Some(element) = self.element_mut(node) {
             element.attributes.retain(|it| &*it.name.local != name);
         }
@@ -243,10 +289,9 @@ impl Dom {
         // Step 2. A node that is to stand before itself goes before its next sibling.
         let child = if child == Some(node) { self.next_sibling(node) } else { child };
         if matches!(self.data(node), NodeData::DocumentFragment) {
-            for node in std::mem::take(&mut self.node_mut(node).children) {
-                self.node_mut(node).parent = None;
-                self.insert(parent, node, child);
-            }
+            let nodes = self.children(node).to_vec();
+            self.detach_all(node);
+            self.insert_all(parent, nodes, child);
         } else {
             self.insert(parent, node, child);
         }
@@ -261,21 +306,59 @@ impl Dom {
 
     fn insert(&mut self, parent: NodeId, node: NodeId, before: Option<NodeId>) {
         self.detach(node);
+        self.insert_all(parent, vec![node], before);
+    }
+
+    /// Inserts nodes that have no parent.
+    fn insert_all(&mut self, parent: NodeId, nodes: Vec<NodeId>, before: Option<NodeId>) {
         let siblings = &mut self.node_mut(parent).children;
         let at = before.and_then(|before| siblings.iter().position(|it| *it == before));
-        siblings.insert(at.unwrap_or(siblings.len()), node);
-        self.node_mut(node).parent = Some(parent);
-        if self.is_connected(parent) {
-            let subtree = std::iter::once(node).chain(self.descendants(node));
-            let elements: Vec<_> = subtree.filter(|it| self.element(*it).is_some()).collect();
-            self.connected.extend(elements);
+        let at = at.unwrap_or(siblings.len());
+        let previous = at.checked_sub(1).map(|at| siblings[at]);
+        siblings.splice(at..at, nodes.iter().copied());
+        let is_connected = self.is_connected(parent);
+        for &node in &nodes {
+            self.node_mut(node).parent = Some(parent);
+            if is_connected {
+                let subtree = std::iter::once(node).chain(self.descendants(node));
+                let elements: Vec<_> = subtree.filter(|it| self.element(*it).is_some()).collect();
+                self.connected.extend(elements);
+            }
         }
+        let (added, removed) = (nodes, Vec::new());
+        self.record(parent, |_| {
+            Mutation::ChildList(ChildList { added, removed, previous, next: before })
+        });
     }
 
     pub(super) fn detach(&mut self, node: NodeId) {
-        if let Some(parent) = self.node_mut(node).parent.take() {
-            self.node_mut(parent).children.retain(|it| *it != node);
+        let Some(parent) = self.parent(node) else { return };
+        self.record(parent, |dom| {
+            let siblings = dom.children(parent);
+            let at = siblings.iter().position(|it| *it == node).unwrap_or_default();
+            let (added, removed) = (Vec::new(), vec![node]);
+            let previous = at.checked_sub(1).map(|at| siblings[at]);
+            let next = siblings.get(at + 1).copied();
+            Mutation::ChildList(ChildList { added, removed, previous, next })
+        });
+        self.node_mut(node).parent = None;
+        self.node_mut(parent).children.retain(|it| *it != node);
+    }
+
+    /// Removes all children of a node.
+    fn detach_all(&mut self, parent: NodeId) {
+        let removed = self.children(parent).to_vec();
+        if removed.is_empty() {
+            return;
         }
+        for &child in &removed {
+            self.node_mut(child).parent = None;
+        }
+        self.record(parent, |_| {
+            let (added, previous, next) = (Vec::new(), None, None);
+            Mutation::ChildList(ChildList { added, removed, previous, next })
+        });
+        self.node_mut(parent).children.clear();
     }
 
     /// The nodes among `nodes` that are connected, in tree order.
@@ -287,6 +370,17 @@ impl Dom {
             connected = all.filter(|node| wanted.contains(node)).collect();
         }
         connected
+    }
+
+    /// Takes the images that were created with a `src` since the last call. Those in the contents of a template are left out:
+    /// their document is inert.
+    pub(super) fn take_created_images(&mut self) -> Vec<NodeId> {
+        let mut images = std::mem::take(&mut self.created_images);
+        if !images.is_empty() {
+            let contents: HashSet<_> = self.nodes.iter().filter_map(Node::contents).collect();
+            images.retain(|image| !self.ancestors(*image).any(|it| contents.contains(&it)));
+        }
+        images
     }
 
     /// Takes the elements that were connected since the last call and still are.

@@ -36,6 +36,7 @@ function createSlot() {
   };
 }
 
+let lastMutationObserver = 0;
 const slots = { __proto__: null };
 // The slot of the relevant realm of an object. Its value is the `internal` object of the realm.
 const realms = createSlot();
@@ -60,6 +61,8 @@ return {
   // https://w3c.github.io/FileAPI/#blob-url-store
   blobUrls: new Map(),
   broadcastChannels: new Set(),
+  // A number for a new mutation observer.
+  nextMutationObserver() { return ++lastMutationObserver; },
   // The serialized states of session history entries, by the number of the entry.
   historyStates: new Map(),
 };

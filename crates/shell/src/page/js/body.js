@@ -201,4 +201,4 @@ function proxyOf(body) {
 
 const arriving = (source, copy) => ({ __proto__: null, kind: "arriving", cursor: addCursor(source, copy) });
 
-internal.body = { convertNullable, pack, extract, arriving, isUnusable, mixin, clone, proxyOf };
+internal.body = { convert, convertNullable, pack, toBytes, extract, arriving, isUnusable, mixin, clone, proxyOf };

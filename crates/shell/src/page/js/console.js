@@ -7,7 +7,7 @@ let indent = "";
 
 // https://console.spec.whatwg.org/#formatter, for %s, %d, %i, %f, %o and %O. %c consumes its argument.
 function format(args) {
-  if (typeof args[0] !== "string") return args.map(show).join(" ");
+  if (typeof args[0] !== "string" || args.length === 1) return args.map(show).join(" ");
   const rest = args.slice(1);
   const text = args[0].replace(/%[sdifoOc%]/g, (specifier) => {
     if (specifier === "%%") return "%";

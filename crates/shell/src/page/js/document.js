@@ -12,6 +12,16 @@ const state = { readyState: "loading", visibilityState: "visible" };
 // eslint-disable-next-line no-control-regex
 const ELEMENT_NAME = /^[A-Za-z][^\t\n\f\r \0/>]*$/;
 
+// The live collections of the document's elements, by their selectors.
+const collections = new Map();
+function collection(selectors) {
+  if (!collections.has(selectors)) {
+    const elements = () => (native.query(0, selectors) ?? []).map(wrap);
+    collections.set(selectors, internal.collections.createCollection(elements));
+  }
+  return collections.get(selectors);
+}
+
 class Document extends Node {
   get URL() { return native.documentUrl(); }
   get documentURI() { return native.documentUrl(); }
@@ -66,9 +76,15 @@ class Document extends Node {
     title.textContent = text;
   }
 
-  get scripts() { return this.querySelectorAll("script"); }
-  get images() { return this.querySelectorAll("img"); }
-  get links() { return this.querySelectorAll("a[href]"); }
+  get scripts() { return collection("script"); }
+  get images() { return collection("img"); }
+  get links() { return collection("a[href], area[href]"); }
+  get forms() { return collection("form"); }
+  // https://html.spec.whatwg.org/multipage/dom.html#dom-document-getelementsbyname
+  getElementsByName(elementName) {
+    const name = DOMString(elementName);
+    return this.querySelectorAll("[name]").filter((it) => it.getAttribute("name") === name);
+  }
 
   getElementById(id) { return wrap(native.elementById(DOMString(id).toWellFormed())); }
   createTextNode(data) { return new Text(data); }
@@ -101,7 +117,9 @@ class Document extends Node {
   createEvent(name) {
     const interfaces = { event: "Event", events: "Event", htmlevents: "Event", customevent: "CustomEvent",
       messageevent: "MessageEvent", mouseevent: "MouseEvent", uievent: "UIEvent" };
-    const Interface = internal.global[interfaces[DOMString(name).toLowerCase()]];
+    const lower = DOMString(name).toLowerCase();
+    if (lower === "beforeunloadevent") return new internal.interfaces.BeforeUnloadEvent(internal);
+    const Interface = internal.global[interfaces[lower]];
     if (Interface === undefined) fail("NotSupportedError", `There is no event of type '${name}'.`);
     return new Interface("");
   }
@@ -160,7 +178,10 @@ internal.documentState = state;
 // Creates the objects of the window's new document.
 internal.createDocument = () => {
   internal.node.forget();
+  internal.mutations?.forget();
   Object.assign(state, { readyState: "loading" });
+  internal.startNavigationTiming();
+  internal.startPaintTiming();
   internal.document = wrap(0);
 };
 internal.createDocument();

@@ -29,7 +29,7 @@ class Element extends Node {
   hasAttribute(name) { return native.attribute(idOf(this), attributeName(name)) !== undefined; }
   getAttributeNames() { return native.attributeNames(idOf(this)); }
   setAttribute(name, value) { setAttribute(this, name, value); }
-  removeAttribute(name) { native.removeAttribute(idOf(this), attributeName(name)); }
+  removeAttribute(name) { removeAttribute(this, attributeName(name)); }
   toggleAttribute(name, force = undefined) {
     const wanted = force === undefined ? !this.hasAttribute(name) : !!force;
     if (!wanted) this.removeAttribute(name);
@@ -89,10 +89,23 @@ function setAttribute(element, name, value) {
     fail("InvalidCharacterError", `'${name}' is not a valid attribute name.`);
   }
   native.setAttribute(idOf(element), lower, DOMString(value).toWellFormed());
+  attributeChanged(element, lower);
+}
+
+function removeAttribute(element, name) {
+  if (attribute(element, name) === undefined) return;
+  native.removeAttribute(idOf(element), name);
+  attributeChanged(element, name);
+}
+
+// The attribute change steps of elements, by their names: https://dom.spec.whatwg.org/#concept-element-attributes-change-ext
+const attributeChangeSteps = {
+  __proto__: null,
   // A script may get its src after it was inserted:
   // https://html.spec.whatwg.org/multipage/scripting.html#script-processing-model
-  if (lower === "src" && native.localName(idOf(element)) === "script") runScript(idOf(element));
-}
+  script(element, name) { if (name === "src") runScript(idOf(element)); },
+};
+const attributeChanged = (element, name) => attributeChangeSteps[native.localName(idOf(element))]?.(element, name);
 
 // https://dom.spec.whatwg.org/#insert-adjacent
 function adjacent(element, where) {
@@ -132,4 +145,4 @@ function dataset(element) {
 
 internal.contentAttribute = (target, name) => slot.has(target) ? attribute(target, name) : undefined;
 const attribute = (element, name) => native.attribute(idOf(element), name);
-internal.element = { slot, attribute, setAttribute };
+internal.element = { slot, attribute, setAttribute, attributeChangeSteps };

@@ -114,12 +114,14 @@ function derive(name, members, Parent = Event) {
 const any = (value = null) => ({ convert: (it) => it, value });
 const string = { convert: DOMString, value: "" };
 const number = { convert: internal.webidl.unsignedLong, value: 0 };
+const double = { convert: internal.webidl.double, value: 0 };
 const flag = { convert: Boolean, value: false };
 
 derive("CustomEvent", { detail: any() });
 derive("PageTransitionEvent", { persisted: flag });
 derive("ErrorEvent",
   { message: string, filename: string, lineno: number, colno: number, error: any(undefined) });
+derive("PromiseRejectionEvent", { promise: any(undefined), reason: any(undefined) });
 derive("MessageEvent", {
   data: any(), origin: { ...string, convert: internal.webidl.USVString }, lastEventId: string,
   source: any(), ports: { convert: (it) => Object.freeze([...it]), value: Object.freeze([]) },
@@ -127,6 +129,7 @@ derive("MessageEvent", {
 const nullableString = { convert: (it) => (it === null ? null : DOMString(it)), value: null };
 derive("StorageEvent", { key: nullableString, oldValue: nullableString, newValue: nullableString,
   url: string, storageArea: any() });
+derive("ProgressEvent", { lengthComputable: flag, loaded: double, total: double });
 derive("PopStateEvent", { state: any() });
 derive("SubmitEvent", { submitter: any() });
 derive("FormDataEvent", { formData: any() });

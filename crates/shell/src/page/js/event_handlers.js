@@ -3,6 +3,7 @@
 
 const { slot } = internal.eventTarget;
 const { slot: eventSlot, cancel } = internal.event;
+const beforeUnloadSlot = agent.slot("BeforeUnloadEvent");
 const { global } = internal;
 
 const GLOBAL = ["abort", "blur", "change", "click", "close", "error", "focus", "formdata", "input", "keydown",
@@ -23,9 +24,15 @@ function process(target, type, event) {
   const args = isWindowError
     ? [event.message, event.filename, event.lineno, event.colno, event.error]
     : [event];
-  const result = Reflect.apply(handler, agent.expose(target), args);
-  if (isWindowError ? result === true : result === false) cancel(eventSlot.get(event));
-  if (type === "beforeunload" && result !== null && result !== undefined) {
+  const returned = Reflect.apply(handler, agent.expose(target), args);
+  // The return type of OnBeforeUnloadEventHandler is a nullable string.
+  const isBeforeUnload = type === "beforeunload";
+  const result = isBeforeUnload && returned !== null && returned !== undefined ? `${returned}` : returned;
+  if (isBeforeUnload && beforeUnloadSlot.has(event) && eventSlot.get(event).type === "beforeunload") {
+    if (result === null || result === undefined) return;
+    cancel(eventSlot.get(event));
+    beforeUnloadSlot.get(event).returnValue ||= result;
+  } else if (isWindowError ? result === true : result === false) {
     cancel(eventSlot.get(event));
   }
 }

@@ -18,7 +18,7 @@ class EventTarget {
     type = DOMString(type);
     const { capture, once, passive, signal } = flatten(options);
     requireListener(listener);
-    if (signal?.aborted || listener === null) return;
+    if (signal?.aborted || listener === null || listener === undefined) return;
     const { listeners } = slot.get(this);
     if (find(listeners, type, listener, capture) !== undefined) return;
     listeners.push({ type, listener, capture, once, passive, removed: false });
@@ -45,8 +45,9 @@ class EventTarget {
 }
 expose(EventTarget, slot);
 
+// The conversion to a nullable callback interface.
 function requireListener(listener) {
-  if (listener !== null && typeof listener !== "function" && typeof listener !== "object") {
+  if (listener !== null && listener !== undefined && typeof listener !== "function" && typeof listener !== "object") {
     throw new TypeError("The listener is not an object.");
   }
 }
@@ -123,11 +124,21 @@ function invoke(object, event, state, phase, capture, fromHost) {
     if (listener.removed || listener.type !== state.type || listener.capture !== capture) continue;
     if (listener.once) drop(target, listener);
     state.inPassiveListener = listener.passive;
-    call(object, event, listener.listener);
+    callWithCurrentEvent(object, event, listener.listener);
     state.inPassiveListener = false;
     if (fromHost) native.microtaskCheckpoint();
     if (state.stopImmediate) return;
   }
+}
+
+// Steps 8 to 12 of https://dom.spec.whatwg.org/#concept-event-listener-inner-invoke: the event is the window's current event.
+// NB: the window is that of the target. The standard takes that of the listener.
+function callWithCurrentEvent(object, event, listener) {
+  const there = agent.realmOf(object);
+  const { currentEvent } = there;
+  there.currentEvent = event;
+  call(object, event, listener);
+  there.currentEvent = currentEvent;
 }
 
 // https://webidl.spec.whatwg.org/#call-a-user-objects-operation
@@ -163,11 +174,11 @@ function reportException(exception) {
     reporting = true;
     const [message] = description.split("\n");
     const init = { Interface: internal.interfaces.ErrorEvent, cancelable: true,
-      message: `Uncaught ${message}`, error: exception };
+      message: `Uncaught ${message}`, ...internal.placeOf(description), error: exception };
     notHandled = fire(internal.global, "error", init);
     reporting = false;
   }
-  if (notHandled) internal.reportToOwner?.(`Uncaught ${description.split("\n")[0]}`);
+  if (notHandled) internal.reportToOwner?.(`Uncaught ${description.split("\n")[0]}`, internal.placeOf(description));
   if (notHandled) native.console("error", `Uncaught ${description}`);
 }
 
@@ -177,11 +188,11 @@ globals({
 
 // The original methods, which pages may replace.
 const { Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
-  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent, SubmitEvent, FormDataEvent } =
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent, ProgressEvent, PromiseRejectionEvent, SubmitEvent, FormDataEvent } =
   globalThis;
 internal.interfaces = {
   Event, ErrorEvent, HashChangeEvent, MessageEvent, PageTransitionEvent, PopStateEvent,
-  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent, SubmitEvent, FormDataEvent,
+  SecurityPolicyViolationEvent, StorageEvent, BeforeUnloadEvent, MouseEvent, ProgressEvent, PromiseRejectionEvent, SubmitEvent, FormDataEvent,
 };
 internal.hooks.reportException = reportException;
 internal.eventTarget = { slot, createState, dispatch, fire, fireEvent, reportException };

@@ -25,39 +25,66 @@ globals({
       return promise;
     }
     if (isUnusable(body)) throw new TypeError("The body has already been used.");
-    const local = fetchLocally(request);
-    if (local !== undefined) {
-      resolve(internal.responseOf(local));
-      return promise;
-    }
-    const id = native.fetch(packed(request));
-    const fetch = { resolve, keepalive: request.keepalive, fail: reject, source: null };
-    running.set(id, fetch);
+    const fetch = {
+      fail: reject,
+      respond(head, source) {
+        fetch.fail = (error) => bodySource.fail(source, error);
+        resolve(internal.responseOf(head, source));
+      },
+    };
+    const abort = start(packed(request), { respond: fetch.respond, fail: (error) => fetch.fail(error) });
     onAbort(signal, () => {
       fetch.fail(signal.reason);
-      if (running.delete(id)) native.abortFetch(id);
+      abort();
     });
     return promise;
   }),
 });
+
+// Starts a fetch. `respond` gets the head of the response and the source of its body, and `fail` gets the error if the fetch
+// ends before its body has ended. Returns the steps that abort the fetch.
+function start(request, { respond, fail }) {
+  if (isLocal(request)) return startLocally(request, respond, fail);
+  const id = native.fetch(request);
+  running.set(id, { respond, fail, keepalive: request.keepalive, source: null });
+  return () => { if (running.delete(id)) native.abortFetch(id); };
+}
+
+function startLocally(request, respond, fail) {
+  let isAborted = false;
+  internal.startTask(() => {
+    if (isAborted) return;
+    const local = fetchLocally(request);
+    if (local === undefined) {
+      fail(new TypeError(`Failed to fetch ${request.url}`));
+      return;
+    }
+    const source = bodySource.create(() => {}, () => {});
+    if (local.body.length > 0) bodySource.enqueue(source, local.body);
+    bodySource.end(source);
+    respond(local.head, source);
+  });
+  return () => { isAborted = true; };
+}
 
 function packed(request) {
   const { list } = headersSlot.get(request.headers);
   return { __proto__: null, ...request, headers: list, body: request.body === null ? null : pack(request.body.converted) };
 }
 
-internal.fetch = { packed };
+internal.fetch = { packed, isLocal, fetchLocally, start };
 
-// https://fetch.spec.whatwg.org/#scheme-fetch, for the schemes that need no network.
+// https://fetch.spec.whatwg.org/#scheme-fetch, for the schemes that need no network. Returns the head and the body of the
+// response, or undefined for a network error.
+function isLocal({ url }) { return /^(blob|data):/.test(url); }
 function fetchLocally({ method, url }) {
-  const [scheme] = url.split(":", 1);
-  if (scheme !== "blob" && scheme !== "data") return undefined;
-  const { bytes, type } = (scheme === "blob" ? blobAt(url) : native.decodeDataUrl(url)) ?? NOTHING;
-  if (bytes === undefined || (scheme === "blob" && method !== "GET")) throw new TypeError(`Failed to fetch ${url}`);
+  const isBlob = url.startsWith("blob:");
+  const { bytes, type } = (isBlob ? blobAt(url) : native.decodeDataUrl(url)) ?? NOTHING;
+  if (bytes === undefined || (isBlob && method !== "GET")) return undefined;
   const headers = [["Content-Type", type]];
-  if (scheme === "blob") headers.unshift(["Content-Length", `${bytes.length}`]);
-  return { status: 200, statusText: "OK", headers, url: url.split("#", 1)[0], type: "basic", redirected: false,
-    body: method === "HEAD" ? new Uint8Array(0) : bytes };
+  if (isBlob) headers.unshift(["Content-Length", `${bytes.length}`]);
+  const head = { status: 200, statusText: "OK", headers, url: url.split("#", 1)[0], type: "basic", redirected: false };
+  return { head, body: method === "HEAD" ? new Uint8Array(0) : new Uint8Array(bytes) };
 }
 
 // The text of a script at a blob URL, or undefined.
@@ -103,8 +130,8 @@ internal.hooks.fulfillFetch = (id, response) => {
   // The page has aborted the fetch.
   if (fetch === undefined) return;
   const source = createSource(id);
-  Object.assign(fetch, { source, fail(error) { bodySource.fail(source, error); } });
-  fetch.resolve(internal.responseOf(response, source));
+  fetch.source = source;
+  fetch.respond(response, source);
   if (response.type !== "opaque" && response.type !== "opaqueredirect") bodySource.pullIfWanted(source);
 };
 // The fetch has failed before its response was there, or while its body arrived.

@@ -1,7 +1,9 @@
 // The interface HTMLFormElement, and form submission.
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-2
 
-const { attributes, fail } = internal.webidl;
+const { DOMString, attributes, createLegacyPlatformObject, expose, fail, illegalConstructor, valueIterable } = internal.webidl;
+const { slot: nodeSlot, idOf } = internal.node;
+const { slot: collectionSlot, namesOf, createCollection } = internal.collections;
 const { slot, setAttribute } = internal.element;
 const { fire } = internal.eventTarget;
 const { entriesOf, createEntry } = internal.formData;
@@ -9,7 +11,7 @@ const { toBase64 } = internal.bufferSource;
 const { pack } = internal.body;
 const { bytesOf } = internal.blob;
 const { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitButton, valueOf, isChecked,
-  selectedOptions, optionValue } = internal.formControls;
+  selectedOptions, optionValue, resetControl } = internal.formControls;
 const formSlot = agent.slot("HTMLFormElement");
 const METHODS = ["get", "post", "dialog"];
 const URLENCODED = "application/x-www-form-urlencoded";
@@ -26,15 +28,85 @@ attributes(HTMLFormElement.prototype, formSlot, {
   set method(value) { setAttribute(this, "method", value); },
   get enctype() { return oneOf(attribute(this, "enctype"), ENCTYPES); },
   set enctype(value) { setAttribute(this, "enctype", value); },
-  // TODO(spec): `elements` is a copy of the list, not a live HTMLFormControlsCollection.
-  get elements() { return controlsOf(this).filter((it) => localName(it) !== "input" || typeOf(it) !== "image"); },
-  get length() { return this.elements.length; },
+  get elements() { return collectionOf(this); },
+  get length() { return listedElements(this).length; },
   submit() { submit(this, this, true); },
   requestSubmit(submitter = null) {
     requireSubmitter(this, submitter);
     submit(this, submitter ?? this, false);
   },
+  reset() { reset(this); },
 });
+
+// https://html.spec.whatwg.org/multipage/forms.html#dom-form-elements
+const listedElements = (form) => controlsOf(form).filter((it) => localName(it) !== "input" || typeOf(it) !== "image");
+// The listed elements of a form that another document may have adopted.
+const elementsOf = (form) => agent.realmOf(form).formControls.listedElements(form);
+internal.formControls.listedElements = listedElements;
+const collections = agent.slot("HTMLFormControlsCollection of a form");
+const collectionOf = (form) => {
+  if (!collections.has(form)) {
+    const elements = () => elementsOf(form);
+    const create = () => createCollection(elements, HTMLFormControlsCollection.prototype, (name) => namedControl(elements(), name));
+    collections.set(form, create());
+  }
+  return collections.get(form);
+};
+
+// https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#the-htmlformcontrolscollection-interface
+class HTMLFormControlsCollection extends HTMLCollection {
+  namedItem(name) { return namedControl(collectionSlot.get(this).elements(), DOMString(name)); }
+}
+expose(HTMLFormControlsCollection, collectionSlot);
+
+// https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#radionodelist
+const radioSlot = agent.slot("RadioNodeList");
+class RadioNodeList {
+  constructor() { illegalConstructor(); }
+  get length() { return radioSlot.get(this).elements().length; }
+  item(index) { return radioSlot.get(this).elements()[index >>> 0] ?? null; }
+  get value() {
+    const checked = radioSlot.get(this).elements().find((it) => isRadio(it) && isChecked(it));
+    return checked === undefined ? "" : valueOf(checked);
+  }
+  set value(value) {
+    const wanted = DOMString(value);
+    const radio = radioSlot.get(this).elements().find((it) => isRadio(it) && valueOf(it) === wanted);
+    if (radio !== undefined) radio.checked = true;
+  }
+}
+expose(RadioNodeList, radioSlot);
+valueIterable(RadioNodeList);
+const isRadio = (element) => localName(element) === "input" && typeOf(element) === "radio";
+
+// https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#dom-htmlformcontrolscollection-nameditem
+function namedControl(elements, name) {
+  if (name === "") return null;
+  const find = () => elements.filter((it) => attribute(it, "id") === name || attribute(it, "name") === name);
+  if (find().length < 2) return find()[0] ?? null;
+  const list = createLegacyPlatformObject(RadioNodeList.prototype,
+    { length: () => find().length, item: (index) => find()[index] });
+  return radioSlot.set(list, { elements: find });
+}
+
+// A form has its controls as properties: https://html.spec.whatwg.org/multipage/forms.html#dom-form-nameditem
+internal.createForm = (prototype) => {
+  const elements = () => (nodeSlot.has(form) ? elementsOf(form) : []);
+  const form = createLegacyPlatformObject(prototype, {
+    length: () => elements().length, item: (index) => elements()[index],
+    names: () => namesOf(elements()), named: (name) => namedControl(elements(), name), overridesBuiltIns: true,
+  });
+  return form;
+};
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#concept-form-reset
+const resetting = new Set();
+function reset(form) {
+  if (resetting.has(form)) return;
+  resetting.add(form);
+  if (fire(form, "reset", { bubbles: true, cancelable: true })) controlsOf(form).forEach(resetControl);
+  resetting.delete(form);
+}
 
 // The check of a submitter in FormData's constructor and in requestSubmit().
 function requireSubmitter(form, submitter) {
@@ -86,7 +158,7 @@ function constructEntryList(form, submitter, encoding = "UTF-8") {
 // TODO(spec): a form's constraints are not validated.
 function submit(form, submitter, isByMethod) {
   // Steps 1 to 3.
-  if (!form.isConnected || constructing.has(form) || native.environment().forbidsForms) return;
+  if (!native.isConnected(idOf(form)) || constructing.has(form) || native.environment().forbidsForms) return;
   const button = submitter === form ? null : submitter;
   // Step 6.
   if (!isByMethod) {
@@ -95,7 +167,7 @@ function submit(form, submitter, isByMethod) {
     const goesOn = fire(form, "submit",
       { Interface: internal.interfaces.SubmitEvent, bubbles: true, cancelable: true, submitter: button });
     firing.delete(form);
-    if (!goesOn || !form.isConnected) return;
+    if (!goesOn || !native.isConnected(idOf(form))) return;
   }
   // Steps 8 to 10.
   const encoding = pickEncoding(form);
@@ -165,7 +237,9 @@ function pickEncoding(form) {
 internal.activateButton = (element) => {
   if (!["button", "input"].includes(localName(element))) return false;
   const form = ownerOf(element);
-  if (isSubmitButton(element) && !isDisabled(element) && form !== null) submit(form, element, false);
+  if (isDisabled(element) || form === null) return true;
+  if (isSubmitButton(element)) submit(form, element, false);
+  else if (typeOf(element) === "reset") reset(form);
   return true;
 };
 // https://xhr.spec.whatwg.org/#dom-formdata. The form may be of another document.

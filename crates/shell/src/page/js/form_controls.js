@@ -1,7 +1,7 @@
 // The form controls: the parts of them that decide what a form submits.
 // https://html.spec.whatwg.org/multipage/forms.html
 
-const { DOMString, attributes } = internal.webidl;
+const { DOMString, attributes, expose } = internal.webidl;
 const { wrap, idOf } = internal.node;
 const { slot, setAttribute } = internal.element;
 const stateSlot = agent.slot("FormControl");
@@ -13,7 +13,7 @@ function stateOf(element) {
 }
 const localName = (element) => native.localName(idOf(element));
 const attribute = (element, name) => native.attribute(idOf(element), name);
-const descendants = (root, selectors) => native.query(idOf(root), selectors).map(wrap);
+const descendants = (root, selectors) => (native.query(idOf(root), selectors) ?? []).map(wrap);
 const ancestor = (element, name) => {
   let found = native.parent(idOf(element));
   while (found !== undefined && native.localName(found) !== name) found = native.parent(found);
@@ -29,8 +29,13 @@ function ownerOf(element) {
 }
 
 // The controls whose form owner is `form`, in tree order.
-const controlsOf = (form) =>
-  descendants(form.getRootNode(), CONTROLS).filter((element) => ownerOf(element) === form);
+// NB: a control can hide every property of its form, so the prelude uses none.
+const controlsOf = (form) => descendants(rootOf(form), CONTROLS).filter((element) => ownerOf(element) === form);
+function rootOf(node) {
+  let root = idOf(node);
+  for (let parent = root; parent !== undefined; parent = native.parent(root)) root = parent;
+  return wrap(root);
+}
 
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#concept-fe-disabled
 function isDisabled(element) {
@@ -83,7 +88,7 @@ function check(input, value) {
   if (!value || typeOf(input) !== "radio" || !attribute(input, "name")) return;
   // https://html.spec.whatwg.org/multipage/input.html#radio-button-group
   const owner = ownerOf(input);
-  for (const other of descendants(input.getRootNode(), "input")) {
+  for (const other of descendants(rootOf(input), "input")) {
     const isOfGroup = other !== input && typeOf(other) === "radio" && ownerOf(other) === owner &&
       attribute(other, "name") === attribute(input, "name");
     if (isOfGroup) stateOf(other).checked = false;
@@ -135,7 +140,10 @@ members(HTMLTextAreaElement, {
 });
 members(HTMLSelectElement, {
   get type() { return typeOf(this); },
-  get options() { return optionsOf(this); },
+  get options() { return optionsCollection(this); },
+  get length() { return optionsOf(this).length; },
+  item(index) { return optionsOf(this)[index >>> 0] ?? null; },
+  add(option, before = null) { add(this, option, before); },
   get selectedOptions() { return selectedOptions(this); },
   get selectedIndex() { return optionsOf(this).indexOf(selectedOptions(this)[0]); },
   set selectedIndex(index) { selectOnly(this, optionsOf(this)[index]); },
@@ -164,7 +172,61 @@ attributes(HTMLOptionElement.prototype, agent.slot("HTMLOptionElement"), {
   },
 });
 
+// https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#the-htmloptionscollection-interface
+const { slot: collectionSlot, createCollection } = internal.collections;
+class HTMLOptionsCollection extends HTMLCollection {
+  get selectedIndex() { return selectOf(this).selectedIndex; }
+  set selectedIndex(index) { selectOf(this).selectedIndex = index; }
+  add(option, before = null) { add(selectOf(this), option, before); }
+  remove(index) { optionsOf(selectOf(this))[index >>> 0]?.remove(); }
+}
+expose(HTMLOptionsCollection, collectionSlot);
+const optionSlot = agent.slot("HTMLOptionsCollection");
+const selectOf = (collection) => optionSlot.get(collection).select;
+const optionsCollections = agent.slot("HTMLOptionsCollection of a select");
+function optionsCollection(select) {
+  if (!optionsCollections.has(select)) {
+    const collection = createCollection(() => agent.realmOf(select).formControls.optionsOf(select), HTMLOptionsCollection.prototype);
+    optionsCollections.set(select, optionSlot.set(collection, { select }));
+  }
+  return optionsCollections.get(select);
+}
+
+// https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#dom-htmloptionscollection-add
+function add(select, option, before) {
+  const reference = typeof before === "number" ? optionsOf(select)[before] ?? null : before;
+  (reference?.parentNode ?? select).insertBefore(option, reference);
+}
+
+// https://html.spec.whatwg.org/multipage/form-elements.html#dom-option
+function Option(text = "", value = undefined, defaultSelected = false, selected = false) {
+  if (new.target === undefined) throw new TypeError("Please use the 'new' operator.");
+  const option = wrap(native.createElement("option"));
+  const string = DOMString(text);
+  if (string !== "") option.append(string);
+  if (value !== undefined) setAttribute(option, "value", value);
+  if (defaultSelected) setAttribute(option, "selected", "");
+  stateOf(option).selected = !!selected;
+  return option;
+}
+Object.defineProperty(Option, "prototype", { value: HTMLOptionElement.prototype, writable: false });
+Object.defineProperty(internal.global, "Option", { value: Option, writable: true, configurable: true, enumerable: false });
+
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#concept-form-reset-control: the control has the
+// state that its attributes and its content give it.
+function resetControl(control) {
+  const elements = localName(control) === "select" ? optionsOf(control) : [control];
+  for (const element of elements) {
+    if (stateSlot.has(element)) for (const key of Object.keys(stateSlot.get(element))) delete stateSlot.get(element)[key];
+  }
+}
+
+// https://html.spec.whatwg.org/multipage/input.html#the-input-element:concept-node-clone-ext, for all controls
+internal.cloningSteps = (copy, node) => {
+  if (stateSlot.has(node)) Object.assign(stateOf(copy), stateSlot.get(node));
+};
+
 internal.isDisabledControl = (element) =>
   ["button", "input", "select", "textarea"].includes(localName(element)) && isDisabled(element);
 internal.formControls = { localName, attribute, ownerOf, controlsOf, isDisabled, typeOf, isSubmitButton, valueOf,
-  isChecked, selectedOptions, optionValue };
+  isChecked, selectedOptions, optionValue, optionsOf, resetControl };

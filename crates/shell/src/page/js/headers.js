@@ -169,4 +169,4 @@ function create(guard, list = []) {
   return headers;
 }
 
-internal.headers = { slot, create, fill, append, get };
+internal.headers = { TOKEN, slot, create, fill, append, get, isForbidden, normalize, sortAndCombine };

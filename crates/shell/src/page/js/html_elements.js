@@ -17,9 +17,9 @@ const INTERFACES = {
   HTMLAnchorElement: [["a"], ["target", "rel", "ping", "referrerPolicy", "download"], ["href"]],
   HTMLAreaElement: [["area"], ["alt", "target", "rel", "ping", "referrerPolicy", "download"], ["href"]],
   HTMLMapElement: [["map"], ["name"]],
-  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy", "sandbox", "width", "height", "loading"],
+  HTMLIFrameElement: [["iframe"], ["name", "srcdoc", "allow", "referrerPolicy", "width", "height", "loading"],
     ["src"], ["allowFullscreen"]],
-  HTMLImageElement: [["img"], ["alt", "referrerPolicy"], ["src"]],
+  HTMLImageElement: [["img"], ["alt", "name", "referrerPolicy", "sizes", "srcset", "useMap"], ["src"], ["isMap"]],
   HTMLDivElement: [["div"]],
   HTMLSpanElement: [["span"]],
   HTMLParagraphElement: [["p"]],
@@ -42,7 +42,8 @@ for (const [name, [elements, strings = [], urls = [], booleans = []]] of Object.
   booleans.forEach((attribute) => reflect(Interface, attribute, booleanAttribute));
   const ofInterface = agent.slot(name);
   expose(Interface, ofInterface);
-  elements.forEach((element) => byName.set(element, { prototype: Interface.prototype, slot: ofInterface }));
+  const create = name === "HTMLFormElement" ? (prototype) => internal.createForm(prototype) : undefined;
+  elements.forEach((element) => byName.set(element, { prototype: Interface.prototype, slot: ofInterface, create }));
 }
 
 function reflect(Interface, idlName, kind) {
@@ -81,11 +82,6 @@ attributes(HTMLScriptElement.prototype, agent.slot("HTMLScriptElement"), {
   set text(value) { this.textContent = value; },
 });
 
-// https://html.spec.whatwg.org/multipage/links.html#htmlhyperlinkelementutils
-for (const Interface of [HTMLAnchorElement, HTMLAreaElement]) {
-  attributes(Interface.prototype, agent.slot(Interface.name), { toString() { return this.href; } });
-}
-
 // The event handlers of a body element for the window's events are the window's handlers.
 internal.handlers.attributes(HTMLBodyElement.prototype, agent.slot("HTMLBodyElement"), internal.handlers.BODY_TO_WINDOW,
   () => internal.global);
@@ -93,40 +89,10 @@ internal.handlers.attributes(HTMLBodyElement.prototype, agent.slot("HTMLBodyElem
 // The activation behavior of an element, or undefined: https://dom.spec.whatwg.org/#eventtarget-activation-behavior
 internal.activationBehavior = (target) => {
   switch (slot.has(target) ? native.localName(internal.node.idOf(target)) : undefined) {
-    case "a": case "area": return () => followHyperlink(target);
+    case "a": case "area": return () => internal.followHyperlink(target);
     case "button": case "input": return () => internal.activateButton(target);
     default: return undefined;
   }
-};
-
-// https://html.spec.whatwg.org/multipage/links.html#following-hyperlinks-2
-function followHyperlink(link) {
-  const { attribute } = internal.element;
-  const href = attribute(link, "href");
-  // Step 1, and the activation behavior.
-  const cannotNavigate = native.navigable("self") === undefined ||
-    (!native.isConnected(internal.node.idOf(link)) && native.localName(internal.node.idOf(link)) !== "a");
-  if (href === undefined || cannotNavigate) return;
-  const url = native.resolveUrl(href);
-  if (url === undefined) return;
-  const ping = attribute(link, "ping");
-  if (ping !== undefined) native.ping(ping, href);
-  const target = attribute(link, "target") ?? internal.baseTarget();
-  const { noopener, noreferrer } = internal.relOf(link, target);
-  const policy = noreferrer ? "no-referrer" : attribute(link, "referrerpolicy") ?? "";
-  native.open(url, target, noopener, policy);
-}
-
-// https://html.spec.whatwg.org/multipage/semantics.html#get-an-element's-target
-internal.baseTarget = () =>
-  internal.document.querySelector("base[target]")?.getAttribute("target") ?? "";
-
-// https://html.spec.whatwg.org/multipage/links.html#get-an-element's-noopener
-internal.relOf = (element, target) => {
-  const rel = (element.getAttribute("rel") ?? "").toLowerCase().split(/\s+/);
-  const noreferrer = rel.includes("noreferrer");
-  const isBlank = target.toLowerCase() === "_blank";
-  return { noreferrer, noopener: noreferrer || rel.includes("noopener") || (isBlank && !rel.includes("opener")) };
 };
 
 internal.isBody = (target) => slot.has(target) && native.localName(internal.node.idOf(target)) === "body";

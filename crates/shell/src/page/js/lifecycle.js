@@ -12,6 +12,8 @@ let pageShowing = false;
 // https://html.spec.whatwg.org/multipage/dom.html#update-the-current-document-readiness
 function setReadyState(value) {
   state.readyState = value;
+  if (value === "interactive") internal.reachLoadTime("domInteractive");
+  else if (value === "complete") internal.reachLoadTime("domComplete");
   fire(internal.document, "readystatechange", {}, FROM_HOST);
 }
 
@@ -31,12 +33,20 @@ function setVisibility(value) {
 
 hooks.setReadyState = setReadyState;
 hooks.setVisibility = setVisibility;
-hooks.fireDomContentLoaded = () => { fire(internal.document, "DOMContentLoaded", { bubbles: true }, FROM_HOST); };
+hooks.fireDomContentLoaded = () => {
+  internal.reachLoadTime("domContentLoadedEventStart");
+  fire(internal.document, "DOMContentLoaded", { bubbles: true }, FROM_HOST);
+  internal.reachLoadTime("domContentLoadedEventEnd");
+  internal.paint();
+};
 
 // https://html.spec.whatwg.org/multipage/parsing.html#the-end, step 9
 hooks.completeLoading = () => {
   setReadyState("complete");
+  internal.reachLoadTime("loadEventStart");
   fire(window, "load", {}, fromHostForDocument());
+  internal.reachLoadTime("loadEventEnd");
+  internal.paint();
   pageShowing = true;
   firePageTransition("pageshow", false);
 };
@@ -62,12 +72,12 @@ hooks.unload = (persisted) => {
   internal.closeChannels();
 };
 
-// https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable. A listener for `unload`
-// or `beforeunload` expects that the document ends, so its document is not cached.
+// https://html.spec.whatwg.org/multipage/document-lifecycle.html#concept-document-salvageable. A listener for `unload` expects
+// that the document ends, so its document is not cached. A listener for `beforeunload` changes nothing, as in Chromium and
+// WebKit.
 hooks.isSalvageable = () => {
-  const types = ["unload", "beforeunload"];
-  types.forEach((type) => internal.activateContentHandler(window, type));
-  return !targetSlot.get(window).listeners.some(({ type }) => types.includes(type));
+  internal.activateContentHandler(window, "unload");
+  return !targetSlot.get(window).listeners.some(({ type }) => type === "unload");
 };
 
 // https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document

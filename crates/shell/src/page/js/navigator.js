@@ -5,6 +5,7 @@
 const { USVString, expose, illegalConstructor } = internal.webidl;
 const { convertNullable, pack } = internal.body;
 const slot = agent.slot("Navigator");
+const PLATFORM = "Linux x86_64";
 
 class Navigator {
   constructor() { illegalConstructor(); }
@@ -20,6 +21,20 @@ class Navigator {
   }
   get onLine() { return native.environment().onLine; }
   get cookieEnabled() { return true; }
+
+  // https://html.spec.whatwg.org/multipage/system-state.html#client-identification, in the compatibility mode "Gecko".
+  get appVersion() { return "5.0 (X11)"; }
+  get platform() { return PLATFORM; }
+  get productSub() { return "20100101"; }
+  get vendor() { return ""; }
+  get vendorSub() { return ""; }
+
+  get webdriver() { return false; }
+  get hardwareConcurrency() { return 1; }
+  get maxTouchPoints() { return 0; }
+  get doNotTrack() { return null; }
+  get pdfViewerEnabled() { return false; }
+  javaEnabled() { return false; }
 
   // https://w3c.github.io/beacon/#sendbeacon-method. This does the Web IDL conversions, that of the URL first. The
   // library does the processing model.

@@ -71,8 +71,11 @@ class Node extends EventTarget {
   }
   replaceChild(node, child) {
     if (requireNode(child).parentNode !== this) fail("NotFoundError", "The node is not a child.");
-    insert(this, requireNode(node), child);
-    return remove(child);
+    asOneMutation(this, () => {
+      insert(this, requireNode(node), child);
+      remove(child);
+    });
+    return child;
   }
 }
 constants(Node, { ELEMENT_NODE: ELEMENT, TEXT_NODE: TEXT, COMMENT_NODE: COMMENT,
@@ -144,7 +147,8 @@ function wrap(id) {
   if (known) return known;
   const type = native.nodeType(id);
   const ofElement = type === ELEMENT ? internal.elementInterface(native.localName(id)) : undefined;
-  const node = Object.create(ofElement ? ofElement.prototype : prototypeOf(type));
+  const prototype = ofElement ? ofElement.prototype : prototypeOf(type);
+  const node = ofElement?.create ? ofElement.create(prototype) : Object.create(prototype);
   slot.set(node, { id });
   targetSlot.set(node, createState((event) => agent.realmOf(node).node.eventParent(node, type, event)));
   if (ofElement) {
@@ -244,9 +248,14 @@ function adopt(node) {
 
 // A copy of a node of any document, for this document: https://dom.spec.whatwg.org/#concept-node-clone
 function copyOf(node, isDeep) {
-  agent.realmOf(node).node.copySubtree(node, isDeep);
-  const [root] = native.graft();
-  return wrap(root?.[1]);
+  const { node: old } = agent.realmOf(node);
+  old.copySubtree(node, isDeep);
+  const pairs = native.graft();
+  for (const [before, after] of pairs) {
+    const original = old.objectOf(before);
+    if (original !== undefined && elementSlot.has(original)) internal.cloningSteps(wrap(after), original);
+  }
+  return wrap(pairs[0]?.[1]);
 }
 
 // Removes a node that another document adopts from this one. The native half of the subtree waits for `native.graft`.
@@ -254,6 +263,8 @@ function copyOf(node, isDeep) {
 function release(node) {
   const id = idOf(node);
   native.remove(id);
+  // Records name nodes by their numbers, which the nodes lose.
+  internal.mutations.drain();
   const released = new Map();
   for (const it of native.takeSubtree(id)) {
     if (objects.has(it)) released.set(it, objects.get(it));
@@ -271,9 +282,19 @@ function insertAll(parent, values, child) {
   for (const node of nodes) insert(parent, node, before);
 }
 
+// https://dom.spec.whatwg.org/#concept-node-replace-all
 function replaceAll(parent, nodes) {
-  childNodes(parent).forEach(remove);
-  insertAll(parent, nodes, null);
+  asOneMutation(parent, () => {
+    childNodes(parent).forEach(remove);
+    insertAll(parent, nodes, null);
+  });
+}
+
+// Runs steps whose changes of the children of `parent` are one mutation record.
+function asOneMutation(parent, steps) {
+  const count = native.mutationCount();
+  steps();
+  native.mergeMutations(idOf(parent), count);
 }
 
 function remove(node) {
@@ -326,4 +347,4 @@ internal.hooks.runParserScript = (id) => {
 };
 internal.hooks.fireAtNode = (id, type) => { fire(wrap(id), type, {}, { fromHost: true }); };
 internal.node = { slot, wrap, idOf, insert, adopt, release, runScript, mixin, childNode, parentNode, replaceAll,
-  forget, eventParent, copyOf, copySubtree: (node, isDeep) => native.copySubtree(idOf(node), isDeep) };
+  forget, eventParent, copyOf, objectOf: (id) => objects.get(id), copySubtree: (node, isDeep) => native.copySubtree(idOf(node), isDeep) };

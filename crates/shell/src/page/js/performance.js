@@ -8,8 +8,8 @@ const slot = agent.slot("Performance");
 const entrySlot = agent.slot("PerformanceEntry");
 const observerSlot = agent.slot("PerformanceObserver");
 const listSlot = agent.slot("PerformanceObserverEntryList");
-const { timeOrigin } = native;
-const SUPPORTED = Object.freeze(["mark", "measure", "resource"]);
+// The types of the entries that the timeline can have. navigation_timing.js adds another one in a window.
+const supported = ["mark", "measure", "resource"];
 // https://w3c.github.io/resource-timing/#dfn-resource-timing-buffer-size-limit
 const DEFAULT_BUFFER_SIZE = 250;
 let entries = [];
@@ -38,8 +38,8 @@ function toJSON(entry) {
 }
 
 // Declares an interface whose attributes are the members of an entry's state.
-function derive(name, members, construct = illegalConstructor) {
-  const Interface = { [name]: class extends PerformanceEntry {} }[name];
+function derive(name, members, construct = illegalConstructor, Parent = PerformanceEntry) {
+  const Interface = { [name]: class extends Parent {} }[name];
   const Constructor = { [name]: function (...args) {
     if (new.target === undefined) illegalConstructor();
     return construct(...args);
@@ -49,7 +49,7 @@ function derive(name, members, construct = illegalConstructor) {
   Object.defineProperty(Constructor, "length", { value: construct.length, configurable: true });
   Object.defineProperty(Constructor.prototype, "constructor",
     { value: Constructor, writable: true, configurable: true });
-  Object.setPrototypeOf(Constructor, PerformanceEntry);
+  Object.setPrototypeOf(Constructor, Parent);
   for (const member of members) {
     Object.defineProperty(Constructor.prototype, member,
       { get() { return entrySlot.get(this)[member]; }, configurable: true });
@@ -97,7 +97,7 @@ const optional = (value) => (value === undefined ? undefined : DOMString(value))
 class Performance extends EventTarget {
   constructor() { illegalConstructor(); }
   now() { return native.now(); }
-  get timeOrigin() { return timeOrigin; }
+  get timeOrigin() { return native.timeOrigin(); }
   getEntries() { return selected(entries, {}); }
   getEntriesByType(type) { return selected(entries, { type: DOMString(type) }); }
   getEntriesByName(name, type = undefined) {
@@ -130,7 +130,7 @@ class Performance extends EventTarget {
   // https://w3c.github.io/resource-timing/#sec-extensions-performance-interface
   clearResourceTimings() { clear("resource"); }
   setResourceTimingBufferSize(maxSize) { bufferSize = maxSize >>> 0; }
-  toJSON() { return { timeOrigin }; }
+  toJSON() { return { timeOrigin: native.timeOrigin() }; }
 }
 expose(Performance, slot);
 internal.handlers.attributes(Performance.prototype, slot, ["resourcetimingbufferfull"]);
@@ -142,6 +142,8 @@ function clear(type, name) {
 // https://w3c.github.io/performance-timeline/#queue-a-performanceentry
 function queue(entry) {
   for (const observer of observers) observerSlot.get(observer).take(entry);
+  // The entry of the navigation is in the timeline from the beginning.
+  if (entry.entryType === "navigation") return entry;
   const isFull = entry.entryType === "resource" &&
     entries.filter((it) => it.entryType === "resource").length >= bufferSize;
   if (isFull) internal.eventTarget.fire(performance, "resourcetimingbufferfull");
@@ -149,6 +151,7 @@ function queue(entry) {
   return entry;
 }
 
+let supportedTypes;
 class PerformanceObserverEntryList {
   constructor() { illegalConstructor(); }
   getEntries() { return selected(listSlot.get(this), {}); }
@@ -177,7 +180,7 @@ class PerformanceObserver {
     const this_ = observerSlot.set(this, state);
   }
 
-  static get supportedEntryTypes() { return SUPPORTED; }
+  static get supportedEntryTypes() { return supportedTypes ??= Object.freeze([...supported].sort()); }
 
   observe(options = undefined) {
     const { entryTypes, type, buffered } = dictionary(options, "PerformanceObserverInit");
@@ -187,7 +190,7 @@ class PerformanceObserver {
     const wanted = entryTypes === undefined ? [DOMString(type)] : sequence(entryTypes, DOMString);
     const state = observerSlot.get(this);
     if (entryTypes !== undefined) state.types.clear();
-    for (const it of wanted.filter((it) => SUPPORTED.includes(it))) state.types.add(it);
+    for (const it of wanted.filter((it) => supported.includes(it))) state.types.add(it);
     if (state.types.size === 0) return;
     observers.add(this);
     if (buffered && type !== undefined) selected(entries, { type: `${type}` }).forEach(state.take);
@@ -222,4 +225,10 @@ internal.hooks.addResourceTiming = (timing) => {
   const times = Object.fromEntries(TIMES.map((name) => [name, timing[name] ?? 0]));
   queue(createResource({ ...timing, ...times, entryType: "resource", renderBlockingStatus: "non-blocking",
     duration: timing.responseEnd - timing.startTime }));
+};
+
+internal.performance = {
+  slot, TIMES, derive, queue, supported,
+  addEntry(entry) { entries.push(entry); },
+  forgetEntries() { entries = []; },
 };

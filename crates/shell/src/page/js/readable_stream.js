@@ -1,4 +1,4 @@
-// The interface ReadableStream with its default reader and controller. There are no byte streams, no piping and no tees.
+// The interface ReadableStream with its default reader and controller. There are no byte streams and no tees.
 // https://streams.spec.whatwg.org/#rs-class
 
 const { callback, dictionary, expose, illegalConstructor, promised, required } = internal.webidl;
@@ -16,7 +16,7 @@ class ReadableStream {
     const controller = Object.create(ReadableStreamDefaultController.prototype);
     const stream = {
       state: "readable", error: undefined, disturbed: false, reader: null, controller,
-      queue: [], requests: [], closeRequested: false, started: false, pulling: false, pullAgain: false,
+      queue: [], requests: [], closeRequested: false, started: false, pulling: false, pullAgain: false, closed: null,
       highWaterMark: highWaterMark === undefined ? 1 : +highWaterMark,
       pull: method(source, "pull"), cancel: method(source, "cancel"),
     };
@@ -229,5 +229,7 @@ internal.stream = {
     new ReadableStreamDefaultReader(object);
     return slot.get(object);
   },
+  // Ends what `lock` has begun.
+  release(stream) { stream.reader = null; },
   fail(object, reason) { fail(slot.get(object), reason); },
 };

@@ -79,16 +79,15 @@ function initialState(body, type, value) {
   return { type: "default", url: "", redirected: false, status, statusText, headers, body };
 }
 
-// Creates the Response of a fetch. Its body is `body`, or comes from `source`.
+// Creates the Response of a fetch. Its body comes from `source`.
 internal.responseOf = (fetched, source) => {
   const response = new Response();
-  const { status, statusText, headers, url, type, redirected, body } = fetched;
+  const { status, statusText, headers, url, type, redirected } = fetched;
   const isNull = type === "opaque" || [101, 103, 204, 205, 304].includes(status);
   Object.assign(slot.get(response), {
     status, statusText, url, type, redirected,
     headers: createHeaders("immutable", headers),
-    body: isNull ? null : extract(source ? arriving(source)
-      : { __proto__: null, kind: "bytes", bytes: new Uint8Array(body) }),
+    body: isNull ? null : extract(arriving(source)),
   });
   return response;
 };

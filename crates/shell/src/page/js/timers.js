@@ -52,7 +52,9 @@ globals({
   },
 });
 
+internal.queueMicrotask = engineQueueMicrotask;
 internal.startTimer = (steps, milliseconds) => start(steps, milliseconds, [], false, true);
+internal.stopTimer = (id) => { if (timers.delete(id)) native.clearTimer(id); };
 internal.startFrame = (steps) => start(steps, 16, [], false);
 
 // https://html.spec.whatwg.org/multipage/webappapis.html#queue-a-task. The tasks of all sources run in the order in which

@@ -107,13 +107,15 @@ internal.sharesTab = (other) => internal.top() === other.top();
 const named = Object.create(EventTarget.prototype);
 internal.webidl.tag(named, "WindowProperties");
 Object.setPrototypeOf(Window.prototype, named);
+const elementByName = (name) => internal.document.querySelectorAll("embed, form, img, object")
+  .find((it) => internal.element.attribute(it, "name") === name);
 internal.hooks.nameElements = (names) => {
   for (const name of names) {
     if (name in window) continue;
     Object.defineProperty(named, name, {
       configurable: true,
       get: () => internal.childWindows().find((it) => it.name === name)?.proxy ??
-        internal.document.getElementById(name) ?? undefined,
+        internal.document.getElementById(name) ?? elementByName(name),
       set(value) {
         Object.defineProperty(window, name, { value, writable: true, enumerable: true, configurable: true });
       },
@@ -129,6 +131,8 @@ for (const [name, get] of Object.entries({
   self: () => internal.windowProxy, frames: () => internal.windowProxy,
   parent: () => related("parent"), length: () => native.childNavigables().length,
   origin: () => native.environment().origin,
+  // https://dom.spec.whatwg.org/#dom-window-event
+  event: () => internal.currentEvent,
 })) {
   replaceable(name, get);
 }

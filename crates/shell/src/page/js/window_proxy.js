@@ -3,9 +3,6 @@
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects
 //
 // This file runs in a realm of its own. `agent.realms` is the slot of a window: `{ internal, originKey, proxy }`.
-//
-// TODO(spec): a window's non-configurable properties look configurable, and no property can be defined with
-// `configurable: false`. A Proxy cannot have a non-configurable property that its target does not have.
 
 const { getOwnPropertyDescriptor } = Object;
 const realms = agent.slot("Realm");
@@ -79,11 +76,10 @@ const steps = {
     return !isIndex(key) && Reflect.defineProperty(this.original(), key, descriptor);
   },
 
+  // The engine does not let a Proxy show a property that cannot be configured, if the target does not have it.
+  // window_reflection.js shows the property as it is.
   getOwnPropertyDescriptor(caller, _target, key) {
-    if (!this.allows(caller)) return { ...this.crossOriginDescriptor(caller, key), configurable: true };
-    const value = this.indexed(key);
-    if (value !== undefined) return { value, writable: false, enumerable: true, configurable: true };
-    const descriptor = getOwnPropertyDescriptor(this.original(), key);
+    const descriptor = this.ownDescriptor(caller, key);
     return descriptor && { ...descriptor, configurable: true };
   },
 
@@ -101,6 +97,14 @@ const steps = {
   preventExtensions() { return false; },
 };
 
+// https://html.spec.whatwg.org/multipage/nav-history-apis.html#windowproxy-getownproperty
+function ownDescriptor(caller, key) {
+  if (!this.allows(caller)) return { ...this.crossOriginDescriptor(caller, key), configurable: true };
+  const value = this.indexed(key);
+  if (value !== undefined) return { value, writable: false, enumerable: true, configurable: true };
+  return getOwnPropertyDescriptor(this.original(), key);
+}
+
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#crossorigingetownpropertyhelper-(-o,-p-)
 function crossOriginDescriptor(caller, key) {
   const child = this.indexed(key) ?? this.named(key);
@@ -113,7 +117,7 @@ function crossOriginDescriptor(caller, key) {
 
 // The prototype of the handlers: the native traps, and the steps that they call. Each kind of object adds its own functions.
 const { apply, ...traps } = native.traps;
-const handler = { __proto__: null, ...traps, steps, crossOriginDescriptor };
+const handler = { __proto__: null, ...traps, steps, ownDescriptor, crossOriginDescriptor };
 
 const windowHandler = {
   __proto__: handler,
@@ -207,6 +211,15 @@ agent.locationProxy = (window, location) => guard(locationHandler, { window, loc
 // else unchanged.
 agent.unwrap = (object) => (handlers.has(object) ? handlers.get(object).window : object);
 agent.expose = (object) => (realms.has(object) ? realms.get(object).proxy ?? object : object);
+
+// The essential internal methods that the engine's Proxy cannot do as the standard says: see window_reflection.js.
+agent.ofWindowProxy = {
+  is: (object) => handlers.has(object),
+  defineProperty(caller, proxy, key, attributes) {
+    return steps.defineProperty.call(handlers.get(proxy), caller, undefined, key, attributes);
+  },
+  getOwnPropertyDescriptor: (caller, proxy, key) => handlers.get(proxy).ownDescriptor(caller, key),
+};
 
 agent.realms = realms;
 agent.isSameOrigin = isSameOrigin;

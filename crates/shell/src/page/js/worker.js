@@ -58,9 +58,9 @@ internal.hooks.connectWorker = (id, port) => {
       internal.startTask(() => tell(id, "message",
         { Interface: internal.interfaces.MessageEvent, ...internal.deserialize(serialized) }));
     },
-    report(message) {
+    report(message, place) {
       internal.startTask(() =>
-        tell(id, "error", { Interface: internal.interfaces.ErrorEvent, message, cancelable: true }));
+        tell(id, "error", { Interface: internal.interfaces.ErrorEvent, message, ...place, cancelable: true }));
     },
     // The messages that the worker has sent before still arrive.
     close() {

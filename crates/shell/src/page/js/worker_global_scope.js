@@ -96,4 +96,4 @@ internal.hooks.receive = (serialized) => {
 };
 internal.isFullyActive = () => true;
 // https://html.spec.whatwg.org/multipage/workers.html#runtime-script-errors-2
-internal.reportToOwner = (message) => owner?.report(message);
+internal.reportToOwner = (message, place) => owner?.report(message, place);

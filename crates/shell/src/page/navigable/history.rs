@@ -60,8 +60,21 @@ pub(in crate::page) enum HistoryHandling {
     Push,
     /// The document replaces the one of the current entry.
     Replace,
+    /// The document of the current entry is fetched again.
+    Reload,
     /// The document belongs to the current entry, to which the history was traversed.
     Traverse,
+}
+
+impl HistoryHandling {
+    /// The [navigation type](https://w3c.github.io/navigation-timing/#dom-performancenavigationtiming-type)
+    pub(super) fn navigation_type(self) -> &'static str {
+        match self {
+            Self::Push | Self::Replace => "navigate",
+            Self::Reload => "reload",
+            Self::Traverse => "back_forward",
+        }
+    }
 }
 
 /// The history of a top-level traversable.
@@ -168,7 +181,7 @@ impl Navigable {
 
     /// [Reload](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reload)
     pub(in crate::page) fn reload(self: &Rc<Self>, source: &Window) {
-        self.fetch_entry_again(source, HistoryHandling::Replace);
+        self.fetch_entry_again(source, HistoryHandling::Reload);
     }
 
     /// [Apply the traverse history step](https://html.spec.whatwg.org/multipage/browsing-the-web.html#apply-the-traverse-history-step)

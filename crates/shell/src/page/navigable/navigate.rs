@@ -19,8 +19,8 @@ use super::{
     unload::fire_before_unload,
 };
 use crate::page::{
-    DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, PageError, PostResource,
-    RealmId, ResourceTiming, TabOf, TaskQueue, parser,
+    DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, NavigationTiming, PageError,
+    PostResource, RealmId, ResourceTiming, TabOf, TaskQueue, parser,
     realm::Realm,
     window::{Stage, Window},
 };
@@ -261,6 +261,7 @@ impl Navigable {
     /// active document, and creates and parses the new one.
     pub(super) fn load(self: &Rc<Self>, fetched: FetchedDocument, inherited: Option<Inherited>) {
         let history = self.ongoing.take().map_or(HistoryHandling::Replace, |it| it.history);
+        let type_ = history.navigation_type();
         let old = self.active();
         let event_loop = old.event_loop();
         let container = self.container_realm(&event_loop);
@@ -276,6 +277,7 @@ impl Navigable {
             content_type: fetched.type_.clone(),
             referrer: fetched.referrer,
             refresh: fetched.refresh,
+            navigation: fetched.timing.map(|it| NavigationTiming { type_: type_.into(), ..it }),
             sandbox,
             ..Environment::of(fetched.client)
         };
