@@ -1,5 +1,6 @@
 //! The queued and the running fetches: starting them, giving them up, and telling how they ended.
 
+mod contained;
 #[cfg(feature = "outbox")]
 mod kept;
 mod work;
@@ -8,19 +9,17 @@ use std::{
     any::Any,
     hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
     time::{Instant, SystemTime},
 };
 
 use foldhash::quality::RandomState;
 use futures_util::{
     FutureExt, StreamExt,
-    future::{AbortHandle, Abortable, Aborted, BoxFuture},
+    future::{AbortHandle, Abortable, Aborted},
     stream::FuturesUnordered,
 };
 use http::StatusCode;
@@ -28,6 +27,7 @@ use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{AbandonReason, NetworkError, Reservation, fetch::Profile};
 use url::Url;
 
+use self::contained::Contained;
 pub(super) use self::work::Work;
 #[cfg(feature = "outbox")]
 use super::outbox::{Keeping, KeptRequest};
@@ -323,7 +323,7 @@ impl Fetches {
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });
         let (abort, registration) = AbortHandle::new_pair();
-        self.futures.push(Abortable::new(Contained(Some(future.boxed())), registration));
+        self.futures.push(Abortable::new(Contained::new(future.boxed()), registration));
         let running = Running {
             abort,
             reservation,
@@ -426,26 +426,5 @@ impl Fetches {
         if self.is_busy {
             self.tell_work_outstanding(false);
         }
-    }
-}
-
-/// A future whose drop may panic without harm to the other futures.
-struct Contained(Option<BoxFuture<'static, Completed>>);
-
-impl Future for Contained {
-    type Output = Completed;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Completed> {
-        match &mut self.0 {
-            Some(future) => future.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Contained {
-    fn drop(&mut self) {
-        let future = self.0.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
     }
 }

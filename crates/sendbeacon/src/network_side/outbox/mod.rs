@@ -16,13 +16,13 @@ use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Client, NetworkError, Request,
     fetch::Profile,
-    host::{CookieStore, Network, Outbox, OutboxError, Progress, Random, RecordId},
+    host::{CookieStore, Network, Outbox, OutboxError, Progress, RecordId},
 };
 use tokio::sync::oneshot;
 
 use self::{
     clock::Clock,
-    record::{State, Timestamp},
+    record::{State, Timestamp, random_id},
     room::has_room,
     seal::Seal,
     services::{WaitingNetwork, profile_of, request_of},
@@ -41,7 +41,6 @@ use crate::{
     id::{FetchId, GroupId},
     message::{Flag, GroupState},
     outbox::{OutboxSettings, Redelivery, RedeliveryCookies},
-    random::SystemRandom,
     site_data::SiteData,
 };
 
@@ -192,7 +191,7 @@ impl Keeping {
         if !has_room(&self.settings, &kept, records.chain(self.waiting.all())) {
             return;
         }
-        let id = RecordId::from_u64(random_bits());
+        let id = random_id();
         let may_be_sent = gate.is_some_and(Gate::has_passed);
         if may_be_sent && self.settings.redelivery == Redelivery::OnlyUnsent {
             return;
@@ -447,10 +446,4 @@ fn is_for_want_of_time(error: &NetworkError) -> bool {
             | NetworkError::Abandoned(AbandonReason::Shutdown | AbandonReason::NetworkChanged)
     );
     is_limit || error.is_unreached()
-}
-
-fn random_bits() -> u64 {
-    let mut bytes = [0; 8];
-    SystemRandom.fill(&mut bytes);
-    u64::from_ne_bytes(bytes)
 }

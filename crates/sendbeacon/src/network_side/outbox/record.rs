@@ -297,6 +297,13 @@ impl KeptRequest {
     }
 }
 
+/// An identifier for a new record.
+pub(super) fn random_id() -> RecordId {
+    let mut bytes = [0; 8];
+    SystemRandom.fill(&mut bytes);
+    RecordId::from_u64(u64::from_ne_bytes(bytes))
+}
+
 /// A keyed digest of a `Cookie` header, or of its absence. The header itself is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CookieDigest {
