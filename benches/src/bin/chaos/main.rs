@@ -2,9 +2,11 @@
 //!
 //! `cargo run --release -p benches --bin chaos -- COUNT [--http1] [--tls] [--http2]` sends COUNT beacons over each of the
 //! named transports, or over all three. It prints a table. The exit status is 1 if a row is worse than its statement in
-//! `faults.rs`. docs/RELIABILITY.md explains the table.
+//! `faults.rs`. With `--chromium`, a page in Chromium sends the beacons, for a comparison. docs/RELIABILITY.md explains the
+//! table.
 
 mod cell;
+mod chromium;
 mod faults;
 mod nginx;
 mod pages;
@@ -56,7 +58,7 @@ const MOST_DESCRIPTORS: usize = 600;
 /// Send beacons to a server that misbehaves on purpose.
 #[derive(Debug, Parser)]
 struct Args {
-    /// How many beacons to send over each transport, 5,000 by default, or to nginx, 60,000 by default.
+    /// How many beacons to send: over each transport (5,000 by default), to nginx (60,000) or by Chromium (20,000).
     count: Option<usize>,
     /// Send them over HTTP/1.1.
     #[arg(long)]
@@ -73,6 +75,9 @@ struct Args {
     /// Send them to an nginx that is reloaded meanwhile, instead of to the server with the faults.
     #[arg(long)]
     nginx: bool,
+    /// Let a page in Chromium send them, over HTTP/1.1, and compare what happens to them with the statements.
+    #[arg(long, conflicts_with_all = ["http1", "tls", "http2", "nginx"])]
+    chromium: bool,
 }
 
 /// How the beacons are sent.
@@ -95,6 +100,10 @@ fn main() -> Result<ExitCode, BoxError> {
     let is_none_named = named == [false; 3];
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let identity = Identity::new()?;
+    if args.chromium {
+        compare(&args, &identity, runtime.handle())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut is_good = true;
     for (transport, is_named) in transports {
         if is_named || is_none_named {
@@ -111,30 +120,22 @@ fn run(
     identity: &Identity,
     runtime: &Handle,
 ) -> Result<bool, BoxError> {
-    let rows = || ROWS.iter().filter(|row| row.name.contains(&*args.fault));
-    let rows = || rows().filter(|row| row.statement(transport).is_some());
-    let count = (args.count.unwrap_or(5_000) / rows().count().max(1)).max(LEAST);
-    let cells = rows().filter_map(|row| Cell::new(row, transport, count));
-    let cells: Vec<_> = cells.map(Arc::new).collect();
-    println!(
-        "{:<42} {:>7} {:>9} {:>13} {:>13} {:>13} {:>13} {:>7} {:>8}",
-        format!("{transport:?}"),
-        "sent",
-        "delivered",
-        "failed",
-        "lost",
-        "seen twice",
-        "in part",
-        "strikes",
-        "time"
-    );
+    let cells = cells(transport, args, 5_000, |_, count| Some(count));
+    print_heads(&format!("{transport:?}"));
     let before = process::descriptors()?;
     let watch = Watch::start();
     let times = run_cells(&cells, identity, runtime)?;
     let most = watch.most()?;
     let mut is_good = true;
     for (cell, time) in cells.iter().zip(times) {
-        is_good &= report(cell, time);
+        let faults = report(cell, time);
+        for fault in &faults {
+            println!("    WORSE than {:?}: {fault}", cell.statement.name);
+        }
+        if let (false, Some(failure)) = (faults.is_empty(), cell.sightings.failure.get()) {
+            println!("    the first failure: {failure}");
+        }
+        is_good &= faults.is_empty();
     }
     let after = process::descriptors_at_most(before)?;
     let (most_memory, memory) = (process::memory("VmHWM")?, process::memory("VmRSS")?);
@@ -143,6 +144,57 @@ fn run(
          descriptors: at most {most} of {MOST_DESCRIPTORS}, before {before}, after {after}\n"
     );
     Ok(is_good && most_memory <= MOST_MEMORY && most <= MOST_DESCRIPTORS && after <= before)
+}
+
+/// Lets Chromium send the beacons, and prints what happened to them beside the statements.
+fn compare(args: &Args, identity: &Identity, runtime: &Handle) -> Result<(), BoxError> {
+    let Some(version) = chromium::version()? else {
+        println!("not run: Chromium is not installed");
+        return Ok(());
+    };
+    let share = |fault: Fault, count| match fault {
+        // Chromium does not ask our resolver.
+        Fault::LookUps => None,
+        // Chromium keeps the connection of a beacon that the page has given up. Six strikes would hold up all others.
+        _ if fault.needs_short_limits() => Some(LEAST),
+        _ => Some(count),
+    };
+    let cells = cells(Transport::Http1, args, 20_000, share);
+    println!("{version}; left out: look-ups that fail");
+    print_heads("Chromium");
+    let times = chromium::send(&cells, identity, runtime)?;
+    for (cell, time) in cells.iter().zip(times) {
+        for difference in report(cell, time) {
+            println!("    beyond {:?}: {difference}", cell.statement.name);
+        }
+        if let Some(failure) = cell.sightings.failure.get() {
+            println!("    the first failure: {failure}");
+        }
+    }
+    Ok(())
+}
+
+/// The cells of a transport whose faults the arguments ask for. They share the beacons equally. Then `share` may change
+/// how many a cell gets, or leave the cell out.
+fn cells(
+    transport: Transport,
+    args: &Args,
+    default_count: usize,
+    share: impl Fn(Fault, usize) -> Option<usize>,
+) -> Vec<Arc<Cell>> {
+    let rows = || ROWS.iter().filter(|row| row.name.contains(&*args.fault));
+    let rows = || rows().filter(|row| row.statement(transport).is_some());
+    let count = (args.count.unwrap_or(default_count) / rows().count().max(1)).max(LEAST);
+    let cells = rows().filter_map(|row| Cell::new(row, transport, share(row.fault, count)?));
+    cells.map(Arc::new).collect()
+}
+
+/// Prints the heads of the columns.
+fn print_heads(first: &str) {
+    println!(
+        "{first:<42} {:>7} {:>9} {:>13} {:>13} {:>13} {:>13} {:>7} {:>8}",
+        "sent", "delivered", "failed", "lost", "seen twice", "in part", "strikes", "time"
+    );
 }
 
 /// Runs the cells, some at once, and returns how long each took.
@@ -218,8 +270,8 @@ impl Resolver for LookUps {
     }
 }
 
-/// Prints the row of a cell. Returns whether it is as good as its statement.
-fn report(cell: &Cell, time: Duration) -> bool {
+/// Prints the row of a cell. Returns what is worse than its statement.
+fn report(cell: &Cell, time: Duration) -> Vec<String> {
     let (sums, strikes) = (cell.sightings.sums(), cell.strikes());
     let Sums { sent, delivered, failed, lost, twice, part, .. } = sums;
     let mut faults = Vec::new();
@@ -252,11 +304,5 @@ fn report(cell: &Cell, time: Duration) -> bool {
         cell.row.name,
         time.as_secs_f64()
     );
-    for fault in &faults {
-        println!("    WORSE than {:?}: {fault}", statement.name);
-    }
-    if let (false, Some(failure)) = (faults.is_empty(), cell.sightings.failure.get()) {
-        println!("    the first failure: {failure}");
-    }
-    faults.is_empty()
+    faults
 }

@@ -1,8 +1,11 @@
 //! What the two sides saw of each beacon.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+use std::{
+    fmt::Display,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use sendbeacon::{NetworkError, Outcome};
@@ -10,7 +13,7 @@ use sendbeacon::{NetworkError, Outcome};
 /// How many digits at the beginning of a body are the beacon's number.
 pub(crate) const DIGITS: usize = 8;
 /// The lengths of the bodies, which take turns.
-const LENGTHS: [usize; 5] = [16, 100, 600, 2_000, 5_000];
+pub(crate) const LENGTHS: [usize; 5] = [16, 100, 600, 2_000, 5_000];
 
 /// The body of the beacon with this number.
 pub(crate) fn body(number: usize) -> String {
@@ -84,17 +87,26 @@ impl Sightings {
 
     /// The embedder was told this outcome.
     pub(crate) fn told(&self, number: usize, outcome: &Outcome) {
-        let Some(beacon) = self.beacons.get(number) else { return };
-        let Outcome::Failed { error, .. } = outcome else {
-            count(&beacon.delivered);
-            return;
-        };
-        count(&beacon.failed);
-        self.failures.fetch_add(1, Relaxed);
+        let Outcome::Failed { error, .. } = outcome else { return self.told_delivered(number) };
         if let NetworkError::Connect(_) = error {
             self.unconnected.fetch_add(1, Relaxed);
         }
-        self.failure.get_or_init(|| error.to_string());
+        self.told_failed(number, error);
+    }
+
+    /// The client was told that the beacon is delivered.
+    pub(crate) fn told_delivered(&self, number: usize) {
+        if let Some(beacon) = self.beacons.get(number) {
+            count(&beacon.delivered);
+        }
+    }
+
+    /// The client was told that the beacon has failed, and why.
+    pub(crate) fn told_failed(&self, number: usize, failure: &dyn Display) {
+        let Some(beacon) = self.beacons.get(number) else { return };
+        count(&beacon.failed);
+        self.failures.fetch_add(1, Relaxed);
+        self.failure.get_or_init(|| failure.to_string());
     }
 
     /// The sums over all beacons.
