@@ -127,7 +127,7 @@ impl UserAgent {
 
     /// Gives up the unfinished fetches that belong to this data, with
     /// [`AbandonReason::SiteDataCleared`](crate::AbandonReason::SiteDataCleared) as their outcome. `data` is an `&Origin`,
-    /// or a [`SiteData`], which may begin at some time. The engine clears cookies and the other data of the origin in its
+    /// or a [`SiteData`], which may be that of a site, and may begin at some time. The engine clears cookies and the other data of the origin in its
     /// own stores.
     ///
     /// The fetches are given up even if the future is dropped. The future ends when the records of this data are no longer

@@ -2,15 +2,15 @@
 
 use std::time::SystemTime;
 
-use sendbeacon::{Nonce, Origin, SiteData};
+use sendbeacon::{Nonce, Origin, Site, SiteData};
 
 use super::*;
 
-/// An app that has kept a beacon from `page` to `url`, and the number of records after `data` was cleared.
+/// The number of records after `data` was cleared. An app has kept a beacon of a frame before, in this run or in the one
+/// before.
 async fn left_after(data: SiteData, in_next_run: bool) -> usize {
     let storage = MemoryStorage::default();
-    let app =
-        App::start_with(&storage, |it| it, |it| it.scheduling(sendbeacon::Scheduling::default()));
+    let app = App::start(&storage);
     app.agent.set_online(false);
     let mut framed = client("https://frame.test/");
     framed.network_partition_key = client("https://top.test/").network_partition_key;
@@ -29,8 +29,12 @@ async fn left_after(data: SiteData, in_next_run: bool) -> usize {
     storage.records().len()
 }
 
+fn origin(url: &str) -> Origin {
+    Origin::of(&url.parse().unwrap(), Nonce::from_u128(1))
+}
+
 fn data(url: &str) -> SiteData {
-    SiteData::of(&Origin::of(&url.parse().unwrap(), Nonce::from_u128(1)))
+    SiteData::of_site(&Site::of(&origin(url)))
 }
 
 #[tokio::test]
@@ -40,6 +44,15 @@ async fn a_record_is_removed_by_its_initiator_its_destination_and_its_top_level_
             assert_eq!(left_after(data(url), in_next_run).await, 0, "{url}");
         }
         assert_eq!(left_after(data("https://other.test/"), in_next_run).await, 1);
+        // The data of an origin are only its own.
+        for (url, left) in [
+            ("https://frame.test/", 0),
+            ("https://collector.test/", 0),
+            ("https://top.test/", 1),
+            ("https://frame.test:8443/", 1),
+        ] {
+            assert_eq!(left_after(SiteData::of(&origin(url)), in_next_run).await, left, "{url}");
+        }
     }
 }
 
