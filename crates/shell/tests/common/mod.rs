@@ -202,3 +202,13 @@ pub(crate) fn response(status: u16) -> FetchResponse {
         redirected: false,
     }
 }
+
+/// Runs `script` as the body of an async function, and returns its result as JSON.
+pub(crate) fn run(script: &str) -> String {
+    let fixture = Fixture::script(&format!(
+        "var result; (async () => {{ {script} }})().then(r => result = r, e => result = String(e));"
+    ));
+    fixture.run_until_idle();
+    assert_eq!(fixture.console(), [""; 0]);
+    fixture.get("result")
+}
