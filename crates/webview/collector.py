@@ -71,6 +71,7 @@ class Collector:
     def _get(self, request):
         url = urllib.parse.urlsplit(request.path)
         query = dict(urllib.parse.parse_qsl(url.query))
+        time.sleep(float(query.get("wait", 0)))
         if url.path == "/collect":
             return self._post(request)
         page = PAGES / pathlib.PurePosixPath(url.path).name

@@ -21,6 +21,9 @@ use crate::{cookies, raw};
 /// The JavaScript expression for the function that posts messages.
 const POST: &str = "((it) => it?.postMessage.bind(it))(window.webkit?.messageHandlers?.sendbeacon)";
 
+/// What a webview loads to leave its page.
+const BLANK: &str = "about:blank";
+
 /// How long a webview may take to leave its page. A page whose script never ends is then given up.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -169,14 +172,17 @@ pub(crate) fn leave(webview: &WebView) -> oneshot::Receiver<()> {
 
 fn begin_to_leave(webview: &WebView) {
     raw::disconnect_handlers(webview, &SIGNALS);
+    // NB: another load may have been under way. It fails now, or was committed a moment ago.
     webview.connect_load_changed(|webview, event| {
         // The messages of the page that was left have come before.
-        if event == LoadEvent::Committed {
+        if event == LoadEvent::Committed && webview.uri().is_some_and(|uri| uri == BLANK) {
             left(webview);
         }
     });
-    webview.connect_load_failed(|webview, _, _, _| {
-        left(webview);
+    webview.connect_load_failed(|webview, _, uri, _| {
+        if uri == BLANK {
+            left(webview);
+        }
         true
     });
     // A page may ask whether to leave. Nobody is there to answer.
@@ -186,7 +192,7 @@ fn begin_to_leave(webview: &WebView) {
     });
     let webview_of_timeout = webview.clone();
     glib::timeout_add_local_once(LEAVE_WITHIN, move || left(&webview_of_timeout));
-    webview.load_uri("about:blank");
+    webview.load_uri(BLANK);
 }
 
 /// The webview has left its page, or its page has gone.

@@ -93,6 +93,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         native.load_uri(&url.replace("/page.html", "/other.html"));
                         send_after(1500, &proxy, Task::Exit);
                     }
+                    // To another site, whose page has a process of its own.
+                    (Some("navigate-cross-site"), Some(native)) => {
+                        let other = url.replace("/page.html", "/other.html");
+                        native.load_uri(&other.replace("127.0.0.1", "localhost"));
+                        send_after(1500, &proxy, Task::Exit);
+                    }
                     (Some("reload"), Some(native)) => {
                         native.reload();
                         send_after(1500, &proxy, Task::Exit);
@@ -114,6 +120,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         exit_when_done(&native);
                         native.connect_title_notify(exit_when_done);
                         send_after(30_000, &proxy, Task::Exit);
+                    }
+                    // The window closes while the webview loads another page.
+                    (Some("close-loading"), Some(native)) => {
+                        native.load_uri(&url.replace("/page.html?", "/other.html?wait=3&"));
+                        send_after(300, &proxy, Task::Exit);
                     }
                     (Some("close"), _) => {
                         if let Some(window) = &window {
