@@ -61,7 +61,7 @@ pub(super) struct Fetches {
     /// wait for the room.
     pub(super) freed: Vec<GroupId>,
     /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
-    futures: FuturesUnordered<Abortable<Contained>>,
+    futures: FuturesUnordered<Abortable<Contained<Completed>>>,
     /// Puts the unfinished fetches into the outbox. `None` if there is none.
     #[cfg(feature = "outbox")]
     keeping: Option<Box<Keeping>>,

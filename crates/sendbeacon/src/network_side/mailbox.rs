@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 #[cfg(feature = "outbox")]
-use super::outbox::News;
+use super::outbox::news::News;
 use crate::{
     event::ShutdownReport,
     id::FetchId,

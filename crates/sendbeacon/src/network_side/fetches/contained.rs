@@ -8,21 +8,19 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::Completed;
-
 /// A future whose drop may panic without harm to the other futures.
-pub(super) struct Contained(Option<BoxFuture<'static, Completed>>);
+pub(super) struct Contained<T>(Option<BoxFuture<'static, T>>);
 
-impl Contained {
-    pub(super) fn new(future: BoxFuture<'static, Completed>) -> Self {
+impl<T> Contained<T> {
+    pub(super) fn new(future: BoxFuture<'static, T>) -> Self {
         Self(Some(future))
     }
 }
 
-impl Future for Contained {
-    type Output = Completed;
+impl<T> Future for Contained<T> {
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Completed> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         match &mut self.0 {
             Some(future) => future.as_mut().poll(cx),
             None => Poll::Pending,
@@ -30,7 +28,7 @@ impl Future for Contained {
     }
 }
 
-impl Drop for Contained {
+impl<T> Drop for Contained<T> {
     fn drop(&mut self) {
         let future = self.0.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));

@@ -17,8 +17,8 @@ use crate::{
     message::GroupState,
     network_side::{
         outbox::{
-            ClearReply, Keeping, Kept, KeptRequest, Look, News, Question, Telling, Whose,
-            cleared_outcome,
+            ClearReply, Keeping, Kept, KeptRequest, Look, Question, Telling, Whose,
+            cleared_outcome, news::News,
         },
         teller::Teller,
     },

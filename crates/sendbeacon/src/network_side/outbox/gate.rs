@@ -31,6 +31,16 @@ struct Inner {
     record: Option<(RecordId, Thread, State)>,
 }
 
+/// What a record belongs to.
+pub(in crate::network_side) enum Whose<'a> {
+    /// An unfinished request, with this gate.
+    Request(&'a Gate),
+    /// A deferred fetch that is pending.
+    Deferred,
+    /// Nothing: it is over.
+    Ended,
+}
+
 impl Gate {
     /// Gives the request a record, which the thread then knows. `state` is the state that the record gets when the
     /// first byte is written. Returns false, and does nothing, if that has happened.

@@ -2,11 +2,12 @@
 
 mod clock;
 mod gate;
-mod news;
+pub(super) mod news;
 mod record;
 mod room;
 mod seal;
 mod services;
+mod telling;
 mod thread;
 mod waiting;
 
@@ -16,12 +17,13 @@ use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
     AbandonReason, Client, NetworkError, Request,
     fetch::Profile,
-    host::{CookieStore, Network, Outbox, OutboxError, Progress, RecordId},
+    host::{CookieStore, Network, Outbox, Progress, RecordId},
 };
 use tokio::sync::oneshot;
 
 use self::{
     clock::Clock,
+    news::{Made, News},
     record::{State, Timestamp, random_id},
     room::has_room,
     seal::Seal,
@@ -30,9 +32,9 @@ use self::{
     waiting::{Permission, Waiting},
 };
 pub(super) use self::{
-    gate::Gate,
-    news::{Made, News, Telling, Whose},
+    gate::{Gate, Whose},
     record::{Kept, KeptRequest},
+    telling::{ClearReply, Telling},
     waiting::{Look, Question},
 };
 use super::mailbox::{Mailbox, Message};
@@ -67,9 +69,6 @@ pub(crate) struct Keeping {
     group: Arc<GroupState>,
     clock: Clock,
 }
-
-/// Receives the end of a clearing.
-pub(super) type ClearReply = oneshot::Sender<Result<(), OutboxError>>;
 
 /// The record of an unfinished request.
 struct Record {
