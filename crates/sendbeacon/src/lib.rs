@@ -124,6 +124,6 @@ struct Readme;
 #[doc = include_str!("../README.md")]
 struct CrateReadme;
 
-#[cfg(all(doctest, feature = "net"))]
+#[cfg(all(doctest, feature = "net", feature = "outbox"))]
 #[doc = include_str!("../../../docs/EMBEDDING.md")]
 struct Embedding;
