@@ -66,8 +66,8 @@ pub trait EventSink: Send + Sync {
     /// `false`. Default: does nothing.
     fn work_outstanding(&self, _outstanding: bool) {}
 
-    /// Hears that the [`Outbox`](crate::host::Outbox) has failed. The requests go on, and what could not be removed from
-    /// it is removed later. Default: does nothing.
+    /// Hears that the [`Outbox`](crate::host::Outbox) has failed, once until it works again. The requests go on, and what
+    /// could not be removed from it is removed later. Default: does nothing.
     fn outbox_failed(&self, _error: &OutboxError) {}
 }
 

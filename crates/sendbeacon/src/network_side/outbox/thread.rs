@@ -72,6 +72,7 @@ impl Thread {
             owed: BTreeMap::new(),
             max_records,
             pending: Arc::clone(&pending),
+            is_failing: false,
         };
         thread::Builder::new().name("sendbeacon outbox".into()).spawn(move || {
             worker.load();
@@ -100,6 +101,8 @@ struct Worker {
     owed: BTreeMap<RecordId, OutboxChange>,
     max_records: usize,
     pending: Arc<AtomicUsize>,
+    /// Whether the last changes have failed, and the driver was told.
+    is_failing: bool,
 }
 
 impl Worker {
@@ -204,12 +207,16 @@ impl Worker {
         let mut result = if all.is_empty() { Ok(()) } else { guarded(|| self.store.commit(&all)) };
         let are_put = result.is_ok();
         if let Err(error) = &result {
-            (self.tell)(News::Failed(error.clone()));
+            // A disk that fails for hours is told once.
+            if !self.is_failing {
+                (self.tell)(News::Failed(error.clone()));
+            }
             let rest: Vec<_> = changes.values().cloned().collect();
             if !rest.is_empty() && !puts.is_empty() {
                 result = guarded(|| self.store.commit(&rest));
             }
         }
+        self.is_failing = result.is_err() || self.is_failing && !are_put;
         if result.is_err() {
             self.owed = changes;
         }

@@ -17,8 +17,11 @@ async fn a_full_disk_stops_no_beacon_and_is_told() {
     assert!(matches!(app.heard.wait(1, failed).await[0], OutboxError::Full(_)));
     assert_eq!(page.send_beacon("/here", None), Ok(true));
     assert_eq!(app.heard.done(1).await, [("/here".to_owned(), delivered(204))]);
+    assert_eq!(page.send_beacon("/here", None), Ok(true));
+    app.heard.done(2).await;
     let report = app.agent.shutdown(Duration::ZERO).await;
     assert_eq!((report.kept.len(), report.lost.len()), (0, 1), "{report:?}");
+    assert_eq!(app.heard.all(failed).len(), 1, "it is told once");
 }
 
 #[tokio::test]
