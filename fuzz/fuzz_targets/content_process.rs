@@ -1,6 +1,8 @@
 //! The bytes of a content process that is not trusted: a real session, changed anywhere.
 #![no_main]
 
+mod change;
+
 use std::{
     io::{self, Write, sink},
     os::unix::net::UnixStream,
@@ -9,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use arbitrary::Arbitrary;
 use http::HeaderValue;
 use libfuzzer_sys::fuzz_target;
 use sendbeacon::{
@@ -19,13 +20,7 @@ use sendbeacon::{
 use sendbeacon_testkit::network::{ScriptedNetwork, respond_with_body};
 use url::Url;
 
-#[derive(Arbitrary, Debug)]
-enum Change<'a> {
-    Replace { at: u16, byte: u8 },
-    Insert { at: u16, bytes: &'a [u8] },
-    Remove { at: u16, length: u8 },
-    Repeat { at: u16, length: u8 },
-}
+use change::{Change, change};
 
 fn page() -> Client {
     Client::new(Url::parse("https://a.test/page").expect("a URL"), Nonce::from_u128(1))
@@ -83,30 +78,7 @@ static SESSION: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 fuzz_target!(|changes: Vec<Change<'_>>| {
     let mut bytes = SESSION.clone();
-    for change in changes {
-        let within = |at: u16| usize::from(at) % (bytes.len() + 1);
-        match change {
-            Change::Replace { at, byte } => {
-                let at = within(at);
-                bytes.get_mut(at).into_iter().for_each(|it| *it = byte);
-            }
-            Change::Insert { at, bytes: inserted } => {
-                let at = within(at);
-                bytes.splice(at..at, inserted.iter().copied());
-            }
-            Change::Remove { at, length } => {
-                let at = within(at);
-                let end = (at + usize::from(length)).min(bytes.len());
-                bytes.drain(at..end);
-            }
-            Change::Repeat { at, length } => {
-                let at = within(at);
-                let end = (at + usize::from(length)).min(bytes.len());
-                let repeated = bytes[at..end].to_vec();
-                bytes.splice(at..at, repeated);
-            }
-        }
-    }
+    change(&mut bytes, changes);
     let (agent, network) = agent();
     let _ = agent.content_process(Pin::of(&page())).serve(&*bytes, sink());
     let report = agent.shutdown_blocking(Duration::from_secs(20));

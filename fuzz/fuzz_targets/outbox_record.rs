@@ -1,6 +1,8 @@
 //! The records of an outbox that somebody else has written: a real record, changed anywhere, without a key.
 #![no_main]
 
+mod change;
+
 use std::{
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
@@ -25,12 +27,7 @@ use sendbeacon_testkit::{
 };
 use url::Url;
 
-#[derive(Arbitrary, Debug)]
-enum Change<'a> {
-    Replace { at: u16, byte: u8 },
-    Insert { at: u16, bytes: &'a [u8] },
-    Remove { at: u16, length: u8 },
-}
+use change::{Change, change};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -84,27 +81,6 @@ static RECORDS: LazyLock<Vec<OutboxRecord>> = LazyLock::new(|| {
     }
     storage.image().records()
 });
-
-fn change(bytes: &mut Vec<u8>, changes: Vec<Change<'_>>) {
-    for change in changes {
-        let within = |at: u16| usize::from(at) % (bytes.len() + 1);
-        match change {
-            Change::Replace { at, byte } => {
-                let at = within(at);
-                bytes.get_mut(at).into_iter().for_each(|it| *it = byte);
-            }
-            Change::Insert { at, bytes: inserted } => {
-                let at = within(at);
-                bytes.splice(at..at, inserted.iter().copied());
-            }
-            Change::Remove { at, length } => {
-                let at = within(at);
-                let end = (at + usize::from(length)).min(bytes.len());
-                bytes.drain(at..end);
-            }
-        }
-    }
-}
 
 /// A store with one record. It counts the removals.
 struct One(Option<OutboxRecord>, Arc<Mutex<usize>>);
