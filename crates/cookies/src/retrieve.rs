@@ -74,7 +74,7 @@ impl CookieJar {
         (!header.is_empty()).then_some(header)
     }
 
-    /// Finds the cookies, serializes them, and remembers the result. It is empty if there are none.
+    /// Finds the cookies, serializes them, and remembers the result, which is empty without cookies.
     fn new_header(&mut self, context: &AccessContext<'_>, now: SystemTime) -> Bytes {
         let site = site_host(&context.host).to_owned();
         let found = self.find(&site, context, now);

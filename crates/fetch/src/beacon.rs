@@ -75,7 +75,7 @@ pub fn send_beacon(
 }
 
 /// Does the same as [`send_beacon`] for a beacon that was answered `true` already, by a mirror of the ledger in another
-/// place: a script in a webview, for example. So it takes room in `ledger` even if there is none, or if the ledger is
+/// place: a script in a webview, for example. So it takes room in `ledger` even if the ledger is full or
 /// closed ([`Ledger::reserve_accepted`]), and counts in no memory share.
 ///
 /// `Ok(None)`: the URL is too long, or the beacon is mixed content. A mirror has to answer `false` to these, too. The

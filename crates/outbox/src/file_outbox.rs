@@ -71,7 +71,7 @@ impl FileOutbox {
     /// # Errors
     ///
     /// * [`OutboxError::InUse`] if the outbox is open.
-    /// * [`OutboxError::Newer`] if a later version has written the file. It stays as it is.
+    /// * [`OutboxError::Newer`] if a later version has written the file. The file stays as it is.
     /// * [`OutboxError::Full`] and [`OutboxError::Storage`] if the system cannot read or write a file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OutboxError> {
         let files = Files::lock(path.as_ref())?;

@@ -176,7 +176,7 @@ fn make_private(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a file; `false` if there is none.
+/// Removes a file. Returns false if the file is not there.
 fn remove_if_there(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),

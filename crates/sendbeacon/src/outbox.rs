@@ -25,7 +25,7 @@
 //! use sendbeacon::{UserAgent, outbox::{FileOutbox, KeySealer, OutboxSettings}};
 //!
 //! # fn key_of_the_system() -> [u8; 32] { [0; 32] }
-//! // The key comes from the system's key store. Whoever has it can read the outbox.
+//! // The key comes from the system's key store. A program that has the key can read the outbox.
 //! let settings = OutboxSettings::default().with_sealer(Arc::new(KeySealer::new(key_of_the_system())));
 //! let store = FileOutbox::open("profile/outbox")?;
 //! let agent = UserAgent::builder().outbox(Box::new(store), settings).build()?;
@@ -58,7 +58,7 @@ const MAX_EXPIRES_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct OutboxSettings {
     /// The name of the profile. A record of another profile is not read. Default: empty.
     pub profile: String,
-    /// Seals the records. Without it a record can be read and written by whoever has access to the storage; the library
+    /// Seals the records. Without a sealer, every program with access to the storage can read and write records; the library
     /// then sends what it finds without credentials, and never to a private address. Default: none.
     pub sealer: Option<Arc<dyn Sealer>>,
     /// How long a request is unfinished before it is kept. Zero: each request is kept as it comes. Default: 250

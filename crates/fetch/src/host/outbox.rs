@@ -131,7 +131,7 @@ impl OutboxError {
 
 /// Seals the records of an [`Outbox`] under a key of the embedder: authenticated encryption with associated data.
 ///
-/// Whoever can write the storage could otherwise choose whom the app writes to, and in whose name. `KeySealer` in the
+/// Without a seal, somebody who can write the storage could choose whom the app writes to, and in whose name. `KeySealer` in the
 /// crate `sendbeacon-outbox` does it with a key of 32 bytes. An app that asks the operating system's key store
 /// implements the trait. The library calls the methods on the outbox's thread, and they may block.
 pub trait Sealer: Send + Sync {

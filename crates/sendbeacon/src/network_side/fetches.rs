@@ -62,7 +62,7 @@ pub(super) struct Fetches {
     pub(super) freed: Vec<GroupId>,
     /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
     futures: FuturesUnordered<Abortable<Contained<Completed>>>,
-    /// Puts the unfinished fetches into the outbox. `None` if there is none.
+    /// Puts the unfinished fetches into the outbox. `None` if the user agent has no outbox.
     #[cfg(feature = "outbox")]
     keeping: Option<Box<Keeping>>,
 }

@@ -29,7 +29,7 @@ use crate::{
 type Deferred = DeferredQueue<(QueuedDeferredFetch, Arc<GroupState>)>;
 
 impl Work {
-    /// What the outbox keeps of it.
+    /// The parts that the outbox keeps.
     pub(super) fn kept(&self) -> KeptRequest {
         match self {
             Self::Beacon(beacon) => {

@@ -145,7 +145,7 @@ pub(crate) struct State {
     pub(super) version: u8,
     /// When it was written. The latest of these times is the earliest time that it can be at the next start.
     pub(super) written_at: Timestamp,
-    /// How often an earlier run of the app has begun to send it, and has not learned what became of it.
+    /// How often runs of the app have begun to send the request and have not learned whether it arrived.
     pub(super) attempts: u8,
     /// Whether a byte of it may have been given to the network.
     pub(super) may_be_sent: bool,
