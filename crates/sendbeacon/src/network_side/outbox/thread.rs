@@ -147,7 +147,7 @@ impl Worker {
             };
             match received {
                 Ok(job) => next.push_back(job),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.commit(Vec::new()),
                 Err(RecvTimeoutError::Disconnected) => return self.commit(Vec::new()),
             }
             next.extend(jobs.try_iter().take(MAX_BATCH));
@@ -157,14 +157,27 @@ impl Worker {
                 let batch = next.drain(..until.unwrap_or(next.len())).collect();
                 self.commit(batch);
                 if let Some(Job::Clear(ids, reply)) = next.pop_front() {
-                    let cleared = guarded(|| self.store.clear(&ids));
-                    let _ = reply.send(cleared);
+                    let _ = reply.send(self.clear(ids));
                 }
             }
             if self.pending.fetch_sub(count, SeqCst) == count {
                 (self.tell)(News::Idle);
             }
         }
+    }
+
+    /// Clears these records, and those whose removal has failed before. If that fails, they are removed later.
+    fn clear(&mut self, mut ids: Vec<RecordId>) -> Result<(), OutboxError> {
+        let is_removal = |change: &OutboxChange| matches!(change, OutboxChange::Remove(_));
+        ids.extend(self.owed.iter().filter(|(_, it)| is_removal(it)).map(|(id, _)| *id));
+        let cleared = guarded(|| self.store.clear(&ids));
+        for id in ids {
+            match &cleared {
+                Ok(()) => self.owed.remove(&id),
+                Err(_) => self.owed.insert(id, OutboxChange::Remove(id)),
+            };
+        }
+        cleared
     }
 
     /// Makes the jobs durable. If that fails, the puts are given up, and the others are tried again.

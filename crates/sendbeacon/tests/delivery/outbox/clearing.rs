@@ -65,3 +65,15 @@ async fn only_the_records_of_the_time_range_are_removed() {
         assert_eq!(left_after(top().since(SystemTime::now() + hour), in_next_run).await, 1);
     }
 }
+
+#[tokio::test]
+async fn what_could_not_be_cleared_is_an_error_and_is_removed_later() {
+    let storage = MemoryStorage::default();
+    leave_a_beacon(&storage).await;
+    let app = App::start(&storage);
+    storage.fail(Some(OutboxError::Storage(sendbeacon::ErrorDetail::new("i/o"))));
+    let error = app.agent.clear_site_data(data("http://127.0.0.1/")).await.unwrap_err();
+    assert!(matches!(error, OutboxError::Storage(_)));
+    storage.fail(None);
+    crate::browser::wait_until(|| storage.records().is_empty()).await;
+}
