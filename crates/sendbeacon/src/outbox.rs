@@ -92,10 +92,10 @@ impl OutboxSettings {
         self
     }
 
-    /// Sets [`persist_after`](Self::persist_after).
+    /// Sets [`persist_after`](Self::persist_after). More than 24 hours are 24 hours.
     #[must_use]
     pub fn with_persist_after(mut self, after: Duration) -> Self {
-        self.persist_after = after;
+        self.persist_after = after.min(MAX_EXPIRES_AFTER);
         self
     }
 

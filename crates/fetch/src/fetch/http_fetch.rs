@@ -13,7 +13,9 @@ use super::{
 use crate::{
     error::{NetworkError, RedirectFailure},
     headers::safelist::{cors_unsafe_names, is_cors_safelisted_method},
-    host::{NetworkResponse, ServiceWorkerAnswer, ServiceWorkerResponse},
+    host::{
+        Answer, BoxFuture, NetworkResponse, Progress, ServiceWorkerAnswer, ServiceWorkerResponse,
+    },
     request::{Mode, RedirectMode, Request, ResponseTainting},
     response::{HttpResponse, ResponseType, drain_arrived, is_redirect_status},
 };
@@ -87,7 +89,11 @@ async fn handle_fetch(
         return Ok(None);
     }
     let started = params.profile.clock.now();
-    let answer = params.profile.service_workers.handle_fetch(request).get().await;
+    let answer = match params.profile.service_workers.handle_fetch(request) {
+        Answer::Ready(answer) => answer,
+        // NB: boxed, because few requests have a service worker.
+        Answer::Later(answer) => Box::pin(answer_of_worker(params, answer)).await,
+    };
     if !matches!(answer, ServiceWorkerAnswer::Network) {
         params.observer.service_worker_answered(started);
     }
@@ -119,6 +125,23 @@ async fn handle_fetch(
         request_includes_credentials,
         range_requested,
     }))
+}
+
+/// Waits for a service worker, which may send the request itself meanwhile.
+async fn answer_of_worker(
+    params: &FetchParams<'_>,
+    answer: BoxFuture<'static, ServiceWorkerAnswer>,
+) -> ServiceWorkerAnswer {
+    let transmission = params.observer.transmission();
+    transmission.report(Progress::InPart);
+    if let Some(noted) = transmission.before_writing() {
+        noted.await;
+    }
+    let answer = answer.await;
+    if matches!(answer, ServiceWorkerAnswer::Network) {
+        transmission.report(Progress::Unsent);
+    }
+    answer
 }
 
 /// Steps 4.1 to 4.5: returns the response of the network.

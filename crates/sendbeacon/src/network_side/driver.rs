@@ -267,7 +267,11 @@ impl Driver {
     fn start_deferred(&mut self, id: FetchId, queued: QueuedDeferredFetch, group: Arc<GroupState>) {
         if let Some((request, reservation)) = queued.process() {
             self.queue(id, Work::Request(request, Some(reservation)), group);
+            return;
         }
+        // It was aborted.
+        #[cfg(feature = "outbox")]
+        self.fetches.deferred_aborted(id, self.now);
     }
 
     /// Queues the reports of a violation, as far as there is room for them.

@@ -11,7 +11,12 @@ mod telling;
 mod thread;
 mod waiting;
 
-use std::{collections::VecDeque, io, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
@@ -141,8 +146,9 @@ impl Keeping {
         })
     }
 
-    /// Every request gets a record now, if it can.
+    /// Every request gets a record now, if it can, and each that still comes gets one at once.
     pub(super) fn make_all_due(&mut self, ids: impl Iterator<Item = FetchId>, now: Instant) {
+        self.settings.persist_after = Duration::ZERO;
         let records = &self.records;
         self.due = ids.filter(|id| !records.contains_key(id)).map(|id| (now, id)).collect();
     }
@@ -187,7 +193,9 @@ impl Keeping {
             return;
         }
         let records = self.records.values().map(|record| &record.kept);
-        if !has_room(&self.settings, &kept, records.chain(self.waiting.all())) {
+        if self.thread.is_behind()
+            || !has_room(&self.settings, &kept, records.chain(self.waiting.all()))
+        {
             return;
         }
         let id = random_id();

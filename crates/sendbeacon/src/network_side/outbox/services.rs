@@ -9,7 +9,8 @@ use sendbeacon_fetch::{
     fetch::Profile,
     host::{
         Answer, BoxFuture, CookieContext, CookieStore, HstsEntry, HstsStore, Network,
-        NetworkRequest, NetworkResponse, NoAuthenticationEntries,
+        NetworkRequest, NetworkResponse, NoAuthenticationEntries, Progress, Transmission,
+        TransmissionObserver,
     },
 };
 use url::Url;
@@ -99,9 +100,12 @@ pub(crate) struct WaitingNetwork(pub(in crate::network_side) Arc<dyn Network>);
 impl Network for WaitingNetwork {
     fn http_network_fetch(
         &self,
-        request: NetworkRequest,
+        mut request: NetworkRequest,
     ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
-        match request.transmission.before_writing() {
+        let of_fetch = std::mem::take(&mut request.transmission);
+        let noted = of_fetch.before_writing();
+        request.transmission = Transmission::new(Arc::new(Written(of_fetch)));
+        match noted {
             None => self.0.http_network_fetch(request),
             Some(noted) => Box::pin(async move {
                 noted.await;
@@ -116,5 +120,21 @@ impl Network for WaitingNetwork {
 
     fn waits_before_writing(&self) -> bool {
         true
+    }
+}
+
+/// Passes on what a network tells of a request that counts as written. It may not say that nothing was sent: it would not
+/// wait before it writes.
+struct Written(Transmission);
+
+impl TransmissionObserver for Written {
+    fn progressed(&self, progress: Progress) {
+        if progress != Progress::Unsent {
+            self.0.report(progress);
+        }
+    }
+
+    fn sent_again(&self, reason: &NetworkError) {
+        self.0.sent_again(reason);
     }
 }

@@ -29,6 +29,9 @@ use crate::id::FetchId;
 /// How many jobs the thread makes durable together.
 const MAX_BATCH: usize = 256;
 
+/// How many jobs may wait before no record is added any more.
+const MAX_PENDING: usize = 2_048;
+
 /// When the thread tries again to remove records after an error.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -47,7 +50,7 @@ pub(super) enum Job {
 
 /// The queue of the thread. When it is dropped, the thread does what is in the queue, and ends.
 ///
-/// The number of jobs in it is bounded by the number of records.
+/// While many jobs wait, no record is added. The other jobs are small.
 #[derive(Clone)]
 pub(super) struct Thread {
     jobs: Sender<Job>,
@@ -85,6 +88,11 @@ impl Thread {
         self.pending.fetch_add(1, SeqCst);
         // NB: the thread ends only when every sender has gone, and catches the panics of the embedder's services.
         let _ = self.jobs.send(job);
+    }
+
+    /// Whether so many jobs wait that no record may be added: the disk does not answer.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pending.load(SeqCst) >= MAX_PENDING
     }
 
     /// Whether every job is done.
@@ -200,10 +208,13 @@ impl Worker {
                     let state = self.seal.seal(id, Part::State, &state.encode());
                     match (state, puts.get_mut(&id)) {
                         (Some(state), Some((_, record))) => record.state = state,
-                        (Some(state), None) => {
+                        // NB: what is removed stays so.
+                        (Some(state), None)
+                            if !matches!(changes.get(&id), Some(OutboxChange::Remove(_))) =>
+                        {
                             changes.insert(id, OutboxChange::set_state(id, state));
                         }
-                        (None, _) => {}
+                        _ => {}
                     }
                     replies.extend(reply);
                 }

@@ -156,7 +156,7 @@ impl Waiting {
         let mut again: Option<Instant> = None;
         for (id, entry) in &mut self.entries {
             let age = age(&entry.kept);
-            if matches!(entry.phase, Phase::Asked | Phase::Begins) {
+            if matches!(entry.phase, Phase::Begins) {
                 continue;
             }
             let Some(left) = expires_after.checked_sub(age).filter(|left| !left.is_zero()) else {
@@ -169,9 +169,12 @@ impl Waiting {
                 continue;
             }
             let partition = &entry.kept.client.network_partition_key;
-            let is_active =
-                *active.entry(partition.clone()).or_insert_with(|| is_active(&entry.kept.client));
+            let is_active = match active.get(partition) {
+                Some(is_active) => *is_active,
+                None => *active.entry(partition.clone()).or_insert(is_active(&entry.kept.client)),
+            };
             match entry.phase {
+                Phase::Asked if !is_active => continue,
                 Phase::Waits if !is_active => {
                     entry.phase = Phase::Asked;
                     let (record, kept) = (*id, entry.kept.clone());
@@ -205,7 +208,10 @@ impl Waiting {
     }
 
     pub(super) fn permitted(&mut self, permission: &Permission, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(&permission.record) {
+        // NB: a document may have come before the answer.
+        if let Some(entry) = self.entries.get_mut(&permission.record)
+            && matches!(entry.phase, Phase::Asked)
+        {
             entry.phase = if permission.is_permitted {
                 Phase::Permitted
             } else {

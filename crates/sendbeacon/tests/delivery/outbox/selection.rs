@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use http::{HeaderValue, header::AUTHORIZATION};
 use sendbeacon::{
-    DeferredRequestInit, NetworkError, Nonce, Origin, UserAgentBuilder,
-    host::{BoxFuture, Network, NetworkRequest, NetworkResponse, Progress},
+    DeferredRequestInit, NetworkError, Nonce, Origin, Request, UserAgentBuilder,
+    host::{
+        Answer, BoxFuture, Network, NetworkRequest, NetworkResponse, Progress, ServiceWorkerAnswer,
+        ServiceWorkers,
+    },
 };
 
 use super::*;
@@ -170,4 +173,61 @@ async fn one_site_and_one_destination_get_a_quarter_of_the_room() {
     send("https://c.test/", "https://three.test/", 1);
     app.heard.safe(4 + 4 + 1).await;
     assert_eq!(kept(&storage, app).await, 9);
+}
+
+#[tokio::test]
+async fn a_deferred_fetch_whose_group_is_aborted_leaves_no_record() {
+    let storage = MemoryStorage::default();
+    let app = App::start_with(&storage, |it| it, silent);
+    let page = app.open("https://a.test/");
+    let later = request(&page, "/later", false);
+    let _deferred = page.fetch_later(later, DeferredRequestInit::default()).unwrap();
+    wait_until(|| storage.records().len() == 1).await;
+    page.fetch_group().abort();
+    wait_until(|| storage.records().is_empty()).await;
+}
+
+/// A network that tells how far a request got, does not wait before it writes, and never answers.
+struct TellsAndWrites;
+
+impl Network for TellsAndWrites {
+    fn http_network_fetch(
+        &self,
+        request: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
+        request.transmission.report(Progress::Unsent);
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A service worker that never answers. It may have sent the request.
+struct SilentWorker;
+
+impl ServiceWorkers for SilentWorker {
+    fn handle_fetch(&self, _: &Request) -> Answer<ServiceWorkerAnswer> {
+        Answer::Later(Box::pin(std::future::pending()))
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_may_have_sent_does_not_count_as_unsent() {
+    type Configure = fn(UserAgentBuilder) -> UserAgentBuilder;
+    let network: Configure = |builder| builder.network(Arc::new(TellsAndWrites));
+    let worker: Configure = |builder| builder.service_workers(Arc::new(SilentWorker));
+    for configure in [network, worker] {
+        let storage = MemoryStorage::default();
+        let app = App::start_with(&storage, |it| it, configure);
+        app.agent.set_online(false);
+        let page = app.open("https://a.test/");
+        assert_eq!(page.send_beacon("/b", None), Ok(true));
+        app.heard.safe(1).await;
+        drop(page);
+        // Before the request goes out, its record is changed: that is a second commit.
+        app.agent.set_online(true);
+        wait_until(|| storage.commits() == 2).await;
+        let image = storage.image();
+        assert_eq!(app.agent.shutdown(Duration::ZERO).await.kept.len(), 0);
+        let next = App::start_with(&image, |it| it, silent);
+        assert_eq!(next.heard.done(1).await, [("/b".to_owned(), Outcome::Unknown)]);
+    }
 }

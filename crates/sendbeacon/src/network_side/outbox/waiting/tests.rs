@@ -83,6 +83,19 @@ fn without_a_document_the_embedder_is_asked_once_and_again_after_an_hour() {
     assert!(matches!(next(&mut waiting, later, false), Some(Look::Try(_))));
 }
 
+#[test]
+fn a_document_comes_before_the_answer_of_the_embedder() {
+    let (mut waiting, now) = (Waiting::default(), Instant::now());
+    waiting.add(id(1), kept(0), 0, 0, now);
+    assert!(matches!(next(&mut waiting, now, false), Some(Look::Ask(_))));
+    waiting.look_at(now);
+    assert!(matches!(next(&mut waiting, now, true), Some(Look::Try(_))));
+    waiting.begin(id(1));
+    waiting.permitted(&Permission { record: id(1), is_permitted: false }, now);
+    waiting.look_at(now);
+    assert!(next(&mut waiting, now, true).is_none(), "it is being tried");
+}
+
 proptest! {
     /// Whatever happens, no more records are tried at once than may be, and each that waits and may be sent is tried.
     #[test]
