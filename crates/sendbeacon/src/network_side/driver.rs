@@ -379,6 +379,9 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.messages.close();
         self.now = clock::now();
+        // The records stay for the next run.
+        #[cfg(feature = "outbox")]
+        self.fetches.leave_outbox();
         let mut context = Context::from_waker(Waker::noop());
         // A thread that began to send before the mailbox was closed may still be writing, for a moment.
         let mut yields = 0;

@@ -50,6 +50,11 @@ impl Fetches {
         self.keeping = Some(Box::new(keeping));
     }
 
+    /// From now on nothing is kept, and nothing is taken out.
+    pub(in crate::network_side) fn leave_outbox(&mut self) {
+        self.keeping = None;
+    }
+
     pub(in crate::network_side) fn has_outbox(&self) -> bool {
         self.keeping.is_some()
     }

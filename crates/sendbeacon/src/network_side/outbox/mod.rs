@@ -3,6 +3,7 @@
 mod clock;
 mod gate;
 pub(super) mod news;
+mod outcome;
 mod record;
 mod room;
 mod seal;
@@ -20,15 +21,16 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
-    AbandonReason, Client, NetworkError, Request,
+    Client, NetworkError, Request,
     fetch::Profile,
     host::{CookieStore, Network, Outbox, Progress, RecordId},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use self::{
     clock::Clock,
     news::{Made, News},
+    outcome::is_for_want_of_time,
     record::{State, Timestamp, random_id},
     room::has_room,
     seal::Seal,
@@ -38,6 +40,7 @@ use self::{
 };
 pub(super) use self::{
     gate::{Gate, Whose},
+    outcome::cleared_outcome,
     record::{Kept, KeptRequest},
     telling::{ClearReply, Telling},
     waiting::{Look, Question},
@@ -53,6 +56,9 @@ use crate::{
 
 /// How often a record is tried whose end no run of the app has learned.
 const MAX_ATTEMPTS: u8 = 3;
+
+/// How long the body and the cookies of a record may take. A shutdown waits for them.
+const MADE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Puts unfinished requests into the outbox, and takes them out again.
 pub(crate) struct Keeping {
@@ -173,7 +179,8 @@ impl Keeping {
         let made = Made { fetch, content: None };
         let telling = Telling::new(self.mailbox.clone(), News::Made(made));
         tokio::spawn(async move {
-            let content = Kept::make(client, request, created, cookies).await.map(Box::new);
+            let making = Kept::make(client, request, created, cookies);
+            let content = timeout(MADE_WITHIN, making).await.ok().flatten().map(Box::new);
             telling.tell(News::Made(Made { fetch, content }));
         });
     }
@@ -437,20 +444,4 @@ impl Keeping {
     pub(super) fn is_idle(&self) -> bool {
         self.making == 0 && self.due.is_empty() && self.thread.is_idle()
     }
-}
-
-/// The outcome of a record that was cleared.
-pub(super) fn cleared_outcome() -> Outcome {
-    let error = AbandonReason::SiteDataCleared.into();
-    Outcome::Failed { error, progress: Progress::Unsent }
-}
-
-/// Whether more time might have helped a request.
-fn is_for_want_of_time(error: &NetworkError) -> bool {
-    let is_limit = matches!(
-        error,
-        NetworkError::Timeout { .. }
-            | NetworkError::Abandoned(AbandonReason::Shutdown | AbandonReason::NetworkChanged)
-    );
-    is_limit || error.is_unreached()
 }
