@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// Bytes of the nonce in front of what is sealed.
 const NONCE_BYTES: usize = 24;
 
-/// Seals records with XChaCha20-Poly1305, under one key and a random nonce for each record.
+/// Seals records with XChaCha20-Poly1305, under one key and a random nonce for each part that is sealed.
 ///
 /// The key belongs in the key store of the operating system or in another place that other programs cannot read. An
 /// outbox opens only with the key that it was sealed with. The key in the sealer is overwritten when the sealer is

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sendbeacon_fetch::{Site, host::Answer};
 use url::Url;
 
-/// Decides about requests that did not reach their server on one network, and whose site is no longer open on the
-/// next.
+/// Decides about requests whose site is no longer open: those that did not reach their server before the network changed,
+/// and those of an outbox.
 ///
 /// The library tries a request again that did not reach its server. If the device has joined another network
 /// meanwhile ([`UserAgent::network_changed`](crate::UserAgent::network_changed)), the operator of that network

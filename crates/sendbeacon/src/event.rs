@@ -174,7 +174,7 @@ pub enum Outcome {
         /// [`InPart`](Progress::InPart), because a server has seen the request.
         progress: Progress,
     },
-    /// There was no more time for the fetch, and it stays in the [`Outbox`](crate::host::Outbox). Another fetch, whose
+    /// The fetch ended unsent, or may be sent once more, and stays in the [`Outbox`](crate::host::Outbox). Another fetch, whose
     /// [`FetchInfo::record`] is this one, has the later outcome, in this run of the app or in the next.
     #[non_exhaustive]
     Kept {

@@ -3,13 +3,14 @@
 //! A beacon that has been unfinished for [`persist_after`](OutboxSettings::persist_after), and every unfinished one
 //! when a [`shutdown`](crate::UserAgent::shutdown) begins, gets a record in the embedder's
 //! [`Outbox`](crate::host::Outbox). A crash, a power cut or the deadline of the shutdown then loses nothing that was
-//! *unsent*: no byte of it was given to the network. The record says so, and is changed before the first byte goes. So
-//! no server gets a beacon twice because of the outbox, unless the embedder chooses [`Redelivery::AtLeastOnce`].
+//! *unsent*: no byte of it was given to the network. The record says so. It is changed before the first byte
+//! goes, unless the store fails or needs more than a second. Apart from that, no server gets a beacon twice because of the
+//! outbox, unless the embedder chooses [`Redelivery::AtLeastOnce`].
 //!
 //! The library sends what it finds in the outbox when a document of the same network partition is fully active again,
 //! or when the [`BackgroundSend`](crate::host::BackgroundSend) permits it. A start without documents sends nothing.
 //!
-//! Kept are beacons, pings, deferred fetches that wait, and keepalive `fetch()` calls whose document has gone. Not
+//! Kept are beacons, pings, deferred fetches, and keepalive `fetch()` calls whose document has gone. Not
 //! kept are requests
 //!
 //! * of documents with an opaque origin, or in a partition with a [second key](crate::PartitionKey::second_key), such
@@ -162,7 +163,7 @@ impl fmt::Debug for OutboxSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Redelivery {
-    /// Those of which no byte was given to the network. No server gets one twice. The default.
+    /// Those of which no byte was given to the network. The default.
     #[default]
     OnlyUnsent,
     /// Those of which a server may have got a copy, too. A server may get a request twice, and more often if the app is

@@ -49,7 +49,8 @@ impl SiteData {
         Self { whose: Whose::Site(site.clone()), since: None }
     }
 
-    /// Only what has come at this time or later.
+    /// Only what has come at this time or later. A pending deferred fetch counts as new. The time of a record of the outbox is
+    /// when it was made.
     #[must_use]
     pub fn since(mut self, time: SystemTime) -> Self {
         self.since = Some(time);

@@ -57,7 +57,7 @@ impl fmt::Display for RecordId {
 pub struct OutboxRecord {
     /// The identifier.
     pub id: RecordId,
-    /// The part that changes: about 100 bytes.
+    /// The part that changes: about 50 bytes with `KeySealer`.
     pub state: Vec<u8>,
     /// The part that never changes: the request.
     pub content: Vec<u8>,
@@ -135,8 +135,9 @@ impl OutboxError {
 /// crate `sendbeacon-outbox` does it with a key of 32 bytes. An app that asks the operating system's key store
 /// implements the trait. The library calls the methods on the outbox's thread, and they may block.
 pub trait Sealer: Send + Sync {
-    /// Encrypts `plaintext`, and authenticates it with `associated_data`. `None` if that is not possible at the moment;
-    /// the library then keeps nothing.
+    /// Encrypts `plaintext`, and authenticates it with `associated_data`. `None` if that is not possible at the moment.
+    /// The library then makes no new record, and leaves the state of an existing one as it is: a crash may then lead to a
+    /// second copy.
     fn seal(&self, associated_data: &[u8], plaintext: &[u8]) -> Option<Vec<u8>>;
 
     /// Decrypts what [`seal`](Self::seal) has returned for the same associated data. `None` if it is anything else.

@@ -1,5 +1,5 @@
-//! The services of a fetch that comes from the outbox: its answer sets nothing, and its credentials are those of then or
-//! none.
+//! The services of a fetch that comes from the outbox: its answer sets nothing, and `RedeliveryCookies` decides about its
+//! credentials.
 
 use std::sync::Arc;
 
