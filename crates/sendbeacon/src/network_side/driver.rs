@@ -241,7 +241,7 @@ impl Driver {
         // `hold_open` has given its room back.
         self.deferred.room_freed(group_id);
         #[cfg(feature = "outbox")]
-        self.fetches.deferred_queued(FetchId(id), self.now);
+        self.fetches.keep_soon(FetchId(id), self.now);
         if is_over {
             self.deferred.make_due(id);
             self.start_due();

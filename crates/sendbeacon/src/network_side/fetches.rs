@@ -274,7 +274,12 @@ impl Fetches {
         while let Some(action) = self.dispatcher.poll(now) {
             match action {
                 Action::Start(id) => self.start(id, false, now),
-                Action::Park(id) => self.give_back_early(id),
+                Action::Park(id) => {
+                    self.give_back_early(id);
+                    // It may have been on its way when it was due.
+                    #[cfg(feature = "outbox")]
+                    self.keep_soon(id, now);
+                }
                 Action::Resume(id) => self.resume(id, now),
                 Action::Cancel(id, error) => self.cancel(id, error, now, shutdown),
             }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -52,10 +52,14 @@ fn key(path: &Path) -> io::Result<[u8; 32]> {
         Ok(mut file) => file.read_exact(&mut key)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             getrandom::fill(&mut key).map_err(io::Error::other)?;
+            // The file gets its name when it is whole.
+            let new = path.with_extension("new");
+            let mut options = OpenOptions::new();
             let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(&key)?;
             file.sync_all()?;
+            fs::rename(new, path)?;
         }
         Err(error) => return Err(error),
     }

@@ -62,8 +62,8 @@ impl Fetches {
     /// What the outbox may keep of a fetch that starts.
     pub(super) fn kept(&self, record: &Record, work: &Work) -> Option<KeptRequest> {
         let info = &record.teller.info;
-        let may_need = |keeping: &Keeping| info.keepalive && !keeping.has(info.id);
-        self.keeping.as_ref().filter(|keeping| may_need(keeping)).map(|_| work.kept())
+        let may_need = info.keepalive && info.record.is_none();
+        self.keeping.as_ref().filter(|_| may_need).map(|_| work.kept())
     }
 
     /// Whether nothing is on its way to the outbox.
@@ -87,7 +87,8 @@ impl Fetches {
         }
     }
 
-    pub(in crate::network_side) fn deferred_queued(&mut self, id: FetchId, now: Instant) {
+    /// A fetch waits, or a deferred fetch is pending. It is kept if it still does after a while.
+    pub(in crate::network_side) fn keep_soon(&mut self, id: FetchId, now: Instant) {
         if let Some(keeping) = &mut self.keeping {
             keeping.queued(id, now);
         }

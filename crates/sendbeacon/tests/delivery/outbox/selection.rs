@@ -1,10 +1,13 @@
 //! Which requests are kept.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 use http::{HeaderValue, header::AUTHORIZATION};
 use sendbeacon::{
-    DeferredRequestInit, NetworkError, Nonce, Origin, Request, UserAgentBuilder,
+    DeferredRequestInit, ErrorDetail, NetworkError, Nonce, Origin, Request, UserAgentBuilder,
     host::{
         Answer, BoxFuture, Network, NetworkRequest, NetworkResponse, Progress, ServiceWorkerAnswer,
         ServiceWorkers,
@@ -230,4 +233,36 @@ async fn what_somebody_else_may_have_sent_does_not_count_as_unsent() {
         let next = App::start_with(&image, |it| it, silent);
         assert_eq!(next.heard.done(1).await, [("/b".to_owned(), Outcome::Unknown)]);
     }
+}
+
+/// A network that does not wait before it writes. Its first attempt fails to connect when the test says so.
+struct FailsOnce(Arc<Notify>, AtomicBool);
+
+impl Network for FailsOnce {
+    fn http_network_fetch(
+        &self,
+        _: NetworkRequest,
+    ) -> BoxFuture<'_, Result<NetworkResponse, NetworkError>> {
+        let is_first = !self.1.swap(true, SeqCst);
+        Box::pin(async move {
+            self.0.notified().await;
+            if !is_first {
+                std::future::pending::<()>().await;
+            }
+            let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            Err(NetworkError::Connect(ErrorDetail::from(refused)))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_comes_back_unsent_is_kept() {
+    let storage = MemoryStorage::default();
+    let fail = Arc::new(Notify::new());
+    let network = Arc::new(FailsOnce(Arc::clone(&fail), AtomicBool::new(false)));
+    let app = App::start_with(&storage, |it| it, |it| it.network(network));
+    let page = app.open("https://a.test/");
+    assert_eq!(page.send_beacon("/b", None), Ok(true));
+    fail.notify_one();
+    app.heard.safe(1).await;
 }
