@@ -265,13 +265,13 @@ impl Driver {
     }
 
     fn start_deferred(&mut self, id: FetchId, queued: QueuedDeferredFetch, group: Arc<GroupState>) {
-        if let Some((request, reservation)) = queued.process() {
-            self.queue(id, Work::Request(request, Some(reservation)), group);
+        let Some((request, reservation)) = queued.process() else {
+            // It was aborted.
+            #[cfg(feature = "outbox")]
+            self.fetches.deferred_aborted(id, self.now);
             return;
-        }
-        // It was aborted.
-        #[cfg(feature = "outbox")]
-        self.fetches.deferred_aborted(id, self.now);
+        };
+        self.queue(id, Work::Request(request, Some(reservation)), group);
     }
 
     /// Queues the reports of a violation, as far as there is room for them.
