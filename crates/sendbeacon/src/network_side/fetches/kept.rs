@@ -17,8 +17,7 @@ use crate::{
     message::GroupState,
     network_side::{
         outbox::{
-            ClearReply, Keeping, Kept, KeptRequest, Look, Question, Telling, Whose,
-            cleared_outcome, news::News,
+            ClearReply, Keeping, Kept, KeptRequest, Look, Question, Telling, Whose, news::News,
         },
         teller::Teller,
     },
@@ -290,8 +289,8 @@ impl Fetches {
         now: Instant,
     ) -> Option<ClearReply> {
         let Some(keeping) = &mut self.keeping else { return Some(reply) };
-        for (record, kept) in keeping.clear(data, reply) {
-            self.tell_over(record, ids.next(), &kept, cleared_outcome(), now);
+        for (record, kept, outcome) in keeping.clear(data, reply) {
+            self.tell_over(record, ids.next(), &kept, outcome, now);
         }
         None
     }

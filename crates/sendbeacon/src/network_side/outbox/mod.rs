@@ -21,7 +21,7 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{
-    Client, NetworkError, Request,
+    Client, Request,
     fetch::Profile,
     host::{CookieStore, Network, Outbox, Progress, RecordId},
 };
@@ -30,17 +30,16 @@ use tokio::{sync::oneshot, time::timeout};
 use self::{
     clock::Clock,
     news::{Made, News},
-    outcome::is_for_want_of_time,
+    outcome::{cleared, expired, is_for_want_of_time},
     record::{State, Timestamp, random_id},
     room::has_room,
     seal::Seal,
     services::{WaitingNetwork, profile_of, request_of},
     thread::{Job, Thread},
-    waiting::{Permission, Waiting},
+    waiting::{History, Permission, Waiting},
 };
 pub(super) use self::{
     gate::{Gate, Whose},
-    outcome::cleared_outcome,
     record::{Kept, KeptRequest},
     telling::{ClearReply, Telling},
     waiting::{Look, Question},
@@ -87,18 +86,10 @@ struct Record {
     kept: Kept,
     /// Whether it is durable.
     is_safe: bool,
-    /// How often earlier runs of the app have tried it.
-    attempts: u8,
-    /// `Some` if the request comes from the outbox.
-    redelivery: Option<Redelivered>,
-}
-
-/// What is known of a request that comes from the outbox.
-struct Redelivered {
-    /// How often this run has tried it in vain before.
-    failures: u32,
-    /// The services for it.
-    profile: Arc<Profile>,
+    /// What was done about it before this request.
+    history: History,
+    /// The services for the request, if it comes from the outbox.
+    profile: Option<Arc<Profile>>,
 }
 
 impl Keeping {
@@ -223,8 +214,8 @@ impl Keeping {
             }
         };
         if is_put {
-            let (attempts, redelivery) = (0, None);
-            self.records.insert(fetch, Record { id, kept, is_safe: false, attempts, redelivery });
+            let (history, profile) = (History::default(), None);
+            self.records.insert(fetch, Record { id, kept, is_safe: false, history, profile });
         }
     }
 
@@ -232,7 +223,7 @@ impl Keeping {
     pub(super) fn begun(&mut self, fetch: FetchId, gate: &Gate, now: Instant) -> Option<RecordId> {
         let written_at = self.clock.now(now);
         let record = self.records.get(&fetch)?;
-        let passed = State::new(written_at, record.attempts, true);
+        let passed = State::new(written_at, record.history.attempts, true);
         gate.close(record.id, self.thread.clone(), passed, None);
         record.is_safe.then_some(record.id)
     }
@@ -258,9 +249,9 @@ impl Keeping {
         now: Instant,
     ) -> Outcome {
         let Some(record) = self.records.remove(&fetch) else { return outcome };
-        let Record { id, kept, is_safe, attempts, redelivery } = record;
-        let failures = redelivery.map(|it| it.failures);
-        if failures.is_some() {
+        let Record { id, kept, is_safe, mut history, profile } = record;
+        let is_redelivered = profile.is_some();
+        if is_redelivered {
             let is_delivered = matches!(outcome, Outcome::Delivered { .. });
             self.waiting.ended(&kept.client, is_delivered, now);
         }
@@ -276,19 +267,23 @@ impl Keeping {
         let is_unsent = !has_passed && progress == Progress::Unsent;
         let stays = match self.settings.redelivery {
             Redelivery::OnlyUnsent => is_unsent,
-            Redelivery::AtLeastOnce => is_unsent || attempts < MAX_ATTEMPTS,
+            Redelivery::AtLeastOnce => is_unsent || history.attempts < MAX_ATTEMPTS,
         };
         if !stays {
             self.thread.ask(Job::Remove(id));
             return Outcome::Failed { error, progress };
         }
-        // An attempt that ended without a byte does not count.
-        let attempts = if is_unsent { attempts.saturating_sub(1) } else { attempts };
-        if failures.is_some() {
-            let state = State::new(self.clock.now(now), attempts, !is_unsent);
+        if is_unsent {
+            // An attempt that ended without a byte does not count.
+            history.attempts = history.attempts.saturating_sub(1);
+        }
+        history.failures += 1;
+        history.may_be_sent |= !is_unsent;
+        if is_redelivered {
+            let state = State::new(self.clock.now(now), history.attempts, history.may_be_sent);
             self.thread.ask(Job::SetState { id, state, reply: None });
         }
-        self.waiting.add(id, kept, attempts, failures.map_or(1, |failures| failures + 1), now);
+        self.waiting.add(id, kept, history, now);
         Outcome::Kept { record: id, error, progress }
     }
 
@@ -304,7 +299,7 @@ impl Keeping {
         let mut over = Vec::new();
         for (id, state, kept) in records {
             let outcome = if self.is_expired(&kept, now) {
-                Some(self.expired(state.may_be_sent))
+                Some(expired(self.settings.expires_after, state.may_be_sent))
             } else if state.attempts >= MAX_ATTEMPTS
                 || state.may_be_sent && self.settings.redelivery == Redelivery::OnlyUnsent
             {
@@ -312,30 +307,24 @@ impl Keeping {
             } else {
                 None
             };
-            match outcome {
-                Some(outcome) => {
-                    self.thread.ask(Job::Remove(id));
-                    over.push((id, kept, outcome));
-                }
-                None => self.waiting.add(id, kept, state.attempts, 0, now),
+            if let Some(outcome) = outcome {
+                self.thread.ask(Job::Remove(id));
+                over.push((id, kept, outcome));
+            } else {
+                let State { attempts, may_be_sent, .. } = state;
+                let history = History { attempts, failures: 0, may_be_sent };
+                self.waiting.add(id, kept, history, now);
             }
         }
         self.waiting.look_at(now);
         for (data, reply) in self.clears.take().into_iter().flatten() {
-            let cleared = self.clear(&data, reply);
-            over.extend(cleared.into_iter().map(|(id, kept)| (id, kept, cleared_outcome())));
+            over.extend(self.clear(&data, reply));
         }
         over
     }
 
     fn is_expired(&self, kept: &Kept, now: Instant) -> bool {
         self.clock.now(now).since(kept.created) >= self.settings.expires_after
-    }
-
-    fn expired(&self, may_be_sent: bool) -> Outcome {
-        let (kind, after) = (sendbeacon_fetch::TimeoutKind::Kept, self.settings.expires_after);
-        let progress = if may_be_sent { Progress::InPart } else { Progress::Unsent };
-        Outcome::Failed { error: NetworkError::Timeout { kind, after }, progress }
     }
 
     /// A document has come or has become fully active: a record that waits may have its turn.
@@ -369,7 +358,7 @@ impl Keeping {
     pub(super) fn expire(&mut self, id: RecordId) -> Option<(Kept, Outcome)> {
         let entry = self.waiting.take(id)?;
         self.thread.ask(Job::Remove(id));
-        Some((entry.kept, self.expired(false)))
+        Some((entry.kept, expired(self.settings.expires_after, entry.history.may_be_sent)))
     }
 
     /// The embedder's answer about a record that waits.
@@ -380,8 +369,8 @@ impl Keeping {
     /// Notes on the disk that a record is tried, as an attempt. A message follows when that is durable.
     pub(super) fn attempt(&mut self, id: RecordId, now: Instant) {
         let written_at = self.clock.now(now);
-        let Some(attempts) = self.waiting.begin(id) else { return };
-        let state = State::new(written_at, attempts, false);
+        let Some(History { attempts, may_be_sent, .. }) = self.waiting.begin(id) else { return };
+        let state = State::new(written_at, attempts, may_be_sent);
         let (reply, noted) = oneshot::channel();
         self.thread.ask(Job::SetState { id, state, reply: Some(reply) });
         let telling = Telling::new(self.mailbox.clone(), News::Attempt(id));
@@ -402,16 +391,14 @@ impl Keeping {
         let is_sealed = self.settings.sealer.is_some();
         let request = request_of(&entry.kept, self.settings.cookies, is_sealed);
         let profile = profile_of(profile, &entry.kept, self.settings.cookies);
-        let redelivery = Redelivered { failures: entry.failures, profile: Arc::new(profile) };
-        let (kept, attempts, redelivery) = (entry.kept, entry.attempts, Some(redelivery));
-        self.records.insert(fetch, Record { id, kept, is_safe: true, attempts, redelivery });
+        let (kept, history, profile) = (entry.kept, entry.history, Some(Arc::new(profile)));
+        self.records.insert(fetch, Record { id, kept, is_safe: true, history, profile });
         Some((request, Arc::clone(&self.group)))
     }
 
     /// The services for a fetch that comes from the outbox.
     pub(super) fn profile_of(&self, fetch: FetchId) -> Option<Arc<Profile>> {
-        let redelivery = self.records.get(&fetch)?.redelivery.as_ref()?;
-        Some(Arc::clone(&redelivery.profile))
+        self.records.get(&fetch)?.profile.clone()
     }
 
     /// Whether the fetch has a record.
@@ -424,20 +411,25 @@ impl Keeping {
         Arc::clone(&self.group)
     }
 
-    /// Removes the records of this data that wait, so that nothing of them or of an earlier record
-    /// can be read. The reply comes when that is durable.
-    pub(super) fn clear(&mut self, data: &SiteData, reply: ClearReply) -> Vec<(RecordId, Kept)> {
+    /// Removes the records of this data that wait, so that nothing of them or of an earlier record can be read. The reply
+    /// comes when that is durable. Returns the records, with their outcomes.
+    pub(super) fn clear(
+        &mut self,
+        data: &SiteData,
+        reply: ClearReply,
+    ) -> Vec<(RecordId, Kept, Outcome)> {
         if let Some(clears) = &mut self.clears {
             clears.push((data.clone(), reply));
             return Vec::new();
         }
-        let cleared = self.waiting.take_where(|Kept { client, request, created, .. }| {
+        let taken = self.waiting.take_where(|Kept { client, request, created, .. }| {
             let partition = &client.network_partition_key;
             data.has(&client.origin, request.url(), partition, || created.to_system_time())
         });
-        let ids = cleared.iter().map(|(id, _)| *id).collect();
+        let ids = taken.iter().map(|(id, _)| *id).collect();
         self.thread.ask(Job::Clear(ids, reply));
-        cleared
+        let over = taken.into_iter();
+        over.map(|(id, entry)| (id, entry.kept, cleared(entry.history.may_be_sent))).collect()
     }
 
     /// Whether nothing is on its way to the disk.

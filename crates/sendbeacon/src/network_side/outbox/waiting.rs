@@ -39,13 +39,22 @@ pub(super) struct Waiting {
 /// A record that waits.
 pub(super) struct Entry {
     pub(super) kept: Kept,
-    pub(super) attempts: u8,
-    /// How often this run has tried it in vain.
-    pub(super) failures: u32,
+    pub(super) history: History,
     /// It is not tried before.
     next: Instant,
     /// What is being done about it.
     phase: Phase,
+}
+
+/// What has been done about a record.
+#[derive(Clone, Copy, Default)]
+pub(super) struct History {
+    /// How often runs of the app have begun to send the request and have not learned whether it arrived.
+    pub(super) attempts: u8,
+    /// How often this run has tried it in vain.
+    pub(super) failures: u32,
+    /// Whether a byte of it may have been given to the network.
+    pub(super) may_be_sent: bool,
 }
 
 enum Phase {
@@ -98,18 +107,12 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    pub(super) fn add(
-        &mut self,
-        id: RecordId,
-        kept: Kept,
-        attempts: u8,
-        failures: u32,
-        now: Instant,
-    ) {
+    pub(super) fn add(&mut self, id: RecordId, kept: Kept, history: History, now: Instant) {
+        let failures = history.failures;
         let wait = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(10));
         let wait = if failures == 0 { Duration::ZERO } else { wait.min(LONGEST_WAIT) };
         let (next, phase) = (now + wait, Phase::Waits);
-        self.entries.insert(id, Entry { kept, attempts, failures, next, phase });
+        self.entries.insert(id, Entry { kept, history, next, phase });
         self.look_at(next);
     }
 
@@ -221,14 +224,14 @@ impl Waiting {
         }
     }
 
-    /// Begins an attempt, and returns its number.
-    pub(super) fn begin(&mut self, id: RecordId) -> Option<u8> {
+    /// Begins an attempt, and returns the history of which it is a part.
+    pub(super) fn begin(&mut self, id: RecordId) -> Option<History> {
         let entry = self.entries.get_mut(&id)?;
         entry.phase = Phase::Begins;
-        entry.attempts = entry.attempts.saturating_add(1);
+        entry.history.attempts = entry.history.attempts.saturating_add(1);
         let partition = entry.kept.client.network_partition_key.clone();
         *self.running.entry(partition).or_default() += 1;
-        Some(entry.attempts)
+        Some(entry.history)
     }
 
     /// The attempt of a record of this client has ended.
@@ -253,7 +256,7 @@ impl Waiting {
     }
 
     /// Takes out the records for which `matches` is true. An attempt that was being noted does not begin.
-    pub(super) fn take_where(&mut self, matches: impl Fn(&Kept) -> bool) -> Vec<(RecordId, Kept)> {
+    pub(super) fn take_where(&mut self, matches: impl Fn(&Kept) -> bool) -> Vec<(RecordId, Entry)> {
         let ids = self.entries.iter().filter(|(_, entry)| matches(&entry.kept));
         let ids: Vec<_> = ids.map(|(id, _)| *id).collect();
         let mut taken = Vec::with_capacity(ids.len());
@@ -262,7 +265,7 @@ impl Waiting {
             if matches!(entry.phase, Phase::Begins) {
                 self.stopped(&entry.kept.client.network_partition_key);
             }
-            taken.push((id, entry.kept));
+            taken.push((id, entry));
         }
         taken
     }

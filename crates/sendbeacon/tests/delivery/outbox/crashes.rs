@@ -1,7 +1,7 @@
 //! A crash at every step of a beacon: what the next run of the app sends.
 
 use sendbeacon::{
-    NetworkError,
+    AbandonReason, NetworkError, Nonce, Origin, SiteData,
     host::{BoxFuture, Network, NetworkRequest, NetworkResponse, Progress},
     net::HttpNetwork,
     outbox::Redelivery,
@@ -151,4 +151,30 @@ async fn a_record_that_three_runs_have_not_finished_ends() {
         crate::browser::wait_until(|| image.commits() == 1).await;
         image = image.image();
     }
+}
+
+#[tokio::test]
+async fn a_later_attempt_does_not_make_unsent_what_may_have_arrived() {
+    let redelivery = Redelivery::AtLeastOnce;
+    let (server, images) = images_of_a_beacon(redelivery).await;
+    let noted = images.lock().unwrap().iter().find(|(step, _)| *step == "noted").unwrap().1.image();
+    let start = |image: &MemoryStorage| {
+        App::start_with(image, |it| it.with_redelivery(redelivery), |it| it)
+    };
+    let second = start(&noted);
+    second.agent.set_online(false);
+    let _page = second.open(&server.url("/page"));
+    // The second run notes its attempt, and crashes.
+    crate::browser::wait_until(|| noted.commits() == 1).await;
+    let after_second = noted.image();
+
+    let strict = App::start(&after_second.image());
+    assert_eq!(strict.heard.done(1).await, [("/kept".to_owned(), Outcome::Unknown)]);
+
+    let third = start(&after_second);
+    let origin = Origin::of(&server.url("/").parse().unwrap(), Nonce::from_u128(1));
+    third.agent.clear_site_data(SiteData::of(&origin)).await.unwrap();
+    let error = NetworkError::Abandoned(AbandonReason::SiteDataCleared);
+    let cleared = Outcome::Failed { error, progress: Progress::InPart };
+    assert_eq!(third.heard.done(1).await, [("/kept".to_owned(), cleared)]);
 }

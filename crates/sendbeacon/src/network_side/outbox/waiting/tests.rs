@@ -19,6 +19,10 @@ fn id(number: u64) -> RecordId {
     RecordId::from_u64(number)
 }
 
+fn failed(failures: u32) -> History {
+    History { failures, ..History::default() }
+}
+
 fn next(waiting: &mut Waiting, now: Instant, active: bool) -> Option<Look> {
     waiting.next(now, |_| Duration::ZERO, EXPIRES, |_| active)
 }
@@ -27,13 +31,13 @@ fn next(waiting: &mut Waiting, now: Instant, active: bool) -> Option<Look> {
 fn the_number_of_attempts_at_once_grows_with_success_and_falls_with_a_failure() {
     let (mut waiting, now) = (Waiting::default(), Instant::now());
     for number in 0..40 {
-        waiting.add(id(number), kept(0), 0, 0, now);
+        waiting.add(id(number), kept(0), History::default(), now);
     }
     let client = kept(0).client;
     let begin = |waiting: &mut Waiting| {
         let mut count = 0;
         while let Some(Look::Try(id)) = next(waiting, now, true) {
-            assert_eq!(waiting.begin(id), Some(1));
+            assert_eq!(waiting.begin(id).map(|it| it.attempts), Some(1));
             waiting.take(id);
             count += 1;
         }
@@ -52,7 +56,7 @@ fn the_number_of_attempts_at_once_grows_with_success_and_falls_with_a_failure() 
 fn a_record_that_failed_waits_longer_each_time_and_a_new_network_ends_the_wait() {
     let (mut waiting, now) = (Waiting::default(), Instant::now());
     for (failures, seconds) in [(0, 0), (1, 60), (2, 120), (3, 240), (7, 3600), (40, 3600)] {
-        waiting.add(id(1), kept(0), 0, failures, now);
+        waiting.add(id(1), kept(0), failed(failures), now);
         let at = now + Duration::from_secs(seconds);
         if seconds > 0 {
             let before = now + Duration::from_secs(seconds - 1);
@@ -62,7 +66,7 @@ fn a_record_that_failed_waits_longer_each_time_and_a_new_network_ends_the_wait()
         waiting.take(id(1));
         waiting.look = None;
     }
-    waiting.add(id(1), kept(0), 0, 9, now);
+    waiting.add(id(1), kept(0), failed(9), now);
     waiting.forget_waits(now);
     assert!(matches!(next(&mut waiting, now, true), Some(Look::Try(_))));
 }
@@ -70,7 +74,7 @@ fn a_record_that_failed_waits_longer_each_time_and_a_new_network_ends_the_wait()
 #[test]
 fn without_a_document_the_embedder_is_asked_once_and_again_after_an_hour() {
     let (mut waiting, now) = (Waiting::default(), Instant::now());
-    waiting.add(id(1), kept(0), 0, 0, now);
+    waiting.add(id(1), kept(0), History::default(), now);
     assert!(matches!(next(&mut waiting, now, false), Some(Look::Ask(_))));
     assert!(next(&mut waiting, now, false).is_none());
     waiting.permitted(&Permission { record: id(1), is_permitted: false }, now);
@@ -86,7 +90,7 @@ fn without_a_document_the_embedder_is_asked_once_and_again_after_an_hour() {
 #[test]
 fn a_document_comes_before_the_answer_of_the_embedder() {
     let (mut waiting, now) = (Waiting::default(), Instant::now());
-    waiting.add(id(1), kept(0), 0, 0, now);
+    waiting.add(id(1), kept(0), History::default(), now);
     assert!(matches!(next(&mut waiting, now, false), Some(Look::Ask(_))));
     waiting.look_at(now);
     assert!(matches!(next(&mut waiting, now, true), Some(Look::Try(_))));
@@ -102,7 +106,7 @@ proptest! {
     fn no_record_is_forgotten(sites in prop::collection::vec(0..4_u8, 1..30), outcomes: Vec<bool>) {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
         for (number, site) in sites.iter().enumerate() {
-            waiting.add(id(number as u64), kept(*site), 0, 0, now);
+            waiting.add(id(number as u64), kept(*site), History::default(), now);
         }
         let (mut running, mut tried) = (Vec::new(), 0);
         let mut outcomes = outcomes.into_iter();
