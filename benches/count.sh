@@ -80,7 +80,7 @@ is_wanted() {
     [ $# -eq 1 ] || [[ " ${*:2} " == *" $1 "* ]]
 }
 
-for what in floor empty string64 string1k blob1k form-data url-search-params refused type-error \
+for what in floor document empty string64 string1k blob1k form-data url-search-params refused type-error \
     whole whole100k-documents whole100-queued whole10k-queued; do
     ! is_wanted $what "$@" || alone $what 10000
 done

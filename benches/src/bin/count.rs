@@ -20,6 +20,9 @@ use tokio::{
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+/// How many calls may be made: each finds room in the quota of a document.
+const MAX_CALLS: usize = 400 * KIB_BEACONS_PER_DOCUMENT;
+
 /// Do one thing N times and print its allocations.
 #[derive(Parser)]
 struct Arguments {
@@ -33,7 +36,9 @@ struct Arguments {
 enum What {
     /// Join the URL and copy 1 KiB, without the library.
     Floor,
-    /// An accepted call without a body. The network side does not run, here and in the next five.
+    /// A document comes and goes. The network side does not run, here and in the next six.
+    Document,
+    /// An accepted call without a body.
     Empty,
     /// An accepted call with a string of 64 bytes.
     String64,
@@ -67,6 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let allocations = match what {
         What::Floor => floor(&kib, n),
+        What::Document => documents(n)?,
         What::Empty => calls(None, n)?,
         What::String64 => calls(Some(&(&*small).into()), n)?,
         What::String1k => calls(Some(&(&*kib).into()), n)?,
@@ -102,11 +108,21 @@ fn resting() -> Result<ManuallyDrop<UserAgent>, Box<dyn Error>> {
     Ok(ManuallyDrop::new(user_agent().runtime(runtime.handle().clone()).build()?))
 }
 
-/// Makes calls that are accepted.
+/// Makes documents and drops them.
+fn documents(n: usize) -> Result<usize, Box<dyn Error>> {
+    let (agent, client) = (resting()?, client());
+    let region = Region::new(GLOBAL);
+    for _ in 0..n {
+        drop(agent.document(client.clone()));
+    }
+    Ok(region.change().allocations)
+}
+
+/// Makes at most [`MAX_CALLS`] calls that are accepted. The documents are always as many, so that they do not count.
 fn calls(body: Option<&BodyInit<'_>>, n: usize) -> Result<usize, Box<dyn Error>> {
     let agent = resting()?;
     let documents: Vec<_> =
-        (0..n.div_ceil(KIB_BEACONS_PER_DOCUMENT)).map(|_| document(&agent)).collect();
+        (0..MAX_CALLS / KIB_BEACONS_PER_DOCUMENT).map(|_| document(&agent)).collect();
     let region = Region::new(GLOBAL);
     for call in 0..n {
         let answer = documents[call / KIB_BEACONS_PER_DOCUMENT]
