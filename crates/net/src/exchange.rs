@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use crate::response_head::end_of_head;
 
@@ -46,6 +46,8 @@ pub(crate) struct Messages {
 pub(crate) struct Received {
     /// The values of the `Content-Length` headers, if hyper was told another length.
     pub(crate) content_lengths: Option<Vec<HeaderValue>>,
+    /// The headers of a response that has more of them than hyper reads.
+    pub(crate) surplus: Vec<(HeaderName, HeaderValue)>,
     /// When the first interim response had come.
     pub(crate) first_interim: Option<Instant>,
 }

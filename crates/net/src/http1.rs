@@ -11,12 +11,8 @@ use tokio::{
 };
 
 use crate::{
-    error::http1_error,
-    exchange::Exchange,
-    lenient_stream::LenientStream,
-    request_body::RequestBody,
-    response_head::{MAX_HEADERS, MAX_RESPONSE_HEAD},
-    send_queue::SendQueue,
+    error::http1_error, exchange::Exchange, lenient_stream::LenientStream,
+    request_body::RequestBody, response_head::MAX_RESPONSE_HEAD, send_queue::SendQueue,
 };
 
 /// How many bytes hyper buffers in each direction before it waits. A read may exceed this once.
@@ -33,8 +29,6 @@ pub(crate) fn hyper() -> http1::Builder {
         .allow_obsolete_multiline_headers_in_responses(true)
         .allow_spaces_after_header_name_in_responses(true)
         .ignore_invalid_headers_in_responses(true)
-        // NB: with any number, hyper allocates for every response. Its own limit is 100.
-        .max_headers(MAX_HEADERS)
         .max_header_size(MAX_RESPONSE_HEAD)
         .max_buf_size(MAX_BUFFER)
         .title_case_headers(true)

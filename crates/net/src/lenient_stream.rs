@@ -16,6 +16,7 @@ use crate::{
     response_head::{
         MAX_RESPONSE_HEAD, ReadHead, end_of_head, is_interim, may_begin_head, read_head,
     },
+    surplus::SplitHead,
     usual_head::begins_with_usual_head,
 };
 
@@ -64,19 +65,24 @@ impl<S> LenientStream<S> {
             match incomplete.next() {
                 Next::Head(head) => {
                     let is_interim = is_interim(&head);
-                    let mut content_lengths = None;
-                    match read_head(&head) {
-                        ReadHead::AsItIs => ready.unsplit(head),
-                        ReadHead::Rewritten { head, content_lengths: values } => {
-                            ready.extend(head);
-                            content_lengths = values;
+                    let (head, content_lengths) = match read_head(&head) {
+                        ReadHead::AsItIs => (head, None),
+                        ReadHead::Rewritten { head, content_lengths } => {
+                            (BytesMut::from(&*head), content_lengths)
                         }
                         ReadHead::Refused(refusal) => {
                             return Err(io::Error::new(io::ErrorKind::InvalidData, refusal));
                         }
-                    }
+                    };
                     let mut messages = self.exchange.messages();
                     messages.received.content_lengths = content_lengths;
+                    messages.received.surplus = Vec::new();
+                    if let Some(SplitHead { head, surplus }) = SplitHead::of(&head) {
+                        ready.extend(head);
+                        messages.received.surplus = surplus;
+                    } else {
+                        ready.unsplit(head);
+                    }
                     if is_interim {
                         messages.received.first_interim.get_or_insert_with(Instant::now);
                     } else {

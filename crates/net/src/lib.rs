@@ -143,6 +143,7 @@ mod response_head;
 mod route;
 mod send_queue;
 mod sender;
+mod surplus;
 mod targets;
 mod tcp;
 mod time_left;

@@ -231,6 +231,7 @@ impl RequestSender {
             head.headers.remove(CONTENT_LENGTH);
             head.headers.extend(values.into_iter().map(|value| (CONTENT_LENGTH, value)));
         }
+        head.headers.extend(received.surplus);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }

@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::surplus::MAX_HEADERS_OF_HYPER;
+
 /// The longest head to recognise. The name of a header in it is shorter than hyper's limit.
 const MAX_USUAL_HEAD: usize = 16 * 1024;
 
@@ -10,7 +12,7 @@ const MAX_DIGITS: usize = 18;
 
 /// Whether bytes begin with a complete head of a final response that hyper certainly reads as browsers do: each line ends
 /// with CR LF and has neither a control byte nor a line folded into it, and there is at most one `Content-Length`, which
-/// has only digits. If false, the head may still be such a one: [`read_head`](crate::response_head::read_head) knows.
+/// has only digits, and no more headers than hyper reads. If false, the head may still be such a one: [`read_head`](crate::response_head::read_head) knows.
 pub(crate) fn begins_with_usual_head(bytes: &[u8]) -> bool {
     let bytes = &bytes[..bytes.len().min(MAX_USUAL_HEAD)];
     let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', b'2'..=b'9', _, _, ..] =
@@ -19,7 +21,9 @@ pub(crate) fn begins_with_usual_head(bytes: &[u8]) -> bool {
         return false;
     };
     let (mut rest, mut has_length) = (bytes, false);
-    while let Some(end) = memchr(b'\n', rest) {
+    // The first line and the empty line are no headers.
+    for _ in 0..MAX_HEADERS_OF_HYPER + 2 {
+        let Some(end) = memchr(b'\n', rest) else { return false };
         let [line @ .., b'\r'] = &rest[..end] else { return false };
         rest = &rest[end + 1..];
         match line {
@@ -86,6 +90,9 @@ mod tests {
         ] {
             assert!(!begins_with_usual_head(head.as_bytes()), "{head:?}");
         }
+        let head = |headers| format!("HTTP/1.1 200\r\n{}\r\n", "a: b\r\n".repeat(headers));
+        assert!(begins_with_usual_head(head(MAX_HEADERS_OF_HYPER).as_bytes()));
+        assert!(!begins_with_usual_head(head(MAX_HEADERS_OF_HYPER + 1).as_bytes()));
     }
 
     proptest! {

@@ -36,6 +36,23 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn five_hundred_headers_are_read_in_their_order() {
+    let mut head = "HTTP/1.1 103 Hints\r\n".to_owned() + &"link: </x>\r\n".repeat(200) + "\r\n";
+    head += "HTTP/1.1 200 OK\r\nkeep-alive: timeout=5\r\n";
+    for at in 0..499 {
+        let _ = write!(head, "Set-Cookie: c={at};\r\n Secure\r\nx-{at} : {at}\r\n");
+    }
+    let (most, _) = head.split_at(head.find("x-254").expect("this header"));
+    let answer = [most, "content-length: 4\r\n\r\nbodyX"].concat();
+    let (status, headers, body) = read_answer(answer).await.unwrap();
+    assert_eq!((status, headers.len(), &*body), (200, 511, &b"body"[..]));
+    let cookies: Vec<_> = (0..255).map(|at| format!("c={at}; Secure")).collect();
+    assert_eq!(values(&headers, "set-cookie"), cookies);
+    assert_eq!(values(&headers, "x-253"), ["253"]);
+    assert_eq!(values(&headers, "content-length"), ["4"]);
+}
+
+#[tokio::test]
 async fn strange_line_costs_neither_the_redirect_nor_a_cookie() {
     for line in [
         "no colon",
