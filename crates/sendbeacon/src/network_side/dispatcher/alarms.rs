@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sendbeacon_fetch::TimeoutKind;
 
-use super::{Alarm, Dispatcher, State};
+use super::{Dispatcher, State, alarm_queue::Alarm};
 use crate::{id::FetchId, limits::Timeouts};
 
 impl Dispatcher {
@@ -12,7 +12,7 @@ impl Dispatcher {
     pub(super) fn reset_alarm(&mut self, id: FetchId) {
         let Some(fetch) = self.fetches.get_mut(&id) else { return };
         if let Some(at) = fetch.alarm.take() {
-            self.alarms.remove(&(at, id));
+            self.alarms.remove((at, id));
         }
         let gone = self.groups.get(&fetch.group).and_then(|group| group.gone);
         let timeouts = &self.timeouts;

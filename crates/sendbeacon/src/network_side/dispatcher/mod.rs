@@ -5,6 +5,7 @@
 //! it returns `None` after every [`handle`](Dispatcher::handle), and when the time of
 //! [`next_timeout`](Dispatcher::next_timeout) has come.
 
+mod alarm_queue;
 mod alarms;
 mod destinations;
 mod event;
@@ -12,7 +13,7 @@ mod parking;
 mod wire;
 
 use std::{
-    collections::{BTreeMap, VecDeque, hash_map::Entry},
+    collections::{VecDeque, hash_map::Entry},
     time::{Duration, Instant},
 };
 
@@ -22,7 +23,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sendbeacon_fetch::{AbandonReason, NetworkError, TimeoutKind};
 
 pub(crate) use self::destinations::{CONNECT_TIMEOUT, DestinationKey, Jitter};
-use self::{destinations::Destinations, wire::Wire};
+use self::{
+    alarm_queue::{Alarm, AlarmQueue},
+    destinations::Destinations,
+    wire::Wire,
+};
 pub(super) use self::{
     event::{Action, Event, Queued},
     wire::Endpoint,
@@ -45,7 +50,7 @@ pub(crate) struct Dispatcher {
     /// Every group with an unfinished fetch.
     groups: FxHashMap<GroupId, Group>,
     /// When something happens to a fetch by the passing of time. A fetch has at most one alarm: its next.
-    alarms: BTreeMap<(Instant, FetchId), Alarm>,
+    alarms: AlarmQueue,
     /// The fetches that were given up and have not been returned by `poll`.
     cancels: VecDeque<(FetchId, NetworkError)>,
     /// The fetches that have begun to wait for a destination and have not been returned by `poll`.
@@ -92,14 +97,6 @@ enum State {
     Started,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Alarm {
-    /// The fetch was held back long enough.
-    Release,
-    /// The fetch has reached a limit.
-    GiveUp(TimeoutKind),
-}
-
 #[derive(Debug, Default)]
 struct Group {
     unfinished: FxHashSet<FetchId>,
@@ -118,7 +115,7 @@ impl Dispatcher {
             wire: Wire::new(scheduling),
             destinations: Destinations::new(jitter),
             groups: FxHashMap::default(),
-            alarms: BTreeMap::new(),
+            alarms: AlarmQueue::default(),
             cancels: VecDeque::new(),
             parked: VecDeque::new(),
             starts: VecDeque::new(),
@@ -213,10 +210,9 @@ impl Dispatcher {
                 self.cancel(id, AbandonReason::Shutdown.into());
             }
         }
-        while let Some((&(at, id), &alarm)) = self.alarms.first_key_value() {
-            if at > now {
-                break;
-            }
+        while let Some(((at, id), alarm)) = self.alarms.first()
+            && at <= now
+        {
             match alarm {
                 Alarm::Release => self.release(id),
                 Alarm::GiveUp(kind) => {
@@ -273,7 +269,7 @@ impl Dispatcher {
 
     /// When to call [`poll`](Self::poll) if there is no event before.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let alarm = self.alarms.keys().next().map(|(at, _)| *at);
+        let alarm = self.alarms.first().map(|((at, _), _)| at);
         let is_online = self.offline_since.is_none();
         let attempt = self.destinations.next_timeout().filter(|_| is_online);
         let shutdown = match self.shutdown {
@@ -384,7 +380,7 @@ impl Dispatcher {
     fn forget(&mut self, id: FetchId) {
         let Some(fetch) = self.fetches.remove(&id) else { return };
         if let Some(at) = fetch.alarm {
-            self.alarms.remove(&(at, id));
+            self.alarms.remove((at, id));
         }
         if let Entry::Occupied(mut entry) = self.groups.entry(fetch.group) {
             entry.get_mut().unfinished.remove(&id);
