@@ -2,11 +2,13 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Instant, SystemTime},
 };
 
+use futures_util::future::OptionFuture;
 use sendbeacon_fetch::{
     AbandonReason,
     deferred::{DeferredQueue, QueuedDeferredFetch},
@@ -92,6 +94,10 @@ impl Driver {
 
     /// Runs until a shutdown has drained.
     pub(crate) async fn run(mut self) {
+        // NB: as the fetches end, the next timeout comes later and later. The timer stays as it is then: to wake too
+        // early once costs less than to set it anew each time.
+        let mut timer = pin!(OptionFuture::default());
+        let mut timer_at = None;
         loop {
             self.act();
             self.fetches.tell_whether_busy();
@@ -101,6 +107,10 @@ impl Driver {
             let shutdown = self.shutdown.as_ref().and_then(ShutdownInProgress::next_timeout);
             let timeouts = [self.fetches.next_timeout(), self.deferred.next_timeout(), shutdown];
             let timeout = timeouts.into_iter().flatten().min();
+            if timer_at.is_some() != timeout.is_some() || timer_at > timeout {
+                timer_at = timeout;
+                timer.set(timeout.map(|at| sleep_until(at.into())).into());
+            }
             // NB: without `biased`, so that an endless stream of messages does not stop the fetches, nor the
             // reverse.
             tokio::select! {
@@ -117,8 +127,10 @@ impl Driver {
                     self.receive_burst();
                     self.fetches.ended(ended, self.now, &mut self.shutdown);
                 }
-                () = sleep_until(timeout.unwrap_or(self.now).into()), if timeout.is_some() => {
+                Some(()) = timer.as_mut() => {
                     self.now = clock::now();
+                    timer_at = None;
+                    timer.set(None.into());
                 }
             }
         }
