@@ -102,8 +102,10 @@ impl Wire {
 
     /// Adds a waiting fetch, behind those of its group.
     pub(super) fn line_up(&mut self, id: FetchId, group: GroupId, endpoint: Endpoint) {
-        self.endpoints.entry(endpoint).or_default().add(id, group);
-        self.line_up_endpoint(endpoint);
+        self.change(endpoint, |queue| {
+            queue.add(id, group);
+            0
+        });
     }
 
     /// Puts the next fetch on the wire, if there is room, and returns it. Skips those for which `is_there` is
@@ -127,14 +129,12 @@ impl Wire {
             let Some(partition) = self.partitions.get_mut(&key) else { continue };
             partition.lined_up = false;
             let Some(endpoint) = partition.ready.pop_front() else { continue };
-            let Some(queue) = self.endpoints.get_mut(&endpoint) else { continue };
-            queue.lined_up = false;
-            let next = queue.next().filter(&is_there);
-            if next.is_some() {
-                self.count(endpoint, 1);
-            }
-            self.line_up_endpoint(endpoint);
-            self.tidy(endpoint);
+            let mut next = None;
+            self.change(endpoint, |queue| {
+                queue.lined_up = false;
+                next = queue.next().filter(&is_there);
+                isize::from(next.is_some())
+            });
             if next.is_some() {
                 return next;
             }
@@ -143,37 +143,28 @@ impl Wire {
 
     /// Puts a fetch on the wire that does not wait for room.
     pub(super) fn enter(&mut self, endpoint: Endpoint) {
-        self.endpoints.entry(endpoint).or_default();
-        self.partitions.entry((endpoint.partition, endpoint.keepalive)).or_default();
-        self.count(endpoint, 1);
+        self.change(endpoint, |_| 1);
     }
 
     /// Removes a fetch that was on the wire and is over.
     pub(super) fn leave(&mut self, endpoint: Endpoint) {
-        self.count(endpoint, -1);
-        self.line_up_endpoint(endpoint);
-        self.tidy(endpoint);
+        self.change(endpoint, |_| -1);
     }
 
-    /// Adds `change`, which is 1 or -1, to the numbers of fetches on the wire.
-    fn count(&mut self, endpoint: Endpoint, change: isize) {
+    /// Changes the waiting fetches of an endpoint. `change` returns how many more of its fetches are on the wire then.
+    ///
+    /// Then it lines the endpoint up in its partition, if it has a waiting fetch and room for it, and the partition in
+    /// the wire, likewise. Entries that are empty are removed.
+    fn change(&mut self, endpoint: Endpoint, change: impl FnOnce(&mut Queue) -> isize) {
         let key = (endpoint.partition, endpoint.keepalive);
-        if let Some(queue) = self.endpoints.get_mut(&endpoint) {
-            queue.on_wire = queue.on_wire.saturating_add_signed(change);
-        }
-        if let Some(partition) = self.partitions.get_mut(&key) {
-            partition.on_wire = partition.on_wire.saturating_add_signed(change);
-        }
-        let overall = if endpoint.keepalive { &mut self.keepalive } else { &mut self.plain };
-        *overall = overall.saturating_add_signed(change);
-    }
-
-    /// Lines an endpoint up in its partition, if it has a waiting fetch and room for it, and the partition in the
-    /// wire, likewise.
-    fn line_up_endpoint(&mut self, endpoint: Endpoint) {
-        let Some(queue) = self.endpoints.get_mut(&endpoint) else { return };
-        let key = (endpoint.partition, endpoint.keepalive);
+        let queue = self.endpoints.entry(endpoint).or_default();
         let partition = self.partitions.entry(key).or_default();
+        let overall = if endpoint.keepalive { &mut self.keepalive } else { &mut self.plain };
+        let more = change(queue);
+        for on_wire in [&mut queue.on_wire, &mut partition.on_wire, overall] {
+            *on_wire = on_wire.saturating_add_signed(more);
+        }
+
         let limit = self.limits.per_origin - usize::from(!endpoint.keepalive);
         let has_room = queue.on_wire < limit.max(1);
         if has_room && !queue.is_empty() && !queue.lined_up {
@@ -186,23 +177,14 @@ impl Wire {
             partition.lined_up = true;
             self.ready.of(endpoint.keepalive).push_back(endpoint.partition);
         }
-    }
 
-    /// Removes the entries of an endpoint and of its partition, if they are empty.
-    fn tidy(&mut self, endpoint: Endpoint) {
-        if let Entry::Occupied(entry) = self.endpoints.entry(endpoint)
-            && entry.get().is_empty()
-            && entry.get().on_wire == 0
-        {
-            entry.remove();
+        let is_partition_over =
+            partition.ready.is_empty() && partition.on_wire == 0 && !partition.lined_up;
+        if queue.is_empty() && queue.on_wire == 0 {
+            self.endpoints.remove(&endpoint);
         }
-        let key = (endpoint.partition, endpoint.keepalive);
-        if let Entry::Occupied(entry) = self.partitions.entry(key)
-            && entry.get().ready.is_empty()
-            && entry.get().on_wire == 0
-            && !entry.get().lined_up
-        {
-            entry.remove();
+        if is_partition_over {
+            self.partitions.remove(&key);
         }
     }
 }
