@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use sendbeacon_cookies::{AccessContext, CookieJar};
 use sendbeacon_fetch::{
-    Client, Site,
+    Client, PartitionKey, Site,
     host::{Answer, CookieContext, CookieStore, SameSiteMode},
 };
 
@@ -59,6 +59,15 @@ pub enum ThirdPartyCookies {
 pub struct MemoryCookieStore {
     jar: Mutex<CookieJar>,
     third_party: ThirdPartyCookies,
+    /// The latest partition key of cookies. Most requests have the same one as the request before.
+    latest_partition: Mutex<Option<CookiePartition>>,
+}
+
+/// The partition key of cookies, and everything that it depends on.
+struct CookiePartition {
+    network_partition_key: PartitionKey,
+    has_cross_site_ancestor: bool,
+    key: Arc<str>,
 }
 
 impl Default for MemoryCookieStore {
@@ -71,7 +80,7 @@ impl MemoryCookieStore {
     /// Creates a store with an empty jar that has the default limits.
     #[must_use]
     pub fn new(third_party: ThirdPartyCookies) -> Self {
-        Self { jar: Mutex::default(), third_party }
+        Self { jar: Mutex::default(), third_party, latest_partition: Mutex::default() }
     }
 
     /// Replaces the jar: for other limits, or for the cookies of an earlier session.
@@ -113,7 +122,7 @@ impl MemoryCookieStore {
     /// Steps 3 to 7 of
     /// [append a request `Cookie` header](https://fetch.spec.whatwg.org/#append-a-request-cookie-header).
     fn cookie_header(&self, context: CookieContext<'_>, http_only_allowed: bool) -> Option<Bytes> {
-        let partition = partition_of(context.client);
+        let partition = self.partition_of(context.client);
         let access = self.access(context, &partition)?.with_http_only_allowed(http_only_allowed);
         self.jar().cookie_header(&access, SystemTime::now())
     }
@@ -121,11 +130,30 @@ impl MemoryCookieStore {
     /// Steps 6.2 and 6.3 of
     /// [parse and store response `Set-Cookie` headers](https://fetch.spec.whatwg.org/#parse-and-store-response-set-cookie-headers).
     fn set(&self, context: CookieContext<'_>, cookie: &[u8], http_only_allowed: bool) {
-        let partition = partition_of(context.client);
+        let partition = self.partition_of(context.client);
         let Some(access) = self.access(context, &partition) else { return };
         let access = access.with_http_only_allowed(http_only_allowed);
         // Neither a server nor a script learns why its cookie was rejected.
         let _ = self.jar().store(cookie, &access, SystemTime::now());
+    }
+
+    fn partition_of(&self, client: &Client) -> Arc<str> {
+        let mut latest = self.latest_partition.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of_client = |it: &&CookiePartition| {
+            it.has_cross_site_ancestor == client.has_cross_site_ancestor
+                && it.network_partition_key == client.network_partition_key
+        };
+        if let Some(latest) = latest.as_ref().filter(is_of_client) {
+            return Arc::clone(&latest.key);
+        }
+        let Client { network_partition_key, has_cross_site_ancestor, .. } = client;
+        let key: Arc<str> = partition_key(network_partition_key, *has_cross_site_ancestor).into();
+        *latest = Some(CookiePartition {
+            network_partition_key: network_partition_key.clone(),
+            has_cross_site_ancestor: *has_cross_site_ancestor,
+            key: Arc::clone(&key),
+        });
+        key
     }
 
     /// The jar's form of a context; `None` if the URL has no host. Steps 3 to 5 of both algorithms.
@@ -192,15 +220,13 @@ fn document_context(client: &Client) -> Option<CookieContext<'_>> {
 
 /// The [partition key](https://github.com/privacycg/CHIPS#partitioning-model) of partitioned cookies:
 /// the top-level site, and whether an ancestor is cross-site.
-fn partition_of(client: &Client) -> String {
+fn partition_key(key: &PartitionKey, has_cross_site_ancestor: bool) -> String {
     // Steps 1 to 3.
-    let key = &client.network_partition_key;
     let site = match &key.top_level_site {
-        // Every request needs this text, and `format!` is slower.
-        Site::Tuple { scheme, host } => [scheme, "://", host].concat(),
+        Site::Tuple { scheme, host } => format!("{scheme}://{host}"),
         Site::Opaque(nonce) => format!("opaque {nonce}"),
     };
-    let ancestor = if client.has_cross_site_ancestor { "; cross-site ancestor" } else { "" };
+    let ancestor = if has_cross_site_ancestor { "; cross-site ancestor" } else { "" };
     match key.second_key {
         Some(second_key) => format!("{site}; {second_key:032x}{ancestor}"),
         None => site + ancestor,
@@ -209,6 +235,7 @@ fn partition_of(client: &Client) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
     use sendbeacon_fetch::{Nonce, Origin};
     use url::Url;
 
@@ -253,6 +280,22 @@ mod tests {
         let mut framed = client("https://a.test/");
         framed.has_cross_site_ancestor = true;
         assert_eq!(sent(&store, &framed, "https://a.test/", UnsetOrLess), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_partition_is_the_one_that_would_be_made_anew(
+            clients in vec((0..3_usize, select(vec![None, Some(1), Some(2)]), any::<bool>()), 1..40),
+        ) {
+            let store = MemoryCookieStore::default();
+            for (top_level, second_key, has_cross_site_ancestor) in clients {
+                let mut client = client(["https://a.test/", "https://b.test/", "data:,x"][top_level]);
+                client.network_partition_key.second_key = second_key;
+                client.has_cross_site_ancestor = has_cross_site_ancestor;
+                let anew = partition_key(&client.network_partition_key, has_cross_site_ancestor);
+                prop_assert_eq!(&*store.partition_of(&client), anew);
+            }
+        }
     }
 
     #[test]
