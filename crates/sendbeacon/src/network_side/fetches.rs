@@ -1,12 +1,13 @@
 //! The queued and the running fetches: starting them, giving them up, and telling how they ended.
 
-mod contained;
+mod futures;
 #[cfg(feature = "outbox")]
 mod kept;
 mod work;
 
 use std::{
     any::Any,
+    future::poll_fn,
     hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -17,17 +18,13 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
-use futures_util::{
-    FutureExt, StreamExt,
-    future::{AbortHandle, Abortable, Aborted},
-    stream::FuturesUnordered,
-};
+use futures_util::FutureExt;
 use http::StatusCode;
 use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{AbandonReason, NetworkError, Reservation, fetch::Profile};
 use url::Url;
 
-use self::contained::Contained;
+use self::futures::{FuturePlace, Futures};
 pub(super) use self::work::Work;
 #[cfg(feature = "outbox")]
 use super::outbox::{Keeping, KeptRequest};
@@ -60,8 +57,10 @@ pub(super) struct Fetches {
     /// The groups of the fetches that have given their quota back, until the driver takes them: a deferred fetch may
     /// wait for the room.
     pub(super) freed: Vec<GroupId>,
-    /// The futures of the running fetches. The future of a fetch that was given up stays until its next poll.
-    futures: FuturesUnordered<Abortable<Contained<Completed>>>,
+    /// The futures of the running fetches.
+    futures: Futures<Completed>,
+    /// The results of those that have ended since the driver has looked.
+    ended: Vec<Completed>,
     /// Puts the unfinished fetches into the outbox. `None` if the user agent has no outbox.
     #[cfg(feature = "outbox")]
     keeping: Option<Box<Keeping>>,
@@ -76,7 +75,7 @@ struct Unstarted {
 
 /// A fetch that has started and is not finished.
 struct Running {
-    abort: AbortHandle,
+    future: FuturePlace,
     /// It is given back before the sink is told that the fetch is done.
     reservation: Option<Reservation>,
     record: Record,
@@ -86,9 +85,6 @@ struct Running {
     #[cfg(feature = "outbox")]
     kept: Option<KeptRequest>,
 }
-
-/// A future that has ended, if it was not aborted.
-pub(super) type Ended = Result<Completed, Aborted>;
 
 /// The result of a fetch.
 pub(super) struct Completed {
@@ -116,7 +112,8 @@ impl Fetches {
             queued: FxHashMap::default(),
             running: FxHashMap::default(),
             freed: Vec::new(),
-            futures: FuturesUnordered::new(),
+            futures: Futures::default(),
+            ended: Vec::new(),
             #[cfg(feature = "outbox")]
             keeping: None,
         }
@@ -190,7 +187,7 @@ impl Fetches {
         }
     }
 
-    /// Whether no future is left. The futures of fetches that were given up count too.
+    /// Whether no future is left.
     pub(super) fn is_empty(&self) -> bool {
         self.futures.is_empty()
     }
@@ -327,10 +324,8 @@ impl Fetches {
         // NB: `map` and not an async block, which would have room for the fetch twice.
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });
-        let (abort, registration) = AbortHandle::new_pair();
-        self.futures.push(Abortable::new(Contained::new(future.boxed()), registration));
         let running = Running {
-            abort,
+            future: self.futures.push(future.boxed()),
             reservation,
             record,
             turn: None,
@@ -356,10 +351,9 @@ impl Fetches {
             }
             let outcome = record.failed(error);
             self.tell_done(record, outcome, now, shutdown);
-        } else if let Some(Running { abort, reservation, record, .. }) = self.running.remove(&id) {
+        } else if let Some(Running { future, reservation, record, .. }) = self.running.remove(&id) {
             record.tell_cause(error.clone());
-            // The abort wakes the future, whose next poll ends it.
-            abort.abort();
+            self.futures.remove(future);
             let outcome = record.outcome_of(error);
             drop(reservation);
             self.freed.push(record.teller.group.id);
@@ -367,28 +361,29 @@ impl Fetches {
         }
     }
 
-    /// Waits for the next future to end. `None` if there is no future.
-    pub(super) async fn next_ended(&mut self) -> Option<Ended> {
-        self.futures.next().await
+    /// Waits until a fetch has ended, or several. [`ended`](Self::ended) has to follow.
+    pub(super) async fn next_ended(&mut self) {
+        poll_fn(|cx| self.futures.poll_ended(cx, &mut self.ended)).await;
     }
 
-    pub(super) fn ended(
-        &mut self,
-        ended: Ended,
-        now: Instant,
-        shutdown: &mut Option<ShutdownInProgress>,
-    ) {
-        let Ok(Completed { id, result }) = ended else { return };
-        self.dispatch(Event::Finished { id }, now);
-        let Some(Running { reservation, record, .. }) = self.running.remove(&id) else { return };
-        let outcome = match result {
-            Ok(Ok(status)) => Outcome::Delivered { status },
-            Ok(Err(error)) => record.failed(error),
-            Err(_panic) => record.failed(AbandonReason::Panic.into()),
-        };
-        drop(reservation);
-        self.freed.push(record.teller.group.id);
-        self.tell_done(record, outcome, now, shutdown);
+    pub(super) fn ended(&mut self, now: Instant, shutdown: &mut Option<ShutdownInProgress>) {
+        let mut ended = std::mem::take(&mut self.ended);
+        for Completed { id, result } in ended.drain(..) {
+            self.dispatch(Event::Finished { id }, now);
+            let Some(Running { reservation, record, .. }) = self.running.remove(&id) else {
+                continue;
+            };
+            let outcome = match result {
+                Ok(Ok(status)) => Outcome::Delivered { status },
+                Ok(Err(error)) => record.failed(error),
+                Err(_panic) => record.failed(AbandonReason::Panic.into()),
+            };
+            drop(reservation);
+            self.freed.push(record.teller.group.id);
+            self.tell_done(record, outcome, now, shutdown);
+        }
+        // The next ones use its memory again.
+        self.ended = ended;
     }
 
     /// Tells the sink that a fetch is done, and adds it to the report of a shutdown.
