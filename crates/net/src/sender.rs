@@ -231,7 +231,9 @@ impl RequestSender {
             head.headers.remove(CONTENT_LENGTH);
             head.headers.extend(values.into_iter().map(|value| (CONTENT_LENGTH, value)));
         }
-        head.headers.extend(received.surplus);
+        if !received.surplus.is_empty() {
+            head.headers.extend(received.surplus);
+        }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }
