@@ -121,11 +121,11 @@ impl Driver {
                     // Acting once on many messages is cheaper than once on each.
                     self.receive_burst();
                 }
-                () = self.fetches.next_ended() => {
+                ended = self.fetches.next_ended() => {
                     self.now = clock::now();
-                    // A shutdown that was asked for before a fetch ended must have it in its report.
+                    // A shutdown that was asked for before the fetch ended must have it in its report.
                     self.receive_burst();
-                    self.fetches.ended(self.now, &mut self.shutdown);
+                    self.fetches.ended(ended, self.now, &mut self.shutdown);
                 }
                 Some(()) = timer.as_mut() => {
                     self.now = clock::now();

@@ -59,8 +59,6 @@ pub(super) struct Fetches {
     pub(super) freed: Vec<GroupId>,
     /// The futures of the running fetches.
     futures: Futures<Completed>,
-    /// The results of those that have ended since the driver has looked.
-    ended: Vec<Completed>,
     /// Puts the unfinished fetches into the outbox. `None` if the user agent has no outbox.
     #[cfg(feature = "outbox")]
     keeping: Option<Box<Keeping>>,
@@ -113,7 +111,6 @@ impl Fetches {
             running: FxHashMap::default(),
             freed: Vec::new(),
             futures: Futures::default(),
-            ended: Vec::new(),
             #[cfg(feature = "outbox")]
             keeping: None,
         }
@@ -361,29 +358,27 @@ impl Fetches {
         }
     }
 
-    /// Waits until a fetch has ended, or several. [`ended`](Self::ended) has to follow.
-    pub(super) async fn next_ended(&mut self) {
-        poll_fn(|cx| self.futures.poll_ended(cx, &mut self.ended)).await;
+    /// Waits for the next future to end.
+    pub(super) async fn next_ended(&mut self) -> Completed {
+        poll_fn(|cx| self.futures.poll_next(cx)).await
     }
 
-    pub(super) fn ended(&mut self, now: Instant, shutdown: &mut Option<ShutdownInProgress>) {
-        let mut ended = std::mem::take(&mut self.ended);
-        for Completed { id, result } in ended.drain(..) {
-            self.dispatch(Event::Finished { id }, now);
-            let Some(Running { reservation, record, .. }) = self.running.remove(&id) else {
-                continue;
-            };
-            let outcome = match result {
-                Ok(Ok(status)) => Outcome::Delivered { status },
-                Ok(Err(error)) => record.failed(error),
-                Err(_panic) => record.failed(AbandonReason::Panic.into()),
-            };
-            drop(reservation);
-            self.freed.push(record.teller.group.id);
-            self.tell_done(record, outcome, now, shutdown);
-        }
-        // The next ones use its memory again.
-        self.ended = ended;
+    pub(super) fn ended(
+        &mut self,
+        Completed { id, result }: Completed,
+        now: Instant,
+        shutdown: &mut Option<ShutdownInProgress>,
+    ) {
+        self.dispatch(Event::Finished { id }, now);
+        let Some(Running { reservation, record, .. }) = self.running.remove(&id) else { return };
+        let outcome = match result {
+            Ok(Ok(status)) => Outcome::Delivered { status },
+            Ok(Err(error)) => record.failed(error),
+            Err(_panic) => record.failed(AbandonReason::Panic.into()),
+        };
+        drop(reservation);
+        self.freed.push(record.teller.group.id);
+        self.tell_done(record, outcome, now, shutdown);
     }
 
     /// Tells the sink that a fetch is done, and adds it to the report of a shutdown.

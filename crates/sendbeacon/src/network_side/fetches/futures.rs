@@ -75,8 +75,8 @@ impl<T> Futures<T> {
         drop_contained(self.places[at].future.take());
     }
 
-    /// Polls those that were woken, and adds the outputs of those that have ended to `ended`. Ready if there is any.
-    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>, ended: &mut Vec<T>) -> Poll<()> {
+    /// Polls those that were woken until one has ended, and returns its output.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         self.woken.task.register(cx.waker());
         let woken = self.woken.places().len();
         for _ in 0..woken {
@@ -87,14 +87,14 @@ impl<T> Futures<T> {
             if let Poll::Ready(output) = polled.as_mut().poll(&mut Context::from_waker(waker)) {
                 self.free.push(at);
                 drop_contained(future.take());
-                ended.push(output);
+                return Poll::Ready(output);
             }
         }
         // Those that have woken themselves are polled again after the task has yielded.
         if !self.woken.places().is_empty() {
             cx.waker().wake_by_ref();
         }
-        if ended.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        Poll::Pending
     }
 }
 
@@ -146,10 +146,8 @@ mod tests {
 
     use super::*;
 
-    fn ended(futures: &mut Futures<u8>) -> Vec<u8> {
-        let mut ended = Vec::new();
-        let _ = poll_fn(|cx| futures.poll_ended(cx, &mut ended)).now_or_never();
-        ended
+    fn next(futures: &mut Futures<u8>) -> Option<u8> {
+        poll_fn(|cx| futures.poll_next(cx)).now_or_never()
     }
 
     #[test]
@@ -162,16 +160,16 @@ mod tests {
             drop(held);
             1
         }));
-        assert!(ended(&mut futures).is_empty());
+        assert_eq!(next(&mut futures), None);
         let early_waker = futures.places[0].waker.clone();
         futures.remove(place);
         assert!(is_there.upgrade().is_none() && futures.is_empty());
         let (sender, receiver) = oneshot::channel();
         let _place = futures.push(Box::pin(async { receiver.await.unwrap() }));
         early_waker.wake();
-        assert_eq!((ended(&mut futures), futures.places.len()), (vec![], 1));
+        assert_eq!((next(&mut futures), futures.places.len()), (None, 1));
         sender.send(2).unwrap();
-        assert_eq!(ended(&mut futures), [2]);
+        assert_eq!(next(&mut futures), Some(2));
         assert!(futures.is_empty());
     }
 
@@ -191,7 +189,7 @@ mod tests {
         let (place, _other) = (futures.push(panics()), futures.push(panics()));
         futures.remove(place);
         let _places = [2, 3].map(|output| futures.push(Box::pin(async move { output })));
-        assert_eq!(ended(&mut futures), [2, 3]);
+        assert_eq!([(); 3].map(|()| next(&mut futures)), [Some(2), Some(3), None]);
     }
 
     #[test]
@@ -203,7 +201,7 @@ mod tests {
             cx.waker().wake_by_ref();
             if polls < 3 { Poll::Pending } else { Poll::Ready(3) }
         })));
-        assert_eq!([(); 3].map(|()| ended(&mut futures)), [vec![], vec![], vec![3]]);
+        assert_eq!([(); 3].map(|()| next(&mut futures)), [None, None, Some(3)]);
     }
 
     #[tokio::test]
@@ -211,11 +209,9 @@ mod tests {
         let mut futures = Futures::default();
         let (sender, receiver) = oneshot::channel();
         let _place = futures.push(Box::pin(async { receiver.await.unwrap() }));
-        assert!(ended(&mut futures).is_empty());
+        assert_eq!(next(&mut futures), None);
         let thread = thread::spawn(move || sender.send(4));
-        let mut ended = Vec::new();
-        poll_fn(|cx| futures.poll_ended(cx, &mut ended)).await;
-        assert_eq!(ended, [4]);
+        assert_eq!(poll_fn(|cx| futures.poll_next(cx)).await, 4);
         thread.join().unwrap().unwrap();
     }
 }
