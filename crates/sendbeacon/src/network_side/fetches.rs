@@ -242,7 +242,7 @@ impl Fetches {
         });
         let listeners = Arc::clone(&self.listeners);
         let teller = Teller::new(info, group, responder.is_some(), listeners, now);
-        teller.tell_at(now, EventKind::Queued);
+        teller.tell_at(now, || EventKind::Queued);
         #[cfg(feature = "outbox")]
         self.keep_later(id, &teller, now);
         let cause = responder.as_ref().map(|it| it.cause().clone());
@@ -310,7 +310,7 @@ impl Fetches {
         if !has_waited {
             record.teller.first_tried();
         }
-        record.teller.tell_at(now, EventKind::Started);
+        record.teller.tell_at(now, || EventKind::Started);
         #[cfg(feature = "outbox")]
         let (kept, profile) = (self.kept(&record, &work), self.profile_of(id));
         #[cfg(not(feature = "outbox"))]

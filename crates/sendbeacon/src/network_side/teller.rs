@@ -210,9 +210,11 @@ impl Teller {
     }
 
     /// Tells the sink what happened at `at`. A panic of the sink ends here.
-    pub(super) fn tell_at(&self, at: Instant, kind: EventKind) {
-        let event = Event { fetch: Arc::clone(&self.info), at, kind };
+    ///
+    /// An event is large. So `kind` makes it where it goes to the sink, and it is not moved.
+    pub(super) fn tell_at(&self, at: Instant, kind: impl FnOnce() -> EventKind) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
+            let event = Event { fetch: Arc::clone(&self.info), at, kind: kind() };
             #[cfg(feature = "tracing")]
             crate::trace::event(&event);
             if let Some(sink) = &self.listeners.sink {
@@ -240,7 +242,7 @@ impl Teller {
         drop(account);
         timing.server_timing = server_timing;
         timing.response_end = at;
-        self.tell_at(at, EventKind::Done { outcome, timing, sent_again });
+        self.tell_at(at, || EventKind::Done { outcome, timing, sent_again });
     }
 }
 
@@ -270,7 +272,7 @@ impl Observer for Watcher {
             }
             _ => {}
         }
-        teller.tell_at(at, EventKind::Observed(observation));
+        teller.tell_at(at, || EventKind::Observed(observation));
     }
 
     fn request_sent(&self, is_preflight: bool, request: &NetworkRequest) {
@@ -282,7 +284,7 @@ impl Observer for Watcher {
         }
         if self.0.wants_wire_events() {
             let observation = Observation::request_sent(is_preflight, request);
-            self.0.tell_at(at, EventKind::Observed(observation));
+            self.0.tell_at(at, || EventKind::Observed(observation));
         }
     }
 
@@ -295,7 +297,7 @@ impl Observer for Watcher {
         }
         if self.0.wants_wire_events() {
             let observation = Observation::response_started(is_preflight, url, response);
-            self.0.tell_at(at, EventKind::Observed(observation));
+            self.0.tell_at(at, || EventKind::Observed(observation));
         }
     }
 
@@ -359,6 +361,6 @@ impl TransmissionObserver for Teller {
     fn sent_again(&self, reason: &NetworkError) {
         self.account().sent_again.push(reason.clone());
         let observation = Observation::sent_again(reason);
-        self.tell_at(clock::now(), EventKind::Observed(observation));
+        self.tell_at(clock::now(), || EventKind::Observed(observation));
     }
 }

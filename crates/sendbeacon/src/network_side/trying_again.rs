@@ -50,9 +50,10 @@ impl Teller {
             return None;
         }
         let attempt = self.unreached_attempts.fetch_add(1, Relaxed) + 1;
-        let (url_of_event, error_of_event) = (url.clone(), error.clone());
-        let event = EventKind::Unreached { url: url_of_event, error: error_of_event, attempt };
-        self.tell_at(clock::now(), event);
+        self.tell_at(clock::now(), || {
+            let (url, error) = (url.clone(), error.clone());
+            EventKind::Unreached { url, error, attempt }
+        });
         Some(self.wait(url, |turn| HopNews::Unreached(error.clone(), turn)))
     }
 

@@ -79,7 +79,7 @@ impl Fetches {
     pub(super) fn keep_later(&mut self, id: FetchId, teller: &Teller, now: Instant) {
         let Some(keeping) = &mut self.keeping else { return };
         if let Some(record) = keeping.begun(id, &teller.gate, now) {
-            teller.tell_at(now, EventKind::Safe { record });
+            teller.tell_at(now, || EventKind::Safe { record });
         }
         if teller.info.keepalive {
             keeping.queued(id, now);
@@ -213,7 +213,7 @@ impl Fetches {
                 let queued = self.queued.get(&fetch).map(|queued| &queued.record);
                 let owner = queued.or_else(|| Some(&self.running.get(&fetch)?.record));
                 if let (Some(record), Some(owner)) = (keeping.put(fetch, is_put), owner) {
-                    owner.teller.tell_at(now, EventKind::Safe { record });
+                    owner.teller.tell_at(now, || EventKind::Safe { record });
                 }
             }
             News::Attempt(record) => {
@@ -257,7 +257,7 @@ impl Fetches {
         let (info, group) = (kept.info(id, record), self.keeping.as_ref().map(|it| it.group()));
         let Some(group) = group else { return };
         let teller = Teller::new(info, group, false, Arc::clone(&self.listeners), now);
-        teller.tell_at(now, EventKind::Queued);
+        teller.tell_at(now, || EventKind::Queued);
         Record::new(teller, None).done(outcome, now);
     }
 
