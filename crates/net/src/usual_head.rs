@@ -10,9 +10,10 @@ const MAX_USUAL_HEAD: usize = 16 * 1024;
 /// The most digits of a `Content-Length` that fit hyper's limit whatever they are.
 const MAX_DIGITS: usize = 18;
 
-/// Whether bytes begin with a complete head of a final response that hyper certainly reads as browsers do: each line ends
-/// with CR LF and has neither a control byte nor a line folded into it, and there is at most one `Content-Length`, which
-/// has only digits, and no more headers than hyper reads. If false, the head may still be such a one: [`read_head`](crate::response_head::read_head) knows.
+/// Whether bytes begin with a complete head of a final response that hyper certainly reads as browsers do: it has no more
+/// headers than hyper reads, each line ends with CR LF and has neither a control byte nor a line folded into it, and there
+/// is at most one `Content-Length`, which has only digits. If false, the head may still be such a one:
+/// [`read_head`](crate::response_head::read_head) knows.
 pub(crate) fn begins_with_usual_head(bytes: &[u8]) -> bool {
     let bytes = &bytes[..bytes.len().min(MAX_USUAL_HEAD)];
     let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', b'2'..=b'9', _, _, ..] =
