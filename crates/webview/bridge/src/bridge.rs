@@ -12,13 +12,19 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use sendbeacon::{
     BuildError, Event, EventKind, EventSink, FetchId, Nonce, UserAgent, UserAgentBuilder,
 };
+#[cfg(all(unix, feature = "remote"))]
+use sendbeacon::{Client, Site, remote};
 use url::Url;
 
+#[cfg(all(unix, feature = "remote"))]
+use crate::settings::page_origin;
 use crate::{
     cookies::{CookiesOfWebviews, WebviewCookies},
-    document::{PageDocument, PageFetch, Surroundings},
-    ledger::{Sums, Unfinished},
+    document::{Open, PageDocument, Surroundings},
+    ledger::{Sums, Unfinished, UnfinishedRequest},
     message::{DocumentKey, Message, MessageError, News, Sending},
+    request::PageRequest,
+    script,
     secret::Secret,
     settings::{Beginning, Head, Settings},
     webview_id::WebviewId,
@@ -26,9 +32,6 @@ use crate::{
 
 /// How many documents of a webview are kept: the one that is shown, and those in the back/forward cache.
 const MAX_DOCUMENTS: usize = 8;
-
-/// The script that runs in every main frame before the page's own.
-const SCRIPT: &str = include_str!("page.js");
 
 /// A script that the app evaluates in the main frame of a webview, in the world of the page's scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,10 +113,7 @@ impl Bridge {
             documents: VecDeque::new(),
             is_untold: false,
         };
-        let script = SCRIPT
-            .replacen("MESSAGE_SECRET", webview.secret.as_str(), 1)
-            .replacen("TELL_SECRET", webview.token.as_str(), 1)
-            .replacen("POST_MESSAGE", post, 1);
+        let script = script::of_webview(&webview.secret, &webview.token, post);
         let mut state = self.lock();
         state.last += 1;
         let id = WebviewId(state.last);
@@ -130,44 +130,60 @@ impl Bridge {
         let State { webviews, unfinished, .. } = &mut *state;
         let page = webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
         let Message { document: key, news } = Message::parse(&page.secret, text)?;
+        let open: Open<'_> = &|client| Some(self.agent.document(client));
         match news {
-            News::Hello { origin, is_secure, referrer, languages } => {
+            News::Hello { origin, is_secure, referrer, languages, ancestors } => {
                 let nonce = Nonce::random();
-                page.begin(key, Beginning { origin, is_secure, referrer, languages, nonce });
+                let beginning =
+                    Beginning { origin, is_secure, referrer, languages, ancestors, nonce };
+                page.begin(key, beginning);
                 page.is_untold = unfinished.is_full();
-                Ok(())
+                return Ok(());
             }
             News::Settings { url, base, referrer_policies, policies } => {
-                let url = Url::parse(&url).map_err(|_| MessageError::Field("url"))?;
-                let base = Url::parse(&base).map_err(|_| MessageError::Field("base"))?;
-                let settings = Settings { url, base, referrer_policies, policies };
-                let (document, surroundings) = page.document(&self.agent, webview, key)?;
-                document.set(settings, &surroundings)
+                let settings = Settings::parse(&url, &base, referrer_policies, policies)?;
+                let (document, surroundings) = page.document(open, webview, key)?;
+                return document.set(settings, &surroundings);
             }
-            News::Beacon { sending } => {
-                unfinished.has_room(Sums::of(&sending))?;
-                let (document, _) = page.document(&self.agent, webview, key)?;
-                let id = document.send_beacon(&self.agent, &sending)?;
-                unfinished.add(id, webview, key, Sums::of(&sending));
-                Ok(())
+            News::Fetch { sending, request } => {
+                return self.fetch(&mut state, webview, key, &sending, &request);
             }
-            News::Fetch { sending, method, mode, credentials, headers } => {
-                let fetch = PageFetch { method, mode, credentials, headers };
-                self.fetch(&mut state, webview, key, &sending, &fetch)
-            }
-            News::Visibility { state } => page
-                .document(&self.agent, webview, key)
-                .map(|(document, _)| document.visibility(state)),
-            News::Pagehide { persisted } => page
-                .document(&self.agent, webview, key)
-                .map(|(document, _)| document.pagehide(persisted)),
-            News::Pageshow { persisted } => {
-                page.document(&self.agent, webview, key)
-                    .map(|(document, _)| document.pageshow(persisted))?;
-                page.show(key);
-                Ok(())
-            }
+            _ => {}
         }
+        let (document, _) = page.document(open, webview, key)?;
+        match news {
+            News::Beacon { sending } => {
+                let sums = Sums::of(&sending);
+                unfinished.has_room(sums)?;
+                let id = document.send_beacon(open, &sending)?;
+                let request =
+                    UnfinishedRequest { webview, document: key, sums, is_deferred: false };
+                unfinished.add(id, request);
+            }
+            News::Defer { id, sending, request, activate_after } => {
+                let sums = Sums::of(&sending);
+                unfinished.has_room(sums)?;
+                let id = document.defer(open, id, &sending, &request, activate_after)?;
+                let request = UnfinishedRequest { webview, document: key, sums, is_deferred: true };
+                unfinished.add(id, request);
+            }
+            News::Abort { id } => {
+                if let Some(id) = document.abort(id) {
+                    unfinished.remove(id);
+                    page.is_untold = true;
+                }
+            }
+            News::Visibility { state } => document.visibility(state),
+            News::Pagehide { persisted } => document.pagehide(persisted),
+            News::Pageshow { persisted } => {
+                document.pageshow(persisted);
+                page.show(key);
+            }
+            // The script is told, and does not ask.
+            News::Activated { .. } => return Err(MessageError::Field("op")),
+            News::Hello { .. } | News::Settings { .. } | News::Fetch { .. } => {}
+        }
+        Ok(())
     }
 
     fn fetch(
@@ -176,14 +192,15 @@ impl Bridge {
         webview: WebviewId,
         key: DocumentKey,
         sending: &Sending,
-        fetch: &PageFetch,
+        request: &PageRequest,
     ) -> Result<(), MessageError> {
         let sums = Sums::of(sending);
         state.unfinished.has_room(sums)?;
         let page = state.webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
-        let mut response =
-            page.document(&self.agent, webview, key)?.0.fetch(&self.agent, sending, fetch)?;
-        state.unfinished.add(response.id(), webview, key, sums);
+        let open: Open<'_> = &|client| Some(self.agent.document(client));
+        let mut response = page.document(open, webview, key)?.0.fetch(open, sending, request)?;
+        let request = UnfinishedRequest { webview, document: key, sums, is_deferred: false };
+        state.unfinished.add(response.id(), request);
         // A response that is there already may be an error of a request that has no events.
         let polled = Pin::new(&mut response).poll(&mut Context::from_waker(Waker::noop()));
         if matches!(polled, Poll::Ready(Err(_))) {
@@ -204,14 +221,27 @@ impl Bridge {
         let (status, headers) =
             response.map_or_else(Default::default, |(status, headers)| (Some(status), headers));
         page.head = Some(Head { url: url.clone(), status, headers });
+        let open: Open<'_> = &|client| Some(self.agent.document(client));
         page.documents.iter_mut().for_each(PageDocument::settle);
         // The document's first messages may have come before.
         if let Some(key) = page.documents.back().map(|document| document.key)
-            && let Ok((document, surroundings)) = page.document(&self.agent, webview, key)
+            && let Ok((document, surroundings)) = page.document(open, webview, key)
         {
             // An error means that the origin does not fit: the document is none of this URL.
             let _ = document.refresh(&surroundings);
         }
+    }
+
+    /// The facts about a channel to a web process of the webview, from the app's view: the webview, and the site of its page,
+    /// at `top`. The site of the channel's documents, one of which is at `document`, is what the process says. `None` if a
+    /// page or document at these URLs has an opaque origin.
+    #[cfg(all(unix, feature = "remote"))]
+    #[must_use]
+    pub fn pin(webview: WebviewId, top: &Url, document: &Url) -> Option<remote::Pin> {
+        let mut client = Client::with_origin(document.clone(), page_origin(document)?, false);
+        client.network_partition_key.top_level_site = Site::of(&page_origin(top)?);
+        client.webview_id = webview.0;
+        Some(remote::Pin::of(&client))
     }
 
     /// The webview's web process has gone. Its documents are unloaded; their beacons are delivered.
@@ -252,14 +282,22 @@ impl Bridge {
 impl State {
     /// A request is done. Says whether a page has to be told.
     fn finished(&mut self, id: FetchId) -> bool {
-        let Some((webview, key, request)) = self.unfinished.remove(id) else { return false };
-        if let Some(page) = self.webviews.get_mut(&webview)
-            && let Some(document) = page.find(key)
+        let Some(request) = self.unfinished.remove(id) else { return false };
+        if let Some(page) = self.webviews.get_mut(&request.webview)
+            && let Some(document) = page.find(request.document)
+            && !request.is_deferred
         {
-            document.finished(request);
+            document.finished(request.sums);
             page.is_untold = true;
         }
         true
+    }
+
+    /// A request is on its way. Says whether a page has to be told: if it was deferred.
+    fn queued(&mut self, id: FetchId) -> bool {
+        let request = self.unfinished.get(id).filter(|request| request.is_deferred);
+        let page = request.and_then(|request| self.webviews.get_mut(&request.webview));
+        page.map(|page| page.is_untold = true).is_some()
     }
 }
 
@@ -291,7 +329,7 @@ impl Webview {
 
     fn document<'a>(
         &'a mut self,
-        agent: &'a UserAgent,
+        open: Open<'a>,
         webview: WebviewId,
         key: DocumentKey,
     ) -> Result<(&'a mut PageDocument, Surroundings<'a>), MessageError> {
@@ -299,9 +337,11 @@ impl Webview {
         let document = documents.iter_mut().find(|document| document.key == key);
         let document = document.ok_or(MessageError::NoDocument)?;
         let surroundings = Surroundings {
-            agent,
+            open,
             webview_id: webview.0,
             head: head.as_ref(),
+            is_head_needed: false,
+            top_level_site: None,
             user_agent: user_agent.as_ref(),
         };
         Ok((document, surroundings))
@@ -312,10 +352,11 @@ impl Webview {
         if !std::mem::take(&mut self.is_untold) {
             return None;
         }
-        let PageDocument { key, done, .. } = self.documents.back()?;
-        let Sums { bytes, requests, url_bytes } = done;
+        let document = self.documents.back_mut()?;
+        let (waiting, last) = document.waiting();
+        let PageDocument { key, done: Sums { bytes, requests, url_bytes }, .. } = document;
         Some(format!(
-            "window.__sendbeacon?.({:?},\"{:016x}\",{bytes},{requests},{url_bytes},{is_full})",
+            "window.__sendbeacon?.({:?},\"{:016x}\",{bytes},{requests},{url_bytes},{is_full},{waiting:?},{last})",
             self.token.as_str(),
             key.0
         ))
@@ -331,9 +372,12 @@ struct Done {
 
 impl EventSink for Done {
     fn event(&self, event: Event) {
-        if matches!(event.kind, EventKind::Done { .. })
-            && lock(&self.state).finished(event.fetch.id)
-        {
+        let is_news = match event.kind {
+            EventKind::Queued => lock(&self.state).queued(event.fetch.id),
+            EventKind::Done { .. } => lock(&self.state).finished(event.fetch.id),
+            _ => false,
+        };
+        if is_news {
             (self.wake)();
         }
         if let Some(sink) = &self.sink {

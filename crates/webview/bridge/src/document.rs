@@ -1,17 +1,17 @@
 //! A document of a webview: its settings, its library `Document` and its ledger.
 
-use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use std::collections::BTreeMap;
+
+use http::HeaderValue;
 use sendbeacon::{
-    Client, CredentialsMode, Document, FetchId, Mode, PendingResponse, Request, UserAgent,
+    Client, DeferredFetch, DeferredRequestInit, Document, FetchId, PendingResponse, Site,
     VisibilityState, extract,
 };
-use url::Url;
 
 use crate::{
     ledger::Sums,
-    message::{
-        Credentials, DocumentKey, FetchMethod, FetchMode, MessageError, Sending, Visibility,
-    },
+    message::{DocumentKey, MessageError, Sending, Visibility},
+    request::PageRequest,
     settings::{Beginning, Head, Settings},
 };
 
@@ -20,7 +20,9 @@ use crate::{
 pub(crate) struct PageDocument {
     pub(crate) key: DocumentKey,
     beginning: Beginning,
-    settings: Option<Settings>,
+    pub(crate) settings: Option<Settings>,
+    /// The head of its response. `None` before it is known, and if there was no response.
+    head: Option<Head>,
     client: Option<Client>,
     /// `None` before the settings are known, and after the document was unloaded.
     document: Option<Document>,
@@ -32,20 +34,15 @@ pub(crate) struct PageDocument {
     unfinished: Sums,
     /// What is done, since the beginning of the document.
     pub(crate) done: Sums,
+    /// The deferred fetches that may not be sent yet, by the script's identifiers.
+    deferred: BTreeMap<u64, DeferredFetch>,
+    /// The identifier of the last deferred fetch.
+    last_deferred: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Left {
     is_cached: bool,
-}
-
-/// A `fetch()` of a page that is dismissed.
-#[derive(Debug)]
-pub(crate) struct PageFetch {
-    pub(crate) method: FetchMethod,
-    pub(crate) mode: FetchMode,
-    pub(crate) credentials: Credentials,
-    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl PageDocument {
@@ -54,12 +51,15 @@ impl PageDocument {
             key,
             beginning,
             settings: None,
+            head: None,
             client: None,
             document: None,
             is_hidden: false,
             left: None,
             unfinished: Sums::default(),
             done: Sums::default(),
+            deferred: BTreeMap::new(),
+            last_deferred: 0,
         }
     }
 
@@ -76,18 +76,26 @@ impl PageDocument {
     /// Makes the settings object again, because the head of the response has become known for example.
     pub(crate) fn refresh(&mut self, page: &Surroundings<'_>) -> Result<(), MessageError> {
         let Some(settings) = &self.settings else { return Ok(()) };
-        let client = settings.client(&self.beginning, page.head, page.user_agent);
+        // NB: a script may change the URL of its document later, and the head stays.
+        if self.head.is_none() {
+            self.head = page.head.filter(|head| settings.is_of(head)).cloned();
+        }
+        if page.is_head_needed && self.head.is_none() {
+            return Ok(());
+        }
+        let client = settings.client(&self.beginning, self.head.as_ref(), page.user_agent);
         if client.is_err() {
             (self.client, self.document) = (None, None);
         }
         let mut client = client?;
         client.webview_id = page.webview_id;
+        if let Some(site) = page.top_level_site {
+            client.network_partition_key.top_level_site = site.clone();
+        }
         match &self.document {
             Some(document) => document.set_client(client.clone()),
             // NB: it is made before it sends, so that a user agent that quits waits for it.
-            None if self.client.is_none() => {
-                self.document = Some(page.agent.document(client.clone()));
-            }
+            None if self.client.is_none() => self.document = (page.open)(client.clone()),
             None => {}
         }
         self.client = Some(client);
@@ -117,6 +125,12 @@ impl PageDocument {
         }
     }
 
+    /// Whether the page was hidden, and will not come back.
+    #[cfg(all(unix, feature = "remote"))]
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.is_some_and(|left| !left.is_cached)
+    }
+
     /// Another document has followed this one. Beacons of this one may still come, if the two have different processes.
     pub(crate) fn settle(&mut self) {
         match (self.left, &self.document) {
@@ -129,11 +143,11 @@ impl PageDocument {
     /// Sends a beacon that the script has answered with `true`.
     pub(crate) fn send_beacon(
         &mut self,
-        agent: &UserAgent,
+        open: Open<'_>,
         sending: &Sending,
     ) -> Result<FetchId, MessageError> {
         self.check(sending)?;
-        let document = self.document(agent)?;
+        let document = self.document(open)?;
         let sent = match &sending.body {
             None => document.send_answered_beacon(&sending.url, None),
             Some(body) => {
@@ -148,51 +162,57 @@ impl PageDocument {
     /// Sends a `fetch()` whose response nobody reads.
     pub(crate) fn fetch(
         &mut self,
-        agent: &UserAgent,
+        open: Open<'_>,
         sending: &Sending,
-        fetch: &PageFetch,
+        request: &PageRequest,
     ) -> Result<PendingResponse, MessageError> {
         self.check(sending)?;
-        let url = Url::parse(&sending.url).map_err(|_| MessageError::Field("url"))?;
-        let document = self.document(agent)?;
-        let mut request = Request::new(document.client(), url);
-        request.keepalive = true;
-        request.method = match fetch.method {
-            FetchMethod::Get => Method::GET,
-            FetchMethod::Head => Method::HEAD,
-            FetchMethod::Post => Method::POST,
-        };
-        request.mode = match fetch.mode {
-            FetchMode::Cors => Mode::Cors,
-            FetchMode::NoCors => Mode::NoCors,
-            FetchMode::SameOrigin => Mode::SameOrigin,
-        };
-        request.credentials = match fetch.credentials {
-            Credentials::Omit => CredentialsMode::Omit,
-            Credentials::SameOrigin => CredentialsMode::SameOrigin,
-            Credentials::Include => CredentialsMode::Include,
-        };
-        for (name, value) in &fetch.headers {
-            let name = HeaderName::try_from(name).map_err(|_| MessageError::Field("header"))?;
-            let value = HeaderValue::try_from(value).map_err(|_| MessageError::Field("header"))?;
-            request.headers.append(name, value);
-        }
-        if let Some(body) = &sending.body {
-            let (body, content_type) = body
-                .with(|body| {
-                    extract(body)
-                        .map(|mut it| (it.content_type.take(), it))
-                        .map(|(ty, it)| (it.into_body(), ty))
-                })?
-                .map_err(|_| MessageError::Field("body"))?;
-            request.body = Some(body);
-            if let Some(content_type) = content_type {
-                request.headers.entry(CONTENT_TYPE).or_insert(content_type);
-            }
-        }
-        let response = document.fetch_group().fetch(request);
+        let document = self.document(open)?;
+        let response = document.fetch_group().fetch(request.request(document, sending)?);
         self.unfinished = self.unfinished.plus(Sums::of(sending));
         Ok(response)
+    }
+
+    /// Queues a deferred fetch.
+    pub(crate) fn defer(
+        &mut self,
+        open: Open<'_>,
+        id: u64,
+        sending: &Sending,
+        request: &PageRequest,
+        activate_after: Option<f64>,
+    ) -> Result<FetchId, MessageError> {
+        if id <= self.last_deferred {
+            return Err(MessageError::Field("id"));
+        }
+        let document = self.document(open)?;
+        let request = request.request(document, sending)?;
+        let mut init = DeferredRequestInit::default();
+        init.activate_after = activate_after;
+        let fetch = document.fetch_later(request, init)?;
+        let fetch_id = fetch.id();
+        self.last_deferred = id;
+        self.deferred.insert(id, fetch);
+        Ok(fetch_id)
+    }
+
+    /// Aborts a deferred fetch. Returns its identifier if it is not sent.
+    pub(crate) fn abort(&mut self, id: u64) -> Option<FetchId> {
+        let fetch = self.deferred.remove(&id)?;
+        fetch.abort();
+        (!fetch.is_activated()).then(|| fetch.id())
+    }
+
+    /// Whether a deferred fetch was sent.
+    #[cfg(all(unix, feature = "remote"))]
+    pub(crate) fn is_activated(&self, id: u64) -> bool {
+        self.deferred.get(&id).is_none_or(DeferredFetch::is_activated)
+    }
+
+    /// The deferred fetches that are not sent, and the last one that there was.
+    pub(crate) fn waiting(&mut self) -> (Vec<u64>, u64) {
+        self.deferred.retain(|_, fetch| !fetch.is_activated());
+        (self.deferred.keys().copied().collect(), self.last_deferred)
     }
 
     /// A request is done.
@@ -217,24 +237,30 @@ impl PageDocument {
     }
 
     /// The library's document, or a new one for a beacon that comes after the document was unloaded.
-    fn document(&mut self, agent: &UserAgent) -> Result<&Document, MessageError> {
+    pub(crate) fn document(&mut self, open: Open<'_>) -> Result<&Document, MessageError> {
         let client = self.client.as_ref().ok_or(MessageError::NoDocument)?;
-        let is_hidden = self.is_hidden;
-        Ok(self.document.get_or_insert_with(|| {
-            let document = agent.document(client.clone());
-            if is_hidden {
+        if self.document.is_none() {
+            self.document = open(client.clone());
+            if let Some(document) = self.document.as_ref().filter(|_| self.is_hidden) {
                 document.visibility_change(VisibilityState::Hidden);
             }
-            document
-        }))
+        }
+        self.document.as_ref().ok_or(MessageError::Refused)
     }
 }
 
-/// What a webview knows about its documents.
-#[derive(Debug)]
+/// Makes a library document. `None` if nothing can be sent any more.
+pub(crate) type Open<'a> = &'a dyn Fn(Client) -> Option<Document>;
+
+/// What is known of a document beside what its script says.
 pub(crate) struct Surroundings<'a> {
-    pub(crate) agent: &'a UserAgent,
+    pub(crate) open: Open<'a>,
     pub(crate) webview_id: u64,
+    /// The head of the newest response, which may be another document's.
     pub(crate) head: Option<&'a Head>,
+    /// Whether nothing is sent before the head is known.
+    pub(crate) is_head_needed: bool,
+    /// The site of the page. `None` if the document is the page's own.
+    pub(crate) top_level_site: Option<&'a Site>,
     pub(crate) user_agent: Option<&'a HeaderValue>,
 }

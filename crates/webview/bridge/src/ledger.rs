@@ -27,8 +27,18 @@ pub(crate) struct Sums {
 /// The unfinished requests of all webviews.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unfinished {
-    requests: HashMap<FetchId, (WebviewId, DocumentKey, Sums)>,
+    requests: HashMap<FetchId, UnfinishedRequest>,
     memory: u64,
+}
+
+/// A request that is unfinished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnfinishedRequest {
+    pub(crate) webview: WebviewId,
+    pub(crate) document: DocumentKey,
+    pub(crate) sums: Sums,
+    /// Whether it is one of `fetchLater()`, which does not count in the mirror of the keepalive quota.
+    pub(crate) is_deferred: bool,
 }
 
 impl Sums {
@@ -78,21 +88,19 @@ impl Unfinished {
         (sum <= MEMORY).then_some(()).ok_or(MessageError::TooMuch)
     }
 
-    pub(crate) fn add(
-        &mut self,
-        id: FetchId,
-        webview: WebviewId,
-        document: DocumentKey,
-        request: Sums,
-    ) {
-        self.memory = self.memory.saturating_add(request.memory());
-        self.requests.insert(id, (webview, document, request));
+    pub(crate) fn add(&mut self, id: FetchId, request: UnfinishedRequest) {
+        self.memory = self.memory.saturating_add(request.sums.memory());
+        self.requests.insert(id, request);
+    }
+
+    pub(crate) fn get(&self, id: FetchId) -> Option<UnfinishedRequest> {
+        self.requests.get(&id).copied()
     }
 
     /// Removes a request that is done. `None` if it is none of a webview.
-    pub(crate) fn remove(&mut self, id: FetchId) -> Option<(WebviewId, DocumentKey, Sums)> {
+    pub(crate) fn remove(&mut self, id: FetchId) -> Option<UnfinishedRequest> {
         let removed = self.requests.remove(&id)?;
-        self.memory = self.memory.saturating_sub(removed.2.memory());
+        self.memory = self.memory.saturating_sub(removed.sums.memory());
         Some(removed)
     }
 }

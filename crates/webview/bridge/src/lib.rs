@@ -6,25 +6,36 @@
 //! connect it to a webview.
 //!
 //! In the main frame the script replaces `navigator.sendBeacon()`, and `fetch()` with `keepalive` while the page is
-//! dismissed. It answers at once: it has a mirror of the document's ledger, and the app accepts whatever the mirror has
-//! admitted. Other frames keep the webview's own. So does a body that script cannot read at once: a file of the user's, the
-//! blob of a response, a blob of more than 64 KiB, a stream. Links with `ping` are the webview's, too.
+//! dismissed, and adds `fetchLater()` if the webview has none. It answers at once: it has a mirror of the document's
+//! ledger, and the app accepts whatever the mirror has admitted. Other frames keep the webview's own. So does a body that
+//! script cannot read at once: a file of the user's, the blob of a response, a blob of more than 64 KiB, a stream. Links
+//! with `ping` are the webview's, too.
+//!
+//! With the feature `remote` the same script may run in a content process, in all its frames: `ContentPage` answers it
+//! there, through `sendbeacon::remote`.
 //!
 //! docs/EMBEDDING.md has the section "In a webview".
 
 mod body;
 mod bridge;
+#[cfg(all(unix, feature = "remote"))]
+mod content_page;
 mod cookies;
 mod document;
 mod ledger;
 mod message;
+mod request;
+mod script;
 mod secret;
 mod settings;
 mod webview_id;
 
+#[cfg(all(unix, feature = "remote"))]
+pub use self::content_page::{Answer, ContentPage};
 pub use self::{
     bridge::{Bridge, Telling},
     cookies::{SameSite, WebviewCookie, WebviewCookies},
     message::MessageError,
+    settings::page_origin,
     webview_id::WebviewId,
 };

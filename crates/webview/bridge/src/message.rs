@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{body::Body, secret::Secret};
+use crate::{body::Body, request::PageRequest, secret::Secret};
 
 /// The version of the messages.
 const VERSION: &str = "1";
@@ -45,6 +45,9 @@ pub enum MessageError {
     /// The user agent has shut down, or refuses the request: see `Document::send_answered_beacon`.
     #[error("the user agent refuses the request")]
     Refused,
+    /// The user agent refuses the deferred fetch.
+    #[error("the user agent refuses the deferred fetch: {0}")]
+    Deferred(#[from] sendbeacon::FetchLaterError),
 }
 
 /// The identifier of a document, which its script has chosen at random.
@@ -68,6 +71,8 @@ pub(crate) enum News {
         is_secure: bool,
         referrer: String,
         languages: String,
+        /// The serialized origins of the documents around it.
+        ancestors: Vec<String>,
     },
     /// What may change of the document's settings object.
     Settings {
@@ -83,10 +88,24 @@ pub(crate) enum News {
     /// `fetch()` was called while the page was dismissed.
     Fetch {
         sending: Sending,
-        method: FetchMethod,
-        mode: FetchMode,
-        credentials: Credentials,
-        headers: Vec<(String, String)>,
+        request: PageRequest,
+    },
+    /// `fetchLater()` has returned.
+    Defer {
+        /// Each one of a document is larger than the one before.
+        id: u64,
+        sending: Sending,
+        request: PageRequest,
+        /// In milliseconds.
+        activate_after: Option<f64>,
+    },
+    /// A deferred fetch was aborted.
+    Abort {
+        id: u64,
+    },
+    /// Script asks whether a deferred fetch was sent.
+    Activated {
+        id: u64,
     },
     Visibility {
         state: Visibility,
@@ -116,30 +135,6 @@ pub(crate) enum Visibility {
     Hidden,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum FetchMethod {
-    Get,
-    Head,
-    Post,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum FetchMode {
-    Cors,
-    NoCors,
-    SameOrigin,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Credentials {
-    Omit,
-    SameOrigin,
-    Include,
-}
-
 impl Message {
     /// Parses the message of a script that knows `secret`.
     pub(crate) fn parse(secret: &Secret, text: &str) -> Result<Self, MessageError> {
@@ -157,6 +152,17 @@ impl Message {
         let document = u64::from_str_radix(document, 16).ok().filter(|_| digits);
         let document = document.map(DocumentKey).ok_or(MessageError::Field("document"))?;
         Ok(Self { document, news: serde_json::from_str(json)? })
+    }
+}
+
+impl News {
+    /// Parses the message of a document's own function.
+    #[cfg(all(unix, feature = "remote"))]
+    pub(crate) fn parse(text: &str) -> Result<Self, MessageError> {
+        if text.len() > MAX_LENGTH {
+            return Err(MessageError::TooLong);
+        }
+        Ok(serde_json::from_str(text)?)
     }
 }
 

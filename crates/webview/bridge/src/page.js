@@ -1,4 +1,7 @@
-// Puts the beacons of this document in the app's hands. It runs before every script of the page, in the main frame.
+// Puts the beacons of this document in the app's hands. It runs before every script of the page.
+//
+// In a webview it runs in the main frame, posts messages, and answers from a mirror of the app's ledger. In a content
+// process it runs in every frame, and `post` is a native function that answers.
 //
 // The page's scripts may replace every function later. So this script takes what it needs now, builds its messages as
 // text, and lets the secret touch nothing but `post`. A page that breaks its own arrays or typed arrays breaks only its
@@ -8,6 +11,7 @@
   const secret = "MESSAGE_SECRET";
   const token = "TELL_SECRET";
   const post = POST_MESSAGE;
+  const isNative = IS_NATIVE;
   if (!post || location.protocol === "about:" || "__sendbeacon" in window) return;
 
   const { apply, construct, defineProperty, getOwnPropertyDescriptor } = Reflect;
@@ -32,7 +36,10 @@
   const { fromCharCode } = String;
   const { isView } = ArrayBuffer;
   const base64OfText = btoa;
-  const Native = { ArrayBuffer, Blob, File, FormData, Headers, Promise, Proxy, Set, TypeError, URL, Uint8Array, WeakMap };
+  const Native = {
+    ArrayBuffer, Blob, DOMException, File, FormData, Headers, Promise, Proxy, RangeError, Request, Set, TypeError, URL,
+    Uint8Array, WeakMap,
+  };
   const replace = method(String.prototype, "replace");
   const toWellFormed = method(String.prototype, "toWellFormed");
   const encoder = new TextEncoder();
@@ -65,6 +72,7 @@
   const persisted = getter(PageTransitionEvent.prototype, "persisted");
   const listen = method(EventTarget.prototype, "addEventListener");
   const matches = method(RegExp.prototype, "test");
+  const exec = method(RegExp.prototype, "exec");
   const then = method(Promise.prototype, "then");
   const page = document;
   const isSecure = isSecureContext;
@@ -75,10 +83,13 @@
   const random = crypto.getRandomValues(new Uint8Array(8));
   for (let i = 0; i < 8; i++) identifier += (random[i] + 256).toString(16).slice(1);
 
+  const prefix = isNative ? "" : `${secret}1${identifier}`;
   const tell = (op, fields) => {
-    const answer = post(`${secret}1${identifier}{"op":"${op}"${fields}}`);
+    const answer = post(`${prefix}{"op":"${op}"${fields}}`);
+    if (isNative) return answer;
     // An app that answers messages may refuse to.
     if (typeof answer === "object" && answer !== null) then(answer, undefined, () => {});
+    return true;
   };
   const string = (name, value) => `,"${name}":${json(value)}`;
 
@@ -108,8 +119,11 @@
   const sent = { bytes: 0, requests: 0, urlBytes: 0 };
   const done = { bytes: 0, requests: 0, urlBytes: 0 };
   let isFull = false;
+  // The deferred fetches that the app has not sent, and the last one that it knows.
+  const deferred = { waiting: [], last: 0 };
   const fits = (name, more) => more === 0 || sent[name] - done[name] + more <= limit[name];
   const admit = (bytes, urlBytes) => {
+    if (isNative) return bytes <= limit.bytes;
     if (isFull || !(fits("bytes", bytes) && fits("requests", 1) && fits("urlBytes", urlBytes))) return false;
     sent.bytes += bytes;
     sent.requests += 1;
@@ -117,12 +131,14 @@
     return true;
   };
   defineProperty(window, "__sendbeacon", {
-    value: (key, document, bytes, requests, urlBytes, full) => {
-      if (key !== token || document !== identifier) return;
+    value: (key, document, bytes, requests, urlBytes, full, waiting, last) => {
+      if (isNative || key !== token || document !== identifier) return;
       done.bytes = bytes;
       done.requests = requests;
       done.urlBytes = urlBytes;
       isFull = full;
+      deferred.waiting = waiting;
+      deferred.last = last;
     },
   });
 
@@ -301,14 +317,22 @@
     return { bytes, text: () => `{"kind":"text"${string("text", content)}}` };
   };
 
-  const isMixed = (url) =>
-    isSecure && urlProtocol(url) === "http:" && !matches(/^(localhost|.*\.localhost|127\..*|\[::1\])$/, urlHost(url));
+  const isOfMachine = (url) => matches(/^(localhost|.*\.localhost|127\..*|\[::1\])$/, urlHost(url));
+  const isMixed = (url) => isSecure && urlProtocol(url) === "http:" && !isOfMachine(url);
   const parse = (url) => new Native.URL(url, documentBase(page));
   const isHttp = (url) => urlProtocol(url) === "http:" || urlProtocol(url) === "https:";
   const sentUrl = (url) => urlHref(url).length - urlHash(url).length;
 
   const request = (url, body, urlBytes) =>
     `,"sending":{"url":${json(urlHref(url))},"bytes":${body.bytes},"urlBytes":${urlBytes},"body":${body.text()}}`;
+
+  // A text of a native function is an exception: its name, a colon and its message.
+  const answered = (answer) => {
+    if (typeof answer !== "string") return answer;
+    const parts = exec(/^(\w+):(.*)$/s, answer);
+    const Exception = parts[1] === "TypeError" ? Native.TypeError : parts[1] === "RangeError" ? Native.RangeError : undefined;
+    throw Exception ? new Exception(parts[2]) : new Native.DOMException(parts[2], parts[1]);
+  };
 
   const self = navigator;
   wrap(Navigator.prototype, "sendBeacon", (native, navigator, args) => {
@@ -332,8 +356,7 @@
     const urlBytes = sentUrl(url);
     if (urlBytes > 65534 || !admit(body.bytes, urlBytes)) return false;
     tellSettings();
-    tell("beacon", request(url, body, urlBytes));
-    return true;
+    return answered(tell("beacon", request(url, body, urlBytes))) ?? apply(native, navigator, args);
   });
 
   // While the page is dismissed, nobody can read the response of a fetch: the app sends it. If the page comes back from
@@ -350,6 +373,8 @@
     headers: /^/,
     body: /^/,
   };
+  const requestFields = (method, mode, credentials, headers) =>
+    `,"request":{"method":${json(method)}${string("mode", mode)}${string("credentials", credentials)},"headers":[${headers}]}`;
   const packFetch = (input, options) => {
     for (const name in options) if (!allowed[name] || !matches(allowed[name], `${options[name]}`)) return undefined;
     const { method = "GET", mode = "cors", credentials = "same-origin", headers, body } = options;
@@ -358,8 +383,7 @@
     if (!isHttp(url) || isMixed(url) || matches(/@/, urlHref(url)) || (hasBody && method !== "POST")) return undefined;
     let list = "";
     eachHeader(new Native.Headers(headers), (value, name) => (list += `${list && ","}[${json(name)},${json(value)}]`));
-    const fields = `${string("method", method)}${string("mode", mode)}${string("credentials", credentials)}`;
-    return { url, body: pack(body), fields: `${fields},"headers":[${list}]` };
+    return { url, body: pack(body), fields: requestFields(method, mode, credentials, list) };
   };
   wrap(window, "fetch", (native, self, args) => {
     const options = args[1];
@@ -374,16 +398,19 @@
     if (!packed) return apply(native, self, args);
     const { url, body, fields } = packed;
     const urlBytes = sentUrl(url);
-    return new Native.Promise((_, reject) => {
-      if (urlBytes > 65534 || !admit(body.bytes, urlBytes)) {
-        reject(new Native.TypeError("fetch: there is no room for another keepalive request"));
-        return;
-      }
+    let isAdmitted = urlBytes <= 65534 && admit(body.bytes, urlBytes);
+    if (isAdmitted) {
       tellSettings();
-      tell("fetch", `${request(url, body, urlBytes)}${fields}`);
-      defineProperty(rejections, rejections.length, { value: reject, configurable: true });
+      isAdmitted = tell("fetch", `${request(url, body, urlBytes)}${fields}`);
+      if (isAdmitted === null) return apply(native, self, args);
+    }
+    return new Native.Promise((_, reject) => {
+      if (isAdmitted) defineProperty(rejections, rejections.length, { value: reject, configurable: true });
+      else reject(new Native.TypeError("fetch: there is no room for another keepalive request"));
     });
   });
+
+  FETCH_LATER;
 
   listen(window, "pagehide", (event) => {
     isLeaving = true;
@@ -399,6 +426,9 @@
   listen(page, "visibilitychange", () => tell("visibility", string("state", documentState(page))), true);
 
   const languages = `${navigator.languages}`;
-  tell("hello", `${string("origin", origin)},"isSecure":${isSecure}${string("referrer", page.referrer)}${string("languages", languages)}`);
+  let ancestors = "";
+  const origins = location.ancestorOrigins;
+  for (let i = 0; i < origins.length; i++) ancestors += (ancestors && ",") + json(origins[i]);
+  tell("hello", `${string("origin", origin)},"ancestors":[${ancestors}],"isSecure":${isSecure}${string("referrer", page.referrer)}${string("languages", languages)}`);
   tellSettings();
 })();

@@ -1,7 +1,7 @@
 //! A document's settings object: what its script says of it, and what the app knows of its response.
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use sendbeacon::{Client, CspDisposition, Nonce, Origin, PermissionsPolicy, ReferrerPolicy};
+use sendbeacon::{Client, CspDisposition, Nonce, Origin, PermissionsPolicy, ReferrerPolicy, Site};
 use url::Url;
 
 use crate::message::MessageError;
@@ -15,6 +15,8 @@ pub(crate) struct Beginning {
     pub(crate) referrer: String,
     /// `navigator.languages`, separated by commas.
     pub(crate) languages: String,
+    /// The serialized origins of the documents around it.
+    pub(crate) ancestors: Vec<String>,
     /// The opaque origin that the document has if its origin is opaque.
     pub(crate) nonce: Nonce,
 }
@@ -37,6 +39,28 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Parses what a message says.
+    pub(crate) fn parse(
+        url: &str,
+        base: &str,
+        referrer_policies: Vec<String>,
+        policies: Vec<String>,
+    ) -> Result<Self, MessageError> {
+        let url = Url::parse(url).map_err(|_| MessageError::Field("url"))?;
+        let base = Url::parse(base).map_err(|_| MessageError::Field("base"))?;
+        Ok(Self { url, base, referrer_policies, policies })
+    }
+
+    /// Whether the document may have come with this response: their URLs are equal without the fragments.
+    pub(crate) fn is_of(&self, head: &Head) -> bool {
+        let without_fragment = |url: &Url| {
+            let mut url = url.clone();
+            url.set_fragment(None);
+            url
+        };
+        without_fragment(&head.url) == without_fragment(&self.url)
+    }
+
     /// Makes the settings object.
     pub(crate) fn client(
         &self,
@@ -45,12 +69,16 @@ impl Settings {
         user_agent: Option<&HeaderValue>,
     ) -> Result<Client, MessageError> {
         let origin = origin(&self.url, beginning)?;
-        let head = head.filter(|head| is_same_document(&head.url, &self.url));
         let mut client = Client::with_origin(self.url.clone(), origin, beginning.is_secure);
         if self.url.scheme() == "http" {
             client.prohibits_mixed_security_contexts = false;
         }
         client.api_base_url = self.base.clone();
+        client.has_cross_site_ancestor = beginning.ancestors.iter().any(|ancestor| {
+            // NB: an opaque origin is serialised as `null`, which is no URL.
+            let ancestor = Url::parse(ancestor).ok().and_then(|url| page_origin(&url));
+            ancestor.is_none_or(|ancestor| Site::of(&ancestor) != Site::of(&client.origin))
+        });
         client.document_referrer = Url::parse(&beginning.referrer).ok();
         client.accept_language = accept_language(&beginning.languages);
         client.user_agent = user_agent.cloned();
@@ -87,27 +115,18 @@ fn origin(url: &Url, beginning: &Beginning) -> Result<Origin, MessageError> {
     if beginning.origin == "null" {
         return Ok(opaque);
     }
-    let of_url = Origin::of(url, beginning.nonce);
-    if of_url != opaque {
-        let is_it = of_url.serialize() == beginning.origin.as_str();
-        return is_it.then_some(of_url).ok_or(MessageError::Field("origin"));
-    }
-    // A scheme of the app's own, such as `tauri://localhost`.
-    let host = url.host_str().unwrap_or_default();
-    let own = Origin::tuple(url.scheme(), host, url.port());
-    let own = own.map_err(|_| MessageError::Field("origin"))?;
-    let is_it = own.serialize() == beginning.origin.as_str();
-    is_it.then_some(own).ok_or(MessageError::Field("origin"))
+    let of_url = page_origin(url).filter(|it| it.serialize() == beginning.origin.as_str());
+    of_url.ok_or(MessageError::Field("origin"))
 }
 
-/// Whether the URLs are equal without their fragments.
-fn is_same_document(a: &Url, b: &Url) -> bool {
-    let without_fragment = |url: &Url| {
-        let mut url = url.clone();
-        url.set_fragment(None);
-        url
-    };
-    without_fragment(a) == without_fragment(b)
+/// The origin of a page at this URL, whose scheme may be one of the app's own, such as `tauri://localhost`. `None` if the
+/// page has an opaque origin.
+#[must_use]
+pub fn page_origin(url: &Url) -> Option<Origin> {
+    match Origin::of(url, Nonce::from_u128(0)) {
+        origin @ Origin::Tuple { .. } => Some(origin),
+        Origin::Opaque(_) => Origin::tuple(url.scheme(), url.host_str()?, url.port()).ok(),
+    }
 }
 
 /// The header `Accept-Language` for these languages, in the form of WebKitGTK.

@@ -53,7 +53,7 @@ impl Test {
     fn open(&self, document: u64) {
         self.tell(
             document,
-            r#"{"op":"hello","origin":"https://a.test","isSecure":true,"referrer":"","languages":""}"#,
+            r#"{"op":"hello","origin":"https://a.test","isSecure":true,"referrer":"","languages":"","ancestors":[]}"#,
         )
         .unwrap();
         self.tell(
@@ -120,7 +120,7 @@ fn a_beacon_of_each_kind_is_sent() {
 fn a_keepalive_fetch_is_sent() {
     let test = Test::new();
     test.open(1);
-    let fetch = r#"{"op":"fetch","sending":{"url":"https://a.test/f","bytes":1,"urlBytes":16,"body":{"kind":"text","text":"x"}},"method":"POST","mode":"cors","credentials":"omit","headers":[["x-a","1"]]}"#;
+    let fetch = r#"{"op":"fetch","sending":{"url":"https://a.test/f","bytes":1,"urlBytes":16,"body":{"kind":"text","text":"x"}},"request":{"method":"POST","mode":"cors","credentials":"omit","headers":[["x-a","1"]]}}"#;
     test.tell(1, fetch).unwrap();
     let error = test.tell(1, &fetch.replace("x-a", "x a")).unwrap_err();
     assert!(matches!(error, MessageError::Field("header")));
@@ -139,7 +139,7 @@ fn a_page_is_told_what_is_done_once() {
     assert_eq!(test.sent().len(), 1);
     let [Telling { webview, script }] = &test.bridge.tellings()[..] else { panic!("one page") };
     assert_eq!(*webview, test.webview);
-    assert!(script.ends_with(",\"0000000000000001\",3,1,16,false)"), "{script}");
+    assert!(script.ends_with(",\"0000000000000001\",3,1,16,false,[],0)"), "{script}");
     assert!(!script.contains(&test.secret));
     assert_eq!(test.bridge.tellings(), []);
     assert_eq!(test.wakes.load(SeqCst), 1);
@@ -177,9 +177,9 @@ fn pages_are_told_when_there_is_no_memory() {
         assert_eq!(sent.is_ok(), document < 4, "{sent:?}");
         told.extend(test.bridge.tellings().pop());
     }
-    assert!(told[0].script.ends_with(",0,0,0,true)"));
+    assert!(told[0].script.ends_with(",0,0,0,true,[],0)"));
     test.bridge.agent().shutdown_blocking(Duration::ZERO);
-    assert!(test.bridge.tellings()[0].script.ends_with(",false)"));
+    assert!(test.bridge.tellings()[0].script.ends_with(",false,[],0)"));
 }
 
 #[test]
@@ -274,4 +274,42 @@ fn a_million_messages_of_strangers_leave_nothing_behind() {
     assert_eq!(test.bridge.tellings(), []);
     test.send(1, "null", 0).unwrap();
     assert_eq!(test.sent().len(), 1);
+}
+
+fn defer(id: u64, body: &str, after: &str) -> String {
+    format!(
+        r#"{{"op":"defer","id":{id},"sending":{{"url":"https://a.test/d{id}","bytes":1,"urlBytes":17,"body":{body}}},"request":{{"method":"POST","mode":"cors","credentials":"include","headers":[]}},"activateAfter":{after}}}"#
+    )
+}
+
+#[test]
+fn a_deferred_fetch_is_sent_when_its_document_was_left() {
+    let test = Test::new();
+    test.open(1);
+    test.tell(1, &defer(1, "null", "null")).unwrap();
+    test.tell(1, &defer(2, r#"{"kind":"text","text":"x"}"#, "null")).unwrap();
+    test.tell(1, &defer(3, "null", "null")).unwrap();
+    assert!(matches!(test.tell(1, &defer(3, "null", "null")), Err(MessageError::Field("id"))));
+    test.tell(1, r#"{"op":"abort","id":3}"#).unwrap();
+    assert!(test.bridge.tellings()[0].script.ends_with(",0,0,0,false,[1, 2],3)"));
+    test.tell(1, r#"{"op":"pagehide","persisted":false}"#).unwrap();
+    test.bridge.committed(test.webview, &"https://b.test/".parse().unwrap(), None);
+    let sent = test.sent();
+    assert_eq!(sent.iter().map(|it| it.body.len()).sum::<usize>(), 1);
+    assert_eq!(sent.len(), 2);
+    assert_eq!(test.bridge.lock().unfinished, Unfinished::default());
+}
+
+#[test]
+fn a_page_is_told_that_a_deferred_fetch_was_sent() {
+    let test = Test::new();
+    test.open(1);
+    test.tell(1, &defer(1, "null", "0")).unwrap();
+    test.tell(1, &defer(2, "null", "3600000")).unwrap();
+    while test.network.sent().is_empty() {
+        std::thread::yield_now();
+    }
+    assert!(test.bridge.tellings()[0].script.ends_with(",0,0,0,false,[2],2)"));
+    let error = test.tell(1, &defer(3, "null", "-1")).unwrap_err();
+    assert!(matches!(error, MessageError::Deferred(_)));
 }

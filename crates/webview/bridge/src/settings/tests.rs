@@ -8,6 +8,7 @@ fn beginning(origin: &str) -> Beginning {
         is_secure: true,
         referrer: "https://b.test/".to_owned(),
         languages: "en-GB,en,de".to_owned(),
+        ancestors: vec![],
         nonce: Nonce::from_u128(1),
     }
 }
@@ -49,11 +50,8 @@ fn a_document_has_the_policies_of_its_response() {
 #[test]
 fn a_document_does_not_have_the_policies_of_another_response() {
     let head = head("https://a.test/other", &[("referrer-policy", "no-referrer")]);
-    let client =
-        settings("https://a.test/page").client(&beginning("https://a.test"), Some(&head), None);
-    let client = client.unwrap();
-    assert_eq!(client.referrer_policy, ReferrerPolicy::default());
-    assert_eq!(client.document_status, None);
+    assert!(!settings("https://a.test/page").is_of(&head));
+    assert!(settings("https://a.test/other#fragment").is_of(&head));
 }
 
 #[test]

@@ -1,0 +1,185 @@
+//! Tests of a content process, whose app is in the same process.
+
+use std::{cell::Cell, rc::Rc, sync::Arc, thread, time::Duration};
+
+use sendbeacon::{UserAgent, UserAgentBuilder, host::NetworkRequest};
+use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+
+use super::*;
+use crate::{Bridge, WebviewId};
+
+const LONG: Duration = Duration::from_secs(20);
+
+struct Test {
+    page: ContentPage,
+    agent: Arc<UserAgent>,
+    network: Arc<ScriptedNetwork>,
+    channels: Rc<Cell<u32>>,
+}
+
+impl Test {
+    /// The page of an app that shows `shown`.
+    fn new(shown: &str) -> Self {
+        let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+        let agent = UserAgentBuilder::new(Arc::clone(&network) as _).build().unwrap();
+        let (agent, channels) = (Arc::new(agent), Rc::<Cell<u32>>::default());
+        let (for_channels, count) = (Arc::clone(&agent), Rc::clone(&channels));
+        let shown = url(shown);
+        let page = ContentPage::new(move |document| {
+            count.set(count.get() + 1);
+            let (ours, theirs) = UnixStream::pair()?;
+            let pin = Bridge::pin(WebviewId(7), &shown, document).unwrap();
+            let process = for_channels.content_process(pin);
+            thread::spawn(move || process.serve_unix(theirs));
+            Ok(ours)
+        });
+        Self { page, agent, network, channels }
+    }
+
+    fn head(&mut self, of: &str, headers: &[(&'static str, &'static str)]) {
+        let headers = headers.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+        });
+        let user_agent = Some(HeaderValue::from_static("WebKit"));
+        self.page.head(url(of), Some(StatusCode::OK), headers.collect(), user_agent);
+    }
+
+    /// Begins a document at this URL, whose script says what it is.
+    fn begin(&mut self, frame: u64, top: &str, at: &str, ancestors: &str) -> u64 {
+        self.page.leave(frame, frame == 1);
+        let document = self.page.begin(frame, &url(top)).unwrap();
+        let origin = url(at).origin().ascii_serialization();
+        let hello = format!(
+            r#"{{"op":"hello","origin":"{origin}","isSecure":true,"referrer":"","languages":"","ancestors":[{ancestors}]}}"#
+        );
+        assert_eq!(self.page.receive(document, &hello), Answer::Yes);
+        let settings = format!(
+            r#"{{"op":"settings","url":"{at}","base":"{at}","referrerPolicies":[],"policies":[]}}"#
+        );
+        assert_eq!(self.page.receive(document, &settings), Answer::Yes);
+        document
+    }
+
+    fn send(&mut self, document: u64, length: usize) -> Answer {
+        self.page.receive(
+            document,
+            &format!(
+                r#"{{"op":"beacon","sending":{{"url":"https://a.test/b","bytes":0,"urlBytes":0,"body":{{"kind":"text","text":"{}"}}}}}}"#,
+                "x".repeat(length)
+            ),
+        )
+    }
+
+    fn defer(&mut self, document: u64, id: u64, length: usize) -> Answer {
+        self.page.receive(
+            document,
+            &format!(
+                r#"{{"op":"defer","id":{id},"sending":{{"url":"https://a.test/d{id}","bytes":0,"urlBytes":0,"body":{{"kind":"text","text":"{}"}}}},"request":{{"method":"POST","mode":"cors","credentials":"include","headers":[]}},"activateAfter":null}}"#,
+                "x".repeat(length)
+            ),
+        )
+    }
+
+    /// What was sent until the app has quit.
+    fn sent(self) -> Vec<NetworkRequest> {
+        drop(self.page);
+        assert!(self.agent.shutdown_blocking(LONG).completed);
+        self.network.sent()
+    }
+}
+
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
+
+#[test]
+fn a_document_has_the_webviews_own_until_its_policies_are_known() {
+    let mut test = Test::new("https://a.test/");
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    assert_eq!(test.send(document, 1), Answer::Own);
+    assert_eq!(test.channels.get(), 0);
+    test.head("https://a.test/other", &[]);
+    assert_eq!(test.send(document, 1), Answer::Own);
+    test.head("https://a.test/", &[("referrer-policy", "no-referrer")]);
+    assert_eq!(test.send(document, 1), Answer::Yes);
+    let sent = test.sent();
+    assert_eq!(sent.len(), 1);
+    assert!(!sent[0].headers.contains_key("referer"));
+    assert_eq!(sent[0].headers["user-agent"], "WebKit");
+}
+
+#[test]
+fn the_answer_is_the_ledgers() {
+    let mut test = Test::new("https://a.test/");
+    test.head("https://a.test/", &[]);
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    assert_eq!(test.send(document, 65_537), Answer::No);
+    assert_eq!(test.send(document, 65_536), Answer::Yes);
+    let nonsense = test.page.receive(document, "{}");
+    assert_eq!(nonsense, Answer::Own);
+    assert_eq!(test.page.receive(99, "{}"), Answer::Own);
+    assert_eq!(test.sent().len(), 1);
+}
+
+#[test]
+fn documents_of_a_site_share_a_channel() {
+    let mut test = Test::new("https://a.test/");
+    let urls = ["https://a.test/", "https://x.a.test/", "https://b.test/", "https://b.test/2"];
+    for (frame, at) in (1..).zip(urls) {
+        test.head(at, &[]);
+        let document = test.begin(frame, "https://a.test/", at, "\"https://a.test\"");
+        assert_eq!(test.send(document, 1), Answer::Yes, "{at}");
+    }
+    assert_eq!(test.channels.get(), 2);
+    assert_eq!(test.sent().len(), 4);
+}
+
+#[test]
+fn a_process_that_lies_about_its_page_sends_nothing() {
+    let mut test = Test::new("https://a.test/");
+    test.head("https://a.test/", &[]);
+    let document = test.begin(1, "https://bank.test/", "https://a.test/", "");
+    // The app ends the channel when it reads the beacon.
+    assert_eq!(test.send(document, 1), Answer::Yes);
+    assert!(test.sent().is_empty());
+}
+
+#[test]
+fn a_document_that_was_left_sends_its_deferred_fetches() {
+    let mut test = Test::new("https://a.test/");
+    test.head("https://a.test/", &[]);
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    assert_eq!(test.defer(document, 1, 60_000), Answer::Yes);
+    let refused = test.defer(document, 2, 60_000);
+    assert!(matches!(&refused, Answer::Exception(it) if it.starts_with("QuotaExceededError:")));
+    assert_eq!(test.defer(document, 3, 1), Answer::Yes);
+    let activated = |test: &mut Test, id| {
+        test.page.receive(document, &format!(r#"{{"op":"activated","id":{id}}}"#))
+    };
+    assert_eq!(test.page.receive(document, r#"{"op":"abort","id":3}"#), Answer::Yes);
+    assert_eq!(activated(&mut test, 1), Answer::No);
+    test.page.receive(document, r#"{"op":"pagehide","persisted":false}"#);
+    assert_eq!(test.send(document, 1), Answer::Yes);
+    test.begin(1, "https://a.test/", "https://a.test/next", "");
+    assert_eq!(activated(&mut test, 1), Answer::Yes);
+    let mut paths: Vec<_> = test.sent().iter().map(|it| it.url.path().to_owned()).collect();
+    paths.sort();
+    assert_eq!(paths, ["/b", "/d1"]);
+}
+
+#[test]
+fn a_page_with_too_many_documents_keeps_those_that_are_there() {
+    let mut test = Test::new("https://a.test/");
+    test.head("https://a.test/", &[]);
+    let mut begin = |frame| test.begin(frame, "https://a.test/", "https://a.test/", "");
+    let documents: Vec<_> = (1..=64).map(&mut begin).collect();
+    let top = url("https://a.test/");
+    assert_eq!(test.page.begin(65, &top), None);
+    test.page.receive(documents[9], r#"{"op":"pagehide","persisted":false}"#);
+    assert!(test.page.begin(65, &top).is_some());
+    assert_eq!(test.send(documents[9], 1), Answer::Own);
+    assert_eq!(test.send(documents[0], 1), Answer::Yes);
+    test.page.end(documents[0]);
+    assert_eq!(test.send(documents[0], 1), Answer::Own);
+    assert_eq!(test.sent().len(), 1);
+}

@@ -1,0 +1,95 @@
+//! A request that a page's script makes with `fetch()` or `fetchLater()`.
+
+use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use sendbeacon::{CredentialsMode, Document, Mode, Request, extract};
+use serde::Deserialize;
+use url::Url;
+
+use crate::message::{MessageError, Sending};
+
+/// What a request has beside its URL and its body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageRequest {
+    method: FetchMethod,
+    mode: FetchMode,
+    credentials: Credentials,
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum FetchMethod {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Patch,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FetchMode {
+    Cors,
+    NoCors,
+    SameOrigin,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Credentials {
+    Omit,
+    SameOrigin,
+    Include,
+}
+
+impl PageRequest {
+    /// The request of a document, with `keepalive`.
+    pub(crate) fn request(
+        &self,
+        document: &Document,
+        sending: &Sending,
+    ) -> Result<Request, MessageError> {
+        let url = Url::parse(&sending.url).map_err(|_| MessageError::Field("url"))?;
+        let mut request = Request::new(document.client(), url);
+        request.keepalive = true;
+        request.method = match self.method {
+            FetchMethod::Get => Method::GET,
+            FetchMethod::Head => Method::HEAD,
+            FetchMethod::Post => Method::POST,
+            FetchMethod::Put => Method::PUT,
+            FetchMethod::Delete => Method::DELETE,
+            FetchMethod::Patch => Method::PATCH,
+        };
+        request.mode = match self.mode {
+            FetchMode::Cors => Mode::Cors,
+            FetchMode::NoCors => Mode::NoCors,
+            FetchMode::SameOrigin => Mode::SameOrigin,
+        };
+        request.credentials = match self.credentials {
+            Credentials::Omit => CredentialsMode::Omit,
+            Credentials::SameOrigin => CredentialsMode::SameOrigin,
+            Credentials::Include => CredentialsMode::Include,
+        };
+        for (name, value) in &self.headers {
+            let name = HeaderName::try_from(name).map_err(|_| MessageError::Field("header"))?;
+            let value = HeaderValue::try_from(value).map_err(|_| MessageError::Field("header"))?;
+            request.headers.append(name, value);
+        }
+        if let Some(body) = &sending.body {
+            let (body, content_type) = body
+                .with(|body| {
+                    extract(body)
+                        .map(|mut it| (it.content_type.take(), it))
+                        .map(|(ty, it)| (it.into_body(), ty))
+                })?
+                .map_err(|_| MessageError::Field("body"))?;
+            request.body = Some(body);
+            if let Some(content_type) = content_type {
+                request.headers.entry(CONTENT_TYPE).or_insert(content_type);
+            }
+        }
+        Ok(request)
+    }
+}
