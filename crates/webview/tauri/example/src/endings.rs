@@ -7,6 +7,15 @@ use tauri::{
     WindowEvent, webview::PageLoadEvent,
 };
 
+/// A script of a page that prevents the first request to close its window.
+const ON_CLOSE_REQUESTED: &str = "
+    let isFirst = true;
+    window.__TAURI__.window.getCurrentWindow().onCloseRequested((event) => {
+        if (isFirst) event.preventDefault();
+        isFirst = false;
+    });
+";
+
 /// Runs the app, which ends in this way half a second after the page was loaded.
 pub(crate) fn run(builder: tauri::Builder<tauri::Wry>, context: Context, url: &str, ending: &str) {
     let url: tauri::Url = url.parse().expect("a URL");
@@ -16,7 +25,9 @@ pub(crate) fn run(builder: tauri::Builder<tauri::Wry>, context: Context, url: &s
             let ending = Mutex::new(Some(of_setup.clone()));
             let refuses = of_setup == "refuses-navigation";
             let page = url.clone();
-            let window = WebviewWindowBuilder::new(app, "main", WebviewUrl::External(url.clone()))
+            // Only the pages of this window may call Tauri's API.
+            let label = if of_setup == "js-close" { "closing" } else { "main" };
+            let window = WebviewWindowBuilder::new(app, label, WebviewUrl::External(url.clone()))
                 .on_navigation(move |to| !refuses || to.host() == page.host())
                 .on_page_load(move |window, payload| {
                     if payload.event() == PageLoadEvent::Finished
@@ -91,7 +102,16 @@ fn end(window: &WebviewWindow, ending: &str, page: &tauri::Url) {
             title.expect("the window and its page are there");
             window.close().expect("a window");
         }
-        // `onCloseRequested()` of Tauri's JavaScript API ends like this, too.
+        // The page prevents the first close, by Tauri's JavaScript API. At the second one that API destroys the window.
+        "js-close" => {
+            window.eval(ON_CLOSE_REQUESTED).expect("a window");
+            thread::sleep(Duration::from_millis(500));
+            window.close().expect("a window");
+            thread::sleep(Duration::from_millis(500));
+            let window =
+                app.get_webview_window("closing").expect("its page has prevented the close");
+            window.close().expect("a window");
+        }
         "destroy" => window.destroy().expect("a window"),
         "exit" => app.exit(0),
         // An app that ends the process itself.
