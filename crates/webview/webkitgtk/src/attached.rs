@@ -5,18 +5,23 @@ use std::{
 };
 
 use gtk::prelude::*;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::HeaderValue;
 use javascriptcore::ValueExt;
 use sendbeacon_webview::{Bridge, WebviewId};
 use tokio::sync::oneshot;
 use url::Url;
 use webkit2gtk::{
-    LoadEvent, URIResponseExt, UserContentInjectedFrames, UserContentManager,
-    UserContentManagerExt, UserScript, UserScriptInjectionTime, WebResourceExt, WebView,
-    WebViewExt,
+    LoadEvent, PolicyDecisionType, ResponsePolicyDecision, ResponsePolicyDecisionExt,
+    UserContentInjectedFrames, UserContentManager, UserContentManagerExt, UserMessageExt,
+    UserScript, UserScriptInjectionTime, WebResourceExt, WebView, WebViewExt,
 };
 
-use crate::{cookies, raw};
+use crate::{
+    cookies,
+    head::ResponseHead,
+    raw,
+    web_processes::{self, WebProcesses},
+};
 
 /// The JavaScript expression for the function that posts messages.
 const POST: &str = "((it) => it?.postMessage.bind(it))(window.webkit?.messageHandlers?.sendbeacon)";
@@ -50,6 +55,8 @@ struct Attached {
     bridge: Arc<Bridge>,
     /// The script of its main frame.
     script: UserScript,
+    /// Its web processes, if they have the extension.
+    processes: Rc<WebProcesses>,
     /// The webview, after its owner has destroyed it.
     kept: RefCell<Option<WebView>>,
     /// Who waits until it has left its page. `None` while it does not leave.
@@ -72,7 +79,8 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
     }
     let user_agent =
         WebViewExt::settings(webview).and_then(|settings| settings_user_agent(&settings));
-    let (id, script) = bridge.open(POST, user_agent);
+    let (id, script) = bridge.open(POST, user_agent.clone());
+    let processes = Rc::new(WebProcesses::new(Arc::clone(bridge), id, user_agent));
     if let Some(context) = webview.context() {
         cookies::keep(id, context);
     }
@@ -80,11 +88,29 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
     let frames = UserContentInjectedFrames::TopFrame;
     let script = UserScript::new(&script, frames, UserScriptInjectionTime::Start, &[], &[]);
     manager.add_script(&script);
-    let for_loads = Arc::clone(bridge);
+    let (for_loads, for_processes) = (Arc::clone(bridge), Rc::clone(&processes));
     webview.connect_load_changed(move |webview, event| {
         if event == LoadEvent::Committed {
-            committed(&for_loads, id, webview);
+            committed(&for_loads, &for_processes, id, webview);
         }
+    });
+    let for_messages = Rc::clone(&processes);
+    webview.connect_user_message_received(move |webview, message| {
+        let is_ours = message.name().is_some_and(|name| name == web_processes::MESSAGE);
+        if is_ours {
+            for_messages.receive(webview, message);
+        }
+        is_ours
+    });
+    let for_responses = Rc::clone(&processes);
+    webview.connect_decide_policy(move |webview, decision, kind| {
+        if kind == PolicyDecisionType::Response
+            && let Some(decision) = decision.downcast_ref::<ResponsePolicyDecision>()
+            && let Some(head) = decision.response().and_then(|it| ResponseHead::of(&it))
+        {
+            for_responses.tell_head(webview, &head);
+        }
+        false
     });
     let for_crashes = Arc::clone(bridge);
     webview.connect_web_process_terminated(move |webview, _| {
@@ -95,6 +121,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
         id,
         bridge: Arc::clone(bridge),
         script,
+        processes,
         kept: RefCell::default(),
         leaving: RefCell::new(None),
     };
@@ -126,21 +153,12 @@ fn receive_messages(bridge: &Arc<Bridge>, id: WebviewId, manager: &UserContentMa
     raw::register_message_handler(manager, c"sendbeacon");
 }
 
-fn committed(bridge: &Bridge, id: WebviewId, webview: &WebView) {
+fn committed(bridge: &Bridge, processes: &WebProcesses, id: WebviewId, webview: &WebView) {
     let Some(url) = webview.uri().and_then(|url| Url::parse(&url).ok()) else { return };
     let response = webview.main_resource().and_then(|resource| resource.response());
-    let response = response.and_then(|response| {
-        let status = StatusCode::from_u16(response.status_code().try_into().ok()?).ok()?;
-        let mut headers = HeaderMap::new();
-        response.http_headers()?.foreach(|name, value| {
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::try_from(name), HeaderValue::try_from(value))
-            {
-                headers.append(name, value);
-            }
-        });
-        Some((status, headers))
-    });
+    let head = response.and_then(|response| ResponseHead::of(&response));
+    processes.committed(webview, &url, head.as_ref());
+    let response = head.and_then(|head| head.status.map(|status| (status, head.headers)));
     bridge.committed(id, &url, response);
 }
 
@@ -201,6 +219,7 @@ fn left(webview: &WebView) {
     let Some(waiting) = attached.leaving.borrow_mut().take() else { return };
     with_attached(|all| all.remove(&raw::address(webview)));
     attached.bridge.gone(attached.id);
+    attached.processes.close();
     if let Some(manager) = webview.user_content_manager() {
         // Pages that come later have the webview's own.
         manager.remove_script(&attached.script);

@@ -17,6 +17,8 @@
 mod attached;
 mod beacons;
 mod cookies;
+mod head;
 mod raw;
+mod web_processes;
 
 pub use self::beacons::Beacons;

@@ -4,7 +4,14 @@
 
 #![allow(unsafe_code)]
 
-use std::{cell::RefCell, collections::HashMap, mem::ManuallyDrop, ptr, sync::OnceLock};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    mem::ManuallyDrop,
+    os::fd::{FromRawFd, OwnedFd},
+    ptr,
+    sync::OnceLock,
+};
 
 use glib::{
     gobject_ffi::{
@@ -14,6 +21,7 @@ use glib::{
     prelude::*,
     translate::{IntoGlib, ToGlibPtr, from_glib_none},
 };
+use gtk::gio::{UnixFDList, prelude::*};
 use webkit2gtk::{UserContentManager, WebView, ffi};
 
 type Dispose = unsafe extern "C" fn(*mut GObject);
@@ -134,4 +142,10 @@ pub(crate) fn register_message_handler(manager: &UserContentManager, name: &std:
             ptr::null(),
         );
     }
+}
+
+/// The file descriptor that a message has brought.
+pub(crate) fn file_descriptor(list: &UnixFDList) -> Option<OwnedFd> {
+    // SAFETY: `get` duplicates the descriptor, and the caller owns the duplicate.
+    list.get(0).ok().map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

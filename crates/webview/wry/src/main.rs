@@ -1,7 +1,8 @@
-//! A wry app whose pages' beacons arrive, and its endings: `wry-example URL [ENDING] [--own]`.
+//! A wry app whose pages' beacons arrive, and its endings: `wry-example URL [ENDING] [--own | --extension]`.
 //!
 //! Without an ending it is a browser for one page. With one it ends in that way half a second after the page was loaded.
-//! With `--own` the webview sends the beacons itself, as it does without this library.
+//! With `--own` the webview sends the beacons itself, as it does without this library. With `--extension` the web process
+//! loads `sendbeacon-webkitgtk-extension`, which `cargo build` has put beside this program.
 
 use std::{
     env,
@@ -36,8 +37,10 @@ enum Task {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
     let is_own = arguments.iter().any(|it| it == "--own");
-    arguments.retain(|it| it != "--own");
-    let url = arguments.first().ok_or("usage: wry-example URL [ENDING] [--own]")?.clone();
+    let has_extension = arguments.iter().any(|it| it == "--extension");
+    arguments.retain(|it| it != "--own" && it != "--extension");
+    let usage = "usage: wry-example URL [ENDING] [--own | --extension]";
+    let url = arguments.first().ok_or(usage)?.clone();
     let ending = arguments.get(1).cloned();
 
     let event_loop = EventLoopBuilder::<Task>::with_user_event().build();
@@ -45,7 +48,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let window = WindowBuilder::new().with_title("Beacons").build(&event_loop)?;
     let container = window.default_vbox().ok_or("the window has no box")?;
     let of_load = event_loop.create_proxy();
-    let webview = WebViewBuilder::new()
+    let mut builder = WebViewBuilder::new();
+    if has_extension && let Some(folder) = env::current_exe()?.parent() {
+        builder = builder.with_extensions_path(folder);
+    }
+    let webview = builder
         .with_url(&url)
         .with_on_page_load_handler(move |event, _| {
             if let PageLoadEvent::Finished = event {

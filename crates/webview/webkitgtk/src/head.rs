@@ -1,0 +1,33 @@
+//! The head of a response, as WebKit has it.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use url::Url;
+use webkit2gtk::{URIResponse, URIResponseExt};
+
+/// The head of a response that a document comes with.
+#[derive(Debug)]
+pub(crate) struct ResponseHead {
+    pub(crate) url: Url,
+    /// `None` if it is no response of HTTP.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl ResponseHead {
+    pub(crate) fn of(response: &URIResponse) -> Option<Self> {
+        let url = Url::parse(&response.uri()?).ok()?;
+        let status = u16::try_from(response.status_code()).ok();
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        let mut headers = HeaderMap::new();
+        if let Some(list) = response.http_headers() {
+            list.foreach(|name, value| {
+                if let (Ok(name), Ok(value)) =
+                    (HeaderName::try_from(name), HeaderValue::try_from(value))
+                {
+                    headers.append(name, value);
+                }
+            });
+        }
+        Some(Self { url, status, headers })
+    }
+}
