@@ -150,7 +150,8 @@
     const buffer = isBuffer ? data : data.buffer;
     const [start, length] = isBuffer ? [0, bufferLength(data)] : [data.byteOffset, data.byteLength];
     bufferLength(buffer); // It throws if the memory is shared.
-    return new Native.Uint8Array(buffer, start, length);
+    // A detached buffer is empty, and cannot be viewed.
+    return length === 0 ? new Native.Uint8Array(0) : new Native.Uint8Array(buffer, start, length);
   };
   const join = (chunks, count, total) => {
     const all = new Native.Uint8Array(total);
@@ -276,16 +277,16 @@
     let bytes = boundary + 6;
     let text = "";
     formEach(form, (value, name) => {
-      bytes += boundary + 45 + encode(escaped(newlines(name))).length;
+      bytes += boundary + 43 + encode(escaped(newlines(name))).length;
       text += `${text && ","}{"name":${json(name)}`;
       if (typeof value === "string") {
-        bytes += 7 + encode(newlines(value)).length;
+        bytes += 6 + encode(newlines(value)).length;
         text += `${string("value", value)}}`;
       } else {
         const content = known(value);
         const name = fileName(value);
         const type = blobType(value);
-        bytes += 37 + encode(escaped(name)).length + encode(type || "application/octet-stream").length + content.length;
+        bytes += 35 + encode(escaped(name)).length + encode(type || "application/octet-stream").length + content.length;
         text += `,"base64":${base64(content)}${string("type", type)}${string("filename", name)}}`;
       }
     });
