@@ -1,7 +1,12 @@
 //! The webviews that are attached, and how each leaves its page.
 
 use std::{
-    cell::RefCell, collections::HashMap, mem::ManuallyDrop, rc::Rc, sync::Arc, time::Duration,
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    mem::ManuallyDrop,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
 };
 
 use gtk::prelude::*;
@@ -11,7 +16,7 @@ use sendbeacon_webview::{Bridge, WebviewId};
 use tokio::sync::oneshot;
 use url::Url;
 use webkit2gtk::{
-    LoadEvent, PolicyDecisionType, ResponsePolicyDecision, ResponsePolicyDecisionExt,
+    LoadEvent, PolicyDecisionType, ResponsePolicyDecision, ResponsePolicyDecisionExt, SettingsExt,
     UserContentInjectedFrames, UserContentManager, UserContentManagerExt, UserMessageExt,
     UserScript, UserScriptInjectionTime, WebResourceExt, WebView, WebViewExt,
 };
@@ -59,6 +64,8 @@ struct Attached {
     processes: Rc<WebProcesses>,
     /// The webview, after its owner has destroyed it.
     kept: RefCell<Option<WebView>>,
+    /// Whether it had a back/forward cache before it left its page.
+    has_page_cache: Cell<bool>,
     /// Who waits until it has left its page. `None` while it does not leave.
     leaving: RefCell<Option<Vec<oneshot::Sender<()>>>>,
 }
@@ -123,6 +130,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
         script,
         processes,
         kept: RefCell::default(),
+        has_page_cache: Cell::default(),
         leaving: RefCell::new(None),
     };
     with_attached(|all| all.insert(address, Rc::new(attached)));
@@ -130,7 +138,6 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
 }
 
 fn settings_user_agent(settings: &webkit2gtk::Settings) -> Option<HeaderValue> {
-    use webkit2gtk::SettingsExt;
     settings.user_agent().and_then(|it| HeaderValue::from_str(&it).ok())
 }
 
@@ -183,12 +190,17 @@ pub(crate) fn leave(webview: &WebView) -> oneshot::Receiver<()> {
     leaving.get_or_insert_default().push(sender);
     drop(leaving);
     if !is_leaving {
-        begin_to_leave(webview);
+        begin_to_leave(&attached, webview);
     }
     receiver
 }
 
-fn begin_to_leave(webview: &WebView) {
+fn begin_to_leave(attached: &Attached, webview: &WebView) {
+    // A page that enters the back/forward cache has no `unload`.
+    if let Some(settings) = WebViewExt::settings(webview) {
+        attached.has_page_cache.set(settings.enables_page_cache());
+        settings.set_enable_page_cache(false);
+    }
     raw::disconnect_handlers(webview, &SIGNALS);
     // NB: another load may have been under way. It fails now, or was committed a moment ago.
     webview.connect_load_changed(|webview, event| {
@@ -225,6 +237,9 @@ fn left(webview: &WebView) {
         manager.remove_script(&attached.script);
     }
     raw::let_go(webview);
+    if let Some(settings) = WebViewExt::settings(webview) {
+        settings.set_enable_page_cache(attached.has_page_cache.get());
+    }
     if let Some(webview) = attached.kept.take() {
         // NB: not in a handler of one of its signals.
         glib::idle_add_local_once(move || raw::destroy(&webview));
@@ -235,21 +250,17 @@ fn left(webview: &WebView) {
     }
 }
 
-/// Lets every webview of the bridge leave its page.
-pub(crate) fn leave_all(bridge: &Arc<Bridge>) -> Vec<oneshot::Receiver<()>> {
+/// Lets every webview of the bridge leave its page. Returns the window of each, and who hears when it has left.
+pub(crate) fn leave_all(bridge: &Arc<Bridge>) -> Vec<(Option<gtk::Widget>, oneshot::Receiver<()>)> {
     let webviews: Vec<WebView> = with_attached(|all| {
         let ours = all.iter().filter(|(_, attached)| Arc::ptr_eq(&attached.bridge, bridge));
         ours.filter_map(|(&address, attached)| attached.webview(address)).collect()
     });
-    webviews
-        .into_iter()
-        .map(|webview| {
-            if let Some(window) = webview.toplevel().filter(WidgetExt::is_toplevel) {
-                window.hide();
-            }
-            leave(&webview)
-        })
-        .collect()
+    let leave = |webview: &WebView| {
+        let window = webview.toplevel().filter(WidgetExt::is_toplevel);
+        (window, leave(webview))
+    };
+    webviews.iter().map(leave).collect()
 }
 
 /// Evaluates what the bridge tells the pages.

@@ -15,6 +15,7 @@ use std::{
 };
 
 use glib::MainContext;
+use gtk::prelude::WidgetExt;
 use sendbeacon::{BuildError, EventSink, ShutdownReport, UserAgent, UserAgentBuilder};
 use sendbeacon_webview::Bridge;
 use webkit2gtk::WebView;
@@ -80,8 +81,7 @@ impl Beacons {
         async move { drop(left.await) }
     }
 
-    /// Quits in order: hides the windows of the attached webviews, lets each webview leave its page, and delivers the
-    /// beacons. Returns when everything is done or the deadline has passed. Webviews may take half of the deadline.
+    /// Quits in order: lets each attached webview leave its page, hides their windows, and delivers the beacons. Returns when everything is done or the deadline has passed. Webviews may take half of the deadline.
     ///
     /// On the main thread it turns the main loop meanwhile. On another thread it waits, and something else has to turn the
     /// main loop; if nothing does, it returns one second after the deadline, with a report that is not completed.
@@ -105,6 +105,7 @@ impl Beacons {
         self.has_quit.store(true, Release);
         let leaving = attached::leave_all(&self.bridge);
         MainContext::default().block_on(async {
+            let (windows, leaving): (Vec<_>, Vec<_>) = leaving.into_iter().unzip();
             let left = async {
                 for webview in leaving {
                     // An error means that the webview has gone.
@@ -113,6 +114,8 @@ impl Beacons {
             };
             // An error means that half of the deadline has passed.
             let _ = glib::future_with_timeout(deadline / 2, left).await;
+            // NB: a page whose window is hidden before it is left may hear of that twice.
+            windows.iter().flatten().for_each(WidgetExt::hide);
             self.bridge.agent().quit(deadline.saturating_sub(begun.elapsed())).await
         })
     }

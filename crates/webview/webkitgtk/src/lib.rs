@@ -5,6 +5,10 @@
 //! its page in the background, so that its page's handlers run and their beacons reach the app. [`Beacons::quit`] does that
 //! for every webview, and then waits for the beacons.
 //!
+//! If the app names the folder of `sendbeacon-webkitgtk-extension` (`WebContext::set_web_extensions_directory`), WebKit loads
+//! that library into its web processes. There the functions are native, in frames too. Otherwise a script in the main
+//! frame posts messages.
+//!
 //! Everything happens on the main thread, with the API 4.1 of WebKitGTK (GTK 3).
 #![cfg(any(
     target_os = "linux",
