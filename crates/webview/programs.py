@@ -19,18 +19,27 @@ ENVIRONMENT = {
 }
 
 
+def path(name):
+    """The path of a program of `cargo build`."""
+    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / "debug" / name)
+
+
 def run(name, *arguments):
     """Runs a program of `cargo build`, in a profile of its own, until it ends."""
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         profile = {"HOME": home, "XDG_DATA_HOME": home, "XDG_CACHE_HOME": home}
-        ended = subprocess.run(
-            [str(target / "debug" / name), *arguments],
-            env={**os.environ, **ENVIRONMENT, **profile},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        try:
+            ended = subprocess.run(
+                [path(name), *arguments],
+                env={**os.environ, **ENVIRONMENT, **profile},
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+        except subprocess.TimeoutExpired:
+            # What has not arrived by then counts as lost.
+            print(f"{name} {' '.join(arguments)}: it does not end", file=sys.stderr)
+            return
     if os.environ.get("VERBOSE"):
         print(ended.stdout, ended.stderr, sep="\n", file=sys.stderr)
     # SIGTERM ends an app without a handler, and is 143 with one.

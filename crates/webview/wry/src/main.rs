@@ -142,9 +142,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         glib::spawn_command_line_async(format!("kill {}", std::process::id()))
                             .expect("there is `kill`");
                     }
+                    // At the moment when the page says that it has sent its beacons.
                     (Some("crash"), Some(native)) => {
-                        native.terminate_web_process();
-                        send_after(500, &proxy, Task::Exit);
+                        let crash_when_sent = move |webview: &webkit2gtk::WebView| {
+                            if webview.title().is_some_and(|it| it.starts_with("admitted")) {
+                                webview.terminate_web_process();
+                                send_after(500, &of_page, Task::Exit);
+                            }
+                        };
+                        crash_when_sent(&native);
+                        native.connect_title_notify(crash_when_sent);
                     }
                     // The webview goes, and the app stays.
                     (Some("drop"), _) => {
