@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use sendbeacon::{Client, CspList, FetchGroup, InitiatorType, Request, Response};
-use tokio::runtime::Handle;
 
 use super::{
     Browser,
@@ -16,7 +15,6 @@ const MAX_SCRIPT: usize = 16 << 20;
 /// Loads scripts on behalf of documents and workers.
 pub(super) struct Scripts {
     group: FetchGroup,
-    runtime: Handle,
     /// See [`Browser::with_script`].
     stand_in: Option<(String, String)>,
     /// See [`Browser::with_script_end`].
@@ -27,14 +25,13 @@ impl Scripts {
     pub(super) fn of(browser: &Browser) -> Self {
         Self {
             group: browser.agent.fetch_group(),
-            runtime: browser.runtime.handle().clone(),
             stand_in: browser.stand_in.clone(),
             script_end: browser.script_end.clone(),
         }
     }
 
-    /// Loads a classic script for `client`. Blocks until the script is there.
-    pub(super) fn load(
+    /// Loads a classic script for `client`.
+    pub(super) async fn load(
         &self,
         client: Client,
         request: &ScriptRequest,
@@ -51,8 +48,7 @@ impl Scripts {
                 body: source.into_bytes(),
             });
         }
-        let fetched = self.fetch(client, request);
-        let mut script = self.runtime.block_on(fetched)?;
+        let mut script = self.fetch(client, request).await?;
         script.body.extend(for_this(&self.script_end).unwrap_or_default().into_bytes());
         Ok(script)
     }

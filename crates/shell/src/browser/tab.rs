@@ -207,7 +207,7 @@ impl Surroundings for Here {
         client: &Client,
         request: &ScriptRequest,
     ) -> Result<FetchedScript, String> {
-        self.scripts.load(client.clone(), request)
+        self.runtime.block_on(self.scripts.load(client.clone(), request))
     }
 
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {

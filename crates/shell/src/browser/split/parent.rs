@@ -215,7 +215,9 @@ fn serve(
                 browser.cookies.set_document_cookie(&hold(client, *said), &cookie);
             }
             FromContent::LoadScript(said, request) => {
-                let script = Scripts::of(browser).load(hold(client, *said), &request);
+                let scripts = Scripts::of(browser);
+                let script = scripts.load(hold(client, *said), &request);
+                let script = browser.runtime.block_on(script);
                 let _ = sender.send(ToContent::Script(script));
             }
             FromContent::FetchDocument { id, navigation } => {
