@@ -172,7 +172,7 @@ fn documents_are_decoded_with_their_charset() {
         (b"<meta charset=latin1><p>\xc3\xa9", Some("utf-8")),
     ] {
         let host = Rc::new(common::Recorder::default());
-        let page = Page::load(&event_loop, bytes, charset, common::environment(), host);
+        let page = Page::load(&event_loop, bytes, charset, common::environment(), host, None);
         let text = page.expect("loads").realm().inspect("document.body.textContent");
         assert_eq!(text.as_deref(), Some("\"é\""));
     }
@@ -233,7 +233,7 @@ fn queries_use_the_documents_encoding_except_in_urls_of_apis() {
         var r = [document.characterSet, link.href, new Request(text).url,
           Response.redirect(text).headers.get('location')];
         </script>";
-    let page = Page::load(&event_loop, html, Some("latin1"), common::environment(), dyn_host);
+    let page = Page::load(&event_loop, html, Some("latin1"), common::environment(), dyn_host, None);
     let page = page.expect("the page loads");
     assert_eq!(
         page.realm().inspect("r").as_deref(),

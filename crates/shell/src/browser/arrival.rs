@@ -26,7 +26,7 @@ pub(super) fn open_page(
     };
     let host = Host::new(runtime, around, &mut environment, None);
     let charset = document.charset.as_deref();
-    let mut page = Page::load(event_loop, &document.body, charset, environment, host)?;
+    let mut page = Page::load(event_loop, &document.body, charset, environment, host, None)?;
     page.fire_load();
     Ok(page)
 }

@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     page::{
-        BodyInit, ChunkDone, DocumentDone, DocumentInfo, Environment, FetchDone, FetchRequest,
-        FetchedScript, ImageDone, Lifecycle, Navigation, PageHost, RealmId, ScriptRequest, TabOf,
-        TaskQueue, Thrown,
+        BodyInit, ChunkDone, Command, DocumentDone, DocumentInfo, Environment, FetchDone,
+        FetchRequest, FetchedScript, ImageDone, Lifecycle, NavigableId, Navigation, PageHost,
+        RealmId, ScriptRequest, TabOf, TaskQueue, Thrown, WindowMessage,
     },
     timeline::Step,
 };
@@ -297,6 +297,14 @@ impl PageHost for Host {
 
     fn set_cookie(&self, cookie: &str) {
         self.around.set_cookie(&self.cookie_client(), cookie);
+    }
+
+    fn send(&self, navigable: NavigableId, message: WindowMessage) {
+        self.around.send(navigable, message);
+    }
+
+    fn command(&self, navigable: NavigableId, command: Command) {
+        self.around.command(navigable, command);
     }
 
     fn report_violation(&self, violation: &CspViolation) {

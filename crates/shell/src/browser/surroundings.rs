@@ -7,7 +7,8 @@ use url::Url;
 
 use crate::{
     page::{
-        DocumentDone, FetchedScript, Navigation, RealmId, ScriptRequest, StorageArea, TaskQueue,
+        Command, DocumentDone, FetchedScript, NavigableId, Navigation, RealmId, ScriptRequest,
+        StorageArea, TaskQueue, WindowMessage,
     },
     timeline::Step,
 };
@@ -74,6 +75,13 @@ pub(super) trait Surroundings {
 
     /// Tells the timeline that a script aborts a deferred fetch. Default: does nothing.
     fn deferred_aborted(&self, _id: FetchId) {}
+
+    /// Sends a message about a navigable to the other processes of the tab. Default: does nothing, because there are none.
+    fn send(&self, _navigable: NavigableId, _message: WindowMessage) {}
+
+    /// Tells the document of a navigable, which another process runs, to do something. The call blocks until it is done.
+    /// Default: does nothing.
+    fn command(&self, _navigable: NavigableId, _command: Command) {}
 
     /// From now on, posts the news of the document's requests to `queue`, as tasks of `realm`.
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId);

@@ -14,16 +14,17 @@ use std::{
 use rquickjs::{Context, Ctx, Function, Runtime, Value};
 
 use super::{
-    PageError, RealmId, TaskQueue,
+    PageError, PageHost, RealmId, TaskQueue,
     budget::{Budget, TASK_BUDGET},
     contexts::{Contexts, NewContext},
     dom::Subtree,
     exceptions::{ContextId, describe},
-    navigable::Navigables,
+    navigable::{NavigableId, Navigables},
     prelude::{self, Agent},
     realm::Realm,
     task_queue::Task,
     timers::{TimerId, Timers},
+    window::NoHost,
     workers::{self, Workers},
 };
 
@@ -93,6 +94,8 @@ pub struct EventLoop {
     contexts: Contexts,
     /// The context that `agent` is an object of.
     agent_context: Context,
+    /// The host of the windows whose documents other processes run.
+    remote_host: RefCell<Rc<dyn PageHost>>,
     realms: RefCell<HashMap<RealmId, Weak<Realm>>>,
     last_realm: Cell<u64>,
     /// The realms whose tasks and timers do not run for now.
@@ -140,6 +143,7 @@ impl EventLoop {
             agent,
             contexts,
             agent_context,
+            remote_host: RefCell::new(Rc::new(NoHost)),
             realms: RefCell::default(),
             last_realm: Cell::new(0),
             frozen: RefCell::default(),
@@ -157,6 +161,20 @@ impl EventLoop {
     #[must_use]
     pub fn queue(&self) -> TaskQueue {
         self.shared.queue.clone()
+    }
+
+    /// Sets the number of the first navigable, because other event loops have navigables of the same tab. Default: 1.
+    pub fn begin_at(&self, first: NavigableId) {
+        self.navigables.begin_at(first);
+    }
+
+    /// Sets the host of the windows whose documents other processes run. Default: one that does nothing.
+    pub fn set_remote_host(&self, host: Rc<dyn PageHost>) {
+        self.remote_host.replace(host);
+    }
+
+    pub(super) fn remote_host(&self) -> Rc<dyn PageHost> {
+        Rc::clone(&self.remote_host.borrow())
     }
 
     /// Sets how long a task may run before its script is interrupted. Default: 10 seconds.
@@ -259,13 +277,15 @@ impl EventLoop {
         if task.ends_fetch {
             self.shared.fetches.set(self.shared.fetches.get().saturating_sub(1));
         }
-        if let Some(frozen) = self.frozen.borrow_mut().get_mut(&task.realm) {
+        let mut frozen = self.frozen.borrow_mut();
+        if let Some(frozen) = task.realm.and_then(|realm| frozen.get_mut(&realm)) {
             frozen.tasks.push(task);
             return;
         }
+        drop(frozen);
         self.shared.queue.note_started();
-        if let Some(realm) = self.realm(task.realm) {
-            (task.steps)(&realm);
+        if let Some(event_loop) = self.shared.event_loop() {
+            (task.steps)(&event_loop);
         }
     }
 

@@ -6,14 +6,18 @@ use bytes::Bytes;
 use data_url::mime::Mime;
 use sendbeacon::{
     Client, CredentialsMode, CspDisposition, CspList, CspViolation, Destination, EmbedderPolicy,
-    Mode, NavigableContainer, ReferrerPolicy,
+    Mode, NavigableContainer, Nonce, ReferrerPolicy,
 };
 use serde::{Deserialize, Serialize};
 use url::{EncodingOverride, Url};
 
 use super::{
-    BodyInit, Environment, FetchRequest, FetchResponse, RealmId, TaskQueue, document::DocumentInfo,
-    mime_type::is_javascript, navigable::SandboxFlags, resource_timing::NavigationTiming,
+    BodyInit, Environment, FetchRequest, FetchResponse, RealmId, TaskQueue,
+    document::DocumentInfo,
+    mime_type::is_javascript,
+    navigable::{NavigableId, SandboxFlags, about_blank, opaque_origin},
+    remote::{Command, WindowMessage},
+    resource_timing::NavigationTiming,
     window::NoHost,
 };
 
@@ -119,6 +123,12 @@ pub trait PageHost {
 
     /// `document.cookie = ...`
     fn set_cookie(&self, _cookie: &str) {}
+
+    /// Sends a message about a navigable to the other processes of the tab.
+    fn send(&self, _navigable: NavigableId, _message: WindowMessage) {}
+
+    /// Tells the document of a navigable, which another process runs, to do something. The page blocks until it is done.
+    fn command(&self, _navigable: NavigableId, _command: Command) {}
 
     /// Sends the reports of a Content Security Policy violation. The page fires the event itself.
     fn report_violation(&self, _violation: &CspViolation) {}
@@ -307,13 +317,16 @@ pub struct Navigation {
     pub post: Option<PostResource>,
     /// For a frame, the settings object of the document that contains the frame.
     pub container: Option<Client>,
+    /// The navigable that shows the document.
+    pub navigable: NavigableId,
 }
 
 impl Navigation {
     /// A navigation that the user starts.
     #[must_use]
     pub fn of_user(url: Url) -> Self {
-        Self { url, source: None, referrer_policy: None, post: None, container: None }
+        let navigable = NavigableId(1);
+        Self { url, source: None, referrer_policy: None, post: None, container: None, navigable }
     }
 }
 
@@ -351,12 +364,23 @@ pub struct FetchedDocument {
     pub frame_options: String,
     /// The timing of the fetch.
     pub timing: Option<NavigationTiming>,
+    /// Whether another process has to run the document. Its body is not here.
+    pub is_remote: bool,
     /// The body.
     #[serde(skip)]
     pub body: Bytes,
 }
 
 impl FetchedDocument {
+    /// The document in place of one that cannot be shown: it is empty, and has an opaque origin.
+    #[must_use]
+    pub fn error() -> Self {
+        let url = about_blank();
+        let mut client = Client::new(url.clone(), Nonce::random());
+        client.origin = opaque_origin();
+        Self::local(url, client)
+    }
+
     /// An HTML document that does not come from a response. Its body is empty.
     #[must_use]
     pub fn local(url: Url, client: Client) -> Self {
@@ -372,6 +396,7 @@ impl FetchedDocument {
             refresh: None,
             frame_options: String::new(),
             timing: None,
+            is_remote: false,
             body: Bytes::new(),
         }
     }

@@ -27,6 +27,7 @@ mod parser;
 mod prelude;
 mod realm;
 mod refresh;
+mod remote;
 mod resource_timing;
 mod script;
 mod task_queue;
@@ -49,8 +50,9 @@ pub use self::{
         ImageDone, Lifecycle, Navigation, PageHost, PolicyContainer, PostResource, ScriptRequest,
         TabOf, Thrown, Violation,
     },
-    navigable::{SandboxFlags, nest, referrer_of_navigation},
+    navigable::{NavigableId, SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,
+    remote::{Command, NewNavigable, Placement, PostedMessage, RemoteNavigation, WindowMessage},
     resource_timing::{NavigationTiming, ResourceTiming},
     task_queue::{RealmId, TaskQueue},
 };
@@ -85,14 +87,17 @@ impl Page {
     /// `Content-Type`. Without one, a `<meta>` element names the encoding. Default: UTF-8.
     ///
     /// This fires no event: call [`fire_load`](Self::fire_load) next.
+    ///
+    /// `place` is the navigable that another process has created for the document. Default: a new one.
     pub fn load(
         event_loop: &Rc<EventLoop>,
         html: &[u8],
         charset: Option<&str>,
         environment: Environment,
         host: Rc<dyn PageHost>,
+        place: Option<NavigableId>,
     ) -> Result<Self, PageError> {
-        let navigable = navigable::create_top_level_traversable(event_loop, environment, host)?;
+        let navigable = navigable::create_the_first_document(event_loop, environment, host, place)?;
         let (html, encoding) = parser::decode_html(html, charset);
         let realm = navigable.active();
         realm.window().document.encoding.set(encoding);
@@ -169,9 +174,18 @@ impl Page {
     /// visible, and `unload` in each document, a parent before the documents of its frames. No task or timer of an
     /// unloaded document runs. The windows that the page's scripts have opened are unloaded after the page.
     pub fn unload(&self) {
-        for navigable in self.event_loop.navigables().top_levels() {
+        let mut roots = self.event_loop.navigables().roots();
+        roots.retain(|it| it.active().window().navigable.get().is_some());
+        for navigable in roots {
             definitely_close_a_top_level_traversable(&navigable);
         }
+    }
+
+    /// Does the same as [`unload`](Self::unload), but does not fire `beforeunload` in the page's own documents: that was
+    /// done when the navigation to the next document began.
+    pub fn unload_after_navigation(&self) {
+        navigable::unload_the_first_document(&self.navigable);
+        self.unload();
     }
 }
 

@@ -56,6 +56,7 @@ const FILES: &[(&str, &str)] = files![
     "xml_http_request",
     "file_reader",
     "structured_clone",
+    "structured_text",
     "message_port",
     "broadcast_channel",
     "performance",
@@ -98,10 +99,15 @@ const WINDOW_FILES: &[(&str, &str)] = files![
 /// The files for dedicated workers only, which run after [`FILES`].
 const WORKER_FILES: &[(&str, &str)] = files!["worker_global_scope"];
 
+/// The only file for windows whose documents other processes run.
+const REMOTE_WINDOW_FILES: &[(&str, &str)] = files!["remote_window"];
+
 /// The kind of a realm's global object.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Global {
     Window,
+    /// A window whose document another process runs.
+    RemoteWindow,
     DedicatedWorker,
 }
 
@@ -126,17 +132,21 @@ pub(super) fn run(
     global: Global,
 ) -> rquickjs::Result<Persistent<Object<'static>>> {
     let agent = agent.clone().restore(ctx)?;
-    let native = bindings::install(ctx, window)?;
+    let native = match global {
+        Global::RemoteWindow => bindings::install_remote(ctx, window)?,
+        Global::Window | Global::DedicatedWorker => bindings::install(ctx, window)?,
+    };
     let internal = bindings::bare_object(ctx)?;
     let hooks = bindings::bare_object(ctx)?;
     internal.set("hooks", hooks.clone())?;
     let for_realm: Function = agent.get("forRealm")?;
     let agent: Object = for_realm.call((This(agent), internal.clone()))?;
-    let files = match global {
-        Global::Window => WINDOW_FILES,
-        Global::DedicatedWorker => WORKER_FILES,
+    let (files, more) = match global {
+        Global::Window => (FILES, WINDOW_FILES),
+        Global::RemoteWindow => (REMOTE_WINDOW_FILES, [].as_slice()),
+        Global::DedicatedWorker => (FILES, WORKER_FILES),
     };
-    for (name, source) in FILES.iter().chain(files) {
+    for (name, source) in files.iter().chain(more) {
         let file = function(ctx, name, "native, agent, internal", source)?;
         file.call::<_, ()>((native.clone(), agent.clone(), internal.clone()))?;
     }

@@ -36,6 +36,14 @@ impl Realm {
         Self::with_global(event_loop, ctx, Global::Window)
     }
 
+    /// Creates a realm whose global object is a window whose document another process runs.
+    pub(super) fn new_remote(
+        event_loop: &Rc<EventLoop>,
+        ctx: &Ctx<'_>,
+    ) -> Result<Rc<Self>, PageError> {
+        Self::with_global(event_loop, ctx, Global::RemoteWindow)
+    }
+
     /// Creates a realm whose global object is the global scope of a dedicated worker.
     pub(super) fn new_worker(
         event_loop: &Rc<EventLoop>,
@@ -51,7 +59,8 @@ impl Realm {
     ) -> Result<Rc<Self>, PageError> {
         let context = event_loop.new_context().ok_or(PageError::TooManyRealms)?;
         let id = event_loop.next_realm_id();
-        let window = Rc::new(Window::new(id, Rc::clone(event_loop.shared())));
+        let is_remote = global == Global::RemoteWindow;
+        let window = Rc::new(Window::new(id, Rc::clone(event_loop.shared()), is_remote));
         let hooks = Rc::new(OnceCell::new());
         context.run(ctx, {
             let (window, agent) = (Rc::clone(&window), event_loop.agent().clone());

@@ -1,25 +1,45 @@
 //! The [task queue](https://html.spec.whatwg.org/multipage/webappapis.html#task-queue) of an event loop.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicUsize, Ordering},
-    mpsc::{self, Receiver, Sender},
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
 };
 
-use super::realm::Realm;
+use super::{event_loop::EventLoop, realm::Realm};
 
 /// Identifies a realm within its event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealmId(pub(super) u64);
 
-type Steps = Box<dyn FnOnce(&Realm) + Send>;
+type Steps = Box<dyn FnOnce(&Rc<EventLoop>) + Send>;
 
-/// A task, which runs in a realm if the realm still exists.
+/// A task of an event loop.
 pub(super) struct Task {
-    pub(super) realm: RealmId,
+    /// The realm in which the task runs. While the realm is frozen, the task waits.
+    pub(super) realm: Option<RealmId>,
     pub(super) steps: Steps,
     /// Whether this task ends a running fetch.
     pub(super) ends_fetch: bool,
+}
+
+impl Task {
+    /// A task that runs in a realm if the realm still exists.
+    fn in_realm(
+        realm: RealmId,
+        steps: impl FnOnce(&Realm) + Send + 'static,
+        ends_fetch: bool,
+    ) -> Self {
+        let steps = move |event_loop: &Rc<EventLoop>| {
+            if let Some(realm) = event_loop.realm(realm) {
+                steps(&realm);
+            }
+        };
+        Self { realm: Some(realm), steps: Box::new(steps), ends_fetch }
+    }
 }
 
 /// The queue by which any thread posts tasks to an event loop.
@@ -48,7 +68,12 @@ impl TaskQueue {
     /// [Queues a task](https://html.spec.whatwg.org/multipage/webappapis.html#queue-a-task) that runs `steps` on the
     /// page's thread. The steps never run if the realm or its event loop is dropped before.
     pub fn post(&self, realm: RealmId, steps: impl FnOnce(&Realm) + Send + 'static) {
-        self.send(Task { realm, steps: Box::new(steps), ends_fetch: false });
+        self.send(Task::in_realm(realm, steps, false));
+    }
+
+    /// Queues a task that belongs to no realm.
+    pub fn post_to_event_loop(&self, steps: impl FnOnce(&Rc<EventLoop>) + Send + 'static) {
+        self.send(Task { realm: None, steps: Box::new(steps), ends_fetch: false });
     }
 
     /// Queues a task that ends a running fetch.
@@ -57,7 +82,7 @@ impl TaskQueue {
         realm: RealmId,
         steps: impl FnOnce(&Realm) + Send + 'static,
     ) {
-        self.send(Task { realm, steps: Box::new(steps), ends_fetch: true });
+        self.send(Task::in_realm(realm, steps, true));
     }
 
     pub(super) fn send(&self, task: Task) {

@@ -7,7 +7,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use sendbeacon::Client;
+use sendbeacon::{Client, Origin};
 use url::Url;
 
 use super::{
@@ -28,6 +28,8 @@ use super::{
 /// collector does not see.
 pub(super) struct Window {
     pub(super) id: RealmId,
+    /// Whether another process runs the document.
+    pub(super) is_remote: bool,
     pub(super) document: Document,
     pub(super) time_origin: Cell<TimeOrigin>,
     shared: Rc<Shared>,
@@ -69,10 +71,11 @@ pub(super) enum Stage {
 impl Window {
     /// A window with the [initial `about:blank`](https://html.spec.whatwg.org/multipage/document-sequences.html#is-initial-about:blank)
     /// document.
-    pub(super) fn new(id: RealmId, shared: Rc<Shared>) -> Self {
+    pub(super) fn new(id: RealmId, shared: Rc<Shared>, is_remote: bool) -> Self {
         let url = Url::parse("about:blank").expect("about:blank is a URL");
         Self {
             id,
+            is_remote,
             document: Document::new(url.clone()),
             time_origin: Cell::new(TimeOrigin::at(Instant::now())),
             shared,
@@ -108,6 +111,11 @@ impl Window {
         self.host.replace(host);
         self.host().attached(self.shared.queue.clone(), self.id);
         self.notify_host();
+    }
+
+    /// Sets the origin of the settings object. Only a remote window has not had it from the beginning.
+    pub(super) fn set_origin(&self, origin: Origin) {
+        self.environment.borrow_mut().client.origin = origin;
     }
 
     pub(super) fn environment(&self) -> Ref<'_, Environment> {

@@ -127,7 +127,7 @@ impl Fixture {
         let event_loop = EventLoop::new().expect("there is memory");
         let host = Rc::new(host);
         let dyn_host: Rc<dyn PageHost> = Rc::<Recorder>::clone(&host);
-        let page = Page::load(&event_loop, html.as_bytes(), None, environment, dyn_host);
+        let page = Page::load(&event_loop, html.as_bytes(), None, environment, dyn_host, None);
         Self { page: page.expect("the page loads"), host }
     }
 

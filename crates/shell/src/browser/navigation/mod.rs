@@ -238,6 +238,7 @@ impl Fetched {
             refresh: self.latin1("refresh"),
             frame_options: self.joined("x-frame-options"),
             timing: Some(self.timing.clone()),
+            is_remote: false,
             type_: type_.map_or_else(
                 || "text/html".to_owned(),
                 |it| format!("{}/{}", it.type_, it.subtype),

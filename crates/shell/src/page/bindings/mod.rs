@@ -35,6 +35,7 @@ mod markup;
 mod mutations;
 mod navigable;
 pub(super) mod performance;
+mod remote;
 mod storage;
 mod timers;
 mod tree;
@@ -73,6 +74,17 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, window: &Rc<Window>) -> rquickjs::Res
     tree::install(&native, window)?;
     url::install(&native)?;
     worker::install(&native, window)?;
+    Ok(native)
+}
+
+/// Creates the object with the native functions of a window whose document another process runs.
+pub(super) fn install_remote<'js>(
+    ctx: &Ctx<'js>,
+    window: &Rc<Window>,
+) -> rquickjs::Result<Object<'js>> {
+    let native = bare_object(ctx)?;
+    navigable::install(&native, window)?;
+    remote::install(&native, window)?;
     Ok(native)
 }
 

@@ -10,7 +10,7 @@ use crate::page::{
     PostResource,
     dom::NodeId,
     navigable::{
-        HistoryHandling, NavigableId, NavigateParams, OpenParams,
+        HistoryHandling, Initiator, NavigableId, NavigateParams, OpenParams,
         is_allowed_by_sandboxing_to_navigate, open,
     },
     window::Window,
@@ -25,7 +25,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         "targetName" => |this| Some(this.navigable()?.name.borrow().clone()),
         "setTargetName" => |this, name: String| {
             if let Some(navigable) = this.navigable() {
-                navigable.name.replace(name);
+                navigable.rename(name);
             }
         },
         "navigate" => |this, ctx: Ctx<'js>, id: u32, url: String, replace: bool| {
@@ -81,7 +81,10 @@ fn navigate(ctx: &Ctx<'_>, window: &Window, id: NavigableId, url: &str, replace:
     }
     let history = if replace { HistoryHandling::Replace } else { HistoryHandling::Push };
     let params = NavigateParams { history, ..NavigateParams::new(url) };
-    nested(window, || target.navigate(ctx, window, params));
+    nested(window, || {
+        target.reserve_deferred_fetch_quota(window, &params.url);
+        target.navigate(ctx, Initiator::of(window, None), params);
+    });
     true
 }
 

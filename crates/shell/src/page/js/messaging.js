@@ -21,11 +21,31 @@ internal.sendMessage = (target, args) => {
   const { internal: there } = agent.realms.get(target);
   // An exception belongs to the realm of the caller. The copy of the message belongs to the receiving realm.
   const serialized = internal.serialize(message, transfer);
-  there.startTask(() => {
-    if (targetOrigin !== "*" && targetOrigin !== there.origin()) return;
-    there.fireMessage({ origin, source: internal.windowProxy, ...there.deserialize(serialized) });
-  });
+  there.acceptMessage({ source: internal, origin, targetOrigin }, serialized);
 };
+
+// Steps 8 and 9. A remote window has its own steps: see remote_window.js.
+internal.acceptMessage = ({ source, origin, targetOrigin }, serialized) => {
+  internal.startTask(() => receive(source.windowProxy, origin, targetOrigin, () => internal.deserialize(serialized)));
+};
+
+// The message of a window of another process, whose navigable has the number `source`. The process may send anything.
+internal.hooks.receiveMessage = (source, origin, targetOrigin, text) => {
+  receive(agent.windowProxy(source), origin, targetOrigin, () => ({ data: internal.fromText(text), ports: [] }));
+};
+
+function receive(source, origin, targetOrigin, deserialize) {
+  if (targetOrigin !== "*" && targetOrigin !== native.environment().origin) return;
+  const { MessageEvent } = internal.interfaces;
+  let message;
+  try {
+    message = deserialize();
+  } catch {
+    fire(window, "messageerror", { Interface: MessageEvent, origin, source });
+    return;
+  }
+  fire(window, "message", { Interface: MessageEvent, origin, source, ...message });
+}
 
 // Steps 3 to 5. Returns "*" or a serialised origin.
 function wantedOrigin(wanted) {
@@ -36,6 +56,4 @@ function wantedOrigin(wanted) {
   return native.urlComponent(url, "origin");
 }
 
-internal.origin = () => native.environment().origin;
-internal.fireMessage = (init) =>
-  fire(window, "message", { Interface: internal.interfaces.MessageEvent, ...init });
+internal.navigable = () => native.navigable("self");

@@ -9,12 +9,13 @@ use url::Url;
 
 use super::{
     HistoryHandling, MAX_NAVIGABLES, Navigable, NavigateParams, SandboxFlags,
-    create::{about_blank, create_initial_document},
+    create::{about_blank, announce, create_initial_document},
+    history::Initiator,
     iframe::is_about_blank,
     settings::{inherit, opaque_origin},
     unload::{fire_before_unload, unload_a_document_and_its_descendants},
 };
-use crate::page::{PostResource, TabOf, realm::Realm, window::Window};
+use crate::page::{PostResource, TabOf, WindowMessage, realm::Realm, window::Window};
 
 /// The parameters of `window.open()`.
 pub(in crate::page) struct OpenParams {
@@ -44,7 +45,9 @@ pub(in crate::page) fn open(
                 return None;
             }
             let params = NavigateParams { referrer_policy, post, ..NavigateParams::new(url) };
-            existing.navigate(ctx, source.window(), params);
+            let initiator = Initiator::of(source.window(), params.referrer_policy);
+            existing.reserve_deferred_fetch_quota(source.window(), &params.url);
+            existing.navigate(ctx, initiator, params);
         }
         return Some(existing);
     }
@@ -57,7 +60,8 @@ pub(in crate::page) fn open(
     } else {
         let history = HistoryHandling::Replace;
         let params = NavigateParams { history, referrer_policy, post, ..NavigateParams::new(url) };
-        new.navigate(ctx, source.window(), params);
+        let initiator = Initiator::of(source.window(), params.referrer_policy);
+        new.navigate(ctx, initiator, params);
     }
     Some(new)
 }
@@ -130,6 +134,7 @@ fn create_auxiliary(
     let navigable = Navigable::new(id, None, None, None, name, Rc::clone(&realm));
     navigable.opener.set((!noopener).then_some(current.id));
     let navigable = navigables.add(Navigable { group, ..navigable });
+    announce(source, &navigable);
     create_initial_document(ctx, &navigable, client, flags, source, tab);
     Some(navigable)
 }
@@ -162,6 +167,10 @@ impl Navigable {
             return;
         }
         // Step 5.
+        if !self.kept && self.active().window().is_remote {
+            self.active().window().host().send(self.id, WindowMessage::Close);
+            return;
+        }
         self.post(&self.active(), definitely_close_a_top_level_traversable);
     }
 }
@@ -169,10 +178,22 @@ impl Navigable {
 /// [Definitely close a top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#definitely-close-a-top-level-traversable)
 pub(in crate::page) fn definitely_close_a_top_level_traversable(navigable: &Rc<Navigable>) {
     fire_before_unload(navigable);
+    close_without_before_unload(navigable);
+}
+
+/// Unloads the first document of a page and everything in it, without `beforeunload`.
+pub(in crate::page) fn unload_the_first_document(navigable: &Rc<Navigable>) {
+    if navigable.active().window().navigable.get().is_some() {
+        close_without_before_unload(navigable);
+    }
+}
+
+fn close_without_before_unload(navigable: &Rc<Navigable>) {
     let realm = navigable.active();
     let event_loop = realm.event_loop();
     event_loop.enter(|ctx| unload_a_document_and_its_descendants(ctx, &realm, false));
     event_loop.microtask_checkpoint();
     navigable.discard_history();
+    realm.window().host().send(navigable.id, WindowMessage::Removed);
     event_loop.navigables().remove(navigable.id);
 }

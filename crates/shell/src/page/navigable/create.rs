@@ -14,25 +14,29 @@ use super::{
     settings::{inherit, opaque_origin},
 };
 use crate::page::{
-    Environment, EventLoop, PageError, PageHost, TabOf,
+    Environment, EventLoop, NewNavigable, PageError, PageHost, TabOf, WindowMessage,
     dom::{Dom, NodeId},
     realm::Realm,
     window::Stage,
 };
 
-/// Creates a [top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#creating-a-new-top-level-traversable)
-/// for a document that the browser has fetched already.
-pub(in crate::page) fn create_top_level_traversable(
+/// Activates a document that the browser has fetched already, in the navigable that another process has created
+/// (`place`), or else in a new [top-level traversable](https://html.spec.whatwg.org/multipage/document-sequences.html#creating-a-new-top-level-traversable).
+pub(in crate::page) fn create_the_first_document(
     event_loop: &Rc<EventLoop>,
     environment: Environment,
     host: Rc<dyn PageHost>,
+    place: Option<NavigableId>,
 ) -> Result<Rc<Navigable>, PageError> {
     let navigables = event_loop.navigables();
     event_loop.enter(|ctx| {
         let realm = Realm::new(event_loop, ctx)?;
-        let id = navigables.next_id();
-        let navigable = Navigable::new(id, None, None, None, String::new(), Rc::clone(&realm));
-        let navigable = navigables.add(navigable);
+        let navigable = place.and_then(|id| navigables.get(id)).unwrap_or_else(|| {
+            let (id, realm) = (navigables.next_id(), Rc::clone(&realm));
+            navigables.add(Navigable::new(id, None, None, None, String::new(), realm))
+        });
+        navigable.set_active(Rc::clone(&realm));
+        let id = navigable.id;
         let url = environment.url.clone();
         activate(ctx, &realm, id, environment, host);
         let document_state = DocumentState { document: realm.id().0, ..DocumentState::default() };
@@ -79,8 +83,21 @@ pub(super) fn create_child_navigable(
     let navigable = Navigable::new(id, parent_id, Some(place), quota, name, Rc::clone(&realm));
     let navigable = navigables.add(navigable);
     parent.window().frames.borrow_mut().insert(container, id);
+    announce(parent, &navigable);
     create_initial_document(ctx, &navigable, client, flags, parent, TabOf::Other);
     Some(navigable)
+}
+
+/// Tells the other processes of a new navigable. `creator` is the realm of the document with its container, or of the one
+/// that opens it.
+pub(super) fn announce(creator: &Realm, navigable: &Navigable) {
+    let new = NewNavigable {
+        parent: navigable.parent,
+        opener: navigable.opener.get(),
+        name: navigable.name.borrow().clone(),
+        origin: creator.window().client().origin,
+    };
+    creator.window().host().send(navigable.id, WindowMessage::Created(new));
 }
 
 /// Gives a new navigable its initial `about:blank` document, completely loaded.
@@ -129,7 +146,11 @@ pub(super) fn activate(
     host: Rc<dyn PageHost>,
 ) {
     realm.window().navigable.set(Some(id));
+    let origin = environment.client.origin.clone();
     realm.window().initialize(environment, host);
+    if !realm.window().is_remote {
+        realm.window().host().send(id, WindowMessage::Activated(origin));
+    }
     realm.call_in(ctx, "initialize", (id.0,));
 }
 
@@ -154,6 +175,6 @@ fn populate_with_html_head_body(dom: &mut Dom) {
     }
 }
 
-pub(super) fn about_blank() -> Url {
+pub(in crate::page) fn about_blank() -> Url {
     Url::parse("about:blank").expect("about:blank is a URL")
 }

@@ -44,7 +44,7 @@ pub(super) struct DocumentState {
 
 /// On whose behalf a document is fetched, also when it is fetched again.
 #[derive(Clone)]
-pub(super) struct Initiator {
+pub(in crate::page) struct Initiator {
     pub(super) client: Client,
     /// See [`Environment::cookie_url`](crate::page::Environment::cookie_url).
     pub(super) cookie_url: Url,
@@ -96,7 +96,7 @@ struct Change {
 
 impl Initiator {
     /// The document of `source`.
-    pub(super) fn of(source: &Window, referrer_policy: Option<ReferrerPolicy>) -> Self {
+    pub(in crate::page) fn of(source: &Window, referrer_policy: Option<ReferrerPolicy>) -> Self {
         Self { client: source.client(), cookie_url: source.cookie_url(), referrer_policy }
     }
 }
@@ -235,13 +235,18 @@ impl Navigable {
         }
     }
 
+    /// On whose behalf the document of the current entry was fetched.
+    pub(super) fn entry_initiator(&self) -> Option<Initiator> {
+        self.entry.borrow().document_state.borrow().initiator.clone()
+    }
+
     /// Fetches the document of the current entry again.
     fn fetch_entry_again(self: &Rc<Self>, source: &Window, history: HistoryHandling) {
         let entry = Rc::clone(&self.entry.borrow());
         let DocumentState { resource, initiator, .. } = entry.document_state.borrow().clone();
         let mut params = NavigateParams::new(entry.url.borrow().clone());
         (params.document_resource, params.history) = (resource, history);
-        self.navigate_across_documents(source, params, initiator);
+        self.navigate_across_documents(Initiator::of(source, None), params, initiator, true);
     }
 
     /// [Reactivates](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reactivate-a-document) the cached

@@ -8,11 +8,12 @@ use url::{Position, Url};
 use super::{
     HistoryHandling, Navigable,
     create::{about_blank, create_child_navigable},
+    history::Initiator,
     load::{begin_refresh, complete_if_possible},
     navigate::NavigateParams,
     unload::destroy_child_navigable,
 };
-use crate::page::{dom::NodeId, realm::Realm, window::Stage};
+use crate::page::{WindowMessage, dom::NodeId, realm::Realm, window::Stage};
 
 /// The [post-connection steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#the-iframe-element:html-element-post-connection-steps)
 /// of the `iframe` elements that were connected since the last call. It also gives the window the names of new elements,
@@ -84,7 +85,7 @@ pub(in crate::page) fn attribute_changed(
         (dom.attribute(element, "srcdoc").is_some(), value)
     };
     match name {
-        "name" => navigable.name.replace(new_name).clear(),
+        "name" => navigable.rename(new_name),
         "srcdoc" => process_iframe_attributes(ctx, realm, &navigable, element, false),
         "src" if !has_srcdoc => {
             process_iframe_attributes(ctx, realm, &navigable, element, false);
@@ -186,7 +187,9 @@ fn navigate_an_iframe_or_frame(
     let history = if is_complete { HistoryHandling::Push } else { HistoryHandling::Replace };
     // Steps 4 and 5.
     navigable.delays_load.set(true);
-    navigable.navigate(ctx, realm.window(), NavigateParams { history, ..params });
+    let params = NavigateParams { history, ..params };
+    navigable.reserve_deferred_fetch_quota(realm.window(), &params.url);
+    navigable.navigate(ctx, Initiator::of(realm.window(), params.referrer_policy), params);
 }
 
 /// [The iframe load event steps](https://html.spec.whatwg.org/multipage/iframe-embed-object.html#iframe-load-event-steps)
@@ -197,6 +200,10 @@ pub(super) fn run_iframe_load_event_steps(
     element: NodeId,
 ) {
     navigable.delays_load.set(false);
+    if realm.window().is_remote {
+        realm.window().host().send(navigable.id, WindowMessage::Loaded);
+        return;
+    }
     realm.call_in(ctx, "fireAtNode", (element.0, "load"));
 }
 

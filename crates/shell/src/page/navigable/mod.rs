@@ -13,6 +13,7 @@ mod load;
 mod local;
 mod navigate;
 mod permissions;
+mod remote;
 mod sandbox;
 mod settings;
 mod unload;
@@ -24,15 +25,16 @@ use std::{
 };
 
 use sendbeacon::NavigableContainer;
+use serde::{Deserialize, Serialize};
 
-use self::history::{Entry, History, Initiator};
+use self::history::{Entry, History};
 pub(super) use self::{
     auxiliary::{
         OpenParams, definitely_close_a_top_level_traversable, is_allowed_by_sandboxing_to_navigate,
-        open,
+        open, unload_the_first_document,
     },
-    create::create_top_level_traversable,
-    history::{EntryId, HistoryHandling},
+    create::{about_blank, create_the_first_document},
+    history::{EntryId, HistoryHandling, Initiator},
     iframe::{attribute_changed, connected, removed},
     load::{queue_completion, the_end},
     navigate::NavigateParams,
@@ -43,20 +45,22 @@ pub use self::{
     sandbox::SandboxFlags,
     settings::{nest, referrer_of_navigation},
 };
-use super::{RealmId, dom::NodeId, event_loop::EventLoop, realm::Realm};
+use super::{RealmId, WindowMessage, dom::NodeId, event_loop::EventLoop, realm::Realm};
 
 /// How many navigables there may be at once. Each has a realm, which takes about 1 MB of the memory limit of all scripts.
 pub(super) const MAX_NAVIGABLES: usize = 200;
 /// How deep frames may be nested.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// Identifies a navigable within its event loop. Never zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct NavigableId(pub(super) u32);
+/// Identifies a navigable within its tab. Never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NavigableId(pub u32);
 
 /// A [navigable](https://html.spec.whatwg.org/multipage/document-sequences.html#navigable).
 pub(super) struct Navigable {
     pub(super) id: NavigableId,
+    /// Whether this process has created the navigable, and not another one.
+    kept: bool,
     pub(super) parent: Option<NavigableId>,
     /// The [container](https://html.spec.whatwg.org/multipage/document-sequences.html#nav-container), an
     /// element of the parent's active document.
@@ -111,6 +115,7 @@ impl Navigable {
     ) -> Self {
         Self {
             id,
+            kept: true,
             parent,
             container,
             quota,
@@ -125,6 +130,12 @@ impl Navigable {
             opener: Cell::new(None),
             is_closing: Cell::new(false),
         }
+    }
+
+    /// Changes the target name.
+    pub(super) fn rename(&self, name: String) {
+        self.active().window().host().send(self.id, WindowMessage::Renamed(name.clone()));
+        self.name.replace(name);
     }
 
     fn set_active(&self, realm: Rc<Realm>) {
@@ -197,6 +208,20 @@ impl Navigables {
     pub(super) fn top_levels(&self) -> Vec<Rc<Navigable>> {
         let all = self.all.borrow();
         all.values().filter(|navigable| navigable.parent.is_none()).cloned().collect()
+    }
+
+    /// The navigables that this process unloads when it ends, the oldest first. All other documents of the process are in
+    /// frames of theirs.
+    pub(super) fn roots(&self) -> Vec<Rc<Navigable>> {
+        let is_root = |it: &&Rc<Navigable>| {
+            if it.kept { it.parent.is_none() } else { !it.active().window().is_remote }
+        };
+        self.all.borrow().values().filter(is_root).cloned().collect()
+    }
+
+    /// Sets the number of the next navigable.
+    pub(super) fn begin_at(&self, NavigableId(first): NavigableId) {
+        self.last_id.set(first - 1);
     }
 
     /// The [document-tree child navigables](https://html.spec.whatwg.org/multipage/document-sequences.html#document-tree-child-navigables)

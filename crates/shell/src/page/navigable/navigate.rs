@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Instant};
 use encoding_rs::UTF_8;
 use percent_encoding::percent_decode_str;
 use rquickjs::Ctx;
-use sendbeacon::ReferrerPolicy;
+use sendbeacon::{NavigableContainer, ReferrerPolicy};
 use url::{Position, Url};
 
 use super::{
@@ -20,9 +20,8 @@ use super::{
 };
 use crate::page::{
     DocumentDone, Environment, EventLoop, FetchedDocument, Navigation, NavigationTiming, PageError,
-    PostResource, RealmId, ResourceTiming, TabOf, TaskQueue, parser,
-    realm::Realm,
-    window::{Stage, Window},
+    Placement, PostResource, RealmId, ResourceTiming, TabOf, TaskQueue, WindowMessage, parser,
+    realm::Realm, window::Stage,
 };
 
 /// The parameters of [navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate).
@@ -52,11 +51,11 @@ impl NavigateParams {
 
 impl Navigable {
     /// [Navigate](https://html.spec.whatwg.org/multipage/browsing-the-web.html#navigate) on behalf of the
-    /// document of `source`.
+    /// document of `initiator`.
     pub(in crate::page) fn navigate(
         self: &Rc<Self>,
         ctx: &Ctx<'_>,
-        source: &Window,
+        initiator: Initiator,
         params: NavigateParams,
     ) {
         let realm = self.active();
@@ -67,6 +66,10 @@ impl Navigable {
             && params.post.is_none()
             && url.fragment().is_some()
             && url[..Position::AfterQuery] == current[..Position::AfterQuery];
+        if realm.window().is_remote && (is_fragment || !self.kept) {
+            self.send_navigation(initiator, params, false);
+            return;
+        }
         if is_fragment {
             self.delays_load.set(false);
             let replace = params.history == HistoryHandling::Replace;
@@ -76,17 +79,17 @@ impl Navigable {
             self.post(&realm, move |it| it.active().call("fireHashChange", (old, new)));
             return;
         }
-        let initiator = Initiator::of(source, params.referrer_policy);
-        self.navigate_across_documents(source, params, Some(initiator));
+        self.navigate_across_documents(initiator.clone(), params, Some(initiator), true);
     }
 
     /// The steps of navigate from 16 on, for a navigation to another document. `initiator` is `None` if the document was first
-    /// opened by the user.
+    /// opened by the user. `fires_before_unload` is false if `beforeunload` was fired already.
     pub(super) fn navigate_across_documents(
         self: &Rc<Self>,
-        source: &Window,
+        source: Initiator,
         params: NavigateParams,
         initiator: Option<Initiator>,
+        fires_before_unload: bool,
     ) {
         let realm = self.active();
         let (url, history) = (params.url.clone(), params.history);
@@ -103,27 +106,25 @@ impl Navigable {
         let event_loop = realm.event_loop();
         let id = event_loop.navigables().next_navigation();
         self.ongoing.set(Some(Ongoing { id, history }));
-        let of_source = Initiator::of(source, params.referrer_policy);
         self.initiator.replace(initiator.clone());
         // Step 20. The script runs in a task of its own.
         if url.scheme() == "javascript" {
             self.post(&realm, move |navigable| {
                 if navigable.is_ongoing(id) {
-                    navigable.navigate_to_a_javascript_url(&url, &of_source.client.origin);
+                    navigable.navigate_to_a_javascript_url(&url, &source.client.origin);
                 }
             });
             return;
-        }
-        if let Some(source) = event_loop.realm(source.id) {
-            self.reserve_deferred_fetch_quota(&source, &url);
         }
         // Steps 22 and 23.
         self.post(&realm, move |navigable| {
             if !navigable.is_ongoing(id) {
                 return;
             }
-            fire_before_unload(navigable);
-            navigable.populate(id, params, initiator.unwrap_or(of_source));
+            if fires_before_unload {
+                fire_before_unload(navigable);
+            }
+            navigable.populate(id, params, initiator.unwrap_or(source));
         });
     }
 
@@ -140,6 +141,13 @@ impl Navigable {
     /// [Attempt to populate the history entry's document](https://html.spec.whatwg.org/multipage/browsing-the-web.html#attempt-to-populate-the-history-entry's-document),
     /// on behalf of `initiator`.
     fn populate(self: &Rc<Self>, navigation: u64, params: NavigateParams, initiator: Initiator) {
+        if !self.kept && matches!(params.url.scheme(), "http" | "https") {
+            // The next document may belong to another process.
+            self.ongoing.set(None);
+            let is_reload = self.initiator.borrow().is_none();
+            self.send_navigation(initiator, params, is_reload);
+            return;
+        }
         let NavigateParams { url, document_resource, post, .. } = params;
         let Initiator { client: source, cookie_url, referrer_policy } = initiator;
         let realm = self.active();
@@ -181,7 +189,8 @@ impl Navigable {
             let done = self.document_done(&realm, navigation);
             let done = self.marking_resource_timing(&event_loop, &url, done);
             let source = Some(source).filter(|_| self.initiator.borrow().is_some());
-            let navigation = Navigation { url, source, referrer_policy, post, container };
+            let navigation =
+                Navigation { url, source, referrer_policy, post, container, navigable: self.id };
             host.fetch_document(navigation, done);
         } else {
             realm.console_error(&format!("{url} cannot be shown."));
@@ -217,7 +226,7 @@ impl Navigable {
     }
 
     /// Handles the result of a navigation's fetch: loads the document, or an error page.
-    fn fetched(self: &Rc<Self>, result: Result<Option<FetchedDocument>, String>) {
+    pub(super) fn fetched(self: &Rc<Self>, result: Result<Option<FetchedDocument>, String>) {
         let realm = self.active();
         let result = match result {
             Ok(Some(document)) if !self.check_x_frame_options(&document) => {
@@ -290,15 +299,31 @@ impl Navigable {
         }
         let is_same_origin = old.window().client().origin == environment.client.origin;
         let reuses_window = old.window().is_initial.take() && is_same_origin;
-        let host =
-            old.window().host().create_host(&mut environment, TabOf::Other, self.quota.as_ref());
+        let is_remote = fetched.is_remote;
+        let host = if is_remote {
+            event_loop.remote_host()
+        } else {
+            old.window().host().create_host(&mut environment, TabOf::Other, self.quota.as_ref())
+        };
+        let placement = is_remote.then(|| Placement {
+            client: environment.client.clone(),
+            sandbox: environment.sandbox,
+            reserved: self.quota.as_ref().map(NavigableContainer::reserved_quota),
+        });
         self.cache_or_unload(&old, reuses_window);
         // An event handler of the old document may have removed the frame.
         if event_loop.navigables().get(self.id).is_none() {
             return;
         }
+        if old.window().is_remote && !is_remote {
+            old.window().host().send(self.id, WindowMessage::TakenBack);
+        }
         let made = event_loop.enter(|ctx| {
-            let realm = if reuses_window { Rc::clone(&old) } else { Realm::new(&event_loop, ctx)? };
+            let realm = match reuses_window {
+                _ if is_remote => Realm::new_remote(&event_loop, ctx)?,
+                true => Rc::clone(&old),
+                false => Realm::new(&event_loop, ctx)?,
+            };
             self.set_active(Rc::clone(&realm));
             activate(ctx, &realm, self.id, environment, host);
             Ok::<_, PageError>(realm)
@@ -324,6 +349,12 @@ impl Navigable {
         let initiator = self.initiator.take();
         let document_state = DocumentState { document: realm.id().0, resource, initiator };
         self.enter_history(history, url, document_state);
+        if let Some(placement) = placement {
+            realm.window().stage.set(Stage::Complete);
+            let message = WindowMessage::Placed(Box::new(placement));
+            realm.window().host().send(self.id, message);
+            return;
+        }
         let deferred = parser::parse_document(&realm, &html);
         load::the_end(&realm, deferred);
     }

@@ -5,22 +5,23 @@ use sendbeacon::{ContainerPolicy, Nonce, Origin};
 use url::Url;
 
 use super::{Navigable, create::creation_sandboxing_flags, settings::opaque_origin};
-use crate::page::{dom::NodeId, environment::Environment, realm::Realm};
+use crate::page::{dom::NodeId, environment::Environment, realm::Realm, window::Window};
 
 impl Navigable {
     /// [Reserve deferred-fetch quota](https://fetch.spec.whatwg.org/#reserve-deferred-fetch-quota), if the container's
     /// document is the source of the navigation.
-    pub(super) fn reserve_deferred_fetch_quota(&self, source: &Realm, url: &Url) {
+    pub(in crate::page) fn reserve_deferred_fetch_quota(&self, source: &Window, url: &Url) {
         let (Some(container), Some(quota)) = (self.container, &self.quota) else { return };
-        if container.realm != source.id() {
+        if container.realm != source.id || url.scheme() == "javascript" {
             return;
         }
-        let origin = if creation_sandboxing_flags(source, container.node).origin {
+        let Some(source) = source.active_realm() else { return };
+        let origin = if creation_sandboxing_flags(&source, container.node).origin {
             opaque_origin()
         } else {
-            origin_of(source, url)
+            origin_of(&source, url)
         };
-        quota.reserve_deferred_fetch_quota(&container_policy(source, container.node), &origin);
+        quota.reserve_deferred_fetch_quota(&container_policy(&source, container.node), &origin);
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use rquickjs::Ctx;
 
 use super::Navigable;
-use crate::page::{dom::NodeId, host::Lifecycle, realm::Realm};
+use crate::page::{WindowMessage, dom::NodeId, host::Lifecycle, realm::Realm};
 
 /// Fires `beforeunload` in all documents of `navigable`, as in
 /// [checking if unloading is canceled](https://html.spec.whatwg.org/multipage/browsing-the-web.html#checking-if-unloading-is-canceled).
@@ -74,6 +74,9 @@ pub(super) fn destroy_child_navigable(ctx: &Ctx<'_>, realm: &Rc<Realm>, containe
 fn remove(parent: &Realm, navigable: &Navigable) {
     if let Some(container) = navigable.container {
         parent.window().frames.borrow_mut().remove(&container.node);
+    }
+    if navigable.kept {
+        parent.window().host().send(navigable.id, WindowMessage::Removed);
     }
     parent.event_loop().navigables().remove(navigable.id);
 }
