@@ -1,26 +1,12 @@
 //! The command `open --split`: documents in processes of their own.
 
+mod shell;
 mod site;
 
-use std::process::{Child, Command, Output, Stdio};
-
+#[cfg(target_os = "linux")]
+use shell::children;
+use shell::{end, kill, open, visit};
 use site::Site;
-use tokio::task::spawn_blocking;
-
-/// Starts the shell with `open --split`.
-fn open(url: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_sendbeacon-shell"))
-        .args(["open", "--split", "--drain", "20", url])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Opens `url` with `--split` and waits until the shell has ended.
-async fn visit(url: String) -> Output {
-    spawn_blocking(move || open(&url).wait_with_output().unwrap()).await.unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cookies_fetches_and_the_console_work_across_processes() {
@@ -37,11 +23,10 @@ async fn cookies_fetches_and_the_console_work_across_processes() {
     let site = Site::new().page_with("/page", &headers, page).page("/answer", "an answer");
     let site = site.start().await;
     let output = visit(site.0.url("/page")).await;
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut lines: Vec<_> = stdout.lines().collect();
+    assert!(output.status.success(), "{}", output.stderr);
+    let mut lines = output.lines();
     lines.sort_unstable();
-    assert_eq!(lines, ["console.log: an answer", "console.log: connect-src theirs=2; mine=1",]);
+    assert_eq!(lines, ["an answer", "connect-src theirs=2; mine=1"]);
     assert_eq!(site.beacons(), ["/hidden"]);
     assert_eq!(site.request("/hidden").header("cookie"), Some("theirs=2; mine=1"));
 }
@@ -56,7 +41,7 @@ async fn a_navigation_starts_another_process() {
     let site = Site::new().page("/first", &first).page("/second", send).start().await;
     let first = site.0.url("/first");
     let output = visit(first.clone()).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", output.stderr);
     let beacons = site.0.requests().into_iter().filter(|it| it.method == "POST");
     let mut bodies: Vec<_> = beacons.map(|it| String::from_utf8(it.body).unwrap()).collect();
     bodies.sort();
@@ -77,12 +62,8 @@ async fn accepted_beacons_of_a_killed_process_are_delivered() {
     let shell = open(&site.0.url("/page"));
     // The page and its 101 beacons have arrived, so the script has run. The kill may hit unanswered beacons.
     site.0.wait_for(102).await;
-    let children = format!("/proc/{0}/task/{0}/children", shell.id());
-    let child = std::fs::read_to_string(children).unwrap();
-    let killed = Command::new("kill").args(["-KILL", child.trim()]).status().unwrap();
-    assert!(killed.success());
-    let output = spawn_blocking(|| shell.wait_with_output().unwrap()).await.unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    kill("-KILL", children(&shell)[0]);
+    let stderr = end(shell).await.stderr;
     assert!(stderr.contains("the content process ended with signal: 9"), "{stderr}");
     assert_eq!(stderr.matches("delivered: ").count(), 111, "{stderr}");
     assert_eq!(site.beacons().len(), 111);
@@ -99,24 +80,20 @@ async fn a_signal_unloads_the_document() {
     let site = Site::new().page("/page", page).start().await;
     let shell = open(&site.0.url("/page"));
     site.0.wait_for(2).await;
-    let told = Command::new("kill").args(["-TERM", &shell.id().to_string()]).status().unwrap();
-    assert!(told.success());
-    let output = spawn_blocking(|| shell.wait_with_output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    kill("-TERM", shell.id());
+    let output = end(shell).await;
+    assert!(output.status.success(), "{}", output.stderr);
     let mut targets: Vec<_> = site.0.requests().into_iter().map(|it| it.target).collect();
     targets.sort();
     assert_eq!(targets, ["/hidden", "/later", "/page", "/ready"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_run_in_the_process_of_their_page() {
+async fn frames_of_the_same_site_run_in_the_process_of_their_page() {
     let page = "<iframe src=/frame></iframe><script>
         document.cookie = 'mine=1';
-        const other = document.createElement('iframe');
-        other.src = location.href.replace('127.0.0.1', 'localhost').replace('page', 'frame');
-        document.body.append(other);
         addEventListener('load', () => {
-            console.log(frames[0].document.cookie, frames[0].loaded, other.contentDocument === null);
+            console.log(frames[0].document.cookie, frames[0].loaded);
             window.open('/frame').opener.done = true;
         });
     </script>";
@@ -126,9 +103,23 @@ async fn frames_run_in_the_process_of_their_page() {
     </script>";
     let site = Site::new().page("/page", page).page("/frame", frame).start().await;
     let output = visit(site.0.url("/page")).await;
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(stdout.contains("console.log: mine=1 true true"), "{stdout}");
-    assert!(stdout.contains("a process has the documents of one site"), "{stdout}");
+    assert!(output.status.success(), "{}", output.stderr);
+    assert_eq!(output.lines(), ["mine=1 true"]);
     assert_eq!(site.beacons(), ["/frame", "/window"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beforeunload_is_fired_once_when_a_page_navigates() {
+    let page = "<iframe srcdoc=\"<script>addEventListener('beforeunload', () => navigator.sendBeacon('/inner'))</script>\">
+        </iframe><script>
+        addEventListener('beforeunload', () => navigator.sendBeacon('/leaving', document.cookie));
+        addEventListener('pagehide', () => navigator.sendBeacon('/left', document.cookie));
+        document.cookie = 'a=b';
+        onload = () => { location = '/next'; };
+    </script>";
+    let site = Site::new().page("/page", page).page("/next", "next").start().await;
+    let output = visit(site.0.url("/page")).await;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert_eq!(site.beacons(), ["/inner", "/leaving", "/left"]);
+    assert_eq!(site.request("/left").body, b"a=b");
 }

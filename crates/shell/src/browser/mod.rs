@@ -11,6 +11,7 @@ mod host;
 mod log;
 mod navigation;
 mod outbox;
+mod remote_host;
 mod response_headers;
 mod scripts;
 #[cfg(target_os = "linux")]

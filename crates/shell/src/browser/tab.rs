@@ -63,7 +63,8 @@ impl Tab {
         let calls = Rc::clone(&around.calls);
         let document = browser.fetch_document(&Navigation::of_user(url.clone()))?;
         let document = document.ok_or_else(|| NavigationError::NoDocument(url.to_string()))?;
-        let page = open_page(&event_loop, document, browser.runtime.handle().clone(), around)?;
+        let page =
+            open_page(&event_loop, document, browser.runtime.handle().clone(), around, None)?;
         Ok(Self { page, event_loop, calls, close: Arc::default() })
     }
 

@@ -1,38 +1,47 @@
 //! The content process: runs one document with its frames and windows, without access to the network.
 
 use std::{
-    cell::RefCell,
-    collections::HashMap,
+    cell::{Cell, RefCell},
     io::{self, BufReader, stdin, stdout},
     ops::RangeInclusive,
     os::{fd::AsFd, unix::net::UnixStream},
     rc::Rc,
     sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering::SeqCst},
-        mpsc,
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        mpsc::{self, Receiver},
     },
     thread,
+    time::{Duration, Instant},
 };
 
-use sendbeacon::{Client, Document, NavigableContainer, Origin, remote::RemoteUserAgent};
+use sendbeacon::{
+    Client, Document, NavigableContainer, Origin, PartitionKey, remote::RemoteUserAgent,
+};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{FromContent, Stored, ToContent, read, read_body, write};
+use super::{
+    FirstDocument, FromContent, Stored, ToContent,
+    channel::{read, read_body, write},
+    from_parent::{Answers, FromParent, State},
+};
 use crate::{
     browser::{
-        arrival::open_page,
+        arrival::{Place, open_page},
+        remote_host::RemoteHost,
         surroundings::{Storage, Surroundings},
         tab::{Areas, deadline_after},
     },
-    lock::lock,
     page::{
-        DocumentDone, EventLoop, FetchedDocument, FetchedScript, Navigation, PageError, RealmId,
-        ScriptRequest, StorageArea, TaskQueue,
+        Command, DocumentDone, EventLoop, FetchedScript, NavigableId, Navigation, PageError,
+        RealmId, ScriptRequest, StorageArea, TaskQueue, WindowMessage,
     },
     timeline::Step,
 };
+
+/// How long a document waits for the document of another process to do what it has to do.
+const COMMAND_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a content process has failed.
 #[derive(Debug, Error)]
@@ -46,9 +55,7 @@ pub enum ContentError {
     Page(#[from] PageError),
 }
 
-/// Runs the document that the parent process sends.
-///
-/// Returns when the parent process closes the document, or when the document is idle and has no deferred fetches.
+/// Runs the document that the parent process sends, until the parent process closes it.
 ///
 /// # Errors
 /// If stdin and stdout are not the channels of a content process, or the page cannot be created.
@@ -65,135 +72,117 @@ pub fn run_content() -> Result<(), ContentError> {
     };
 
     let mut reader = BufReader::new(control.try_clone()?);
-    let Some(ToContent::Document { mut document, document_ids, stored, body_length, limit }) =
-        read(&mut reader)?
-    else {
+    let Some(ToContent::Document(first)) = read(&mut reader)? else {
         return Err(io::Error::from(io::ErrorKind::InvalidData).into());
     };
+    let FirstDocument {
+        mut document,
+        body_length,
+        document_ids,
+        place,
+        first_navigable,
+        navigables,
+        reserved,
+        stored,
+    } = *first;
     document.body = read_body(&mut reader, body_length)?.into();
 
-    let parent = Arc::new(Parent::default());
+    let event_loop = EventLoop::new()?;
+    event_loop.begin_at(first_navigable);
+    let parent = Arc::new(FromParent {
+        queue: event_loop.queue(),
+        is_closing: AtomicBool::new(false),
+        is_after_navigation: AtomicBool::new(false),
+        handled: AtomicU64::new(0),
+        state: Mutex::new(State::default()),
+    });
     let (cookie_sender, cookies) = mpsc::channel();
     let (script_sender, scripts) = mpsc::channel();
+    let (done_sender, done) = mpsc::channel();
+    let (ticket_sender, tickets) = mpsc::channel();
+    let answers = Answers {
+        cookies: cookie_sender,
+        scripts: script_sender,
+        done: done_sender,
+        tickets: ticket_sender,
+    };
     thread::spawn({
         let parent = Arc::clone(&parent);
-        move || parent.listen(&mut reader, &cookie_sender, &script_sender)
+        move || parent.listen(reader, &answers)
     });
     let storage = Storage::default();
     stored.store(&storage);
-    let around = Around {
-        process: Rc::new(Process {
-            agent,
-            control: control.try_clone()?,
-            parent: Arc::clone(&parent),
-            cookies,
-            scripts,
-            document_ids: RefCell::new(document_ids),
-            origin: document.client.origin.clone(),
-            local_storage: storage.local.clone(),
-            other_local_storage: Areas::default(),
-            navigating: RefCell::default(),
-        }),
-        session_storage: Areas::default(),
-        is_first_tab: true,
-    };
-    around.session_storage.set(document.client.origin.clone(), storage.session.clone());
-    let event_loop = EventLoop::new()?;
-    let page = open_page(&event_loop, *document, runtime.handle().clone(), Rc::new(around))?;
-    event_loop.run_until(deadline_after(limit), |it| {
-        parent.is_closing() || (it.is_idle() && !it.has_deferred_fetches())
+    let process = Rc::new(Process {
+        agent,
+        control,
+        parent: Arc::clone(&parent),
+        cookies,
+        scripts,
+        done,
+        last_ticket: Cell::new(0),
+        document_ids: RefCell::new(document_ids),
+        origin: document.client.origin.clone(),
+        partition: document.client.network_partition_key.clone(),
+        local_storage: storage.local.clone(),
+        other_local_storage: Areas::default(),
     });
-    page.unload();
-    // This fails if the parent process has gone. Then nothing needs the storage.
-    let _ = write(&control, &FromContent::Gone(Stored::of(&storage)));
+    let around =
+        Rc::new(Around { process: Rc::clone(&process), session_storage: Areas::default() });
+    around.session_storage.set(document.client.origin.clone(), storage.session.clone());
+    event_loop.set_remote_host(Rc::new(RemoteHost {
+        runtime: runtime.handle().clone(),
+        around: Rc::clone(&around) as _,
+    }));
+    let container = reserved.map(NavigableContainer::in_another_process);
+    let place = Place { navigable: place, container };
+    for (id, new) in navigables {
+        event_loop.receive(id, WindowMessage::Created(new));
+    }
+    let handle = runtime.handle().clone();
+    let page = open_page(&event_loop, document, handle, around, Some(&place))?;
+    let mut told = None;
+    event_loop.run_until(deadline_after(Duration::MAX), |event_loop| {
+        for ticket in tickets.try_iter() {
+            process.say(&FromContent::Done(ticket));
+        }
+        let is_idle = event_loop.is_idle() && !event_loop.has_deferred_fetches();
+        let idle = is_idle.then(|| parent.handled.load(SeqCst));
+        if told != idle {
+            told = idle;
+            process.say(&FromContent::Idle(idle));
+        }
+        parent.is_closing.load(SeqCst)
+    });
+    if parent.is_after_navigation.load(SeqCst) {
+        page.unload_after_navigation();
+    } else {
+        page.unload();
+    }
+    process.say(&FromContent::Gone(Stored::of(&storage)));
     drop(signals);
     Ok(())
-}
-
-/// The messages of the parent process, which a thread of its own reads.
-#[derive(Default)]
-struct Parent {
-    is_closing: AtomicBool,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// The task queue of each document, by the document's identifier.
-    documents: HashMap<u64, (TaskQueue, RealmId)>,
-    /// The callbacks of the unfinished [`FromContent::FetchDocument`]s.
-    fetches: HashMap<u64, DocumentDone>,
-    last_fetch: u64,
-}
-
-impl Parent {
-    fn is_closing(&self) -> bool {
-        self.is_closing.load(SeqCst)
-    }
-
-    /// Reads messages until the parent process closes the document or has gone.
-    fn listen(
-        &self,
-        reader: &mut BufReader<UnixStream>,
-        cookies: &mpsc::Sender<String>,
-        scripts: &mpsc::Sender<Result<FetchedScript, String>>,
-    ) {
-        while let Ok(Some(message)) = read(reader) {
-            match message {
-                ToContent::Cookies(answer) => {
-                    // Sending fails if the document is closed already, and so has stopped waiting.
-                    let _ = cookies.send(answer);
-                }
-                ToContent::Fetched { id, document, body_length, .. } => {
-                    let Ok(body) = read_body(reader, body_length) else { break };
-                    let done = self.state().fetches.remove(&id);
-                    if let Some(done) = done {
-                        done(document.map(|document| {
-                            document.map(|it| FetchedDocument { body: body.into(), ..*it })
-                        }));
-                    }
-                }
-                ToContent::Script(answer) => {
-                    let _ = scripts.send(answer);
-                }
-                ToContent::News { document_id, news } => {
-                    if let Some((queue, realm)) = self.state().documents.get(&document_id) {
-                        queue.post(*realm, |realm| news.tell(realm));
-                    }
-                }
-                ToContent::Close | ToContent::Document { .. } => break,
-            }
-        }
-        // The document is also closed if the parent process has gone.
-        self.is_closing.store(true, SeqCst);
-        // Wakes the event loop.
-        for (queue, realm) in self.state().documents.values() {
-            queue.post(*realm, |_| {});
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
 }
 
 /// What all documents of the process share.
 struct Process {
     agent: RemoteUserAgent,
     control: UnixStream,
-    parent: Arc<Parent>,
-    cookies: mpsc::Receiver<String>,
-    scripts: mpsc::Receiver<Result<FetchedScript, String>>,
+    parent: Arc<FromParent>,
+    cookies: Receiver<String>,
+    scripts: Receiver<Result<FetchedScript, String>>,
+    /// The tickets of the commands that are done.
+    done: Receiver<u64>,
+    last_ticket: Cell<u64>,
     /// The document identifiers that are not in use yet.
     document_ids: RefCell<RangeInclusive<u64>>,
     /// The origin of the first document.
     origin: Origin,
+    /// The network partition key of the first document.
+    partition: PartitionKey,
     /// The local storage of `origin`, which goes back to the parent process at the end.
     local_storage: StorageArea,
     /// The local storage of other origins, which ends with the process.
     other_local_storage: Areas,
-    /// The callbacks of navigations of the first tab. They are never called: another process runs the next document.
-    navigating: RefCell<Vec<DocumentDone>>,
 }
 
 impl Process {
@@ -207,7 +196,6 @@ impl Process {
 struct Around {
     process: Rc<Process>,
     session_storage: Areas,
-    is_first_tab: bool,
 }
 
 impl Surroundings for Around {
@@ -238,11 +226,6 @@ impl Surroundings for Around {
 
     fn fetch_document(&self, navigation: Navigation, done: DocumentDone) {
         let navigation = Box::new(navigation);
-        if self.is_first_tab && navigation.container.is_none() {
-            self.process.navigating.borrow_mut().push(done);
-            self.process.say(&FromContent::Navigate(navigation));
-            return;
-        }
         let id = {
             let mut state = self.process.parent.state();
             state.last_fetch += 1;
@@ -261,6 +244,9 @@ impl Surroundings for Around {
         let mut ids = self.process.document_ids.borrow_mut();
         // The range is far larger than a process needs. If it is used up, documents share the last identifier.
         client.document_id = ids.next().unwrap_or(*ids.end());
+        // NB: the initial document of a window that a frame opens belongs to the partition of the frame here. A process
+        // has one partition.
+        client.network_partition_key.clone_from(&self.process.partition);
         match container {
             Some(container) => self.process.agent.nested_document(client.clone(), container),
             None => self.process.agent.document(client.clone()),
@@ -279,12 +265,28 @@ impl Surroundings for Around {
         Rc::new(Self {
             process: Rc::clone(&self.process),
             session_storage: self.session_storage.copy_if(copies_session),
-            is_first_tab: false,
         })
     }
 
     fn told(&self, document_id: u64, step: Step) {
         self.process.say(&FromContent::Told(document_id, step));
+    }
+
+    fn send(&self, navigable: NavigableId, message: WindowMessage) {
+        self.process.say(&FromContent::Window(navigable, message));
+    }
+
+    fn command(&self, navigable: NavigableId, command: Command) {
+        let process = &self.process;
+        let ticket = process.last_ticket.get() + 1;
+        process.last_ticket.set(ticket);
+        process.say(&FromContent::Command { navigable, command, ticket });
+        let deadline = Instant::now() + COMMAND_LIMIT;
+        // The answers to earlier commands, which came too late, are skipped.
+        while let Ok(done) =
+            process.done.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            && done != ticket
+        {}
     }
 
     fn attached(&self, document_id: u64, queue: TaskQueue, realm: RealmId) {

@@ -1,25 +1,28 @@
-//! `open --split`: runs each document in a content process, and everything else in the parent process.
+//! `open --split`: runs documents in content processes, and everything else in the parent process.
 //!
-//! A content process also runs the document's frames and the windows that the document opens. Two sockets connect it
-//! to the parent process:
+//! A content process runs one document: that of the tab, or that of a frame or window of another site. It also runs the
+//! frames in it, and the windows that it opens, as long as they are of its site. Two sockets connect it to the parent
+//! process:
 //!
 //! * its stdin is the channel of the library, for beacons and fetches;
-//! * its stdout is the shell's own channel, for the documents themselves, `document.cookie`, navigation, scripts and
-//!   the console. A message is a line of JSON.
+//! * its stdout is the shell's own channel, for the documents themselves, `document.cookie`, navigation, scripts, the
+//!   console, and messages between windows. A message is a line of JSON.
+//!
+//! Content processes have no connection to each other: the parent process passes their messages on, as far as it allows
+//! them (`tree`).
 
+mod channel;
 mod content;
+mod from_parent;
 mod parent;
+mod process;
+mod tree;
 
-use std::{
-    io::{self, BufRead, Read, Write},
-    ops::RangeInclusive,
-    os::unix::net::UnixStream,
-    time::Duration,
-};
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use sendbeacon::Client;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sendbeacon::{Client, ReservedQuota};
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     content::{ContentError, run_content},
@@ -27,22 +30,18 @@ pub use self::{
 };
 use super::{log::News, surroundings::Storage};
 use crate::{
-    page::{FetchedDocument, FetchedScript, Navigation, ScriptRequest},
+    page::{
+        Command, FetchedDocument, FetchedScript, NavigableId, Navigation, NewNavigable,
+        ScriptRequest, WindowMessage,
+    },
     timeline::Step,
 };
 
 /// A message to a content process.
 #[derive(Serialize, Deserialize)]
 enum ToContent {
-    /// The first message: the document to run, the document identifiers that the process may use, and what the
-    /// document's origin has stored. The bytes of the body follow the message.
-    Document {
-        document: Box<FetchedDocument>,
-        document_ids: RangeInclusive<u64>,
-        stored: Stored,
-        body_length: usize,
-        limit: Duration,
-    },
+    /// The first message: the document to run. The bytes of the body follow the message.
+    Document(Box<FirstDocument>),
     /// The answer to [`FromContent::FetchDocument`]. The bytes of the body follow the message.
     Fetched {
         id: u64,
@@ -57,8 +56,33 @@ enum ToContent {
     Script(Result<FetchedScript, String>),
     /// News for one of the process's documents.
     News { document_id: u64, news: News },
-    /// Asks the process to unload its document and to end.
-    Close,
+    /// A message about a navigable.
+    Window(NavigableId, WindowMessage),
+    /// A document of the process has to do something, and the process has to answer with [`FromContent::Done`].
+    Command { navigable: NavigableId, command: Command, ticket: u64 },
+    /// The answer to [`FromContent::Command`].
+    Done(u64),
+    /// Asks the process to unload its documents and to end.
+    Close { after_navigation: bool },
+}
+
+/// The document that a process runs first.
+#[derive(Serialize, Deserialize)]
+struct FirstDocument {
+    document: FetchedDocument,
+    body_length: usize,
+    /// The document identifiers that the process may use.
+    document_ids: RangeInclusive<u64>,
+    /// The navigable of the document.
+    place: NavigableId,
+    /// The number of the first navigable that the process creates.
+    first_navigable: NavigableId,
+    /// All navigables of the tab, parents before their children.
+    navigables: Vec<(NavigableId, NewNavigable)>,
+    /// For a frame: the deferred-fetch quota that its container reserves.
+    reserved: Option<ReservedQuota>,
+    /// What the document's origin has stored.
+    stored: Stored,
 }
 
 /// The items that an origin has stored, in the profile and in the tab.
@@ -92,43 +116,16 @@ enum FromContent {
     Console { level: String, message: String },
     /// Asks for the document of a frame, or of a window that a script of the process has opened.
     FetchDocument { id: u64, navigation: Box<Navigation> },
-    /// Asks to navigate the tab. Another process runs the next document.
-    Navigate(Box<Navigation>),
+    /// A message about a navigable.
+    Window(NavigableId, WindowMessage),
+    /// A document of another process has to do something. The process waits for [`ToContent::Done`].
+    Command { navigable: NavigableId, command: Command, ticket: u64 },
+    /// What [`ToContent::Command`] asked for is done.
+    Done(u64),
     /// Tells the timeline what happens to a document.
     Told(u64, Step),
+    /// The process is idle, and has handled this many messages after the first. `None`: it is no longer idle.
+    Idle(Option<u64>),
     /// The last message: the document has gone, and its origin has stored this.
     Gone(Stored),
-}
-
-/// A message as a line of JSON.
-fn serialize(message: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    Ok(line)
-}
-
-fn write(mut stream: &UnixStream, message: &impl Serialize) -> io::Result<()> {
-    stream.write_all(&serialize(message)?)
-}
-
-/// The longest message, in bytes. The largest ones hold everything that an origin has stored.
-const MAX_MESSAGE: u64 = 64 << 20;
-
-/// Reads the next message; `None` at the end of the stream.
-fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
-    let mut line = Vec::new();
-    match reader.take(MAX_MESSAGE).read_until(b'\n', &mut line) {
-        Ok(0) => Ok(None),
-        Ok(_) => Ok(Some(serde_json::from_slice(&line)?)),
-        // The other process has ended without reading everything. That is an end, too.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads the body that follows a message.
-fn read_body(reader: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    reader.take(length as u64).read_to_end(&mut body)?;
-    if body.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(body) }
 }

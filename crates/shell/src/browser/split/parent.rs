@@ -1,296 +1,339 @@
-//! The parent process: starts a content process for each document, and answers what the document asks for.
+//! The parent process: starts content processes, answers what their documents ask for, and passes their messages on.
+
+mod requests;
+mod windows;
 
 use std::{
-    io::{BufReader, Write},
-    net::Shutdown,
-    ops::RangeInclusive,
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Child, Command, ExitStatus, Stdio},
+    collections::BTreeMap,
+    io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
-        mpsc::{self, RecvTimeoutError, Sender},
+        mpsc::{self, Sender},
     },
-    thread,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use sendbeacon::{Client, Origin, Site, remote::Pin};
+use sendbeacon::{ReservedQuota, remote::Pin};
 use url::Url;
 
-use super::{FromContent, Stored, ToContent, read, serialize, write};
+use self::{requests::Answer, windows::Asked};
+use super::{
+    FirstDocument, FromContent, Stored, ToContent,
+    process::{GRACE, Process, Said},
+    tree::{MAX_PROCESSES, Misconduct, ProcessId, TAB, Tree},
+};
 use crate::{
     browser::{
         Browser, BrowserError,
-        navigation::{self, NavigationError},
+        navigation::NavigationError,
         scripts::Scripts,
         surroundings::Storage,
-        tab::Areas,
+        tab::{Areas, deadline_after},
     },
     lock::lock,
-    page::{FetchedDocument, Navigation},
+    page::{FetchedDocument, NavigableId, Navigation, WindowMessage},
 };
 
 /// How many document identifiers a process gets.
 const DOCUMENTS: u64 = 1 << 20;
 
-/// How much longer than its limit a process may take to end.
-const GRACE: Duration = Duration::from_secs(5);
+/// What the parent process waits for.
+enum Event {
+    Said(ProcessId, Said),
+    /// A fetch for a process has ended.
+    Fetched(ProcessId, Answer),
+    /// The fetch of the tab's next document has ended. The number is that of the navigation.
+    Navigated(u64, Box<Result<Option<FetchedDocument>, NavigationError>>),
+    /// The tab is to be closed.
+    Close,
+}
 
-/// A tab in which each document runs in a process of its own, together with its frames.
+/// A tab whose documents run in processes of their own.
 #[derive(Default)]
 pub struct Split {
     close: Arc<AtomicBool>,
-    /// Sends messages to the content process that runs now.
-    control: Arc<Mutex<Option<Sender<ToContent>>>>,
+    /// Sends events to the tab that runs now.
+    events: Arc<Mutex<Option<Sender<Event>>>>,
 }
 
 impl Split {
     /// Returns a function that closes the tab, for use on any thread.
     pub fn closer(&self) -> impl Fn() + Send + Sync + 'static {
-        let (close, control) = (Arc::clone(&self.close), Arc::clone(&self.control));
+        let (close, events) = (Arc::clone(&self.close), Arc::clone(&self.events));
         move || {
             close.store(true, SeqCst);
-            if let Some(sender) = &*lock(&control) {
-                // This fails if the process has ended, so that nothing is left to close.
-                let _ = sender.send(ToContent::Close);
+            if let Some(events) = &*lock(&events) {
+                // This fails if the tab has ended, so that nothing is left to close.
+                let _ = events.send(Event::Close);
             }
         }
     }
 
     /// Opens `url`, and follows the navigations that its documents ask for.
     ///
-    /// Returns when a document is idle, when the tab is closed, or when `limit` has passed.
+    /// Returns when all documents are idle, when the tab is closed, or when `limit` has passed.
     ///
     /// # Errors
-    /// If a document cannot be fetched, or its process cannot be started or fails.
+    /// If the document cannot be fetched, or a process of the tab's own documents cannot be started or fails.
     pub fn run(&self, browser: &Browser, url: &Url, limit: Duration) -> Result<(), BrowserError> {
-        let start = Instant::now();
+        let deadline = deadline_after(limit);
         let document = browser.fetch_document(&Navigation::of_user(url.clone()))?;
-        let mut document = document.ok_or_else(|| NavigationError::NoDocument(url.to_string()))?;
-        let session_storage = Areas::default();
-        loop {
-            let limit = limit.saturating_sub(start.elapsed());
-            let origin = &document.client.origin;
-            let (local, session) = (browser.local_storage.of(origin), session_storage.of(origin));
-            match self.run_document(browser, document, &Storage { local, session }, limit)? {
-                Some(next) if !self.close.load(SeqCst) => document = next,
-                _ => return Ok(()),
+        let document = document.ok_or_else(|| NavigationError::NoDocument(url.to_string()))?;
+        let (events, incoming) = mpsc::channel();
+        *lock(&self.events) = Some(events.clone());
+        let mut tab = SplitTab::new(browser, events);
+        tab.show(document)?;
+        if self.close.load(SeqCst) {
+            tab.close();
+        }
+        while !tab.processes.is_empty() {
+            let close_at = (!tab.is_closing).then_some(deadline);
+            let wake = close_at.into_iter().chain(tab.next_kill()).min();
+            let wait = wake.map_or(GRACE, |it| it.saturating_duration_since(Instant::now()));
+            // The channel is never disconnected, because the tab holds a sender.
+            if let Ok(event) = incoming.recv_timeout(wait) {
+                tab.handle(event)?;
             }
+            tab.kill_late();
+            if !tab.is_closing && (tab.is_idle() || Instant::now() >= deadline) {
+                tab.close();
+            }
+        }
+        tab.result
+    }
+}
+
+/// The processes of a tab, and what they wait for.
+struct SplitTab<'a> {
+    browser: &'a Browser,
+    scripts: Arc<Scripts>,
+    events: Sender<Event>,
+    processes: BTreeMap<ProcessId, Process>,
+    last_process: ProcessId,
+    tree: Tree,
+    session_storage: Areas,
+    /// The documents that were fetched for frames and windows, and that other processes have to run.
+    held: BTreeMap<NavigableId, FetchedDocument>,
+    asked: Vec<Asked>,
+    last_ticket: u64,
+    /// The number of the last navigation of the tab.
+    last_navigation: u64,
+    /// Whether the next document of the tab is being fetched.
+    is_navigating: bool,
+    /// The document that the tab shows when the current one is unloaded.
+    next: Option<FetchedDocument>,
+    is_closing: bool,
+    result: Result<(), BrowserError>,
+}
+
+impl<'a> SplitTab<'a> {
+    fn new(browser: &'a Browser, events: Sender<Event>) -> Self {
+        Self {
+            browser,
+            scripts: Arc::new(Scripts::of(browser)),
+            events,
+            processes: BTreeMap::new(),
+            last_process: ProcessId::PARENT,
+            tree: Tree::default(),
+            session_storage: Areas::default(),
+            held: BTreeMap::new(),
+            asked: Vec::new(),
+            last_ticket: 0,
+            last_navigation: 0,
+            is_navigating: false,
+            next: None,
+            is_closing: false,
+            result: Ok(()),
         }
     }
 
-    /// Runs one document until its process has ended, and returns the document it has navigated to.
-    fn run_document(
-        &self,
-        browser: &Browser,
+    /// Shows a document in the tab.
+    fn show(&mut self, document: FetchedDocument) -> Result<(), BrowserError> {
+        self.held.clear();
+        self.tree.begin(document.client.origin.clone());
+        Ok(self.start(document, TAB, None)?)
+    }
+
+    /// Starts a process that runs `document` in the navigable `place`. `reserved` is given for a frame.
+    fn start(
+        &mut self,
         document: FetchedDocument,
-        storage: &Storage,
-        limit: Duration,
-    ) -> Result<Option<FetchedDocument>, BrowserError> {
-        let client = document.client.clone();
-        let (mut child, channel, control) = start()?;
+        place: NavigableId,
+        reserved: Option<ReservedQuota>,
+    ) -> io::Result<()> {
+        let id = ProcessId(self.last_process.0 + 1);
+        if id.0 >= MAX_PROCESSES {
+            return Err(io::Error::other("the tab has had too many documents"));
+        }
+        self.last_process = id;
+        let browser = self.browser;
+        let origin = &document.client.origin;
+        let (local, session) = (browser.local_storage.of(origin), self.session_storage.of(origin));
+        let storage = Storage { local, session };
         let first = browser.last_document.get() + 1;
         browser.last_document.set(browser.last_document.get() + DOCUMENTS);
         let document_ids = first..=browser.last_document.get();
-        let mut pin = Pin::of(&client);
+        let mut pin = Pin::of(&document.client);
         pin.document_ids = document_ids.clone();
-        let process = browser.agent.content_process(pin);
-        let channel = thread::spawn(move || process.serve_unix(channel));
-        let body = document.body.clone();
-        let sender = write_from_a_thread(
-            control.try_clone()?,
-            body,
-            &ToContent::Document {
-                body_length: document.body.len(),
-                document: Box::new(document),
-                document_ids: document_ids.clone(),
-                stored: Stored::of(storage),
-                limit,
-            },
-        );
-        let for_news = sender.clone();
-        let tell = move |document_id, news| {
-            drop(for_news.send(ToContent::News { document_id, news }));
+        self.tree.set_runner(place, id);
+        let events = self.events.clone();
+        let first_document = FirstDocument {
+            body_length: document.body.len(),
+            document,
+            document_ids: document_ids.clone(),
+            place,
+            first_navigable: id.first_navigable(),
+            navigables: self.tree.list(),
+            reserved,
+            stored: Stored::of(&storage),
         };
-        browser.log.attach(document_ids.clone(), Box::new(tell));
-        *lock(&self.control) = Some(sender.clone());
-        if self.close.load(SeqCst) {
-            let _ = sender.send(ToContent::Close);
-        }
-        // Ends the channel of a process that does not keep to its limit.
-        let (served, watched) = mpsc::channel::<()>();
-        let for_the_end = control.try_clone()?;
-        thread::spawn(move || {
-            let limit = limit.saturating_add(GRACE);
-            if watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                let _ = for_the_end.shutdown(Shutdown::Both);
-            }
-        });
-        let next = serve(browser, &client, &document_ids, storage, &control, &sender);
-        if let Some(timeline) = browser.log.timeline() {
-            timeline.process_gone(document_ids.clone());
-        }
-        drop(served);
-        browser.log.detach(first);
-        *lock(&self.control) = None;
-        // The process cannot block on the channel any more, so it ends.
-        let _ = control.shutdown(Shutdown::Both);
-        let status = wait(&mut child)?;
-        if let Ok(Err(error)) = channel.join() {
-            eprintln!("the channel of a content process has failed: {error}");
-        }
-        if status.success() { next } else { Err(BrowserError::Content(status)) }
+        let channel = browser.agent.content_process(pin);
+        let process = Process::start(first_document, storage, channel, move |said| {
+            // Sending fails if the tab has ended.
+            let _ = events.send(Event::Said(id, said));
+        })?;
+        let mailbox = process.mailbox.clone();
+        let tell = move |document_id, news| mailbox.send(ToContent::News { document_id, news });
+        browser.log.attach(document_ids, Box::new(tell));
+        self.processes.insert(id, process);
+        Ok(())
     }
-}
 
-/// Starts a content process, and returns it with the library's channel and the shell's own channel.
-fn start() -> std::io::Result<(Child, UnixStream, UnixStream)> {
-    let (channel, channel_of_child) = UnixStream::pair()?;
-    let (control, control_of_child) = UnixStream::pair()?;
-    let child = Command::new(std::env::current_exe()?)
-        .arg("content")
-        .stdin(Stdio::from(OwnedFd::from(channel_of_child)))
-        .stdout(Stdio::from(OwnedFd::from(control_of_child)))
-        .spawn()?;
-    Ok((child, channel, control))
-}
-
-/// Starts a thread that writes the document, and then the messages that the returned sender is given.
-///
-/// The thread ends at the first error. The process has ended then, and `serve` sees that as the end of its messages.
-fn write_from_a_thread(stream: UnixStream, body: Bytes, document: &ToContent) -> Sender<ToContent> {
-    let (sender, messages) = mpsc::channel();
-    let document = serialize(document);
-    thread::spawn(move || {
-        (&stream).write_all(&document?)?;
-        (&stream).write_all(&body)?;
-        messages.into_iter().try_for_each(|message| {
-            write(&stream, &message)?;
-            match message {
-                ToContent::Fetched { body, .. } => (&stream).write_all(&body),
-                _ => Ok(()),
-            }
-        })
-    });
-    sender
-}
-
-/// Waits for the end of the process, and kills it if it does not end in time.
-fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
+    /// Closes the tab: its process unloads the document and everything in it.
+    fn close(&mut self) {
+        self.is_closing = true;
+        self.next = None;
+        match self.tree.runner(TAB).and_then(|id| self.processes.get_mut(&id)) {
+            Some(process) => process.close(false),
+            None => self.processes.values_mut().for_each(|process| process.close(false)),
         }
-        if start.elapsed() > GRACE {
-            child.kill()?;
-            return child.wait();
-        }
-        thread::sleep(Duration::from_millis(5));
     }
-}
 
-/// Answers the messages of a content process until it has ended. Returns the document it has navigated to.
-fn serve(
-    browser: &Browser,
-    client: &Client,
-    document_ids: &RangeInclusive<u64>,
-    storage: &Storage,
-    control: &UnixStream,
-    sender: &Sender<ToContent>,
-) -> Result<Option<FetchedDocument>, BrowserError> {
-    let mut reader = BufReader::new(control);
-    let mut next = None;
-    while let Some(message) = read(&mut reader)? {
+    /// Whether nothing happens any more until the user closes the tab.
+    fn is_idle(&self) -> bool {
+        !self.is_closing
+            && !self.is_navigating
+            && self.next.is_none()
+            && self.processes.values().all(Process::is_idle)
+    }
+
+    fn next_kill(&self) -> Option<Instant> {
+        self.processes.values().filter_map(|process| process.kill_at).min()
+    }
+
+    /// Kills the processes that were closed and have not ended in time.
+    fn kill_late(&mut self) {
+        let now = Instant::now();
+        let is_late = |process: &&mut Process| process.kill_at.is_some_and(|at| at <= now);
+        self.processes.values_mut().filter(is_late).for_each(Process::kill);
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), BrowserError> {
+        match event {
+            Event::Said(id, Said::Message(message)) => {
+                let is_killed = self.processes.get(&id).is_none_or(|process| process.is_killed);
+                if !is_killed && let Err(misconduct) = self.handle_message(id, message) {
+                    self.end(id, &misconduct);
+                }
+                if let Some(process) = self.processes.get(&id) {
+                    process.read_next();
+                }
+            }
+            Event::Said(id, Said::End(error)) => {
+                if let Some(error) = error {
+                    self.end(id, &error);
+                }
+                self.ended(id)?;
+            }
+            Event::Fetched(id, answer) => self.fetched(id, answer),
+            Event::Navigated(navigation, result) if navigation == self.last_navigation => {
+                self.navigated(*result);
+            }
+            Event::Navigated(..) => {}
+            Event::Close => self.close(),
+        }
+        Ok(())
+    }
+
+    /// Ends a process that has sent what it may not send.
+    fn end(&mut self, id: ProcessId, why: &dyn std::error::Error) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            eprintln!("sendbeacon-shell: a content process is ended: {why}");
+            process.kill();
+        }
+    }
+
+    fn handle_message(&mut self, id: ProcessId, message: FromContent) -> Result<(), Misconduct> {
+        let Some(process) = self.processes.get_mut(&id) else { return Ok(()) };
+        if process.mailbox.is_full() {
+            return Err(Misconduct::Backlog);
+        }
         match message {
-            FromContent::Console { level, message } => (browser.console)(&level, &message),
-            FromContent::GetCookies(said) => {
-                // Sending fails if the process has ended. The next `read` sees that.
-                let cookies = browser.cookies.document_cookie(&hold(client, *said));
-                let _ = sender.send(ToContent::Cookies(cookies));
+            FromContent::Window(navigable, message) => {
+                return self.pass_on(id, navigable, message);
             }
-            FromContent::SetCookie(said, cookie) => {
-                browser.cookies.set_document_cookie(&hold(client, *said), &cookie);
+            FromContent::Command { navigable, command, ticket } => {
+                return self.ask(id, navigable, command, ticket);
             }
-            FromContent::LoadScript(said, request) => {
-                let scripts = Scripts::of(browser);
-                let script = scripts.load(hold(client, *said), &request);
-                let script = browser.runtime.block_on(script);
-                let _ = sender.send(ToContent::Script(script));
-            }
-            FromContent::FetchDocument { id, navigation } => {
-                let mut navigation = *navigation;
-                navigation.source = navigation.source.map(|said| hold(client, said));
-                navigation.container = navigation.container.map(|said| hold(client, said));
-                fetch_document(browser, client, id, navigation, sender.clone());
-            }
-            FromContent::Navigate(navigation) if next.is_none() => {
-                let source = navigation.source.map(|said| hold(client, said));
-                let navigation = Navigation { source, container: None, ..*navigation };
-                // The old document is unloaded when the response for the new one is there.
-                next = Some(browser.fetch_document(&navigation));
-                let _ = sender.send(ToContent::Close);
-            }
-            FromContent::Navigate(_) => {}
+            FromContent::Done(ticket) => self.answer(id, ticket),
+            FromContent::Idle(handled) => process.idle = handled,
+            FromContent::Gone(stored) => stored.store(&process.storage),
             FromContent::Told(document_id, step) => {
-                if let Some(timeline) = browser.log.timeline()
-                    && document_ids.contains(&document_id)
+                if let Some(timeline) = self.browser.log.timeline()
+                    && process.document_ids.contains(&document_id)
                 {
                     timeline.told(document_id, step);
                 }
             }
-            FromContent::Gone(stored) => stored.store(storage),
+            FromContent::Console { level, message } => (self.browser.console)(&level, &message),
+            other => return self.request(id, other),
+        }
+        Ok(())
+    }
+
+    /// A process has ended.
+    fn ended(&mut self, id: ProcessId) -> Result<(), BrowserError> {
+        let Some(process) = self.processes.remove(&id) else { return Ok(()) };
+        let (was_closed, is_killed) = (process.kill_at.is_some(), process.is_killed);
+        let place = process.place;
+        if let Some(timeline) = self.browser.log.timeline() {
+            timeline.process_gone(process.document_ids.clone());
+        }
+        self.browser.log.detach(*process.document_ids.start());
+        let status = process.wait()?;
+        self.answer_for(id);
+        if place == TAB {
+            // A document that does not end in time does not keep the tab from navigating.
+            let is_late = is_killed && self.next.is_some();
+            if !status.success() && !is_late {
+                self.result = Err(BrowserError::Content(status));
+                self.next = None;
+            }
+            // The end of the tab's document is the end of what is in it.
+            self.processes.values_mut().for_each(|process| process.close(false));
+            match self.next.take() {
+                Some(next) => self.show(next)?,
+                None => self.is_closing = true,
+            }
+        } else {
+            if !was_closed {
+                eprintln!("sendbeacon-shell: a content process ended with {status}");
+            }
+            self.lost(id, place);
+        }
+        Ok(())
+    }
+
+    /// Sends a message about a navigable to a process, if it is there.
+    fn tell(&self, id: ProcessId, navigable: NavigableId, message: WindowMessage) {
+        if let Some(process) = self.processes.get(&id) {
+            process.mailbox.send(ToContent::Window(navigable, message));
         }
     }
-    Ok(next.transpose()?.flatten())
-}
 
-/// Fetches a document for the process that runs the document of `client`, and sends it there.
-///
-/// A document of another site is an error: it would need a process of its own.
-fn fetch_document(
-    browser: &Browser,
-    client: &Client,
-    id: u64,
-    navigation: Navigation,
-    sender: Sender<ToContent>,
-) {
-    let (network, cookies) = (Arc::clone(&browser.network), Arc::clone(&browser.cookies));
-    let site = Site::of(&client.origin);
-    browser.runtime.spawn(async move {
-        let fetched = navigation::fetch_document(&*network, &*cookies, &navigation).await;
-        let document = match fetched {
-            Ok(Some(document)) if Site::of(&document.client.origin) != site => {
-                Err(format!("{}: a process has the documents of one site", document.url))
-            }
-            Ok(document) => Ok(document.map(Box::new)),
-            Err(error) => Err(error.to_string()),
-        };
-        let body = match &document {
-            Ok(Some(document)) => document.body.clone(),
-            _ => Bytes::new(),
-        };
-        // Sending fails if the process has ended.
-        let _ = sender.send(ToContent::Fetched { id, document, body_length: body.len(), body });
-    });
-}
-
-/// Checks a client received from the process that runs the document of `client`.
-///
-/// Returns `client` itself if the received origin is of another site or does not belong to the URL. Otherwise returns
-/// the received client, with the fields that a content process does not decide overwritten.
-fn hold(client: &Client, mut said: Client) -> Client {
-    let is_own = said.origin.is_same_origin_with_url(&said.creation_url)
-        || !said.creation_url.has_host()
-        || matches!(said.origin, Origin::Opaque(_));
-    let is_of_site = matches!(said.origin, Origin::Opaque(_))
-        || Site::of(&said.origin) == Site::of(&client.origin);
-    if !is_own || !is_of_site {
-        return client.clone();
+    /// Whether a process has to read messages before it gets more.
+    fn is_full(&self, id: ProcessId) -> bool {
+        self.processes.get(&id).is_some_and(|process| process.mailbox.is_full())
     }
-    said.network_partition_key = client.network_partition_key.clone();
-    said.has_cross_site_ancestor |= client.has_cross_site_ancestor;
-    said
 }

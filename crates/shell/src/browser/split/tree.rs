@@ -1,0 +1,411 @@
+//! The windows and frames of a tab, and which process may say what about them.
+//!
+//! Content processes are not trusted. A process speaks only for documents that it runs and for navigables that it keeps.
+//! What can come too late by honest means is ignored; everything else is [`Misconduct`].
+
+use std::collections::BTreeMap;
+
+use sendbeacon::{Nonce, Origin, Site};
+use thiserror::Error;
+use url::Url;
+
+use crate::page::{NavigableId, NewNavigable, PostedMessage, WindowMessage};
+
+/// Identifies a content process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ProcessId(pub(super) u32);
+
+/// How many navigables a process may create.
+const NAVIGABLES: u32 = 1 << 20;
+/// How many processes a tab may have, one after the other.
+pub(super) const MAX_PROCESSES: u32 = u32::MAX / NAVIGABLES;
+/// How many navigables a tab may have at once. Each process creates 200 at most.
+const MAX_AT_ONCE: usize = 2000;
+/// The longest target name that other processes learn, in bytes.
+const MAX_NAME: usize = 1000;
+
+/// The navigable of the tab. The parent process keeps it.
+pub(super) const TAB: NavigableId = NavigableId(1);
+
+impl ProcessId {
+    /// The parent process.
+    pub(super) const PARENT: Self = Self(0);
+
+    /// The number of the first navigable that the process creates.
+    pub(super) fn first_navigable(self) -> NavigableId {
+        NavigableId(self.0 * NAVIGABLES + 1)
+    }
+
+    fn may_create(self, id: NavigableId) -> bool {
+        (id.0 - 1) / NAVIGABLES == self.0
+    }
+}
+
+/// Why a process is ended.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Misconduct {
+    #[error("it has created a navigable with a number that it may not use")]
+    Number,
+    #[error("it has created too many frames")]
+    TooMany,
+    #[error("it has spoken for a document of another site")]
+    Site,
+    #[error("it has sent a message that only the parent process sends")]
+    Message,
+    #[error("it has sent more than it or another process reads")]
+    Backlog,
+}
+
+/// Where a message goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Nowhere: it comes too late.
+    Nowhere,
+    To(ProcessId),
+    /// To all processes except the sender.
+    ToOthers,
+    /// The sender wants the document that is held for the navigable to be run. The process ran the document before.
+    Place(ProcessId),
+    /// The sender runs the document again. The process ran it before.
+    TakenBack(ProcessId),
+    /// The tab has to navigate.
+    NavigateTab,
+    /// The navigable and those in it are removed.
+    Removed(Vec<Gone>),
+}
+
+/// A navigable that was removed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Gone {
+    pub(super) id: NavigableId,
+    /// The process that ran its document.
+    pub(super) runner: ProcessId,
+    /// Whether that process was started for the document.
+    pub(super) is_of_process: bool,
+}
+
+/// The process that sends a message, and its site.
+pub(super) struct Sender<'a> {
+    pub(super) id: ProcessId,
+    pub(super) site: &'a Site,
+}
+
+impl Sender<'_> {
+    fn check(&self, origin: &Origin) -> Result<(), Misconduct> {
+        let is_own = matches!(origin, Origin::Opaque(_)) || Site::of(origin) == *self.site;
+        if is_own { Ok(()) } else { Err(Misconduct::Site) }
+    }
+
+    fn check_serialized(&self, origin: &str) -> Result<(), Misconduct> {
+        if origin == "null" {
+            return Ok(());
+        }
+        let url = Url::parse(origin).map_err(|_| Misconduct::Site)?;
+        self.check(&Origin::of(&url, Nonce::random()))
+    }
+}
+
+struct Place {
+    new: NewNavigable,
+    /// The process that keeps the navigable.
+    keeper: ProcessId,
+    /// The process that runs its document.
+    runner: ProcessId,
+}
+
+/// The navigables of a tab.
+#[derive(Default)]
+pub(super) struct Tree(BTreeMap<NavigableId, Place>);
+
+impl Tree {
+    /// Begins again with the navigable of the tab alone, whose document has this origin.
+    pub(super) fn begin(&mut self, origin: Origin) {
+        let new = NewNavigable { parent: None, opener: None, name: String::new(), origin };
+        let (keeper, runner) = (ProcessId::PARENT, ProcessId::PARENT);
+        self.0.clear();
+        self.0.insert(TAB, Place { new, keeper, runner });
+    }
+
+    pub(super) fn keeper(&self, id: NavigableId) -> Option<ProcessId> {
+        Some(self.0.get(&id)?.keeper)
+    }
+
+    pub(super) fn runner(&self, id: NavigableId) -> Option<ProcessId> {
+        Some(self.0.get(&id)?.runner)
+    }
+
+    pub(super) fn set_runner(&mut self, id: NavigableId, process: ProcessId) {
+        if let Some(place) = self.0.get_mut(&id) {
+            place.runner = process;
+        }
+    }
+
+    /// All navigables. Those of earlier processes have smaller numbers, and a process has created a frame after the
+    /// document that it is in: so parents come before their children.
+    pub(super) fn list(&self) -> Vec<(NavigableId, NewNavigable)> {
+        self.0.iter().map(|(id, place)| (*id, place.new.clone())).collect()
+    }
+
+    /// Whether the process runs a document above that of the navigable, or keeps the navigable.
+    pub(super) fn may_command(&self, process: ProcessId, id: NavigableId) -> bool {
+        let parent = |id: &NavigableId| self.0.get(id).and_then(|it| it.new.parent);
+        let mut above = std::iter::successors(parent(&id), parent);
+        self.keeper(id) == Some(process) || above.any(|it| self.runner(it) == Some(process))
+    }
+
+    /// Removes everything in a navigable.
+    pub(super) fn remove_descendants(&mut self, id: NavigableId) -> Vec<Gone> {
+        let children: Vec<_> =
+            self.0.iter().filter(|(_, it)| it.new.parent == Some(id)).map(|(id, _)| *id).collect();
+        children.into_iter().flat_map(|child| self.remove(child)).collect()
+    }
+
+    /// Removes a navigable and everything in it.
+    fn remove(&mut self, id: NavigableId) -> Vec<Gone> {
+        let mut gone = self.remove_descendants(id);
+        if let Some(Place { keeper, runner, .. }) = self.0.remove(&id) {
+            gone.push(Gone { id, runner, is_of_process: runner != keeper });
+        }
+        gone
+    }
+
+    /// Removes what a process that has ended has kept.
+    pub(super) fn remove_kept(&mut self, process: ProcessId) -> Vec<Gone> {
+        let is_kept = |it: &Place| it.keeper == process;
+        let kept: Vec<_> = self.0.iter().filter(|(_, it)| is_kept(it)).map(|(id, _)| *id).collect();
+        kept.into_iter().flat_map(|id| self.remove(id)).collect()
+    }
+
+    /// Applies a message to the tree, and decides where it goes. The message may be changed.
+    pub(super) fn route(
+        &mut self,
+        sender: &Sender<'_>,
+        id: NavigableId,
+        message: &mut WindowMessage,
+    ) -> Result<Route, Misconduct> {
+        if let WindowMessage::Created(new) = message {
+            return self.create(sender, id, new);
+        }
+        let Some(place) = self.0.get_mut(&id) else { return Ok(Route::Nowhere) };
+        let (keeper, runner) = (place.keeper, place.runner);
+        let (keeps, runs) = (keeper == sender.id, runner == sender.id);
+        Ok(match message {
+            WindowMessage::Created(_) | WindowMessage::Crashed => return Err(Misconduct::Message),
+            WindowMessage::Renamed(name) if keeps || runs => {
+                shorten(name);
+                place.new.name.clone_from(name);
+                Route::ToOthers
+            }
+            WindowMessage::Removed if keeps || runs => Route::Removed(self.remove(id)),
+            WindowMessage::Activated(origin) if runs => {
+                sender.check(origin)?;
+                place.new.origin = origin.clone();
+                Route::ToOthers
+            }
+            WindowMessage::Placed(_) if keeps => Route::Place(runner),
+            WindowMessage::TakenBack if keeps => {
+                place.runner = sender.id;
+                Route::TakenBack(runner)
+            }
+            WindowMessage::Navigate(_) if runs && keeper == ProcessId::PARENT => Route::NavigateTab,
+            WindowMessage::Loaded | WindowMessage::Navigate(_) if runs && !keeps => {
+                Route::To(keeper)
+            }
+            WindowMessage::Navigate(_) | WindowMessage::Close if !runs => Route::To(runner),
+            WindowMessage::PostMessage(posted) => {
+                self.check_message(sender, posted)?;
+                Route::To(runner)
+            }
+            _ => Route::Nowhere,
+        })
+    }
+
+    fn create(
+        &mut self,
+        sender: &Sender<'_>,
+        id: NavigableId,
+        new: &mut NewNavigable,
+    ) -> Result<Route, Misconduct> {
+        if id.0 == 0 || !sender.id.may_create(id) || self.0.contains_key(&id) {
+            return Err(Misconduct::Number);
+        }
+        sender.check(&new.origin)?;
+        if self.0.len() >= MAX_AT_ONCE {
+            return Err(Misconduct::TooMany);
+        }
+        // The sender may have lost the document since.
+        let creator = new.parent.or(new.opener);
+        if creator.is_some_and(|it| self.runner(it) != Some(sender.id)) {
+            return Ok(Route::Nowhere);
+        }
+        shorten(&mut new.name);
+        let (keeper, runner) = (sender.id, sender.id);
+        self.0.insert(id, Place { new: new.clone(), keeper, runner });
+        Ok(Route::ToOthers)
+    }
+
+    fn check_message(
+        &self,
+        sender: &Sender<'_>,
+        posted: &mut PostedMessage,
+    ) -> Result<(), Misconduct> {
+        sender.check_serialized(&posted.origin)?;
+        if self.runner(posted.source) != Some(sender.id) {
+            // Its window has gone, so the message has no source.
+            posted.source = NavigableId(0);
+        }
+        Ok(())
+    }
+}
+
+fn shorten(name: &mut String) {
+    if name.len() > MAX_NAME {
+        name.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sendbeacon::Client;
+
+    use super::*;
+    use crate::page::{Placement, SandboxFlags};
+
+    const A: ProcessId = ProcessId(1);
+    const B: ProcessId = ProcessId(2);
+
+    fn origin(url: &str) -> Origin {
+        Origin::of(&Url::parse(url).unwrap(), Nonce::random())
+    }
+
+    fn created(parent: NavigableId, url: &str) -> WindowMessage {
+        WindowMessage::Created(NewNavigable {
+            parent: Some(parent),
+            opener: None,
+            name: String::new(),
+            origin: origin(url),
+        })
+    }
+
+    fn route(
+        tree: &mut Tree,
+        id: ProcessId,
+        navigable: NavigableId,
+        mut message: WindowMessage,
+    ) -> Result<Route, Misconduct> {
+        let url = if id == A { "https://a.test" } else { "https://b.test" };
+        let site = Site::of(&origin(url));
+        tree.route(&Sender { id, site: &site }, navigable, &mut message)
+    }
+
+    fn posted(origin: &str, source: NavigableId) -> PostedMessage {
+        let (target_origin, text) = ("*".to_owned(), String::new());
+        PostedMessage { source, origin: origin.to_owned(), target_origin, text }
+    }
+
+    /// The page of process A, and its frame, whose document process B runs.
+    fn tree() -> (Tree, NavigableId) {
+        let mut tree = Tree::default();
+        tree.begin(origin("https://a.test"));
+        tree.set_runner(TAB, A);
+        let frame = A.first_navigable();
+        let message = created(TAB, "https://a.test");
+        assert_eq!(route(&mut tree, A, frame, message), Ok(Route::ToOthers));
+        let placement = Placement {
+            client: Client::new(Url::parse("https://b.test").unwrap(), Nonce::random()),
+            sandbox: SandboxFlags::default(),
+            reserved: None,
+        };
+        let message = WindowMessage::Placed(Box::new(placement));
+        assert_eq!(route(&mut tree, A, frame, message), Ok(Route::Place(A)));
+        tree.set_runner(frame, B);
+        (tree, frame)
+    }
+
+    #[test]
+    fn a_process_may_not_speak_for_another_site() {
+        let (mut tree, frame) = tree();
+        let foreign = WindowMessage::Activated(origin("https://a.test"));
+        assert_eq!(route(&mut tree, B, frame, foreign), Err(Misconduct::Site));
+        let own = WindowMessage::Activated(origin("https://sub.b.test"));
+        assert_eq!(route(&mut tree, B, frame, own), Ok(Route::ToOthers));
+        for (origin, expected) in [
+            ("https://a.test", Err(Misconduct::Site)),
+            ("no origin", Err(Misconduct::Site)),
+            ("https://b.test", Ok(Route::To(A))),
+            ("null", Ok(Route::To(A))),
+        ] {
+            let message = WindowMessage::PostMessage(Box::new(posted(origin, frame)));
+            assert_eq!(route(&mut tree, B, TAB, message), expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn the_source_of_a_message_is_a_window_of_the_sender() {
+        let (tree, frame) = tree();
+        let site = Site::of(&origin("https://b.test"));
+        let sender = Sender { id: B, site: &site };
+        for (said, expected) in [(frame, frame), (TAB, NavigableId(0))] {
+            let mut message = posted("https://b.test", said);
+            tree.check_message(&sender, &mut message).unwrap();
+            assert_eq!(message.source, expected);
+        }
+    }
+
+    #[test]
+    fn a_process_may_not_choose_the_numbers_of_others() {
+        let (mut tree, frame) = tree();
+        for id in [NavigableId(0), TAB, frame, A.first_navigable(), NavigableId(u32::MAX)] {
+            let message = created(frame, "https://b.test");
+            assert_eq!(route(&mut tree, B, id, message), Err(Misconduct::Number), "{id:?}");
+        }
+        assert_eq!(route(&mut tree, B, TAB, WindowMessage::Crashed), Err(Misconduct::Message));
+    }
+
+    #[test]
+    fn a_process_may_not_fill_the_tab_with_frames() {
+        let (mut tree, frame) = tree();
+        let first = B.first_navigable().0;
+        let mut create =
+            |id| route(&mut tree, B, NavigableId(id), created(frame, "https://b.test"));
+        let count = u32::try_from(MAX_AT_ONCE).unwrap() - 2;
+        assert!((first..first + count).all(|id| create(id) == Ok(Route::ToOthers)));
+        assert_eq!(create(first + count), Err(Misconduct::TooMany));
+    }
+
+    #[test]
+    fn what_concerns_the_documents_of_others_is_ignored() {
+        let (mut tree, frame) = tree();
+        let late = created(TAB, "https://b.test");
+        for (id, message) in [
+            (B.first_navigable(), late),
+            (TAB, WindowMessage::Removed),
+            (TAB, WindowMessage::Activated(origin("https://b.test"))),
+            (TAB, WindowMessage::Renamed("name".to_owned())),
+            (TAB, WindowMessage::TakenBack),
+            (frame, WindowMessage::TakenBack),
+            (TAB, WindowMessage::Loaded),
+            (NavigableId(77), WindowMessage::Close),
+        ] {
+            assert_eq!(route(&mut tree, B, id, message.clone()), Ok(Route::Nowhere), "{message:?}");
+        }
+        assert!(tree.may_command(A, frame));
+        assert!(!tree.may_command(B, TAB));
+        assert!(!tree.may_command(B, frame));
+    }
+
+    #[test]
+    fn a_removed_frame_takes_what_is_in_it_along() {
+        let (mut tree, frame) = tree();
+        let inner = B.first_navigable();
+        let message = created(frame, "https://b.test");
+        assert_eq!(route(&mut tree, B, inner, message), Ok(Route::ToOthers));
+        let gone = route(&mut tree, A, frame, WindowMessage::Removed);
+        let expected = vec![
+            Gone { id: inner, runner: B, is_of_process: false },
+            Gone { id: frame, runner: B, is_of_process: true },
+        ];
+        assert_eq!(gone, Ok(Route::Removed(expected)));
+        assert_eq!(tree.list().len(), 1);
+    }
+}
