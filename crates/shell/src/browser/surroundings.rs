@@ -76,7 +76,8 @@ pub(super) trait Surroundings {
     /// Tells the timeline that a script aborts a deferred fetch. Default: does nothing.
     fn deferred_aborted(&self, _id: FetchId) {}
 
-    /// Sends a message about a navigable to the other processes of the tab. Default: does nothing, because there are none.
+    /// Sends a message about a navigable to the other processes of the tab. The default does nothing: a tab without
+    /// `--split` has no other process.
     fn send(&self, _navigable: NavigableId, _message: WindowMessage) {}
 
     /// Tells the document of a navigable, which another process runs, to do something. The call blocks until it is done.

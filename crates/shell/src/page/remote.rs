@@ -74,7 +74,7 @@ pub struct RemoteNavigation {
     pub replace: bool,
     /// The settings object of the document that navigates.
     pub client: Client,
-    /// Whether the document is fetched again, on behalf of whoever has opened it.
+    /// Whether it is a reload. The initiator is then the document that began the first navigation, and not `client`.
     pub is_reload: bool,
     /// See [`Environment::cookie_url`](super::Environment::cookie_url).
     pub cookie_url: Url,

@@ -227,7 +227,7 @@ impl Bridge {
         if let Some(key) = page.documents.back().map(|document| document.key)
             && let Ok((document, surroundings)) = page.document(open, webview, key)
         {
-            // An error means that the origin does not fit: the document is none of this URL.
+            // `refresh` fails if the document's origin does not fit its URL. The document has no settings object then.
             let _ = document.refresh(&surroundings);
         }
     }

@@ -119,7 +119,7 @@ impl ContentPage {
             if let Some(page) = &mut document.page {
                 let site = &document.top_level_site;
                 let surroundings = surroundings(page, site, heads, user_agent.as_ref(), open);
-                // An error means that the origin does not fit: the document is none of this URL.
+                // `refresh` fails if the document's origin does not fit its URL. The document has no settings object then.
                 let _ = page.refresh(&surroundings);
             }
         }
