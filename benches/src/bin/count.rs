@@ -36,7 +36,7 @@ struct Arguments {
 enum What {
     /// Join the URL and copy 1 KiB, without the library.
     Floor,
-    /// A document comes and goes. The network side does not run, here and in the next six.
+    /// A document comes and goes. The network side does not run, from here to `TypeError`.
     Document,
     /// An accepted call without a body.
     Empty,

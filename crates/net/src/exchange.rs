@@ -46,7 +46,7 @@ pub(crate) struct Messages {
 pub(crate) struct Received {
     /// The values of the `Content-Length` headers, if hyper was told another length.
     pub(crate) content_lengths: Option<Vec<HeaderValue>>,
-    /// The headers of a response that has more of them than hyper reads.
+    /// The headers that were taken out of the response's head, because hyper does not read so many.
     pub(crate) surplus: Vec<(HeaderName, HeaderValue)>,
     /// When the first interim response had come.
     pub(crate) first_interim: Option<Instant>,

@@ -80,8 +80,8 @@ pub(super) trait Surroundings {
     /// `--split` has no other process.
     fn send(&self, _navigable: NavigableId, _message: WindowMessage) {}
 
-    /// Tells the document of a navigable, which another process runs, to do something. The call blocks until it is done.
-    /// Default: does nothing.
+    /// Tells the document of a navigable, which another process runs, to do something. The call blocks until it is done,
+    /// for 2 seconds at most. Default: does nothing.
     fn command(&self, _navigable: NavigableId, _command: Command) {}
 
     /// From now on, posts the news of the document's requests to `queue`, as tasks of `realm`.

@@ -127,7 +127,7 @@ pub trait PageHost {
     /// Sends a message about a navigable to the other processes of the tab.
     fn send(&self, _navigable: NavigableId, _message: WindowMessage) {}
 
-    /// Tells the document of a navigable, which another process runs, to do something. The page blocks until it is done.
+    /// Tells the document of a navigable, which another process runs, to do something. The page blocks until it is done, for 2 seconds at most.
     fn command(&self, _navigable: NavigableId, _command: Command) {}
 
     /// Sends the reports of a Content Security Policy violation. The page fires the event itself.

@@ -97,7 +97,7 @@ pub struct PostedMessage {
     pub text: String,
 }
 
-/// What a document of another process has to do for a document above it. The sender waits until it is done.
+/// What a document of another process has to do for a document above it. The sender waits until it is done, for 2 seconds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Fire `beforeunload`.

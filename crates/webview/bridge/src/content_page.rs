@@ -125,7 +125,7 @@ impl ContentPage {
         }
     }
 
-    /// A frame has left its last document, and those of the frames in it.
+    /// A frame has left its document. If it is the main frame, every frame has.
     pub fn leave(&mut self, frame: u64, is_main_frame: bool) {
         let left = self.documents.iter_mut().filter(|it| is_main_frame || it.frame == frame);
         left.filter_map(|it| it.page.as_mut()).for_each(PageDocument::settle);
