@@ -21,9 +21,9 @@ pub(crate) struct SplitHead {
 }
 
 impl SplitHead {
-    /// Splits a whole head that hyper reads as browsers do. `None` if hyper reads all its headers, or refuses it.
+    /// Splits a whole head. `None` if it goes to hyper as it is: hyper reads all its headers, or refuses it.
     pub(crate) fn of(head: &[u8]) -> Option<Self> {
-        // The first line and the empty line are no headers.
+        // A header takes a line at least. The first line and the empty line are no headers.
         let may_have_surplus = memchr_iter(b'\n', head).count() > MAX_HEADERS_OF_HYPER + 2;
         if !may_have_surplus || head.len() > MAX_RESPONSE_HEAD {
             return None;

@@ -94,8 +94,8 @@ impl Driver {
 
     /// Runs until a shutdown has drained.
     pub(crate) async fn run(mut self) {
-        // NB: as the fetches end, the next timeout comes later and later. The timer stays as it is then: to wake too
-        // early once costs less than to set it anew each time.
+        // NB: each fetch that ends can move the next timeout to a later time. The timer is not set anew for that: to wake
+        // too early once costs less.
         let mut timer = pin!(OptionFuture::default());
         let mut timer_at = None;
         loop {

@@ -211,7 +211,7 @@ impl Teller {
 
     /// Tells the sink what happened at `at`. A panic of the sink ends here.
     ///
-    /// An event is large. So `kind` makes it where it goes to the sink, and it is not moved.
+    /// `kind` makes the kind of the event. An event is large, and is made in place in this way instead of moved.
     pub(super) fn tell_at(&self, at: Instant, kind: impl FnOnce() -> EventKind) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let event = Event { fetch: Arc::clone(&self.info), at, kind: kind() };

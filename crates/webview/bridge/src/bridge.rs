@@ -179,7 +179,7 @@ impl Bridge {
                 document.pageshow(persisted);
                 page.show(key);
             }
-            // The script is told, and does not ask.
+            // The app says this to the script. The script may not say it to the app.
             News::Activated { .. } => return Err(MessageError::Field("op")),
             News::Hello { .. } | News::Settings { .. } | News::Fetch { .. } => {}
         }
@@ -293,7 +293,7 @@ impl State {
         true
     }
 
-    /// A request is on its way. Says whether a page has to be told: if it was deferred.
+    /// A request is on its way. Returns whether a page has to be told, as it has to be of a deferred one.
     fn queued(&mut self, id: FetchId) -> bool {
         let request = self.unfinished.get(id).filter(|request| request.is_deferred);
         let page = request.and_then(|request| self.webviews.get_mut(&request.webview));

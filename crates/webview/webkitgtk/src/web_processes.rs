@@ -98,7 +98,7 @@ impl WebProcesses {
         channels.push(Arc::downgrade(&channel));
         // An error means that there is no memory for a thread. The process then sends nothing.
         let _ = thread::Builder::new().name("sendbeacon".into()).spawn(move || {
-            // An error means that the process has broken a rule. It gets no other channel for this site.
+            // An error means that the web process has broken a rule of the channel. Its channel is closed.
             let _ = process.serve_unix(stream);
             drop(channel);
         });
@@ -119,11 +119,11 @@ impl WebProcesses {
         let status = status.map_or(0, |status| u32::from(status.as_u16()));
         let parameters: Variant = (user_agent, url.as_str(), status, headers).to_variant();
         let message = UserMessage::new(MESSAGE, Some(&parameters));
-        // An error means that the process does not have the extension.
+        // Sending fails if the web process does not have the extension, or has ended.
         webview.send_message_to_page(&message, None::<&Cancellable>, drop);
     }
 
-    /// The webview shows another page. It may have another process, which was not told its head.
+    /// The webview shows another page. If the navigation has changed the web process, the new one does not know the head yet.
     pub(crate) fn committed(&self, webview: &WebView, url: &Url, head: Option<&ResponseHead>) {
         if let Some(head) = head {
             self.tell_head(webview, head);

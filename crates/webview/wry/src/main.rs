@@ -1,4 +1,4 @@
-//! A wry app whose pages' beacons arrive, and its endings: `wry-example URL [ENDING] [--own | --extension]`.
+//! A wry app whose pages' beacons arrive in whichever way it ends: `wry-example URL [ENDING] [--own | --extension]`.
 //!
 //! Without an ending it is a browser for one page. With one it ends in that way half a second after the page was loaded.
 //! With `--own` the webview sends the beacons itself, as it does without this library. With `--extension` the web process

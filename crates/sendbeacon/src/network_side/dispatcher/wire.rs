@@ -151,10 +151,10 @@ impl Wire {
         self.change(endpoint, |_| -1);
     }
 
-    /// Changes the waiting fetches of an endpoint. `change` returns how many more of its fetches are on the wire then.
+    /// Calls `change` with the queue of an endpoint. `change` returns how many more of its fetches are on the wire then.
     ///
-    /// Then it lines the endpoint up in its partition, if it has a waiting fetch and room for it, and the partition in
-    /// the wire, likewise. Entries that are empty are removed.
+    /// An endpoint that has a waiting fetch, and room for it on the wire, is then lined up in its partition. A partition
+    /// in which an endpoint is lined up, and which has room, is lined up in the wire. Empty entries are removed.
     fn change(&mut self, endpoint: Endpoint, change: impl FnOnce(&mut Queue) -> isize) {
         let key = (endpoint.partition, endpoint.keepalive);
         let queue = self.endpoints.entry(endpoint).or_default();

@@ -332,7 +332,7 @@ impl<'a> SplitTab<'a> {
         }
     }
 
-    /// Whether a process has to read messages before it gets more.
+    /// Whether a process has left so much unread that it gets no more. Who sends it more is ended.
     fn is_full(&self, id: ProcessId) -> bool {
         self.processes.get(&id).is_some_and(|process| process.mailbox.is_full())
     }

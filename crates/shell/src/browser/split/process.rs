@@ -54,7 +54,7 @@ impl Mailbox {
         let _ = self.sender.send(message);
     }
 
-    /// Whether the process does not read what it is sent.
+    /// Whether more than [`MAX_BACKLOG`] bytes wait to be read by the process.
     pub(super) fn is_full(&self) -> bool {
         self.backlog.load(SeqCst) > MAX_BACKLOG
     }

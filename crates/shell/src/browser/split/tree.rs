@@ -15,9 +15,9 @@ use crate::page::{NavigableId, NewNavigable, PostedMessage, WindowMessage};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ProcessId(pub(super) u32);
 
-/// How many navigables a process may create.
+/// How many navigables a process may create in its lifetime.
 const NAVIGABLES: u32 = 1 << 20;
-/// How many processes a tab may have, one after the other.
+/// How many processes a tab may have in its lifetime.
 pub(super) const MAX_PROCESSES: u32 = u32::MAX / NAVIGABLES;
 /// How many navigables a tab may have at once. Each process creates 200 at most.
 const MAX_AT_ONCE: usize = 2000;
@@ -64,9 +64,9 @@ pub(super) enum Route {
     To(ProcessId),
     /// To all processes except the sender.
     ToOthers,
-    /// The sender wants the document that is held for the navigable to be run. The process ran the document before.
+    /// A process has to start, for the document that is held for the navigable. The given process ran the last document.
     Place(ProcessId),
-    /// The sender runs the document again. The process ran it before.
+    /// The sender runs the navigable's next document itself. The given process ran the last document.
     TakenBack(ProcessId),
     /// The tab has to navigate.
     NavigateTab,

@@ -66,7 +66,7 @@ impl SplitTab<'_> {
         let Some(mut document) = self.held.remove(&navigable) else {
             return self.tell(keeper, navigable, WindowMessage::Crashed);
         };
-        // The container decides this, and nothing else.
+        // The container decides sandbox, permissions policy and opaque origin, and nothing else.
         document.sandbox = document.sandbox.union(placement.sandbox);
         document.client.permissions_policy = placement.client.permissions_policy;
         if document.sandbox.origin {
