@@ -73,6 +73,9 @@ pub struct OutboxSettings {
     pub cookies: RedeliveryCookies,
     /// How many bytes all records may have. Each top-level site and each destination may have a quarter of them. Default:
     /// 8 MiB.
+    ///
+    /// An earlier run of the app may have left more than this and [`max_records`](Self::max_records). What it left is
+    /// sent, and no record is added until there is room.
     pub max_bytes: u64,
     /// How many records there may be. Each top-level site and each destination may have a quarter of them. Default: 1,000.
     pub max_records: usize,

@@ -150,6 +150,11 @@ impl Away {
     }
 }
 
+/// A piece of news of an outbox that has failed.
+fn failed(news: News) -> Option<OutboxError> {
+    if let News::Failed(error) = news { Some(error) } else { None }
+}
+
 /// A piece of news of a request that has ended.
 fn ended(news: News) -> Option<(String, Option<RecordId>, Outcome)> {
     if let News::Done(path, record, outcome) = news { Some((path, record, outcome)) } else { None }

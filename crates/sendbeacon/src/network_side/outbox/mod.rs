@@ -109,7 +109,7 @@ impl Keeping {
         let tell = move |news| {
             of_thread.put(Message::Outbox(news));
         };
-        let thread = Thread::start(store, seal, settings.max_records, tell)?;
+        let thread = Thread::start(store, seal, tell)?;
         let group = Arc::new(GroupState::new(GroupId(u64::MAX), None));
         group.set(Flag::Terminated);
         Ok(Self {

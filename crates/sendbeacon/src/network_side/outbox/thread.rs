@@ -63,7 +63,6 @@ impl Thread {
     pub(super) fn start(
         store: Box<dyn Outbox>,
         seal: Seal,
-        max_records: usize,
         tell: impl Fn(News) + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, jobs) = channel();
@@ -73,7 +72,6 @@ impl Thread {
             seal,
             tell: Box::new(tell),
             owed: BTreeMap::new(),
-            max_records,
             pending: Arc::clone(&pending),
             is_failing: false,
         };
@@ -107,7 +105,6 @@ struct Worker {
     tell: Box<dyn Fn(News) + Send>,
     /// Changes that have failed and are tried again: a removal, or a state.
     owed: BTreeMap<RecordId, OutboxChange>,
-    max_records: usize,
     pending: Arc<AtomicUsize>,
     /// Whether the last changes have failed, and the driver was told.
     is_failing: bool,
@@ -130,10 +127,8 @@ impl Worker {
             let state = state.and_then(|state| State::decode(&state));
             let kept = content.and_then(|content| Kept::decode(&content));
             match state.zip(kept) {
-                Some((state, kept)) if loaded.len() < self.max_records => {
-                    loaded.push((id, state, kept));
-                }
-                _ => unreadable.push(id),
+                Some((state, kept)) => loaded.push((id, state, kept)),
+                None => unreadable.push(id),
             }
         }
         (self.tell)(News::Loaded(loaded));

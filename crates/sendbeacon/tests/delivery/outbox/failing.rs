@@ -13,7 +13,6 @@ async fn a_full_disk_stops_no_beacon_and_is_told() {
     let app = App::start(&storage);
     let page = app.open(&server.url("/page"));
     assert_eq!(page.send_beacon(&away.url("/away"), None), Ok(true));
-    let failed = |news| if let News::Failed(error) = news { Some(error) } else { None };
     assert!(matches!(app.heard.wait(1, failed).await[0], OutboxError::Full(_)));
     assert_eq!(page.send_beacon("/here", None), Ok(true));
     assert_eq!(app.heard.done(1).await, [("/here".to_owned(), delivered(204))]);

@@ -51,6 +51,26 @@ async fn a_start_without_documents_sends_nothing() {
 }
 
 #[tokio::test]
+async fn records_of_an_earlier_run_that_exceed_the_limits_are_sent() {
+    let (storage, away) = (MemoryStorage::default(), Away::new());
+    let url = away.url("/page");
+    let app = App::start(&storage);
+    let page = app.open(&url);
+    for path in ["/1", "/2", "/3"] {
+        assert_eq!(page.send_beacon(path, None), Ok(true));
+    }
+    app.heard.safe(3).await;
+    drop(page);
+    app.agent.shutdown(Duration::ZERO).await;
+    let server = away.start();
+    let app = App::start_with(&storage, |it| it.with_limits(1, 1), |it| it);
+    let _page = app.open(&url);
+    server.wait_for(3).await;
+    app.heard.done(3).await;
+    assert_eq!(app.heard.all(failed), []);
+}
+
+#[tokio::test]
 async fn the_embedder_may_permit_to_send_without_a_document() {
     let storage = MemoryStorage::default();
     let (away, _) = leave_a_beacon(&storage).await;
@@ -232,7 +252,6 @@ async fn a_record_of_another_key_or_profile_or_with_another_byte_is_removed_and_
             |it| it.with_sealer(Arc::new(LabelSealer(key))).with_profile(profile),
             |it| it,
         );
-        let failed = |news| if let News::Failed(error) = news { Some(error) } else { None };
         let error = &app.heard.wait(1, failed).await[0];
         assert!(error.to_string().contains("1 of its records cannot be read"), "{error}");
         let page = app.open(&url);
