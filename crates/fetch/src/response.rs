@@ -38,6 +38,9 @@ pub(crate) struct HttpResponse {
     /// URL list, which is empty if a service worker made the response. `None` if the response is from the network: it is
     /// that of the request.
     pub(crate) url_list: Option<Vec<Url>>,
+    /// [CORS-exposed header-name list](https://fetch.spec.whatwg.org/#concept-response-cors-exposed-header-name-list) of a
+    /// service worker's response that is already filtered.
+    pub(crate) cors_exposed_header_names: Option<Vec<HeaderName>>,
     /// [Request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials).
     pub(crate) request_includes_credentials: bool,
     /// [Range-requested flag](https://fetch.spec.whatwg.org/#concept-response-range-requested-flag).
@@ -76,7 +79,9 @@ pub struct Response {
     pub status_message: Cow<'static, [u8]>,
     /// The headers that script may see.
     pub headers: HeaderMap,
-    /// URL list: every URL that was requested; the last is the response's own. Never empty.
+    /// URL list: every URL that was requested; the last is the response's own. Never empty. Script sees an empty list, so
+    /// no URL and no redirect, where the type is [opaque](ResponseType::Opaque) or
+    /// [opaque-redirect](ResponseType::OpaqueRedirect).
     pub url_list: Vec<Url>,
     /// Timing allow passed flag: whether script may see the times of the fetch.
     pub timing_allow_passed: bool,
@@ -188,7 +193,7 @@ impl Response {
     /// fetch, steps 14, 16 and 19).
     pub(crate) fn filtered(request: Request, response: HttpResponse) -> Self {
         let response_type = response.response_type(&request);
-        let HttpResponse { internal, url_list, .. } = response;
+        let HttpResponse { internal, url_list, cors_exposed_header_names, .. } = response;
         let (request_includes_credentials, range_requested) =
             (response.request_includes_credentials, response.range_requested);
         let NetworkResponse { status, mut headers, mut body, info, .. } = internal;
@@ -203,8 +208,11 @@ impl Response {
                 headers.remove(SET_COOKIE2);
             }
             ResponseType::Cors => {
-                let exposed = cors_exposed(&headers, request.credentials);
-                unfiltered_headers = Some(mem::replace(&mut headers, exposed));
+                // Step 14.1.
+                let exposed = cors_exposed_header_names
+                    .unwrap_or_else(|| exposed_names(&headers, request.credentials));
+                let filtered = cors_filtered(&headers, &exposed);
+                unfiltered_headers = Some(mem::replace(&mut headers, filtered));
             }
             ResponseType::Opaque => {
                 unfiltered_headers = Some(mem::take(&mut headers));
@@ -233,8 +241,20 @@ impl Response {
     }
 }
 
+/// The names of headers that a server exposes to the script of a request with this credentials mode (main fetch, step 14.1).
+fn exposed_names(headers: &HeaderMap, credentials: CredentialsMode) -> Vec<HeaderName> {
+    // Step 14.1.1: failure exposes nothing.
+    let listed = extract_tokens(headers, &ACCESS_CONTROL_EXPOSE_HEADERS);
+    let listed = listed.ok().flatten().unwrap_or_default();
+    // NB: a set, because a server may list many names and send many headers.
+    let listed: HashSet<_> = listed.into_iter().map(str::to_ascii_lowercase).collect();
+    // Steps 14.1.2 and 14.1.3. NB: names that no header has make no difference.
+    let all = credentials != CredentialsMode::Include && listed.contains("*");
+    headers.keys().filter(|name| all || listed.contains(name.as_str())).cloned().collect()
+}
+
 /// The headers of a [CORS filtered response](https://fetch.spec.whatwg.org/#concept-filtered-response-cors).
-fn cors_exposed(headers: &HeaderMap, credentials: CredentialsMode) -> HeaderMap {
+fn cors_filtered(headers: &HeaderMap, exposed: &[HeaderName]) -> HeaderMap {
     const SAFELISTED: [&str; 7] = [
         "cache-control",
         "content-language",
@@ -244,23 +264,13 @@ fn cors_exposed(headers: &HeaderMap, credentials: CredentialsMode) -> HeaderMap 
         "last-modified",
         "pragma",
     ];
-    // Step 14.1.1: failure exposes nothing.
-    let exposed = extract_tokens(headers, &ACCESS_CONTROL_EXPOSE_HEADERS);
-    let exposed = exposed.ok().flatten().unwrap_or_default();
-    // NB: a set, because a server may list many names and send many headers.
-    let exposed: HashSet<_> = exposed.into_iter().map(str::to_ascii_lowercase).collect();
-    // Step 14.1.2.
-    let all = credentials != CredentialsMode::Include && exposed.contains("*");
+    let exposed: HashSet<_> = exposed.iter().collect();
     let is_exposed = |name: &HeaderName| {
         let is_forbidden = matches!(name.as_str(), "set-cookie" | "set-cookie2");
-        let is_listed = exposed.contains(name.as_str());
-        !is_forbidden && (all || is_listed || SAFELISTED.contains(&name.as_str()))
+        !is_forbidden && (exposed.contains(name) || SAFELISTED.contains(&name.as_str()))
     };
-    headers
-        .iter()
-        .filter(|(name, _)| is_exposed(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let filtered = headers.iter().filter(|(name, _)| is_exposed(name));
+    filtered.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// A [redirect status](https://fetch.spec.whatwg.org/#redirect-status).

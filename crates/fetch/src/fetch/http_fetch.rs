@@ -106,6 +106,7 @@ async fn handle_fetch(
     let ServiceWorkerResponse {
         filtered,
         url_list,
+        cors_exposed_header_names,
         request_includes_credentials,
         range_requested,
         response: internal,
@@ -122,6 +123,7 @@ async fn handle_fetch(
         internal,
         filtered,
         url_list: Some(url_list),
+        cors_exposed_header_names: filtered.map(|_| cors_exposed_header_names),
         request_includes_credentials,
         range_requested,
     }))

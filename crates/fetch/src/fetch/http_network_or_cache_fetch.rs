@@ -192,6 +192,7 @@ pub(super) fn http_response(request: &Request, internal: NetworkResponse) -> Htt
         internal,
         filtered: None,
         url_list: None,
+        cors_exposed_header_names: None,
         request_includes_credentials: includes_credentials(request),
         range_requested: request.headers.contains_key(RANGE),
     }

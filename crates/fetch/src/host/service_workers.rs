@@ -1,5 +1,6 @@
 //! The service workers.
 
+use http::HeaderName;
 use url::Url;
 
 use super::{answer::Answer, network::NetworkResponse};
@@ -58,6 +59,10 @@ pub struct ServiceWorkerResponse {
     pub filtered: Option<ResponseType>,
     /// The response's URL list; empty if the worker made the response.
     pub url_list: Vec<Url>,
+    /// [CORS-exposed header-name list](https://fetch.spec.whatwg.org/#concept-response-cors-exposed-header-name-list) of
+    /// the internal response: which of its headers script may see besides the safelisted ones, if the type is
+    /// [cors](ResponseType::Cors). Default: empty.
+    pub cors_exposed_header_names: Vec<HeaderName>,
     /// [Request-includes-credentials](https://fetch.spec.whatwg.org/#response-request-includes-credentials) of the
     /// internal response. Default: true.
     pub request_includes_credentials: bool,
@@ -75,6 +80,7 @@ impl ServiceWorkerResponse {
         Self {
             filtered: None,
             url_list: Vec::new(),
+            cors_exposed_header_names: Vec::new(),
             request_includes_credentials: true,
             range_requested: false,
             response,
@@ -85,7 +91,8 @@ impl ServiceWorkerResponse {
     ///
     /// Set [`request_includes_credentials`](Self::request_includes_credentials) and
     /// [`range_requested`](Self::range_requested), too. The [`Response`](crate::Response) that the worker's own fetch
-    /// returned has them.
+    /// returned has them. The names of its `headers` are the
+    /// [`cors_exposed_header_names`](Self::cors_exposed_header_names).
     #[must_use]
     pub fn fetched(filtered: ResponseType, url_list: Vec<Url>, response: NetworkResponse) -> Self {
         Self { filtered: Some(filtered), url_list, ..Self::new(response) }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use sendbeacon_fetch::{
     CredentialsMode, EmbedderPolicy, Mode, NetworkError, RedirectFailure, RedirectMode, Request,
     ResponseType,
@@ -62,6 +62,29 @@ fn a_filtered_response_of_a_service_worker_stays_filtered() {
     let default = fetch("/default");
     assert_eq!((default.response_type, default.headers.len()), (ResponseType::Basic, 1));
     assert_eq!(default.url_list[0].as_str(), "https://a.test/default");
+}
+
+/// A service worker whose own fetch has exposed one header of two.
+struct Exposing;
+
+impl ServiceWorkers for Exposing {
+    fn handle_fetch(&self, _: &Request) -> Answer<ServiceWorkerAnswer> {
+        let headers = [("access-control-expose-headers", "*"), ("x-seen", "1"), ("x-secret", "1")];
+        let url_list = vec![Url::parse("https://b.test/from").unwrap()];
+        let response = respond(200, &headers).unwrap();
+        let mut response = ServiceWorkerResponse::fetched(ResponseType::Cors, url_list, response);
+        response.cors_exposed_header_names = vec![HeaderName::from_static("x-seen")];
+        Answer::Ready(ServiceWorkerAnswer::Response(response))
+    }
+}
+
+#[test]
+fn a_response_of_a_service_worker_exposes_the_headers_that_it_exposed_to_the_worker() {
+    let mut page = Page::new(PAGE, |_| respond(204, &[]));
+    page.profile.service_workers = Arc::new(Exposing);
+    let response = page.fetch(page.request("https://b.test/")).unwrap();
+    assert_eq!(response.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-seen"]);
+    assert_eq!(response.internal_headers().len(), 3);
 }
 
 #[test]
