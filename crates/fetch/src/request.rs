@@ -186,18 +186,22 @@ pub enum InitiatorType {
     Img,
     /// `ping`
     Ping,
-    /// No initiator type: a report of a violation. Resource Timing does not list it.
-    Other,
+    /// null, as of a report of a violation. Resource Timing does not list the request.
+    Null,
     /// `xmlhttprequest`
     XmlHttpRequest,
+    /// `script`
+    Script,
+    /// `other`
+    Other,
 }
 
 impl InitiatorType {
-    /// Whether the page reads the response, so that the library decodes its body. Nobody reads the response to a beacon,
-    /// a ping or a report.
+    /// Whether somebody reads the response, so that the library decodes its body. Nobody reads the response to a beacon, a
+    /// ping or a report.
     #[must_use]
     pub fn is_read(self) -> bool {
-        matches!(self, Self::Fetch | Self::Img | Self::XmlHttpRequest)
+        !matches!(self, Self::Beacon | Self::Ping | Self::Null)
     }
 
     /// The standard's name of the initiator type.
@@ -208,8 +212,10 @@ impl InitiatorType {
             Self::Fetch => "fetch",
             Self::Img => "img",
             Self::Ping => "ping",
-            Self::Other => "other",
+            Self::Null => "null",
             Self::XmlHttpRequest => "xmlhttprequest",
+            Self::Script => "script",
+            Self::Other => "other",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
-use sendbeacon::{ChannelSink, EventKind, FetchTiming, NetworkError};
+use sendbeacon::{ChannelSink, EventKind, FetchTiming, InitiatorType, NetworkError};
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 
 use crate::{
@@ -25,9 +25,16 @@ async fn script_reads_a_decoded_body_and_the_timing_has_both_sizes() {
     let (sink, events) = ChannelSink::new(100);
     let browser = Browser::with(|builder| builder.event_sink(sink));
     let document = browser.open(&server.url("/"));
-    for keepalive in [false, true] {
-        let response = document.fetch_group().fetch(request(&document, "/x", keepalive)).await;
-        let response = response.unwrap();
+    let kinds = [
+        (false, InitiatorType::Fetch),
+        (true, InitiatorType::Fetch),
+        (false, InitiatorType::Script),
+        (false, InitiatorType::Other),
+    ];
+    for (keepalive, initiator_type) in kinds {
+        let mut request = request(&document, "/x", keepalive);
+        request.initiator_type = initiator_type;
+        let response = document.fetch_group().fetch(request).await.unwrap();
         assert_eq!(response.headers[CONTENT_ENCODING], "gzip");
         assert_eq!(read(response).await.unwrap(), b"0123456789".repeat(2_000));
     }
@@ -40,7 +47,8 @@ async fn script_reads_a_decoded_body_and_the_timing_has_both_sizes() {
         _ => None,
     });
     let encoded = GZIP.len() as u64;
-    let expected = [(encoded, Some(20_000)), (encoded, Some(20_000)), (encoded, None)];
+    let mut expected = vec![(encoded, Some(20_000)); kinds.len()];
+    expected.push((encoded, None));
     assert_eq!(timings.collect::<Vec<_>>(), expected);
     let requests = server.requests();
     assert_eq!(requests[0].header("accept-encoding"), Some("gzip, deflate, br, zstd"));

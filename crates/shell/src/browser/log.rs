@@ -161,7 +161,7 @@ impl Log {
     fn mark_resource_timing(&self, fetch: &FetchInfo, outcome: &Outcome, timing: &FetchTiming) {
         if fetch.record.is_some()
             || matches!(outcome, Outcome::Failed { error: NetworkError::Abandoned(_), .. })
-            || fetch.initiator_type == InitiatorType::Other
+            || matches!(fetch.initiator_type, InitiatorType::Null | InitiatorType::Script)
         {
             return;
         }

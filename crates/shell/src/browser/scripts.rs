@@ -64,8 +64,7 @@ impl Scripts {
         made.credentials = request.credentials;
         made.referrer_policy = request.referrer_policy;
         made.integrity_metadata.clone_from(&request.integrity);
-        // The page makes the entry for its performance timeline itself.
-        made.initiator_type = InitiatorType::Other;
+        made.initiator_type = InitiatorType::Script;
         let mut response = self.group.fetch(made).await.map_err(|error| error.to_string())?;
         if !response.status.is_success() {
             return Err(format!("the status is {}", response.status));

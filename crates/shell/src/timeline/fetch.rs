@@ -164,13 +164,12 @@ pub(super) struct FetchLine {
 }
 
 impl Kind {
-    pub(super) fn of(initiator_type: InitiatorType, keepalive: bool) -> Self {
+    pub(super) fn of(initiator_type: InitiatorType) -> Self {
         match initiator_type {
             InitiatorType::Beacon => Self::Beacon,
             InitiatorType::Ping => Self::Ping,
             InitiatorType::Fetch => Self::Fetch,
-            // A report of a violation has keepalive, and a script has not.
-            InitiatorType::Other if keepalive => Self::Report,
+            InitiatorType::Null => Self::Report,
             _ => Self::Load,
         }
     }

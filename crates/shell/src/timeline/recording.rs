@@ -87,7 +87,7 @@ impl Recording {
         // The shell tells of a document before the document can fetch. This one is of another embedder's making.
         self.begin_document(document, &client.creation_url, !client.has_document, at);
         if !self.unfinished.contains_key(&fetch.id) {
-            let kind = Kind::of(fetch.initiator_type, fetch.keepalive);
+            let kind = Kind::of(fetch.initiator_type);
             let line = FetchLine::new(document, kind, shown(&fetch.url), at);
             let Some(index) = self.push(line) else { return };
             self.unfinished.insert(fetch.id, index);

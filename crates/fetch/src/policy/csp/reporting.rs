@@ -39,7 +39,7 @@ pub fn report_violation(
         let mut request = Request::new(Arc::clone(client), endpoint);
         request.method = Method::POST;
         request.destination = Destination::Report;
-        request.initiator_type = InitiatorType::Other;
+        request.initiator_type = InitiatorType::Null;
         request.keepalive = true;
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/csp-report"));
         request.body = Some(body.clone().into());
