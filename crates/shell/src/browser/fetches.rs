@@ -76,7 +76,7 @@ fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(text)?;
         // The value is a ByteString: each character stands for one byte.
         let value: Vec<u8> = value.chars().map_while(|c| u8::try_from(c).ok()).collect();
-        headers.append(name, HeaderValue::from_bytes(&value).map_err(text)?);
+        headers.try_append(name, HeaderValue::from_bytes(&value).map_err(text)?).map_err(text)?;
     }
     Ok(headers)
 }
@@ -104,7 +104,7 @@ pub(super) fn head(response: &Response) -> FetchResponse {
             .collect(),
         url: url.filter(|_| has_url).map(Into::into).unwrap_or_default(),
         type_: response.response_type.as_str().to_owned(),
-        redirected: response.url_list.len() > 1,
+        redirected: has_url && response.url_list.len() > 1,
     }
 }
 

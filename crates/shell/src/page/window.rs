@@ -7,7 +7,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use sendbeacon::{Client, Origin};
+use sendbeacon::{Client, CspDisposition, CspViolation, Origin};
 use url::Url;
 
 use super::{
@@ -162,6 +162,16 @@ impl Window {
 
     pub(super) fn host(&self) -> Rc<dyn PageHost> {
         Rc::clone(&self.host.borrow())
+    }
+
+    /// Reports these violations, and fires their events. Returns whether an enforced policy was violated.
+    pub(super) fn report_violations(&self, violations: Vec<CspViolation>) -> bool {
+        let is_enforced = violations.iter().any(|it| it.disposition == CspDisposition::Enforce);
+        for violation in violations {
+            self.host().report_violation(&violation);
+            self.shared.queue.post(self.id, move |realm| realm.fire_violation(violation.into()));
+        }
+        is_enforced
     }
 
     /// Fetches a script, and adds the fetch to the performance timeline.

@@ -37,6 +37,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             rquickjs::Result::Ok(SyncResponse(fetch_sync(&*this.host(), request, timeout)))
         },
         "abortFetch" => |this, id: f64| this.host().abort_fetch(from_number(id)),
+        "isBlockedByCsp" => |this, directive: String, url: String| is_blocked_by_csp(this, &directive, &url),
     }
     Ok(())
 }
@@ -70,6 +71,13 @@ fn decode_data_url(ctx: Ctx<'_>, url: String) -> rquickjs::Result<Option<Object<
     object.set("bytes", buffer(&ctx, bytes)?)?;
     object.set("type", type_.to_string())?;
     Ok(Some(object))
+}
+
+/// [Should request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-request), for a
+/// URL that needs no network. The library asks it for the others.
+fn is_blocked_by_csp(window: &Window, directive: &str, url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    window.report_violations(window.client().csp_list.violations_of(directive, &url))
 }
 
 /// Starts a fetch, and returns its number.

@@ -75,9 +75,10 @@ function packed(request) {
 internal.fetch = { packed, isLocal, fetchLocally, start };
 
 // https://fetch.spec.whatwg.org/#scheme-fetch, for the schemes that need no network. Returns the head and the body of the
-// response, or undefined for a network error.
+// response, or undefined for a network error. The directive is that of the request's destination.
 function isLocal({ url }) { return /^(blob|data):/.test(url); }
-function fetchLocally({ method, url }) {
+function fetchLocally({ method, url }, directive = "connect-src") {
+  if (native.isBlockedByCsp(directive, url)) return undefined;
   const isBlob = url.startsWith("blob:");
   const { bytes, type } = (isBlob ? blobAt(url) : native.decodeDataUrl(url)) ?? NOTHING;
   if (bytes === undefined || (isBlob && method !== "GET")) return undefined;

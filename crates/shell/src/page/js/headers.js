@@ -6,9 +6,8 @@ const slot = agent.slot("Headers");
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // https://fetch.spec.whatwg.org/#forbidden-request-header
 const FORBIDDEN = ["accept-charset", "accept-encoding", "access-control-request-headers",
-  "access-control-request-method", "access-control-request-private-network", "connection",
-  "content-length", "cookie", "cookie2", "date", "dnt", "expect", "host", "keep-alive", "origin",
-  "referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "via"];
+  "access-control-request-method", "connection", "content-length", "cookie", "cookie2", "date", "dnt", "expect", "host",
+  "keep-alive", "origin", "referer", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "via"];
 const METHOD_OVERRIDES = ["x-http-method", "x-http-method-override", "x-method-override"];
 
 class Headers {

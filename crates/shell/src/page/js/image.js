@@ -140,7 +140,7 @@ function startUpdate(element, state) {
 
 // The natural size of an image at a `data:` or `blob:` URL, or nothing.
 function localSize(url) {
-  const { head, body } = fetchLocally({ method: "GET", url }) ?? {};
+  const { head, body } = fetchLocally({ method: "GET", url }, "img-src") ?? {};
   return head === undefined ? [] : native.imageSize(toBase64(body), getHeader(head.headers, "content-type")) ?? [];
 }
 

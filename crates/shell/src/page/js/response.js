@@ -83,7 +83,7 @@ function initialState(body, type, value) {
 internal.responseOf = (fetched, source) => {
   const response = new Response();
   const { status, statusText, headers, url, type, redirected } = fetched;
-  const isNull = type === "opaque" || [101, 103, 204, 205, 304].includes(status);
+  const isNull = type.startsWith("opaque") || [101, 103, 204, 205, 304].includes(status);
   Object.assign(slot.get(response), {
     status, statusText, url, type, redirected,
     headers: createHeaders("immutable", headers),

@@ -54,20 +54,15 @@ impl Navigable {
         let event_loop = self.active().event_loop();
         let Some((container, _)) = self.container_realm(&event_loop) else { return true };
         let csp_list = container.window().client().csp_list;
-        let violations = csp_list.violations_of("frame-src", url);
-        let is_blocked = violations.iter().any(|it| it.disposition == CspDisposition::Enforce);
+        let mut violations = csp_list.violations_of("frame-src", url);
         let origin = Origin::of(url, Nonce::random());
-        for mut violation in violations {
-            // NB: the standard reports the whole URL. Browsers report only the origin of a cross-origin URL.
-            if !origin.is_same_origin_with_url(&container.window().document.url()) && url.has_host()
-            {
+        // NB: the standard reports the whole URL. Browsers report only the origin of a cross-origin URL.
+        if !origin.is_same_origin_with_url(&container.window().document.url()) && url.has_host() {
+            for violation in &mut violations {
                 violation.blocked_uri = origin.to_string();
             }
-            container.window().host().report_violation(&violation);
-            let queue = event_loop.queue();
-            queue.post(container.id(), move |realm| realm.fire_violation(violation.into()));
         }
-        !is_blocked
+        !container.window().report_violations(violations)
     }
 }
 
