@@ -1,6 +1,9 @@
 //! One [policy](https://w3c.github.io/webappsec-csp/#content-security-policy-object) and its directives.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, OnceLock},
+};
 
 use url::Url;
 
@@ -12,6 +15,8 @@ use crate::origin::Origin;
 pub(super) struct Policy {
     pub(super) disposition: CspDisposition,
     directive_set: Vec<Directive>,
+    /// Where the directives are in the set, by their names, if there are many.
+    index: Option<HashMap<String, usize>>,
     /// The policy as text, made when it is first violated.
     text: OnceLock<Arc<str>>,
 }
@@ -20,8 +25,8 @@ pub(super) struct Policy {
 /// [`SourceList`].
 const TOKEN_BYTES: usize = 64;
 
-/// About how many bytes of memory a source expression takes in a [`SourceList`].
-const SOURCE_BYTES: usize = 512;
+/// How many directives a policy may have whose names are not in an index. The standards define fewer.
+const UNINDEXED: usize = 32;
 
 /// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +53,9 @@ impl Policy {
     /// NB: the source, "header" or "meta", is not kept. It decides only which directives the caller removes.
     pub(super) fn parse(serialized: &str, disposition: CspDisposition) -> Self {
         // Step 2. Step 1 is the caller's.
-        let mut policy = Self { disposition, directive_set: Vec::new(), text: OnceLock::new() };
+        let mut directive_set = Vec::new();
+        // NB: a set, because a page may write many directives.
+        let mut names = HashSet::new();
         // Step 3.
         for token in serialized.split(';') {
             // Steps 3.1 and 3.3.
@@ -58,21 +65,28 @@ impl Policy {
             // Step 3.4.
             let name = name.to_ascii_lowercase();
             // Step 3.5.
-            if policy.directive(&name).is_some() {
+            if !names.insert(name.clone()) {
                 continue;
             }
             // Step 3.6.
             let value = parts.map(str::to_owned).collect();
             // Steps 3.7 and 3.8.
-            policy.directive_set.push(Directive { name, value, source_list: OnceLock::new() });
+            directive_set.push(Directive { name, value, source_list: OnceLock::new() });
         }
         // Step 4.
-        policy
+        Self::new(directive_set, disposition)
     }
 
-    /// Removes the directives with these names.
-    pub(super) fn remove(&mut self, names: &[&str]) {
+    fn new(directive_set: Vec<Directive>, disposition: CspDisposition) -> Self {
+        let index = || directive_set.iter().enumerate().map(|(at, it)| (it.name.clone(), at));
+        let index = (directive_set.len() > UNINDEXED).then(|| index().collect());
+        Self { disposition, directive_set, index, text: OnceLock::new() }
+    }
+
+    /// The policy without the directives with these names.
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
         self.directive_set.retain(|directive| !names.contains(&&*directive.name));
+        Self::new(self.directive_set, self.disposition)
     }
 
     /// Whether the policy has no directive.
@@ -82,7 +96,10 @@ impl Policy {
 
     /// The directive `name`, if the policy has it.
     pub(super) fn directive(&self, name: &str) -> Option<&Directive> {
-        self.directive_set.iter().find(|directive| directive.name == name)
+        match &self.index {
+            Some(index) => index.get(name).map(|at| &self.directive_set[*at]),
+            None => self.directive_set.iter().find(|directive| directive.name == name),
+        }
     }
 
     /// What [`serialize`](Self::serialize) returns, for the violations of the policy, which may be many.
@@ -119,11 +136,13 @@ impl Policy {
     pub(super) fn held_bytes(&self) -> usize {
         // Keywords, nonces and hashes are not in a source list.
         let of_token = |token: &String| {
-            let source = if token.starts_with('\'') { 0 } else { SOURCE_BYTES };
+            let source = if token.starts_with('\'') { 0 } else { SourceList::SOURCE_BYTES };
             TOKEN_BYTES + source + token.len()
         };
         let of_directive = |it: &Directive| {
-            size_of::<Directive>() + it.name.len() + it.value.iter().map(of_token).sum::<usize>()
+            size_of::<Directive>()
+                + 2 * it.name.len()
+                + it.value.iter().map(of_token).sum::<usize>()
         };
         size_of::<Self>() + self.directive_set.iter().map(of_directive).sum::<usize>()
     }
