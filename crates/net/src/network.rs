@@ -115,7 +115,7 @@ impl Default for HttpNetworkBuilder {
             platform_roots: true,
             root_certificates: Vec::new(),
             host_map: HashMap::new(),
-            resolver: Arc::new(SystemResolver),
+            resolver: Arc::new(SystemResolver::default()),
             proxies: Arc::new(NoProxies),
             address_spaces: AddressSpaces::default(),
             local_network_access: Arc::new(RefuseAll),

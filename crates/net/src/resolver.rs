@@ -1,8 +1,15 @@
 //! The service that finds the addresses of host names.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, ToSocketAddrs},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
-use sendbeacon_fetch::{PartitionKey, host::Answer};
+use sendbeacon_fetch::{PartitionKey, Pruning, host::Answer};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// Finds the addresses of host names, in place of the system's resolver.
 ///
@@ -73,16 +80,121 @@ impl Resolved {
     }
 }
 
+/// How many names the system is asked for at once. NB: half of the threads that a tokio runtime has for work that blocks.
+const MAX_LOOKUPS: usize = 256;
+
+/// How many of these are for one network partition.
+const MAX_LOOKUPS_OF_PARTITION: usize = 16;
+
 /// The system's resolver, on the blocking threads of the tokio runtime. The default.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
+///
+/// It asks for 256 names at once, and for 16 of one network partition. A look-up that nobody waits for any more counts until
+/// the system has answered, because it cannot be given up.
+#[derive(Debug)]
+pub struct SystemResolver {
+    /// A permit for each look-up.
+    all: Arc<Semaphore>,
+    of_partitions: Mutex<Partitions>,
+}
+
+/// The partitions with look-ups, and a permit for each look-up of a partition.
+#[derive(Debug, Default)]
+struct Partitions {
+    permits: HashMap<PartitionKey, Weak<Semaphore>>,
+    pruning: Pruning,
+}
+
+impl SystemResolver {
+    /// Asks the system by `look_up`, which blocks, when it is the partition's turn.
+    fn ask<T: Send + 'static>(
+        &self,
+        partition: &PartitionKey,
+        look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> + Send + 'static {
+        let (all, of_partition) = (Arc::clone(&self.all), self.permits_of(partition));
+        async move {
+            // NB: `ok`, because the semaphores are never closed.
+            let permits = (of_partition.acquire_owned().await.ok(), all.acquire_owned().await.ok());
+            let asked = spawn_blocking(move || {
+                let _permits = permits;
+                look_up()
+            });
+            asked.await?
+        }
+    }
+
+    fn permits_of(&self, partition: &PartitionKey) -> Arc<Semaphore> {
+        let mut guard = self.of_partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let Partitions { permits, pruning } = &mut *guard;
+        if pruning.is_due(permits.len()) {
+            permits.retain(|_, permits| permits.strong_count() > 0);
+            pruning.done(permits.len());
+        }
+        let known = permits.entry(partition.clone()).or_default();
+        known.upgrade().unwrap_or_else(|| {
+            let made = Arc::new(Semaphore::new(MAX_LOOKUPS_OF_PARTITION));
+            *known = Arc::downgrade(&made);
+            made
+        })
+    }
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(MAX_LOOKUPS)), of_partitions: Mutex::default() }
+    }
+}
 
 impl Resolver for SystemResolver {
-    fn resolve(&self, name: &str, _: &PartitionKey) -> Answer<io::Result<Resolved>> {
+    fn resolve(&self, name: &str, partition: &PartitionKey) -> Answer<io::Result<Resolved>> {
         let name = name.to_owned();
-        Answer::Later(Box::pin(async move {
-            let addresses = tokio::net::lookup_host((name, 0)).await?;
+        let addresses = self.ask(partition, move || {
+            let addresses = (name, 0).to_socket_addrs()?;
             Ok(Resolved::new(addresses.map(|address| address.ip()).collect()))
-        }))
+        });
+        Answer::Later(Box::pin(addresses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    };
+
+    use futures_util::FutureExt;
+    use sendbeacon_fetch::{Nonce, Site};
+
+    use super::*;
+
+    fn partition(number: u128) -> PartitionKey {
+        PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(number)), second_key: None }
+    }
+
+    #[tokio::test]
+    async fn look_ups_that_hang_do_not_stop_those_of_other_partitions() {
+        let resolver = SystemResolver::default();
+        let (hanging, (answer, system)) = (Arc::new(AtomicUsize::new(0)), mpsc::channel::<()>());
+        let system = Arc::new(Mutex::new(system));
+        for _ in 0..100 {
+            let (hanging, system) = (Arc::clone(&hanging), Arc::clone(&system));
+            let hangs = resolver.ask(&partition(1), move || {
+                hanging.fetch_add(1, SeqCst);
+                let _ = system.lock().map(|system| system.recv());
+                Ok(())
+            });
+            // The page begins the fetch, and gives it up.
+            let mut hangs = Box::pin(hangs);
+            assert!((&mut hangs).now_or_never().is_none());
+        }
+        while hanging.load(SeqCst) < MAX_LOOKUPS_OF_PARTITION {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(resolver.ask(&partition(2), || Ok(2)).await.unwrap(), 2);
+        let waits = resolver.ask(&partition(1), || Ok(1));
+        drop(answer);
+        assert_eq!(waits.await.unwrap(), 1);
+        assert_eq!(hanging.load(SeqCst), MAX_LOOKUPS_OF_PARTITION);
     }
 }

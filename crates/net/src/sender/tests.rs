@@ -30,7 +30,7 @@ fn sender() -> RequestSender {
     let provider = Arc::new(ring::default_provider());
     RequestSender {
         connector: Connector {
-            names: Names::new(HashMap::new(), Arc::new(SystemResolver)),
+            names: Names::new(HashMap::new(), Arc::new(SystemResolver::default())),
             address_spaces: AddressSpaces::default(),
             authorizations: ProxyAuthorizations::new(Arc::new(NoProxies)),
             send_queues: None,
