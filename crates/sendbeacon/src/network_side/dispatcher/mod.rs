@@ -231,7 +231,6 @@ impl Dispatcher {
         if let Some(id) = self.parked.pop_front() {
             return Some(Action::Park(id));
         }
-        let waits = |fetch: &Fetch| fetch.state == State::Waiting;
         while let Some(id) = self.starts.pop_front() {
             if let Some(fetch) = self.fetches.get(&id).filter(|fetch| waits(fetch)) {
                 self.wire.enter(fetch.endpoint);
@@ -391,14 +390,18 @@ impl Dispatcher {
                 entry.remove();
             }
         }
-        if fetch.state == State::Started {
-            self.wire.leave(fetch.endpoint);
+        match fetch.state {
+            State::Started => self.wire.leave(fetch.endpoint),
+            State::Waiting => {
+                self.wire.cancel(fetch.endpoint, |id| self.fetches.get(id).is_some_and(waits));
+            }
+            State::Held | State::Parked => {}
         }
         self.destinations.forget(id);
     }
 
     /// The unfinished fetches of a group, the oldest first.
-    fn members(&self, group: GroupId) -> Vec<FetchId> {
+    pub(super) fn members(&self, group: GroupId) -> Vec<FetchId> {
         let unfinished = self.groups.get(&group).map(|group| &group.unfinished);
         sorted(unfinished.into_iter().flatten().copied())
     }
@@ -407,6 +410,11 @@ impl Dispatcher {
     fn all_where(&self, condition: impl Fn(&Fetch) -> bool) -> Vec<FetchId> {
         sorted(self.fetches.iter().filter(|(_, fetch)| condition(fetch)).map(|(id, _)| *id))
     }
+}
+
+/// Whether a fetch waits for room on the wire, or for a network.
+fn waits(fetch: &Fetch) -> bool {
+    fetch.state == State::Waiting
 }
 
 fn sorted(ids: impl Iterator<Item = FetchId>) -> Vec<FetchId> {

@@ -56,6 +56,10 @@ struct Queue {
     waiting: FxHashMap<GroupId, VecDeque<FetchId>>,
     /// The groups with a waiting fetch, the next first.
     turns: VecDeque<GroupId>,
+    /// How many fetches these have together.
+    count: usize,
+    /// How many of them were cancelled.
+    cancelled: usize,
     on_wire: usize,
     /// Whether the endpoint is in `ready` of its partition.
     lined_up: bool,
@@ -79,6 +83,8 @@ impl Lines {
 struct Partition {
     /// The endpoints with a waiting fetch that have not reached their limit, the next first.
     ready: VecDeque<Endpoint>,
+    /// How many of these have lost all their waiting fetches.
+    empty: usize,
     on_wire: usize,
     /// Whether the partition is in `ready` of the wire.
     lined_up: bool,
@@ -98,6 +104,14 @@ impl Wire {
             && self.partitions.is_empty()
             && !is_ready(&self.ready.keepalive)
             && !is_ready(&self.ready.plain)
+    }
+
+    /// How many entries there are for fetches that wait.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let endpoints = self.endpoints.values().map(|queue| queue.count).sum::<usize>();
+        let partitions = self.partitions.values().map(|it| it.ready.len()).sum::<usize>();
+        endpoints + partitions
     }
 
     /// Adds a waiting fetch, behind those of its group.
@@ -128,16 +142,57 @@ impl Wire {
             let key = (self.ready.of(keepalive).pop_front()?, keepalive);
             let Some(partition) = self.partitions.get_mut(&key) else { continue };
             partition.lined_up = false;
-            let Some(endpoint) = partition.ready.pop_front() else { continue };
+            let Some(endpoint) = partition.ready.pop_front() else {
+                if partition.on_wire == 0 {
+                    self.partitions.remove(&key);
+                }
+                continue;
+            };
             let mut next = None;
             self.change(endpoint, |queue| {
                 queue.lined_up = false;
-                next = queue.next().filter(&is_there);
+                let first = queue.next();
+                next = first.filter(&is_there);
+                if next.is_none() && first.is_some() {
+                    queue.cancelled = queue.cancelled.saturating_sub(1);
+                }
                 isize::from(next.is_some())
             });
             if next.is_some() {
                 return next;
             }
+        }
+    }
+
+    /// Notes that a waiting fetch was cancelled, for which `is_there` is false.
+    ///
+    /// NB: a page may queue and cancel as many as it likes. So the cancelled fetches of an endpoint are removed when they
+    /// are the most, and likewise the endpoints of a partition without waiting fetches.
+    pub(super) fn cancel(&mut self, endpoint: Endpoint, is_there: impl Fn(&FetchId) -> bool) {
+        self.change(endpoint, |queue| {
+            queue.cancelled += 1;
+            if queue.cancelled > queue.count / 2 {
+                queue.retain(is_there);
+            }
+            0
+        });
+        let key = (endpoint.partition, endpoint.keepalive);
+        let is_empty = self.endpoints.get(&endpoint).is_some_and(Queue::is_empty);
+        let Some(partition) = self.partitions.get_mut(&key).filter(|_| is_empty) else { return };
+        partition.empty += 1;
+        if partition.empty > partition.ready.len() / 2 {
+            partition.empty = 0;
+            partition.ready.retain(|endpoint| {
+                let Entry::Occupied(mut queue) = self.endpoints.entry(*endpoint) else {
+                    return false;
+                };
+                let is_ready = !queue.get().is_empty();
+                queue.get_mut().lined_up = is_ready;
+                if !is_ready && queue.get().on_wire == 0 {
+                    queue.remove();
+                }
+                is_ready
+            });
         }
     }
 
@@ -180,7 +235,7 @@ impl Wire {
 
         let is_partition_over =
             partition.ready.is_empty() && partition.on_wire == 0 && !partition.lined_up;
-        if queue.is_empty() && queue.on_wire == 0 {
+        if queue.is_empty() && queue.on_wire == 0 && !queue.lined_up {
             self.endpoints.remove(&endpoint);
         }
         if is_partition_over {
@@ -195,6 +250,7 @@ impl Queue {
     }
 
     fn add(&mut self, id: FetchId, group: GroupId) {
+        self.count += 1;
         if self.is_empty() {
             self.only = Some((group, id));
             return;
@@ -208,12 +264,26 @@ impl Queue {
         }
     }
 
+    /// Keeps the fetches for which `is_there` is true.
+    fn retain(&mut self, is_there: impl Fn(&FetchId) -> bool) {
+        self.only = self.only.filter(|(_, id)| is_there(id));
+        self.waiting.retain(|_, ids| {
+            ids.retain(&is_there);
+            !ids.is_empty()
+        });
+        self.turns.retain(|group| self.waiting.contains_key(group));
+        let waiting = self.waiting.values().map(VecDeque::len).sum::<usize>();
+        (self.count, self.cancelled) = (usize::from(self.only.is_some()) + waiting, 0);
+    }
+
     /// Takes out the first fetch of the group whose turn it is.
     fn next(&mut self) -> Option<FetchId> {
         if let Some((_, id)) = self.only.take() {
+            self.count -= 1;
             return Some(id);
         }
         let group = self.turns.pop_front()?;
+        self.count -= 1;
         let Entry::Occupied(mut of_group) = self.waiting.entry(group) else { return None };
         let id = of_group.get_mut().pop_front();
         if of_group.get().is_empty() {
