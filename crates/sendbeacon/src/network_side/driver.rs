@@ -312,12 +312,11 @@ impl Driver {
         };
         for (id, (queued, group)) in self.deferred.remove_where(is_of_it) {
             // If the script side has marked it as sent, it becomes a fetch, which the loop below gives up.
-            let is_aborted = queued.record().abort();
-            #[cfg(feature = "outbox")]
-            if is_aborted {
-                self.fetches.deferred_aborted(FetchId(id), self.now);
-            }
-            if !is_aborted {
+            if queued.record().abort() {
+                let (id, reason) = (FetchId(id), AbandonReason::SiteDataCleared);
+                let request = queued.request();
+                self.fetches.deferred_abandoned(id, request, group, reason, self.now);
+            } else {
                 self.start_deferred(FetchId(id), queued, group);
             }
         }

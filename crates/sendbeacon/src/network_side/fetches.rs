@@ -3,6 +3,7 @@
 mod futures;
 #[cfg(feature = "outbox")]
 mod kept;
+mod unsent;
 mod work;
 
 use std::{

@@ -206,6 +206,8 @@ async fn an_abort_and_clear_site_data_drop_deferred_fetches() {
     let [_a, of_cleared, _c] = [&aborted, &cleared, &other].map(|it| defer(it, "/x"));
     aborted.fetch_group().abort();
     drop(browser.agent.clear_site_data(&cleared.client().origin));
+    let outcome = abandoned(AbandonReason::SiteDataCleared);
+    assert_eq!(browser.events.wait_for(1).await, [("/x".into(), outcome)]);
     let report = browser.agent.shutdown(LONG).await;
     let urls: Vec<_> = report.delivered.iter().map(|it| it.fetch.url.as_str()).collect();
     assert_eq!(urls, ["https://c.test/x"]);

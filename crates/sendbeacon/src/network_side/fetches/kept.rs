@@ -111,10 +111,13 @@ impl Fetches {
     /// The document of a group has gone. Nobody waits any more for the keepalive `fetch()` calls of the group.
     pub(in crate::network_side) fn keep_fetches_of(&mut self, group: GroupId, now: Instant) {
         let Some(keeping) = &mut self.keeping else { return };
-        let queued = self.queued.values().map(|queued| &queued.record.teller);
-        let tellers = queued.chain(self.running.values().map(|running| &running.record.teller));
-        let of_group = tellers.filter(|it| it.is_awaited && it.group.id == group);
-        of_group.for_each(|teller| keeping.queued(teller.info.id, now));
+        for id in self.dispatcher.members(group) {
+            let queued = self.queued.get(&id).map(|queued| &queued.record);
+            let record = queued.or_else(|| Some(&self.running.get(&id)?.record));
+            if record.is_some_and(|record| record.teller.is_awaited) {
+                keeping.queued(id, now);
+            }
+        }
     }
 
     /// Something has happened because of which a record may be sent.
@@ -254,11 +257,9 @@ impl Fetches {
         outcome: Outcome,
         now: Instant,
     ) {
-        let (info, group) = (kept.info(id, record), self.keeping.as_ref().map(|it| it.group()));
-        let Some(group) = group else { return };
-        let teller = Teller::new(info, group, false, Arc::clone(&self.listeners), now);
-        teller.tell_at(now, || EventKind::Queued);
-        Record::new(teller, None).done(outcome, now);
+        if let Some(keeping) = &self.keeping {
+            self.tell_over_without_fetch(kept.info(id, record), keeping.group(), outcome, now);
+        }
     }
 
     /// The services and settings for a fetch: those of the profile, or those for a request of the outbox.

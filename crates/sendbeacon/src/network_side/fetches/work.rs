@@ -17,22 +17,28 @@ pub(in crate::network_side) enum Work {
 
 impl Work {
     pub(super) fn info(&self, id: FetchId) -> FetchInfo {
-        let (client, url, initiator_type, keepalive, body_length) = match self {
+        let (client, url, initiator_type, body_length) = match self {
             Self::Beacon(beacon) => {
                 let length = beacon.body_length();
-                (beacon.client(), beacon.url(), InitiatorType::Beacon, true, length)
+                (beacon.client(), beacon.url(), InitiatorType::Beacon, length)
             }
-            Self::Ping(ping) => {
-                (ping.client(), ping.url(), InitiatorType::Ping, true, Ping::BODY_LENGTH)
-            }
-            Self::Request(request, _) => {
-                let length = request.body_length();
-                let (client, url) = (&request.client, request.url());
-                (client, url, request.initiator_type, request.keepalive, length)
-            }
+            Self::Ping(ping) => (ping.client(), ping.url(), InitiatorType::Ping, Ping::BODY_LENGTH),
+            Self::Request(request, _) => return Self::info_of(request, id),
         };
         let (client, url) = (Arc::clone(client), url.clone());
-        FetchInfo { id, client, url, initiator_type, keepalive, body_length, record: None }
+        FetchInfo { id, client, url, initiator_type, keepalive: true, body_length, record: None }
+    }
+
+    pub(super) fn info_of(request: &Request, id: FetchId) -> FetchInfo {
+        FetchInfo {
+            id,
+            client: Arc::clone(&request.client),
+            url: request.url().clone(),
+            initiator_type: request.initiator_type,
+            keepalive: request.keepalive,
+            body_length: request.body_length(),
+            record: None,
+        }
     }
 
     pub(super) fn reservation_mut(&mut self) -> Option<&mut Reservation> {
