@@ -29,8 +29,9 @@ use crate::{
 /// The version of the form. Every change of a part of a record changes it.
 const VERSION: u8 = 1;
 
-/// How many bytes the content of a record may have.
-const MAX_CONTENT: usize = 1 << 20;
+/// How many bytes the content of a record may have. NB: sealed, and with its state, it fits into the 1 MiB that a
+/// `FileOutbox` has for a record.
+const MAX_CONTENT: usize = (1 << 20) - 4096;
 
 /// How many bytes the policies of a document may have, serialised.
 const MAX_POLICIES: usize = 64 << 10;
@@ -204,7 +205,9 @@ impl Kept {
         let of_frame = Client::clone(&client);
         let content =
             Content { version: VERSION, created, client: of_frame, request: frame, cookies };
-        let content = postcard::to_stdvec(&content).ok().filter(|it| it.len() <= MAX_CONTENT)?;
+        let content = postcard::to_stdvec(&content).ok()?;
+        // What another run could not read would be lost.
+        Self::decode(&content)?;
         let size = content.len() as u64;
         Some((Self { created, client, request, cookies, size }, content))
     }

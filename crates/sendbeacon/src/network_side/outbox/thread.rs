@@ -74,6 +74,7 @@ impl Thread {
             owed: BTreeMap::new(),
             pending: Arc::clone(&pending),
             is_failing: false,
+            loaded: Ok(()),
         };
         thread::Builder::new().name("sendbeacon outbox".into()).spawn(move || {
             worker.load();
@@ -108,6 +109,8 @@ struct Worker {
     pending: Arc<AtomicUsize>,
     /// Whether the last changes have failed, and the driver was told.
     is_failing: bool,
+    /// Whether the records could be read.
+    loaded: Result<(), OutboxError>,
 }
 
 impl Worker {
@@ -116,6 +119,7 @@ impl Worker {
         let records = match guarded(|| self.store.load()) {
             Ok(records) => records,
             Err(error) => {
+                self.loaded = Err(error.clone());
                 (self.tell)(News::Loaded(Vec::new()));
                 return (self.tell)(News::Failed(error));
             }
@@ -169,7 +173,8 @@ impl Worker {
         }
     }
 
-    /// Clears these records, and those whose removal has failed before. If that fails, they are removed later.
+    /// Clears these records, and those whose removal has failed before. If that fails, they are removed later. It also
+    /// fails if the records of earlier runs could not be read: some of them may be meant.
     fn clear(&mut self, mut ids: Vec<RecordId>) -> Result<(), OutboxError> {
         let is_removal = |change: &OutboxChange| matches!(change, OutboxChange::Remove(_));
         ids.extend(self.owed.iter().filter(|(_, it)| is_removal(it)).map(|(id, _)| *id));
@@ -180,7 +185,7 @@ impl Worker {
                 Err(_) => self.owed.insert(id, OutboxChange::Remove(id)),
             };
         }
-        cleared
+        cleared.and_then(|()| self.loaded.clone())
     }
 
     /// Makes the jobs durable. If that fails, the puts are given up, and the others are tried again.
@@ -225,11 +230,14 @@ impl Worker {
         let all: Vec<_> = new.chain(changes.values().cloned()).collect();
         let mut result = if all.is_empty() { Ok(()) } else { guarded(|| self.store.commit(&all)) };
         let are_put = result.is_ok();
+        // The store may refuse one record, and take the others.
+        let mut one_by_one = false;
         if let Err(error) = &result {
             // A disk that fails for hours is told once.
             if !self.is_failing {
                 (self.tell)(News::Failed(error.clone()));
             }
+            one_by_one = all.len() > 1 && !matches!(error, OutboxError::Full(_));
             let rest: Vec<_> = changes.values().cloned().collect();
             if !rest.is_empty() && !puts.is_empty() {
                 result = guarded(|| self.store.commit(&rest));
@@ -239,8 +247,10 @@ impl Worker {
         if result.is_err() {
             self.owed = changes;
         }
-        for (fetch, _) in puts.into_values() {
-            (self.tell)(News::Put(fetch, are_put));
+        for (fetch, record) in puts.into_values() {
+            let put = [OutboxChange::Put(record)];
+            let is_put = are_put || one_by_one && guarded(|| self.store.commit(&put)).is_ok();
+            (self.tell)(News::Put(fetch, is_put));
         }
         for reply in replies {
             // NB: nobody may be waiting any more.
