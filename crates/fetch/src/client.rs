@@ -244,7 +244,10 @@ impl Client {
     }
 
     /// About how many bytes of memory the client takes.
-    fn held_bytes(&self) -> usize {
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
         let urls =
             [Some(&self.creation_url), Some(&self.api_base_url), self.document_referrer.as_ref()];
         let headers = [&self.user_agent, &self.accept_language];

@@ -42,15 +42,19 @@ struct Place {
 
 impl Place {
     fn of(client: &Client) -> Self {
-        let partition = client.network_partition_key.clone();
-        let mut site = Site::of(&client.origin);
+        let url_site = || Site::of(&Origin::of(&client.creation_url, Nonce::from_u128(0)));
+        Self::new(&client.network_partition_key, Site::of(&client.origin), url_site)
+    }
+
+    /// The place of the documents of a site, whose URLs are of `url_site`.
+    fn new(partition: &PartitionKey, mut site: Site, url_site: impl FnOnce() -> Site) -> Self {
         let is_first_party = site == partition.top_level_site;
         if !is_first_party && let Site::Opaque(_) = site {
             // A page could make any number of opaque origins, for example by sandboxed frames. Those whose documents
             // come from one site have one share, and all those whose documents have no site have another.
-            site = Site::of(&Origin::of(&client.creation_url, Nonce::from_u128(0)));
+            site = url_site();
         }
-        Self { partition, site, is_first_party }
+        Self { partition: partition.clone(), site, is_first_party }
     }
 }
 
@@ -64,11 +68,19 @@ impl Budget {
         client.count_in(|| self.share_for(client));
     }
 
-    /// Finds the share of the documents of a site in a partition, for a process that has no others.
+    /// Finds the share of the documents of a site in a partition, whose URLs are of `url_site`, for a process that has no
+    /// others.
     #[cfg(feature = "remote")]
-    pub(crate) fn share_of(&self, partition: &PartitionKey, site: &Site) -> Arc<Share> {
-        let is_first_party = *site == partition.top_level_site;
-        let place = Place { partition: partition.clone(), site: site.clone(), is_first_party };
+    pub(crate) fn share_of(
+        &self,
+        partition: &PartitionKey,
+        site: &Site,
+        url_site: &Site,
+    ) -> Arc<Share> {
+        let place = Place::new(partition, site.clone(), || match url_site {
+            Site::Opaque(_) => Site::Opaque(Nonce::from_u128(0)),
+            site => site.clone(),
+        });
         self.share(&mut self.lock(), place)
     }
 

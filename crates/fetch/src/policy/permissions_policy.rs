@@ -71,7 +71,7 @@ impl PermissionsPolicy {
             Allowlist::Everyone => &[],
             Allowlist::Some(allowed) => &allowed.expressions[..],
         });
-        expressions.map(|expression| size_of::<String>() + expression.len()).sum()
+        expressions.map(|it| size_of::<String>() + SourceList::SOURCE_BYTES + it.len()).sum()
     }
 
     /// [Create a permissions policy for a navigable from response](https://w3c.github.io/webappsec-permissions-policy/#algo-create-from-response):

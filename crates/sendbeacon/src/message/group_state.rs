@@ -146,9 +146,8 @@ impl GroupState {
         violation: &CspViolation,
         client: &Arc<Client>,
     ) -> Option<Reservation> {
-        let body_bytes = violation.original_policy.len() as u64;
-        // Its endpoints are copies of parts of the policy.
-        self.reserve(client, Weight { body_bytes, url_bytes: 0, header_bytes: body_bytes })
+        let body_bytes = violation.held_bytes() as u64;
+        self.reserve(client, Weight { body_bytes, url_bytes: 0, header_bytes: 0 })
     }
 
     /// Reserves room for a report.

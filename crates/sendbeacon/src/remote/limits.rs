@@ -23,8 +23,8 @@ pub(super) const MAX_POLICIES: usize = 64 << 10;
 /// request.
 pub(super) const MAX_GROUPS: usize = 65_536;
 
-/// How many bytes the settings objects of these groups may have, as they are sent.
-pub(super) const MAX_CLIENTS: usize = 16 << 20;
+/// How many bytes of memory the settings objects of these groups may take.
+pub(super) const MAX_CLIENTS: usize = 64 << 20;
 
 /// How many pieces of a response may be on their way to a content process that has not taken them.
 pub(super) const WINDOW: usize = 4;

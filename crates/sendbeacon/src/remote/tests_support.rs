@@ -21,6 +21,7 @@ pub(super) fn page() -> Client {
 pub(super) fn network() -> Arc<ScriptedNetwork> {
     Arc::new(ScriptedNetwork::new(|request| match request.url.path() {
         "/redirect" => respond(302, &[("location", "https://victim.test/?secret")]),
+        "/long" => respond_with_body(200, &[], vec![b'x'; 1 << 20]),
         _ => respond_with_body(200, &[("x", "secret")], "secret"),
     }))
 }

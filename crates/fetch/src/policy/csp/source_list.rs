@@ -96,6 +96,9 @@ impl SchemePart {
 }
 
 impl SourceList {
+    /// About how many bytes of memory a source expression takes in a list.
+    pub(crate) const SOURCE_BYTES: usize = 512;
+
     /// Parses the tokens of a directive's value.
     pub(crate) fn new<'a>(value: impl IntoIterator<Item = &'a str>) -> Self {
         let mut list = Self::default();

@@ -56,6 +56,18 @@ impl CspViolation {
         Self { original_policy: policy.into(), ..violation }
     }
 
+    /// About how many bytes of memory the violation takes.
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let texts = [&self.blocked_uri, &self.effective_directive, &self.sample];
+        let texts = texts.into_iter().chain(&self.report_to).map(String::len).sum::<usize>();
+        let endpoints = self.report_uri.iter().map(|token| size_of::<String>() + token.len());
+        let source_file = self.source_file.as_ref().map_or(0, |url| url.as_str().len());
+        texts + self.original_policy.len() + endpoints.sum::<usize>() + source_file
+    }
+
     /// A violation of `policy`.
     pub(super) fn of(policy: &Policy, effective_directive: &str, blocked_uri: String) -> Self {
         let value = |name: &str| policy.directive(name).map(Directive::value);

@@ -13,9 +13,9 @@ use crate::{
 /// The settings object that the network process has of each fetch group that it knows.
 #[derive(Default)]
 pub(super) struct Clients {
-    /// Each with its length in bytes, as it was sent.
+    /// Each with about how many bytes of memory it takes.
     of_groups: HashMap<u64, (Arc<Client>, usize)>,
-    /// The sum of the lengths.
+    /// The sum of these bytes.
     bytes: usize,
 }
 
@@ -24,7 +24,7 @@ impl Clients {
         self.of_groups.get(&group).map(|(client, _)| client)
     }
 
-    /// Whether the network process will accept a settings object of this length for the group.
+    /// Whether the network process will accept a settings object of this size for the group.
     pub(super) fn has_room(&self, group: u64, bytes: usize) -> bool {
         let known = self.of_groups.get(&group);
         let others = self.bytes - known.map_or(0, |(_, bytes)| *bytes);

@@ -211,7 +211,7 @@ impl NetworkProcess {
         let is_over = sending.is_closed || known.is_none() && group.is(Flag::Terminated);
         let is_known = known.is_some_and(|known| Arc::ptr_eq(known, client));
         let payload = if is_known { None } else { payload_of(client) };
-        let client_bytes = payload.as_ref().map_or(0, Bytes::len);
+        let client_bytes = payload.as_ref().map_or(0, |_| client.held_bytes());
         let is_taken = payload.is_some() && sending.clients.has_room(group.id.0, client_bytes);
         let group_frame = GroupFrame { id: group.id.0, flags: group.flags(), client: payload };
         let frame = (!is_over && (is_known || is_taken)).then(|| frame(id, group_frame));

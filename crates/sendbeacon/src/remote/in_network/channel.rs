@@ -148,21 +148,20 @@ pub(super) struct Credit {
     /// `Some` until it is dropped.
     spent: Option<Spent>,
     channel: Weak<Channel>,
-    /// The list from which the fetch is removed in the end, if it is a `fetch()`.
+    /// The list from which a `fetch()` is removed in the end. For other requests it is no list.
     fetches: Weak<Fetches>,
 }
 
 impl Credit {
-    /// Spends the credits for a fetch of this cost.
+    /// Spends the credits for a request of this cost. `fetches` is the list that has it, if it is a `fetch()`.
     pub(super) fn take(
         channel: &Arc<Channel>,
-        fetches: &Arc<Fetches>,
         id: u64,
         cost: u64,
+        fetches: Weak<Fetches>,
     ) -> Result<Arc<Self>, ChannelError> {
         let spent = Some(channel.lent.spend(cost).ok_or(ChannelError::Quota)?);
-        let (channel, fetches) = (Arc::downgrade(channel), Arc::downgrade(fetches));
-        Ok(Arc::new(Self { id, spent, channel, fetches }))
+        Ok(Arc::new(Self { id, spent, channel: Arc::downgrade(channel), fetches }))
     }
 
     /// Tells the content process that the deferred fetch was sent.

@@ -53,7 +53,7 @@ impl ContentProcess {
         pin: Pin,
     ) -> Self {
         let groups = groups.for_content_process(Ledger::new(REPORT_LIMITS));
-        let share = budget.share_of(&pin.network_partition_key, &pin.site);
+        let share = budget.share_of(&pin.network_partition_key, &pin.site, &pin.url_site);
         let (channel, outgoing) = Channel::new(Arc::clone(&groups.network_side), Lent::new(share));
         let intake: Weak<dyn Intake> = Arc::downgrade(&(Arc::clone(&channel) as Arc<dyn Intake>));
         ledgers.watch(intake);

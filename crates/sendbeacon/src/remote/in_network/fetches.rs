@@ -27,6 +27,10 @@ pub(super) struct Fetching {
 }
 
 impl Fetches {
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.lock().contains_key(&id)
+    }
+
     pub(super) fn insert(&self, id: u64, fetching: Fetching) {
         self.lock().insert(id, fetching);
     }

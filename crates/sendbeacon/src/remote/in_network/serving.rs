@@ -3,11 +3,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     io::Read,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable};
 use http::HeaderValue;
 use sendbeacon_fetch::{
@@ -71,7 +70,7 @@ struct KnownGroup {
     activated: Arc<Ledger>,
     /// The settings object of its last request.
     client: Arc<Client>,
-    /// The length of the encoded settings object.
+    /// About how many bytes of memory the settings object takes.
     client_bytes: usize,
 }
 
@@ -120,7 +119,7 @@ impl Serving {
             ToNetwork::Beacon { id, group, beacon } => self.beacon(id, group, beacon, cost),
             ToNetwork::Ping { id, group, ping } => self.ping(id, group, &ping, cost),
             ToNetwork::Violation { id, group, violation } => {
-                let _credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
+                let _credit = Credit::take(&self.channel, id, cost, Weak::new())?;
                 let (KnownGroup { group, .. }, client) = self.group(group)?;
                 group.report(&client, &violation);
                 Ok(())
@@ -193,7 +192,7 @@ impl Serving {
         beacon: BeaconFrame,
         cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
+        let credit = Credit::take(&self.channel, id, cost, Weak::new())?;
         let BeaconFrame { url, data } = beacon;
         let url = received(&url)?;
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
@@ -220,7 +219,7 @@ impl Serving {
         ping: &PingFrame,
         cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
+        let credit = Credit::take(&self.channel, id, cost, Weak::new())?;
         let (url, target_url) = (received(&ping.url)?, received(&ping.target_url)?);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let ping = Ping::admit(&client, group.ledger(), url, target_url);
@@ -236,7 +235,11 @@ impl Serving {
         request: RequestFrame,
         cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
+        // NB: the task of the fetch that it would replace could never be ended.
+        if self.fetches.has(id) {
+            return Err(ChannelError::malformed("a fetch has the identifier of another one"));
+        }
+        let credit = Credit::take(&self.channel, id, cost, Arc::downgrade(&self.fetches))?;
         let channel = Arc::clone(&self.channel);
         let (KnownGroup { group, .. }, client) = self.group(frame)?;
         let request = request.into_request(client)?;
@@ -261,7 +264,7 @@ impl Serving {
         activate_after: Option<Duration>,
         cost: u64,
     ) -> Result<(), ChannelError> {
-        let credit = Credit::take(&self.channel, &self.fetches, id, cost)?;
+        let credit = Credit::take(&self.channel, id, cost, Weak::new())?;
         let (group, client) = self.group(frame)?;
         let request = request.into_request(client)?;
         let init = activate_after.map(DeferredRequestInit::after).unwrap_or_default();
@@ -290,16 +293,16 @@ impl Serving {
             return Err(ChannelError::malformed("a request after the last one"));
         }
         let GroupFrame { id, flags, client } = frame;
-        let length = client.as_ref().map_or(0, Bytes::len);
         let client = client.map(|bytes| frame::decode(&bytes).and_then(|it| self.pin.hold(it)));
         let client = client.transpose()?.map(Arc::new);
+        let bytes = client.as_ref().map_or(0, |client| client.held_bytes());
         let count = self.groups.len();
         let known = match (self.groups.entry(id), client) {
             (Entry::Occupied(entry), None) => entry.into_mut(),
             (Entry::Occupied(entry), Some(client)) => {
                 let known = entry.into_mut();
-                self.client_bytes = self.client_bytes - known.client_bytes + length;
-                (known.client, known.client_bytes) = (client, length);
+                self.client_bytes = self.client_bytes - known.client_bytes + bytes;
+                (known.client, known.client_bytes) = (client, bytes);
                 known
             }
             (Entry::Vacant(_), None) => {
@@ -311,9 +314,9 @@ impl Serving {
                 let partition = &client.network_partition_key;
                 let deferred = DeferredFetching::unshared();
                 let group = self.all.open_for_document(partition, ledger(), deferred);
-                self.client_bytes += length;
+                self.client_bytes += bytes;
                 let activated = ledger();
-                entry.insert(KnownGroup { group, activated, client, client_bytes: length })
+                entry.insert(KnownGroup { group, activated, client, client_bytes: bytes })
             }
         };
         if self.client_bytes > MAX_CLIENTS {
