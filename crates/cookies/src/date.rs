@@ -80,8 +80,8 @@ fn is_delimiter(byte: u8) -> bool {
 fn parse_time(token: &[u8]) -> Option<(u16, u16, u16)> {
     let mut fields = token.splitn(3, |&byte| byte == b':');
     let mut whole_field = || {
-        let field = fields.next()?;
-        (field.len() <= 2).then(|| parse_number(field, 1, 2))?
+        let field = fields.next().filter(|field| field.iter().all(u8::is_ascii_digit))?;
+        parse_number(field, 1, 2)
     };
     let (hour, minute) = (whole_field()?, whole_field()?);
     Some((hour, minute, parse_number(fields.next()?, 1, 2)?))
@@ -167,6 +167,13 @@ mod tests {
         year_is("069", "2069");
         year_is("0099", "1999");
         assert_eq!(seconds("1 Jan 100 00:00:00"), None);
+    }
+
+    #[test]
+    fn an_hour_or_a_minute_has_only_digits() {
+        // So the token is the day of the month, and the year is the first number after that.
+        assert_eq!(seconds("1a:02:03 05 Jan 2030 04:05:06"), seconds("1 Jan 2005 04:05:06"));
+        assert_eq!(seconds("02:3b:03 Jan 2030 04:05:06"), seconds("2 Jan 2030 04:05:06"));
     }
 
     #[test]

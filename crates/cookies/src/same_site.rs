@@ -8,9 +8,9 @@
 ///
 /// | Request or access | Mode |
 /// |---|---|
-/// | Beacon, ping, report, `fetch()`, subresource: the URL and all URLs that redirected to it are same site with the origin of the client, and the client has no cross-site ancestor | `StrictOrLess` |
+/// | Beacon, ping, report, `fetch()`, subresource: the current URL, after any redirects, is same site with the origin of the client, and the client has no cross-site ancestor | `StrictOrLess` |
 /// | The same, but the client has a cross-site ancestor | `UnsetOrLess` |
-/// | The same, but one of the URLs is not same site with that origin | `UnsetOrLess` |
+/// | The same, but the current URL is not same site with that origin | `UnsetOrLess` |
 /// | Top-level navigation by the user (address bar, bookmark), or started by a same-site document | `StrictOrLess` |
 /// | Top-level navigation with GET, started by a cross-site document | `LaxOrLess` |
 /// | Top-level navigation with POST, started by a cross-site document | `UnsetOrLess` |

@@ -274,8 +274,9 @@ impl Request {
     /// [`new Request()`](https://fetch.spec.whatwg.org/#dom-request). Returns false if no script can make it.
     ///
     /// Sets the unsafe-request flag, and removes the headers that the
-    /// [guard](https://fetch.spec.whatwg.org/#concept-headers-guard) of mode "no-cors" does not allow.
-    /// Forbidden request-headers are removed later, when the request is sent.
+    /// [guard](https://fetch.spec.whatwg.org/#concept-headers-guard) of mode "no-cors" does not allow. The guard asks about
+    /// all values of a name together.
+    /// Forbidden request-headers are removed later, when the fetch begins.
     #[must_use]
     pub fn confine(&mut self) -> bool {
         self.unsafe_request = true;
@@ -292,9 +293,18 @@ impl Request {
             }
             let given = std::mem::take(&mut self.headers);
             for name in [ACCEPT, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE] {
-                let values = given.get_all(&name).iter();
-                let safe = values.filter(|value| is_cors_safelisted(&name, value));
-                self.headers.extend(safe.map(|value| (name.clone(), value.clone())));
+                let mut combined = Vec::new();
+                for value in given.get_all(&name) {
+                    let length = combined.len();
+                    combined.extend_from_slice(if length == 0 { b"" } else { b", " });
+                    combined.extend_from_slice(value.as_bytes());
+                    let temporary = HeaderValue::from_bytes(&combined);
+                    if temporary.is_ok_and(|combined| is_cors_safelisted(&name, &combined)) {
+                        self.headers.append(name.clone(), value.clone());
+                    } else {
+                        combined.truncate(length);
+                    }
+                }
             }
         }
         !is_forbidden && is_own_referrer && self.destination != Destination::Report
@@ -434,6 +444,30 @@ mod tests {
         assert_eq!(taint(a, &["https://a.test/x"]), RedirectTaint::SameOrigin);
         assert_eq!(taint(a, &["https://a.test/x", "https://b.test/"]), RedirectTaint::SameOrigin);
         assert_eq!(taint(a, &["https://b.test/", "https://b.test/y"]), RedirectTaint::SameOrigin);
+    }
+
+    #[test]
+    fn a_confined_request_has_only_headers_whose_values_are_safelisted_together() {
+        let client =
+            Arc::new(Client::new(Url::parse("https://a.test/").unwrap(), Nonce::from_u128(1)));
+        let mut request = Request::new(client, Url::parse("https://b.test/").unwrap());
+        request.mode = Mode::NoCors;
+        for (name, value) in [
+            ("accept", "a".repeat(100)),
+            ("accept", "b".repeat(100)),
+            ("accept", "c".repeat(26)),
+            ("content-type", "text/plain".to_owned()),
+            ("content-type", "text/plain".to_owned()),
+            ("x-other", "1".to_owned()),
+        ] {
+            request.headers.append(name, value.try_into().unwrap());
+        }
+        assert!(request.confine());
+        let lengths = request.headers.iter().map(|(name, value)| (name.as_str(), value.len()));
+        assert_eq!(
+            lengths.collect::<Vec<_>>(),
+            [("accept", 100), ("accept", 26), ("content-type", 10)]
+        );
     }
 
     #[test]

@@ -80,8 +80,7 @@ pub struct Response {
     /// The headers that script may see.
     pub headers: HeaderMap,
     /// URL list: every URL that was requested; the last is the response's own. Never empty. Script sees an empty list, so
-    /// no URL and no redirect, where the type is [opaque](ResponseType::Opaque) or
-    /// [opaque-redirect](ResponseType::OpaqueRedirect).
+    /// no URL and no redirect, where the type is [opaque](ResponseType::Opaque).
     pub url_list: Vec<Url>,
     /// Timing allow passed flag: whether script may see the times of the fetch.
     pub timing_allow_passed: bool,
@@ -208,7 +207,6 @@ impl Response {
                 headers.remove(SET_COOKIE2);
             }
             ResponseType::Cors => {
-                // Step 14.1.
                 let exposed = cors_exposed_header_names
                     .unwrap_or_else(|| exposed_names(&headers, request.credentials));
                 let filtered = cors_filtered(&headers, &exposed);

@@ -97,7 +97,9 @@ impl CorsPreflightCache {
             .flatten()
             .filter(|entry| entry.expires > now && (entry.credentials || !includes_credentials));
         (method_is_allowed || matches.clone().any(|it| it.permits_method(request.method.as_str())))
-            && names.iter().all(|name| matches.clone().any(|it| it.permits_header_name(name)))
+            && names
+                .iter()
+                .all(|name| matches.clone().any(|it| it.permits_header_name(name.as_str())))
     }
 
     /// Steps 7.10 to 7.15 of CORS-preflight fetch: renews the entries that match, and
@@ -123,16 +125,18 @@ impl CorsPreflightCache {
         let header_names = header_names.iter().take(MAX_ENTRIES_PER_KEY);
         let header_names =
             header_names.map(|name| Permits::HeaderName(name.to_ascii_lowercase().into()));
-        let is_same = |entry: &Entry, permits: &Permits| {
-            entry.credentials == credentials && entry.permits == *permits
-        };
         for permits in methods.chain(header_names) {
-            match entries.iter().position(|entry| is_same(entry, &permits)) {
-                Some(at) => entries[at].expires = expires,
-                None if entries.len() < MAX_ENTRIES_PER_KEY => {
-                    entries.push(Entry { credentials, permits, expires });
-                }
-                None => {}
+            let mut is_known = false;
+            let matches = |entry: &&mut Entry| match &permits {
+                Permits::Method(name) => entry.permits_method(name),
+                Permits::HeaderName(name) => entry.permits_header_name(name),
+            };
+            let of_mode = entries.iter_mut().filter(|entry| entry.credentials || !credentials);
+            for entry in of_mode.filter(matches) {
+                (entry.expires, is_known) = (expires, true);
+            }
+            if !is_known && entries.len() < MAX_ENTRIES_PER_KEY {
+                entries.push(Entry { credentials, permits, expires });
             }
         }
     }
@@ -158,9 +162,10 @@ impl Entry {
         matches!(&self.permits, Permits::Method(it) if **it == *method || self.is_wildcard())
     }
 
-    fn permits_header_name(&self, name: &HeaderName) -> bool {
+    /// `name` has no upper-case letters.
+    fn permits_header_name(&self, name: &str) -> bool {
         let Permits::HeaderName(listed) = &self.permits else { return false };
-        **listed == *name.as_str() || self.is_wildcard() && name != AUTHORIZATION
+        **listed == *name || self.is_wildcard() && *name != *AUTHORIZATION.as_str()
     }
 
     /// Whether the entry's method or header name is a `*` that stands for every other one.
@@ -234,6 +239,25 @@ mod tests {
     fn has(cache: &CorsPreflightCache, mut request: Request, now: Instant) -> bool {
         request.method = http::Method::PUT;
         cache.permits(&request, false, &[], now)
+    }
+
+    #[test]
+    fn a_preflight_sets_the_age_of_each_entry_that_matches() {
+        let (cache, now) = (CorsPreflightCache::default(), Instant::now());
+        let later = now + Duration::from_secs(50);
+        let mut with_credentials = request("a.test", 0);
+        with_credentials.credentials = CredentialsMode::Include;
+        store(&cache, &with_credentials, now);
+        assert!(
+            has(&cache, request("a.test", 0), later)
+                && has(&cache, with_credentials.clone(), later)
+        );
+        cache.store(&request("a.test", 0), 0, &["PUT"], &[], now);
+        assert!(!has(&cache, with_credentials.clone(), later));
+        // An entry without credentials does not match a request with them.
+        cache.store(&request("a.test", 0), 100, &["*"], &[], now);
+        cache.store(&with_credentials, 0, &["PUT"], &[], now);
+        assert!(has(&cache, request("a.test", 0), later));
     }
 
     #[test]

@@ -51,6 +51,7 @@ fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request 
     preflight.referrer = request.referrer.clone();
     preflight.referrer_policy = request.referrer_policy;
     preflight.initiator_type = request.initiator_type;
+    preflight.destination = request.destination;
     preflight.keepalive = request.keepalive;
     preflight.is_preflight = true;
     preflight.mode = Mode::Cors;

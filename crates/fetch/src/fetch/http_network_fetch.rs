@@ -63,7 +63,7 @@ pub(super) fn http_network_fetch<'a>(
     }
 }
 
-/// Handles the content codings of a response that the page reads.
+/// Handles the content codings of a response that somebody reads.
 #[cfg(feature = "content-codings")]
 fn decoded(profile: &Profile, request: &Request, mut response: NetworkResponse) -> NetworkResponse {
     if profile.decodes() && request.initiator_type.is_read() {

@@ -18,9 +18,7 @@ use super::{header_lists::Settings, http_network_fetch::http_network_fetch, para
 use crate::{
     client::EmbedderPolicy,
     error::NetworkError,
-    headers::{
-        forbidden::is_forbidden, origin_header::append_origin, sec_fetch::append_fetch_metadata,
-    },
+    headers::{origin_header::append_origin, sec_fetch::append_fetch_metadata},
     host::{
         ConnectionKey, InterceptedRequest, Interception, NetworkRequest, NetworkResponse, Progress,
         Transmission,
@@ -255,16 +253,13 @@ async fn http_request_headers(
 /// from nothing else, because the result is remembered. If `has_cookies`, there is capacity for one more header.
 fn headers_of_request(settings: Settings<'_>, request: &Request, has_cookies: bool) -> HeaderMap {
     let usual = USUAL_HEADERS + usize::from(has_cookies) + settings.extra_headers.len();
-    // Step 8.2. NB: the standard's `Headers` class drops the forbidden request-headers that script sets. An engine might
-    // not do so, so they are dropped here. The headers of a preflight are the library's own and are kept.
+    // Step 8.2.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + usual);
     // Step 8.20, only `Host`. NB: it is the first header on the wire, and inserting it later would move all others.
     let host = &request.current_url()[Position::BeforeHost..Position::AfterPort];
     append_if_any(&mut headers, HOST, HeaderValue::from_str(host).ok());
     for (name, value) in &request.headers {
-        if request.is_preflight || !is_forbidden(name, value) {
-            headers.append(name, value.clone());
-        }
+        headers.append(name, value.clone());
     }
     // Steps 8.5 to 8.9.
     let is_post_or_put = matches!(request.method, Method::POST | Method::PUT);

@@ -33,12 +33,14 @@ pub(super) async fn main_fetch(
     params: FetchParams<'_>,
     mut request: Box<Request>,
 ) -> Result<Response, NetworkError> {
-    let mut preflighted = false;
+    let (mut preflighted, mut is_upgraded_by_hsts) = (false, false);
     let verified = loop {
-        match main_fetch_once(&params, &mut request, &mut preflighted).await {
+        let once =
+            main_fetch_once(&params, &mut request, &mut preflighted, &mut is_upgraded_by_hsts);
+        match once.await {
             Ok(Fetched::Redirected) => {}
             Ok(Fetched::Response(response)) => {
-                check_response(&params, &request, &response)?;
+                check_response(&params, &request, &response, is_upgraded_by_hsts)?;
                 // Step 23.
                 let metadata = std::mem::take(&mut request.integrity_metadata);
                 let method = request.method.clone();
@@ -64,11 +66,13 @@ pub(super) async fn main_fetch(
 
 /// One run of main fetch until a response is there: Steps 1 to 12.
 ///
-/// Sets `preflighted` if the run asks HTTP fetch to make a CORS preflight.
+/// Sets `preflighted` if the run asks HTTP fetch to make a CORS preflight. `is_upgraded_by_hsts` says then whether step 10
+/// has changed the URL, after the policies were asked about it.
 async fn main_fetch_once(
     params: &FetchParams<'_>,
     request: &mut Request,
     preflighted: &mut bool,
+    is_upgraded_by_hsts: &mut bool,
 ) -> Result<Fetched, NetworkError> {
     // Step 3 has nothing to do: the local-URLs-only flag is never set.
     // Step 4.
@@ -104,7 +108,9 @@ async fn main_fetch_once(
     }
     // Step 10.
     let profile = params.profile;
-    if hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall()) {
+    *is_upgraded_by_hsts =
+        hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall());
+    if *is_upgraded_by_hsts {
         observe_upgrade(params, request);
     }
     // Step 12.
@@ -160,13 +166,14 @@ fn check_response(
     params: &FetchParams<'_>,
     request: &Request,
     response: &HttpResponse,
+    is_upgraded_by_hsts: bool,
 ) -> Result<(), NetworkError> {
     // Step 20. NB: by Step 15, a response that a service worker made has the request's URL.
     let url = response.url(request).unwrap_or(request.current_url());
     if mixed_content::is_blocked(&request.client, url) {
         return Err(NetworkError::MixedContent);
     }
-    let violations = csp::response_violations(request, url);
+    let violations = csp::response_violations(request, url, is_upgraded_by_hsts);
     let enforced = violations.iter().find(|it| it.disposition == CspDisposition::Enforce);
     let policy = enforced.map(|violation| Arc::clone(&violation.original_policy));
     report_all(params, violations);

@@ -31,7 +31,9 @@ pub use self::{
     observer::{NoObserver, Observation, Observer},
     profile::Profile,
 };
-use crate::{error::NetworkError, request::Request, response::Response};
+use crate::{
+    error::NetworkError, headers::forbidden::remove_forbidden, request::Request, response::Response,
+};
 
 /// [Fetch](https://fetch.spec.whatwg.org/#concept-fetch) `request` until the head of its response is there.
 ///
@@ -48,6 +50,8 @@ pub fn fetch<'a>(
     observer: &'a dyn Observer,
     mut request: Box<Request>,
 ) -> impl Future<Output = Result<Response, NetworkError>> + Send + 'a {
+    // NB: the standard's `Headers` class drops the forbidden request-headers that script sets. An engine might not do so.
+    remove_forbidden(&mut request.headers);
     // Steps 1 to 11 and 15 have nothing to do here. The client is known, there are no preloads, and the caller keeps the
     // timing info.
     // Step 12.

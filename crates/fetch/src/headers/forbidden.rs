@@ -1,11 +1,19 @@
 //! [Forbidden request-headers](https://fetch.spec.whatwg.org/#forbidden-request-header).
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::extract::split;
 
+/// Removes the forbidden request-headers from a list.
+pub(crate) fn remove_forbidden(headers: &mut HeaderMap) {
+    if headers.iter().any(|(name, value)| is_forbidden(name, value)) {
+        let allowed = headers.iter().filter(|(name, value)| !is_forbidden(name, value));
+        *headers = allowed.map(|(name, value)| (name.clone(), value.clone())).collect();
+    }
+}
+
 /// Whether (name, value) is a forbidden request-header, which only the user agent sets.
-pub(crate) fn is_forbidden(name: &HeaderName, value: &HeaderValue) -> bool {
+fn is_forbidden(name: &HeaderName, value: &HeaderValue) -> bool {
     const NAMES: [&str; 21] = [
         "accept-charset",
         "accept-encoding",

@@ -24,7 +24,9 @@ pub fn minimized_content_type(headers: &HeaderMap) -> String {
 /// NB: the last type counts. Its parameters are of no interest here.
 pub(crate) fn extract_mime_type(headers: &HeaderMap) -> Option<Mime> {
     let value = get(headers, &CONTENT_TYPE)?;
-    let types = split(&value).filter_map(|value| str::from_utf8(value).ok()?.parse().ok());
+    // Isomorphic decoded: each byte is a character.
+    let decoded = |value: &[u8]| value.iter().copied().map(char::from).collect::<String>();
+    let types = split(&value).filter_map(|value| decoded(value).parse().ok());
     types.filter(|mime: &Mime| !mime.matches("*", "*")).last()
 }
 
@@ -120,6 +122,13 @@ mod tests {
             let headers = headers(&CONTENT_TYPE, values);
             assert_eq!(minimized_content_type(&headers), content_type, "{values:?}");
         }
+    }
+
+    #[test]
+    fn a_parameter_may_have_bytes_outside_ascii() {
+        let value = HeaderValue::from_bytes(b"text/javascript; x=\"\xE9\"").unwrap();
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
+        assert_eq!(minimized_content_type(&headers), "text/javascript");
     }
 
     #[test]

@@ -27,8 +27,8 @@ impl Algorithm {
 /// [Parse metadata](https://w3c.github.io/webappsec-subresource-integrity/#parse-metadata): each algorithm with its value
 /// in base64.
 fn parse_metadata(metadata: &str) -> impl Iterator<Item = (Algorithm, &str)> {
-    // Step 2.
-    metadata.split(' ').filter_map(|item| {
+    // Step 2. NB: the text splits on spaces only.
+    metadata.split_ascii_whitespace().filter_map(|item| {
         // Steps 2.1 to 2.7. NB: a question mark ends the expression, and a second hyphen the value.
         let expression = item.split('?').next()?;
         let mut parts = expression.split('-');

@@ -153,6 +153,16 @@ fn mixed_images_audio_and_video_are_upgraded() {
 }
 
 #[test]
+fn a_mixed_image_of_the_local_network_is_not_upgraded() {
+    let mut page = Page::new(PAGE, |_| respond(204, &[]));
+    page.client.address_space = Some(AddressSpace::Public);
+    let mut image = page.request("http://printer.local/x");
+    (image.mode, image.destination) = (Mode::NoCors, Destination::Image);
+    page.fetch(image).unwrap();
+    assert_eq!(page.last().url.as_str(), "http://printer.local/x");
+}
+
+#[test]
 fn a_redirect_to_mixed_content_is_blocked() {
     let page = Page::new(PAGE, redirects(307, "/x", "http://b.test/y"));
     assert_eq!(page.beacon("/x", None).unwrap_err(), NetworkError::MixedContent);
@@ -163,6 +173,17 @@ fn a_redirect_to_mixed_content_is_blocked() {
     assert!(page.beacon("/x", None).is_ok());
     page.client.prohibits_mixed_security_contexts = true;
     assert_eq!(page.beacon("https://a.test/x", None).unwrap_err(), NetworkError::MixedContent);
+}
+
+#[test]
+fn the_policies_are_asked_about_the_url_that_hsts_has_made() {
+    let secure = ("strict-transport-security", "max-age=60");
+    let mut page = Page::new("http://a.test/", move |_| respond(204, &[secure]));
+    page.beacon("https://a.test/learn", None).unwrap();
+    page.client.csp_list.push_header("connect-src http://a.test:80", CspDisposition::Enforce);
+    let blocked = page.beacon("http://a.test/", None).unwrap_err();
+    assert!(matches!(blocked, NetworkError::Csp { .. }), "{blocked:?}");
+    assert_eq!(page.last().url.as_str(), "https://a.test/", "the response is blocked");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use sendbeacon_fetch::{
-    CorsFailure, CredentialsMode, NetworkError, PreflightFailure, ResponseType,
+    CorsFailure, CredentialsMode, Destination, NetworkError, PreflightFailure, ResponseType,
 };
 use sendbeacon_testkit::network::respond;
 
@@ -33,6 +33,21 @@ fn json_cross_origin_is_preflighted() {
             "user-agent: test/1",
         ]
     );
+}
+
+#[test]
+fn a_preflight_has_the_destination_of_its_request_and_names_no_forbidden_header() {
+    let page = Page::new(PAGE, cors_everywhere);
+    let mut request = page.request("https://b.test/x");
+    request.destination = Destination::Script;
+    request.headers.insert("dnt", HeaderValue::from_static("1"));
+    page.fetch(request.clone()).unwrap();
+    assert_eq!(page.log(), ["GET https://b.test/x"]);
+    request.headers.insert("x-a", HeaderValue::from_static("1"));
+    page.fetch(request).unwrap_err();
+    let preflight = &page.last();
+    assert_eq!(header(preflight, "sec-fetch-dest"), Some("script"));
+    assert_eq!(header(preflight, "access-control-request-headers"), Some("x-a"));
 }
 
 #[test]

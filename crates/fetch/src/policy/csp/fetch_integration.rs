@@ -29,10 +29,14 @@ pub(crate) fn enforced_violations(request: &Request) -> Vec<CspViolation> {
 
 /// [Should response to request be blocked by Content Security Policy?](https://w3c.github.io/webappsec-csp/#should-block-response):
 /// returns the violations of all policies. The response is blocked if one of them is of an enforced policy.
-pub(crate) fn response_violations(request: &Request, response_url: &Url) -> Vec<CspViolation> {
+pub(crate) fn response_violations(
+    request: &Request,
+    response_url: &Url,
+    is_upgraded_by_hsts: bool,
+) -> Vec<CspViolation> {
     // Step 3. NB: a report-only policy thus reports a delivered request twice, as Chromium and WebKit do. An enforced
-    // policy has already allowed the request's own URL.
-    let is_new_url = response_url != request.current_url();
+    // policy has already allowed the request's own URL, unless HSTS has changed that since.
+    let is_new_url = is_upgraded_by_hsts || response_url != request.current_url();
     violations(request, response_url, |policy| {
         is_new_url || policy.disposition == CspDisposition::Report
     })
@@ -102,8 +106,8 @@ mod tests {
         client.csp_list.push_header("connect-src https://b.test", CspDisposition::Enforce);
         let request = Request::new(Arc::new(client), Url::parse("https://b.test/").unwrap());
         assert_eq!(report_only_violations(&request).len(), 1);
-        assert_eq!(response_violations(&request, request.url()).len(), 1);
+        assert_eq!(response_violations(&request, request.url(), false).len(), 1);
         let other = Url::parse("https://c.test/").unwrap();
-        assert_eq!(response_violations(&request, &other).len(), 2);
+        assert_eq!(response_violations(&request, &other, false).len(), 2);
     }
 }
