@@ -20,6 +20,7 @@ struct Disk {
     commits: usize,
     failure: Option<OutboxError>,
     is_stuck: bool,
+    max_content: Option<usize>,
 }
 
 impl MemoryStorage {
@@ -65,6 +66,11 @@ impl MemoryStorage {
         self.changed.notify_all();
     }
 
+    /// Lets every commit fail in which a record has more content, in bytes.
+    pub fn refuse_longer_than(&self, max_content: usize) {
+        self.disk().max_content = Some(max_content);
+    }
+
     fn disk(&self) -> MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,6 +89,13 @@ impl Outbox for MemoryOutbox {
         let mut disk = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = &disk.failure {
             return Err(error.clone());
+        }
+        let is_long = |change: &OutboxChange| {
+            let is_longer = |max| matches!(change, OutboxChange::Put(it) if it.content.len() > max);
+            disk.max_content.is_some_and(is_longer)
+        };
+        if changes.iter().any(is_long) {
+            return Err(OutboxError::Storage("a record is too long".into()));
         }
         disk.commits += 1;
         for change in changes {

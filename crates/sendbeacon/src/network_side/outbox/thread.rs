@@ -264,3 +264,36 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, OutboxError>) -> Result<T, Outbox
     let panicked = |_| Err(OutboxError::Storage(ErrorDetail::new("the store panicked")));
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked)
 }
+
+#[cfg(test)]
+mod tests {
+    use sendbeacon_testkit::outbox::MemoryStorage;
+
+    use super::*;
+    use crate::network_side::outbox::record::Timestamp;
+
+    #[test]
+    fn a_record_that_the_store_refuses_takes_no_other_with_it() {
+        let storage = MemoryStorage::default();
+        storage.refuse_longer_than(1_000);
+        // All jobs are there before the first commit ends.
+        storage.set_stuck(true);
+        let (tell, told) = channel();
+        let seal = Seal { sealer: None, profile: String::new() };
+        let thread = Thread::start(storage.outbox(), seal, move |news| {
+            let _ = tell.send(news);
+        });
+        let thread = thread.unwrap();
+        for (number, length) in [(1, 10), (2, 10), (3, 2_000), (4, 10)] {
+            let (fetch, id) = (FetchId(number), RecordId::from_u64(number));
+            let state = State::new(Timestamp::default(), 0, false);
+            thread.ask(Job::Put { fetch, id, state, content: vec![0; length] });
+        }
+        storage.set_stuck(false);
+        let put =
+            |news| if let News::Put(fetch, is_put) = news { Some((fetch.0, is_put)) } else { None };
+        let puts: Vec<_> = told.iter().filter_map(put).take(4).collect();
+        assert_eq!(puts, [(1, true), (2, true), (3, false), (4, true)]);
+        assert_eq!(storage.records().len(), 3);
+    }
+}
