@@ -14,32 +14,33 @@ pub(crate) fn remove_forbidden(headers: &mut HeaderMap) {
 
 /// Whether (name, value) is a forbidden request-header, which only the user agent sets.
 fn is_forbidden(name: &HeaderName, value: &HeaderValue) -> bool {
-    const NAMES: [&str; 21] = [
-        "accept-charset",
-        "accept-encoding",
-        "access-control-request-headers",
-        "access-control-request-method",
-        "connection",
-        "content-length",
-        "cookie",
-        "cookie2",
-        "date",
-        "dnt",
-        "expect",
-        "host",
-        "keep-alive",
-        "origin",
-        "referer",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-    ];
     let name = name.as_str();
     // Steps 1 and 2.
-    if NAMES.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-") {
+    let is_listed = matches!(
+        name,
+        "accept-charset"
+            | "accept-encoding"
+            | "access-control-request-headers"
+            | "access-control-request-method"
+            | "connection"
+            | "content-length"
+            | "cookie"
+            | "cookie2"
+            | "date"
+            | "dnt"
+            | "expect"
+            | "host"
+            | "keep-alive"
+            | "origin"
+            | "referer"
+            | "set-cookie"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "via"
+    );
+    if is_listed || name.starts_with("proxy-") || name.starts_with("sec-") {
         return true;
     }
     // Step 3.
