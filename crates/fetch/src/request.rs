@@ -296,7 +296,8 @@ impl Request {
                 let mut combined = Vec::new();
                 for value in given.get_all(&name) {
                     let length = combined.len();
-                    combined.extend_from_slice(if length == 0 { b"" } else { b", " });
+                    let is_first = !self.headers.contains_key(&name);
+                    combined.extend_from_slice(if is_first { b"" } else { b", " });
                     combined.extend_from_slice(value.as_bytes());
                     let temporary = HeaderValue::from_bytes(&combined);
                     if temporary.is_ok_and(|combined| is_cors_safelisted(&name, &combined)) {

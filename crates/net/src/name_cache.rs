@@ -62,7 +62,9 @@ impl NameCache {
         self.lookup(name, partition).await.map(|known| known.addresses)
     }
 
-    pub(crate) fn clear(&self) {
+    /// Forgets the answers: the device has joined another network.
+    pub(crate) fn network_changed(&self) {
+        self.resolver.network_changed();
         let forgotten =
             std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner));
         // The embedder's futures are dropped only after the lock is released.
@@ -195,7 +197,7 @@ mod tests {
         ] {
             assert_eq!(answer_of(&cache, name, site).await, Ok(answer), "{name} in {site}");
         }
-        cache.clear();
+        cache.network_changed();
         assert_eq!(answer_of(&cache, "a.test", 1).await, Ok(4));
     }
 

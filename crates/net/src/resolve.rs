@@ -60,9 +60,9 @@ impl Names {
         Ok(addresses.map(|ip| (ip, port).into()).collect())
     }
 
-    /// Forgets the resolver's answers.
-    pub(crate) fn forget(&self) {
-        self.cache.clear();
+    /// Forgets the resolver's answers: the device has joined another network.
+    pub(crate) fn network_changed(&self) {
+        self.cache.network_changed();
     }
 }
 

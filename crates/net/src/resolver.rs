@@ -52,6 +52,9 @@ pub trait Resolver: Send + Sync {
     /// forbids the name) or [`InvalidData`](io::ErrorKind::InvalidData) (secure DNS has failed, or its answer was
     /// forged) is final.
     fn resolve(&self, name: &str, partition: &PartitionKey) -> Answer<io::Result<Resolved>>;
+
+    /// Hears that the device has joined another network. Default: does nothing.
+    fn network_changed(&self) {}
 }
 
 /// The answer of a [`Resolver`].
@@ -88,20 +91,25 @@ const MAX_LOOKUPS_OF_PARTITION: usize = 16;
 
 /// The system's resolver, on the blocking threads of the tokio runtime. The default.
 ///
-/// It asks for 256 names at once, and for 16 of one network partition. A look-up that nobody waits for any more counts until
-/// the system has answered, because it cannot be given up.
+/// It asks for at most 256 names at once, and for at most 16 of one network partition. Keep one value: each has limits of its
+/// own. A look-up cannot be given up. If nobody waits for it any more, it still counts until the system has answered, or
+/// until the device joins another network.
+#[derive(Debug, Default)]
+pub struct SystemResolver(Mutex<Permits>);
+
+/// A permit for each look-up.
 #[derive(Debug)]
-pub struct SystemResolver {
-    /// A permit for each look-up.
+struct Permits {
     all: Arc<Semaphore>,
-    of_partitions: Mutex<Partitions>,
+    of_partitions: HashMap<PartitionKey, Weak<Semaphore>>,
+    pruning: Pruning,
 }
 
-/// The partitions with look-ups, and a permit for each look-up of a partition.
-#[derive(Debug, Default)]
-struct Partitions {
-    permits: HashMap<PartitionKey, Weak<Semaphore>>,
-    pruning: Pruning,
+impl Default for Permits {
+    fn default() -> Self {
+        let all = Arc::new(Semaphore::new(MAX_LOOKUPS));
+        Self { all, of_partitions: HashMap::new(), pruning: Pruning::default() }
+    }
 }
 
 impl SystemResolver {
@@ -111,7 +119,7 @@ impl SystemResolver {
         partition: &PartitionKey,
         look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static {
-        let (all, of_partition) = (Arc::clone(&self.all), self.permits_of(partition));
+        let (all, of_partition) = self.permits_of(partition);
         async move {
             // NB: `ok`, because the semaphores are never closed.
             let permits = (of_partition.acquire_owned().await.ok(), all.acquire_owned().await.ok());
@@ -123,25 +131,21 @@ impl SystemResolver {
         }
     }
 
-    fn permits_of(&self, partition: &PartitionKey) -> Arc<Semaphore> {
-        let mut guard = self.of_partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        let Partitions { permits, pruning } = &mut *guard;
-        if pruning.is_due(permits.len()) {
-            permits.retain(|_, permits| permits.strong_count() > 0);
-            pruning.done(permits.len());
+    /// The permits of all look-ups, and those of the partition.
+    fn permits_of(&self, partition: &PartitionKey) -> (Arc<Semaphore>, Arc<Semaphore>) {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Permits { all, of_partitions, pruning } = &mut *guard;
+        if pruning.is_due(of_partitions.len()) {
+            of_partitions.retain(|_, permits| permits.strong_count() > 0);
+            pruning.done(of_partitions.len());
         }
-        let known = permits.entry(partition.clone()).or_default();
-        known.upgrade().unwrap_or_else(|| {
+        let known = of_partitions.entry(partition.clone()).or_default();
+        let of_partition = known.upgrade().unwrap_or_else(|| {
             let made = Arc::new(Semaphore::new(MAX_LOOKUPS_OF_PARTITION));
             *known = Arc::downgrade(&made);
             made
-        })
-    }
-}
-
-impl Default for SystemResolver {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(MAX_LOOKUPS)), of_partitions: Mutex::default() }
+        });
+        (Arc::clone(all), of_partition)
     }
 }
 
@@ -154,13 +158,21 @@ impl Resolver for SystemResolver {
         });
         Answer::Later(Box::pin(addresses))
     }
+
+    /// What was asked on the other network may never be answered, so it does not count any more.
+    fn network_changed(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Permits::default();
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        atomic::{AtomicUsize, Ordering::SeqCst},
-        mpsc,
+    use std::{
+        ops::Range,
+        sync::{
+            atomic::{AtomicUsize, Ordering::SeqCst},
+            mpsc,
+        },
     };
 
     use futures_util::FutureExt;
@@ -172,29 +184,61 @@ mod tests {
         PartitionKey { top_level_site: Site::Opaque(Nonce::from_u128(number)), second_key: None }
     }
 
+    /// Look-ups that are begun and given up, and that the system does not answer before `answer` is dropped.
+    struct Hanging {
+        count: Arc<AtomicUsize>,
+        answer: mpsc::Sender<()>,
+    }
+
+    impl Hanging {
+        fn begin(resolver: &SystemResolver, partitions: Range<u128>, of_each: usize) -> Self {
+            let (count, (answer, system)) = (Arc::new(AtomicUsize::new(0)), mpsc::channel());
+            let system = Arc::new(Mutex::new(system));
+            for number in partitions {
+                for _ in 0..of_each {
+                    let (count, system) = (Arc::clone(&count), Arc::clone(&system));
+                    let mut hangs = Box::pin(resolver.ask(&partition(number), move || {
+                        count.fetch_add(1, SeqCst);
+                        let _ = system.lock().map(|system| system.recv());
+                        Ok(())
+                    }));
+                    assert!((&mut hangs).now_or_never().is_none());
+                }
+            }
+            Self { count, answer }
+        }
+
+        async fn wait_for(&self, count: usize) {
+            while self.count.load(SeqCst) < count {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     #[tokio::test]
     async fn look_ups_that_hang_do_not_stop_those_of_other_partitions() {
         let resolver = SystemResolver::default();
-        let (hanging, (answer, system)) = (Arc::new(AtomicUsize::new(0)), mpsc::channel::<()>());
-        let system = Arc::new(Mutex::new(system));
-        for _ in 0..100 {
-            let (hanging, system) = (Arc::clone(&hanging), Arc::clone(&system));
-            let hangs = resolver.ask(&partition(1), move || {
-                hanging.fetch_add(1, SeqCst);
-                let _ = system.lock().map(|system| system.recv());
-                Ok(())
-            });
-            // The page begins the fetch, and gives it up.
-            let mut hangs = Box::pin(hangs);
-            assert!((&mut hangs).now_or_never().is_none());
-        }
-        while hanging.load(SeqCst) < MAX_LOOKUPS_OF_PARTITION {
-            tokio::task::yield_now().await;
-        }
+        let hanging = Hanging::begin(&resolver, 1..2, 100);
+        hanging.wait_for(MAX_LOOKUPS_OF_PARTITION).await;
         assert_eq!(resolver.ask(&partition(2), || Ok(2)).await.unwrap(), 2);
         let waits = resolver.ask(&partition(1), || Ok(1));
-        drop(answer);
+        drop(hanging.answer);
         assert_eq!(waits.await.unwrap(), 1);
-        assert_eq!(hanging.load(SeqCst), MAX_LOOKUPS_OF_PARTITION);
+        assert_eq!(hanging.count.load(SeqCst), MAX_LOOKUPS_OF_PARTITION);
+    }
+
+    #[tokio::test]
+    async fn look_ups_of_another_network_do_not_count() {
+        let resolver = SystemResolver::default();
+        let partitions = (MAX_LOOKUPS / MAX_LOOKUPS_OF_PARTITION) as u128 + 1;
+        let hanging = Hanging::begin(&resolver, 0..partitions, MAX_LOOKUPS_OF_PARTITION);
+        hanging.wait_for(MAX_LOOKUPS).await;
+        let mut waits = Box::pin(resolver.ask(&partition(99), || Ok(1)));
+        assert!((&mut waits).now_or_never().is_none());
+        resolver.network_changed();
+        assert_eq!(resolver.ask(&partition(1), || Ok(2)).await.unwrap(), 2);
+        drop(hanging.answer);
+        assert_eq!(waits.await.unwrap(), 1);
+        assert_eq!(hanging.count.load(SeqCst), MAX_LOOKUPS);
     }
 }

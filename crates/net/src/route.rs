@@ -94,7 +94,7 @@ impl Router {
 
     /// Forgets names, TLS sessions and connections: the machine's network is another one now.
     pub(crate) fn network_changed(&self) {
-        self.sender.connector.names.forget();
+        self.sender.connector.names.network_changed();
         self.sender.connector.tls.forget();
         self.sender.pool.network_changed();
     }

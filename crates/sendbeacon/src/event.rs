@@ -88,7 +88,8 @@ pub struct Event {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// The fetch reached the network side.
+    /// The fetch reached the network side. A deferred fetch whose site data are cleared before it is sent has this event
+    /// and [`Done`](Self::Done) only.
     Queued,
     /// The fetch started.
     Started,

@@ -21,6 +21,7 @@ struct Disk {
     failure: Option<OutboxError>,
     is_stuck: bool,
     max_content: Option<usize>,
+    is_unreadable: bool,
 }
 
 impl MemoryStorage {
@@ -60,6 +61,11 @@ impl MemoryStorage {
         self.disk().failure = error;
     }
 
+    /// Lets the storage fail to read its records.
+    pub fn set_unreadable(&self) {
+        self.disk().is_unreadable = true;
+    }
+
     /// Lets every commit wait for as long as the disk is stuck.
     pub fn set_stuck(&self, is_stuck: bool) {
         self.disk().is_stuck = is_stuck;
@@ -80,6 +86,9 @@ struct MemoryOutbox(MemoryStorage);
 
 impl Outbox for MemoryOutbox {
     fn load(&mut self) -> Result<Vec<OutboxRecord>, OutboxError> {
+        if self.0.disk().is_unreadable {
+            return Err(OutboxError::Storage("the records cannot be read".into()));
+        }
         Ok(self.0.records())
     }
 

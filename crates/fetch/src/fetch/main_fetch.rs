@@ -66,8 +66,8 @@ pub(super) async fn main_fetch(
 
 /// One run of main fetch until a response is there: Steps 1 to 12.
 ///
-/// Sets `preflighted` if the run asks HTTP fetch to make a CORS preflight. `is_upgraded_by_hsts` says then whether step 10
-/// has changed the URL, after the policies were asked about it.
+/// Sets `preflighted` if the run asks HTTP fetch to make a CORS preflight. Sets `is_upgraded_by_hsts` to whether step 10 has
+/// changed the URL, after the policies were asked about it.
 async fn main_fetch_once(
     params: &FetchParams<'_>,
     request: &mut Request,
@@ -161,7 +161,8 @@ fn has_unsafe_parts(request: &Request) -> bool {
 
 /// Steps 20 and 21: whether something blocks the response.
 ///
-/// NB: the request passed the same policies before. But a service worker's response may come from another URL.
+/// NB: the request passed the same policies before. But a service worker's response may come from another URL, and HSTS may
+/// have changed the URL since.
 fn check_response(
     params: &FetchParams<'_>,
     request: &Request,

@@ -11,20 +11,17 @@ use crate::{client::Client, destination::Destination, request::Request};
 /// [Upgrade a mixed content request to a potentially trustworthy URL, if appropriate](https://w3c.github.io/webappsec-mixed-content/#upgrade-algorithm).
 /// Returns whether the URL was upgraded.
 pub(crate) fn upgrade(request: &mut Request) -> bool {
-    // Step 1. NB: a request has no initiator here, so the images of an image set are upgraded like others. Local Network
-    // Access adds the last condition.
-    let is_upgradeable =
+    // Step 1. NB: a request has no initiator here, so the images of an image set are upgraded like others. By Local Network
+    // Access, a URL of the local network is not upgraded, and not blocked either.
+    let url = request.current_url();
+    let is_upgraded =
         matches!(request.destination, Destination::Image | Destination::Audio | Destination::Video)
-            && request.client.prohibits_mixed_security_contexts
-            && target_ip_address_space(&request.client, request.current_url()).is_none();
-    let url = request.current_url_mut();
-    let is_upgraded = is_upgradeable
-        && url.scheme() == "http"
-        && matches!(url.host(), Some(Host::Domain(_)))
-        && !is_potentially_trustworthy(url);
+            && url.scheme() == "http"
+            && matches!(url.host(), Some(Host::Domain(_)))
+            && is_blocked(&request.client, url);
     // Step 2.
     if is_upgraded {
-        set_scheme_to_https(url);
+        set_scheme_to_https(request.current_url_mut());
     }
     is_upgraded
 }

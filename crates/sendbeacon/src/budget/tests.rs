@@ -46,6 +46,18 @@ fn opaque_origins_have_one_share_for_each_site_that_their_documents_come_from() 
     assert!(!Arc::ptr_eq(&of_data, &of_b));
 }
 
+#[cfg(feature = "remote")]
+#[test]
+fn the_process_of_a_sandboxed_document_has_the_share_of_the_document() {
+    let budget = Budget::new(MemoryLimits::default());
+    for url in ["https://x.b.test/", "data:,x", TOP] {
+        let client = sandboxed(url, TOP);
+        let pin = crate::remote::Pin::of(&client);
+        let of_process = budget.share_of(&pin.network_partition_key, &pin.site, &pin.url_site);
+        assert!(Arc::ptr_eq(&of_process, &budget.share_for(&client)), "{url}");
+    }
+}
+
 #[test]
 fn an_opaque_top_level_document_is_the_first_party() {
     let mut top = sandboxed("https://a.test/", TOP);

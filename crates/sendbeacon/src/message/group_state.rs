@@ -146,6 +146,7 @@ impl GroupState {
         violation: &CspViolation,
         client: &Arc<Client>,
     ) -> Option<Reservation> {
+        // NB: all its texts count as a body, because the quota of reports limits bodies.
         let body_bytes = violation.held_bytes() as u64;
         self.reserve(client, Weight { body_bytes, url_bytes: 0, header_bytes: 0 })
     }

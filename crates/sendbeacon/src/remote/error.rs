@@ -35,7 +35,8 @@ pub enum ChannelError {
     /// No script can have made this request.
     #[error("a request has a method, a referrer or a URL that no script can have given it")]
     Request,
-    /// The content process has more than 65,536 fetch groups, or more than 16 MiB of settings objects.
+    /// The content process has more than 65,536 fetch groups, or its settings objects take more than 64 MiB of
+    /// memory.
     #[error("there are too many fetch groups, or their settings objects are too large")]
     Groups,
 }

@@ -1,7 +1,7 @@
 //! The limits of a channel, which both ends check.
 
 /// The version of the protocol, which the first frame names. Every change of a frame or of a limit changes it.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// The largest payload, in bytes. A full body, the longest URL and the policies of a document fit.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;

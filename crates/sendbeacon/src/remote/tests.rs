@@ -89,7 +89,7 @@ fn a_violation_of_more_than_its_group_may_report_is_not_reported() {
     };
     let endpoint = || vec!["https://a.test/report".to_owned()];
     assert_eq!(report(endpoint()), 1);
-    // Each takes two bytes in a frame, and more in memory.
+    // Each takes three bytes in a frame, and more in memory.
     let many = vec!["//".to_owned(); 10_000];
     assert_eq!(report([endpoint(), many].concat()), 0);
 }

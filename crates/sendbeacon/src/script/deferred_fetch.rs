@@ -29,8 +29,9 @@ impl DeferredFetch {
     }
 
     /// The identifier of the fetch, as events have it. Its first event,
-    /// [`Queued`](crate::EventKind::Queued), comes when the request is sent. A request that is aborted before
-    /// has no events.
+    /// [`Queued`](crate::EventKind::Queued), comes when the request is sent. If its site data are cleared before,
+    /// `Queued` and `Done` come then, and [`is_activated`](Self::is_activated) stays false. A request that is aborted
+    /// before has no events.
     #[must_use]
     pub fn id(&self) -> FetchId {
         self.id

@@ -127,14 +127,16 @@ impl UserAgent {
 
     /// Gives up the unfinished fetches that belong to this data, with
     /// [`AbandonReason::SiteDataCleared`](crate::AbandonReason::SiteDataCleared) as their outcome. `data` is an `&Origin`,
-    /// or a [`SiteData`], which may be that of a site, and may begin at some time. The engine clears cookies and the other data of the origin in its
-    /// own stores.
+    /// or a [`SiteData`], which may be that of a site, and may begin at some time. The engine clears cookies and the other
+    /// data of the origin in its own stores.
     ///
     /// The fetches are given up even if the future is dropped. The future ends when the records of this data are no longer
     /// in the [`Outbox`](crate::host::Outbox) and cannot be read there any more. Without an outbox it ends soon.
     ///
     /// # Errors
-    /// The records could not be removed from the outbox. It tries again, but a crash before that leaves them there.
+    /// The records could not be removed from the outbox. It tries again, but a crash before that leaves them there. Or the
+    /// outbox could not read the records of earlier runs, some of which may be of this data. Then every call fails until
+    /// the user agent is built again.
     pub fn clear_site_data<D: Into<SiteData>>(
         &self,
         data: D,

@@ -11,9 +11,13 @@ use super::{
 };
 use crate::{nonce::Nonce, origin::Origin};
 
-/// How many policies a list may have. Every request asks each of them. The last one allows nothing, and stands for all that
-/// the list has no room for.
+/// How many policies a list may have. Every request asks each of them. The last one is [`FORBIDS_ALL`], in place of the
+/// policies that the list has no room for.
 const MAX_POLICIES: usize = 1000;
+
+/// A policy that forbids everything.
+const FORBIDS_ALL: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
 
 /// A [CSP list](https://w3c.github.io/webappsec-csp/#csp-list): policies, and the self-origin that `'self'` stands
 /// for in each of them. A clone shares the policies.
@@ -85,8 +89,8 @@ impl CspList {
             return;
         }
         let is_last = self.policies.len() + 1 == MAX_POLICIES;
-        let nothing = || Policy::parse("default-src 'none'", CspDisposition::Enforce);
-        self.policies.push(Arc::new(if is_last { nothing() } else { policy }));
+        let forbids_all = || Policy::parse(FORBIDS_ALL, CspDisposition::Enforce);
+        self.policies.push(Arc::new(if is_last { forbids_all() } else { policy }));
     }
 
     /// The total length of the serialised policies, in bytes.
@@ -186,14 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_room_for_another_policy_allows_nothing() {
+    fn a_list_without_room_for_another_policy_forbids_everything() {
         let url = Url::parse("https://a.test/").unwrap();
         let mut list = CspList::default();
         list.push_header(&"connect-src *,".repeat(MAX_POLICIES - 1), CspDisposition::Enforce);
         assert!(list.violations_of("connect-src", &url).is_empty());
         list.push_meta("img-src *");
         list.push_meta("img-src *");
-        assert_eq!(list.violations_of("connect-src", &url).len(), 1);
+        for directive in ["connect-src", "frame-ancestors"] {
+            assert_eq!(list.violations_of(directive, &url).len(), 1, "{directive}");
+        }
+        assert_eq!(list.enforced_directives("sandbox").count(), 1);
         assert_eq!(list.policies.len(), MAX_POLICIES);
     }
 

@@ -1,7 +1,7 @@
 //! One [policy](https://w3c.github.io/webappsec-csp/#content-security-policy-object) and its directives.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, OnceLock},
 };
 
@@ -15,8 +15,8 @@ use crate::origin::Origin;
 pub(super) struct Policy {
     pub(super) disposition: CspDisposition,
     directive_set: Vec<Directive>,
-    /// Where the directives are in the set, by their names, if there are many.
-    index: Option<HashMap<String, usize>>,
+    /// Where the directives are in the set, by their names: a page may write many.
+    index: HashMap<String, usize>,
     /// The policy as text, made when it is first violated.
     text: OnceLock<Arc<str>>,
 }
@@ -24,9 +24,6 @@ pub(super) struct Policy {
 /// About how many bytes of memory a token of a directive takes beside its text, and beside its entries in the
 /// [`SourceList`].
 const TOKEN_BYTES: usize = 64;
-
-/// How many directives a policy may have whose names are not in an index. The standards define fewer.
-const UNINDEXED: usize = 32;
 
 /// A policy's [disposition](https://w3c.github.io/webappsec-csp/#policy-disposition).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,9 +50,7 @@ impl Policy {
     /// NB: the source, "header" or "meta", is not kept. It decides only which directives the caller removes.
     pub(super) fn parse(serialized: &str, disposition: CspDisposition) -> Self {
         // Step 2. Step 1 is the caller's.
-        let mut directive_set = Vec::new();
-        // NB: a set, because a page may write many directives.
-        let mut names = HashSet::new();
+        let (mut directive_set, mut index) = (Vec::new(), HashMap::new());
         // Step 3.
         for token in serialized.split(';') {
             // Steps 3.1 and 3.3.
@@ -65,28 +60,23 @@ impl Policy {
             // Step 3.4.
             let name = name.to_ascii_lowercase();
             // Step 3.5.
-            if !names.insert(name.clone()) {
-                continue;
-            }
+            let Entry::Vacant(entry) = index.entry(name.clone()) else { continue };
+            entry.insert(directive_set.len());
             // Step 3.6.
             let value = parts.map(str::to_owned).collect();
             // Steps 3.7 and 3.8.
             directive_set.push(Directive { name, value, source_list: OnceLock::new() });
         }
         // Step 4.
-        Self::new(directive_set, disposition)
-    }
-
-    fn new(directive_set: Vec<Directive>, disposition: CspDisposition) -> Self {
-        let index = || directive_set.iter().enumerate().map(|(at, it)| (it.name.clone(), at));
-        let index = (directive_set.len() > UNINDEXED).then(|| index().collect());
         Self { disposition, directive_set, index, text: OnceLock::new() }
     }
 
     /// The policy without the directives with these names.
     pub(super) fn without(mut self, names: &[&str]) -> Self {
         self.directive_set.retain(|directive| !names.contains(&&*directive.name));
-        Self::new(self.directive_set, self.disposition)
+        let directives = self.directive_set.iter().enumerate();
+        self.index = directives.map(|(at, it)| (it.name.clone(), at)).collect();
+        self
     }
 
     /// Whether the policy has no directive.
@@ -96,10 +86,7 @@ impl Policy {
 
     /// The directive `name`, if the policy has it.
     pub(super) fn directive(&self, name: &str) -> Option<&Directive> {
-        match &self.index {
-            Some(index) => index.get(name).map(|at| &self.directive_set[*at]),
-            None => self.directive_set.iter().find(|directive| directive.name == name),
-        }
+        self.index.get(name).map(|at| &self.directive_set[*at])
     }
 
     /// What [`serialize`](Self::serialize) returns, for the violations of the policy, which may be many.

@@ -331,7 +331,7 @@ fn cancelled_fetches_that_wait_for_room_take_no_memory() {
     assert_eq!(world.started(), [0]);
     let reason = AbandonReason::Aborted;
     for id in 1..10_000 {
-        // To one origin, and to many in another partition.
+        // To one origin, and to one in another partition.
         let origin = if id % 2 == 0 { 0 } else { 10 };
         world.queue(id, id % 7, origin);
         if id % 10 != 0 {

@@ -52,13 +52,13 @@ pub(super) struct Wire {
 struct Queue {
     /// The only waiting fetch, while there is no other: most fetches do not wait long, and this takes no allocation.
     only: Option<(GroupId, FetchId)>,
-    /// The waiting fetches of each group. A fetch that is skipped stays here until its turn.
+    /// The waiting fetches of each group. A cancelled fetch may stay here until its turn.
     waiting: FxHashMap<GroupId, VecDeque<FetchId>>,
     /// The groups with a waiting fetch, the next first.
     turns: VecDeque<GroupId>,
-    /// How many fetches these have together.
+    /// How many fetches wait here, with the cancelled ones.
     count: usize,
-    /// How many of them were cancelled.
+    /// How many of them were cancelled, at most: one that was not lined up yet counts, too.
     cancelled: usize,
     on_wire: usize,
     /// Whether the endpoint is in `ready` of its partition.
@@ -83,7 +83,7 @@ impl Lines {
 struct Partition {
     /// The endpoints with a waiting fetch that have not reached their limit, the next first.
     ready: VecDeque<Endpoint>,
-    /// How many of these have lost all their waiting fetches.
+    /// How many of these have lost all their waiting fetches, at most: one that gets a fetch again still counts.
     empty: usize,
     on_wire: usize,
     /// Whether the partition is in `ready` of the wire.
@@ -154,6 +154,7 @@ impl Wire {
                 let first = queue.next();
                 next = first.filter(&is_there);
                 if next.is_none() && first.is_some() {
+                    // NB: it may have started while there was no network, and was not counted then.
                     queue.cancelled = queue.cancelled.saturating_sub(1);
                 }
                 isize::from(next.is_some())
@@ -167,7 +168,7 @@ impl Wire {
     /// Notes that a waiting fetch was cancelled, for which `is_there` is false.
     ///
     /// NB: a page may queue and cancel as many as it likes. So the cancelled fetches of an endpoint are removed when they
-    /// are the most, and likewise the endpoints of a partition without waiting fetches.
+    /// are more than half, and likewise the endpoints of a partition that have no waiting fetch.
     pub(super) fn cancel(&mut self, endpoint: Endpoint, is_there: impl Fn(&FetchId) -> bool) {
         self.change(endpoint, |queue| {
             queue.cancelled += 1;
@@ -177,7 +178,7 @@ impl Wire {
             0
         });
         let key = (endpoint.partition, endpoint.keepalive);
-        let is_empty = self.endpoints.get(&endpoint).is_some_and(Queue::is_empty);
+        let is_empty = self.endpoints.get(&endpoint).is_some_and(|it| it.is_empty() && it.lined_up);
         let Some(partition) = self.partitions.get_mut(&key).filter(|_| is_empty) else { return };
         partition.empty += 1;
         if partition.empty > partition.ready.len() / 2 {

@@ -154,10 +154,12 @@ impl Fetches {
             |client: &Client| documents.is_any_fully_active(&client.network_partition_key);
         while let Some(look) = self.keeping.as_mut().and_then(|it| it.next(now, is_active)) {
             match look {
-                Look::Expired(record) => {
-                    let over = self.keeping.as_mut().and_then(|keeping| keeping.expire(record));
-                    if let Some((kept, outcome)) = over {
-                        self.tell_over(record, ids.next(), &kept, outcome, now);
+                Look::Expired(records) => {
+                    for record in records {
+                        let over = self.keeping.as_mut().and_then(|keeping| keeping.expire(record));
+                        if let Some((kept, outcome)) = over {
+                            self.tell_over(record, ids.next(), &kept, outcome, now);
+                        }
                     }
                 }
                 Look::Try(record) => {
@@ -165,7 +167,7 @@ impl Fetches {
                         keeping.attempt(record, now);
                     }
                 }
-                Look::Ask(question) => self.ask_about(*question),
+                Look::Ask(questions) => questions.into_iter().for_each(|it| self.ask_about(it)),
             }
         }
     }

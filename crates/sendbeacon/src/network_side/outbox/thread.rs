@@ -10,7 +10,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sendbeacon_fetch::{
@@ -109,7 +109,7 @@ struct Worker {
     pending: Arc<AtomicUsize>,
     /// Whether the last changes have failed, and the driver was told.
     is_failing: bool,
-    /// Whether the records could be read.
+    /// Why the records could not be read at the start, if they could not.
     loaded: Result<(), OutboxError>,
 }
 
@@ -188,7 +188,8 @@ impl Worker {
         cleared.and_then(|()| self.loaded.clone())
     }
 
-    /// Makes the jobs durable. If that fails, the puts are given up, and the others are tried again.
+    /// Makes the jobs durable. If that fails, the other changes are tried again later, and each put is tried alone for a
+    /// while. A put that fails alone is given up, and so is every put if the store is full.
     fn commit(&mut self, jobs: Vec<Job>) {
         let (mut puts, mut changes) = (BTreeMap::new(), std::mem::take(&mut self.owed));
         let mut replies = Vec::new();
@@ -247,11 +248,15 @@ impl Worker {
         if result.is_err() {
             self.owed = changes;
         }
+        // NB: a disk that fails may take long each time, and other jobs wait.
+        let until = Instant::now() + AGAIN_AFTER;
         for (fetch, record) in puts.into_values() {
             let put = [OutboxChange::Put(record)];
-            let is_put = are_put || one_by_one && guarded(|| self.store.commit(&put)).is_ok();
+            let is_tried = !are_put && one_by_one && Instant::now() < until;
+            let is_put = are_put || is_tried && guarded(|| self.store.commit(&put)).is_ok();
             (self.tell)(News::Put(fetch, is_put));
         }
+        // NB: they come last, because a state may be a part of a put.
         for reply in replies {
             // NB: nobody may be waiting any more.
             let _ = reply.send(());

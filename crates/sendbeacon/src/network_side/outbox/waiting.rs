@@ -69,14 +69,14 @@ enum Phase {
     Begins,
 }
 
-/// What to do about a record that waits.
+/// What to do about records that wait.
 pub(crate) enum Look {
-    /// It has waited too long.
-    Expired(RecordId),
+    /// They have waited too long.
+    Expired(Vec<RecordId>),
     /// It is its turn.
     Try(RecordId),
-    /// The embedder is to be asked about it. Boxed: a record is seldom asked about.
-    Ask(Box<Question>),
+    /// The embedder is to be asked about them.
+    Ask(Vec<Question>),
 }
 
 /// A question to the embedder: whether a record may be sent without a document of its partition.
@@ -153,18 +153,25 @@ impl Waiting {
         if self.look.is_none_or(|look| look > now) {
             return None;
         }
+        // NB: what concerns many records is returned for all of them at once, because there may be thousands.
+        let begins = |entry: &Entry| matches!(entry.phase, Phase::Begins);
+        let is_over = |entry: &Entry| !begins(entry) && age(&entry.kept) >= expires_after;
+        let expired = self.entries.iter().filter(|(_, entry)| is_over(entry));
+        let expired: Vec<_> = expired.map(|(id, _)| *id).collect();
+        if !expired.is_empty() {
+            return Some(Look::Expired(expired));
+        }
+        let mut questions = Vec::new();
         let may_run = self.running.values().sum::<usize>() < self.may_run;
         let mut active = FxHashMap::default();
         let mut best: Option<(usize, Duration, RecordId)> = None;
         let mut again: Option<Instant> = None;
         for (id, entry) in &mut self.entries {
-            let age = age(&entry.kept);
-            if matches!(entry.phase, Phase::Begins) {
+            if begins(entry) {
                 continue;
             }
-            let Some(left) = expires_after.checked_sub(age).filter(|left| !left.is_zero()) else {
-                return Some(Look::Expired(*id));
-            };
+            let age = age(&entry.kept);
+            let left = expires_after.saturating_sub(age);
             let mut wait_until = |at: Instant| again = Some(again.map_or(at, |it| it.min(at)));
             wait_until(now + left);
             if entry.next > now {
@@ -180,8 +187,8 @@ impl Waiting {
                 Phase::Asked if !is_active => continue,
                 Phase::Waits if !is_active => {
                     entry.phase = Phase::Asked;
-                    let (record, kept) = (*id, entry.kept.clone());
-                    return Some(Look::Ask(Box::new(Question { record, kept, age })));
+                    questions.push(Question { record: *id, kept: entry.kept.clone(), age });
+                    continue;
                 }
                 Phase::Refused(until) if !is_active => {
                     if until <= now {
@@ -201,6 +208,9 @@ impl Waiting {
                     best = Some((running, age, *id));
                 }
             }
+        }
+        if !questions.is_empty() {
+            return Some(Look::Ask(questions));
         }
         if let Some((_, _, id)) = best {
             return Some(Look::Try(id));

@@ -77,3 +77,13 @@ async fn what_could_not_be_cleared_is_an_error_and_is_removed_later() {
     storage.fail(None);
     crate::browser::wait_until(|| storage.records().is_empty()).await;
 }
+
+#[tokio::test]
+async fn records_that_could_not_be_read_make_clearing_fail() {
+    let storage = MemoryStorage::default();
+    leave_a_beacon(&storage).await;
+    storage.set_unreadable();
+    let app = App::start(&storage);
+    let error = app.agent.clear_site_data(data("http://127.0.0.1/")).await.unwrap_err();
+    assert!(matches!(error, OutboxError::Storage(_)));
+}

@@ -88,6 +88,19 @@ fn without_a_document_the_embedder_is_asked_once_and_again_after_an_hour() {
 }
 
 #[test]
+fn many_records_are_asked_about_and_expire_together() {
+    let (mut waiting, now) = (Waiting::default(), Instant::now());
+    for number in 0..1_000 {
+        waiting.add(id(number), kept(0), History::default(), now);
+    }
+    let asked = next(&mut waiting, now, false);
+    assert!(matches!(asked, Some(Look::Ask(questions)) if questions.len() == 1_000));
+    waiting.look_at(now);
+    let expired = waiting.next(now, |_| EXPIRES, EXPIRES, |_| true);
+    assert!(matches!(expired, Some(Look::Expired(records)) if records.len() == 1_000));
+}
+
+#[test]
 fn a_document_comes_before_the_answer_of_the_embedder() {
     let (mut waiting, now) = (Waiting::default(), Instant::now());
     waiting.add(id(1), kept(0), History::default(), now);
