@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use sendbeacon::{Client, CspList, FetchGroup, InitiatorType, Request, Response};
+use tokio::time::timeout;
 
 use super::{
     Browser,
     response_headers::{mime_type, policy_container},
 };
-use crate::page::{FetchedScript, PolicyContainer, ScriptRequest};
+use crate::page::{FetchedScript, PolicyContainer, ScriptRequest, TASK_BUDGET};
 
 /// The largest script, in bytes.
 const MAX_SCRIPT: usize = 16 << 20;
@@ -48,7 +49,9 @@ impl Scripts {
                 body: source.into_bytes(),
             });
         }
-        let mut script = self.fetch(client, request).await?;
+        // NB: the page waits, as in a task.
+        let fetched = timeout(TASK_BUDGET, self.fetch(client, request)).await;
+        let mut script = fetched.map_err(|_| "the script takes too long")??;
         script.body.extend(for_this(&self.script_end).unwrap_or_default().into_bytes());
         Ok(script)
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How long a task and its microtasks may run, unless the embedder sets another limit.
-pub(super) const TASK_BUDGET: Duration = Duration::from_secs(10);
+pub(crate) const TASK_BUDGET: Duration = Duration::from_secs(10);
 
 /// The time that the running task has left.
 pub(super) struct Budget {

@@ -78,6 +78,9 @@ impl Environment {
     }
 }
 
+/// How many bytes the keys and values of a storage area may have, as in browsers.
+const STORAGE_QUOTA: usize = 5 << 20;
+
 /// The map behind a [`Storage`](https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface)
 /// object, in insertion order. A clone shares its items with the original.
 #[derive(Clone, Debug, Default)]
@@ -107,13 +110,19 @@ impl StorageArea {
         self.0.borrow().iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     }
 
-    /// Sets `key` to `value`.
-    pub fn set(&self, key: String, value: String) {
+    /// Sets `key` to `value`. Returns false if there is no room for it.
+    pub fn set(&self, key: String, value: String) -> bool {
         let mut items = self.0.borrow_mut();
+        let others = items.iter().filter(|(name, _)| *name != key);
+        let bytes = others.map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if bytes + key.len() + value.len() > STORAGE_QUOTA {
+            return false;
+        }
         match items.iter_mut().find(|(name, _)| *name == key) {
             Some((_, old)) => *old = value,
             None => items.push((key, value)),
         }
+        true
     }
 
     /// Removes `key`.

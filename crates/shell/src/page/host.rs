@@ -150,7 +150,7 @@ pub struct Violation {
 impl From<CspViolation> for Violation {
     fn from(violation: CspViolation) -> Self {
         Self {
-            blocked_uri: violation.blocked_uri,
+            blocked_uri: violation.blocked_uri.to_string(),
             effective_directive: violation.effective_directive,
             original_policy: violation.original_policy.to_string(),
             disposition: match violation.disposition {

@@ -38,6 +38,7 @@ mod workers;
 
 use std::rc::Rc;
 
+pub(crate) use self::budget::TASK_BUDGET;
 pub(crate) use self::mime_type::extract_mime_type;
 use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
 pub use self::{

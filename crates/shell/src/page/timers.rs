@@ -3,7 +3,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
+    collections::{BinaryHeap, HashMap},
     time::{Duration, Instant},
 };
 
@@ -16,13 +16,17 @@ pub(super) type TimerId = u32;
 #[derive(Default)]
 pub(super) struct Timers {
     last_id: TimerId,
-    active: HashSet<(RealmId, TimerId)>,
-    /// The timers by expiry, then in the order they were started. A cleared timer is not in `active`. It stays in the
-    /// heap until it is on top.
-    heap: BinaryHeap<Reverse<(Instant, u64, RealmId, TimerId)>>,
+    /// The active timers, and the number of each in `started`.
+    active: HashMap<(RealmId, TimerId), u64>,
+    /// The timers by expiry, then in the order they were started. An entry whose number `active` does not have is that of
+    /// a timer that was cleared, or was started again.
+    heap: BinaryHeap<Reverse<Entry>>,
     /// How many timers were started, which tells the order of timers with the same expiry.
     started: u64,
 }
+
+/// When a timer expires, and its number.
+type Entry = (Instant, u64, RealmId, TimerId);
 
 impl Timers {
     /// Starts a new timer, or starts the timer `id` of an interval again.
@@ -32,8 +36,12 @@ impl Timers {
             self.last_id
         });
         self.started += 1;
-        self.active.insert((realm, id));
+        self.active.insert((realm, id), self.started);
         self.heap.push(Reverse((at, self.started, realm, id)));
+        if self.heap.len() > 2 * self.active.len() + FEW {
+            let active = &self.active;
+            self.heap.retain(|Reverse(entry)| is_active(active, entry));
+        }
         id
     }
 
@@ -43,21 +51,19 @@ impl Timers {
 
     /// Clears the timers of a realm. Returns them with the time that each has left.
     pub(super) fn take_realm(&mut self, realm: RealmId, now: Instant) -> Vec<(TimerId, Duration)> {
-        let active = &self.active;
         let of_realm = self
             .heap
             .iter()
-            .filter(|Reverse((_, _, owner, id))| *owner == realm && active.contains(&(realm, *id)));
-        let left = |Reverse((at, _, _, id)): &Reverse<(Instant, u64, RealmId, TimerId)>| {
-            (*id, at.saturating_duration_since(now))
-        };
+            .filter(|Reverse(entry)| entry.2 == realm && is_active(&self.active, entry));
+        let left =
+            |Reverse((at, _, _, id)): &Reverse<Entry>| (*id, at.saturating_duration_since(now));
         let timers = of_realm.map(left).collect();
         self.clear_realm(realm);
         timers
     }
 
     pub(super) fn clear_realm(&mut self, realm: RealmId) {
-        self.active.retain(|(owner, _)| *owner != realm);
+        self.active.retain(|(owner, _), _| *owner != realm);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,9 +72,9 @@ impl Timers {
 
     /// When the next timer expires.
     pub(super) fn next_expiry(&mut self) -> Option<Instant> {
-        while let Some(&Reverse((at, _, realm, id))) = self.heap.peek() {
-            if self.active.contains(&(realm, id)) {
-                return Some(at);
+        while let Some(Reverse(entry)) = self.heap.peek() {
+            if is_active(&self.active, entry) {
+                return Some(entry.0);
             }
             self.heap.pop();
         }
@@ -84,6 +90,14 @@ impl Timers {
         self.active.remove(&(realm, id));
         Some((realm, id))
     }
+}
+
+/// How many entries the heap may have of timers that are not active, beside as many as there are active ones.
+const FEW: usize = 64;
+
+fn is_active(active: &HashMap<(RealmId, TimerId), u64>, entry: &Entry) -> bool {
+    let (_, number, realm, id) = entry;
+    active.get(&(*realm, *id)) == Some(number)
 }
 
 #[cfg(test)]
@@ -114,5 +128,30 @@ mod tests {
         timers.clear(realm, id);
         assert_eq!(timers.next_expiry(), None);
         assert_eq!(timers.pop_expired(now), None);
+    }
+
+    #[test]
+    fn a_timer_that_is_started_again_expires_once() {
+        let (realm, now) = (RealmId(1), Instant::now());
+        let mut timers = Timers::default();
+        let id = timers.start(realm, None, now);
+        for _ in 0..10 {
+            let taken = timers.take_realm(realm, now);
+            assert_eq!(taken, [(id, Duration::ZERO)]);
+            timers.start(realm, Some(id), now);
+        }
+        assert_eq!(timers.pop_expired(now), Some((realm, id)));
+        assert_eq!(timers.pop_expired(now), None);
+    }
+
+    #[test]
+    fn cleared_timers_take_no_memory() {
+        let (realm, late) = (RealmId(1), Instant::now() + Duration::from_secs(1000));
+        let mut timers = Timers::default();
+        for _ in 0..10_000 {
+            let id = timers.start(realm, None, late);
+            timers.clear(realm, id);
+        }
+        assert!(timers.heap.len() <= FEW + 1);
     }
 }

@@ -14,8 +14,8 @@ use url::Url;
 
 use super::{bare_object, body, buffer, from_number, to_number};
 use crate::page::{
-    FetchRequest, FetchResponse, PageHost, Realm, RealmId, TaskQueue, data_urls::process_data_url,
-    mime_type::extract_mime_type, window::Window,
+    FetchRequest, FetchResponse, PageHost, Realm, RealmId, TASK_BUDGET, TaskQueue,
+    data_urls::process_data_url, mime_type::extract_mime_type, window::Window,
 };
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
@@ -33,7 +33,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         },
         "fetchSync" => |this, ctx: Ctx<'js>, request: Object<'js>, timeout: u64| {
             let request = fetch_request(&ctx, this, &request)?;
-            let timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
+            let timeout = if timeout > 0 { Duration::from_millis(timeout) } else { TASK_BUDGET };
             rquickjs::Result::Ok(SyncResponse(fetch_sync(&*this.host(), request, timeout)))
         },
         "abortFetch" => |this, id: f64| this.host().abort_fetch(from_number(id)),
@@ -135,7 +135,7 @@ enum SyncError {
 fn fetch_sync(
     host: &dyn PageHost,
     request: FetchRequest,
-    timeout: Option<Duration>,
+    timeout: Duration,
 ) -> Result<(FetchResponse, Vec<u8>), SyncError> {
     let (id, start) = (request.id, Instant::now());
     let (sender, receiver) = mpsc::channel();
@@ -163,13 +163,9 @@ fn fetch_sync(
 fn answer<T>(
     receiver: &Receiver<Result<T, String>>,
     start: Instant,
-    timeout: Option<Duration>,
+    timeout: Duration,
 ) -> Result<T, SyncError> {
-    let answer = match timeout {
-        Some(timeout) => receiver.recv_timeout(timeout.saturating_sub(start.elapsed())),
-        None => receiver.recv().map_err(Into::into),
-    };
-    match answer {
+    match receiver.recv_timeout(timeout.saturating_sub(start.elapsed())) {
         Ok(result) => result.map_err(|_| SyncError::Network),
         Err(RecvTimeoutError::Timeout) => Err(SyncError::Timeout),
         Err(RecvTimeoutError::Disconnected) => Err(SyncError::Network),

@@ -1,7 +1,7 @@
 // The interface Storage: localStorage and sessionStorage.
 // https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface
 
-const { USVString, expose, globals, illegalConstructor, unsignedLong } = internal.webidl;
+const { USVString, expose, fail, globals, illegalConstructor, unsignedLong } = internal.webidl;
 const { fire } = internal.eventTarget;
 const slot = agent.slot("Storage");
 
@@ -10,11 +10,15 @@ class Storage {
   get length() { return slot.get(this).keys().length; }
   key(index) { return slot.get(this).keys()[unsignedLong(index)] ?? null; }
   getItem(key) { return slot.get(this).get(USVString(key)) ?? null; }
-  setItem(key, value) { slot.get(this).set(USVString(key), USVString(value)); }
+  setItem(key, value) { store(slot.get(this), USVString(key), USVString(value)); }
   removeItem(key) { slot.get(this).remove(USVString(key)); }
   clear() { slot.get(this).clear(); }
 }
 expose(Storage, slot);
+
+function store(area, key, value) {
+  if (!area.set(key, value)) fail("QuotaExceededError", `There is no room for the item '${key}'.`);
+}
 
 // A legacy platform object: its items are properties, unless the object or its prototypes have a property of that name.
 // https://webidl.spec.whatwg.org/#js-legacy-platform-objects
@@ -27,7 +31,7 @@ function storage(area) {
     has: (_, key) => isItem(key) || key in target,
     set(_, key, value) {
       if (typeof key === "symbol") return Reflect.set(target, key, value);
-      area.set(key.toWellFormed(), USVString(value));
+      store(area, key.toWellFormed(), USVString(value));
       return true;
     },
     deleteProperty(_, key) {
@@ -41,7 +45,7 @@ function storage(area) {
       : Reflect.getOwnPropertyDescriptor(target, key),
     defineProperty(_, key, descriptor) {
       if (typeof key === "symbol") return Reflect.defineProperty(target, key, descriptor);
-      area.set(key.toWellFormed(), USVString(descriptor.value));
+      store(area, key.toWellFormed(), USVString(descriptor.value));
       return true;
     },
   });
@@ -58,8 +62,9 @@ function broadcasting(area, name) {
     ...area,
     set(key, value) {
       const old = area.get(key) ?? null;
-      area.set(key, value);
-      tell(key, old, value);
+      const isSet = area.set(key, value);
+      if (isSet) tell(key, old, value);
+      return isSet;
     },
     remove(key) {
       const old = area.get(key) ?? null;

@@ -59,7 +59,7 @@ impl Navigable {
         // NB: the standard reports the whole URL. Browsers report only the origin of a cross-origin URL.
         if !origin.is_same_origin_with_url(&container.window().document.url()) && url.has_host() {
             for violation in &mut violations {
-                violation.blocked_uri = origin.to_string();
+                violation.blocked_uri = origin.to_string().into();
             }
         }
         !container.window().report_violations(violations)
