@@ -243,6 +243,14 @@ impl Client {
         self.account.open(share, || self.held_bytes() as u64);
     }
 
+    /// The length of its policies as text, in bytes.
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn policies_length(&self) -> usize {
+        self.csp_list.serialized_length() + self.permissions_policy.serialized_length()
+    }
+
     /// About how many bytes of memory the client takes.
     // NB: for the crate `sendbeacon` alone. It may change in any release.
     #[doc(hidden)]

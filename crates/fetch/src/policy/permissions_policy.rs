@@ -1,6 +1,6 @@
 //! [Permissions Policy](https://w3c.github.io/webappsec-permissions-policy/) for the features that decide what is sent.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
@@ -65,13 +65,23 @@ pub struct PermissionsPolicy {
 }
 
 impl PermissionsPolicy {
-    /// About how many bytes of memory its allowlists take.
+    /// About how many bytes of memory its allowlists take, once origins were matched against each of them.
     pub(crate) fn held_bytes(&self) -> usize {
-        let expressions = self.declared.iter().flatten().flat_map(|allowlist| match allowlist {
+        let of_expression =
+            |it: &String| size_of::<String>() + SourceList::held_bytes(it) + it.len();
+        self.expressions().map(of_expression).sum()
+    }
+
+    /// The length of its allowlists as text, in bytes.
+    pub(crate) fn serialized_length(&self) -> usize {
+        self.expressions().map(|expression| expression.len() + 1).sum()
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &String> {
+        self.declared.iter().flatten().flat_map(|allowlist| match allowlist {
             Allowlist::Everyone => &[],
             Allowlist::Some(allowed) => &allowed.expressions[..],
-        });
-        expressions.map(|it| size_of::<String>() + SourceList::SOURCE_BYTES + it.len()).sum()
+        })
     }
 
     /// [Create a permissions policy for a navigable from response](https://w3c.github.io/webappsec-permissions-policy/#algo-create-from-response):
@@ -205,8 +215,8 @@ struct AllowedOrigins {
     expressions: Vec<String>,
     /// The origins that `self` and `'src'` stand for.
     origins: Vec<Origin>,
-    /// The expressions, indexed: a page may list many.
-    sources: SourceList,
+    /// The expressions, indexed when an origin is first matched against them: a page may list many.
+    sources: OnceLock<SourceList>,
 }
 
 /// The serialised form of [`AllowedOrigins`]: the expressions and the origins.
@@ -230,10 +240,15 @@ impl From<SerializedOrigins> for AllowedOrigins {
 
 impl AllowedOrigins {
     fn new(expressions: Vec<String>, origins: Vec<Origin>) -> Self {
-        // A keyword of Content Security Policy matches nothing here.
-        let sources = expressions.iter().filter(|expression| !expression.starts_with('\''));
-        let sources = SourceList::new(sources.map(String::as_str));
-        Self { expressions, origins, sources }
+        Self { expressions, origins, sources: OnceLock::new() }
+    }
+
+    fn sources(&self) -> &SourceList {
+        self.sources.get_or_init(|| {
+            // A keyword of Content Security Policy matches nothing here.
+            let sources = self.expressions.iter().filter(|it| !it.starts_with('\''));
+            SourceList::new(sources.map(String::as_str))
+        })
     }
 }
 
@@ -262,7 +277,7 @@ impl Allowlist {
                 }
                 let Origin::Tuple { .. } = origin else { return false };
                 let Ok(url) = Url::parse(&origin.to_string()) else { return false };
-                allowed.sources.matches(&url, origin, false)
+                allowed.sources().matches(&url, origin, false)
             }
         }
     }

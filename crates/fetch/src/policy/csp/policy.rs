@@ -123,7 +123,7 @@ impl Policy {
     pub(super) fn held_bytes(&self) -> usize {
         // Keywords, nonces and hashes are not in a source list.
         let of_token = |token: &String| {
-            let source = if token.starts_with('\'') { 0 } else { SourceList::SOURCE_BYTES };
+            let source = if token.starts_with('\'') { 0 } else { SourceList::held_bytes(token) };
             TOKEN_BYTES + source + token.len()
         };
         let of_directive = |it: &Directive| {

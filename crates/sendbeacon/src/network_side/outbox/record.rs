@@ -232,10 +232,7 @@ impl Kept {
         }
         let (content, rest) = postcard::take_from_bytes::<Content>(bytes).ok()?;
         let Content { version, created, client, request, cookies } = content;
-        if !rest.is_empty()
-            || version != VERSION
-            || client.csp_list.serialized_length() > MAX_POLICIES
-        {
+        if !rest.is_empty() || version != VERSION || client.policies_length() > MAX_POLICIES {
             return None;
         }
         let client = Arc::new(client);

@@ -49,6 +49,6 @@ impl Clients {
 pub(super) fn payload_of(client: &Client) -> Option<Bytes> {
     sendable(&client.creation_url)?;
     sendable(&client.api_base_url)?;
-    let is_small = client.csp_list.serialized_length() <= MAX_POLICIES;
+    let is_small = client.policies_length() <= MAX_POLICIES;
     is_small.then(|| postcard::to_stdvec(client).ok().map(Bytes::from)).flatten()
 }

@@ -87,7 +87,7 @@ impl Pin {
         if !self.document_ids.contains(&client.document_id) {
             return Err(ChannelError::Pin("document identifier"));
         }
-        if client.csp_list.serialized_length() > MAX_POLICIES {
+        if client.policies_length() > MAX_POLICIES {
             return Err(ChannelError::Quota);
         }
         client.has_cross_site_ancestor |= self.site != self.network_partition_key.top_level_site;
