@@ -209,7 +209,7 @@ impl ExpectedViolation {
             CspDisposition::Enforce => Disposition::Enforce,
             CspDisposition::Report => Disposition::Report,
         };
-        seen.blocked_uri == self.blocked
+        *seen.blocked_uri == *self.blocked
             && seen.effective_directive == self.directive
             && disposition == self.disposition
             && self.policy.as_ref().is_none_or(|policy| **policy == *seen.original_policy)

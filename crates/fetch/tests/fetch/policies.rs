@@ -63,7 +63,7 @@ fn a_violation_has_the_fields_that_a_report_needs() {
     let error = page.beacon("https://b.test/x?q", None).unwrap_err();
     assert!(matches!(error, NetworkError::Csp { .. }));
     let [violation] = &violations(&page)[..] else { panic!("one violation") };
-    assert_eq!(violation.blocked_uri, "https://b.test/x?q");
+    assert_eq!(&*violation.blocked_uri, "https://b.test/x?q");
     assert_eq!(violation.effective_directive, "connect-src");
     assert_eq!(*violation.original_policy, *csp);
     assert_eq!(violation.disposition, CspDisposition::Enforce);
@@ -93,7 +93,7 @@ fn a_redirect_is_checked_again_without_its_path() {
     assert!(page.beacon("/to-b", None).is_err());
     assert_eq!(page.log(), ["POST https://a.test/to-b"]);
     // The violation has the URL of the script's call, not the URL that the redirect led to.
-    assert_eq!(violations(&page)[0].blocked_uri, "https://a.test/to-b");
+    assert_eq!(&*violations(&page)[0].blocked_uri, "https://a.test/to-b");
     let other_path = "connect-src 'self' https://b.test/other";
     assert!(with_csp(other_path, CspDisposition::Enforce).beacon("/to-b", None).is_ok());
 }

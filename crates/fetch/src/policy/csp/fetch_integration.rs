@@ -1,5 +1,7 @@
 //! [Integration with Fetch](https://w3c.github.io/webappsec-csp/#fetch-integration): checks a request and its response.
 
+use std::{cell::OnceCell, sync::Arc};
+
 use url::Url;
 
 use super::{
@@ -57,14 +59,15 @@ fn violations(
     let asked = list.policies.iter().filter(|policy| is_asked(policy));
     let violated = asked.filter(|policy| list.is_violated(policy, directive, url, is_redirected));
     // Create a violation object for request, and policy.
-    let blocked_uri = || strip_url_for_use_in_reports(request.url().clone());
-    violated.map(|policy| CspViolation::of(policy, directive, blocked_uri())).collect()
+    // The violations share the URL, which may be long.
+    let blocked_uri: OnceCell<Arc<str>> = OnceCell::new();
+    let blocked_uri =
+        || blocked_uri.get_or_init(|| strip_url_for_use_in_reports(request.url().clone()).into());
+    violated.map(|policy| CspViolation::of(policy, directive, Arc::clone(blocked_uri()))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{Client, Nonce, destination::Destination};
 

@@ -135,7 +135,7 @@ impl CspList {
     /// ```
     #[must_use]
     pub fn violations_of(&self, effective_directive: &str, url: &Url) -> Vec<CspViolation> {
-        let blocked_uri = || strip_url_for_use_in_reports(url.clone());
+        let blocked_uri = || strip_url_for_use_in_reports(url.clone()).into();
         self.policies
             .iter()
             .filter(|policy| self.is_violated(policy, effective_directive, url, false))

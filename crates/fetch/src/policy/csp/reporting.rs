@@ -57,7 +57,7 @@ fn deprecated_serialization(violation: &CspViolation, client: &Client) -> Bytes 
     let mut body = json!({
         "document-uri": strip_url_for_use_in_reports(client.creation_url.clone()),
         "referrer": client.document_referrer.clone().map(strip_url_for_use_in_reports).unwrap_or_default(),
-        "blocked-uri": violation.blocked_uri,
+        "blocked-uri": &*violation.blocked_uri,
         "effective-directive": violation.effective_directive,
         "violated-directive": violation.effective_directive,
         "original-policy": &*violation.original_policy,

@@ -17,7 +17,7 @@ use crate::http_url::is_http;
 pub struct CspViolation {
     /// The resource as a [`blockedURI`](https://w3c.github.io/webappsec-csp/#obtain-violation-blocked-uri): the URL
     /// before any redirect, stripped for use in reports, or a keyword such as `inline`.
-    pub blocked_uri: String,
+    pub blocked_uri: Arc<str>,
     /// Effective directive, for example `connect-src` for a beacon.
     pub effective_directive: String,
     /// The policy, serialised. The violations of a policy share the text.
@@ -52,7 +52,7 @@ impl CspViolation {
         blocked_uri: &str,
     ) -> Self {
         let parsed = Policy::parse(policy, disposition);
-        let violation = Self::of(&parsed, effective_directive, blocked_uri.to_owned());
+        let violation = Self::of(&parsed, effective_directive, blocked_uri.into());
         Self { original_policy: policy.into(), ..violation }
     }
 
@@ -61,15 +61,15 @@ impl CspViolation {
     #[doc(hidden)]
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let texts = [&self.blocked_uri, &self.effective_directive, &self.sample];
-        let texts = texts.into_iter().chain(&self.report_to).map(String::len).sum::<usize>();
+        let texts = [&self.effective_directive, &self.sample].into_iter().chain(&self.report_to);
+        let texts = self.blocked_uri.len() + texts.map(String::len).sum::<usize>();
         let endpoints = self.report_uri.iter().map(|token| size_of::<String>() + token.len());
         let source_file = self.source_file.as_ref().map_or(0, |url| url.as_str().len());
         texts + self.original_policy.len() + endpoints.sum::<usize>() + source_file
     }
 
     /// A violation of `policy`.
-    pub(super) fn of(policy: &Policy, effective_directive: &str, blocked_uri: String) -> Self {
+    pub(super) fn of(policy: &Policy, effective_directive: &str, blocked_uri: Arc<str>) -> Self {
         let value = |name: &str| policy.directive(name).map(Directive::value);
         let first = |value: &[String]| value.first().cloned().unwrap_or_default();
         Self {
