@@ -52,7 +52,8 @@ where
 
     // A head that is cut short opens no tunnel.
     let stream = LenientStream::new(stream, true);
-    stream.exchange().begin(None);
+    let exchange = stream.exchange();
+    exchange.begin(None);
     let handshake = hyper().handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(|error| failure(http1_detail(error)))?;
     let asking = pin!(async {
@@ -62,7 +63,9 @@ where
                 upgrade::on(response).await.map(|stream| Ok(Ok(TokioIo::new(stream))))
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Ok(Ok(Err(response.into_parts().0.headers)))
+                let mut headers = response.into_parts().0.headers;
+                headers.extend(exchange.answered().surplus);
+                Ok(Ok(Err(headers)))
             }
             status => {
                 let detail = format!("it answered CONNECT with {status}");
