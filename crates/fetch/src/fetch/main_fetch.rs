@@ -43,13 +43,15 @@ pub(super) async fn main_fetch(
                 check_response(&params, &request, &response, is_upgraded_by_hsts)?;
                 // Step 23.
                 let metadata = std::mem::take(&mut request.integrity_metadata);
-                let method = request.method.clone();
-                let response = handover(*request, response);
                 if metadata.is_empty() {
-                    return Ok(response);
+                    return Ok(handover(*request, response));
                 }
+                let method = request.method.clone();
+                let partition = request.client.network_partition_key.clone();
+                let bodies = Arc::clone(&params.profile.verified_bodies);
+                let response = handover(*request, response);
                 // Boxed, because few requests have integrity metadata, and every future would reserve space for it.
-                break Box::pin(verified(method, metadata, response));
+                break Box::pin(verified(bodies, partition, method, metadata, response));
             }
             Err(error) => {
                 // Step 12. NB: in the standard a network error returns through every run of main fetch, and each run

@@ -35,6 +35,9 @@ use crate::{
     error::NetworkError, headers::forbidden::remove_forbidden, request::Request, response::Response,
 };
 
+/// How many headers a request may have. A server takes fewer.
+const MAX_HEADERS: usize = 1_000;
+
 /// [Fetch](https://fetch.spec.whatwg.org/#concept-fetch) `request` until the head of its response is there.
 ///
 /// The caller keeps the fetch record: it holds the request's reservation until it has read the body to its end. To
@@ -45,11 +48,16 @@ use crate::{
 ///
 /// # Errors
 /// A network error with its reason.
-pub fn fetch<'a>(
-    profile: &'a Profile,
-    observer: &'a dyn Observer,
+pub async fn fetch(
+    profile: &Profile,
+    observer: &dyn Observer,
     mut request: Box<Request>,
-) -> impl Future<Output = Result<Response, NetworkError>> + Send + 'a {
+) -> Result<Response, NetworkError> {
+    // NB: a `HeaderMap` has no room for very many names, and headers are added to these.
+    if request.headers.len() > MAX_HEADERS {
+        let detail = format!("a request has {MAX_HEADERS} headers at most");
+        return Err(NetworkError::Unsendable(detail));
+    }
     // NB: the standard's `Headers` class drops the forbidden request-headers that script sets. An engine might not do so.
     remove_forbidden(&mut request.headers);
     // Steps 1 to 11 and 15 have nothing to do here. The client is known, there are no preloads, and the caller keeps the
@@ -64,5 +72,5 @@ pub fn fetch<'a>(
     }
     // The caller does Step 16.
     // Steps 17 and 18.
-    main_fetch::main_fetch(FetchParams { profile, observer }, request)
+    main_fetch::main_fetch(FetchParams { profile, observer }, request).await
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use super::{
     cors_preflight_cache::CorsPreflightCache,
     header_lists::{HeaderLists, Settings},
+    integrity::VerifiedBodies,
 };
 use crate::{
     host::{
@@ -59,6 +60,7 @@ pub struct Profile {
     /// The CORS-preflight cache.
     pub(super) cors_preflight_cache: CorsPreflightCache,
     pub(super) header_lists: HeaderLists,
+    pub(super) verified_bodies: Arc<VerifiedBodies>,
 }
 
 impl Profile {
@@ -81,6 +83,7 @@ impl Profile {
             content_codings: false,
             cors_preflight_cache: CorsPreflightCache::default(),
             header_lists: HeaderLists::default(),
+            verified_bodies: Arc::default(),
         }
     }
 

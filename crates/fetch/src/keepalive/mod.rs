@@ -164,15 +164,14 @@ impl Ledger {
         weight: Weight,
         client: Option<&Arc<Client>>,
     ) -> Option<Reservation> {
-        let entry = self.account.enter(weight.into(), &self.limits)?;
+        // NB: the memory comes first. While a request that finds no memory is in the ledger, a deferred fetch could find no
+        // room there, and nobody would tell it when the request has left.
         let charge = match client {
-            Some(client) => Charge::take(client, weight.memory()),
-            None => Some(Charge::default()),
+            Some(client) => Charge::take(client, weight.memory())?,
+            None => Charge::default(),
         };
-        if charge.is_none() {
-            self.account.leave(entry);
-        }
-        Some(self.reservation(entry, charge?))
+        let entry = self.account.enter(weight.into(), &self.limits)?;
+        Some(self.reservation(entry, charge))
     }
 
     /// Reserves memory for a deferred request of `client`, which counts in the group once it is sent: see

@@ -33,9 +33,16 @@ pub(crate) fn upgrade(
     is_upgraded
 }
 
+/// The longest name of DNS, in bytes.
+const MAX_DOMAIN: usize = 253;
+
 /// Whether `domain` has a congruent match, or a superdomain match that asserts `includeSubDomains`.
 fn is_known(store: &dyn HstsStore, domain: &str, now: SystemTime) -> bool {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
+    // NB: no name of DNS is longer, and each superdomain is a question.
+    if domain.len() > MAX_DOMAIN {
+        return false;
+    }
     let is_fresh = |entry: &HstsEntry| entry.expires > now;
     if store.get(domain).as_ref().is_some_and(is_fresh) {
         return true;
@@ -213,6 +220,23 @@ mod tests {
         ] {
             assert_eq!(parse(value), expected, "{value:?}");
         }
+    }
+
+    /// A store that nobody may ask.
+    struct Unasked;
+
+    impl HstsStore for Unasked {
+        fn get(&self, domain: &str) -> Option<HstsEntry> {
+            panic!("{domain}")
+        }
+
+        fn set(&self, _: &str, _: Option<HstsEntry>) {}
+    }
+
+    #[test]
+    fn a_name_that_dns_cannot_have_is_not_looked_up() {
+        let mut url = Url::parse(&format!("http://{}b.test/", "a.".repeat(16_000))).unwrap();
+        assert!(!upgrade(&Unasked, &mut url, SystemTime::now));
     }
 
     fn learnt(url: &str, value: &'static str) -> (MemoryHstsStore, SystemTime) {

@@ -1,6 +1,6 @@
 //! Requests of `fetch()`: how their headers, modes and cache mode decide what is sent.
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use sendbeacon_fetch::{
     CacheMode, Mode, NetworkError, RedirectFailure, RedirectMode, ResponseType,
 };
@@ -37,6 +37,22 @@ fn forbidden_request_headers_of_script_are_not_sent() {
     ] {
         let values: Vec<_> = sent.headers.get_all(name).iter().collect();
         assert_eq!(values, value.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn a_request_with_more_headers_than_it_may_have_is_a_network_error() {
+    let page = Page::new(PAGE, |_| respond(204, &[]));
+    let fetch = |count: usize| {
+        let mut request = page.request("https://a.test/x");
+        let names = (0..count).map(|number| HeaderName::try_from(format!("x-{number}")).unwrap());
+        request.headers = names.map(|name| (name, HeaderValue::from_static(""))).collect();
+        page.fetch(request)
+    };
+    assert!(fetch(1_000).is_ok());
+    for count in [1_001, 24_000] {
+        let error = fetch(count).unwrap_err();
+        assert!(matches!(error, NetworkError::Unsendable(_)), "{error:?}");
     }
 }
 

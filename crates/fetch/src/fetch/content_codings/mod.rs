@@ -90,6 +90,12 @@ impl Coding {
         }
     }
 
+    /// Whether encoded data that begins with `byte` needs a window of up to 1 GiB. The decoder would allow that, although it
+    /// is not a part of the standard ([RFC 7932, section 9.1](https://www.rfc-editor.org/rfc/rfc7932#section-9.1)).
+    fn has_large_window(self, byte: u8) -> bool {
+        matches!(self, Self::Brotli) && byte & 0x7F == 0x11
+    }
+
     /// A new decoder for encoded data that begins with `first_byte`.
     fn decoder(self, first_byte: u8) -> Box<dyn DecodeV2 + Send> {
         match self {
@@ -143,10 +149,13 @@ impl Decoded {
     }
 
     /// Sets the state for the bytes in `chunk` if they are the first ones, or the first after the end of encoded data.
-    fn begin(&mut self) {
-        let Some(&first) = self.chunk.first() else { return };
+    fn begin(&mut self) -> io::Result<()> {
+        let Some(&first) = self.chunk.first() else { return Ok(()) };
         match self.state {
             State::Ended if !self.coding.goes_on_with(first) => self.state = State::Trailing,
+            State::Empty if self.coding.has_large_window(first) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a large window"));
+            }
             State::Empty | State::Ended => {
                 let decoder = self.coding.decoder(first);
                 self.state = State::Decoding { decoder, is_full: false, is_last: false };
@@ -156,6 +165,7 @@ impl Decoded {
         if let State::Trailing = self.state {
             self.chunk.clear();
         }
+        Ok(())
     }
 
     /// Decodes the bytes in `chunk`, up to one full output chunk.
@@ -197,11 +207,15 @@ impl BodyStream for Decoded {
             if let State::Over = this.state {
                 return Poll::Ready(None);
             }
-            this.begin();
-            if let State::Decoding { is_full, is_last, .. } = this.state
-                && (is_full || is_last || !this.chunk.is_empty())
-            {
-                match this.decode() {
+            let begun = this.begin();
+            let has_work = match this.state {
+                State::Decoding { is_full, is_last, .. } => {
+                    is_full || is_last || !this.chunk.is_empty()
+                }
+                _ => begun.is_err(),
+            };
+            if has_work {
+                match begun.and_then(|()| this.decode()) {
                     Ok(decoded) if decoded.is_empty() => continue,
                     Ok(decoded) => return Poll::Ready(Some(Ok(decoded))),
                     Err(error) => {

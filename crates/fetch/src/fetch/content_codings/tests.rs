@@ -170,6 +170,13 @@ fn truncated_or_unencoded_data_is_an_error() {
 }
 
 #[test]
+fn brotli_with_a_large_window_is_an_error() {
+    // The first byte says so, and the second one that the window has 2^30 bytes.
+    let error = read(body("br", [Bytes::from_static(&[0x11, 30, 0, 0])])).unwrap_err();
+    assert!(matches!(&error, NetworkError::ContentCoding(it) if it.to_string().contains("window")));
+}
+
+#[test]
 fn bytes_after_the_encoded_data_are_read_and_dropped() {
     for (coding, name) in CODINGS {
         let encoded = encode(coding, b"x");
