@@ -226,6 +226,7 @@ fn messages_about_navigables_that_are_not_there_do_nothing() {
     let new = |parent| NewNavigable {
         parent: Some(parent),
         opener: None,
+        is_auxiliary: false,
         name: String::new(),
         origin: Origin::Opaque(Nonce::random()),
     };
@@ -241,4 +242,29 @@ fn messages_about_navigables_that_are_not_there_do_nothing() {
     assert_eq!(page.realm().inspect("[length, frames[0].length]").as_deref(), Some("[1,1]"));
     event_loop.receive(NavigableId(102), WindowMessage::Removed);
     assert_eq!(page.realm().inspect("[length, frames[0].length]").as_deref(), Some("[1,0]"));
+}
+
+#[test]
+fn a_process_closes_only_what_its_documents_may_close() {
+    // The page has one entry in its history, or two, and is closed on behalf of the document of a navigable.
+    let opened = NavigableId(50);
+    for (entries, source, is_closed) in
+        [(1, FRAME, true), (2, FRAME, false), (1, opened, false), (1, NavigableId(51), false)]
+    {
+        let (page, _host) = page("");
+        let new = NewNavigable {
+            parent: None,
+            opener: Some(NavigableId(1)),
+            is_auxiliary: true,
+            name: String::new(),
+            origin: Origin::Opaque(Nonce::random()),
+        };
+        page.event_loop().receive(opened, WindowMessage::Created(new));
+        if entries == 2 {
+            page.realm().evaluate("history.pushState(0, '', '#two')", "test");
+        }
+        page.event_loop().receive(NavigableId(1), WindowMessage::Close { source });
+        let closed = page.realm().inspect("closed");
+        assert_eq!(closed, Some(is_closed.to_string()), "{entries} {source:?}");
+    }
 }

@@ -164,3 +164,59 @@ async fn a_sandboxed_frame_cannot_open_windows_or_navigate_its_parent() {
     );
     assert_eq!(log(&script, "").await, r#"[[null,"SecurityError",true]]"#);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_with_one_entry_closes_itself_and_others_only_if_a_script_has_opened_them() {
+    // A page that the user has opened.
+    let closed = log("onpagehide = () => done(); close(); log.push(closed);", "").await;
+    assert_eq!(closed, "[true]");
+    let log = log(
+        "history.pushState(0, '', '?two'); close(); log.push(closed);
+         const w = open('other');
+         onmessage = e => { w.close(); log.push(e.data, w.closed); done(); };",
+        "onload = () => setTimeout(() => {
+           history.pushState(0, '', '?two');
+           opener.postMessage(history.length, '*');
+         });",
+    )
+    .await;
+    assert_eq!(log, "[false,2,true]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_of_another_site_cannot_close_its_opener_nor_one_that_has_disowned_it() {
+    let log = log(
+        "const w = open(location.href.replace('127.0.0.1', 'localhost').replace('page', 'other'));
+         onmessage = e => {
+           log.push(e.data, closed, w.opener);
+           w.close();
+           log.push(w.closed);
+           done();
+         };",
+        "const by = opener;
+         by.close();
+         opener = null;
+         by.postMessage(by.closed, '*');",
+    )
+    .await;
+    assert_eq!(log, "[false,false,null,false]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_closes_its_page_unless_it_is_sandboxed() {
+    let log = log(
+        "const add = (sandbox) => {
+           const frame = document.createElement('iframe');
+           if (sandbox) frame.sandbox = 'allow-scripts';
+           frame.src = location.href.replace('127.0.0.1', 'localhost').replace('page', 'other');
+           document.body.append(frame);
+         };
+         let isFirst = true;
+         onmessage = e => { log.push(e.data); if (isFirst) add(isFirst = false); };
+         onunload = () => { log.push(closed); done(); };
+         add(true);",
+        "top.close(); if (origin === 'null') top.postMessage(top.closed, '*');",
+    )
+    .await;
+    assert_eq!(log, "[false,true]");
+}

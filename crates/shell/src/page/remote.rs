@@ -35,8 +35,13 @@ pub enum WindowMessage {
     /// From the process of the document to the keeping one: fetch another document. From others to the process of the
     /// document: navigate.
     Navigate(Box<RemoteNavigation>),
-    /// To the process of the document: `window.close()`.
-    Close,
+    /// From the process of the document, for all: the navigable has no opener any more.
+    Disowned,
+    /// To the process of the document: the document of `source` has called `window.close()`.
+    Close {
+        /// The navigable of the calling document.
+        source: NavigableId,
+    },
     /// To the process of the document: `window.postMessage()`.
     PostMessage(Box<PostedMessage>),
 }
@@ -48,6 +53,8 @@ pub struct NewNavigable {
     pub parent: Option<NavigableId>,
     /// The navigable whose document has opened it.
     pub opener: Option<NavigableId>,
+    /// Whether it was opened with an opener, which it may have disowned since.
+    pub is_auxiliary: bool,
     /// Its target name.
     pub name: String,
     /// The origin of its document.

@@ -41,9 +41,10 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             let opened = source.and_then(|source| nested(this, || open(&ctx, &source, params)));
             rquickjs::Result::Ok(opened.map(|it| it.id.0))
         },
-        "close" => |this| {
-            if let Some(navigable) = this.navigable() {
-                navigable.close();
+        "close" => |this, id: u32| {
+            let target = this.event_loop().and_then(|it| it.navigables().get(NavigableId(id)));
+            if let (Some(source), Some(target)) = (this.navigable(), target) {
+                target.close(&source);
             }
         },
         "stopLoading" => |this| {
@@ -54,7 +55,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         "isClosing" => |this| is_closing(this),
         "disownOpener" => |this| {
             if let Some(navigable) = this.navigable() {
-                navigable.opener.set(None);
+                navigable.disown_opener();
             }
         },
     }

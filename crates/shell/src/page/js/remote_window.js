@@ -32,7 +32,7 @@ for (const [name, get] of Object.entries(attributes)) {
 }
 
 internal.crossOriginOperations = {
-  close() { native.close(); },
+  close(caller) { caller.closeWindow(native.navigable("self")); },
   focus() {},
   blur() {},
   postMessage(caller, args) { caller.sendMessage(window, args); },

@@ -56,13 +56,16 @@ globals({
   cancelAnimationFrame(handle) { clearTimeout(handle); },
 });
 globals({
-  close(_caller) { native.close(); },
+  close(caller) { caller.closeWindow(native.navigable("self")); },
   focus(_caller) {},
   blur(_caller) {},
   // The source of the navigation is the document of the caller.
   open(caller, ...args) { return caller.open(...args); },
   postMessage(caller, message, ...rest) { internal.postMessage(caller, [message, ...rest]); },
 }, { isCallerAware: true });
+
+// Closes the window of a navigable on behalf of this one, if that is allowed.
+internal.closeWindow = (target) => { if (target !== undefined) native.close(target); };
 
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#window-open-steps
 internal.open = (url = "", target = "_blank", features = "") => {
@@ -139,7 +142,7 @@ for (const [name, get] of Object.entries({
 // The operations that scripts of other origins may call:
 // https://html.spec.whatwg.org/multipage/nav-history-apis.html#cross-origin-objects
 internal.crossOriginOperations = {
-  close() { native.close(); },
+  close(caller) { caller.closeWindow(native.navigable("self")); },
   focus() {},
   blur() {},
   postMessage(caller, args) { internal.postMessage(caller, args); },

@@ -133,7 +133,7 @@ fn create_auxiliary(
     let group = if noopener { id.0 } else { navigables.top(current).group };
     let navigable = Navigable::new(id, None, None, None, name, Rc::clone(&realm));
     navigable.opener.set((!noopener).then_some(current.id));
-    let navigable = navigables.add(Navigable { group, ..navigable });
+    let navigable = navigables.add(Navigable { group, is_auxiliary: !noopener, ..navigable });
     announce(source, &navigable);
     create_initial_document(ctx, &navigable, client, flags, source, tab);
     Some(navigable)
@@ -160,18 +160,60 @@ pub(in crate::page) fn is_allowed_by_sandboxing_to_navigate(
 }
 
 impl Navigable {
-    /// [`window.close()`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-close)
-    pub(in crate::page) fn close(&self) {
+    /// [`window.close()`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-window-close), called by the
+    /// document of `source`.
+    pub(in crate::page) fn close(self: &Rc<Self>, source: &Rc<Self>) {
         // Steps 2 and 3.
-        if self.parent.is_some() || self.is_closing.replace(true) {
+        if self.parent.is_some() || self.is_closing.get() {
             return;
         }
-        // Step 5.
-        if !self.kept && self.active().window().is_remote {
-            self.active().window().host().send(self.id, WindowMessage::Close);
+        // Step 6.
+        let realm = source.active();
+        let may_close = source.is_familiar_with(self)
+            && is_allowed_by_sandboxing_to_navigate(realm.window(), source, self);
+        if !may_close {
             return;
         }
-        self.post(&self.active(), definitely_close_a_top_level_traversable);
+        let realm = self.active();
+        if !self.kept && realm.window().is_remote {
+            // NB: the process of the document checks it again, because this process may have been taken over. Only
+            // that process knows the session history.
+            self.is_closing.set(self.is_auxiliary);
+            realm.window().host().send(self.id, WindowMessage::Close { source: source.id });
+        } else if self.is_script_closable() {
+            self.is_closing.set(true);
+            self.post(&realm, definitely_close_a_top_level_traversable);
+        }
+    }
+
+    /// Whether this top-level traversable is [script-closable](https://html.spec.whatwg.org/multipage/nav-history-apis.html#script-closable).
+    /// Every window that the shell opens was created by a script.
+    fn is_script_closable(&self) -> bool {
+        self.is_auxiliary || self.has_one_entry()
+    }
+
+    /// Whether the document is [familiar with](https://html.spec.whatwg.org/multipage/document-sequences.html#familiar-with)
+    /// another one.
+    fn is_familiar_with(self: &Rc<Self>, other: &Rc<Self>) -> bool {
+        let origin = self.active().window().client().origin;
+        let event_loop = self.active().event_loop();
+        let navigables = event_loop.navigables();
+        let top = navigables.top(self);
+        // Step 3: the opener of each window stands for it. A window is younger than its opener, so this ends.
+        let opener = |it: &Rc<Self>| navigables.get(it.opener.get()?);
+        std::iter::successors(Some(Rc::clone(other)), opener).any(|it| {
+            // Step 2. Then steps 1 and 4.
+            it.id == top.id
+                || navigables
+                    .inclusive_ancestors(&it)
+                    .any(|it| it.active().window().client().origin == origin)
+        })
+    }
+
+    /// The setter of [`window.opener`](https://html.spec.whatwg.org/multipage/nav-history-apis.html#dom-opener), for null.
+    pub(in crate::page) fn disown_opener(&self) {
+        self.opener.set(None);
+        self.active().window().host().send(self.id, WindowMessage::Disowned);
     }
 }
 

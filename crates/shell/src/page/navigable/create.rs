@@ -94,6 +94,7 @@ pub(super) fn announce(creator: &Realm, navigable: &Navigable) {
     let new = NewNavigable {
         parent: navigable.parent,
         opener: navigable.opener.get(),
+        is_auxiliary: navigable.is_auxiliary,
         name: navigable.name.borrow().clone(),
         origin: creator.window().client().origin,
     };

@@ -122,6 +122,11 @@ impl Navigable {
         self.top().history.borrow().changes.len() + 1
     }
 
+    /// Whether the history of this top-level traversable has one entry, beside those of the frames in it.
+    pub(super) fn has_one_entry(&self) -> bool {
+        self.history.borrow().changes.iter().all(|change| change.navigable != self.id)
+    }
+
     /// Enters a document at `url` into the history.
     pub(super) fn enter_history(
         self: &Rc<Self>,

@@ -86,6 +86,9 @@ pub(super) struct Navigable {
     group: u32,
     /// The [opener](https://html.spec.whatwg.org/multipage/document-sequences.html#opener-browsing-context)
     pub(super) opener: Cell<Option<NavigableId>>,
+    /// [Is auxiliary](https://html.spec.whatwg.org/multipage/document-sequences.html#is-auxiliary): whether it was opened
+    /// with an opener.
+    is_auxiliary: bool,
     /// [Is closing](https://html.spec.whatwg.org/multipage/document-sequences.html#is-closing)
     pub(super) is_closing: Cell<bool>,
 }
@@ -128,6 +131,7 @@ impl Navigable {
             delays_load: Cell::new(false),
             group: id.0,
             opener: Cell::new(None),
+            is_auxiliary: false,
             is_closing: Cell::new(false),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     create::{about_blank, activate},
     history::Initiator,
     load::queue_container_load,
+    settings::opaque_origin,
     unload::unload_a_document_and_its_descendants,
 };
 use crate::page::{
@@ -36,7 +37,12 @@ impl EventLoop {
             WindowMessage::Crashed if is_remote && navigable.kept => navigable.crashed(),
             WindowMessage::Loaded if is_remote => queue_container_load(&realm, &navigable),
             WindowMessage::Navigate(navigation) => navigable.navigate_for_other(*navigation),
-            WindowMessage::Close if !is_remote => navigable.close(),
+            WindowMessage::Disowned if is_remote => navigable.opener.set(None),
+            WindowMessage::Close { source } if !is_remote => {
+                if let Some(source) = self.navigables().get(source) {
+                    navigable.close(&source);
+                }
+            }
             WindowMessage::PostMessage(posted) if !is_remote => realm.call(
                 "receiveMessage",
                 (posted.source.0, posted.origin, posted.target_origin, posted.text),
@@ -97,7 +103,8 @@ impl EventLoop {
             let navigable =
                 Navigable::new(id, parent_id, container, None, new.name, Rc::clone(&realm));
             navigable.opener.set(new.opener);
-            let navigable = navigables.add(Navigable { kept: false, ..navigable });
+            let is_auxiliary = new.is_auxiliary;
+            let navigable = navigables.add(Navigable { kept: false, is_auxiliary, ..navigable });
             if let (Some(parent), Some(container)) = (&parent, container) {
                 parent.active().window().frames.borrow_mut().insert(container.node, id);
             }
@@ -151,8 +158,20 @@ impl Navigable {
 
     /// Navigates on behalf of a document of another process.
     fn navigate_for_other(self: &Rc<Self>, navigation: RemoteNavigation) {
-        let RemoteNavigation { url, replace, client, is_reload, cookie_url, referrer_policy, post } =
-            navigation;
+        let RemoteNavigation {
+            url,
+            replace,
+            mut client,
+            is_reload,
+            cookie_url,
+            referrer_policy,
+            post,
+        } = navigation;
+        if !matches!(url.scheme(), "http" | "https") {
+            // NB: the document would inherit the origin of a document that another process runs. That may be of another
+            // site, whose documents this process may not run.
+            client.origin = opaque_origin();
+        }
         let history = if replace { HistoryHandling::Replace } else { HistoryHandling::Push };
         let params = NavigateParams { history, referrer_policy, post, ..NavigateParams::new(url) };
         let initiator = Initiator { client, cookie_url, referrer_policy };
