@@ -2,9 +2,10 @@
 
 use std::{
     error::Error,
-    io::ErrorKind,
+    io::{ErrorKind, stdin, stdout},
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
+    os::{fd::AsFd, unix::net::UnixStream},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -201,7 +202,7 @@ fn main() -> ExitCode {
                 if run.run()? { Ok(()) } else { Err("some results are not as expected".into()) }
             })
         }
-        Command::Content => run_content().map_err(Into::into),
+        Command::Content => content(),
         Command::Collect { listen, hold, output, live } => {
             let hold = Duration::from_millis(hold);
             collector::run(listen, hold, output.as_deref(), live).map_err(Into::into)
@@ -258,6 +259,13 @@ fn open(
     browser.write_har()?;
     browser.write_timeline()?;
     ran.map_err(Into::into)
+}
+
+/// Runs a content process, whose channels are stdin and stdout.
+fn content() -> Result<(), Box<dyn Error>> {
+    let channel = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
+    let control = UnixStream::from(stdout().as_fd().try_clone_to_owned()?);
+    Ok(run_content(channel, control)?)
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {

@@ -51,7 +51,7 @@ pub use self::{
         ImageDone, Lifecycle, Navigation, PageHost, PolicyContainer, PostResource, ScriptRequest,
         TabOf, Thrown, Violation,
     },
-    navigable::{NavigableId, SandboxFlags, nest, referrer_of_navigation},
+    navigable::{MAX_NAVIGABLES, NavigableId, SandboxFlags, nest, referrer_of_navigation},
     realm::Realm,
     remote::{Command, NewNavigable, Placement, PostedMessage, RemoteNavigation, WindowMessage},
     resource_timing::{NavigationTiming, ResourceTiming},

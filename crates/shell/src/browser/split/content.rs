@@ -2,9 +2,9 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io::{self, BufReader, stdin, stdout},
+    io::{self, BufReader},
     ops::RangeInclusive,
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::unix::net::UnixStream,
     rc::Rc,
     sync::{
         Arc, Mutex,
@@ -55,13 +55,12 @@ pub enum ContentError {
     Page(#[from] PageError),
 }
 
-/// Runs the document that the parent process sends, until the parent process closes it.
+/// Runs the document that the parent process sends, until the parent process closes it. `channel` is that of the library,
+/// and `control` is that of the shell. A content process has them as stdin and stdout.
 ///
 /// # Errors
-/// If stdin and stdout are not the channels of a content process, or the page cannot be created.
-pub fn run_content() -> Result<(), ContentError> {
-    let channel = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
-    let control = UnixStream::from(stdout().as_fd().try_clone_to_owned()?);
+/// If the two are not the channels of a content process, or the page cannot be created.
+pub fn run_content(channel: UnixStream, control: UnixStream) -> Result<(), ContentError> {
     let agent = RemoteUserAgent::over_unix_stream(channel)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -140,16 +139,17 @@ pub fn run_content() -> Result<(), ContentError> {
     }
     let handle = runtime.handle().clone();
     let page = open_page(&event_loop, document, handle, around, Some(&place))?;
-    let mut told = None;
+    let mut told = (0, false);
     event_loop.run_until(deadline_after(Duration::MAX), |event_loop| {
         for ticket in tickets.try_iter() {
             process.say(&FromContent::Done(ticket));
         }
         let is_idle = event_loop.is_idle() && !event_loop.has_deferred_fetches();
-        let idle = is_idle.then(|| parent.handled.load(SeqCst));
-        if told != idle {
-            told = idle;
-            process.say(&FromContent::Idle(idle));
+        let turn = (parent.handled.load(SeqCst), is_idle);
+        if told != turn {
+            told = turn;
+            let (handled, is_idle) = turn;
+            process.say(&FromContent::Turn { handled, is_idle });
         }
         parent.is_closing.load(SeqCst)
     });

@@ -14,6 +14,7 @@
 mod channel;
 mod content;
 mod from_parent;
+mod mailbox;
 mod parent;
 mod process;
 mod tree;
@@ -124,8 +125,8 @@ enum FromContent {
     Done(u64),
     /// Tells the timeline what happens to a document.
     Told(u64, Step),
-    /// The process is idle, and has handled this many messages after the first. `None`: it is no longer idle.
-    Idle(Option<u64>),
+    /// The process has handled this many messages after the first, and may be idle.
+    Turn { handled: u64, is_idle: bool },
     /// The last message: the document has gone, and its origin has stored this.
     Gone(Stored),
 }

@@ -194,7 +194,12 @@ impl<'a> SplitTab<'a> {
             let _ = events.send(Event::Said(id, said));
         })?;
         let mailbox = process.mailbox.clone();
-        let tell = move |document_id, news| mailbox.send(ToContent::News { document_id, news });
+        // A process that handles nothing misses news.
+        let tell = move |document_id, news| {
+            if !mailbox.is_full_for(ProcessId::PARENT) {
+                mailbox.send(ProcessId::PARENT, &ToContent::News { document_id, news });
+            }
+        };
         browser.log.attach(document_ids, Box::new(tell));
         self.processes.insert(id, process);
         Ok(())
@@ -266,7 +271,7 @@ impl<'a> SplitTab<'a> {
 
     fn handle_message(&mut self, id: ProcessId, message: FromContent) -> Result<(), Misconduct> {
         let Some(process) = self.processes.get_mut(&id) else { return Ok(()) };
-        if process.mailbox.is_full() {
+        if process.mailbox.is_full_for(id) {
             return Err(Misconduct::Backlog);
         }
         match message {
@@ -277,7 +282,10 @@ impl<'a> SplitTab<'a> {
                 return self.ask(id, navigable, command, ticket);
             }
             FromContent::Done(ticket) => self.answer(id, ticket),
-            FromContent::Idle(handled) => process.idle = handled,
+            FromContent::Turn { handled, is_idle } => {
+                process.idle = is_idle.then_some(handled);
+                process.mailbox.handled(handled);
+            }
             FromContent::Gone(stored) => stored.store(&process.storage),
             FromContent::Told(document_id, step) => {
                 if let Some(timeline) = self.browser.log.timeline()
@@ -325,15 +333,15 @@ impl<'a> SplitTab<'a> {
         Ok(())
     }
 
-    /// Sends a message about a navigable to a process, if it is there.
-    fn tell(&self, id: ProcessId, navigable: NavigableId, message: WindowMessage) {
+    /// Sends a message about a navigable to a process, if it is there, on behalf of another process.
+    fn tell(&self, id: ProcessId, from: ProcessId, navigable: NavigableId, message: WindowMessage) {
         if let Some(process) = self.processes.get(&id) {
-            process.mailbox.send(ToContent::Window(navigable, message));
+            process.mailbox.send(from, &ToContent::Window(navigable, message));
         }
     }
 
-    /// Whether a process has left so much unread that it gets no more. Who sends it more is ended.
-    fn is_full(&self, id: ProcessId) -> bool {
-        self.processes.get(&id).is_some_and(|process| process.mailbox.is_full())
+    /// Whether a process has to handle what `from` has sent before it gets more.
+    fn is_full(&self, id: ProcessId, from: ProcessId) -> bool {
+        self.processes.get(&id).is_some_and(|process| process.mailbox.is_full_for(from))
     }
 }

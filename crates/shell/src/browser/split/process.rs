@@ -6,11 +6,7 @@ use std::{
     ops::RangeInclusive,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
-        mpsc::{self, Receiver, Sender},
-    },
+    sync::mpsc::{self, Receiver, Sender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -23,7 +19,9 @@ use sendbeacon::{
 
 use super::{
     FirstDocument, FromContent, ToContent,
-    channel::{read, serialize, write},
+    channel::{read, serialize},
+    mailbox::{Letter, Mailbox},
+    tree::ProcessId,
 };
 use crate::{browser::surroundings::Storage, page::NavigableId};
 
@@ -32,46 +30,6 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a process may live after it has closed its end of the channel.
 const EXIT: Duration = Duration::from_secs(1);
-
-/// How many bytes may wait for a process to read them, beside one message.
-const MAX_BACKLOG: usize = 64 << 20;
-
-/// Sends messages to a content process, from any thread.
-#[derive(Clone)]
-pub(super) struct Mailbox {
-    sender: Sender<ToContent>,
-    /// How many messages were sent.
-    sent: Arc<AtomicU64>,
-    /// About how many bytes of messages are not written yet.
-    backlog: Arc<AtomicUsize>,
-}
-
-impl Mailbox {
-    pub(super) fn send(&self, message: ToContent) {
-        self.sent.fetch_add(1, SeqCst);
-        self.backlog.fetch_add(message.size(), SeqCst);
-        // Sending fails if the process has ended. The parent process learns that from its reader.
-        let _ = self.sender.send(message);
-    }
-
-    /// Whether more than [`MAX_BACKLOG`] bytes wait to be read by the process.
-    pub(super) fn is_full(&self) -> bool {
-        self.backlog.load(SeqCst) > MAX_BACKLOG
-    }
-}
-
-impl ToContent {
-    /// About how many bytes the message takes.
-    fn size(&self) -> usize {
-        let more = match self {
-            Self::Fetched { body, .. } => body.len(),
-            Self::Script(Ok(script)) => script.body.len(),
-            Self::Window(_, crate::page::WindowMessage::PostMessage(posted)) => posted.text.len(),
-            _ => 0,
-        };
-        1024 + more
-    }
-}
 
 /// What a content process says.
 pub(super) enum Said {
@@ -120,12 +78,11 @@ impl Process {
             .stdout(Stdio::from(OwnedFd::from(control_of_child)))
             .spawn()?;
         let channel = thread::spawn(move || channel.serve_unix(for_library));
-        let (sender, messages) = mpsc::channel();
+        let (mailbox, letters) = Mailbox::new();
         let (next, allowed) = mpsc::channel();
-        let backlog = Arc::default();
         let client = first.document.client.clone();
         let (document_ids, place) = (first.document_ids.clone(), first.place);
-        write_from_a_thread(control.try_clone()?, first, messages, Arc::clone(&backlog));
+        write_from_a_thread(control.try_clone()?, first, letters, mailbox.clone());
         read_on_a_thread(control.try_clone()?, allowed, say);
         Ok(Self {
             site: Site::of(&client.origin),
@@ -133,7 +90,7 @@ impl Process {
             document_ids,
             place,
             storage,
-            mailbox: Mailbox { sender, sent: Arc::default(), backlog },
+            mailbox,
             idle: None,
             pending: 0,
             kill_at: None,
@@ -152,13 +109,13 @@ impl Process {
 
     /// Whether nothing happens in the process until it gets a message.
     pub(super) fn is_idle(&self) -> bool {
-        self.pending == 0 && self.idle == Some(self.mailbox.sent.load(SeqCst))
+        self.pending == 0 && self.idle == Some(self.mailbox.sent())
     }
 
     pub(super) fn close(&mut self, after_navigation: bool) {
         if self.kill_at.is_none() {
             self.kill_at = Some(Instant::now() + GRACE);
-            self.mailbox.send(ToContent::Close { after_navigation });
+            self.mailbox.send(ProcessId::PARENT, &ToContent::Close { after_navigation });
         }
     }
 
@@ -216,20 +173,17 @@ impl Process {
 fn write_from_a_thread(
     stream: UnixStream,
     first: FirstDocument,
-    messages: Receiver<ToContent>,
-    backlog: Arc<AtomicUsize>,
+    letters: Receiver<Letter>,
+    mailbox: Mailbox,
 ) {
     thread::spawn(move || {
         let body: Bytes = first.document.body.clone();
         (&stream).write_all(&serialize(&ToContent::Document(Box::new(first)))?)?;
         (&stream).write_all(&body)?;
-        messages.into_iter().try_for_each(|message| {
-            let size = message.size();
-            write(&stream, &message)?;
-            if let ToContent::Fetched { body, .. } = message {
-                (&stream).write_all(&body)?;
-            }
-            backlog.fetch_sub(size, SeqCst);
+        letters.into_iter().try_for_each(|letter| {
+            (&stream).write_all(&letter.line)?;
+            (&stream).write_all(&letter.body)?;
+            mailbox.written();
             io::Result::Ok(())
         })
     });

@@ -9,7 +9,7 @@ use sendbeacon::{Nonce, Origin, Site};
 use thiserror::Error;
 use url::Url;
 
-use crate::page::{NavigableId, NewNavigable, PostedMessage, WindowMessage};
+use crate::page::{MAX_NAVIGABLES, NavigableId, NewNavigable, PostedMessage, WindowMessage};
 
 /// Identifies a content process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,7 @@ pub(super) struct ProcessId(pub(super) u32);
 const NAVIGABLES: u32 = 1 << 20;
 /// How many processes a tab may have in its lifetime.
 pub(super) const MAX_PROCESSES: u32 = u32::MAX / NAVIGABLES;
-/// How many navigables a tab may have at once. Each process creates 200 at most.
+/// How many navigables a tab may have at once.
 const MAX_AT_ONCE: usize = 2000;
 /// The longest target name that other processes learn, in bytes.
 const MAX_NAME: usize = 1000;
@@ -52,7 +52,7 @@ pub(super) enum Misconduct {
     Site,
     #[error("it has sent a message that only the parent process sends")]
     Message,
-    #[error("it has sent more than it or another process reads")]
+    #[error("it has sent more than it or another process handles")]
     Backlog,
 }
 
@@ -240,7 +240,8 @@ impl Tree {
             return Err(Misconduct::Number);
         }
         sender.check(&new.origin)?;
-        if self.0.len() >= MAX_AT_ONCE {
+        let kept = self.0.values().filter(|it| it.keeper == sender.id).count();
+        if self.0.len() >= MAX_AT_ONCE || kept >= MAX_NAVIGABLES {
             return Err(Misconduct::TooMany);
         }
         // The sender may have lost the document since.

@@ -14,7 +14,7 @@ use sendbeacon::{Client, ReferrerPolicy};
 use url::Url;
 
 use super::{Navigable, NavigableId, NavigateParams, unload};
-use crate::page::{host::Lifecycle, realm::Realm, window::Window};
+use crate::page::{WindowMessage, host::Lifecycle, realm::Realm, window::Window};
 
 /// How many changes a history keeps.
 const MAX_CHANGES: usize = 50;
@@ -339,7 +339,9 @@ impl Navigable {
 fn discard(realm: &Rc<Realm>) {
     let event_loop = realm.event_loop();
     for (realm, id) in realm.document_subtree(NavigableId(0)) {
-        realm.window().host().lifecycle(Lifecycle::Unload);
+        let host = realm.window().host();
+        host.lifecycle(Lifecycle::Unload);
+        host.send(id, WindowMessage::Removed);
         event_loop.remove_realm(realm.id());
         event_loop.navigables().remove(id);
     }

@@ -48,7 +48,7 @@ pub use self::{
 use super::{RealmId, WindowMessage, dom::NodeId, event_loop::EventLoop, realm::Realm};
 
 /// How many navigables there may be at once. Each has a realm, which takes about 1 MB of the memory limit of all scripts.
-pub(super) const MAX_NAVIGABLES: usize = 200;
+pub const MAX_NAVIGABLES: usize = 200;
 /// How deep frames may be nested.
 pub(super) const MAX_DEPTH: usize = 32;
 

@@ -48,7 +48,7 @@ impl SplitTab<'_> {
         match request {
             FromContent::GetCookies(said) => {
                 let cookies = browser.cookies.document_cookie(&process.hold(*said));
-                process.mailbox.send(ToContent::Cookies(cookies));
+                process.mailbox.send(id, &ToContent::Cookies(cookies));
             }
             FromContent::SetCookie(said, cookie) => {
                 browser.cookies.set_document_cookie(&process.hold(*said), &cookie);
@@ -93,9 +93,12 @@ impl SplitTab<'_> {
         let is_crowded = self.processes.len() >= MAX_AT_ONCE || self.held.len() >= MAX_HELD;
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.pending -= 1;
+        if process.mailbox.is_full_for(id) {
+            return self.end(id, &Misconduct::Backlog);
+        }
         let (fetch, navigable, document) = match answer {
-            Answer::Script(script) => return process.mailbox.send(ToContent::Script(*script)),
-            Answer::Document { id, navigable, document } => (id, navigable, document),
+            Answer::Script(script) => return process.mailbox.send(id, &ToContent::Script(*script)),
+            Answer::Document { id: fetch, navigable, document } => (fetch, navigable, document),
         };
         let is_of_process = |document: &FetchedDocument| {
             Site::of(&document.client.origin) == process.site
@@ -125,7 +128,7 @@ impl SplitTab<'_> {
             Err(error) => Err(error),
         };
         let body_length = body.len();
-        process.mailbox.send(ToContent::Fetched { id: fetch, document, body_length, body });
+        process.mailbox.send(id, &ToContent::Fetched { id: fetch, document, body_length, body });
     }
 
     /// Fetches the next document of the tab, on behalf of the document of the process.

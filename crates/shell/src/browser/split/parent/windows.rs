@@ -38,9 +38,11 @@ impl SplitTab<'_> {
         let sender = Sender { id, site: &process.site };
         match self.tree.route(&sender, navigable, &mut message)? {
             Route::Nowhere => {}
-            Route::To(receiver) if self.is_full(receiver) => return Err(Misconduct::Backlog),
-            Route::To(receiver) => self.tell(receiver, navigable, message),
-            Route::ToOthers if self.processes.keys().any(|it| *it != id && self.is_full(*it)) => {
+            Route::To(receiver) if self.is_full(receiver, id) => return Err(Misconduct::Backlog),
+            Route::To(receiver) => self.tell(receiver, id, navigable, message),
+            Route::ToOthers
+                if self.processes.keys().any(|it| *it != id && self.is_full(*it, id)) =>
+            {
                 return Err(Misconduct::Backlog);
             }
             Route::ToOthers => self.tell_others(id, navigable, &message),
@@ -64,7 +66,7 @@ impl SplitTab<'_> {
     /// Starts a process for the document that is held for a navigable.
     fn place(&mut self, keeper: ProcessId, navigable: NavigableId, placement: Placement) {
         let Some(mut document) = self.held.remove(&navigable) else {
-            return self.tell(keeper, navigable, WindowMessage::Crashed);
+            return self.tell(keeper, ProcessId::PARENT, navigable, WindowMessage::Crashed);
         };
         // The container decides sandbox, permissions policy and opaque origin, and nothing else.
         document.sandbox = document.sandbox.union(placement.sandbox);
@@ -75,13 +77,13 @@ impl SplitTab<'_> {
         if let Err(error) = self.start(document, navigable, placement.reserved) {
             eprintln!("sendbeacon-shell: a content process cannot be started: {error}");
             self.tree.set_runner(navigable, keeper);
-            self.tell(keeper, navigable, WindowMessage::Crashed);
+            self.tell(keeper, ProcessId::PARENT, navigable, WindowMessage::Crashed);
         }
     }
 
     fn tell_others(&self, sender: ProcessId, navigable: NavigableId, message: &WindowMessage) {
         for id in self.processes.keys().filter(|id| **id != sender) {
-            self.tell(*id, navigable, message.clone());
+            self.tell(*id, sender, navigable, message.clone());
         }
     }
 
@@ -116,7 +118,7 @@ impl SplitTab<'_> {
         self.remove(id, inside);
         if let Some(keeper) = self.tree.keeper(place) {
             self.tree.set_runner(place, keeper);
-            self.tell(keeper, place, WindowMessage::Crashed);
+            self.tell(keeper, ProcessId::PARENT, place, WindowMessage::Crashed);
         }
     }
 
@@ -138,13 +140,13 @@ impl SplitTab<'_> {
             self.done(id, ticket);
             return Ok(());
         }
-        if process.mailbox.is_full() {
+        if process.mailbox.is_full_for(id) {
             return Err(Misconduct::Backlog);
         }
         self.last_ticket += 1;
         self.asked.push(Asked { ticket: self.last_ticket, runner, waiting: (id, ticket) });
         let ticket = self.last_ticket;
-        process.mailbox.send(ToContent::Command { navigable, command, ticket });
+        process.mailbox.send(id, &ToContent::Command { navigable, command, ticket });
         Ok(())
     }
 
@@ -168,7 +170,7 @@ impl SplitTab<'_> {
 
     fn done(&self, id: ProcessId, ticket: u64) {
         if let Some(process) = self.processes.get(&id) {
-            process.mailbox.send(ToContent::Done(ticket));
+            process.mailbox.send(id, &ToContent::Done(ticket));
         }
     }
 }

@@ -133,7 +133,7 @@ fn a_process_may_not_fill_the_tab_with_frames() {
     let (mut tree, frame) = tree();
     let first = B.first_navigable().0;
     let mut create = |id| route(&mut tree, B, NavigableId(id), created(frame, "https://b.test"));
-    let count = u32::try_from(MAX_AT_ONCE).unwrap() - 2;
+    let count = u32::try_from(MAX_NAVIGABLES).unwrap();
     assert!((first..first + count).all(|id| create(id) == Ok(Route::ToOthers)));
     assert_eq!(create(first + count), Err(Misconduct::TooMany));
 }
