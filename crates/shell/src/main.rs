@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{ErrorKind, stdin, stdout},
+    mem,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     os::{fd::AsFd, unix::net::UnixStream},
@@ -246,6 +247,8 @@ fn open(
         browser.on_signal(signals, tab.closer());
         tab.run_for_user(limit);
         tab.unload();
+        // The process ends soon: freeing each object of the heap takes longer than an empty page.
+        mem::forget(tab);
         Ok(())
     };
     // Even if the page has failed, its beacons are delivered.

@@ -7,8 +7,10 @@ use std::cell::RefCell;
 
 use rquickjs::{Context, Ctx, Function, Persistent, Runtime, context::intrinsic, function::OnceFn};
 
+/// How many contexts there are while no script is expected: one for the next document.
+const WITHOUT_SCRIPTS: usize = 1;
 /// How many realms one script can create. The most demanding web platform test creates 25.
-const SPARE_CONTEXTS: usize = 32;
+const WITH_SCRIPTS: usize = 32;
 
 /// The contexts that no realm uses yet.
 #[derive(Default)]
@@ -22,10 +24,11 @@ pub(super) struct NewContext {
 }
 
 impl Contexts {
-    /// Creates contexts until there are [`SPARE_CONTEXTS`]. Must not be called while a script runs.
-    pub(super) fn fill(&self, runtime: &Runtime) -> rquickjs::Result<()> {
+    /// Creates as many contexts as may be needed until the next call. Must not be called while a script runs.
+    pub(super) fn fill(&self, runtime: &Runtime, expects_scripts: bool) -> rquickjs::Result<()> {
+        let count = if expects_scripts { WITH_SCRIPTS } else { WITHOUT_SCRIPTS };
         let mut spare = self.0.borrow_mut();
-        while spare.len() < SPARE_CONTEXTS {
+        while spare.len() < count {
             spare.push(NewContext::new(runtime)?);
         }
         Ok(())
@@ -69,5 +72,28 @@ impl NewContext {
 
     pub(super) fn into_context(self) -> Context {
         self.context
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::{EventLoop, parser::parse_document, realm::Realm};
+
+    #[test]
+    fn a_page_has_many_spare_contexts_as_soon_as_a_script_can_run() {
+        for (html, count) in [
+            ("<p class=one>text", WITHOUT_SCRIPTS),
+            ("<script></script>", WITH_SCRIPTS),
+            ("<p onclick=f()>text", WITH_SCRIPTS),
+            ("<iframe></iframe>", WITH_SCRIPTS),
+        ] {
+            let event_loop = EventLoop::new().expect("there is memory");
+            let realm = event_loop.enter(|ctx| Realm::new(&event_loop, ctx));
+            parse_document(&realm.expect("there is memory"), html);
+            event_loop.enter(|_| ());
+            let spare = std::iter::from_fn(|| event_loop.new_context()).count();
+            assert_eq!(spare, count, "{html}");
+        }
     }
 }

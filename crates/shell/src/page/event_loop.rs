@@ -30,6 +30,9 @@ use super::{
 
 /// How many bytes of memory all scripts of an event loop may use together.
 const MEMORY_LIMIT: usize = 256 << 20;
+/// How large the heap is when the engine collects garbage for the first time. A page with its prelude has about 4 MB, which it
+/// keeps.
+const GC_THRESHOLD: usize = 16 << 20;
 /// How many bytes of stack a script may use. A thread of std has 2 MiB by default.
 const STACK_LIMIT: usize = 512 << 10;
 
@@ -49,6 +52,8 @@ pub(super) struct Shared {
     pub(super) nested: Cell<usize>,
     /// The nodes that have left a document and that another document adopts next.
     pub(super) adopted: RefCell<Subtree>,
+    /// Whether a document has anything that can run a script or needs a realm.
+    pub(super) expects_scripts: Cell<bool>,
     event_loop: OnceCell<Weak<EventLoop>>,
 }
 
@@ -120,11 +125,13 @@ impl EventLoop {
             deferred: RefCell::default(),
             nested: Cell::new(0),
             adopted: RefCell::default(),
+            expects_scripts: Cell::new(false),
             event_loop: OnceCell::new(),
         });
         let runtime = Runtime::new()?;
         runtime.set_memory_limit(MEMORY_LIMIT);
         runtime.set_max_stack_size(STACK_LIMIT);
+        runtime.set_gc_threshold(GC_THRESHOLD);
         let budget = Rc::clone(&shared);
         runtime.set_interrupt_handler(Some(Box::new(move || budget.budget.should_interrupt())));
         let tracker = Rc::clone(&shared);
@@ -134,7 +141,7 @@ impl EventLoop {
             },
         )));
         let contexts = Contexts::default();
-        contexts.fill(&runtime)?;
+        contexts.fill(&runtime, false)?;
         let agent_context = contexts.take().ok_or(PageError::TooManyRealms)?.into_context();
         let agent = agent_context.with(|ctx| prelude::create_agent(&ctx))?;
         let event_loop = Rc::new(Self {
@@ -240,8 +247,7 @@ impl EventLoop {
             self.forget_navigables();
             self.runtime.run_gc();
         }
-        // Without memory there are fewer spare contexts, and realms cannot be created.
-        let _ = self.contexts.fill(&self.runtime);
+        self.fill_contexts();
         let task = self.incoming.try_recv().ok();
         let mut ran = task.is_some();
         if let Some(task) = task {
@@ -338,6 +344,12 @@ impl EventLoop {
         &self.workers
     }
 
+    /// Creates the spare contexts that may be needed until the next call. Must not be called while a script runs.
+    pub(super) fn fill_contexts(&self) {
+        // Without memory there are fewer spare contexts, and realms cannot be created.
+        let _ = self.contexts.fill(&self.runtime, self.shared.expects_scripts.get());
+    }
+
     /// Takes a spare context for a new realm.
     pub(super) fn new_context(&self) -> Option<NewContext> {
         self.contexts.take()
@@ -350,6 +362,7 @@ impl EventLoop {
 
     /// Runs `steps` as a task that is in none of the documents' realms. Must not be called while a script runs.
     pub(super) fn enter<T>(&self, steps: impl FnOnce(&Ctx<'_>) -> T) -> T {
+        self.fill_contexts();
         self.shared.budget.start();
         self.agent_context.with(|ctx| steps(&ctx))
     }

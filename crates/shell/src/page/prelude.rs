@@ -163,7 +163,8 @@ fn function<'js>(
     let mut options = EvalOptions::default();
     // `function_to_string.js` knows the functions of the prelude by this prefix.
     options.filename = Some(format!("native:{name}.js"));
-    // The function's head stands on the first line of the file, so that line numbers in stacks are those of the file.
-    let source = format!("(function ({parameters}) {{ \"use strict\"; {body}\n}})");
+    // The function's head stands on the first line of the file, so that line numbers in stacks are those of the file. It is
+    // not in parentheses, because the engine would read the whole file twice, to see whether an arrow follows them.
+    let source = format!("0, function ({parameters}) {{ \"use strict\"; {body}\n}}");
     ctx.eval_with_options(source, options)
 }

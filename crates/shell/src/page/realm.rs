@@ -119,6 +119,7 @@ impl Realm {
     /// [Runs a classic script](https://html.spec.whatwg.org/multipage/webappapis.html#run-a-classic-script).
     /// An exception that the script throws is printed to the console. Must not be called while a script runs.
     pub fn evaluate(&self, source: &str, name: &str) {
+        self.window.shared().expects_scripts.set(true);
         self.run(|ctx, _| evaluate(ctx, source, name));
     }
 
@@ -137,6 +138,7 @@ impl Realm {
 
     /// Runs the script of a `javascript:` URL. Returns its value if that is a string.
     pub(super) fn evaluate_to_string(&self, source: &str, name: &str) -> Option<String> {
+        self.window.shared().expects_scripts.set(true);
         let mut result = None;
         self.run(|ctx, _| {
             let value: rquickjs::Value = ctx.eval_with_options(source, script_options(name))?;
@@ -201,6 +203,7 @@ impl Realm {
         F: for<'js> FnOnce(&Ctx<'js>, &Object<'js>) -> rquickjs::Result<()>,
     {
         let event_loop = self.event_loop();
+        event_loop.fill_contexts();
         event_loop.shared().budget.start();
         self.context.with(|ctx| {
             let outcome = self.hooks.clone().restore(&ctx).and_then(|hooks| {

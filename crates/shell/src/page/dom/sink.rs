@@ -5,6 +5,7 @@ use std::{borrow::Cow, rc::Rc};
 use html5ever::{
     Attribute, ExpandedName, LocalName, Namespace, QualName,
     interface::{ElemName, ElementFlags, NodeOrText, QuirksMode, TreeSink},
+    local_name,
     tendril::StrTendril,
 };
 
@@ -96,6 +97,10 @@ impl TreeSink for Sink {
         attributes: Vec<Attribute>,
         flags: ElementFlags,
     ) -> NodeId {
+        let needs_realms = matches!(name.local, local_name!("script") | local_name!("iframe"));
+        if needs_realms || attributes.iter().any(|it| it.name.local.starts_with("on")) {
+            self.window.shared().expects_scripts.set(true);
+        }
         let integration_point = flags.mathml_annotation_xml_integration_point;
         self.window.document.dom_mut().create_element(name, attributes, integration_point)
     }
