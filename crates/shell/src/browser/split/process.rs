@@ -16,6 +16,7 @@ use sendbeacon::{
     Client, Origin, Site,
     remote::{ChannelError, ContentProcess},
 };
+use url::Url;
 
 use super::{
     FirstDocument, FromContent, ToContent,
@@ -58,6 +59,8 @@ pub(super) struct Process {
     next: Sender<()>,
     control: UnixStream,
     child: Child,
+    /// The stream of `channel`.
+    for_library: UnixStream,
     channel: JoinHandle<Result<(), ChannelError>>,
 }
 
@@ -77,7 +80,8 @@ impl Process {
             .stdin(Stdio::from(OwnedFd::from(of_child)))
             .stdout(Stdio::from(OwnedFd::from(control_of_child)))
             .spawn()?;
-        let channel = thread::spawn(move || channel.serve_unix(for_library));
+        let of_channel = for_library.try_clone()?;
+        let channel = thread::spawn(move || channel.serve_unix(of_channel));
         let (mailbox, letters) = Mailbox::new();
         let (next, allowed) = mpsc::channel();
         let client = first.document.client.clone();
@@ -98,6 +102,7 @@ impl Process {
             next,
             control,
             child,
+            for_library,
             channel,
         })
     }
@@ -141,10 +146,21 @@ impl Process {
             }
             thread::sleep(Duration::from_millis(5));
         };
+        // What the process has written is read. A process that it has started may hold its end of the channel open.
+        let _ = self.for_library.shutdown(Shutdown::Read);
         if let Ok(Err(error)) = self.channel.join() {
             eprintln!("the channel of a content process has failed: {error}");
         }
         Ok(status)
+    }
+
+    /// The client on whose behalf the process navigates to `url`. `None` stands for the user, as whom a process may navigate
+    /// within its own site only.
+    pub(super) fn source_of(&self, said: Option<Client>, url: &Url) -> Option<Client> {
+        match said {
+            None if self.site.is_of_url(url) => None,
+            said => Some(said.map_or_else(|| self.client.clone(), |said| self.hold(said))),
+        }
     }
 
     /// Checks a client received from the process.

@@ -68,7 +68,7 @@ impl SplitTab<'_> {
             FromContent::FetchDocument { id: fetch, navigation } => {
                 process.pending += 1;
                 let mut navigation = *navigation;
-                navigation.source = navigation.source.map(|said| process.hold(said));
+                navigation.source = process.source_of(navigation.source, &navigation.url);
                 navigation.container = navigation.container.map(|said| process.hold(said));
                 let navigable = navigation.navigable;
                 let (network, cookies) =
@@ -136,7 +136,7 @@ impl SplitTab<'_> {
         let Some(process) = self.processes.get(&id) else { return };
         let RemoteNavigation { url, client, is_reload, referrer_policy, post, .. } = navigation;
         // NB: the process does not know who has opened its first document, so it is reloaded as if the user had.
-        let source = (!is_reload).then(|| process.hold(client));
+        let source = process.source_of((!is_reload).then_some(client), &url);
         let navigation =
             Navigation { url, source, referrer_policy, post, container: None, navigable: TAB };
         self.last_navigation += 1;

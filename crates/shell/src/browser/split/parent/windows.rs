@@ -1,5 +1,7 @@
 //! Messages between the windows of different processes.
 
+use sendbeacon::{Nonce, Origin};
+
 use super::SplitTab;
 use crate::{
     browser::split::{
@@ -68,11 +70,11 @@ impl SplitTab<'_> {
         let Some(mut document) = self.held.remove(&navigable) else {
             return self.tell(keeper, ProcessId::PARENT, navigable, WindowMessage::Crashed);
         };
-        // The container decides sandbox, permissions policy and opaque origin, and nothing else.
+        // The container decides the sandbox and the permissions policy, and nothing else.
         document.sandbox = document.sandbox.union(placement.sandbox);
         document.client.permissions_policy = placement.client.permissions_policy;
         if document.sandbox.origin {
-            document.client.origin = placement.client.origin;
+            document.client.origin = Origin::Opaque(Nonce::random());
         }
         if let Err(error) = self.start(document, navigable, placement.reserved) {
             eprintln!("sendbeacon-shell: a content process cannot be started: {error}");
