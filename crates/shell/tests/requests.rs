@@ -250,13 +250,16 @@ async fn a_policy_decides_about_urls_that_need_no_network() {
             ],
             b"<script>
               const image = new Image(), violated = [];
-              addEventListener('securitypolicyviolation', (e) => violated.push(e.effectiveDirective, e.blockedURI));
+              const told = new Promise((resolve) => addEventListener('securitypolicyviolation', (e) => {
+                violated.push(`${e.effectiveDirective} ${e.blockedURI}`);
+                if (violated.length === 2) resolve();
+              }));
               image.src = 'data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=';
               const loaded = new Promise((resolve) => { image.onload = image.onerror = ({ type }) => resolve(type); });
               (async () => {
                 const blob = await fetch(URL.createObjectURL(new Blob(['blob']))).then((it) => it.text());
                 const data = await fetch('data:,x').then(() => 'fetched', () => 'refused');
-                navigator.sendBeacon('/report', [blob, data, await loaded, ...violated.sort()]);
+                navigator.sendBeacon('/report', [blob, data, await loaded, await told, ...violated.sort()]);
               })();
               </script>",
         ),
@@ -265,14 +268,14 @@ async fn a_policy_decides_about_urls_that_need_no_network() {
     };
     let site = Running(RecordingServer::start(answer).await);
     visit_url(&site.0.url("/page")).await;
-    assert_eq!(site.report(), "blob,refused,error,connect-src,data,data,img-src");
+    assert_eq!(site.report(), "blob,refused,error,,connect-src data,img-src data");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_headers_than_a_request_may_have_make_a_network_error() {
     let page = "<script>
          const headers = new Headers();
-         for (let n = 0; n < 40000; n++) headers.append(`x${n}`, '');
+         for (let n = 0; n < 1001; n++) headers.append(`x${n}`, '');
          fetch('/x', { headers }).then(() => 'fetched', ({ name }) => name).then((it) => navigator.sendBeacon('/report', it));
          </script>";
     let site = Site::new().page("/page", page).start().await;
