@@ -36,6 +36,6 @@ pub use self::{
     bridge::{Bridge, Telling},
     cookies::{SameSite, WebviewCookie, WebviewCookies},
     message::MessageError,
-    settings::page_origin,
+    settings::{add_policy, page_origin},
     webview_id::WebviewId,
 };

@@ -7,6 +7,9 @@ use url::Url;
 
 use crate::message::{MessageError, Sending};
 
+/// How many headers a request may have. A map of headers has a limit, too, and panics beyond it.
+const MAX_HEADERS: usize = 1_000;
+
 /// What a request has beside its URL and its body.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,10 +75,14 @@ impl PageRequest {
             Credentials::SameOrigin => CredentialsMode::SameOrigin,
             Credentials::Include => CredentialsMode::Include,
         };
+        if self.headers.len() > MAX_HEADERS {
+            return Err(MessageError::Field("header"));
+        }
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name).map_err(|_| MessageError::Field("header"))?;
             let value = HeaderValue::try_from(value).map_err(|_| MessageError::Field("header"))?;
-            request.headers.append(name, value);
+            let appended = request.headers.try_append(name, value);
+            appended.map_err(|_| MessageError::Field("header"))?;
         }
         if let Some(body) = &sending.body {
             let (body, content_type) = body

@@ -6,6 +6,14 @@ use url::Url;
 
 use crate::message::MessageError;
 
+/// The headers of a response that have policies of its document.
+const POLICIES: [&str; 4] = [
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "permissions-policy",
+    "referrer-policy",
+];
+
 /// What is known of a document from its beginning.
 #[derive(Debug)]
 pub(crate) struct Beginning {
@@ -106,6 +114,15 @@ impl Settings {
         client.upgrade_insecure_requests =
             client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
         Ok(client)
+    }
+}
+
+/// Adds a header of a response to `headers` if it has a policy of the response's document. Nothing else of a response's
+/// headers is needed, and a server that sends any number of others fills no map.
+pub fn add_policy(headers: &mut HeaderMap, name: &str, value: &str) {
+    let name = POLICIES.into_iter().find(|it| it.eq_ignore_ascii_case(name));
+    if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+        headers.append(name, value);
     }
 }
 

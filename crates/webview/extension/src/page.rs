@@ -11,9 +11,9 @@ use std::{
 
 use gio::UnixFDList;
 use glib::prelude::*;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use javascriptcore::{ContextExt, ValueExt};
-use sendbeacon_webview::{Answer, ContentPage};
+use sendbeacon_webview::{Answer, ContentPage, add_policy};
 use url::Url;
 use webkit2gtk::{UserMessage, UserMessageExt};
 
@@ -92,9 +92,7 @@ fn receive_head(page: &SharedPage, message: &UserMessage) {
     let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let mut headers = HeaderMap::new();
     for (name, value) in list {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.append(name, value);
-        }
+        add_policy(&mut headers, &name, &value);
     }
     let user_agent = HeaderValue::try_from(user_agent).ok().filter(|it| !it.is_empty());
     page.borrow_mut().head(url, status, headers, user_agent);

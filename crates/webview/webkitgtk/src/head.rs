@@ -1,6 +1,7 @@
 //! The head of a response, as WebKit has it.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
+use sendbeacon_webview::add_policy;
 use url::Url;
 use webkit2gtk::{URIResponse, URIResponseExt};
 
@@ -10,6 +11,7 @@ pub(crate) struct ResponseHead {
     pub(crate) url: Url,
     /// `None` if it is no response of HTTP.
     pub(crate) status: Option<StatusCode>,
+    /// Those that have policies of the document.
     pub(crate) headers: HeaderMap,
 }
 
@@ -20,13 +22,7 @@ impl ResponseHead {
         let status = status.and_then(|status| StatusCode::from_u16(status).ok());
         let mut headers = HeaderMap::new();
         if let Some(list) = response.http_headers() {
-            list.foreach(|name, value| {
-                if let (Ok(name), Ok(value)) =
-                    (HeaderName::try_from(name), HeaderValue::try_from(value))
-                {
-                    headers.append(name, value);
-                }
-            });
+            list.foreach(|name, value| add_policy(&mut headers, name, value));
         }
         Some(Self { url, status, headers })
     }

@@ -131,6 +131,23 @@ fn a_keepalive_fetch_is_sent() {
 }
 
 #[test]
+fn a_request_has_a_thousand_headers_at_most() {
+    let test = Test::new();
+    test.open(1);
+    let fetch = |headers: usize| {
+        let headers: Vec<_> = (0..headers).map(|it| format!(r#"["{it:x}","1"]"#)).collect();
+        let headers = headers.join(",");
+        test.tell(1, &format!(r#"{{"op":"fetch","sending":{{"url":"https://a.test/f","bytes":0,"urlBytes":16,"body":null}},"request":{{"method":"POST","mode":"no-cors","credentials":"omit","headers":[{headers}]}}}}"#))
+    };
+    fetch(1_000).unwrap();
+    // A map of headers panics beyond 24,576 names.
+    for headers in [1_001, 24_577, 40_000] {
+        assert!(matches!(fetch(headers), Err(MessageError::Field("header"))));
+    }
+    assert_eq!(test.sent().len(), 1);
+}
+
+#[test]
 fn a_page_is_told_what_is_done_once() {
     let test = Test::new();
     test.open(1);

@@ -48,6 +48,22 @@ fn a_document_has_the_policies_of_its_response() {
 }
 
 #[test]
+fn no_number_of_headers_of_a_response_panics() {
+    let mut headers = HeaderMap::new();
+    for number in 0..40_000 {
+        add_policy(&mut headers, &format!("x-{number}"), "x");
+        add_policy(&mut headers, "Referrer-Policy", "origin");
+    }
+    add_policy(&mut headers, "set-cookie", "session=1");
+    add_policy(&mut headers, "Content-Security-Policy", "\n");
+    assert_eq!(headers.keys_len(), 1);
+    let settings = settings("https://a.test/page");
+    let head = Head { url: settings.url.clone(), status: None, headers };
+    let client = settings.client(&beginning("https://a.test"), Some(&head), None).unwrap();
+    assert_eq!(client.referrer_policy, ReferrerPolicy::Origin);
+}
+
+#[test]
 fn a_document_does_not_have_the_policies_of_another_response() {
     let head = head("https://a.test/other", &[("referrer-policy", "no-referrer")]);
     assert!(!settings("https://a.test/page").is_of(&head));
