@@ -21,7 +21,7 @@ use crate::settings::page_origin;
 use crate::{
     cookies::{CookiesOfWebviews, WebviewCookies},
     document::{Open, PageDocument, Surroundings},
-    ledger::{Sums, Unfinished, UnfinishedRequest},
+    ledger::{Sums, Unfinished, UnfinishedRequest, Weight},
     message::{DocumentKey, Message, MessageError, News, Sending},
     request::PageRequest,
     script,
@@ -153,18 +153,20 @@ impl Bridge {
         let (document, _) = page.document(open, webview, key)?;
         match news {
             News::Beacon { sending } => {
-                let sums = Sums::of(&sending);
-                unfinished.has_room(sums)?;
-                let id = document.send_beacon(open, &sending)?;
+                let weight = Weight::of(&sending, None)?;
+                document.check(weight)?;
+                unfinished.has_room(weight)?;
+                let id = document.send_beacon(open, &sending, weight)?;
                 let request =
-                    UnfinishedRequest { webview, document: key, sums, is_deferred: false };
+                    UnfinishedRequest { webview, document: key, weight, is_deferred: false };
                 unfinished.add(id, request);
             }
             News::Defer { id, sending, request, activate_after } => {
-                let sums = Sums::of(&sending);
-                unfinished.has_room(sums)?;
+                let weight = Weight::of(&sending, Some(&request))?;
+                unfinished.has_room(weight)?;
                 let id = document.defer(open, id, &sending, &request, activate_after)?;
-                let request = UnfinishedRequest { webview, document: key, sums, is_deferred: true };
+                let request =
+                    UnfinishedRequest { webview, document: key, weight, is_deferred: true };
                 unfinished.add(id, request);
             }
             News::Abort { id } => {
@@ -194,12 +196,14 @@ impl Bridge {
         sending: &Sending,
         request: &PageRequest,
     ) -> Result<(), MessageError> {
-        let sums = Sums::of(sending);
-        state.unfinished.has_room(sums)?;
+        let weight = Weight::of(sending, Some(request))?;
         let page = state.webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
         let open: Open<'_> = &|client| Some(self.agent.document(client));
-        let mut response = page.document(open, webview, key)?.0.fetch(open, sending, request)?;
-        let request = UnfinishedRequest { webview, document: key, sums, is_deferred: false };
+        let (document, _) = page.document(open, webview, key)?;
+        document.check(weight)?;
+        state.unfinished.has_room(weight)?;
+        let mut response = document.fetch(open, sending, request, weight)?;
+        let request = UnfinishedRequest { webview, document: key, weight, is_deferred: false };
         state.unfinished.add(response.id(), request);
         // A response that is there already may be an error of a request that has no events.
         let polled = Pin::new(&mut response).poll(&mut Context::from_waker(Waker::noop()));
@@ -287,7 +291,7 @@ impl State {
             && let Some(document) = page.find(request.document)
             && !request.is_deferred
         {
-            document.finished(request.sums);
+            document.finished(request.weight);
             page.is_untold = true;
         }
         true

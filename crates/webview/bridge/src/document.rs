@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use http::HeaderValue;
 use sendbeacon::{
     Client, DeferredFetch, DeferredRequestInit, Document, FetchId, PendingResponse, Site,
-    VisibilityState, extract,
+    VisibilityState,
 };
 
 use crate::{
-    ledger::Sums,
+    ledger::{Sums, Weight},
     message::{DocumentKey, MessageError, Sending, Visibility},
     request::PageRequest,
     settings::{Beginning, Head, Settings},
@@ -32,7 +32,7 @@ pub(crate) struct PageDocument {
     left: Option<Left>,
     /// What is unfinished.
     unfinished: Sums,
-    /// What is done, since the beginning of the document.
+    /// What is done, since the beginning of the document, as the script has counted it.
     pub(crate) done: Sums,
     /// The deferred fetches that may not be sent yet, by the script's identifiers.
     deferred: BTreeMap<u64, DeferredFetch>,
@@ -140,22 +140,29 @@ impl PageDocument {
         }
     }
 
+    /// Checks that the script may have admitted this: it gets room back only after the app has.
+    pub(crate) fn check(&self, weight: Weight) -> Result<(), MessageError> {
+        let fits = self.unfinished.plus(weight.sums).fits();
+        fits.then_some(()).ok_or(MessageError::TooMuch)
+    }
+
     /// Sends a beacon that the script has answered with `true`.
     pub(crate) fn send_beacon(
         &mut self,
         open: Open<'_>,
         sending: &Sending,
+        weight: Weight,
     ) -> Result<FetchId, MessageError> {
-        self.check(sending)?;
         let document = self.document(open)?;
+        let url = sending.url()?;
         let sent = match &sending.body {
-            None => document.send_answered_beacon(&sending.url, None),
+            None => document.send_answered_beacon(url.as_str(), None),
             Some(body) => {
-                body.with(|body| document.send_answered_beacon(&sending.url, Some(body)))?
+                body.with(|body| document.send_answered_beacon(url.as_str(), Some(body)))?
             }
         };
         let id = sent.map_err(|_| MessageError::Field("url"))?.ok_or(MessageError::Refused)?;
-        self.unfinished = self.unfinished.plus(Sums::of(sending));
+        self.unfinished = self.unfinished.plus(weight.sums);
         Ok(id)
     }
 
@@ -165,11 +172,11 @@ impl PageDocument {
         open: Open<'_>,
         sending: &Sending,
         request: &PageRequest,
+        weight: Weight,
     ) -> Result<PendingResponse, MessageError> {
-        self.check(sending)?;
         let document = self.document(open)?;
         let response = document.fetch_group().fetch(request.request(document, sending)?);
-        self.unfinished = self.unfinished.plus(Sums::of(sending));
+        self.unfinished = self.unfinished.plus(weight.sums);
         Ok(response)
     }
 
@@ -216,24 +223,9 @@ impl PageDocument {
     }
 
     /// A request is done.
-    pub(crate) fn finished(&mut self, request: Sums) {
-        self.unfinished = self.unfinished.minus(request);
-        self.done = self.done.plus(request);
-    }
-
-    /// Checks that the script may have admitted this: it gets room back only after the app has. What it says about the
-    /// length counts as long as it is not too little.
-    fn check(&self, sending: &Sending) -> Result<(), MessageError> {
-        let length = match &sending.body {
-            None => Ok(0),
-            Some(body) => body.with(|body| extract(body).map(|it| it.length))?,
-        };
-        let length = length.map_err(|_| MessageError::Field("body"))?;
-        let mut sums = Sums::of(sending);
-        sums.bytes = sums.bytes.max(length);
-        sums.url_bytes = sums.url_bytes.max(sending.url.len() as u64);
-        let fits = self.unfinished.plus(sums).fits();
-        fits.then_some(()).ok_or(MessageError::TooMuch)
+    pub(crate) fn finished(&mut self, weight: Weight) {
+        self.unfinished = self.unfinished.minus(weight.sums);
+        self.done = self.done.plus(weight.claimed);
     }
 
     /// The library's document, or a new one for a beacon that comes after the document was unloaded.

@@ -6,6 +6,7 @@ use sendbeacon::{FetchId, KeepaliveLimits};
 
 use crate::{
     message::{DocumentKey, MessageError, Sending},
+    request::PageRequest,
     webview_id::WebviewId,
 };
 
@@ -13,8 +14,11 @@ use crate::{
 /// told at half of it that there is no room.
 const MEMORY: u64 = 32 << 20;
 
-/// What the library keeps about a request, beside its body and its URL.
+/// What the library keeps about a request, beside its body, its URL and its headers.
 const OVERHEAD: u64 = 2_048;
+
+/// What the library keeps about a header, beside its name and its value.
+const HEADER_OVERHEAD: u64 = 128;
 
 /// Sums over requests of one document. The script's mirror has the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +26,17 @@ pub(crate) struct Sums {
     pub(crate) bytes: u64,
     pub(crate) requests: u64,
     pub(crate) url_bytes: u64,
+}
+
+/// How much a request counts. A script may say of it what it likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// In the script's mirror, as the script says.
+    pub(crate) claimed: Sums,
+    /// In the quota of its document: what the script says, if that is not too little.
+    pub(crate) sums: Sums,
+    /// How much memory it takes, in bytes.
+    memory: u64,
 }
 
 /// The unfinished requests of all webviews.
@@ -36,17 +51,12 @@ pub(crate) struct Unfinished {
 pub(crate) struct UnfinishedRequest {
     pub(crate) webview: WebviewId,
     pub(crate) document: DocumentKey,
-    pub(crate) sums: Sums,
+    pub(crate) weight: Weight,
     /// Whether it is one of `fetchLater()`, which does not count in the mirror of the keepalive quota.
     pub(crate) is_deferred: bool,
 }
 
 impl Sums {
-    /// What one request counts.
-    pub(crate) fn of(sending: &Sending) -> Self {
-        Self { bytes: sending.bytes, requests: 1, url_bytes: sending.url_bytes }
-    }
-
     /// Whether this may be unfinished in one document.
     pub(crate) fn fits(&self) -> bool {
         let KeepaliveLimits { body_bytes, requests, url_bytes, .. } = KeepaliveLimits::DEFAULT;
@@ -70,9 +80,29 @@ impl Sums {
             url_bytes: self.url_bytes.saturating_sub(other.url_bytes),
         }
     }
+}
 
-    fn memory(self) -> u64 {
-        OVERHEAD.saturating_add(self.bytes).saturating_add(self.url_bytes.saturating_mul(2))
+impl Weight {
+    /// The weight of a request. `request` is what a `fetch()` or a `fetchLater()` has beside its URL and its body.
+    pub(crate) fn of(
+        sending: &Sending,
+        request: Option<&PageRequest>,
+    ) -> Result<Self, MessageError> {
+        let claimed = Sums { bytes: sending.bytes, requests: 1, url_bytes: sending.url_bytes };
+        let (body, content_type) = sending.body_lengths()?;
+        let sums = Sums {
+            bytes: claimed.bytes.max(body),
+            requests: 1,
+            url_bytes: claimed.url_bytes.max(sending.url()?.as_str().len() as u64),
+        };
+        let (headers, header_bytes) = request.map_or((0, 0), PageRequest::header_lengths);
+        let memory = OVERHEAD
+            .saturating_add(sums.bytes)
+            .saturating_add(sums.url_bytes.saturating_mul(2))
+            .saturating_add(content_type)
+            .saturating_add(headers.saturating_mul(HEADER_OVERHEAD))
+            .saturating_add(header_bytes);
+        Ok(Self { claimed, sums, memory })
     }
 }
 
@@ -83,14 +113,20 @@ impl Unfinished {
     }
 
     /// Whether there is memory for another request.
-    pub(crate) fn has_room(&self, request: Sums) -> Result<(), MessageError> {
-        let sum = self.memory.saturating_add(request.memory());
+    pub(crate) fn has_room(&self, request: Weight) -> Result<(), MessageError> {
+        let sum = self.memory.saturating_add(request.memory);
         (sum <= MEMORY).then_some(()).ok_or(MessageError::TooMuch)
     }
 
     pub(crate) fn add(&mut self, id: FetchId, request: UnfinishedRequest) {
-        self.memory = self.memory.saturating_add(request.sums.memory());
+        self.memory = self.memory.saturating_add(request.weight.memory);
         self.requests.insert(id, request);
+    }
+
+    /// How much memory they take, in bytes.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
     }
 
     pub(crate) fn get(&self, id: FetchId) -> Option<UnfinishedRequest> {
@@ -100,7 +136,7 @@ impl Unfinished {
     /// Removes a request that is done. `None` if it is none of a webview.
     pub(crate) fn remove(&mut self, id: FetchId) -> Option<UnfinishedRequest> {
         let removed = self.requests.remove(&id)?;
-        self.memory = self.memory.saturating_sub(removed.sums.memory());
+        self.memory = self.memory.saturating_sub(removed.weight.memory);
         Some(removed)
     }
 }

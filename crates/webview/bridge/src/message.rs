@@ -2,8 +2,10 @@
 //!
 //! A message is text: the webview's secret, the version, the identifier of the document, and JSON.
 
+use sendbeacon::extract;
 use serde::Deserialize;
 use thiserror::Error;
+use url::Url;
 
 use crate::{body::Body, request::PageRequest, secret::Secret};
 
@@ -133,6 +135,24 @@ pub(crate) struct Sending {
 pub(crate) enum Visibility {
     Visible,
     Hidden,
+}
+
+impl Sending {
+    /// The URL without its fragment, which no request sends.
+    pub(crate) fn url(&self) -> Result<Url, MessageError> {
+        let mut url = Url::parse(&self.url).map_err(|_| MessageError::Field("url"))?;
+        url.set_fragment(None);
+        Ok(url)
+    }
+
+    /// The lengths of the body and of its content type, in bytes.
+    pub(crate) fn body_lengths(&self) -> Result<(u64, u64), MessageError> {
+        let Some(body) = &self.body else { return Ok((0, 0)) };
+        let lengths = body.with(|body| {
+            extract(body).map(|it| (it.length, it.content_type.map_or(0, |it| it.len() as u64)))
+        })?;
+        lengths.map_err(|_| MessageError::Field("body"))
+    }
 }
 
 impl Message {

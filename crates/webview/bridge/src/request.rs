@@ -3,7 +3,6 @@
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use sendbeacon::{CredentialsMode, Document, Mode, Request, extract};
 use serde::Deserialize;
-use url::Url;
 
 use crate::message::{MessageError, Sending};
 
@@ -48,14 +47,19 @@ enum Credentials {
 }
 
 impl PageRequest {
+    /// The number of its headers, and their length in bytes.
+    pub(crate) fn header_lengths(&self) -> (u64, u64) {
+        let bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        (self.headers.len() as u64, bytes as u64)
+    }
+
     /// The request of a document, with `keepalive`.
     pub(crate) fn request(
         &self,
         document: &Document,
         sending: &Sending,
     ) -> Result<Request, MessageError> {
-        let url = Url::parse(&sending.url).map_err(|_| MessageError::Field("url"))?;
-        let mut request = Request::new(document.client(), url);
+        let mut request = Request::new(document.client(), sending.url()?);
         request.keepalive = true;
         request.method = match self.method {
             FetchMethod::Get => Method::GET,

@@ -179,6 +179,37 @@ fn a_document_has_no_more_unfinished_than_its_quota() {
 }
 
 #[test]
+fn what_a_page_says_of_its_requests_does_not_count_if_it_is_too_little() {
+    let test = Test::over(Arc::new(Silence));
+    test.open(1);
+    let memory = || test.bridge.lock().unfinished.memory();
+    let text = format!(r#"{{"kind":"text","text":"{}"}}"#, "x".repeat(10_000));
+    (0..6).for_each(|_| test.send(1, &text, 0).unwrap());
+    assert!(memory() > 60_000);
+    assert!(matches!(test.send(1, &text, 0), Err(MessageError::TooMuch)));
+    // What it says is what it has admitted, and what it gets back.
+    let unsaid = |op: &str, url: &str, rest: &str, headers: &str| {
+        test.tell(2, &format!(r#"{{"op":"{op}"{rest},"sending":{{"url":"https://a.test/{url}","bytes":0,"urlBytes":0,"body":{{"kind":"blob","base64":"","type":"{}"}}}},"request":{{"method":"POST","mode":"no-cors","credentials":"omit","headers":[{headers}]}}}}"#, "y/".repeat(5_000)))
+    };
+    test.open(2);
+    let before = memory();
+    let headers = format!(r#"["x-a","{}"]"#, "z".repeat(10_000));
+    unsaid("fetch", &"u".repeat(10_000), "", &headers).unwrap();
+    assert!(memory() - before > 40_000);
+    let before = memory();
+    unsaid("defer", &"u".repeat(10_000), r#","id":1,"activateAfter":null"#, &headers).unwrap();
+    assert!(memory() - before > 40_000);
+    // A fragment is not sent, and not kept.
+    let before = memory();
+    unsaid("fetch", &format!("#{}", "f".repeat(50_000)), "", "").unwrap();
+    assert!(memory() - before < 20_000);
+    test.bridge.agent().shutdown_blocking(Duration::ZERO);
+    assert_eq!(test.bridge.lock().unfinished, Unfinished::default());
+    let tellings = test.bridge.tellings();
+    assert!(tellings[0].script.contains(",0,2,0,false"), "{tellings:?}");
+}
+
+#[test]
 fn pages_are_told_when_there_is_no_memory() {
     let test = Test::over(Arc::new(Silence));
     let url_bytes = 4 << 20;
