@@ -1,7 +1,6 @@
 //! The app's side: it receives the messages of its webviews' pages, and sends their requests.
 
 use std::{
-    collections::{HashMap, VecDeque},
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,7 +9,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sendbeacon::{
-    BuildError, Event, EventKind, EventSink, FetchId, Nonce, UserAgent, UserAgentBuilder,
+    BuildError, Event, EventKind, EventSink, NetworkError, Nonce, UserAgent, UserAgentBuilder,
 };
 #[cfg(all(unix, feature = "remote"))]
 use sendbeacon::{Client, Site, remote};
@@ -20,18 +19,15 @@ use url::Url;
 use crate::settings::page_origin;
 use crate::{
     cookies::{CookiesOfWebviews, WebviewCookies},
-    document::{Open, PageDocument, Surroundings},
-    ledger::{Sums, Unfinished, UnfinishedRequest, Weight},
+    document::{Open, PageDocument},
+    ledger::{UnfinishedRequest, Weight},
     message::{DocumentKey, Message, MessageError, News, Sending},
     request::PageRequest,
     script,
-    secret::Secret,
     settings::{Beginning, Head, Settings},
+    state::{State, Webview},
     webview_id::WebviewId,
 };
-
-/// How many documents of a webview are kept: the one that is shown, and those in the back/forward cache.
-const MAX_DOCUMENTS: usize = 8;
 
 /// A script that the app evaluates in the main frame of a webview, in the world of the page's scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,33 +44,18 @@ pub struct Telling {
 pub struct Bridge {
     agent: UserAgent,
     state: Arc<Mutex<State>>,
+    wake: Wake,
 }
 
-#[derive(Default)]
-struct State {
-    webviews: HashMap<WebviewId, Webview>,
-    last: u64,
-    unfinished: Unfinished,
-    /// Whether the pages were told that there is no room.
-    is_full: bool,
-}
-
-struct Webview {
-    secret: Secret,
-    token: Secret,
-    user_agent: Option<HeaderValue>,
-    head: Option<Head>,
-    /// Its documents, the newest at the end.
-    documents: VecDeque<PageDocument>,
-    /// Whether the shown document has to be told about its ledger.
-    is_untold: bool,
-}
+/// Is called when there is something to tell pages.
+type Wake = Arc<dyn Fn() + Send + Sync>;
 
 impl Bridge {
     /// Builds the user agent. Its cookies are those of the webviews, and its events go to `sink`, too.
     ///
-    /// `wake` is called on any thread, mostly on the network side, when there is something to tell pages: post a task to
-    /// the webviews' thread that calls [`tellings`](Self::tellings). It must not block, and it must not call the bridge.
+    /// `wake` is called on any thread when there is something to tell pages, on the network side or in
+    /// [`receive`](Self::receive): post a task to the webviews' thread that calls [`tellings`](Self::tellings). It must not
+    /// block, and it must not call the bridge.
     ///
     /// # Errors
     /// Those of [`UserAgentBuilder::build`].
@@ -88,8 +69,9 @@ impl Bridge {
         if let Some(cookies) = cookies {
             builder = builder.cookies(Arc::new(CookiesOfWebviews(cookies)));
         }
-        let done = Done { state: Arc::clone(&state), wake: Box::new(wake), sink };
-        Ok(Self { agent: builder.event_sink(Arc::new(done)).build()?, state })
+        let wake: Wake = Arc::new(wake);
+        let done = Done { state: Arc::clone(&state), wake: Arc::clone(&wake), sink };
+        Ok(Self { agent: builder.event_sink(Arc::new(done)).build()?, state, wake })
     }
 
     /// The user agent that sends the requests.
@@ -105,14 +87,7 @@ impl Bridge {
     /// is none. `user_agent` is the webview's `User-Agent`.
     #[must_use]
     pub fn open(&self, post: &str, user_agent: Option<HeaderValue>) -> (WebviewId, String) {
-        let webview = Webview {
-            secret: Secret::random(),
-            token: Secret::random(),
-            user_agent,
-            head: None,
-            documents: VecDeque::new(),
-            is_untold: false,
-        };
+        let webview = Webview::new(user_agent);
         let script = script::of_webview(&webview.secret, &webview.token, post);
         let mut state = self.lock();
         state.last += 1;
@@ -125,74 +100,98 @@ impl Bridge {
     ///
     /// # Errors
     /// Why the message was ignored. Any frame may post any text, so an error is no reason to do more than to log it.
+    /// [`lost`](Self::lost) counts the requests that were lost.
     pub fn receive(&self, webview: WebviewId, text: &str) -> Result<(), MessageError> {
         let mut state = self.lock();
-        let State { webviews, unfinished, .. } = &mut *state;
-        let page = webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
-        let Message { document: key, news } = Message::parse(&page.secret, text)?;
+        let page = state.webviews.get(&webview).ok_or(MessageError::NoDocument)?;
+        let message = Message::parse(&page.secret, text)?;
+        let received = self.take(&mut state, webview, message);
+        let has_news = state.has_news(webview);
+        drop(state);
+        if has_news {
+            (self.wake)();
+        }
+        received
+    }
+
+    fn take(
+        &self,
+        state: &mut State,
+        webview: WebviewId,
+        message: Message,
+    ) -> Result<(), MessageError> {
+        let Message { document: key, news } = message;
         let open: Open<'_> = &|client| Some(self.agent.document(client));
+        let page = state.webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
+        let from = (webview, key);
         match news {
             News::Hello { origin, is_secure, referrer, languages, ancestors } => {
                 let nonce = Nonce::random();
                 let beginning =
                     Beginning { origin, is_secure, referrer, languages, ancestors, nonce };
                 page.begin(key, beginning);
-                page.is_untold = unfinished.is_full();
-                return Ok(());
             }
             News::Settings { url, base, referrer_policies, policies } => {
                 let settings = Settings::parse(&url, &base, referrer_policies, policies)?;
                 let (document, surroundings) = page.document(open, webview, key)?;
                 return document.set(settings, &surroundings);
             }
-            News::Fetch { sending, request } => {
-                return self.fetch(&mut state, webview, key, &sending, &request);
-            }
-            _ => {}
-        }
-        let (document, _) = page.document(open, webview, key)?;
-        match news {
             News::Beacon { sending } => {
-                let weight = Weight::of(&sending, None)?;
-                document.check(weight)?;
-                unfinished.has_room(weight)?;
-                let id = document.send_beacon(open, &sending, weight)?;
-                let request =
-                    UnfinishedRequest { webview, document: key, weight, is_deferred: false };
-                unfinished.add(id, request);
+                let sent = self.beacon(state, from, &sending);
+                return sent.inspect_err(|it| state.lost(from, &sending, None, it));
+            }
+            News::Fetch { sending, request } => {
+                let sent = self.fetch(state, from, &sending, &request);
+                return sent.inspect_err(|it| state.lost(from, &sending, None, it));
             }
             News::Defer { id, sending, request, activate_after } => {
-                let weight = Weight::of(&sending, Some(&request))?;
-                unfinished.has_room(weight)?;
-                let id = document.defer(open, id, &sending, &request, activate_after)?;
-                let request =
-                    UnfinishedRequest { webview, document: key, weight, is_deferred: true };
-                unfinished.add(id, request);
+                let deferred = self.defer(state, from, id, &sending, &request, activate_after);
+                return deferred.inspect_err(|it| state.lost(from, &sending, Some(id), it));
             }
             News::Abort { id } => {
-                if let Some(id) = document.abort(id) {
-                    unfinished.remove(id);
+                if let Some(id) = page.document(open, webview, key)?.0.abort(id) {
+                    state.unfinished.remove(id);
                     page.is_untold = true;
                 }
             }
-            News::Visibility { state } => document.visibility(state),
-            News::Pagehide { persisted } => document.pagehide(persisted),
+            News::Visibility { state } => page.document(open, webview, key)?.0.visibility(state),
+            News::Pagehide { persisted } => {
+                page.document(open, webview, key)?.0.pagehide(persisted);
+            }
             News::Pageshow { persisted } => {
-                document.pageshow(persisted);
+                page.document(open, webview, key)?.0.pageshow(persisted);
                 page.show(key);
             }
             // The app says this to the script. The script may not say it to the app.
             News::Activated { .. } => return Err(MessageError::Field("op")),
-            News::Hello { .. } | News::Settings { .. } | News::Fetch { .. } => {}
         }
         Ok(())
     }
 
+    /// Sends a beacon that a script has answered with `true`.
+    fn beacon(
+        &self,
+        state: &mut State,
+        (webview, key): (WebviewId, DocumentKey),
+        sending: &Sending,
+    ) -> Result<(), MessageError> {
+        let weight = Weight::of(sending, None)?;
+        let page = state.webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
+        let open: Open<'_> = &|client| Some(self.agent.document(client));
+        let (document, _) = page.document(open, webview, key)?;
+        document.check(weight)?;
+        state.unfinished.has_room(webview, weight)?;
+        let id = document.send_beacon(open, sending, weight)?;
+        let request = UnfinishedRequest { webview, document: key, weight, is_deferred: false };
+        state.unfinished.add(id, request);
+        Ok(())
+    }
+
+    /// Sends a `fetch()` that was called while the page was dismissed.
     fn fetch(
         &self,
         state: &mut State,
-        webview: WebviewId,
-        key: DocumentKey,
+        (webview, key): (WebviewId, DocumentKey),
         sending: &Sending,
         request: &PageRequest,
     ) -> Result<(), MessageError> {
@@ -201,16 +200,47 @@ impl Bridge {
         let open: Open<'_> = &|client| Some(self.agent.document(client));
         let (document, _) = page.document(open, webview, key)?;
         document.check(weight)?;
-        state.unfinished.has_room(weight)?;
-        let mut response = document.fetch(open, sending, request, weight)?;
+        state.unfinished.has_room(webview, weight)?;
+        let mut response = document.fetch(open, sending, request)?;
+        // Such a response, if it is there already, is one of a request that has no events.
+        let polled = Pin::new(&mut response).poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(Err(NetworkError::KeepaliveQuota | NetworkError::Abandoned(_))) = polled
+        {
+            return Err(MessageError::Refused);
+        }
+        document.admitted(weight);
         let request = UnfinishedRequest { webview, document: key, weight, is_deferred: false };
         state.unfinished.add(response.id(), request);
-        // A response that is there already may be an error of a request that has no events.
-        let polled = Pin::new(&mut response).poll(&mut Context::from_waker(Waker::noop()));
-        if matches!(polled, Poll::Ready(Err(_))) {
-            state.finished(response.id());
-        }
         Ok(())
+    }
+
+    /// Queues a deferred fetch.
+    fn defer(
+        &self,
+        state: &mut State,
+        (webview, key): (WebviewId, DocumentKey),
+        id: u64,
+        sending: &Sending,
+        request: &PageRequest,
+        activate_after: Option<f64>,
+    ) -> Result<(), MessageError> {
+        let weight = Weight::of(sending, Some(request))?;
+        let page = state.webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
+        let open: Open<'_> = &|client| Some(self.agent.document(client));
+        let (document, _) = page.document(open, webview, key)?;
+        state.unfinished.has_room(webview, weight)?;
+        let id = document.defer(open, id, sending, request, activate_after)?;
+        let request = UnfinishedRequest { webview, document: key, weight, is_deferred: true };
+        state.unfinished.add(id, request);
+        Ok(())
+    }
+
+    /// How many requests that scripts have admitted were not sent, because there was no memory for them
+    /// ([`MessageError::NoMemory`]), the user agent had shut down, or their document was left too long ago. They have no
+    /// events.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lock().lost
     }
 
     /// The webview shows another document, which came with this response. `None` if it has no response.
@@ -263,19 +293,8 @@ impl Bridge {
     /// What to tell pages since the last call: scripts to evaluate, at most one for each webview.
     #[must_use]
     pub fn tellings(&self) -> Vec<Telling> {
-        let mut state = self.lock();
-        let is_full = state.unfinished.is_full();
-        if state.is_full != is_full {
-            state.is_full = is_full;
-            state.webviews.values_mut().for_each(|page| page.is_untold = true);
-        }
-        let webviews = state.webviews.iter_mut();
-        webviews
-            .filter_map(|(&webview, page)| {
-                let script = page.telling(is_full)?;
-                Some(Telling { webview, script })
-            })
-            .collect()
+        let tellings = self.lock().tellings().into_iter();
+        tellings.map(|(webview, script)| Telling { webview, script }).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -283,94 +302,10 @@ impl Bridge {
     }
 }
 
-impl State {
-    /// A request is done. Says whether a page has to be told.
-    fn finished(&mut self, id: FetchId) -> bool {
-        let Some(request) = self.unfinished.remove(id) else { return false };
-        if let Some(page) = self.webviews.get_mut(&request.webview)
-            && let Some(document) = page.find(request.document)
-            && !request.is_deferred
-        {
-            document.finished(request.weight);
-            page.is_untold = true;
-        }
-        true
-    }
-
-    /// A request is on its way. Returns whether a page has to be told, as it has to be of a deferred one.
-    fn queued(&mut self, id: FetchId) -> bool {
-        let request = self.unfinished.get(id).filter(|request| request.is_deferred);
-        let page = request.and_then(|request| self.webviews.get_mut(&request.webview));
-        page.map(|page| page.is_untold = true).is_some()
-    }
-}
-
-impl Webview {
-    /// A document begins. The oldest one goes if there are too many.
-    fn begin(&mut self, key: DocumentKey, beginning: Beginning) {
-        self.documents.iter_mut().for_each(PageDocument::settle);
-        self.documents.retain(|document| document.key != key);
-        if self.documents.len() == MAX_DOCUMENTS {
-            self.documents.pop_front();
-        }
-        self.documents.push_back(PageDocument::new(key, beginning));
-    }
-
-    /// A document is shown again.
-    fn show(&mut self, key: DocumentKey) {
-        if let Some(at) = self.documents.iter().position(|document| document.key == key)
-            && let Some(document) = self.documents.remove(at)
-        {
-            self.documents.iter_mut().for_each(PageDocument::settle);
-            self.documents.push_back(document);
-            self.is_untold = true;
-        }
-    }
-
-    fn find(&mut self, key: DocumentKey) -> Option<&mut PageDocument> {
-        self.documents.iter_mut().find(|document| document.key == key)
-    }
-
-    fn document<'a>(
-        &'a mut self,
-        open: Open<'a>,
-        webview: WebviewId,
-        key: DocumentKey,
-    ) -> Result<(&'a mut PageDocument, Surroundings<'a>), MessageError> {
-        let Self { documents, head, user_agent, .. } = self;
-        let document = documents.iter_mut().find(|document| document.key == key);
-        let document = document.ok_or(MessageError::NoDocument)?;
-        let surroundings = Surroundings {
-            open,
-            webview_id: webview.0,
-            head: head.as_ref(),
-            is_head_needed: false,
-            top_level_site: None,
-            user_agent: user_agent.as_ref(),
-        };
-        Ok((document, surroundings))
-    }
-
-    /// The script that tells the shown document about its ledger, if there is news.
-    fn telling(&mut self, is_full: bool) -> Option<String> {
-        if !std::mem::take(&mut self.is_untold) {
-            return None;
-        }
-        let document = self.documents.back_mut()?;
-        let (waiting, last) = document.waiting();
-        let PageDocument { key, done: Sums { bytes, requests, url_bytes }, .. } = document;
-        Some(format!(
-            "window.__sendbeacon?.({:?},\"{:016x}\",{bytes},{requests},{url_bytes},{is_full},{waiting:?},{last})",
-            self.token.as_str(),
-            key.0
-        ))
-    }
-}
-
 /// Hears which requests are done.
 struct Done {
     state: Arc<Mutex<State>>,
-    wake: Box<dyn Fn() + Send + Sync>,
+    wake: Wake,
     sink: Option<Arc<dyn EventSink>>,
 }
 

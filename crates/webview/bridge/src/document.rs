@@ -140,6 +140,16 @@ impl PageDocument {
         }
     }
 
+    /// The app has lost a request that the script has admitted. The script gets its room back.
+    pub(crate) fn lost(&mut self, claimed: Sums) {
+        self.done = self.done.plus(claimed);
+    }
+
+    /// The app has lost a deferred fetch. The script takes it for one that was sent.
+    pub(crate) fn lost_deferred(&mut self, id: u64) {
+        self.last_deferred = self.last_deferred.max(id);
+    }
+
     /// Checks that the script may have admitted this: it gets room back only after the app has.
     pub(crate) fn check(&self, weight: Weight) -> Result<(), MessageError> {
         let fits = self.unfinished.plus(weight.sums).fits();
@@ -162,22 +172,24 @@ impl PageDocument {
             }
         };
         let id = sent.map_err(|_| MessageError::Field("url"))?.ok_or(MessageError::Refused)?;
-        self.unfinished = self.unfinished.plus(weight.sums);
+        self.admitted(weight);
         Ok(id)
     }
 
-    /// Sends a `fetch()` whose response nobody reads.
+    /// A request is unfinished from now on.
+    pub(crate) fn admitted(&mut self, weight: Weight) {
+        self.unfinished = self.unfinished.plus(weight.sums);
+    }
+
+    /// Sends a `fetch()` whose response nobody reads. The caller says whether it was [admitted](Self::admitted).
     pub(crate) fn fetch(
         &mut self,
         open: Open<'_>,
         sending: &Sending,
         request: &PageRequest,
-        weight: Weight,
     ) -> Result<PendingResponse, MessageError> {
         let document = self.document(open)?;
-        let response = document.fetch_group().fetch(request.request(document, sending)?);
-        self.unfinished = self.unfinished.plus(weight.sums);
-        Ok(response)
+        Ok(document.fetch_group().fetch(request.request(document, sending)?))
     }
 
     /// Queues a deferred fetch.

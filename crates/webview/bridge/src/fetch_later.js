@@ -15,7 +15,7 @@ if (!("fetchLater" in window) && window === window.top) {
   const { create } = Object;
   const { isFinite } = Number;
   // What a document may have deferred, and one destination of it. The rest of the standard's quota is for frames.
-  const quota = { bytes: 512 << 10, ofOrigin: 64 << 10, requests: 4096 };
+  const quota = { bytes: 512 << 10, ofOrigin: 64 << 10, memory: 4 << 20 };
   const perRequest = 112; // What the standard counts for `about:client`, and at most for a `Content-Type`.
   const usual = { __proto__: null, cache: "default", integrity: "", redirect: "follow", referrer: "about:client", referrerPolicy: "" };
   const identifiers = new Native.WeakMap();
@@ -40,7 +40,9 @@ if (!("fetchLater" in window) && window === window.top) {
       requests += 1;
       if (it.origin === origin) ofOrigin += it.bytes;
     }
-    return !isFull && all <= quota.bytes && ofOrigin <= quota.ofOrigin && requests <= quota.requests;
+    // NB: `all` has the URLs, the bodies and the headers.
+    const memory = memoryOf(requests, 0, all);
+    return !isFull && all <= quota.bytes && ofOrigin <= quota.ofOrigin && memory <= quota.memory;
   };
   class FetchLaterResult {
     constructor() {

@@ -10,9 +10,26 @@ use crate::{
     webview_id::WebviewId,
 };
 
-/// How much memory the unfinished requests of all webviews may take. Scripts admit requests without asking, so they are
-/// told at half of it that there is no room.
+/// How much memory the unfinished requests of all webviews may take, in bytes.
+///
+/// Scripts admit requests without asking, and hear only after a while that there is no room. So they are told early: a
+/// document that hears nothing may admit [`DOCUMENT`] and [`DEFERRED`], and there is still room for that.
 const MEMORY: u64 = 32 << 20;
+
+/// From here on all scripts are told that there is no room.
+const FULL: u64 = MEMORY - DOCUMENT - DEFERRED;
+
+/// How much memory those of one webview may take, so that no webview takes all of it.
+const SHARE: u64 = MEMORY / 2;
+
+/// From here on the scripts of a webview are told that there is no room.
+const FULL_SHARE: u64 = SHARE - DOCUMENT - DEFERRED;
+
+/// How much memory a document's script may admit at a time, as the script counts it. The script has the same number.
+const DOCUMENT: u64 = 8 << 20;
+
+/// How much memory the deferred fetches of a document may take, as its script counts it. The script has the same number.
+const DEFERRED: u64 = 4 << 20;
 
 /// What the library keeps about a request, beside its body, its URL and its headers.
 const OVERHEAD: u64 = 2_048;
@@ -44,6 +61,8 @@ pub(crate) struct Weight {
 pub(crate) struct Unfinished {
     requests: HashMap<FetchId, UnfinishedRequest>,
     memory: u64,
+    /// The memory of each webview that has any.
+    of_webviews: HashMap<WebviewId, u64>,
 }
 
 /// A request that is unfinished.
@@ -57,12 +76,24 @@ pub(crate) struct UnfinishedRequest {
 }
 
 impl Sums {
+    /// What a request counts in the script's mirror, as the script says.
+    pub(crate) fn claimed(sending: &Sending) -> Self {
+        Self { bytes: sending.bytes, requests: 1, url_bytes: sending.url_bytes }
+    }
+
     /// Whether this may be unfinished in one document.
     pub(crate) fn fits(&self) -> bool {
         let KeepaliveLimits { body_bytes, requests, url_bytes, .. } = KeepaliveLimits::DEFAULT;
         self.bytes <= body_bytes.into()
             && self.requests <= requests.into()
             && self.url_bytes <= url_bytes.into()
+            && self.memory() <= DOCUMENT
+    }
+
+    /// How much memory the script counts.
+    fn memory(self) -> u64 {
+        let bytes = self.bytes.saturating_add(self.url_bytes.saturating_mul(2));
+        bytes.saturating_add(self.requests.saturating_mul(OVERHEAD))
     }
 
     pub(crate) fn plus(self, other: Self) -> Self {
@@ -88,7 +119,7 @@ impl Weight {
         sending: &Sending,
         request: Option<&PageRequest>,
     ) -> Result<Self, MessageError> {
-        let claimed = Sums { bytes: sending.bytes, requests: 1, url_bytes: sending.url_bytes };
+        let claimed = Sums::claimed(sending);
         let (body, content_type) = sending.body_lengths()?;
         let sums = Sums {
             bytes: claimed.bytes.max(body),
@@ -96,9 +127,8 @@ impl Weight {
             url_bytes: claimed.url_bytes.max(sending.url()?.as_str().len() as u64),
         };
         let (headers, header_bytes) = request.map_or((0, 0), PageRequest::header_lengths);
-        let memory = OVERHEAD
-            .saturating_add(sums.bytes)
-            .saturating_add(sums.url_bytes.saturating_mul(2))
+        let memory = sums
+            .memory()
             .saturating_add(content_type)
             .saturating_add(headers.saturating_mul(HEADER_OVERHEAD))
             .saturating_add(header_bytes);
@@ -107,26 +137,28 @@ impl Weight {
 }
 
 impl Unfinished {
-    /// Whether scripts have to answer `false`.
-    pub(crate) fn is_full(&self) -> bool {
-        self.memory >= MEMORY / 2
+    /// Whether the scripts of this webview have to answer `false`.
+    pub(crate) fn is_full(&self, webview: WebviewId) -> bool {
+        self.memory >= FULL || self.memory_of(webview) >= FULL_SHARE
     }
 
-    /// Whether there is memory for another request.
-    pub(crate) fn has_room(&self, request: Weight) -> Result<(), MessageError> {
+    /// Whether all scripts have to answer `false`.
+    pub(crate) fn is_full_for_all(&self) -> bool {
+        self.memory >= FULL
+    }
+
+    /// Whether there is memory for another request of this webview.
+    pub(crate) fn has_room(&self, webview: WebviewId, request: Weight) -> Result<(), MessageError> {
         let sum = self.memory.saturating_add(request.memory);
-        (sum <= MEMORY).then_some(()).ok_or(MessageError::TooMuch)
+        let sum_of_webview = self.memory_of(webview).saturating_add(request.memory);
+        (sum <= MEMORY && sum_of_webview <= SHARE).then_some(()).ok_or(MessageError::NoMemory)
     }
 
     pub(crate) fn add(&mut self, id: FetchId, request: UnfinishedRequest) {
         self.memory = self.memory.saturating_add(request.weight.memory);
+        let of_webview = self.of_webviews.entry(request.webview).or_default();
+        *of_webview = of_webview.saturating_add(request.weight.memory);
         self.requests.insert(id, request);
-    }
-
-    /// How much memory they take, in bytes.
-    #[cfg(test)]
-    pub(crate) fn memory(&self) -> u64 {
-        self.memory
     }
 
     pub(crate) fn get(&self, id: FetchId) -> Option<UnfinishedRequest> {
@@ -136,7 +168,23 @@ impl Unfinished {
     /// Removes a request that is done. `None` if it is none of a webview.
     pub(crate) fn remove(&mut self, id: FetchId) -> Option<UnfinishedRequest> {
         let removed = self.requests.remove(&id)?;
-        self.memory = self.memory.saturating_sub(removed.weight.memory);
+        let UnfinishedRequest { webview, weight, .. } = removed;
+        self.memory = self.memory.saturating_sub(weight.memory);
+        let of_webview = self.memory_of(webview).saturating_sub(weight.memory);
+        match of_webview {
+            0 => self.of_webviews.remove(&webview),
+            _ => self.of_webviews.insert(webview, of_webview),
+        };
         Some(removed)
+    }
+
+    /// How much memory they take, in bytes.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    fn memory_of(&self, webview: WebviewId) -> u64 {
+        self.of_webviews.get(&webview).copied().unwrap_or_default()
     }
 }

@@ -28,6 +28,7 @@ mod request;
 mod script;
 mod secret;
 mod settings;
+mod state;
 mod webview_id;
 
 #[cfg(all(unix, feature = "remote"))]

@@ -44,6 +44,9 @@ pub enum MessageError {
     /// The script has admitted more than it may. The page has changed the script's answers.
     #[error("the message asks for more than its document may have unfinished")]
     TooMuch,
+    /// The webviews have too much unfinished, and the script was not told in time. The request is lost.
+    #[error("there is no memory for another request of this webview")]
+    NoMemory,
     /// The user agent has shut down, or refuses the request: see `Document::send_answered_beacon`.
     #[error("the user agent refuses the request")]
     Refused,

@@ -115,16 +115,21 @@
 
   // The mirror of the app's ledger: what was sent, less what the app has told is done. The app gives room back before it
   // tells so, and therefore has room for whatever has room here.
-  const limit = { bytes: 65536, requests: 4096, urlBytes: 4 << 20 };
+  const limit = { bytes: 65536, requests: 4096, urlBytes: 4 << 20, memory: 8 << 20 };
   const sent = { bytes: 0, requests: 0, urlBytes: 0 };
   const done = { bytes: 0, requests: 0, urlBytes: 0 };
   let isFull = false;
   // The deferred fetches that the app has not sent, and the last one that it knows.
   const deferred = { waiting: [], last: 0 };
+  // What the app counts.
+  const memoryOf = (requests, bytes, urlBytes) => 2048 * requests + bytes + 2 * urlBytes;
   const fits = (name, more) => more === 0 || sent[name] - done[name] + more <= limit[name];
   const admit = (bytes, urlBytes) => {
     if (isNative) return bytes <= limit.bytes;
     if (isFull || !(fits("bytes", bytes) && fits("requests", 1) && fits("urlBytes", urlBytes))) return false;
+    const requests = sent.requests - done.requests + 1;
+    const memory = memoryOf(requests, sent.bytes - done.bytes + bytes, sent.urlBytes - done.urlBytes + urlBytes);
+    if (memory > limit.memory) return false;
     sent.bytes += bytes;
     sent.requests += 1;
     sent.urlBytes += urlBytes;

@@ -152,7 +152,8 @@ fn receive_messages(bridge: &Arc<Bridge>, id: WebviewId, manager: &UserContentMa
             && let Ok(value) = value.get::<javascriptcore::Value>()
             && value.is_string()
         {
-            // An error means that a page has posted nonsense. It may do that as often as it likes.
+            // An error means that a page has posted nonsense, which it may do as often as it likes, or that a beacon is
+            // lost, which the bridge counts.
             let _ = bridge.receive(id, &value.to_string());
         }
         Some(true.to_value())

@@ -120,6 +120,14 @@ impl Beacons {
         })
     }
 
+    /// How many beacons scripts have answered with `true` and the app has not sent, because their webviews had too much
+    /// unfinished for example. They have no events. Only the script of a main frame can be wrong like this; with the
+    /// extension the answer is the library's.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.bridge.lost()
+    }
+
     /// The user agent that sends the beacons.
     #[must_use]
     pub fn agent(&self) -> &UserAgent {

@@ -73,6 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let report = beacons.quit(DEADLINE);
             let (delivered, lost) = (report.delivered.len(), report.lost.len());
             println!("quit in {:?}: {delivered} delivered, {lost} lost", begun.elapsed());
+            println!("lost before: {}", beacons.lost());
         }
     };
     // The default action of SIGTERM ends the process at once.
