@@ -8,15 +8,13 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+#[cfg(all(unix, feature = "remote"))]
+use sendbeacon::remote;
 use sendbeacon::{
     BuildError, Event, EventKind, EventSink, NetworkError, Nonce, UserAgent, UserAgentBuilder,
 };
-#[cfg(all(unix, feature = "remote"))]
-use sendbeacon::{Client, Site, remote};
 use url::Url;
 
-#[cfg(all(unix, feature = "remote"))]
-use crate::settings::page_origin;
 use crate::{
     cookies::{CookiesOfWebviews, WebviewCookies},
     document::{Open, PageDocument},
@@ -266,16 +264,34 @@ impl Bridge {
         }
     }
 
-    /// The facts about a channel to a web process of the webview, from the app's view: the webview, and the site of its page,
-    /// at `top`. The site of the channel's documents, one of which is at `document`, is what the process says. `None` if a
-    /// page or document at these URLs has an opaque origin.
+    /// A response has come with which the webview may show a page at this URL. Returns the page's token if the web process
+    /// of the webview's last page may be told the head of the response, and the token. `None`: tell both when the webview
+    /// [shows](Self::shows) the page. Until then that process may be another site's.
     #[cfg(all(unix, feature = "remote"))]
     #[must_use]
-    pub fn pin(webview: WebviewId, top: &Url, document: &Url) -> Option<remote::Pin> {
-        let mut client = Client::with_origin(document.clone(), page_origin(document)?, false);
-        client.network_partition_key.top_level_site = Site::of(&page_origin(top)?);
-        client.webview_id = webview.0;
-        Some(remote::Pin::of(&client))
+    pub fn comes(&self, webview: WebviewId, url: &Url) -> Option<String> {
+        let mut state = self.lock();
+        let is_open = state.webviews.contains_key(&webview);
+        is_open.then(|| state.pages.comes(webview, url).map(str::to_owned)).flatten()
+    }
+
+    /// The webview shows a page at this URL. `None`: it is not known which page. Returns the page's token: tell it the web
+    /// process, and nobody else. `None`: the page has an opaque origin or is not known, and gets no channels.
+    #[cfg(all(unix, feature = "remote"))]
+    #[must_use]
+    pub fn shows(&self, webview: WebviewId, url: Option<&Url>) -> Option<String> {
+        let mut state = self.lock();
+        let is_open = state.webviews.contains_key(&webview);
+        is_open.then(|| state.pages.shows(webview, url).map(str::to_owned)).flatten()
+    }
+
+    /// The facts about a channel to a web process of the webview that names this token, from the app's view: the webview, and
+    /// the site of its page. The site of the channel's documents, one of which is at `document`, is what the process says.
+    /// `None` if it is not the token of the webview's page, or if a document at this URL has an opaque origin.
+    #[cfg(all(unix, feature = "remote"))]
+    #[must_use]
+    pub fn pin(&self, webview: WebviewId, token: &str, document: &Url) -> Option<remote::Pin> {
+        self.lock().pages.pin(webview, token, document)
     }
 
     /// The webview's web process has gone. Its documents are unloaded; their beacons are delivered.
@@ -287,7 +303,10 @@ impl Bridge {
 
     /// The webview has gone, and no message of it will come. Its documents are unloaded; their beacons are delivered.
     pub fn gone(&self, webview: WebviewId) {
-        self.lock().webviews.remove(&webview);
+        let mut state = self.lock();
+        state.webviews.remove(&webview);
+        #[cfg(all(unix, feature = "remote"))]
+        state.pages.gone(webview);
     }
 
     /// What to tell pages since the last call: scripts to evaluate, at most one for each webview.

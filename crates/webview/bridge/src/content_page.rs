@@ -41,8 +41,21 @@ pub struct ContentPage {
     channels: Channels,
     user_agent: Option<HeaderValue>,
     heads: VecDeque<Head>,
+    /// How many of the heads, at the end, are of a page that comes.
+    coming: usize,
     documents: VecDeque<ContentDocument>,
     last: u64,
+}
+
+/// Whose head the app tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadOf {
+    /// That of a frame which is not the main frame.
+    Frame,
+    /// That of a page that comes, and the page's token.
+    ComingPage(String),
+    /// That of the page that is shown, and the page's token. `None`: the page gets no channels.
+    Page(Option<String>),
 }
 
 struct ContentDocument {
@@ -53,12 +66,14 @@ struct ContentDocument {
     page: Option<PageDocument>,
 }
 
-/// Makes a channel for documents of a site, one of which has this URL.
-type Connect = Box<dyn Fn(&Url) -> io::Result<UnixStream>>;
+/// Makes a channel for documents of a site, one of which has this URL. The other argument is the page's token.
+type Connect = Box<dyn Fn(&Url, &str) -> io::Result<UnixStream>>;
 
 /// The channels of a page's documents to the app.
 struct Channels {
     connect: Connect,
+    /// `None` until the app has told it.
+    token: Option<String>,
     list: RefCell<Vec<Channel>>,
 }
 
@@ -84,12 +99,14 @@ pub enum Answer {
 impl ContentPage {
     /// A page without documents.
     ///
-    /// `connect` makes a channel for documents of a site, one of which has this URL. The app serves its other end.
+    /// `connect` makes a channel for documents of a site, one of which has this URL. The app serves its other end, if it is
+    /// told the page's token, which is the other argument.
     #[must_use]
-    pub fn new(connect: impl Fn(&Url) -> io::Result<UnixStream> + 'static) -> Self {
-        let channels = Channels { connect: Box::new(connect), list: RefCell::default() };
+    pub fn new(connect: impl Fn(&Url, &str) -> io::Result<UnixStream> + 'static) -> Self {
+        let (token, list) = Default::default();
+        let channels = Channels { connect: Box::new(connect), token, list };
         let (heads, documents) = Default::default();
-        Self { channels, user_agent: None, heads, documents, last: 0 }
+        Self { channels, user_agent: None, heads, coming: 0, documents, last: 0 }
     }
 
     /// The script of a document: a JavaScript expression for a function. Call it with the native function before the
@@ -103,6 +120,7 @@ impl ContentPage {
     /// webview's `User-Agent`.
     pub fn head(
         &mut self,
+        of: HeadOf,
         url: Url,
         status: Option<StatusCode>,
         headers: HeaderMap,
@@ -112,7 +130,24 @@ impl ContentPage {
         if self.heads.len() == MAX_HEADS {
             self.heads.pop_front();
         }
-        self.heads.push_back(Head { url, status, headers });
+        self.coming = self.coming.min(self.heads.len());
+        let head = Head { url, status, headers };
+        if of == HeadOf::Frame {
+            self.heads.insert(self.heads.len() - self.coming, head);
+        } else {
+            self.heads.push_back(head);
+        }
+        match of {
+            HeadOf::Frame => {}
+            HeadOf::ComingPage(token) => {
+                self.coming += 1;
+                self.channels.token = Some(token);
+            }
+            HeadOf::Page(token) => {
+                self.coming = 0;
+                self.channels.token = token;
+            }
+        }
         let Self { channels, user_agent, heads, documents, .. } = self;
         let open: Open<'_> = &|client| channels.open(client);
         for document in documents {
@@ -132,6 +167,11 @@ impl ContentPage {
         if is_main_frame {
             // The documents of the page before keep theirs.
             self.channels.list.take();
+            // NB: a head of an earlier page may be told with another token, or have other policies.
+            self.heads.drain(..self.heads.len() - self.coming);
+            if std::mem::take(&mut self.coming) == 0 {
+                self.channels.token = None;
+            }
         }
     }
 
@@ -217,7 +257,7 @@ impl Channels {
             Some(at) => at,
             None if list.len() == MAX_CHANNELS => return None,
             None => {
-                let stream = (self.connect)(&client.creation_url).ok()?;
+                let stream = (self.connect)(&client.creation_url, self.token.as_ref()?).ok()?;
                 let agent = RemoteUserAgent::over_unix_stream(stream).ok()?;
                 list.push(Channel { sites, agent });
                 list.len() - 1

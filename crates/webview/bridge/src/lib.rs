@@ -24,6 +24,8 @@ mod cookies;
 mod document;
 mod ledger;
 mod message;
+#[cfg(all(unix, feature = "remote"))]
+mod pages;
 mod request;
 mod script;
 mod secret;
@@ -32,7 +34,7 @@ mod state;
 mod webview_id;
 
 #[cfg(all(unix, feature = "remote"))]
-pub use self::content_page::{Answer, ContentPage};
+pub use self::content_page::{Answer, ContentPage, HeadOf};
 pub use self::{
     bridge::{Bridge, Telling},
     cookies::{SameSite, WebviewCookie, WebviewCookies},

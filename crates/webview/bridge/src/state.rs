@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use http::HeaderValue;
 use sendbeacon::FetchId;
 
+#[cfg(all(unix, feature = "remote"))]
+use crate::pages::Pages;
 use crate::{
     document::{Open, PageDocument, Surroundings},
     ledger::{Sums, Unfinished},
@@ -25,6 +27,8 @@ pub(crate) struct State {
     pub(crate) unfinished: Unfinished,
     /// Whether all pages were told that there is no room.
     is_full: bool,
+    #[cfg(all(unix, feature = "remote"))]
+    pub(crate) pages: Pages,
     /// How many requests that scripts have admitted were not sent.
     pub(crate) lost: u64,
 }

@@ -13,7 +13,7 @@ use gio::UnixFDList;
 use glib::prelude::*;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use javascriptcore::{ContextExt, ValueExt};
-use sendbeacon_webview::{Answer, ContentPage, add_policy};
+use sendbeacon_webview::{Answer, ContentPage, HeadOf, add_policy};
 use url::Url;
 use webkit2gtk::{UserMessage, UserMessageExt};
 
@@ -22,8 +22,9 @@ use crate::raw;
 /// The name of the messages between the app and this process.
 const MESSAGE: &str = "sendbeacon";
 
-/// The parameters of the app's message about a response: its `User-Agent`, the URL, the status and the headers.
-type HeadParameters = (String, String, u32, Vec<(String, String)>);
+/// The parameters of the app's message about a response: whether it is of the main frame, whether its page comes, the page's
+/// token or nothing, the `User-Agent`, the URL, the status and the headers.
+type HeadParameters = (bool, bool, String, String, String, u32, Vec<(String, String)>);
 
 type SharedPage = Rc<RefCell<ContentPage>>;
 
@@ -62,9 +63,9 @@ fn address(page: &glib::Object) -> usize {
 
 fn page_created(page: &glib::Object) {
     let weak = page.downgrade();
-    let connect = move |document: &Url| {
+    let connect = move |document: &Url, token: &str| {
         let page = weak.upgrade().ok_or(io::ErrorKind::NotConnected)?;
-        connect(&page, document)
+        connect(&page, document, token)
     };
     let address = address(page);
     let shared = Rc::new(RefCell::new(ContentPage::new(connect)));
@@ -87,7 +88,7 @@ fn page_created(page: &glib::Object) {
 /// The app tells the head of a response.
 fn receive_head(page: &SharedPage, message: &UserMessage) {
     let parameters = message.parameters().and_then(|it| it.get::<HeadParameters>());
-    let Some((user_agent, url, status, list)) = parameters else { return };
+    let Some((is_page, comes, token, user_agent, url, status, list)) = parameters else { return };
     let Ok(url) = Url::parse(&url) else { return };
     let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let mut headers = HeaderMap::new();
@@ -95,16 +96,20 @@ fn receive_head(page: &SharedPage, message: &UserMessage) {
         add_policy(&mut headers, &name, &value);
     }
     let user_agent = HeaderValue::try_from(user_agent).ok().filter(|it| !it.is_empty());
-    page.borrow_mut().head(url, status, headers, user_agent);
+    let of = match (is_page, comes) {
+        (false, _) => HeadOf::Frame,
+        (true, true) => HeadOf::ComingPage(token),
+        (true, false) => HeadOf::Page(Some(token).filter(|it| !it.is_empty())),
+    };
+    page.borrow_mut().head(of, url, status, headers, user_agent);
 }
 
 /// Sends the app one end of a new channel, and returns the other one.
-fn connect(page: &glib::Object, document: &Url) -> io::Result<UnixStream> {
+fn connect(page: &glib::Object, document: &Url, token: &str) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
-    let top = page.property::<Option<String>>("uri").unwrap_or_default();
     let message = UserMessage::builder()
         .name(MESSAGE)
-        .parameters(&(document.as_str(), top).to_variant())
+        .parameters(&(document.as_str(), token).to_variant())
         .fd_list(&UnixFDList::from_array([theirs]))
         .build();
     raw::send_message_to_view(page, &message);

@@ -102,10 +102,10 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
         }
     });
     let for_messages = Rc::clone(&processes);
-    webview.connect_user_message_received(move |webview, message| {
+    webview.connect_user_message_received(move |_, message| {
         let is_ours = message.name().is_some_and(|name| name == web_processes::MESSAGE);
         if is_ours {
-            for_messages.receive(webview, message);
+            for_messages.receive(message);
         }
         is_ours
     });
@@ -115,7 +115,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
             && let Some(decision) = decision.downcast_ref::<ResponsePolicyDecision>()
             && let Some(head) = decision.response().and_then(|it| ResponseHead::of(&it))
         {
-            for_responses.tell_head(webview, &head);
+            for_responses.comes(webview, &head, decision.is_main_frame_main_resource());
         }
         false
     });
@@ -165,7 +165,8 @@ fn committed(bridge: &Bridge, processes: &WebProcesses, id: WebviewId, webview: 
     let Some(url) = webview.uri().and_then(|url| Url::parse(&url).ok()) else { return };
     let response = webview.main_resource().and_then(|resource| resource.response());
     let head = response.and_then(|response| ResponseHead::of(&response));
-    processes.committed(webview, &url, head.as_ref());
+    processes.shows(webview, &url, head.as_ref());
+    let url = head.as_ref().map_or(url, |head| head.url.clone());
     let response = head.and_then(|head| head.status.map(|status| (status, head.headers)));
     bridge.committed(id, &url, response);
 }

@@ -16,6 +16,12 @@ pub(crate) struct ResponseHead {
 }
 
 impl ResponseHead {
+    /// That of a document without a response.
+    pub(crate) fn none(url: &Url) -> Self {
+        let (status, headers) = Default::default();
+        Self { url: url.clone(), status, headers }
+    }
+
     pub(crate) fn of(response: &URIResponse) -> Option<Self> {
         let url = Url::parse(&response.uri()?).ok()?;
         let status = u16::try_from(response.status_code()).ok();

@@ -11,6 +11,7 @@ use std::{
 use glib::{ToVariant, Variant};
 use gtk::gio::Cancellable;
 use http::HeaderValue;
+use sendbeacon::remote::Pin;
 use sendbeacon_webview::{Bridge, WebviewId, page_origin};
 use url::Url;
 use webkit2gtk::{UserMessage, UserMessageExt, WebView, WebViewExt};
@@ -30,17 +31,18 @@ pub(crate) struct WebProcesses {
     user_agent: Option<HeaderValue>,
     /// The channels. A thread serves each, and holds it until it has ended.
     channels: RefCell<Vec<Weak<UnixStream>>>,
-    /// The channels of a page that the webview does not show yet.
-    early: RefCell<Vec<EarlyChannel>>,
     /// Whether the webview has left its last page.
     is_closed: Cell<bool>,
 }
 
-struct EarlyChannel {
-    document: Url,
-    /// The page, as the process says.
-    top: Url,
-    stream: UnixStream,
+/// Whose head the web process is told.
+#[derive(Clone, Copy, Debug)]
+enum HeadOf<'a> {
+    Frame,
+    /// The page that comes, and its token.
+    ComingPage(&'a str),
+    /// The page that is shown, and its token if it has one.
+    Page(Option<&'a str>),
 }
 
 impl WebProcesses {
@@ -49,44 +51,25 @@ impl WebProcesses {
         webview: WebviewId,
         user_agent: Option<HeaderValue>,
     ) -> Self {
-        let (channels, early, is_closed) = Default::default();
-        Self { bridge, webview, user_agent, channels, early, is_closed }
+        let (channels, is_closed) = Default::default();
+        Self { bridge, webview, user_agent, channels, is_closed }
     }
 
-    /// Receives a channel from a web process of the webview. WebKit has told whose the process is.
-    pub(crate) fn receive(&self, webview: &WebView, message: &UserMessage) {
+    /// Receives a channel from a web process of the webview. WebKit has told whose the process is, and the token tells for
+    /// which page.
+    pub(crate) fn receive(&self, message: &UserMessage) {
         let parameters = message.parameters().and_then(|it| it.get::<(String, String)>());
         let descriptor = message.fd_list().and_then(|list| raw::file_descriptor(&list));
-        if let (Some((document, top)), Some(descriptor)) = (parameters, descriptor)
-            && let (Ok(document), Ok(top)) = (Url::parse(&document), Url::parse(&top))
+        if let (Some((document, token)), Some(descriptor)) = (parameters, descriptor)
+            && let Ok(document) = Url::parse(&document)
+            && let Some(pin) = self.bridge.pin(self.webview, &token, &document)
+            && !self.is_closed.get()
         {
-            let mut early = self.early.borrow_mut();
-            if early.len() < MAX_CHANNELS {
-                early.push(EarlyChannel { document, top, stream: descriptor.into() });
-            }
-            drop(early);
-            self.serve_channels(webview);
+            self.serve(pin, descriptor.into());
         }
     }
 
-    /// Serves the channels of the page that the webview shows, or is about to show.
-    ///
-    /// NB: a process may say so before WebKit has told the app. Its channel waits until the app sees the same page.
-    fn serve_channels(&self, webview: &WebView) {
-        let shown = webview.uri().and_then(|uri| Url::parse(&uri).ok());
-        let Some(shown) = shown.filter(|_| !self.is_closed.get()) else { return };
-        let Some(origin) = page_origin(&shown) else { return };
-        let is_shown = |it: &EarlyChannel| page_origin(&it.top).as_ref() == Some(&origin);
-        let (ready, early) = self.early.take().into_iter().partition(is_shown);
-        self.early.replace(early);
-        let ready: Vec<EarlyChannel> = ready;
-        for EarlyChannel { document, stream, .. } in ready {
-            self.serve(&shown, &document, stream);
-        }
-    }
-
-    fn serve(&self, shown: &Url, document: &Url, stream: UnixStream) {
-        let Some(pin) = Bridge::pin(self.webview, shown, document) else { return };
+    fn serve(&self, pin: Pin, stream: UnixStream) {
         let mut channels = self.channels.borrow_mut();
         channels.retain(|channel| channel.strong_count() > 0);
         let Ok(ours) = stream.try_clone() else { return };
@@ -104,11 +87,39 @@ impl WebProcesses {
         });
     }
 
-    /// Tells the web process the head of a response before the document begins.
-    pub(crate) fn tell_head(&self, webview: &WebView, head: &ResponseHead) {
+    /// A response has come. The web process is told its head before the document begins, unless the document is a page that
+    /// the process may not know of yet.
+    pub(crate) fn comes(&self, webview: &WebView, head: &ResponseHead, is_page: bool) {
+        if !is_page {
+            self.tell(webview, head, HeadOf::Frame);
+        } else if let Some(token) = self.bridge.comes(self.webview, &head.url) {
+            self.tell(webview, head, HeadOf::ComingPage(&token));
+        }
+    }
+
+    /// The webview shows a page at this URL. Its web process may not know the head yet.
+    pub(crate) fn shows(&self, webview: &WebView, url: &Url, head: Option<&ResponseHead>) {
+        let is_of_url = |head: &ResponseHead| page_origin(&head.url) == page_origin(url);
+        // NB: once the app has asked for another page, WebKit says that page's URL, and the page that is shown is unknown.
+        let token =
+            self.bridge.shows(self.webview, Some(url).filter(|_| head.is_none_or(is_of_url)));
+        let of = HeadOf::Page(token.as_deref());
+        match head {
+            Some(head) => self.tell(webview, head, of),
+            None => self.tell(webview, &ResponseHead::none(url), of),
+        }
+    }
+
+    /// Tells the web process the head of a response.
+    fn tell(&self, webview: &WebView, head: &ResponseHead, of: HeadOf<'_>) {
         if self.is_closed.get() {
             return;
         }
+        let (is_page, comes, token) = match of {
+            HeadOf::Frame => (false, false, ""),
+            HeadOf::ComingPage(token) => (true, true, token),
+            HeadOf::Page(token) => (true, false, token.unwrap_or_default()),
+        };
         let ResponseHead { url, status, headers } = head;
         let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
         let headers: Vec<(String, String)> = headers
@@ -117,27 +128,16 @@ impl WebProcesses {
             .collect();
         let user_agent = self.user_agent.as_ref().and_then(text).unwrap_or_default();
         let status = status.map_or(0, |status| u32::from(status.as_u16()));
-        let parameters: Variant = (user_agent, url.as_str(), status, headers).to_variant();
+        let parameters: Variant =
+            (is_page, comes, token, user_agent, url.as_str(), status, headers).to_variant();
         let message = UserMessage::new(MESSAGE, Some(&parameters));
         // Sending fails if the web process does not have the extension, or has ended.
         webview.send_message_to_page(&message, None::<&Cancellable>, drop);
     }
 
-    /// The webview shows another page. If the navigation has changed the web process, the new one does not know the head yet.
-    pub(crate) fn committed(&self, webview: &WebView, url: &Url, head: Option<&ResponseHead>) {
-        if let Some(head) = head {
-            self.tell_head(webview, head);
-        } else {
-            let (status, headers) = Default::default();
-            self.tell_head(webview, &ResponseHead { url: url.clone(), status, headers });
-        }
-        self.serve_channels(webview);
-    }
-
     /// The webview has left its last page. What its processes have sent is served.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
-        self.early.take();
         for channel in self.channels.take().iter().filter_map(Weak::upgrade) {
             // What was written before can still be read. An error means that the channel has ended.
             let _ = channel.shutdown(Shutdown::Read);

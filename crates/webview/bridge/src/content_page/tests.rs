@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc, thread, time::Duration};
 
-use sendbeacon::{UserAgent, UserAgentBuilder, host::NetworkRequest};
+use sendbeacon::{UserAgentBuilder, host::NetworkRequest};
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
 
 use super::*;
@@ -12,7 +12,10 @@ const LONG: Duration = Duration::from_secs(20);
 
 struct Test {
     page: ContentPage,
-    agent: Arc<UserAgent>,
+    bridge: Arc<Bridge>,
+    webview: WebviewId,
+    /// The token of the page that the app shows.
+    token: Option<String>,
     network: Arc<ScriptedNetwork>,
     channels: Rc<Cell<u32>>,
 }
@@ -21,27 +24,36 @@ impl Test {
     /// The page of an app that shows `shown`.
     fn new(shown: &str) -> Self {
         let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
-        let agent = UserAgentBuilder::new(Arc::clone(&network) as _).build().unwrap();
-        let (agent, channels) = (Arc::new(agent), Rc::<Cell<u32>>::default());
-        let (for_channels, count) = (Arc::clone(&agent), Rc::clone(&channels));
-        let shown = url(shown);
-        let page = ContentPage::new(move |document| {
+        let builder = UserAgentBuilder::new(Arc::clone(&network) as _);
+        let bridge = Arc::new(Bridge::new(builder, None, None, || {}).unwrap());
+        let (webview, _) = bridge.open("post", None);
+        let token = bridge.shows(webview, Some(&url(shown)));
+        let (for_channels, channels) = (Arc::clone(&bridge), Rc::<Cell<u32>>::default());
+        let count = Rc::clone(&channels);
+        let page = ContentPage::new(move |document, token| {
             count.set(count.get() + 1);
             let (ours, theirs) = UnixStream::pair()?;
-            let pin = Bridge::pin(WebviewId(7), &shown, document).unwrap();
-            let process = for_channels.content_process(pin);
-            thread::spawn(move || process.serve_unix(theirs));
+            if let Some(pin) = for_channels.pin(webview, token, document) {
+                let process = for_channels.agent().content_process(pin);
+                thread::spawn(move || process.serve_unix(theirs));
+            }
             Ok(ours)
         });
-        Self { page, agent, network, channels }
+        Self { page, bridge, webview, token, network, channels }
     }
 
-    fn head(&mut self, of: &str, headers: &[(&'static str, &'static str)]) {
+    /// The head of a response with which a page comes.
+    fn head(&mut self, at: &str, headers: &[(&'static str, &'static str)]) {
+        let token = self.token.clone().unwrap();
+        self.head_of(HeadOf::ComingPage(token), at, headers);
+    }
+
+    fn head_of(&mut self, of: HeadOf, at: &str, headers: &[(&'static str, &'static str)]) {
         let headers = headers.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), HeaderValue::from_static(value))
         });
         let user_agent = Some(HeaderValue::from_static("WebKit"));
-        self.page.head(url(of), Some(StatusCode::OK), headers.collect(), user_agent);
+        self.page.head(of, url(at), Some(StatusCode::OK), headers.collect(), user_agent);
     }
 
     /// Begins a document at this URL, whose script says what it is.
@@ -83,7 +95,9 @@ impl Test {
     /// What was sent until the app has quit.
     fn sent(self) -> Vec<NetworkRequest> {
         drop(self.page);
-        assert!(self.agent.shutdown_blocking(LONG).completed);
+        let quit = self.bridge.agent().quit(LONG);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(runtime.block_on(quit).completed);
         self.network.sent()
     }
 }
@@ -182,4 +196,49 @@ fn a_page_with_too_many_documents_keeps_those_that_are_there() {
     test.page.end(documents[0]);
     assert_eq!(test.send(documents[0], 1), Answer::Own);
     assert_eq!(test.sent().len(), 1);
+}
+
+#[test]
+fn a_document_gets_a_channel_when_the_app_has_told_the_token_of_its_page() {
+    let mut test = Test::new("https://a.test/");
+    test.head_of(HeadOf::Frame, "https://a.test/", &[]);
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    test.head_of(HeadOf::Frame, "https://a.test/", &[]);
+    test.head_of(HeadOf::Page(None), "https://a.test/", &[]);
+    assert_eq!(test.send(document, 1), Answer::Own);
+    assert_eq!(test.channels.get(), 0);
+    test.head_of(HeadOf::Page(test.token.clone()), "https://a.test/", &[]);
+    assert_eq!(test.send(document, 1), Answer::Yes);
+    assert_eq!(test.sent().len(), 1);
+}
+
+#[test]
+fn a_process_with_the_token_of_the_page_before_sends_nothing() {
+    let mut test = Test::new("https://evil.test/");
+    let token = test.token.clone();
+    test.token = test.bridge.shows(test.webview, Some(&url("https://bank.test/")));
+    let document = test.begin(1, "https://bank.test/", "https://bank.test/", "");
+    test.head_of(HeadOf::Page(token), "https://bank.test/", &[]);
+    test.send(document, 1);
+    assert!(test.sent().is_empty());
+}
+
+#[test]
+fn a_page_has_its_own_head_and_not_that_of_the_same_page_before() {
+    let mut test = Test::new("https://a.test/");
+    test.head("https://a.test/", &[]);
+    let first = test.begin(1, "https://a.test/", "https://a.test/", "");
+    assert_eq!(test.send(first, 1), Answer::Yes);
+    // Nothing was told of the next one.
+    let next = test.begin(1, "https://a.test/", "https://a.test/", "");
+    assert_eq!(test.send(next, 1), Answer::Own);
+    // It was told of this one, before frames of the page that is left.
+    let token = test.bridge.comes(test.webview, &url("https://a.test/2")).unwrap();
+    test.head_of(HeadOf::ComingPage(token), "https://a.test/2", &[]);
+    test.head_of(HeadOf::Frame, "https://a.test/frame", &[]);
+    let next = test.begin(1, "https://a.test/", "https://a.test/2", "");
+    assert_eq!(test.send(next, 1), Answer::Yes);
+    let frame = test.begin(2, "https://a.test/", "https://a.test/frame", "\"https://a.test\"");
+    assert_eq!(test.send(frame, 1), Answer::Own);
+    assert_eq!(test.sent().len(), 2);
 }
