@@ -87,10 +87,8 @@ impl Bridge {
     pub fn open(&self, post: &str, user_agent: Option<HeaderValue>) -> (WebviewId, String) {
         let webview = Webview::new(user_agent);
         let script = script::of_webview(&webview.secret, &webview.token, post);
-        let mut state = self.lock();
-        state.last += 1;
-        let id = WebviewId(state.last);
-        state.webviews.insert(id, webview);
+        let id = WebviewId::next();
+        self.lock().webviews.insert(id, webview);
         (id, script)
     }
 

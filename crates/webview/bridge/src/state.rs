@@ -23,7 +23,6 @@ const MAX_DOCUMENTS: usize = 8;
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) webviews: HashMap<WebviewId, Webview>,
-    pub(crate) last: u64,
     pub(crate) unfinished: Unfinished,
     /// Whether all pages were told that there is no room.
     is_full: bool,

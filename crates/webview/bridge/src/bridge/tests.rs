@@ -121,6 +121,14 @@ impl Network for Silence {
 }
 
 #[test]
+fn webviews_of_two_bridges_have_different_identifiers() {
+    // What is kept for a webview, such as its cookies, is found by its identifier.
+    let (first, second) = (Test::new(), Test::new());
+    assert_ne!(first.webview, second.webview);
+    assert_ne!(first.bridge.open("post", None).0, second.bridge.open("post", None).0);
+}
+
+#[test]
 fn a_beacon_of_each_kind_is_sent() {
     let test = Test::new();
     test.open(1);
