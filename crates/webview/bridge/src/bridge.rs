@@ -307,6 +307,13 @@ impl Bridge {
         state.pages.gone(webview);
     }
 
+    /// Whether requests of the webview are unfinished, also after it has gone. What web processes have sent counts from the
+    /// moment at which it was read.
+    #[must_use]
+    pub fn is_busy(&self, webview: WebviewId) -> bool {
+        self.lock().is_busy(webview)
+    }
+
     /// What to tell pages since the last call: scripts to evaluate, at most one for each webview.
     #[must_use]
     pub fn tellings(&self) -> Vec<Telling> {
@@ -329,8 +336,8 @@ struct Done {
 impl EventSink for Done {
     fn event(&self, event: Event) {
         let is_news = match event.kind {
-            EventKind::Queued => lock(&self.state).queued(event.fetch.id),
-            EventKind::Done { .. } => lock(&self.state).finished(event.fetch.id),
+            EventKind::Queued => lock(&self.state).queued(&event.fetch),
+            EventKind::Done { .. } => lock(&self.state).finished(&event.fetch),
             _ => false,
         };
         if is_news {

@@ -178,6 +178,11 @@ impl Unfinished {
         Some(removed)
     }
 
+    /// Whether there are any of this webview.
+    pub(crate) fn has_any_of(&self, webview: WebviewId) -> bool {
+        self.of_webviews.contains_key(&webview)
+    }
+
     /// How much memory they take, in bytes.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> u64 {

@@ -1,9 +1,9 @@
 //! What a bridge knows of its webviews.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 use http::HeaderValue;
-use sendbeacon::FetchId;
+use sendbeacon::FetchInfo;
 
 #[cfg(all(unix, feature = "remote"))]
 use crate::pages::Pages;
@@ -24,6 +24,8 @@ const MAX_DOCUMENTS: usize = 8;
 pub(crate) struct State {
     pub(crate) webviews: HashMap<WebviewId, Webview>,
     pub(crate) unfinished: Unfinished,
+    /// How many requests of each webview are with the network side, those of web processes with the extension included.
+    under_way: HashMap<WebviewId, u64>,
     /// Whether all pages were told that there is no room.
     is_full: bool,
     #[cfg(all(unix, feature = "remote"))]
@@ -48,8 +50,15 @@ pub(crate) struct Webview {
 
 impl State {
     /// A request is done. Says whether a page may have to be told.
-    pub(crate) fn finished(&mut self, id: FetchId) -> bool {
-        let Some(request) = self.unfinished.remove(id) else { return false };
+    pub(crate) fn finished(&mut self, fetch: &FetchInfo) -> bool {
+        if let Entry::Occupied(mut count) = self.under_way.entry(WebviewId(fetch.client.webview_id))
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        let Some(request) = self.unfinished.remove(fetch.id) else { return false };
         if let Some(page) = self.webviews.get_mut(&request.webview)
             && let Some(document) = page.find(request.document)
             && !request.is_deferred
@@ -61,10 +70,16 @@ impl State {
     }
 
     /// A request is on its way. Returns whether a page has to be told, as it has to be of a deferred one.
-    pub(crate) fn queued(&mut self, id: FetchId) -> bool {
-        let request = self.unfinished.get(id).filter(|request| request.is_deferred);
+    pub(crate) fn queued(&mut self, fetch: &FetchInfo) -> bool {
+        *self.under_way.entry(WebviewId(fetch.client.webview_id)).or_default() += 1;
+        let request = self.unfinished.get(fetch.id).filter(|request| request.is_deferred);
         let page = request.and_then(|request| self.webviews.get_mut(&request.webview));
         page.map(|page| page.is_untold = true).is_some()
+    }
+
+    /// Whether requests of the webview are unfinished.
+    pub(crate) fn is_busy(&self, webview: WebviewId) -> bool {
+        self.under_way.contains_key(&webview) || self.unfinished.has_any_of(webview)
     }
 
     /// A request is not sent, for this reason. If its script may have admitted it, the script gets the room back. `deferred`

@@ -89,7 +89,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
     let (id, script) = bridge.open(POST, user_agent.clone());
     let processes = Rc::new(WebProcesses::new(Arc::clone(bridge), id, user_agent));
     if let Some(context) = webview.context() {
-        cookies::keep(id, context);
+        cookies::keep(bridge, id, context);
     }
     receive_messages(bridge, id, &manager);
     let frames = UserContentInjectedFrames::TopFrame;
@@ -234,6 +234,7 @@ fn left(webview: &WebView) {
     with_attached(|all| all.remove(&raw::address(webview)));
     attached.bridge.gone(attached.id);
     attached.processes.close();
+    cookies::gone(attached.id);
     if let Some(manager) = webview.user_content_manager() {
         // Pages that come later have the webview's own.
         manager.remove_script(&attached.script);

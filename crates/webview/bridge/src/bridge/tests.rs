@@ -370,6 +370,22 @@ fn a_beacon_of_a_page_that_was_left_is_sent() {
 }
 
 #[test]
+fn a_webview_that_has_gone_is_busy_until_its_requests_are_done() {
+    let test = Test::over(Arc::new(Silence));
+    test.open(1);
+    assert!(!test.bridge.is_busy(test.webview));
+    test.tell(1, &defer(1, "null", "null")).unwrap();
+    assert!(test.bridge.is_busy(test.webview));
+    test.tell(1, r#"{"op":"abort","id":1}"#).unwrap();
+    assert!(!test.bridge.is_busy(test.webview));
+    test.send(1, "null", 0).unwrap();
+    test.bridge.gone(test.webview);
+    assert!(test.bridge.is_busy(test.webview));
+    test.bridge.agent().shutdown_blocking(Duration::ZERO);
+    assert!(!test.bridge.is_busy(test.webview));
+}
+
+#[test]
 fn a_page_in_the_back_forward_cache_comes_back() {
     let test = Test::new();
     test.open(1);

@@ -1,6 +1,12 @@
 //! Tests of a content process, whose app is in the same process.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::{Arc, Mutex, mpsc::Receiver},
+    thread,
+    time::Duration,
+};
 
 use sendbeacon::{UserAgentBuilder, host::NetworkRequest};
 use sendbeacon_testkit::network::{ScriptedNetwork, respond};
@@ -18,12 +24,21 @@ struct Test {
     token: Option<String>,
     network: Arc<ScriptedNetwork>,
     channels: Rc<Cell<u32>>,
+    /// What the server waits for before it answers, once.
+    wait: Arc<Mutex<Option<Receiver<()>>>>,
 }
 
 impl Test {
     /// The page of an app that shows `shown`.
     fn new(shown: &str) -> Self {
-        let network = Arc::new(ScriptedNetwork::new(|_| respond(204, &[])));
+        let wait = Arc::<Mutex<Option<Receiver<()>>>>::default();
+        let for_network = Arc::clone(&wait);
+        let network = Arc::new(ScriptedNetwork::new(move |_| {
+            if let Some(wait) = for_network.lock().unwrap().take() {
+                wait.recv().unwrap();
+            }
+            respond(204, &[])
+        }));
         let builder = UserAgentBuilder::new(Arc::clone(&network) as _);
         let bridge = Arc::new(Bridge::new(builder, None, None, || {}).unwrap());
         let (webview, _) = bridge.open("post", None);
@@ -39,7 +54,7 @@ impl Test {
             }
             Ok(ours)
         });
-        Self { page, bridge, webview, token, network, channels }
+        Self { page, bridge, webview, token, network, channels, wait }
     }
 
     /// The head of a response with which a page comes.
@@ -133,6 +148,24 @@ fn the_answer_is_the_ledgers() {
     assert_eq!(nonsense, Answer::Own);
     assert_eq!(test.page.receive(99, "{}"), Answer::Own);
     assert_eq!(test.sent().len(), 1);
+}
+
+#[test]
+fn a_webview_is_busy_with_the_beacons_of_its_web_process() {
+    let mut test = Test::new("https://a.test/");
+    test.head("https://a.test/", &[]);
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    // The server waits for this.
+    let (release, released) = std::sync::mpsc::channel();
+    *test.wait.lock().unwrap() = Some(released);
+    assert_eq!(test.send(document, 1), Answer::Yes);
+    while !test.bridge.is_busy(test.webview) {
+        thread::yield_now();
+    }
+    release.send(()).unwrap();
+    let (bridge, webview) = (Arc::clone(&test.bridge), test.webview);
+    assert_eq!(test.sent().len(), 1);
+    assert!(!bridge.is_busy(webview));
 }
 
 #[test]
