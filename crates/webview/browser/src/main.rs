@@ -1,4 +1,5 @@
-//! A browser on WebKitGTK that other programs drive: `browser-example URL [--own] [--cacert FILE] [--report SCRIPT]`.
+//! A browser on WebKitGTK that other programs drive: `browser-example URL [OPTIONS]`, with the options `--own`, `--swap`,
+//! `--cacert FILE` and `--report SCRIPT`.
 //!
 //! It opens the page, and windows that the page opens. It quits when its windows have been closed, and at SIGTERM. Its web
 //! processes load `sendbeacon-webkitgtk-extension`, which `cargo build` has put beside this program. With `--own` WebKit
@@ -6,6 +7,7 @@
 //!
 //! With `--cacert` the beacons trust the certificates of a file, and WebKit trusts every certificate. With `--report` it
 //! runs a script in the page before its own, prints the text that the script posts to the message handler `report`, and quits.
+//! With `--swap` pages of different sites have web processes of their own.
 
 use std::{env, error::Error, fs, sync::Arc, time::Duration};
 
@@ -15,7 +17,7 @@ use sendbeacon_webkitgtk::Beacons;
 use webkit2gtk::{
     SettingsExt, TLSErrorsPolicy, UserContentInjectedFrames, UserContentManager,
     UserContentManagerExt, UserScript, UserScriptInjectionTime, WebContext, WebContextExt, WebView,
-    WebViewExt, WebsiteDataManagerExt,
+    WebViewExt, WebsiteDataManager, WebsiteDataManagerExt,
 };
 
 /// How long the browser may take to deliver the beacons when it quits.
@@ -28,6 +30,7 @@ const SIGTERM: i32 = 15;
 struct Options {
     url: Option<String>,
     is_own: bool,
+    swaps: bool,
     certificates: Option<String>,
     report: Option<String>,
 }
@@ -40,6 +43,7 @@ impl Options {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match &*argument {
                 "--own" => options.is_own = true,
+                "--swap" => options.swaps = true,
                 "--cacert" => options.certificates = Some(value()?),
                 "--report" => options.report = Some(value()?),
                 _ => options.url = Some(argument),
@@ -53,7 +57,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     let url = options.url.as_deref().ok_or("usage: browser-example URL [OPTIONS]")?;
     gtk::init()?;
-    let context = WebContext::new_ephemeral();
+    let context = WebContext::builder()
+        .website_data_manager(&WebsiteDataManager::new_ephemeral())
+        .process_swap_on_cross_site_navigation_enabled(options.swaps)
+        .build();
     let mut agent = UserAgent::builder();
     if let Some(path) = &options.certificates {
         let network = HttpNetwork::builder().add_root_certificates_pem(&fs::read(path)?)?;
