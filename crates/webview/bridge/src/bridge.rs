@@ -176,9 +176,11 @@ impl Bridge {
         let open: Open<'_> = &|client| Some(self.agent.document(client));
         let (document, _) = page.document(open, webview, key)?;
         document.check(weight)?;
-        state.unfinished.has_room(webview, weight)?;
+        state.unfinished.has_room(webview, weight, &document.memory)?;
         let id = document.send_beacon(open, sending, weight)?;
-        let request = UnfinishedRequest { webview, document: key, weight, is_deferred: false };
+        let settings = Arc::clone(&document.memory);
+        let is_deferred = false;
+        let request = UnfinishedRequest { webview, document: key, weight, settings, is_deferred };
         state.unfinished.add(id, request);
         Ok(())
     }
@@ -196,7 +198,7 @@ impl Bridge {
         let open: Open<'_> = &|client| Some(self.agent.document(client));
         let (document, _) = page.document(open, webview, key)?;
         document.check(weight)?;
-        state.unfinished.has_room(webview, weight)?;
+        state.unfinished.has_room(webview, weight, &document.memory)?;
         let mut response = document.fetch(open, sending, request)?;
         // Such a response, if it is there already, is one of a request that has no events.
         let polled = Pin::new(&mut response).poll(&mut Context::from_waker(Waker::noop()));
@@ -205,7 +207,9 @@ impl Bridge {
             return Err(MessageError::Refused);
         }
         document.admitted(weight);
-        let request = UnfinishedRequest { webview, document: key, weight, is_deferred: false };
+        let settings = Arc::clone(&document.memory);
+        let is_deferred = false;
+        let request = UnfinishedRequest { webview, document: key, weight, settings, is_deferred };
         state.unfinished.add(response.id(), request);
         Ok(())
     }
@@ -224,9 +228,11 @@ impl Bridge {
         let page = state.webviews.get_mut(&webview).ok_or(MessageError::NoDocument)?;
         let open: Open<'_> = &|client| Some(self.agent.document(client));
         let (document, _) = page.document(open, webview, key)?;
-        state.unfinished.has_room(webview, weight)?;
+        state.unfinished.has_room(webview, weight, &document.memory)?;
         let id = document.defer(open, id, sending, request, activate_after)?;
-        let request = UnfinishedRequest { webview, document: key, weight, is_deferred: true };
+        let settings = Arc::clone(&document.memory);
+        let is_deferred = true;
+        let request = UnfinishedRequest { webview, document: key, weight, settings, is_deferred };
         state.unfinished.add(id, request);
         Ok(())
     }

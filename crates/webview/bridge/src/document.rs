@@ -1,6 +1,6 @@
 //! A document of a webview: its settings, its library `Document` and its ledger.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::HeaderValue;
 use sendbeacon::{
@@ -9,7 +9,7 @@ use sendbeacon::{
 };
 
 use crate::{
-    ledger::{Sums, Weight},
+    ledger::{SettingsMemory, Sums, Weight},
     message::{DocumentKey, MessageError, Sending, Visibility},
     request::PageRequest,
     settings::{Beginning, Head, Settings},
@@ -24,6 +24,8 @@ pub(crate) struct PageDocument {
     /// The head of its response. `None` before it is known, and if there was no response.
     head: Option<Head>,
     client: Option<Client>,
+    /// How much memory `client` takes.
+    pub(crate) memory: SettingsMemory,
     /// `None` before the settings are known, and after the document was unloaded.
     document: Option<Document>,
     /// Whether the document is hidden.
@@ -53,6 +55,7 @@ impl PageDocument {
             settings: None,
             head: None,
             client: None,
+            memory: SettingsMemory::default(),
             document: None,
             is_hidden: false,
             left: None,
@@ -99,6 +102,8 @@ impl PageDocument {
             None => {}
         }
         self.client = Some(client);
+        let head = self.head.as_ref().map_or(0, Head::length);
+        self.memory = Arc::new(settings.length() + self.beginning.length() + head);
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! How much the documents of all webviews have unfinished.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use sendbeacon::{FetchId, KeepaliveLimits};
 
@@ -63,14 +66,21 @@ pub(crate) struct Unfinished {
     memory: u64,
     /// The memory of each webview that has any.
     of_webviews: HashMap<WebviewId, u64>,
+    /// How many requests each settings object has, by its address.
+    of_settings: HashMap<usize, u64>,
 }
 
+/// How much memory a settings object takes, in bytes. It counts once while requests of it are unfinished. Each settings
+/// object has its own `Arc`.
+pub(crate) type SettingsMemory = Arc<u64>;
+
 /// A request that is unfinished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnfinishedRequest {
     pub(crate) webview: WebviewId,
     pub(crate) document: DocumentKey,
     pub(crate) weight: Weight,
+    pub(crate) settings: SettingsMemory,
     /// Whether it is one of `fetchLater()`, which does not count in the mirror of the keepalive quota.
     pub(crate) is_deferred: bool,
 }
@@ -147,33 +157,53 @@ impl Unfinished {
         self.memory >= FULL
     }
 
-    /// Whether there is memory for another request of this webview.
-    pub(crate) fn has_room(&self, webview: WebviewId, request: Weight) -> Result<(), MessageError> {
-        let sum = self.memory.saturating_add(request.memory);
-        let sum_of_webview = self.memory_of(webview).saturating_add(request.memory);
+    /// Whether there is memory for another request of this webview, with this settings object.
+    pub(crate) fn has_room(
+        &self,
+        webview: WebviewId,
+        request: Weight,
+        settings: &SettingsMemory,
+    ) -> Result<(), MessageError> {
+        let is_counted = self.of_settings.contains_key(&address(settings));
+        let settings = if is_counted { 0 } else { **settings };
+        let more = request.memory.saturating_add(settings);
+        let sum = self.memory.saturating_add(more);
+        let sum_of_webview = self.memory_of(webview).saturating_add(more);
         (sum <= MEMORY && sum_of_webview <= SHARE).then_some(()).ok_or(MessageError::NoMemory)
     }
 
     pub(crate) fn add(&mut self, id: FetchId, request: UnfinishedRequest) {
-        self.memory = self.memory.saturating_add(request.weight.memory);
-        let of_webview = self.of_webviews.entry(request.webview).or_default();
-        *of_webview = of_webview.saturating_add(request.weight.memory);
+        let UnfinishedRequest { webview, weight, settings, .. } = &request;
+        let requests = self.of_settings.entry(address(settings)).or_default();
+        *requests += 1;
+        let settings = if *requests == 1 { **settings } else { 0 };
+        let more = weight.memory.saturating_add(settings);
+        self.memory = self.memory.saturating_add(more);
+        let of_webview = self.of_webviews.entry(*webview).or_default();
+        *of_webview = of_webview.saturating_add(more);
         self.requests.insert(id, request);
     }
 
-    pub(crate) fn get(&self, id: FetchId) -> Option<UnfinishedRequest> {
-        self.requests.get(&id).copied()
+    pub(crate) fn get(&self, id: FetchId) -> Option<&UnfinishedRequest> {
+        self.requests.get(&id)
     }
 
     /// Removes a request that is done. `None` if it is none of a webview.
     pub(crate) fn remove(&mut self, id: FetchId) -> Option<UnfinishedRequest> {
         let removed = self.requests.remove(&id)?;
-        let UnfinishedRequest { webview, weight, .. } = removed;
-        self.memory = self.memory.saturating_sub(weight.memory);
-        let of_webview = self.memory_of(webview).saturating_sub(weight.memory);
-        match of_webview {
-            0 => self.of_webviews.remove(&webview),
-            _ => self.of_webviews.insert(webview, of_webview),
+        let UnfinishedRequest { webview, weight, settings, .. } = &removed;
+        let mut less = weight.memory;
+        if let Entry::Occupied(mut requests) = self.of_settings.entry(address(settings)) {
+            *requests.get_mut() -= 1;
+            if *requests.get() == 0 {
+                requests.remove();
+                less = less.saturating_add(**settings);
+            }
+        }
+        self.memory = self.memory.saturating_sub(less);
+        match self.memory_of(*webview).saturating_sub(less) {
+            0 => self.of_webviews.remove(webview),
+            of_webview => self.of_webviews.insert(*webview, of_webview),
         };
         Some(removed)
     }
@@ -192,4 +222,9 @@ impl Unfinished {
     fn memory_of(&self, webview: WebviewId) -> u64 {
         self.of_webviews.get(&webview).copied().unwrap_or_default()
     }
+}
+
+/// NB: an unfinished request keeps its `Arc`, so no other one has this address meanwhile.
+fn address(settings: &SettingsMemory) -> usize {
+    Arc::as_ptr(settings).addr()
 }

@@ -110,6 +110,7 @@ pub(crate) enum News {
     },
     /// Script asks whether a deferred fetch was sent.
     Activated {
+        #[cfg_attr(not(all(unix, feature = "remote")), allow(dead_code))]
         id: u64,
     },
     Visibility {

@@ -37,6 +37,23 @@ pub(crate) struct Head {
     pub(crate) headers: HeaderMap,
 }
 
+impl Beginning {
+    /// How long it is, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        let Self { origin, referrer, languages, ancestors, .. } = self;
+        let ancestors = ancestors.iter().map(String::len).sum::<usize>();
+        (origin.len() + referrer.len() + languages.len() + ancestors) as u64
+    }
+}
+
+impl Head {
+    /// How long it is, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        let headers = self.headers.values().map(HeaderValue::len).sum::<usize>();
+        (self.url.as_str().len() + headers) as u64
+    }
+}
+
 /// What may change of a settings object.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -57,6 +74,13 @@ impl Settings {
         let url = Url::parse(url).map_err(|_| MessageError::Field("url"))?;
         let base = Url::parse(base).map_err(|_| MessageError::Field("base"))?;
         Ok(Self { url, base, referrer_policies, policies })
+    }
+
+    /// How long it is, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        let texts = self.referrer_policies.iter().chain(&self.policies);
+        let texts = texts.map(String::len).sum::<usize>();
+        (self.url.as_str().len() + self.base.as_str().len() + texts) as u64
     }
 
     /// Whether the document may have come with this response: their URLs are equal without the fragments.
