@@ -100,7 +100,10 @@ impl Bridge {
     pub fn receive(&self, webview: WebviewId, text: &str) -> Result<(), MessageError> {
         let mut state = self.lock();
         let page = state.webviews.get(&webview).ok_or(MessageError::NoDocument)?;
-        let message = Message::parse(&page.secret, text)?;
+        let message = Message::parse(&page.secret, text);
+        // NB: only a request can be so long, such as one with many headers.
+        state.lost += u64::from(matches!(message, Err(MessageError::TooLong)));
+        let message = message?;
         let received = self.take(&mut state, webview, message);
         let has_news = state.has_news(webview);
         drop(state);
@@ -238,8 +241,8 @@ impl Bridge {
     }
 
     /// How many requests that scripts have admitted were not sent, because there was no memory for them
-    /// ([`MessageError::NoMemory`]), the user agent had shut down, or their document was left too long ago. They have no
-    /// events.
+    /// ([`MessageError::NoMemory`]), the user agent had shut down, their document was left too long ago, or
+    /// [`receive`](Self::receive) has refused them for another reason. They have no events.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lock().lost

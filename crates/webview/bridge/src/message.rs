@@ -162,12 +162,12 @@ impl Sending {
 impl Message {
     /// Parses the message of a script that knows `secret`.
     pub(crate) fn parse(secret: &Secret, text: &str) -> Result<Self, MessageError> {
-        if text.len() > MAX_LENGTH {
-            return Err(MessageError::TooLong);
-        }
         let (given, rest) = text.split_at_checked(Secret::LENGTH).ok_or(MessageError::Stranger)?;
         if !secret.is(given) {
             return Err(MessageError::Stranger);
+        }
+        if text.len() > MAX_LENGTH {
+            return Err(MessageError::TooLong);
         }
         let rest = rest.strip_prefix(VERSION).ok_or(MessageError::Version)?;
         let (document, json) =

@@ -91,9 +91,6 @@ impl State {
         deferred: Option<u64>,
         reason: &MessageError,
     ) {
-        if matches!(reason, MessageError::Field(_)) {
-            return;
-        }
         self.lost += 1;
         if let Some(page) = self.webviews.get_mut(&webview)
             && let Some(document) = page.find(key)

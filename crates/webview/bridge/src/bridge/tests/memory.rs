@@ -173,16 +173,19 @@ fn no_webview_takes_all_memory_and_no_beacon_is_lost_silently() {
 }
 
 #[test]
-fn what_comes_after_the_end_is_counted_as_lost() {
+fn what_is_refused_is_counted_as_lost() {
     let test = Test::new();
     test.open(1);
     test.bridge.agent().shutdown_blocking(LONG);
-    let fetch = r#"{"op":"fetch","sending":{"url":"https://a.test/f","bytes":0,"urlBytes":16,"body":null},"request":{"method":"POST","mode":"cors","credentials":"omit","headers":[]}}"#;
+    let fetch = r#"{"op":"fetch","sending":{"url":"https://a.test/f","bytes":0,"urlBytes":16,"body":null},"request":{"method":"POST","mode":"cors","credentials":"omit","headers":[["x-","1"]]}}"#;
     assert!(matches!(test.tell(1, fetch), Err(MessageError::Refused)));
-    // This is no URL.
+    // Other reasons to refuse a request count, too.
     assert!(test.tell(1, &fetch.replace("https://", "")).is_err());
-    assert_eq!(test.bridge.lost(), 1);
-    assert!(test.told().contains(",0,1,16,false"));
+    let long = fetch.replace("x-", &"x".repeat(1 << 20));
+    assert!(matches!(test.tell(1, &long), Err(MessageError::TooLong)));
+    assert!(test.bridge.receive(test.webview, &"x".repeat(2 << 20)).is_err());
+    assert_eq!(test.bridge.lost(), 3);
+    assert!(test.told().contains(",0,2,32,false"));
     assert_eq!(test.bridge.lock().unfinished, Unfinished::default());
 }
 
