@@ -9,7 +9,10 @@ use std::{
     env,
     io::{self, BufRead, BufReader, Write, copy, stdin, stdout},
     net::{IpAddr, Ipv4Addr, Shutdown},
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::AsFd,
+        unix::{net::UnixStream, process::parent_id},
+    },
     process::{Command, Output, exit},
     sync::{
         Arc, OnceLock,
@@ -169,7 +172,7 @@ fn open(url: &str) {
     let hosts = ["a.test", "b.test", "c.test"];
     let host_map = hosts.map(|host| (host.to_owned(), address)).to_vec();
     let browser = Browser::new(&Options { host_map, ..Options::default() }).unwrap();
-    Split::default().run(&browser, &Url::parse(url).unwrap(), Duration::MAX).unwrap();
+    Split::default().run(&browser, &Url::parse(url).unwrap(), Duration::from_secs(60)).unwrap();
     assert!(browser.shut_down(Duration::from_secs(20)).lost.is_empty());
 }
 
@@ -239,7 +242,11 @@ impl Process {
                 // This fails when the parent process reads no more.
                 let _ = self.misbehave(misconduct, control);
                 // The parent process ends this one.
-                thread::park();
+                let parent = parent_id();
+                while parent_id() == parent {
+                    thread::park_timeout(Duration::from_millis(100));
+                }
+                exit(1);
             }
             line.push(b'\n');
             control.write_all(&line)?;
