@@ -27,6 +27,9 @@ class Collector:
             def do_GET(self):
                 collector._get(self)
 
+            def do_HEAD(self):
+                collector._post(self)
+
             def do_POST(self):
                 collector._post(self)
 
@@ -85,6 +88,9 @@ class Collector:
             headers["Content-Security-Policy"] = query["csp"]
         if "referrer" in query:
             headers["Referrer-Policy"] = query["referrer"]
+        if "isolated" in query:
+            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         self._answer(request, 200, page.read_bytes(), headers)
 
     def _post(self, request):
@@ -95,7 +101,13 @@ class Collector:
             headers = [(name.lower(), value) for name, value in request.headers.items()]
             self._records.append({"query": query, "headers": headers, "body": body})
             self._changed.notify_all()
-        self._answer(request, 204, b"", CORS | {"Set-Cookie": "answered=1; Path=/"})
+        headers = CORS | {"Set-Cookie": "answered=1; Path=/"}
+        if "to" in query:
+            return self._answer(request, 302, b"", headers | {"Location": query["to"]})
+        answer = b"" if request.command == "HEAD" else query.get("answer", "").encode() * int(query.get("times", 1))
+        if "answer" in query:
+            headers |= {"Content-Type": "text/plain", "X-Test": "a", "Access-Control-Expose-Headers": "x-test"}
+        self._answer(request, int(query.get("status", 204)), answer, headers)
 
     def _answer(self, request, status, body, headers):
         try:

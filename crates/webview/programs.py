@@ -19,9 +19,13 @@ ENVIRONMENT = {
 }
 
 
+# The folder of the programs: that of `cargo build`, or that of `cargo build --release`.
+profile = os.environ.get("PROFILE", "debug")
+
+
 def path(name):
     """The path of a program of `cargo build`."""
-    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / "debug" / name)
+    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / profile / name)
 
 
 def run(name, *arguments):

@@ -1,24 +1,15 @@
 //! A page in a content process: its documents' scripts call the library, which answers at once.
 
-use std::{
-    cell::RefCell,
-    collections::VecDeque,
-    fmt,
-    future::Future,
-    io,
-    os::unix::net::UnixStream,
-    pin::Pin,
-    task::{Context, Poll, Waker},
-};
+use std::{cell::RefCell, collections::VecDeque, fmt, io, os::unix::net::UnixStream};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use sendbeacon::{Client, Document, Nonce, Site, remote::RemoteUserAgent};
+use sendbeacon::{Client, Document, FetchId, Nonce, Origin, Site, remote::RemoteUserAgent};
 use url::Url;
 
 use crate::{
-    document::{Open, PageDocument, Surroundings},
+    content_fetch::ContentFetch,
+    document::{Open, PageDocument, Source, Surroundings},
     message::{DocumentKey, MessageError, News, Sending},
-    request::PageRequest,
     script,
     settings::{Beginning, Head, Settings, page_origin},
 };
@@ -45,6 +36,8 @@ pub struct ContentPage {
     coming: usize,
     documents: VecDeque<ContentDocument>,
     last: u64,
+    /// The number of the newest frame that has had a document.
+    newest_frame: u64,
 }
 
 /// Whose head the app tells.
@@ -61,9 +54,21 @@ pub enum HeadOf {
 struct ContentDocument {
     key: u64,
     frame: u64,
+    /// The origin of its URL. The document's own may be opaque all the same.
+    origin: Option<Origin>,
     top_level_site: Site,
+    source: PolicySource,
     /// `None` until its script has said what it is.
     page: Option<PageDocument>,
+}
+
+/// Where the policies of a document come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// The document's response.
+    Response,
+    /// The document that has created this one, which is at `about:`.
+    Creator(u64),
 }
 
 /// Makes a channel for documents of a site, one of which has this URL. The other argument is the page's token.
@@ -106,11 +111,15 @@ impl ContentPage {
         let (token, list) = Default::default();
         let channels = Channels { connect: Box::new(connect), token, list };
         let (heads, documents) = Default::default();
-        Self { channels, user_agent: None, heads, coming: 0, documents, last: 0 }
+        Self { channels, user_agent: None, heads, coming: 0, documents, last: 0, newest_frame: 0 }
     }
 
     /// The script of a document: a JavaScript expression for a function. Call it with the native function before the
     /// page's scripts run. The native function takes a text.
+    ///
+    /// It returns a function, which lives as long as the document's functions. Call that with the document around a frame
+    /// that begins. If it returns an object, the document is the script's own, and what the frame inherits is known: pass the
+    /// object to the frame's script as the second argument.
     #[must_use]
     pub fn script() -> String {
         script::of_content_process()
@@ -148,19 +157,20 @@ impl ContentPage {
                 self.channels.token = token;
             }
         }
-        let Self { channels, user_agent, heads, documents, .. } = self;
-        let open: Open<'_> = &|client| channels.open(client);
-        for document in documents {
-            if let Some(page) = &mut document.page {
-                let site = &document.top_level_site;
-                let surroundings = surroundings(page, site, heads, user_agent.as_ref(), open);
-                // `refresh` fails if the document's origin does not fit its URL. The document has no settings object then.
-                let _ = page.refresh(&surroundings);
-            }
+        // NB: a creator comes before the documents that inherit from it.
+        for at in 0..self.documents.len() {
+            // `refresh` fails if the document's origin does not fit its URL. The document has no settings object then.
+            let _ = self.refresh(at);
         }
     }
 
-    /// A frame has left its document. If it is the main frame, every frame has.
+    /// Whether the frame, which is not the main frame, has had no document yet. The engine gives frames numbers that grow.
+    #[must_use]
+    pub fn is_new(&self, frame: u64) -> bool {
+        frame > self.newest_frame
+    }
+
+    /// A frame has left its document, if it had one. If it is the main frame, every frame has.
     pub fn leave(&mut self, frame: u64, is_main_frame: bool) {
         let left = self.documents.iter_mut().filter(|it| is_main_frame || it.frame == frame);
         left.filter_map(|it| it.page.as_mut()).for_each(PageDocument::settle);
@@ -172,12 +182,14 @@ impl ContentPage {
             if std::mem::take(&mut self.coming) == 0 {
                 self.channels.token = None;
             }
+        } else {
+            self.newest_frame = self.newest_frame.max(frame);
         }
     }
 
-    /// A document begins in a frame. `top` is the URL of the page. Returns the document's identifier. `None` means that the
-    /// document has the webview's own functions: the page has an opaque origin, or too many documents.
-    pub fn begin(&mut self, frame: u64, top: &Url) -> Option<u64> {
+    /// A document begins in a frame, at `url`. `top` is the URL of the page. Returns the document's identifier. `None` means
+    /// that the document has the webview's own functions: the page has an opaque origin, or too many documents.
+    pub fn begin(&mut self, frame: u64, url: &Url, top: &Url, source: PolicySource) -> Option<u64> {
         let top_level_site = Site::of(&page_origin(top)?);
         if self.documents.len() == MAX_DOCUMENTS {
             let has_left =
@@ -185,7 +197,9 @@ impl ContentPage {
             self.documents.remove(self.documents.iter().position(has_left)?);
         }
         self.last += 1;
-        let document = ContentDocument { key: self.last, frame, top_level_site, page: None };
+        let origin = page_origin(url);
+        let document =
+            ContentDocument { key: self.last, frame, origin, top_level_site, source, page: None };
         self.documents.push_back(document);
         Some(self.last)
     }
@@ -205,13 +219,50 @@ impl ContentPage {
         })
     }
 
-    fn try_receive(&mut self, document: u64, text: &str) -> Result<Answer, MessageError> {
-        let Self { channels, user_agent, heads, documents, .. } = self;
+    /// Answers a call of a document's native function with a function, which hears of the response to a `fetch()`.
+    ///
+    /// # Errors
+    /// What the native function returns in place of a function that aborts the fetch.
+    pub fn fetch(&mut self, document: u64, text: &str) -> Result<ContentFetch, Answer> {
+        self.try_fetch(document, text).map_err(|_| Answer::Own)
+    }
+
+    fn try_fetch(&mut self, document: u64, text: &str) -> Result<ContentFetch, MessageError> {
+        let Self { channels, documents, .. } = self;
         let document = documents.iter_mut().find(|it| it.key == document);
-        let ContentDocument { key, top_level_site, page, .. } =
-            document.ok_or(MessageError::NoDocument)?;
+        let page = document.and_then(|it| it.page.as_mut()).ok_or(MessageError::NoDocument)?;
+        let News::Fetch { sending, request } = News::parse(text)? else {
+            return Err(MessageError::Field("op"));
+        };
+        let document = page.document(&|client| channels.open(client))?;
+        let request = request.request(document, &sending)?;
+        Ok(ContentFetch::new(document.fetch_group().fetch(request)))
+    }
+
+    /// Aborts a `fetch()`.
+    pub fn abort(&mut self, document: u64, fetch: FetchId) {
+        let Self { channels, documents, .. } = self;
+        let document = documents.iter_mut().find(|it| it.key == document);
+        if let Some(page) = document.and_then(|it| it.page.as_mut())
+            && let Ok(document) = page.document(&|client| channels.open(client))
+        {
+            document.fetch_group().abort_fetch(fetch);
+        }
+    }
+
+    fn try_receive(&mut self, document: u64, text: &str) -> Result<Answer, MessageError> {
+        let at = self.documents.iter().position(|it| it.key == document);
+        let at = at.ok_or(MessageError::NoDocument)?;
         let news = News::parse(text)?;
+        let Self { channels, documents, .. } = self;
+        let ContentDocument { key, origin: of_url, source, page, .. } = &mut documents[at];
         if let News::Hello { origin, is_secure, referrer, languages, ancestors } = news {
+            // NB: a page may have changed the window before its frame's document gets it. A document that inherits is held
+            // against its creator.
+            let is_of_url = of_url.as_ref().is_some_and(|it| it.serialize() == origin.as_str());
+            if *source == PolicySource::Response && origin != "null" && !is_of_url {
+                return Err(MessageError::Field("origin"));
+            }
             let nonce = Nonce::random();
             let beginning = Beginning { origin, is_secure, referrer, languages, ancestors, nonce };
             *page = Some(PageDocument::new(DocumentKey(*key), beginning));
@@ -222,14 +273,11 @@ impl ContentPage {
         match news {
             News::Settings { url, base, referrer_policies, policies } => {
                 page.settings = Some(Settings::parse(&url, &base, referrer_policies, policies)?);
-                let user_agent = user_agent.as_ref();
-                let surroundings = surroundings(page, top_level_site, heads, user_agent, open);
-                page.refresh(&surroundings)?;
+                self.refresh(at)?;
             }
             News::Beacon { sending } => return send_beacon(page.document(open)?, &sending),
-            News::Fetch { sending, request } => {
-                return fetch(page.document(open)?, &sending, &request);
-            }
+            // See `fetch`.
+            News::Fetch { .. } => return Err(MessageError::Field("op")),
             News::Defer { id, sending, request, activate_after } => {
                 page.defer(open, id, &sending, &request, activate_after)?;
             }
@@ -244,12 +292,47 @@ impl ContentPage {
         }
         Ok(Answer::Yes)
     }
+
+    /// Makes the settings object of a document again.
+    fn refresh(&mut self, at: usize) -> Result<(), MessageError> {
+        let Self { channels, user_agent, heads, documents, .. } = self;
+        let (before, document) = documents.make_contiguous().split_at_mut(at);
+        let Some(ContentDocument { top_level_site, source, page: Some(page), .. }) =
+            document.first_mut()
+        else {
+            return Ok(());
+        };
+        let source = match *source {
+            PolicySource::Response => {
+                let settings = page.settings.as_ref();
+                let is_of = |head: &&Head| settings.is_some_and(|it| it.is_of(head));
+                Source::Response(heads.iter().rev().find(is_of))
+            }
+            PolicySource::Creator(key) => {
+                let creator = before.iter().find(|it| it.key == key);
+                Source::Creator(creator.and_then(|it| it.page.as_ref()?.client()))
+            }
+        };
+        page.refresh(&Surroundings {
+            open: &|client| channels.open(client),
+            webview_id: 0,
+            source,
+            is_source_needed: true,
+            top_level_site: Some(top_level_site),
+            user_agent: user_agent.as_ref(),
+        })
+    }
 }
 
 impl Channels {
     /// Makes a document, on the channel of its site. `None` if there is no channel.
     fn open(&self, client: Client) -> Option<Document> {
-        let site_of_url = page_origin(&client.creation_url).map(|origin| Site::of(&origin))?;
+        // NB: the URL of a document at `about:` says nothing of its site.
+        let url = match client.creation_url.scheme() {
+            "about" => Url::parse(client.origin.serialize().to_str().ok()?).ok()?,
+            _ => client.creation_url.clone(),
+        };
+        let site_of_url = page_origin(&url).map(|origin| Site::of(&origin))?;
         let sites = (site_of_url, client.network_partition_key.top_level_site.clone());
         let mut list = self.list.borrow_mut();
         let at = list.iter().position(|channel| channel.sites == sites);
@@ -257,7 +340,7 @@ impl Channels {
             Some(at) => at,
             None if list.len() == MAX_CHANNELS => return None,
             None => {
-                let stream = (self.connect)(&client.creation_url, self.token.as_ref()?).ok()?;
+                let stream = (self.connect)(&url, self.token.as_ref()?).ok()?;
                 let agent = RemoteUserAgent::over_unix_stream(stream).ok()?;
                 list.push(Channel { sites, agent });
                 list.len() - 1
@@ -265,20 +348,6 @@ impl Channels {
         };
         Some(list[at].agent.document(client))
     }
-}
-
-/// What is known of a document beside what its script says.
-fn surroundings<'a>(
-    page: &PageDocument,
-    top_level_site: &'a Site,
-    heads: &'a VecDeque<Head>,
-    user_agent: Option<&'a HeaderValue>,
-    open: Open<'a>,
-) -> Surroundings<'a> {
-    let settings = page.settings.as_ref();
-    let head = heads.iter().rev().find(|head| settings.is_some_and(|it| it.is_of(head)));
-    let top_level_site = Some(top_level_site);
-    Surroundings { open, webview_id: 0, head, is_head_needed: true, top_level_site, user_agent }
 }
 
 fn send_beacon(document: &Document, sending: &Sending) -> Result<Answer, MessageError> {
@@ -291,18 +360,6 @@ fn send_beacon(document: &Document, sending: &Sending) -> Result<Answer, Message
         Ok(false) => Answer::No,
         Err(error) => Answer::Exception(format!("TypeError:sendBeacon: {error}")),
     })
-}
-
-/// Sends a `fetch()` whose response nobody reads.
-fn fetch(
-    document: &Document,
-    sending: &Sending,
-    request: &PageRequest,
-) -> Result<Answer, MessageError> {
-    let mut response = document.fetch_group().fetch(request.request(document, sending)?);
-    let polled = Pin::new(&mut response).poll(&mut Context::from_waker(Waker::noop()));
-    let is_refused = matches!(polled, Poll::Ready(Err(_)));
-    Ok(if is_refused { Answer::No } else { Answer::Yes })
 }
 
 impl fmt::Debug for ContentPage {

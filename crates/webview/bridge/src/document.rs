@@ -23,6 +23,8 @@ pub(crate) struct PageDocument {
     pub(crate) settings: Option<Settings>,
     /// The head of its response. `None` before it is known, and if there was no response.
     head: Option<Head>,
+    /// The settings object of its creator, as it was when this document began, if it inherits from it.
+    creator: Option<Client>,
     client: Option<Client>,
     /// How much memory `client` takes.
     pub(crate) memory: SettingsMemory,
@@ -54,6 +56,7 @@ impl PageDocument {
             beginning,
             settings: None,
             head: None,
+            creator: None,
             client: None,
             memory: SettingsMemory::default(),
             document: None,
@@ -80,13 +83,20 @@ impl PageDocument {
     pub(crate) fn refresh(&mut self, page: &Surroundings<'_>) -> Result<(), MessageError> {
         let Some(settings) = &self.settings else { return Ok(()) };
         // NB: a script may change the URL of its document later, and the head stays.
-        if self.head.is_none() {
-            self.head = page.head.filter(|head| settings.is_of(head)).cloned();
+        match page.source {
+            Source::Response(head) if self.head.is_none() => {
+                self.head = head.filter(|head| settings.is_of(head)).cloned();
+            }
+            Source::Creator(creator) if self.creator.is_none() => self.creator = creator.cloned(),
+            Source::Response(_) | Source::Creator(_) => {}
         }
-        if page.is_head_needed && self.head.is_none() {
+        if page.is_source_needed && self.head.is_none() && self.creator.is_none() {
             return Ok(());
         }
-        let client = settings.client(&self.beginning, self.head.as_ref(), page.user_agent);
+        let client = match &self.creator {
+            Some(creator) => settings.inheriting_client(&self.beginning, creator),
+            None => settings.client(&self.beginning, self.head.as_ref(), page.user_agent),
+        };
         if client.is_err() {
             (self.client, self.document) = (None, None);
         }
@@ -128,6 +138,12 @@ impl PageDocument {
         if let Some(document) = &self.document {
             document.pageshow(persisted);
         }
+    }
+
+    /// The settings object, if it is known.
+    #[cfg(all(unix, feature = "remote"))]
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
     }
 
     /// Whether the page was hidden, and will not come back.
@@ -265,11 +281,21 @@ pub(crate) type Open<'a> = &'a dyn Fn(Client) -> Option<Document>;
 pub(crate) struct Surroundings<'a> {
     pub(crate) open: Open<'a>,
     pub(crate) webview_id: u64,
-    /// The head of the newest response, which may be another document's.
-    pub(crate) head: Option<&'a Head>,
-    /// Whether nothing is sent before the head is known.
-    pub(crate) is_head_needed: bool,
+    /// Where its policies come from.
+    pub(crate) source: Source<'a>,
+    /// Whether nothing is sent before the source is known.
+    pub(crate) is_source_needed: bool,
     /// The site of the page. `None` if the document is the page's own.
     pub(crate) top_level_site: Option<&'a Site>,
     pub(crate) user_agent: Option<&'a HeaderValue>,
+}
+
+/// Where a document's policies come from. `None` before it is known.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// The head of the newest response, which may be another document's.
+    Response(Option<&'a Head>),
+    /// The settings object of the document that has created this one. Without a content process the app cannot know it.
+    #[cfg_attr(not(all(unix, feature = "remote")), expect(dead_code))]
+    Creator(Option<&'a Client>),
 }

@@ -12,12 +12,15 @@
 //! with `ping` are the webview's, too.
 //!
 //! With the feature `remote` the same script may run in a content process, in all its frames: `ContentPage` answers it
-//! there, through `sendbeacon::remote`.
+//! there, through `sendbeacon::remote`. There the app sends a keepalive `fetch()` at any time, and the page reads its
+//! response.
 //!
 //! docs/EMBEDDING.md has the section "In a webview".
 
 mod body;
 mod bridge;
+#[cfg(all(unix, feature = "remote"))]
+mod content_fetch;
 #[cfg(all(unix, feature = "remote"))]
 mod content_page;
 mod cookies;
@@ -33,12 +36,15 @@ mod settings;
 mod state;
 mod webview_id;
 
-#[cfg(all(unix, feature = "remote"))]
-pub use self::content_page::{Answer, ContentPage, HeadOf};
 pub use self::{
     bridge::{Bridge, Telling},
     cookies::{SameSite, WebviewCookie, WebviewCookies},
     message::MessageError,
     settings::{add_policy, page_origin},
     webview_id::WebviewId,
+};
+#[cfg(all(unix, feature = "remote"))]
+pub use self::{
+    content_fetch::ContentFetch,
+    content_page::{Answer, ContentPage, HeadOf, PolicySource},
 };

@@ -12,7 +12,8 @@
   const token = "TELL_SECRET";
   const post = POST_MESSAGE;
   const isNative = IS_NATIVE;
-  if (!post || location.protocol === "about:" || "__sendbeacon" in window) return;
+  const ofCreator = REMEMBERED_BLOBS;
+  if (!post || (!isNative && location.protocol === "about:") || "__sendbeacon" in window) return;
 
   const { apply, construct, defineProperty, getOwnPropertyDescriptor } = Reflect;
   const method = (owner, name) => {
@@ -84,18 +85,23 @@
   for (let i = 0; i < 8; i++) identifier += (random[i] + 256).toString(16).slice(1);
 
   const prefix = isNative ? "" : `${secret}1${identifier}`;
-  const tell = (op, fields) => {
-    const answer = post(`${prefix}{"op":"${op}"${fields}}`);
-    if (isNative) return answer;
+  const tell = (op, fields, deliver) => {
+    // NB: a window may get a second document, which has other policies. The webview's own functions are right for it.
+    if (isNative && page !== document) return null;
+    const text = `${prefix}{"op":"${op}"${fields}}`;
+    if (isNative) return post(text, deliver);
+    const answer = post(text);
     // An app that answers messages may refuse to.
     if (typeof answer === "object" && answer !== null) then(answer, undefined, () => {});
     return true;
   };
   const string = (name, value) => `,"${name}":${json(value)}`;
 
-  // The settings object, as far as it may change.
+  // The settings object, as far as it may change. The extension calls it with the document around a new frame, which
+  // inherits what is told now if that is this script's document, and the remembered blobs.
   let told = "";
-  const tellSettings = () => {
+  const tellSettings = (given = page) => {
+    if (given !== page) return undefined;
     let policies = "";
     let referrer = "";
     for (let i = 0; metas[i]; i++) {
@@ -111,6 +117,7 @@
     const fields = `${string("url", url)}${string("base", base)},"referrerPolicies":[${referrer}],"policies":[${policies}]`;
     if (fields !== told) tell("settings", fields);
     told = fields;
+    return remembered;
   };
 
   // The mirror of the app's ledger: what was sent, less what the app has told is done. The app gives room back before it
@@ -148,8 +155,8 @@
   });
 
   // Blobs that script makes are remembered, up to what a beacon can carry: while a page is dismissed, nothing reads a
-  // blob at once.
-  const remembered = new Native.WeakMap();
+  // blob at once. A frame at `about:` mostly gets them from the document around it.
+  const remembered = ofCreator ?? new Native.WeakMap();
   const bytesOfBuffer = (data) => {
     const isBuffer = !isView(data);
     const buffer = isBuffer ? data : data.buffer;
@@ -365,56 +372,7 @@
     return answered(tell("beacon", request(url, body, urlBytes))) ?? apply(native, navigator, args);
   });
 
-  // While the page is dismissed, nobody can read the response of a fetch: the app sends it. If the page comes back from
-  // the back/forward cache, its promise is rejected, as when the connection breaks.
-  let isLeaving = false;
-  let rejections = [];
-  const allowed = {
-    __proto__: null,
-    method: /^(GET|HEAD|POST)$/,
-    mode: /^(cors|no-cors|same-origin)$/,
-    credentials: /^(omit|same-origin|include)$/,
-    keepalive: /^true$/,
-    priority: /^/,
-    headers: /^/,
-    body: /^/,
-  };
-  const requestFields = (method, mode, credentials, headers) =>
-    `,"request":{"method":${json(method)}${string("mode", mode)}${string("credentials", credentials)},"headers":[${headers}]}`;
-  const packFetch = (input, options) => {
-    for (const name in options) if (!allowed[name] || !matches(allowed[name], `${options[name]}`)) return undefined;
-    const { method = "GET", mode = "cors", credentials = "same-origin", headers, body } = options;
-    const url = parse(input);
-    const hasBody = body !== undefined && body !== null;
-    if (!isHttp(url) || isMixed(url) || matches(/@/, urlHref(url)) || (hasBody && method !== "POST")) return undefined;
-    let list = "";
-    eachHeader(new Native.Headers(headers), (value, name) => (list += `${list && ","}[${json(name)},${json(value)}]`));
-    return { url, body: pack(body), fields: requestFields(method, mode, credentials, list) };
-  };
-  wrap(window, "fetch", (native, self, args) => {
-    const options = args[1];
-    let packed;
-    if (isLeaving && typeof args[0] === "string" && typeof options === "object" && options?.keepalive === true) {
-      try {
-        packed = packFetch(args[0], options);
-      } catch {
-        // The webview's own throws what there is to throw.
-      }
-    }
-    if (!packed) return apply(native, self, args);
-    const { url, body, fields } = packed;
-    const urlBytes = sentUrl(url);
-    let isAdmitted = urlBytes <= 65534 && admit(body.bytes, urlBytes);
-    if (isAdmitted) {
-      tellSettings();
-      isAdmitted = tell("fetch", `${request(url, body, urlBytes)}${fields}`);
-      if (isAdmitted === null) return apply(native, self, args);
-    }
-    return new Native.Promise((_, reject) => {
-      if (isAdmitted) defineProperty(rejections, rejections.length, { value: reject, configurable: true });
-      else reject(new Native.TypeError("fetch: there is no room for another keepalive request"));
-    });
-  });
+  KEEPALIVE_FETCH;
 
   FETCH_LATER;
 
@@ -424,9 +382,9 @@
   }, true);
   listen(window, "pageshow", (event) => {
     isLeaving = false;
-    const gone = rejections;
-    rejections = [];
-    for (let i = 0; i < gone.length; i++) gone[i](new Native.TypeError("fetch: the document was left"));
+    const gone = waiting;
+    waiting = [];
+    for (let i = 0; i < gone.length; i++) gone[i]();
     tell("pageshow", `,"persisted":${persisted(event)}`);
   }, true);
   listen(page, "visibilitychange", () => tell("visibility", string("state", documentState(page))), true);
@@ -437,4 +395,5 @@
   for (let i = 0; i < origins.length; i++) ancestors += (ancestors && ",") + json(origins[i]);
   tell("hello", `${string("origin", origin)},"ancestors":[${ancestors}],"isSecure":${isSecure}${string("referrer", page.referrer)}${string("languages", languages)}`);
   tellSettings();
+  return tellSettings;
 })();

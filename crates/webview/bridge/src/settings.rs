@@ -129,6 +129,37 @@ impl Settings {
                 values.for_each(|value| client.csp_list.push_header(value, disposition));
             }
         }
+        self.apply_elements(&mut client);
+        Ok(client)
+    }
+
+    /// Makes the settings object of a document at `about:`, which inherits from that of its creator.
+    pub(crate) fn inheriting_client(
+        &self,
+        beginning: &Beginning,
+        creator: &Client,
+    ) -> Result<Client, MessageError> {
+        let is_at_about = self.url.scheme() == "about";
+        // NB: `document.open()` gives a document the URL of the script that calls it.
+        let about = if is_at_about { self.url.as_str() } else { "about:blank" };
+        let about = Url::parse(about).map_err(|_| MessageError::Field("url"))?;
+        let mut client = Client::inherited_from(creator, about, beginning.nonce);
+        if client.origin.serialize() != beginning.origin.as_str() {
+            return Err(MessageError::Field("origin"));
+        }
+        if !is_at_about {
+            origin(&self.url, beginning)?;
+            client.creation_url = self.url.clone();
+        }
+        client.api_base_url = self.base.clone();
+        client.document_referrer = Url::parse(&beginning.referrer).ok();
+        client.document_status = None;
+        self.apply_elements(&mut client);
+        Ok(client)
+    }
+
+    /// Applies the policies of the document's `meta` elements.
+    fn apply_elements(&self, client: &mut Client) {
         self.policies.iter().for_each(|policy| client.csp_list.push_meta(policy));
         for policy in &self.referrer_policies {
             if let Ok(policy) = policy.trim().parse() {
@@ -137,7 +168,6 @@ impl Settings {
         }
         client.upgrade_insecure_requests =
             client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
-        Ok(client)
     }
 }
 

@@ -8,7 +8,7 @@ use sendbeacon::FetchInfo;
 #[cfg(all(unix, feature = "remote"))]
 use crate::pages::Pages;
 use crate::{
-    document::{Open, PageDocument, Surroundings},
+    document::{Open, PageDocument, Source, Surroundings},
     ledger::{Sums, Unfinished},
     message::{DocumentKey, MessageError, Sending},
     secret::Secret,
@@ -175,8 +175,8 @@ impl Webview {
         let surroundings = Surroundings {
             open,
             webview_id: webview.0,
-            head: head.as_ref(),
-            is_head_needed: false,
+            source: Source::Response(head.as_ref()),
+            is_source_needed: false,
             top_level_site: None,
             user_agent: user_agent.as_ref(),
         };

@@ -10,10 +10,10 @@ use std::{
 };
 
 use gio::UnixFDList;
-use glib::prelude::*;
+use glib::{MainContext, prelude::*};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use javascriptcore::{ContextExt, ValueExt};
-use sendbeacon_webview::{Answer, ContentPage, HeadOf, add_policy};
+use javascriptcore::{Context, ContextExt, Value, ValueExt, WeakValue, WeakValueExt};
+use sendbeacon_webview::{Answer, ContentPage, HeadOf, PolicySource, add_policy};
 use url::Url;
 use webkit2gtk::{UserMessage, UserMessageExt};
 
@@ -26,13 +26,25 @@ const MESSAGE: &str = "sendbeacon";
 /// token or nothing, the `User-Agent`, the URL, the status and the headers.
 type HeadParameters = (bool, bool, String, String, String, u32, Vec<(String, String)>);
 
-type SharedPage = Rc<RefCell<ContentPage>>;
-
 thread_local! {
     /// The pages, by the addresses of WebKit's objects.
     ///
     /// NB: it is not dropped when the thread ends, which is when the process exits.
-    static PAGES: ManuallyDrop<RefCell<HashMap<usize, SharedPage>>> = ManuallyDrop::default();
+    static PAGES: ManuallyDrop<RefCell<HashMap<usize, Rc<Page>>>> = ManuallyDrop::default();
+}
+
+/// A page. Nothing is borrowed while a script is called, because it may call back.
+struct Page {
+    content: RefCell<ContentPage>,
+    scripts: RefCell<Vec<Script>>,
+}
+
+/// The script of a document.
+#[derive(Clone)]
+struct Script {
+    document: u64,
+    /// What the script has returned. It lives as long as the script.
+    owns: WeakValue,
 }
 
 /// The web process begins.
@@ -68,7 +80,8 @@ fn page_created(page: &glib::Object) {
         connect(&page, document, token)
     };
     let address = address(page);
-    let shared = Rc::new(RefCell::new(ContentPage::new(connect)));
+    let content = RefCell::new(ContentPage::new(connect));
+    let shared = Rc::new(Page { content, scripts: RefCell::default() });
     let for_messages = Rc::downgrade(&shared);
     PAGES.with(|pages| pages.borrow_mut().insert(address, shared));
     page.add_weak_ref_notify_local(move || {
@@ -86,7 +99,7 @@ fn page_created(page: &glib::Object) {
 }
 
 /// The app tells the head of a response.
-fn receive_head(page: &SharedPage, message: &UserMessage) {
+fn receive_head(page: &Page, message: &UserMessage) {
     let parameters = message.parameters().and_then(|it| it.get::<HeadParameters>());
     let Some((is_page, comes, token, user_agent, url, status, list)) = parameters else { return };
     let Ok(url) = Url::parse(&url) else { return };
@@ -101,7 +114,7 @@ fn receive_head(page: &SharedPage, message: &UserMessage) {
         (true, true) => HeadOf::ComingPage(token),
         (true, false) => HeadOf::Page(Some(token).filter(|it| !it.is_empty())),
     };
-    page.borrow_mut().head(of, url, status, headers, user_agent);
+    page.content.borrow_mut().head(of, url, status, headers, user_agent);
 }
 
 /// Sends the app one end of a new channel, and returns the other one.
@@ -122,48 +135,111 @@ fn window_object_cleared(world: &glib::Object, page: &glib::Object, frame: &glib
     let Some(shared) = shared else { return };
     let frame = raw::Frame::of(frame);
     let Some(url) = frame.uri().and_then(|uri| Url::parse(&uri).ok()) else { return };
-    shared.borrow_mut().leave(frame.id(), frame.is_main());
-    // NB: a document at `about:` has its creator's policies, which WebKit does not tell. It has WebKit's own functions.
-    if url.scheme() == "about" {
+    let is_new = shared.content.borrow().is_new(frame.id());
+    shared.content.borrow_mut().leave(frame.id(), frame.is_main());
+    // NB: a page at `about:` has WebKit's own functions. It has no document around it, and may have no opener.
+    if frame.is_main() && url.scheme() == "about" {
         return;
     }
+    let Some(context) = frame.context(world) else { return };
+    let source = match (url.scheme(), url.path()) {
+        ("about", "srcdoc") => shared.creator(&context),
+        // NB: a later document at `about:blank` has the policies of whoever navigated to it, which WebKit does not tell.
+        ("about", _) if is_new => shared.creator(&context),
+        ("about", _) => None,
+        _ => Some((PolicySource::Response, Value::new_undefined(&context))),
+    };
+    let Some((source, inherited)) = source else { return };
     let top = if frame.is_main() {
-        Some(url)
+        Some(url.clone())
     } else {
         let top = page.property::<Option<String>>("uri");
         top.and_then(|uri| Url::parse(&uri).ok())
     };
-    let document = top.and_then(|top| shared.borrow_mut().begin(frame.id(), &top));
+    let document =
+        top.and_then(|top| shared.content.borrow_mut().begin(frame.id(), &url, &top, source));
     let Some(document) = document else { return };
-    let Some(context) = frame.context(world) else { return };
     let native = NativeFunction { page: Rc::downgrade(&shared), document };
-    let native = raw::function(&context, "sendbeacon", move |text| native.call(text));
-    let script = context.evaluate(&ContentPage::script());
-    if let Some(script) = script.filter(ValueExt::is_function) {
-        // It returns nothing.
-        let _ = script.function_callv(&[native]);
+    let native = raw::function(&context, "sendbeacon", move |context, arguments| {
+        native.call(context, arguments)
+    });
+    let script = context.evaluate(&ContentPage::script()).filter(ValueExt::is_function);
+    let returned = script.and_then(|script| script.function_callv(&[native, inherited]));
+    if let Some(owns) = returned.filter(ValueExt::is_function) {
+        let mut scripts = shared.scripts.borrow_mut();
+        scripts.retain(|it| it.owns.value().is_some());
+        scripts.push(Script { document, owns: WeakValue::new(&owns) });
+    }
+}
+
+impl Page {
+    /// The document around a frame, from which a document that begins in the frame at `about:` inherits, and what its script
+    /// has for that document's.
+    ///
+    /// NB: WebKit lets only a script of the same origin have that document, and a script of this library compares it with
+    /// its own. So what a page may have made of the frame's `parent` before can only be a document that its scripts reach.
+    fn creator(&self, context: &Context) -> Option<(PolicySource, Value)> {
+        let parent = context.evaluate("(() => { try { return parent.document; } catch {} })()")?;
+        let scripts = self.scripts.borrow().clone();
+        scripts.iter().find_map(|Script { document, owns }| {
+            let answer = owns.value()?.function_callv(std::slice::from_ref(&parent))?;
+            answer.is_object().then_some((PolicySource::Creator(*document), answer))
+        })
     }
 }
 
 /// The function that a document's script calls. It is dropped when no script can call it any more.
 struct NativeFunction {
-    page: Weak<RefCell<ContentPage>>,
+    page: Weak<Page>,
     document: u64,
 }
 
 impl NativeFunction {
-    fn call(&self, text: &str) -> Answer {
-        match self.page.upgrade() {
-            Some(page) => page.borrow_mut().receive(self.document, text),
-            None => Answer::Own,
-        }
+    /// The arguments are a text, and for a `fetch()` the function that hears of its response.
+    fn call(&self, context: &Context, arguments: &[Value]) -> Value {
+        let text = arguments.first().map(ValueExt::to_str).unwrap_or_default();
+        let Some(page) = self.page.upgrade() else { return Value::new_null(context) };
+        let Some(deliver) = arguments.get(1).filter(|it| it.is_function()) else {
+            return value(context, page.content.borrow_mut().receive(self.document, &text));
+        };
+        let fetch = page.content.borrow_mut().fetch(self.document, &text);
+        let mut fetch = match fetch {
+            Ok(fetch) => fetch,
+            Err(answer) => return value(context, answer),
+        };
+        let (page, document, id) = (self.page.clone(), self.document, fetch.id());
+        let (deliver, for_deliveries) = (deliver.clone(), context.clone());
+        MainContext::default().spawn_local(async move {
+            while let Some((kind, text)) = fetch.next().await {
+                let arguments =
+                    [kind, &*text].map(|it| Value::new_string(&for_deliveries, Some(it)));
+                // It returns nothing.
+                let _ = deliver.function_callv(&arguments);
+            }
+        });
+        raw::function(context, "abort", move |context, _| {
+            if let Some(page) = page.upgrade() {
+                page.content.borrow_mut().abort(document, id);
+            }
+            Value::new_undefined(context)
+        })
+    }
+}
+
+/// What the native function returns for this answer.
+fn value(context: &Context, answer: Answer) -> Value {
+    match answer {
+        Answer::Yes => Value::new_boolean(context, true),
+        Answer::No => Value::new_boolean(context, false),
+        Answer::Own => Value::new_null(context),
+        Answer::Exception(text) => Value::new_string(context, Some(&text)),
     }
 }
 
 impl Drop for NativeFunction {
     fn drop(&mut self) {
         if let Some(page) = self.page.upgrade() {
-            page.borrow_mut().end(self.document);
+            page.content.borrow_mut().end(self.document);
         }
     }
 }

@@ -16,11 +16,10 @@ use glib::{
     prelude::*,
     translate::{ToGlibPtr, from_glib, from_glib_full, from_glib_none},
 };
-use javascriptcore::{Context, Value, ValueExt};
+use javascriptcore::{Context, Value};
 use javascriptcore_sys::{
     JSCContext, JSCValue, jsc_value_get_type, jsc_value_new_function_variadic,
 };
-use sendbeacon_webview::Answer;
 use webkit2gtk::{UserMessage, ffi::WebKitUserMessage};
 
 // The functions of `webkit2gtk/webkit-web-extension.h`, version 2.28 and later. The objects of WebKit are `GObject`s.
@@ -110,13 +109,13 @@ impl<'a> Frame<'a> {
     }
 }
 
-type Call = Box<dyn Fn(&str) -> Answer>;
+type Call = Box<dyn Fn(&Context, &[Value]) -> Value>;
 
-/// A function of JavaScript that makes a text of its first argument, calls `call`, and returns its answer.
+/// A function of JavaScript that calls `call` with its arguments, and returns what `call` returns.
 pub(crate) fn function(
     context: &Context,
     name: &str,
-    call: impl Fn(&str) -> Answer + 'static,
+    call: impl Fn(&Context, &[Value]) -> Value + 'static,
 ) -> Value {
     let name = CString::new(name).unwrap_or_default();
     let call: Box<Call> = Box::new(Box::new(call));
@@ -143,20 +142,13 @@ unsafe extern "C" fn called(arguments: *mut GPtrArray, data: gpointer) -> *mut J
     // SAFETY: `data` is the function's `Call`, and the function is alive while it is called.
     let call = unsafe { &*data.cast::<Call>() };
     // SAFETY: the array is alive during the call, and has `len` values.
-    let argument = unsafe {
+    let arguments: Vec<Value> = unsafe {
         let GPtrArray { pdata, len } = &*arguments;
-        let values = (*len > 0).then(|| (**pdata).cast::<JSCValue>());
-        values.map(|value| from_glib_none::<_, Value>(value))
+        let value = |at| from_glib_none((*pdata.add(at)).cast::<JSCValue>());
+        (0..*len as usize).map(value).collect()
     };
-    let text = argument.map(|it| it.to_str()).unwrap_or_default();
-    let answer = call(&text);
     let Some(context) = Context::current() else { return ptr::null_mut() };
-    let value = match answer {
-        Answer::Yes => Value::new_boolean(&context, true),
-        Answer::No => Value::new_boolean(&context, false),
-        Answer::Own => Value::new_null(&context),
-        Answer::Exception(text) => Value::new_string(&context, Some(&text)),
-    };
+    let value = call(&context, &arguments);
     // JavaScriptCore takes the reference.
     value.to_glib_full()
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sendbeacon::{UserAgentBuilder, host::NetworkRequest};
-use sendbeacon_testkit::network::{ScriptedNetwork, respond};
+use sendbeacon_testkit::network::{self, ScriptedNetwork, respond, respond_with_body};
 
 use super::*;
 use crate::{Bridge, WebviewId};
@@ -33,12 +33,20 @@ impl Test {
     fn new(shown: &str) -> Self {
         let wait = Arc::<Mutex<Option<Receiver<()>>>>::default();
         let for_network = Arc::clone(&wait);
-        let network = Arc::new(ScriptedNetwork::new(move |_| {
+        let test = Self::answering(shown, move |_| {
             if let Some(wait) = for_network.lock().unwrap().take() {
                 wait.recv().unwrap();
             }
             respond(204, &[])
-        }));
+        });
+        Self { wait, ..test }
+    }
+
+    fn answering(
+        shown: &str,
+        answer: impl FnMut(&NetworkRequest) -> network::Answer + Send + 'static,
+    ) -> Self {
+        let network = Arc::new(ScriptedNetwork::new(answer));
         let builder = UserAgentBuilder::new(Arc::clone(&network) as _);
         let bridge = Arc::new(Bridge::new(builder, None, None, || {}).unwrap());
         let (webview, _) = bridge.open("post", None);
@@ -54,7 +62,7 @@ impl Test {
             }
             Ok(ours)
         });
-        Self { page, bridge, webview, token, network, channels, wait }
+        Self { page, bridge, webview, token, network, channels, wait: Arc::default() }
     }
 
     /// The head of a response with which a page comes.
@@ -73,18 +81,30 @@ impl Test {
 
     /// Begins a document at this URL, whose script says what it is.
     fn begin(&mut self, frame: u64, top: &str, at: &str, ancestors: &str) -> u64 {
-        self.page.leave(frame, frame == 1);
-        let document = self.page.begin(frame, &url(top)).unwrap();
         let origin = url(at).origin().ascii_serialization();
+        let document = self.begin_from(PolicySource::Response, frame, top, at);
+        assert_eq!(self.hello(document, &origin, ancestors), Answer::Yes);
+        assert_eq!(self.settings(document, at, at, ""), Answer::Yes);
+        document
+    }
+
+    fn begin_from(&mut self, source: PolicySource, frame: u64, top: &str, at: &str) -> u64 {
+        self.page.leave(frame, frame == 1);
+        self.page.begin(frame, &url(at), &url(top), source).unwrap()
+    }
+
+    fn hello(&mut self, document: u64, origin: &str, ancestors: &str) -> Answer {
         let hello = format!(
             r#"{{"op":"hello","origin":"{origin}","isSecure":true,"referrer":"","languages":"","ancestors":[{ancestors}]}}"#
         );
-        assert_eq!(self.page.receive(document, &hello), Answer::Yes);
+        self.page.receive(document, &hello)
+    }
+
+    fn settings(&mut self, document: u64, at: &str, base: &str, policies: &str) -> Answer {
         let settings = format!(
-            r#"{{"op":"settings","url":"{at}","base":"{at}","referrerPolicies":[],"policies":[]}}"#
+            r#"{{"op":"settings","url":"{at}","base":"{base}","referrerPolicies":[],"policies":[{policies}]}}"#
         );
-        assert_eq!(self.page.receive(document, &settings), Answer::Yes);
-        document
+        self.page.receive(document, &settings)
     }
 
     fn send(&mut self, document: u64, length: usize) -> Answer {
@@ -92,6 +112,22 @@ impl Test {
             document,
             &format!(
                 r#"{{"op":"beacon","sending":{{"url":"https://a.test/b","bytes":0,"urlBytes":0,"body":{{"kind":"text","text":"{}"}}}}}}"#,
+                "x".repeat(length)
+            ),
+        )
+    }
+
+    fn fetch(
+        &mut self,
+        document: u64,
+        to: &str,
+        mode: &str,
+        length: usize,
+    ) -> Result<ContentFetch, Answer> {
+        self.page.fetch(
+            document,
+            &format!(
+                r#"{{"op":"fetch","sending":{{"url":"{to}","bytes":0,"urlBytes":0,"body":{{"kind":"text","text":"{}"}}}},"request":{{"method":"POST","mode":"{mode}","credentials":"same-origin","headers":[]}}}}"#,
                 "x".repeat(length)
             ),
         )
@@ -191,6 +227,136 @@ fn a_process_that_lies_about_its_page_sends_nothing() {
     assert!(test.sent().is_empty());
 }
 
+/// All that a fetch tells its script.
+fn told(mut fetch: ContentFetch) -> Vec<(&'static str, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut told = Vec::new();
+        while let Some(it) = fetch.next().await {
+            told.push(it);
+        }
+        told
+    })
+}
+
+#[test]
+fn a_script_hears_of_the_response_to_its_fetch() {
+    let mut test = Test::answering("https://a.test/", |_| {
+        respond_with_body(200, &[("x-test", "a"), ("set-cookie", "secret=1")], "hello")
+    });
+    test.head("https://a.test/", &[]);
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    let fetch = test.fetch(document, "https://a.test/f#fragment", "cors", 1).unwrap();
+    let told = told(fetch);
+    assert_eq!(told.len(), 3);
+    let (kind, head) = &told[0];
+    assert_eq!(*kind, "head");
+    let head: serde_json::Value = serde_json::from_str(head).unwrap();
+    assert_eq!(head["type"], "basic");
+    assert_eq!(head["url"], "https://a.test/f");
+    assert_eq!(head["status"], 200);
+    assert_eq!(head["headers"], serde_json::json!([["x-test", "a"]]));
+    assert_eq!(told[1], ("chunk", "aGVsbG8=".to_owned()));
+    assert_eq!(told[2].0, "end");
+    assert_eq!(test.sent().len(), 1);
+}
+
+#[test]
+fn a_script_sees_nothing_of_an_opaque_response() {
+    let mut test = Test::answering("https://a.test/", |_| {
+        respond_with_body(200, &[("x-test", "a")], "secret")
+    });
+    test.head("https://a.test/", &[]);
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    let told = told(test.fetch(document, "https://b.test/", "no-cors", 1).unwrap());
+    assert_eq!(told.len(), 1);
+    let expected = r#"{"type":"opaque","url":"","redirected":false,"status":0,"ok":false,"statusText":"","headers":[],"hasBody":false}"#;
+    assert_eq!(told[0], ("head", expected.to_owned()));
+}
+
+#[test]
+fn a_script_hears_that_its_fetch_has_failed() {
+    let mut test = Test::new("https://a.test/");
+    assert_eq!(test.fetch(1, "https://a.test/", "cors", 1).unwrap_err(), Answer::Own);
+    test.head("https://a.test/", &[]);
+    let document = test.begin(1, "https://a.test/", "https://a.test/", "");
+    let failed = vec![("failed", String::new())];
+    // The answer does not allow the document's origin.
+    assert_eq!(told(test.fetch(document, "https://b.test/", "cors", 1).unwrap()), failed);
+    assert_eq!(told(test.fetch(document, "https://a.test/", "cors", 65_537).unwrap()), failed);
+}
+
+#[test]
+fn a_document_whose_script_names_another_origin_has_the_webviews_own() {
+    let mut test = Test::new("https://a.test/");
+    test.head("https://bank.test/", &[]);
+    let document =
+        test.begin_from(PolicySource::Response, 2, "https://a.test/", "https://a.test/frame");
+    assert_eq!(test.hello(document, "https://bank.test", ""), Answer::Own);
+    assert_eq!(
+        test.settings(document, "https://bank.test/", "https://bank.test/", ""),
+        Answer::Own
+    );
+    assert_eq!(test.send(document, 1), Answer::Own);
+    assert!(test.sent().is_empty());
+}
+
+#[test]
+fn a_document_at_about_inherits_what_its_creator_has_when_it_begins() {
+    let at = "https://a.test/page";
+    let mut test = Test::new(at);
+    test.head(at, &[("referrer-policy", "origin")]);
+    test.head("about:blank", &[]);
+    let creator = test.begin(1, at, at, "");
+    let document = test.begin_from(PolicySource::Creator(creator), 2, at, "about:blank");
+    assert_eq!(test.hello(document, "https://a.test", ""), Answer::Yes);
+    assert_eq!(test.settings(document, "about:blank", at, ""), Answer::Yes);
+    // What the creator gets later does not hold for it.
+    assert_eq!(test.settings(creator, at, at, r#""connect-src 'none'""#), Answer::Yes);
+    assert_eq!(test.settings(document, at, at, ""), Answer::Yes);
+    assert_eq!(test.send(document, 1), Answer::Yes);
+    let late = test.begin_from(PolicySource::Creator(creator), 3, at, "about:srcdoc");
+    assert_eq!(test.hello(late, "https://a.test", ""), Answer::Yes);
+    assert_eq!(test.settings(late, "about:srcdoc", at, ""), Answer::Yes);
+    assert_eq!(test.send(late, 1), Answer::Yes);
+    assert_eq!(test.channels.get(), 1);
+    let sent = test.sent();
+    assert_eq!(sent.len(), 1, "the second one is blocked");
+    assert_eq!(sent[0].headers["referer"], "https://a.test/");
+    assert_eq!(sent[0].headers["origin"], "https://a.test");
+}
+
+#[test]
+fn a_document_at_about_has_no_origin_but_its_creators() {
+    let at = "https://a.test/";
+    let mut test = Test::new(at);
+    test.head(at, &[]);
+    let creator = test.begin(1, at, at, "");
+    for origin in ["https://bank.test", "null"] {
+        let document = test.begin_from(PolicySource::Creator(creator), 2, at, "about:srcdoc");
+        assert_eq!(test.hello(document, origin, ""), Answer::Yes);
+        assert_eq!(test.settings(document, "about:srcdoc", at, ""), Answer::Own);
+        assert_eq!(test.send(document, 1), Answer::Own);
+    }
+    assert!(test.sent().is_empty());
+}
+
+#[test]
+fn a_document_at_about_waits_for_the_policies_of_its_creator() {
+    let at = "https://a.test/";
+    let mut test = Test::new(at);
+    let creator = test.begin(1, at, at, "");
+    let document = test.begin_from(PolicySource::Creator(creator), 2, at, "about:blank");
+    assert_eq!(test.hello(document, "https://a.test", ""), Answer::Yes);
+    assert_eq!(test.settings(document, "about:blank", at, ""), Answer::Yes);
+    assert_eq!(test.send(document, 1), Answer::Own);
+    test.head(at, &[]);
+    assert_eq!(test.send(document, 1), Answer::Yes);
+    assert!(!test.page.is_new(2));
+    assert!(test.page.is_new(3));
+    assert_eq!(test.sent().len(), 1);
+}
+
 #[test]
 fn a_document_that_was_left_sends_its_deferred_fetches() {
     let mut test = Test::new("https://a.test/");
@@ -221,9 +387,9 @@ fn a_page_with_too_many_documents_keeps_those_that_are_there() {
     let mut begin = |frame| test.begin(frame, "https://a.test/", "https://a.test/", "");
     let documents: Vec<_> = (1..=64).map(&mut begin).collect();
     let top = url("https://a.test/");
-    assert_eq!(test.page.begin(65, &top), None);
+    assert_eq!(test.page.begin(65, &top, &top, PolicySource::Response), None);
     test.page.receive(documents[9], r#"{"op":"pagehide","persisted":false}"#);
-    assert!(test.page.begin(65, &top).is_some());
+    assert!(test.page.begin(65, &top, &top, PolicySource::Response).is_some());
     assert_eq!(test.send(documents[9], 1), Answer::Own);
     assert_eq!(test.send(documents[0], 1), Answer::Yes);
     test.page.end(documents[0]);

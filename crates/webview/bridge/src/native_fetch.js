@@ -1,0 +1,94 @@
+// A part of page.js in a content process: it has what stands above it there.
+// The app sends every keepalive `fetch()` with simple options, and its response comes from the app.
+const parseJson = JSON.parse;
+const { fromBase64 } = Native.Uint8Array;
+const ownOrigin = origin;
+const urlOrigin = getter(URL.prototype, "origin");
+const isAborted = getter(AbortSignal.prototype, "aborted");
+const abortReason = getter(AbortSignal.prototype, "reason");
+const viewOf = getter(Document.prototype, "defaultView");
+const headersOf = getter(Response.prototype, "headers");
+const appendHeader = method(Headers.prototype, "append");
+const enqueue = method(ReadableStreamDefaultController.prototype, "enqueue");
+const closeStream = method(ReadableStreamDefaultController.prototype, "close");
+const breakStream = method(ReadableStreamDefaultController.prototype, "error");
+const { Response: NativeResponse, ReadableStream: NativeStream } = window;
+const workers = navigator.serviceWorker;
+const workerOf = workers && getter(ServiceWorkerContainer.prototype, "controller");
+
+// A response has these where the object of the webview has others.
+const shown = new Native.WeakMap();
+const show = (name) => {
+  const descriptor = getOwnPropertyDescriptor(NativeResponse.prototype, name);
+  const of = (get, self, args) => {
+    const it = weakGet(shown, self);
+    return it ? it[name] : apply(get, self, args);
+  };
+  const get = new Native.Proxy(descriptor.get, { __proto__: null, apply: of });
+  defineProperty(NativeResponse.prototype, name, { ...descriptor, get });
+};
+const names = ["type", "url", "redirected", "status", "ok"];
+for (let i = 0; i < names.length; i++) show(names[i]);
+wrap(NativeResponse.prototype, "clone", (native, self, args) => {
+  const clone = apply(native, self, args);
+  const it = weakGet(shown, self);
+  if (it) weakSet(shown, clone, it);
+  return clone;
+});
+
+// While the page is not dismissed, these are the webview's: what a service worker may answer, and what may need cookies that
+// the app does not send.
+isOurs = ({ url, credentials }, signal) => {
+  if (!fromBase64 || (signal !== undefined && signal !== null && isAborted(signal))) return false;
+  const isLocal = urlOrigin(url) === ownOrigin || credentials !== "include";
+  return isLeaving || (isLocal && !(workers && workerOf(workers)));
+};
+send = (fields, method, signal) => {
+  let resolve, reject, stream;
+  const promise = new Native.Promise((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  let isOver = false;
+  const fail = (error) => {
+    isOver = true;
+    reject(error);
+    if (stream) breakStream(stream, error);
+  };
+  const respond = ({ headers, hasBody, statusText, ...rest }) => {
+    const source = { __proto__: null, start: (it) => (stream = it), cancel: () => ((isOver = true), abort()) };
+    const body = hasBody && method !== "HEAD" ? new NativeStream(source) : null;
+    const response = new NativeResponse(body, { __proto__: null, statusText });
+    for (let i = 0; i < headers.length; i++) appendHeader(headersOf(response), headers[i][0], headers[i][1]);
+    weakSet(shown, response, { __proto__: null, ...rest });
+    resolve(response);
+  };
+  // What the app tells. No script of the page may run while it is in the back/forward cache.
+  const deliver = (kind, text) => {
+    if (isOver) return;
+    if (isLeaving) return whenBack(() => deliver(kind, text));
+    if (viewOf(page) === null) return;
+    if (kind === "head") {
+      try {
+        respond(parseJson(text));
+      } catch {
+        fail(failed("the webview does not take the response"));
+      }
+    } else if (kind === "failed") fail(failed("the request has failed"));
+    else if (stream && kind === "chunk") enqueue(stream, apply(fromBase64, Native.Uint8Array, [text]));
+    else if (stream && kind === "end") {
+      isOver = true;
+      closeStream(stream);
+    }
+  };
+  const abort = tell("fetch", fields, deliver);
+  if (!abort) return abort;
+  if (signal) {
+    listen(signal, "abort", () => {
+      if (isOver) return;
+      abort();
+      fail(abortReason(signal));
+    });
+  }
+  return promise;
+};
