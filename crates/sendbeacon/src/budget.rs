@@ -79,7 +79,7 @@ impl Budget {
     ) -> Arc<Share> {
         let place = Place::new(partition, site.clone(), || match url_site {
             Site::Opaque(_) => Site::Opaque(Nonce::from_u128(0)),
-            site => site.clone(),
+            site @ Site::Tuple { .. } => site.clone(),
         });
         self.share(&mut self.lock(), place)
     }

@@ -111,6 +111,7 @@ impl StorageArea {
     }
 
     /// Sets `key` to `value`. Returns false if there is no room for it.
+    #[must_use]
     pub fn set(&self, key: String, value: String) -> bool {
         let mut items = self.0.borrow_mut();
         let others = items.iter().filter(|(name, _)| *name != key);

@@ -35,7 +35,7 @@ use crate::{
 ///   few credits waits for more, 10 ms at most, and is refused then. The network process takes the credits out of
 ///   its [`MemoryLimits`](crate::MemoryLimits) before it lends them.
 /// * At most 65,536 documents that have sent a request may exist. Their settings objects may take 64 MiB of
-/// memory together.
+///   memory together.
 /// * A request is refused if the URL parser would not accept its URL a second time, because a label of the host
 ///   is too long.
 /// * [`FetchGroup::reserve_keepalive`] counts in this process only.
