@@ -89,7 +89,7 @@
     // NB: a window may get a second document, which has other policies. The webview's own functions are right for it.
     if (isNative && page !== document) return null;
     const text = `${prefix}{"op":"${op}"${fields}}`;
-    if (isNative) return post(text, deliver);
+    if (isNative) return deliver ? post(text, deliver) : post(text);
     const answer = post(text);
     // An app that answers messages may refuse to.
     if (typeof answer === "object" && answer !== null) then(answer, undefined, () => {});
