@@ -4,7 +4,7 @@ use std::mem;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::StatusCode;
-use sendbeacon::{FetchId, PendingResponse, Response, ResponseType};
+use sendbeacon::{FetchId, NetworkError, PendingResponse, Response, ResponseType};
 use serde::Serialize;
 
 /// A `fetch()` of a document, whose response its script reads.
@@ -17,6 +17,7 @@ pub struct ContentFetch {
 #[derive(Debug)]
 enum State {
     Pending(PendingResponse),
+    Answered(Result<Box<Response>, NetworkError>),
     Body(Box<Response>),
     Over,
 }
@@ -40,6 +41,10 @@ impl ContentFetch {
         Self { id: response.id(), state: State::Pending(response) }
     }
 
+    pub(crate) fn answered(id: FetchId, answer: Result<Response, NetworkError>) -> Self {
+        Self { id, state: State::Answered(answer.map(Box::new)) }
+    }
+
     /// The identifier of the fetch.
     #[must_use]
     pub fn id(&self) -> FetchId {
@@ -50,17 +55,11 @@ impl ContentFetch {
     /// end.
     pub async fn next(&mut self) -> Option<(&'static str, String)> {
         match mem::replace(&mut self.state, State::Over) {
-            State::Pending(response) => match response.await {
-                Ok(response) => {
-                    let shown = Shown::of(&response);
-                    let text = serde_json::to_string(&shown).ok()?;
-                    if shown.has_body {
-                        self.state = State::Body(Box::new(response));
-                    }
-                    Some(("head", text))
-                }
-                Err(_) => Some(("failed", String::new())),
-            },
+            State::Pending(response) => {
+                let answer = response.await.map(Box::new);
+                self.head(answer)
+            }
+            State::Answered(answer) => self.head(answer),
             State::Body(mut response) => match response.chunk().await {
                 Some(Ok(bytes)) => {
                     self.state = State::Body(response);
@@ -71,6 +70,19 @@ impl ContentFetch {
             },
             State::Over => None,
         }
+    }
+
+    fn head(
+        &mut self,
+        answer: Result<Box<Response>, NetworkError>,
+    ) -> Option<(&'static str, String)> {
+        let Ok(response) = answer else { return Some(("failed", String::new())) };
+        let shown = Shown::of(&response);
+        let text = serde_json::to_string(&shown).ok()?;
+        if shown.has_body {
+            self.state = State::Body(response);
+        }
+        Some(("head", text))
     }
 }
 

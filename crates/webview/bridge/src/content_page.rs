@@ -1,9 +1,18 @@
 //! A page in a content process: its documents' scripts call the library, which answers at once.
 
-use std::{cell::RefCell, collections::VecDeque, fmt, io, os::unix::net::UnixStream};
+use std::{
+    cell::RefCell,
+    collections::{HashSet, VecDeque},
+    fmt, io,
+    os::unix::net::UnixStream,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use sendbeacon::{Client, Document, FetchId, Nonce, Origin, Site, remote::RemoteUserAgent};
+use sendbeacon::{
+    Client, Document, FetchId, NetworkError, Nonce, Origin, Site, remote::RemoteUserAgent,
+};
 use url::Url;
 
 use crate::{
@@ -36,8 +45,9 @@ pub struct ContentPage {
     coming: usize,
     documents: VecDeque<ContentDocument>,
     last: u64,
-    /// The number of the newest frame that has had a document.
-    newest_frame: u64,
+    /// The frames of the page that have had a document, and the newest frame of the pages before.
+    frames: HashSet<u64>,
+    newest_before: u64,
 }
 
 /// Whose head the app tells.
@@ -110,8 +120,17 @@ impl ContentPage {
     pub fn new(connect: impl Fn(&Url, &str) -> io::Result<UnixStream> + 'static) -> Self {
         let (token, list) = Default::default();
         let channels = Channels { connect: Box::new(connect), token, list };
-        let (heads, documents) = Default::default();
-        Self { channels, user_agent: None, heads, coming: 0, documents, last: 0, newest_frame: 0 }
+        let (heads, documents, frames) = Default::default();
+        Self {
+            channels,
+            user_agent: None,
+            heads,
+            coming: 0,
+            documents,
+            last: 0,
+            frames,
+            newest_before: 0,
+        }
     }
 
     /// The script of a document: a JavaScript expression for a function. Call it with the native function before the
@@ -167,7 +186,7 @@ impl ContentPage {
     /// Whether the frame, which is not the main frame, has had no document yet. The engine gives frames numbers that grow.
     #[must_use]
     pub fn is_new(&self, frame: u64) -> bool {
-        frame > self.newest_frame
+        frame > self.newest_before && !self.frames.contains(&frame)
     }
 
     /// A frame has left its document, if it had one. If it is the main frame, every frame has.
@@ -182,8 +201,10 @@ impl ContentPage {
             if std::mem::take(&mut self.coming) == 0 {
                 self.channels.token = None;
             }
+            let frames = std::mem::take(&mut self.frames);
+            self.newest_before = frames.into_iter().fold(self.newest_before, u64::max);
         } else {
-            self.newest_frame = self.newest_frame.max(frame);
+            self.frames.insert(frame);
         }
     }
 
@@ -236,16 +257,20 @@ impl ContentPage {
         };
         let document = page.document(&|client| channels.open(client))?;
         let request = request.request(document, &sending)?;
-        Ok(ContentFetch::new(document.fetch_group().fetch(request)))
+        let mut response = document.fetch_group().fetch(request);
+        let id = response.id();
+        match Pin::new(&mut response).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => Ok(ContentFetch::new(response)),
+            // Nothing was sent, so the webview may send it.
+            Poll::Ready(Err(NetworkError::Unsendable(_))) => Err(MessageError::Refused),
+            Poll::Ready(answer) => Ok(ContentFetch::answered(id, answer)),
+        }
     }
 
-    /// Aborts a `fetch()`.
+    /// Aborts a `fetch()`. Does nothing if the document was left: the fetches of others have the same numbers.
     pub fn abort(&mut self, document: u64, fetch: FetchId) {
-        let Self { channels, documents, .. } = self;
-        let document = documents.iter_mut().find(|it| it.key == document);
-        if let Some(page) = document.and_then(|it| it.page.as_mut())
-            && let Ok(document) = page.document(&|client| channels.open(client))
-        {
+        let document = self.documents.iter().find(|it| it.key == document);
+        if let Some(document) = document.and_then(|it| it.page.as_ref()?.opened()) {
             document.fetch_group().abort_fetch(fetch);
         }
     }

@@ -117,6 +117,12 @@ impl PageDocument {
         Ok(())
     }
 
+    /// The library's document, if it is open.
+    #[cfg(all(unix, feature = "remote"))]
+    pub(crate) fn opened(&self) -> Option<&Document> {
+        self.document.as_ref()
+    }
+
     pub(crate) fn visibility(&mut self, state: Visibility) {
         self.is_hidden = state == Visibility::Hidden;
         if let Some(document) = &self.document {

@@ -43,8 +43,8 @@ wrap(window, "fetch", (native, self, args) => {
   let packed;
   if (typeof args[0] === "string" && typeof options === "object" && options?.keepalive === true) {
     try {
-      packed = packFetch(args[0], options);
-      if (packed && !isOurs(packed, options.signal)) packed = undefined;
+      const found = packFetch(args[0], options);
+      if (found && isOurs(found, options.signal)) packed = found;
     } catch {
       // The webview's own throws what there is to throw.
     }

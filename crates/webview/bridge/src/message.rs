@@ -90,7 +90,7 @@ pub(crate) enum News {
     Beacon {
         sending: Sending,
     },
-    /// `fetch()` was called while the page was dismissed.
+    /// A keepalive `fetch()` was called, in a webview while the page was dismissed.
     Fetch {
         sending: Sending,
         request: PageRequest,

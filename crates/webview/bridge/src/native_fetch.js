@@ -16,6 +16,9 @@ const { Response: NativeResponse, ReadableStream: NativeStream } = window;
 const workers = navigator.serviceWorker;
 const workerOf = workers && getter(ServiceWorkerContainer.prototype, "controller");
 
+// The functions that the extension calls. It does not keep them itself: they would keep the page.
+const deliveries = new Native.Set();
+
 // A response has these where the object of the webview has others.
 const shown = new Native.WeakMap();
 const show = (name) => {
@@ -50,18 +53,35 @@ send = (fields, method, signal) => {
     reject = no;
   });
   let isOver = false;
-  const fail = (error) => {
+  const finish = () => {
     isOver = true;
+    setDelete(deliveries, deliver);
+    if (signal) unlisten(signal, "abort", onAbort);
+  };
+  const fail = (error) => {
+    finish();
     reject(error);
     if (stream) breakStream(stream, error);
   };
+  const onAbort = () => {
+    abort();
+    fail(abortReason(signal));
+  };
   const respond = ({ headers, hasBody, statusText, ...rest }) => {
-    const source = { __proto__: null, start: (it) => (stream = it), cancel: () => ((isOver = true), abort()) };
+    const source = { __proto__: null, start: (it) => (stream = it), cancel: () => (finish(), abort()) };
     const body = hasBody && method !== "HEAD" ? new NativeStream(source) : null;
-    const response = new NativeResponse(body, { __proto__: null, statusText });
-    for (let i = 0; i < headers.length; i++) appendHeader(headersOf(response), headers[i][0], headers[i][1]);
+    // The constructor refuses other statuses. It takes the type of the body from the header.
+    const status = rest.status >= 200 && rest.status <= 599 ? rest.status : 200;
+    const init = { __proto__: null, status, statusText, headers: { __proto__: null } };
+    const type = "content-type";
+    for (let i = 0; i < headers.length; i++) if (headers[i][0] === type) init.headers[type] = headers[i][1];
+    const response = new NativeResponse(body, init);
+    for (let i = 0; i < headers.length; i++) {
+      if (headers[i][0] !== type) appendHeader(headersOf(response), headers[i][0], headers[i][1]);
+    }
     weakSet(shown, response, { __proto__: null, ...rest });
     resolve(response);
+    if (!stream) finish();
   };
   // What the app tells. No script of the page may run while it is in the back/forward cache.
   const deliver = (kind, text) => {
@@ -77,18 +97,13 @@ send = (fields, method, signal) => {
     } else if (kind === "failed") fail(failed("the request has failed"));
     else if (stream && kind === "chunk") enqueue(stream, apply(fromBase64, Native.Uint8Array, [text]));
     else if (stream && kind === "end") {
-      isOver = true;
+      finish();
       closeStream(stream);
     }
   };
   const abort = tell("fetch", fields, deliver);
   if (!abort) return abort;
-  if (signal) {
-    listen(signal, "abort", () => {
-      if (isOver) return;
-      abort();
-      fail(abortReason(signal));
-    });
-  }
+  setAdd(deliveries, deliver);
+  if (signal) listen(signal, "abort", onAbort);
   return promise;
 };

@@ -53,6 +53,7 @@
   const weakGet = method(WeakMap.prototype, "get");
   const weakSet = method(WeakMap.prototype, "set");
   const setAdd = method(Set.prototype, "add");
+  const setDelete = method(Set.prototype, "delete");
   const blobSize = getter(Blob.prototype, "size");
   const blobType = getter(Blob.prototype, "type");
   const fileName = getter(File.prototype, "name");
@@ -72,6 +73,7 @@
   const urlProtocol = getter(URL.prototype, "protocol");
   const persisted = getter(PageTransitionEvent.prototype, "persisted");
   const listen = method(EventTarget.prototype, "addEventListener");
+  const unlisten = method(EventTarget.prototype, "removeEventListener");
   const matches = method(RegExp.prototype, "test");
   const exec = method(RegExp.prototype, "exec");
   const then = method(Promise.prototype, "then");
@@ -100,8 +102,8 @@
   // The settings object, as far as it may change. The extension calls it with the document around a new frame, which
   // inherits what is told now if that is this script's document, and the remembered blobs.
   let told = "";
-  const tellSettings = (given = page) => {
-    if (given !== page) return undefined;
+  const tellSettings = (...given) => {
+    if (given.length > 0 && given[0] !== page) return undefined;
     let policies = "";
     let referrer = "";
     for (let i = 0; metas[i]; i++) {
@@ -376,11 +378,14 @@
 
   FETCH_LATER;
 
+  // NB: a script may dispatch such events, too.
   listen(window, "pagehide", (event) => {
+    if (!event.isTrusted) return;
     isLeaving = true;
     tell("pagehide", `,"persisted":${persisted(event)}`);
   }, true);
   listen(window, "pageshow", (event) => {
+    if (!event.isTrusted) return;
     isLeaving = false;
     const gone = waiting;
     waiting = [];

@@ -180,6 +180,9 @@ impl Page {
     /// its own. So what a page may have made of the frame's `parent` before can only be a document that its scripts reach.
     fn creator(&self, context: &Context) -> Option<(PolicySource, Value)> {
         let parent = context.evaluate("(() => { try { return parent.document; } catch {} })()")?;
+        if !parent.is_object() {
+            return None;
+        }
         let scripts = self.scripts.borrow().clone();
         scripts.iter().find_map(|Script { document, owns }| {
             let answer = owns.value()?.function_callv(std::slice::from_ref(&parent))?;
@@ -201,7 +204,8 @@ impl NativeFunction {
         let Some(page) = self.page.upgrade() else { return Value::new_null(context) };
         // NB: `is_function` makes an exception of `undefined`, and that takes longer than all the rest of a call.
         let Some(deliver) = arguments.get(1).filter(|it| it.is_object()) else {
-            return value(context, page.content.borrow_mut().receive(self.document, &text));
+            let answer = page.content.borrow_mut().receive(self.document, &text);
+            return value(context, answer);
         };
         let fetch = page.content.borrow_mut().fetch(self.document, &text);
         let mut fetch = match fetch {
@@ -209,11 +213,13 @@ impl NativeFunction {
             Err(answer) => return value(context, answer),
         };
         let (page, document, id) = (self.page.clone(), self.document, fetch.id());
-        let (deliver, for_deliveries) = (deliver.clone(), context.clone());
+        // The script keeps the function for as long as it wants to hear. To keep it here would keep the page.
+        let deliver = WeakValue::new(deliver);
         MainContext::default().spawn_local(async move {
             while let Some((kind, text)) = fetch.next().await {
-                let arguments =
-                    [kind, &*text].map(|it| Value::new_string(&for_deliveries, Some(it)));
+                let Some(deliver) = deliver.value() else { return };
+                let Some(context) = deliver.context() else { return };
+                let arguments = [kind, &*text].map(|it| Value::new_string(&context, Some(it)));
                 // It returns nothing.
                 let _ = deliver.function_callv(&arguments);
             }

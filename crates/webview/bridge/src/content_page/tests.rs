@@ -284,6 +284,7 @@ fn a_script_hears_that_its_fetch_has_failed() {
     // The answer does not allow the document's origin.
     assert_eq!(told(test.fetch(document, "https://b.test/", "cors", 1).unwrap()), failed);
     assert_eq!(told(test.fetch(document, "https://a.test/", "cors", 65_537).unwrap()), failed);
+    assert_eq!(test.sent().len(), 1);
 }
 
 #[test]
