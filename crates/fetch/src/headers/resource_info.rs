@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn very_many_parameters_cost_no_time() {
-        let parameters: String = (0..50_000).map(|number| format!(";p{number}=x")).collect();
-        let value = HeaderValue::try_from(format!("text/css{parameters}")).unwrap();
+        let parameters: Vec<_> = (0..50_000).map(|number| format!(";p{number}=x")).collect();
+        let value = HeaderValue::try_from(format!("text/css{}", parameters.concat())).unwrap();
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
         let before = std::time::Instant::now();
         for _ in 0..100 {

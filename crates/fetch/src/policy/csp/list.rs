@@ -207,10 +207,10 @@ mod tests {
     #[test]
     fn a_policy_with_very_many_directives_is_read_and_asked_quickly() {
         let url = Url::parse("https://a.test/").unwrap();
-        let many: String = (0..200_000).map(|number| format!("d{number};")).collect();
+        let many: Vec<_> = (0..200_000).map(|number| format!("d{number};")).collect();
         let mut list = CspList::default();
         let before = Instant::now();
-        list.push_header(&format!("{many} connect-src 'none'"), CspDisposition::Enforce);
+        list.push_header(&format!("{} connect-src 'none'", many.concat()), CspDisposition::Enforce);
         for _ in 0..1000 {
             assert_eq!(list.violations_of("connect-src", &url).len(), 1);
         }
