@@ -78,23 +78,6 @@ fn a_second_fetch_with_the_identifier_of_one_that_runs_ends_the_channel() {
 }
 
 #[test]
-fn a_violation_of_more_than_its_group_may_report_is_not_reported() {
-    let report = |endpoints: Vec<String>| {
-        let mut violation = CspViolation::new("", CspDisposition::Enforce, "img-src", "inline");
-        violation.report_uri = endpoints;
-        let (violation, group) = (Box::new(violation), group(0, &page()));
-        let (result, sent) = serve(&[ToNetwork::Violation { id: 0, group, violation }]);
-        assert!(result.is_ok(), "{result:?}");
-        sent.len()
-    };
-    let endpoint = || vec!["https://a.test/report".to_owned()];
-    assert_eq!(report(endpoint()), 1);
-    // Each takes three bytes in a frame, and more in memory.
-    let many = vec!["//".to_owned(); 10_000];
-    assert_eq!(report([endpoint(), many].concat()), 0);
-}
-
-#[test]
 fn forbidden_methods_are_refused() {
     for method in ["TRACE", "trace", "TRACK", "CONNECT"] {
         let mut forged = request("https://a.test/");

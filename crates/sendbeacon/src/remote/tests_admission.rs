@@ -1,8 +1,9 @@
-//! Tests of what the network process admits again: forged beacons and pings to a URL that no script can send to.
+//! Tests of what the network process admits again: forged beacons, pings and violations.
 
 use std::slice;
 
 use bytes::Bytes;
+use sendbeacon_fetch::{CspDisposition, CspViolation};
 
 use super::{
     ChannelError,
@@ -70,4 +71,21 @@ fn a_ping_to_a_url_that_no_script_can_ping_ends_the_channel() {
     assert_eq!(sent.len(), 1);
     assert_is_refused(&ping("ftp://a.test/"));
     assert_is_refused(&ping(&url_of(MAX_URL_LENGTH + 1)));
+}
+
+#[test]
+fn a_violation_of_more_than_its_group_may_report_is_not_reported() {
+    let report = |endpoints: Vec<String>| {
+        let mut violation = CspViolation::new("", CspDisposition::Enforce, "img-src", "inline");
+        violation.report_uri = endpoints;
+        let (violation, group) = (Box::new(violation), group(0, &page()));
+        let (result, sent) = serve(&[ToNetwork::Violation { id: 0, group, violation }]);
+        assert!(result.is_ok(), "{result:?}");
+        sent.len()
+    };
+    let endpoint = || vec!["https://a.test/report".to_owned()];
+    assert_eq!(report(endpoint()), 1);
+    // Each takes three bytes in a frame, and more in memory.
+    let many = vec!["//".to_owned(); 10_000];
+    assert_eq!(report([endpoint(), many].concat()), 0);
 }
