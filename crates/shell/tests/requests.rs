@@ -212,63 +212,54 @@ async fn a_blank_frame_has_the_cookies_of_its_creator() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn script_sees_of_a_response_what_its_type_allows() {
-    let answer = |request: &RecordedRequest| {
-        match &*request.target {
-        "/page" => Behavior::with_body(
-            200,
-            &[("Content-Type", "text/html")],
-            b"<script>
-              const other = location.origin.replace('127.0.0.1', 'localhost');
-              (async () => {
-                const opaque = await fetch(`${other}/moved`, { mode: 'no-cors' });
-                const manual = await fetch('/moved', { redirect: 'manual' });
-                const followed = await fetch('/moved');
-                navigator.sendBeacon('/report', [
-                  opaque.redirected, opaque.body, manual.redirected, manual.body, followed.redirected,
-                ]);
-              })();
-              </script>",
-        ),
+    let page = "<script>
+         const other = location.origin.replace('127.0.0.1', 'localhost');
+         (async () => {
+           const opaque = await fetch(`${other}/moved`, { mode: 'no-cors' });
+           const manual = await fetch('/moved', { redirect: 'manual' });
+           const followed = await fetch('/moved');
+           const seen = ({ redirected, body }) => [redirected, body !== null];
+           navigator.sendBeacon('/report', [opaque, manual, followed].flatMap(seen));
+         })();
+         </script>";
+    let html = [("Content-Type", "text/html")];
+    let page = Behavior::with_body(200, &html, page.as_bytes());
+    let server = RecordingServer::start(move |request| match &*request.target {
+        "/page" => page.clone(),
         "/moved" => Behavior::with_body(302, &[("Location", "/there")], b"body"),
         _ => Behavior::with_body(200, &[], b"body"),
-    }
-    };
-    let site = Running(RecordingServer::start(answer).await);
-    visit_url(&site.0.url("/page")).await;
-    assert_eq!(site.report(), "false,,false,,true");
+    });
+    let site = Running(server.await);
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "false,false,false,false,true,true");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_decides_about_urls_that_need_no_network() {
-    let answer = |request: &RecordedRequest| {
-        match &*request.target {
-        "/page" => Behavior::with_body(
-            200,
-            &[
-                ("Content-Type", "text/html"),
-                ("Content-Security-Policy", "connect-src 'self' blob:; img-src 'none'"),
-            ],
-            b"<script>
-              const image = new Image(), violated = [];
-              const told = new Promise((resolve) => addEventListener('securitypolicyviolation', (e) => {
-                violated.push(`${e.effectiveDirective} ${e.blockedURI}`);
-                if (violated.length === 2) resolve();
-              }));
-              image.src = 'data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=';
-              const loaded = new Promise((resolve) => { image.onload = image.onerror = ({ type }) => resolve(type); });
-              (async () => {
-                const blob = await fetch(URL.createObjectURL(new Blob(['blob']))).then((it) => it.text());
-                const data = await fetch('data:,x').then(() => 'fetched', () => 'refused');
-                navigator.sendBeacon('/report', [blob, data, await loaded, await told, ...violated.sort()]);
-              })();
-              </script>",
-        ),
-        _ => Behavior::with_body(200, &[], b""),
-    }
-    };
-    let site = Running(RecordingServer::start(answer).await);
-    visit_url(&site.0.url("/page")).await;
-    assert_eq!(site.report(), "blob,refused,error,,connect-src data,img-src data");
+    let policy = ("Content-Security-Policy", "connect-src 'self' blob:; img-src 'none'");
+    let page = "<script>
+         const image = new Image(), violated = [];
+         const told = new Promise((resolve) => {
+           onsecuritypolicyviolation = ({ effectiveDirective, blockedURI }) => {
+             if (violated.push(`${effectiveDirective} ${blockedURI}`) === 2) resolve();
+           };
+         });
+         const loaded = new Promise((resolve) => {
+           image.onload = image.onerror = ({ type }) => resolve(type);
+         });
+         image.src = 'data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=';
+         (async () => {
+           const url = URL.createObjectURL(new Blob(['blob']));
+           const blob = await fetch(url).then((it) => it.text());
+           const data = await fetch('data:,x').then(() => 'fetched', () => 'refused');
+           const event = await loaded;
+           await told;
+           navigator.sendBeacon('/report', [blob, data, event, ...violated.sort()]);
+         })();
+         </script>";
+    let site = Site::new().page_with("/page", &[policy], page).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "blob,refused,error,connect-src data,img-src data");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,7 +267,8 @@ async fn more_headers_than_a_request_may_have_make_a_network_error() {
     let page = "<script>
          const headers = new Headers();
          for (let n = 0; n < 1001; n++) headers.append(`x${n}`, '');
-         fetch('/x', { headers }).then(() => 'fetched', ({ name }) => name).then((it) => navigator.sendBeacon('/report', it));
+         const outcome = fetch('/x', { headers }).then(() => 'fetched', ({ name }) => name);
+         outcome.then((it) => navigator.sendBeacon('/report', it));
          </script>";
     let site = Site::new().page("/page", page).start().await;
     visit(&site, "/page").await;

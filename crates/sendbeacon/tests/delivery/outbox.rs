@@ -162,16 +162,27 @@ fn ended(news: News) -> Option<(String, Option<RecordId>, Outcome)> {
 
 /// Lets an app accept a beacon to a server that is away, and end. Returns the server and the record of the beacon.
 async fn leave_a_beacon(storage: &MemoryStorage) -> (Away, RecordId) {
+    let (away, records) = leave_beacons(storage, 1).await;
+    (away, records[0])
+}
+
+/// Does the same with so many beacons.
+async fn leave_beacons(storage: &MemoryStorage, count: usize) -> (Away, Vec<RecordId>) {
     let away = Away::new();
     let app = App::start(storage);
     let page = app.open(&away.url("/page"));
-    assert_eq!(page.send_beacon("/kept", Some("body".into())), Ok(true));
-    let record = app.heard.safe(1).await[0];
+    for _ in 0..count {
+        assert_eq!(page.send_beacon("/kept", Some("body".into())), Ok(true));
+    }
+    let mut records = app.heard.safe(count).await;
     drop(page);
     let report = app.agent.shutdown(Duration::ZERO).await;
-    assert_eq!((report.kept.len(), report.lost.len()), (1, 0), "{report:?}");
-    assert_eq!(report.kept[0].record, record);
-    (away, record)
+    assert_eq!((report.kept.len(), report.lost.len()), (count, 0), "{report:?}");
+    let mut kept: Vec<_> = report.kept.iter().map(|it| it.record).collect();
+    records.sort_unstable();
+    kept.sort_unstable();
+    assert_eq!(kept, records);
+    (away, records)
 }
 
 #[tokio::test]

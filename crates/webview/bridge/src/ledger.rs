@@ -22,7 +22,7 @@ const MEMORY: u64 = 32 << 20;
 /// From here on all scripts are told that there is no room.
 const FULL: u64 = MEMORY - DOCUMENT - DEFERRED;
 
-/// How much memory those of one webview may take, so that no webview takes all of it.
+/// How much memory the unfinished requests of one webview may take. The rest is for other webviews.
 const SHARE: u64 = MEMORY / 2;
 
 /// From here on the scripts of a webview are told that there is no room.

@@ -144,7 +144,8 @@ fn window_object_cleared(world: &glib::Object, page: &glib::Object, frame: &glib
     let Some(context) = frame.context(world) else { return };
     let source = match (url.scheme(), url.path()) {
         ("about", "srcdoc") => shared.creator(&context),
-        // NB: a later document at `about:blank` has the policies of whoever navigated to it, which WebKit does not tell.
+        // NB: a later document at `about:blank` inherits from the document that has navigated the frame. WebKit does not tell
+        // which one that is.
         ("about", _) if is_new => shared.creator(&context),
         ("about", _) => None,
         _ => Some((PolicySource::Response, Value::new_undefined(&context))),

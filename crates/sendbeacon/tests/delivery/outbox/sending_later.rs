@@ -52,16 +52,9 @@ async fn a_start_without_documents_sends_nothing() {
 
 #[tokio::test]
 async fn records_of_an_earlier_run_that_exceed_the_limits_are_sent() {
-    let (storage, away) = (MemoryStorage::default(), Away::new());
+    let storage = MemoryStorage::default();
+    let (away, _) = leave_beacons(&storage, 3).await;
     let url = away.url("/page");
-    let app = App::start(&storage);
-    let page = app.open(&url);
-    for path in ["/1", "/2", "/3"] {
-        assert_eq!(page.send_beacon(path, None), Ok(true));
-    }
-    app.heard.safe(3).await;
-    drop(page);
-    app.agent.shutdown(Duration::ZERO).await;
     let server = away.start();
     let app = App::start_with(&storage, |it| it.with_limits(1, 1), |it| it);
     let _page = app.open(&url);

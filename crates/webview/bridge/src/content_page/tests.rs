@@ -93,6 +93,14 @@ impl Test {
         self.page.begin(frame, &url(at), &url(top), source).unwrap()
     }
 
+    /// Begins a document at `about:`, which inherits from `creator`, at `base`.
+    fn begin_at_about(&mut self, creator: u64, frame: u64, base: &str, at: &str) -> u64 {
+        let document = self.begin_from(PolicySource::Creator(creator), frame, base, at);
+        assert_eq!(self.hello(document, "https://a.test", ""), Answer::Yes);
+        assert_eq!(self.settings(document, at, base, ""), Answer::Yes);
+        document
+    }
+
     fn hello(&mut self, document: u64, origin: &str, ancestors: &str) -> Answer {
         let hello = format!(
             r#"{{"op":"hello","origin":"{origin}","isSecure":true,"referrer":"","languages":"","ancestors":[{ancestors}]}}"#
@@ -309,16 +317,12 @@ fn a_document_at_about_inherits_what_its_creator_has_when_it_begins() {
     test.head(at, &[("referrer-policy", "origin")]);
     test.head("about:blank", &[]);
     let creator = test.begin(1, at, at, "");
-    let document = test.begin_from(PolicySource::Creator(creator), 2, at, "about:blank");
-    assert_eq!(test.hello(document, "https://a.test", ""), Answer::Yes);
-    assert_eq!(test.settings(document, "about:blank", at, ""), Answer::Yes);
+    let document = test.begin_at_about(creator, 2, at, "about:blank");
     // What the creator gets later does not hold for it.
     assert_eq!(test.settings(creator, at, at, r#""connect-src 'none'""#), Answer::Yes);
     assert_eq!(test.settings(document, at, at, ""), Answer::Yes);
     assert_eq!(test.send(document, 1), Answer::Yes);
-    let late = test.begin_from(PolicySource::Creator(creator), 3, at, "about:srcdoc");
-    assert_eq!(test.hello(late, "https://a.test", ""), Answer::Yes);
-    assert_eq!(test.settings(late, "about:srcdoc", at, ""), Answer::Yes);
+    let late = test.begin_at_about(creator, 3, at, "about:srcdoc");
     assert_eq!(test.send(late, 1), Answer::Yes);
     assert_eq!(test.channels.get(), 1);
     let sent = test.sent();
@@ -347,9 +351,7 @@ fn a_document_at_about_waits_for_the_policies_of_its_creator() {
     let at = "https://a.test/";
     let mut test = Test::new(at);
     let creator = test.begin(1, at, at, "");
-    let document = test.begin_from(PolicySource::Creator(creator), 2, at, "about:blank");
-    assert_eq!(test.hello(document, "https://a.test", ""), Answer::Yes);
-    assert_eq!(test.settings(document, "about:blank", at, ""), Answer::Yes);
+    let document = test.begin_at_about(creator, 2, at, "about:blank");
     assert_eq!(test.send(document, 1), Answer::Own);
     test.head(at, &[]);
     assert_eq!(test.send(document, 1), Answer::Yes);

@@ -1,4 +1,4 @@
-//! Tests of what is unfinished, of the memory that it takes, and of what pages hear of it.
+//! Tests of the memory that unfinished requests take, and of what pages hear when there is none left.
 
 use super::*;
 
