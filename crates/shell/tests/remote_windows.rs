@@ -245,6 +245,23 @@ fn messages_about_navigables_that_are_not_there_do_nothing() {
 }
 
 #[test]
+fn openers_that_form_a_circle_are_asked_once() {
+    let (page, _host) = page("");
+    let new = |parent, opener| NewNavigable {
+        parent,
+        opener: Some(NavigableId(opener)),
+        is_auxiliary: true,
+        name: String::new(),
+        origin: Origin::Opaque(Nonce::random()),
+    };
+    for (id, parent, opener) in [(50, Some(FRAME), 51), (51, None, 52), (52, None, 51)] {
+        page.event_loop().receive(NavigableId(id), WindowMessage::Created(new(parent, opener)));
+    }
+    page.realm().evaluate("const opened = frames[0][0].opener; opened.close()", "test");
+    assert_eq!(page.realm().inspect("[opened.closed, !opened]").as_deref(), Some("[false,false]"));
+}
+
+#[test]
 fn a_process_closes_only_what_its_documents_may_close() {
     // The page has one entry in its history, or two, and is closed on behalf of the document of a navigable.
     let opened = NavigableId(50);

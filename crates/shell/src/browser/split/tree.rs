@@ -244,6 +244,9 @@ impl Tree {
         if self.0.len() >= MAX_AT_ONCE || kept >= MAX_NAVIGABLES {
             return Err(Misconduct::TooMany);
         }
+        if new.parent.is_some() {
+            new.opener = None;
+        }
         // The sender may have lost the document since.
         let creator = new.parent.or(new.opener);
         if creator.is_some_and(|it| self.runner(it) != Some(sender.id)) {

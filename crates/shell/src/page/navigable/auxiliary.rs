@@ -199,9 +199,11 @@ impl Navigable {
         let event_loop = self.active().event_loop();
         let navigables = event_loop.navigables();
         let top = navigables.top(self);
-        // Step 3: the opener of each window stands for it. A window is younger than its opener, so this ends.
+        // Step 3: the openers of a window are asked, too. The openers that another process names may form a circle, so no
+        // more are asked than there are navigables.
         let opener = |it: &Rc<Self>| navigables.get(it.opener.get()?);
-        std::iter::successors(Some(Rc::clone(other)), opener).any(|it| {
+        let openers = std::iter::successors(Some(Rc::clone(other)), opener);
+        openers.take(navigables.len()).any(|it| {
             // Step 2. Then steps 1 and 4.
             it.id == top.id
                 || navigables

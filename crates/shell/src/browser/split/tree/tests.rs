@@ -119,6 +119,16 @@ fn other_processes_do_not_learn_the_nonce_of_an_opaque_origin() {
 }
 
 #[test]
+fn only_a_window_without_a_parent_has_an_opener() {
+    let (mut tree, frame) = tree();
+    let inner = B.first_navigable();
+    let WindowMessage::Created(new) = created(frame, "https://b.test") else { panic!() };
+    let message = WindowMessage::Created(NewNavigable { opener: Some(inner), ..new });
+    assert_eq!(route(&mut tree, B, inner, message), Ok(Route::ToOthers));
+    assert!(tree.list().iter().any(|(id, new)| *id == inner && new.opener.is_none()));
+}
+
+#[test]
 fn a_process_may_not_choose_the_numbers_of_others() {
     let (mut tree, frame) = tree();
     for id in [NavigableId(0), TAB, frame, A.first_navigable(), NavigableId(u32::MAX)] {
