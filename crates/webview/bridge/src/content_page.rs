@@ -61,6 +61,29 @@ pub enum HeadOf {
     Page(Option<String>),
 }
 
+impl HeadOf {
+    /// What a message says of it: whether it is that of a page, whether the page comes, and the page's token. The token is
+    /// empty if there is none.
+    #[must_use]
+    pub fn to_parts(&self) -> (bool, bool, &str) {
+        match self {
+            Self::Frame => (false, false, ""),
+            Self::ComingPage(token) => (true, true, token),
+            Self::Page(token) => (true, false, token.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// The inverse of [`to_parts`](Self::to_parts).
+    #[must_use]
+    pub fn from_parts(is_page: bool, comes: bool, token: String) -> Self {
+        match (is_page, comes) {
+            (false, _) => Self::Frame,
+            (true, true) => Self::ComingPage(token),
+            (true, false) => Self::Page(Some(token).filter(|it| !it.is_empty())),
+        }
+    }
+}
+
 struct ContentDocument {
     key: u64,
     frame: u64,
@@ -267,7 +290,8 @@ impl ContentPage {
         }
     }
 
-    /// Aborts a `fetch()`. Does nothing if the document was left: the fetches of others have the same numbers.
+    /// Aborts a `fetch()`. Does nothing if the document was left, because a fetch of another document may have the same
+    /// identifier: each channel counts for itself.
     pub fn abort(&mut self, document: u64, fetch: FetchId) {
         let document = self.documents.iter().find(|it| it.key == document);
         if let Some(document) = document.and_then(|it| it.page.as_ref()?.opened()) {

@@ -109,11 +109,7 @@ fn receive_head(page: &Page, message: &UserMessage) {
         add_policy(&mut headers, &name, &value);
     }
     let user_agent = HeaderValue::try_from(user_agent).ok().filter(|it| !it.is_empty());
-    let of = match (is_page, comes) {
-        (false, _) => HeadOf::Frame,
-        (true, true) => HeadOf::ComingPage(token),
-        (true, false) => HeadOf::Page(Some(token).filter(|it| !it.is_empty())),
-    };
+    let of = HeadOf::from_parts(is_page, comes, token);
     page.content.borrow_mut().head(of, url, status, headers, user_agent);
 }
 
@@ -174,11 +170,12 @@ fn window_object_cleared(world: &glib::Object, page: &glib::Object, frame: &glib
 }
 
 impl Page {
-    /// The document around a frame, from which a document that begins in the frame at `about:` inherits, and what its script
-    /// has for that document's.
+    /// The document around a frame, from which a new document at `about:` in the frame inherits. Also returns the object that
+    /// the outer document's script gives to the new document's script: its remembered blobs.
     ///
     /// NB: WebKit lets only a script of the same origin have that document, and a script of this library compares it with
-    /// its own. So what a page may have made of the frame's `parent` before can only be a document that its scripts reach.
+    /// its own. A page may have replaced `parent` in the frame's window. Then it can only name a document that its scripts
+    /// reach anyway.
     fn creator(&self, context: &Context) -> Option<(PolicySource, Value)> {
         let parent = context.evaluate("(() => { try { return parent.document; } catch {} })()")?;
         if !parent.is_object() {

@@ -12,7 +12,7 @@ use glib::{ToVariant, Variant};
 use gtk::gio::Cancellable;
 use http::HeaderValue;
 use sendbeacon::remote::Pin;
-use sendbeacon_webview::{Bridge, WebviewId, page_origin};
+use sendbeacon_webview::{Bridge, HeadOf, WebviewId, page_origin};
 use url::Url;
 use webkit2gtk::{UserMessage, UserMessageExt, WebView, WebViewExt};
 
@@ -33,16 +33,6 @@ pub(crate) struct WebProcesses {
     channels: RefCell<Vec<Weak<UnixStream>>>,
     /// Whether the webview has left its last page.
     is_closed: Cell<bool>,
-}
-
-/// Whose head the web process is told.
-#[derive(Clone, Copy, Debug)]
-enum HeadOf<'a> {
-    Frame,
-    /// The page that comes, and its token.
-    ComingPage(&'a str),
-    /// The page that is shown, and its token if it has one.
-    Page(Option<&'a str>),
 }
 
 impl WebProcesses {
@@ -91,9 +81,9 @@ impl WebProcesses {
     /// the process may not know of yet.
     pub(crate) fn comes(&self, webview: &WebView, head: &ResponseHead, is_page: bool) {
         if !is_page {
-            self.tell(webview, head, HeadOf::Frame);
+            self.tell(webview, head, &HeadOf::Frame);
         } else if let Some(token) = self.bridge.comes(self.webview, &head.url) {
-            self.tell(webview, head, HeadOf::ComingPage(&token));
+            self.tell(webview, head, &HeadOf::ComingPage(token));
         }
     }
 
@@ -103,7 +93,7 @@ impl WebProcesses {
         // NB: once the app has asked for another page, WebKit says that page's URL, and the page that is shown is unknown.
         let token =
             self.bridge.shows(self.webview, Some(url).filter(|_| head.is_none_or(is_of_url)));
-        let of = HeadOf::Page(token.as_deref());
+        let of = &HeadOf::Page(token);
         match head {
             Some(head) => self.tell(webview, head, of),
             None => self.tell(webview, &ResponseHead::none(url), of),
@@ -111,15 +101,11 @@ impl WebProcesses {
     }
 
     /// Tells the web process the head of a response.
-    fn tell(&self, webview: &WebView, head: &ResponseHead, of: HeadOf<'_>) {
+    fn tell(&self, webview: &WebView, head: &ResponseHead, of: &HeadOf) {
         if self.is_closed.get() {
             return;
         }
-        let (is_page, comes, token) = match of {
-            HeadOf::Frame => (false, false, ""),
-            HeadOf::ComingPage(token) => (true, true, token),
-            HeadOf::Page(token) => (true, false, token.unwrap_or_default()),
-        };
+        let (is_page, comes, token) = of.to_parts();
         let ResponseHead { url, status, headers } = head;
         let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
         let headers: Vec<(String, String)> = headers

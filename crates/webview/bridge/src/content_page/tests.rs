@@ -68,13 +68,15 @@ impl Test {
     /// The head of a response with which a page comes.
     fn head(&mut self, at: &str, headers: &[(&'static str, &'static str)]) {
         let token = self.token.clone().unwrap();
-        self.head_of(HeadOf::ComingPage(token), at, headers);
+        self.head_of(&HeadOf::ComingPage(token), at, headers);
     }
 
-    fn head_of(&mut self, of: HeadOf, at: &str, headers: &[(&'static str, &'static str)]) {
+    fn head_of(&mut self, of: &HeadOf, at: &str, headers: &[(&'static str, &'static str)]) {
         let headers = headers.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), HeaderValue::from_static(value))
         });
+        let (is_page, comes, token) = of.to_parts();
+        let of = HeadOf::from_parts(is_page, comes, token.to_owned());
         let user_agent = Some(HeaderValue::from_static("WebKit"));
         self.page.head(of, url(at), Some(StatusCode::OK), headers.collect(), user_agent);
     }
@@ -403,13 +405,13 @@ fn a_page_with_too_many_documents_keeps_those_that_are_there() {
 #[test]
 fn a_document_gets_a_channel_when_the_app_has_told_the_token_of_its_page() {
     let mut test = Test::new("https://a.test/");
-    test.head_of(HeadOf::Frame, "https://a.test/", &[]);
+    test.head_of(&HeadOf::Frame, "https://a.test/", &[]);
     let document = test.begin(1, "https://a.test/", "https://a.test/", "");
-    test.head_of(HeadOf::Frame, "https://a.test/", &[]);
-    test.head_of(HeadOf::Page(None), "https://a.test/", &[]);
+    test.head_of(&HeadOf::Frame, "https://a.test/", &[]);
+    test.head_of(&HeadOf::Page(None), "https://a.test/", &[]);
     assert_eq!(test.send(document, 1), Answer::Own);
     assert_eq!(test.channels.get(), 0);
-    test.head_of(HeadOf::Page(test.token.clone()), "https://a.test/", &[]);
+    test.head_of(&HeadOf::Page(test.token.clone()), "https://a.test/", &[]);
     assert_eq!(test.send(document, 1), Answer::Yes);
     assert_eq!(test.sent().len(), 1);
 }
@@ -420,7 +422,7 @@ fn a_process_with_the_token_of_the_page_before_sends_nothing() {
     let token = test.token.clone();
     test.token = test.bridge.shows(test.webview, Some(&url("https://bank.test/")));
     let document = test.begin(1, "https://bank.test/", "https://bank.test/", "");
-    test.head_of(HeadOf::Page(token), "https://bank.test/", &[]);
+    test.head_of(&HeadOf::Page(token), "https://bank.test/", &[]);
     test.send(document, 1);
     assert!(test.sent().is_empty());
 }
@@ -436,8 +438,8 @@ fn a_page_has_its_own_head_and_not_that_of_the_same_page_before() {
     assert_eq!(test.send(next, 1), Answer::Own);
     // It was told of this one, before frames of the page that is left.
     let token = test.bridge.comes(test.webview, &url("https://a.test/2")).unwrap();
-    test.head_of(HeadOf::ComingPage(token), "https://a.test/2", &[]);
-    test.head_of(HeadOf::Frame, "https://a.test/frame", &[]);
+    test.head_of(&HeadOf::ComingPage(token), "https://a.test/2", &[]);
+    test.head_of(&HeadOf::Frame, "https://a.test/frame", &[]);
     let next = test.begin(1, "https://a.test/", "https://a.test/2", "");
     assert_eq!(test.send(next, 1), Answer::Yes);
     let frame = test.begin(2, "https://a.test/", "https://a.test/frame", "\"https://a.test\"");
