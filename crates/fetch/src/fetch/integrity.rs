@@ -18,8 +18,8 @@ use crate::{
     response::{Response, ResponseType, is_null_body_status},
 };
 
-/// How many bytes the bodies of a network partition may have that are verified at one time. They have to be in memory,
-/// because script gets no part of a body before all of it is verified.
+/// How many bytes the bodies of a network partition may have together, from the beginning of their verification until they
+/// are dropped. A body has to be in memory, because script gets no part of it before all of it is verified.
 const MAX_OF_PARTITION: usize = 256 << 20;
 
 /// The same for all partitions together.

@@ -39,7 +39,7 @@ const MAX_DOMAIN: usize = 253;
 /// Whether `domain` has a congruent match, or a superdomain match that asserts `includeSubDomains`.
 fn is_known(store: &dyn HstsStore, domain: &str, now: SystemTime) -> bool {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
-    // NB: no name of DNS is longer, and each superdomain is a question.
+    // NB: DNS has no longer names. The store is asked about each superdomain, and a long name may have thousands.
     if domain.len() > MAX_DOMAIN {
         return false;
     }

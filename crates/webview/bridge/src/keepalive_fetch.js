@@ -1,4 +1,4 @@
-// A part of page.js: it has what stands above it there.
+// page.js includes this file, which uses the names that page.js declares above that place.
 // `fetch()` with `keepalive`.
 let isLeaving = false;
 let waiting = []; // What to do when the page comes back from the back/forward cache.

@@ -6,12 +6,12 @@
 //! connect it to a webview.
 //!
 //! In the main frame the script replaces `navigator.sendBeacon()`, and `fetch()` with `keepalive` while the page is
-//! dismissed, and adds `fetchLater()` if the webview has none. It answers at once: it has a mirror of the document's
-//! ledger, and the app accepts whatever the mirror has admitted. Other frames keep the webview's own. So does a body that
-//! script cannot read at once: a file of the user's, the blob of a response, a blob of more than 64 KiB, a stream. Links
-//! with `ping` are the webview's, too.
+//! dismissed, and adds `fetchLater()` if the webview has none. It answers at once, by a mirror of the document's ledger.
+//! The app accepts what the mirror has admitted, unless all webviews together have too much unfinished: [`Bridge::lost`]
+//! counts what is lost then. Other frames keep the webview's own. So does a body that script cannot read at once: a file
+//! of the user's, the blob of a response, a blob of more than 64 KiB, a stream. Links with `ping` are the webview's, too.
 //!
-//! With the feature `remote` the same script may run in a content process, in all its frames: `ContentPage` answers it
+//! With the feature `remote` the same script may run in a content process, also in other frames: `ContentPage` answers it
 //! there, through `sendbeacon::remote`. There the app sends a keepalive `fetch()` at any time, and the page reads its
 //! response.
 //!

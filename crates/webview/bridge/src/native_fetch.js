@@ -1,4 +1,4 @@
-// A part of page.js in a content process: it has what stands above it there.
+// In a content process, keepalive_fetch.js includes this file, which uses the names that are declared above that place.
 // The app sends every keepalive `fetch()` with simple options, and its response comes from the app.
 const parseJson = JSON.parse;
 const { fromBase64 } = Native.Uint8Array;
@@ -16,10 +16,11 @@ const { Response: NativeResponse, ReadableStream: NativeStream } = window;
 const workers = navigator.serviceWorker;
 const workerOf = workers && getter(ServiceWorkerContainer.prototype, "controller");
 
-// The functions that the extension calls. It does not keep them itself: they would keep the page.
+// The functions that the extension calls. The extension has only weak references to them, because strong ones would keep
+// the page alive. This set keeps them.
 const deliveries = new Native.Set();
 
-// A response has these where the object of the webview has others.
+// What script reads from a response of the app, in place of the values of WebKit's object.
 const shown = new Native.WeakMap();
 const show = (name) => {
   const descriptor = getOwnPropertyDescriptor(NativeResponse.prototype, name);
@@ -83,7 +84,8 @@ send = (fields, method, signal) => {
     resolve(response);
     if (!stream) finish();
   };
-  // What the app tells. No script of the page may run while it is in the back/forward cache.
+  // The app calls this with each part of the response. While the page is in the back/forward cache, no script of it may
+  // run, so the part waits.
   const deliver = (kind, text) => {
     if (isOver) return;
     if (isLeaving) return whenBack(() => deliver(kind, text));

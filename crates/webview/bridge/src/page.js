@@ -122,8 +122,9 @@
     return remembered;
   };
 
-  // The mirror of the app's ledger: what was sent, less what the app has told is done. The app gives room back before it
-  // tells so, and therefore has room for whatever has room here.
+  // The mirror of the app's ledger: what was sent, less what the app has told is done. The app frees room in its ledger
+  // before it tells this script. So the app's ledger has room for whatever has room here. The app's memory may still be
+  // full: see isFull.
   const limit = { bytes: 65536, requests: 4096, urlBytes: 4 << 20, memory: 8 << 20 };
   const sent = { bytes: 0, requests: 0, urlBytes: 0 };
   const done = { bytes: 0, requests: 0, urlBytes: 0 };

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::message::{MessageError, Sending};
 
-/// How many headers a request may have. A map of headers has a limit, too, and panics beyond it.
+/// How many headers a request may have. It is the limit of the library, which would refuse the request later.
 const MAX_HEADERS: usize = 1_000;
 
 /// What a request has beside its URL and its body.

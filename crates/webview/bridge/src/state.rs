@@ -137,7 +137,7 @@ impl Webview {
         }
     }
 
-    /// A document begins, whose script takes it that there is room. The oldest document goes if there are too many.
+    /// A document begins. Its script assumes that there is room. The oldest document goes if there are too many.
     pub(crate) fn begin(&mut self, key: DocumentKey, beginning: Beginning) {
         self.documents.iter_mut().for_each(PageDocument::settle);
         self.documents.retain(|document| document.key != key);

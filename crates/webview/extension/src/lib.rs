@@ -1,8 +1,8 @@
 //! A shared library that WebKitGTK loads into its web processes.
 //!
-//! In each document it replaces `navigator.sendBeacon()` and `fetch()` with `keepalive`, and adds `fetchLater()` to main
-//! frames. They call the library in the web process (`sendbeacon::remote`), which answers at
-//! once. A beacon that was answered with `true` is in the kernel's hands, on its way to the app.
+//! In main frames and in most other frames it replaces `navigator.sendBeacon()` and `fetch()` with `keepalive`. To main
+//! frames it adds `fetchLater()`. They call the library in the web process (`sendbeacon::remote`), which answers at once. A
+//! beacon that was answered with `true` is in the kernel's hands, on its way to the app.
 //!
 //! An app with `sendbeacon-webkitgtk` names the folder of this library: `WebContext::set_web_extensions_directory`, or
 //! `with_extensions_path` of wry. Until that app has told it the policies of a document, and in any other app, documents

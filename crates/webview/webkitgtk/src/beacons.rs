@@ -120,9 +120,9 @@ impl Beacons {
         })
     }
 
-    /// How many beacons scripts have answered with `true` and the app has not sent, because their webviews had too much
-    /// unfinished for example. They have no events. Only the script of a main frame can be wrong like this; with the
-    /// extension the answer is the library's.
+    /// How many requests scripts have admitted and the app has not sent: beacons, keepalive fetches and deferred fetches.
+    /// For example, their webview had too much unfinished. Such a request has no events. The extension loses none in this
+    /// way, because the library itself answers there.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.bridge.lost()

@@ -154,7 +154,8 @@ impl Wire {
                 let first = queue.next();
                 next = first.filter(&is_there);
                 if next.is_none() && first.is_some() {
-                    // NB: it may have started while there was no network, and was not counted then.
+                    // NB: the count may be 0. A fetch that was started while there was no network did not wait for its
+                    // turn. It is still in this queue, and was not counted as cancelled.
                     queue.cancelled = queue.cancelled.saturating_sub(1);
                 }
                 isize::from(next.is_some())
