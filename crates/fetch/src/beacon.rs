@@ -16,12 +16,16 @@ use crate::{
     url_memo,
 };
 
+/// The extracted body of a beacon and its content type. `None` is null.
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
+pub type BeaconData = Option<(Body, Option<HeaderValue>)>;
+
 /// An admitted beacon: a call of `sendBeacon()` that returns true, until its request is made.
 #[derive(Debug)]
 pub struct Beacon {
     url: Url,
-    /// The extracted body and its content type.
-    data: Option<(Body, Option<HeaderValue>)>,
+    data: BeaconData,
     client: Arc<Client>,
     reservation: Reservation,
 }
@@ -221,15 +225,19 @@ impl Beacon {
         (Self::request(self.client, self.url, self.data), self.reservation)
     }
 
+    /// Its settings object, its URL, its body with the content type, and the reservation to keep until the fetch is done.
+    /// For [`fetch_beacon`](crate::fetch::fetch_beacon).
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    pub fn into_parts(self) -> (Arc<Client>, Url, BeaconData, Reservation) {
+        (self.client, self.url, self.data, self.reservation)
+    }
+
     /// Makes the request of a beacon from its parts: those of an admitted beacon, or of one that an outbox has kept.
     // NB: for the crate `sendbeacon` alone. It may change in any release.
     #[doc(hidden)]
     #[must_use]
-    pub fn request(
-        client: Arc<Client>,
-        url: Url,
-        data: Option<(Body, Option<HeaderValue>)>,
-    ) -> Request {
+    pub fn request(client: Arc<Client>, url: Url, data: BeaconData) -> Request {
         let mut request = Request::new(client, url);
         // Content-Type, and two that fetch adds: Accept and Accept-Language.
         request.headers = HeaderMap::with_capacity(3);

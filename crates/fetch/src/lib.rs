@@ -122,6 +122,7 @@ mod memory;
 mod nonce;
 mod origin;
 mod policy;
+mod preparation;
 mod pruning;
 mod request;
 mod response;
@@ -159,10 +160,11 @@ pub use self::{
 // NB: for the crate `sendbeacon` alone. It may change in any release.
 #[doc(hidden)]
 pub use self::{
-    headers::resource_info::{filtered_coding, minimized_content_type},
+    headers::resource_info::filtered_coding,
     memory::{PurseLimits, Share, Sums},
     policy::csp::report_violation,
     pruning::Pruning,
+    response::{ResponseSummary, UnreadResponse},
 };
 
 #[cfg(doctest)]

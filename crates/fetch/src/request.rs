@@ -17,6 +17,7 @@ use crate::{
     keepalive::Weight,
     origin::{same_origin, same_site},
     policy::referrer_policy::ReferrerPolicy,
+    preparation::Preparation,
 };
 
 /// How many bytes of memory a header takes in a header list beside its name and its value.
@@ -102,6 +103,8 @@ pub struct Request {
     pub(crate) response_tainting: ResponseTainting,
     /// Timing allow failed flag.
     pub(crate) timing_allow_failed: bool,
+    /// What fetch need not do again for a request like an earlier one.
+    pub(crate) preparation: Preparation,
 }
 
 /// A request's [mode](https://fetch.spec.whatwg.org/#concept-request-mode). The library makes no
@@ -267,6 +270,7 @@ impl Request {
             redirect_count: 0,
             response_tainting: ResponseTainting::Basic,
             timing_allow_failed: false,
+            preparation: Preparation::default(),
         }
     }
 

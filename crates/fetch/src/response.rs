@@ -21,6 +21,7 @@ use crate::{
     NetworkError, RedirectFailure, Request,
     headers::{
         extract::extract_tokens,
+        resource_info::minimized_content_type,
         server_timing::{ServerTiming, server_timing},
     },
     host::{EmptyBody, NetworkResponse, ResponseBody},
@@ -99,6 +100,46 @@ pub struct Response {
     pub body: ResponseBody,
     /// The headers of the internal response, if the filter has removed more than cookies.
     unfiltered_headers: Option<HeaderMap>,
+}
+
+/// What is left of a response that nobody reads: that to a beacon.
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
+pub struct UnreadResponse {
+    pub summary: ResponseSummary,
+    /// The body, which may still be arriving.
+    pub body: ResponseBody,
+}
+
+impl UnreadResponse {
+    pub(crate) fn new(request: &Request, response: HttpResponse) -> Self {
+        let response_type = response.response_type(request);
+        let NetworkResponse { status, headers, body, .. } = response.internal;
+        let summary = ResponseSummary {
+            status,
+            response_type,
+            timing_allow_passed: !request.timing_allow_failed,
+            content_type: match response_type {
+                ResponseType::Basic | ResponseType::Cors => minimized_content_type(&headers),
+                ResponseType::Opaque | ResponseType::OpaqueRedirect => String::new(),
+            },
+            server_timing: server_timing_headers(request, &headers),
+        };
+        Self { summary, body }
+    }
+}
+
+/// What the timing of a fetch tells of its response.
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ResponseSummary {
+    pub status: StatusCode,
+    pub response_type: ResponseType,
+    pub timing_allow_passed: bool,
+    /// The essence of the MIME type that script may see, minimized.
+    pub content_type: String,
+    pub server_timing: Vec<ServerTiming>,
 }
 
 impl fmt::Debug for Response {
@@ -183,6 +224,19 @@ impl Response {
         self.unfiltered_headers.as_ref().unwrap_or(&self.headers)
     }
 
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn summary(&self) -> ResponseSummary {
+        ResponseSummary {
+            status: self.status,
+            response_type: self.response_type,
+            timing_allow_passed: self.timing_allow_passed,
+            content_type: minimized_content_type(&self.headers),
+            server_timing: self.server_timing.clone(),
+        }
+    }
+
     /// The next chunk of the body; `None` at its end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, NetworkError>> {
         poll_fn(|cx| self.body.as_mut().poll_chunk(cx)).await
@@ -197,9 +251,7 @@ impl Response {
             (response.request_includes_credentials, response.range_requested);
         let NetworkResponse { status, mut headers, mut body, info, .. } = internal;
         let mut status_message = info.map(|info| info.status_message).unwrap_or_default();
-        // Fetch response handover, step 2.
-        let is_secure = request.client.is_secure_context;
-        let server_timing = if is_secure { server_timing(&headers) } else { Vec::new() };
+        let server_timing = server_timing_headers(&request, &headers);
         let mut unfiltered_headers = None;
         match response_type {
             ResponseType::Basic => {
@@ -237,6 +289,11 @@ impl Response {
             unfiltered_headers,
         }
     }
+}
+
+/// [Fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale), step 2.
+fn server_timing_headers(request: &Request, headers: &HeaderMap) -> Vec<ServerTiming> {
+    if request.client.is_secure_context { server_timing(headers) } else { Vec::new() }
 }
 
 /// The names of headers that a server exposes to the script of a request with this credentials mode (main fetch, step 14.1).

@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use http::{StatusCode, Version, header::CONTENT_ENCODING};
 use sendbeacon_fetch::{
-    Response, ResponseType, ServerTiming, filtered_coding,
+    ResponseSummary, ResponseType, ServerTiming, filtered_coding,
     host::{ConnectionTiming, NetworkResponse},
-    minimized_content_type,
 };
 use url::Url;
 
@@ -184,13 +183,13 @@ impl FetchTiming {
         self.redirect_start.get_or_insert(self.start);
     }
 
-    /// The fetch algorithm has returned a response, with these metrics.
-    pub(crate) fn answered(&mut self, response: &Response, server_timing: Vec<ServerTiming>) {
+    /// The fetch algorithm has returned a response.
+    pub(crate) fn answered(&mut self, response: ResponseSummary) {
         self.response_status = Some(response.status);
         self.response_type = Some(response.response_type);
         self.timing_allow_passed = response.timing_allow_passed;
-        self.content_type = minimized_content_type(&response.headers);
-        self.server_timing = server_timing;
+        self.content_type = response.content_type;
+        self.server_timing = response.server_timing;
     }
 
     /// Bytes of the body were read. `encoded_size` is the encoded size of the body so far if the body is being

@@ -14,7 +14,9 @@ use http::{
 };
 use url::Position;
 
-use super::{header_lists::Settings, http_network_fetch::http_network_fetch, params::FetchParams};
+use super::{
+    http_network_fetch::http_network_fetch, params::FetchParams, prepared_requests::Settings,
+};
 use crate::{
     client::EmbedderPolicy,
     error::NetworkError,
@@ -24,6 +26,7 @@ use crate::{
         Transmission,
     },
     policy::secure_contexts::is_potentially_trustworthy,
+    preparation::with_cookies,
     request::{
         CacheMode, CredentialsMode, InitiatorType, Mode, RedirectTaint, Referrer, Request,
         ResponseTainting,
@@ -220,7 +223,7 @@ fn embedder_policy_allows_credentials(request: &Request) -> bool {
 
 /// The header list of httpRequest, which step 8.2 clones from the request and steps 8.5 to 8.22 extend.
 ///
-/// Steps 8.21 and 8.21.1 are in [`HeaderLists`](super::header_lists::HeaderLists).
+/// Steps 8.21 and 8.21.1 are in [`with_cookies`].
 async fn http_request_headers(
     params: &FetchParams<'_>,
     request: &Request,
@@ -235,10 +238,11 @@ async fn http_request_headers(
     };
     let has_cookies = cookies.is_some();
     // Steps 8.2 to 8.21.1.
-    let settings = profile.header_settings();
-    let mut headers = profile.header_lists.get_or_make(settings, request, cookies, || {
-        headers_of_request(settings, request, has_cookies)
-    });
+    let make = || headers_of_request(profile.settings(), request, has_cookies);
+    let mut headers = match request.preparation.header_lists() {
+        Some(known) => known.get_or_make(request.body_length(), cookies, make),
+        None => with_cookies(make(), cookies),
+    };
     // Step 8.21.2. NB: the credentials of the URL are only for an authentication fetch, which never happens here.
     if include_credentials && !headers.contains_key(AUTHORIZATION) {
         let entries = &profile.authentication_entries;
@@ -359,6 +363,3 @@ fn append_cache_headers(request: &Request, headers: &mut HeaderMap) {
         CacheMode::Default | CacheMode::ForceCache | CacheMode::OnlyIfCached => {}
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,6 +11,7 @@ use crate::{
     http_url::is_http,
     origin::same_origin,
     policy::referrer::set_policy_on_redirect,
+    preparation::Preparation,
     request::{Mode, Request, ResponseTainting},
     response::location_url,
 };
@@ -38,6 +39,8 @@ pub(super) fn http_redirect_fetch(
     if request.redirect_count == 20 {
         return Err(RedirectFailure::TooMany);
     }
+    // NB: main fetch does all its steps again.
+    request.preparation = Preparation::default();
     // Step 8.
     request.redirect_count += 1;
     let includes_credentials =

@@ -21,8 +21,12 @@ use crate::{
         csp::{self, CspDisposition, CspViolation},
         hsts, mime_type_blocking, mixed_content, referrer, upgrade_insecure_requests,
     },
+    preparation::Preparation,
     request::{Mode, RedirectMode, Referrer, Request, ResponseTainting},
-    response::{HttpResponse, Response, ResponseType, is_null_body_status, is_redirect_status},
+    response::{
+        HttpResponse, Response, ResponseType, UnreadResponse, is_null_body_status,
+        is_redirect_status,
+    },
 };
 
 /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch).
@@ -33,37 +37,56 @@ pub(super) async fn main_fetch(
     params: FetchParams<'_>,
     mut request: Box<Request>,
 ) -> Result<Response, NetworkError> {
+    let verified = {
+        let response = checked_response(&params, &mut request).await?;
+        // Step 23.
+        let metadata = std::mem::take(&mut request.integrity_metadata);
+        if metadata.is_empty() {
+            return Ok(handover(*request, response));
+        }
+        let method = request.method.clone();
+        let partition = request.client.network_partition_key.clone();
+        let bodies = Arc::clone(&params.profile.verified_bodies);
+        let response = handover(*request, response);
+        // Boxed, because few requests have integrity metadata, and every future would reserve space for it.
+        Box::pin(verified(bodies, partition, method, metadata, response))
+    };
+    verified.await
+}
+
+/// Does the same for the request of a beacon. Nobody reads its response, and it has no integrity metadata.
+pub(super) async fn main_fetch_for_beacon(
+    params: &FetchParams<'_>,
+    request: &mut Request,
+) -> Result<UnreadResponse, NetworkError> {
+    let response = checked_response(params, request).await?;
+    Ok(UnreadResponse::new(request, without_null_body(request, response)))
+}
+
+/// Main fetch until Step 21.
+async fn checked_response(
+    params: &FetchParams<'_>,
+    request: &mut Request,
+) -> Result<HttpResponse, NetworkError> {
     let (mut preflighted, mut is_upgraded_by_hsts) = (false, false);
-    let verified = loop {
-        let once =
-            main_fetch_once(&params, &mut request, &mut preflighted, &mut is_upgraded_by_hsts);
+    loop {
+        let once = main_fetch_once(params, request, &mut preflighted, &mut is_upgraded_by_hsts);
         match once.await {
             Ok(Fetched::Redirected) => {}
             Ok(Fetched::Response(response)) => {
-                check_response(&params, &request, &response, is_upgraded_by_hsts)?;
-                // Step 23.
-                let metadata = std::mem::take(&mut request.integrity_metadata);
-                if metadata.is_empty() {
-                    return Ok(handover(*request, response));
-                }
-                let method = request.method.clone();
-                let partition = request.client.network_partition_key.clone();
-                let bodies = Arc::clone(&params.profile.verified_bodies);
-                let response = handover(*request, response);
-                // Boxed, because few requests have integrity metadata, and every future would reserve space for it.
-                break Box::pin(verified(bodies, partition, method, metadata, response));
+                check_response(params, request, &response, is_upgraded_by_hsts)?;
+                return Ok(response);
             }
             Err(error) => {
                 // Step 12. NB: in the standard a network error returns through every run of main fetch, and each run
                 // that made a preflight clears the cache. The loop does so once for all runs.
                 if preflighted {
-                    params.profile.cors_preflight_cache.clear(&request);
+                    params.profile.cors_preflight_cache.clear(request);
                 }
                 return Err(error);
             }
         }
-    };
-    verified.await
+    }
 }
 
 /// One run of main fetch until a response is there: Steps 1 to 12.
@@ -76,43 +99,16 @@ async fn main_fetch_once(
     preflighted: &mut bool,
     is_upgraded_by_hsts: &mut bool,
 ) -> Result<Fetched, NetworkError> {
-    // Step 3 has nothing to do: the local-URLs-only flag is never set.
-    // Step 4.
-    report_all(params, csp::report_only_violations(request));
-    // Step 5.
-    let client = Arc::clone(&request.client);
-    if upgrade_insecure_requests::upgrade(&client, request.current_url_mut()) {
-        observe_upgrade(params, request);
-    }
-    // Step 6.
-    if mixed_content::upgrade(request) {
-        observe_upgrade(params, request);
-    }
-    // Step 7.
-    if let Some(port) = bad_port::blocked_port(request.current_url()) {
-        return Err(NetworkError::BadPort(port));
-    }
-    if mixed_content::is_blocked(&client, request.current_url()) {
-        return Err(NetworkError::MixedContent);
-    }
-    let violations = csp::enforced_violations(request);
-    if let Some(violation) = violations.first() {
-        let policy = Arc::clone(&violation.original_policy);
-        report_all(params, violations);
-        return Err(NetworkError::Csp { policy });
-    }
-    // Step 8.
-    let policy = request.effective_referrer_policy();
-    request.referrer_policy = Some(policy);
-    // Step 9.
-    if request.referrer != Referrer::NoReferrer {
-        request.referrer = referrer::determine_referrer(request, policy);
+    // Steps 3 to 9.
+    if !request.preparation.has_passed {
+        request.preparation.has_passed = apply_policies(params, request)?;
     }
     // Step 10.
     let profile = params.profile;
     *is_upgraded_by_hsts =
         hsts::upgrade(&*profile.hsts, request.current_url_mut(), || profile.clock.wall());
     if *is_upgraded_by_hsts {
+        request.preparation = Preparation::default();
         observe_upgrade(params, request);
     }
     // Step 12.
@@ -140,6 +136,50 @@ async fn main_fetch_once(
     request.response_tainting = tainting;
     *preflighted |= make_cors_preflight;
     http_fetch(params, request, make_cors_preflight).await
+}
+
+/// Steps 3 to 9: what follows from the request and its client alone.
+///
+/// Returns whether they need not be done to an equal request: they have told the observer nothing, and the request was not
+/// redirected.
+fn apply_policies(params: &FetchParams<'_>, request: &mut Request) -> Result<bool, NetworkError> {
+    // Step 3 has nothing to do: the local-URLs-only flag is never set.
+    // Step 4.
+    let violations = csp::report_only_violations(request);
+    let mut is_enough = violations.is_empty() && request.redirect_count == 0;
+    report_all(params, violations);
+    // Step 5.
+    let client = Arc::clone(&request.client);
+    if upgrade_insecure_requests::upgrade(&client, request.current_url_mut()) {
+        is_enough = false;
+        observe_upgrade(params, request);
+    }
+    // Step 6.
+    if mixed_content::upgrade(request) {
+        is_enough = false;
+        observe_upgrade(params, request);
+    }
+    // Step 7.
+    if let Some(port) = bad_port::blocked_port(request.current_url()) {
+        return Err(NetworkError::BadPort(port));
+    }
+    if mixed_content::is_blocked(&client, request.current_url()) {
+        return Err(NetworkError::MixedContent);
+    }
+    let violations = csp::enforced_violations(request);
+    if let Some(violation) = violations.first() {
+        let policy = Arc::clone(&violation.original_policy);
+        report_all(params, violations);
+        return Err(NetworkError::Csp { policy });
+    }
+    // Step 8.
+    let policy = request.effective_referrer_policy();
+    request.referrer_policy = Some(policy);
+    // Step 9.
+    if request.referrer != Referrer::NoReferrer {
+        request.referrer = referrer::determine_referrer(request, policy);
+    }
+    Ok(is_enough)
 }
 
 /// Tells the observer the new current URL.
@@ -200,16 +240,21 @@ fn check_response(
 
 /// Steps 14 to 19 and 22, and the part of [fetch response handover](https://fetch.spec.whatwg.org/#fetch-finale) that the
 /// caller does not do.
-fn handover(request: Request, mut response: HttpResponse) -> Response {
-    // Step 22.
-    let status = response.internal.status;
-    if request.method == Method::HEAD || is_null_body_status(status) {
-        response.internal.body = Box::pin(EmptyBody);
-    }
+fn handover(request: Request, response: HttpResponse) -> Response {
+    let mut response = without_null_body(&request, response);
     // HTTP fetch, step 6.3: a manual redirect.
-    if is_redirect_status(status) && request.redirect == RedirectMode::Manual {
+    let is_redirect = is_redirect_status(response.internal.status);
+    if is_redirect && request.redirect == RedirectMode::Manual {
         response.filtered = Some(ResponseType::OpaqueRedirect);
     }
     // Steps 14, 16 and 19.
     Response::filtered(request, response)
+}
+
+/// Step 22.
+fn without_null_body(request: &Request, mut response: HttpResponse) -> HttpResponse {
+    if request.method == Method::HEAD || is_null_body_status(response.internal.status) {
+        response.internal.body = Box::pin(EmptyBody);
+    }
+    response
 }

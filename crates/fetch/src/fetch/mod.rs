@@ -9,7 +9,6 @@ mod cors_check;
 mod cors_preflight_cache;
 mod cors_preflight_fetch;
 mod cross_origin_resource_policy;
-mod header_lists;
 mod http_fetch;
 mod http_network_fetch;
 mod http_network_or_cache_fetch;
@@ -18,21 +17,34 @@ mod integrity;
 mod main_fetch;
 mod observer;
 mod params;
+mod prepared_requests;
 mod profile;
 mod tao_check;
+
+use std::sync::Arc;
 
 use http::{
     HeaderValue,
     header::{ACCEPT, ACCEPT_LANGUAGE},
 };
+use url::Url;
 
-use self::params::FetchParams;
+use self::{
+    main_fetch::{main_fetch, main_fetch_for_beacon},
+    params::FetchParams,
+    prepared_requests::Settings,
+};
 pub use self::{
     observer::{NoObserver, Observation, Observer},
     profile::Profile,
 };
 use crate::{
-    error::NetworkError, headers::forbidden::remove_forbidden, request::Request, response::Response,
+    beacon::{Beacon, BeaconData},
+    client::Client,
+    error::NetworkError,
+    headers::forbidden::remove_forbidden,
+    request::Request,
+    response::{Response, UnreadResponse},
 };
 
 /// How many headers a request may have. A server takes fewer.
@@ -62,15 +74,46 @@ pub async fn fetch(
     remove_forbidden(&mut request.headers);
     // Steps 1 to 11 and 15 have nothing to do here. The client is known, there are no preloads, and the caller keeps the
     // timing info.
+    append_default_headers(profile.settings(), &mut request);
+    // The caller does Step 16.
+    // Steps 17 and 18.
+    main_fetch(FetchParams { profile, observer }, request).await
+}
+
+/// Does the same for a beacon. Nobody reads its response.
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
+pub async fn fetch_beacon(
+    profile: &Profile,
+    observer: &dyn Observer,
+    client: &Arc<Client>,
+    url: &Url,
+    data: BeaconData,
+) -> Result<UnreadResponse, NetworkError> {
+    let settings = profile.settings();
+    let content_type = data.as_ref().and_then(|(_, content_type)| content_type.as_ref());
+    let prepared = profile.prepared_requests.take(settings, client, url, content_type);
+    let mut request = if let Some(mut request) = prepared {
+        request.body = data.map(|(body, _)| body);
+        request
+    } else {
+        let mut request = Box::new(Beacon::request(Arc::clone(client), url.clone(), data));
+        append_default_headers(settings, &mut request);
+        request
+    };
+    let response = main_fetch_for_beacon(&FetchParams { profile, observer }, &mut request).await?;
+    profile.prepared_requests.give_back(request);
+    Ok(response)
+}
+
+/// Steps 12 to 14.
+fn append_default_headers(settings: Settings<'_>, request: &mut Request) {
     // Step 12.
     let accept = HeaderValue::from_static(request.destination.accept());
     request.headers.entry(ACCEPT).or_insert(accept);
     // Steps 13 and 14.
     let of_client = request.client.accept_language.as_ref();
-    if let Some(value) = of_client.or(profile.accept_language.as_ref()) {
+    if let Some(value) = of_client.or(settings.accept_language) {
         request.headers.entry(ACCEPT_LANGUAGE).or_insert_with(|| value.clone());
     }
-    // The caller does Step 16.
-    // Steps 17 and 18.
-    main_fetch::main_fetch(FetchParams { profile, observer }, request).await
 }

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{
     cors_preflight_cache::CorsPreflightCache,
-    header_lists::{HeaderLists, Settings},
     integrity::VerifiedBodies,
+    prepared_requests::{PreparedRequests, Settings},
 };
 use crate::{
     host::{
@@ -59,7 +59,7 @@ pub struct Profile {
     pub content_codings: bool,
     /// The CORS-preflight cache.
     pub(super) cors_preflight_cache: CorsPreflightCache,
-    pub(super) header_lists: HeaderLists,
+    pub(super) prepared_requests: PreparedRequests,
     pub(super) verified_bodies: Arc<VerifiedBodies>,
 }
 
@@ -82,15 +82,16 @@ impl Profile {
             #[cfg(feature = "content-codings")]
             content_codings: false,
             cors_preflight_cache: CorsPreflightCache::default(),
-            header_lists: HeaderLists::default(),
+            prepared_requests: PreparedRequests::default(),
             verified_bodies: Arc::default(),
         }
     }
 
-    /// The settings on which header lists depend.
-    pub(super) fn header_settings(&self) -> Settings<'_> {
+    /// The settings on which requests and their header lists depend.
+    pub(super) fn settings(&self) -> Settings<'_> {
         Settings {
             user_agent: &self.user_agent,
+            accept_language: self.accept_language.as_ref(),
             beacon_priority: self.beacon_priority.as_ref(),
             extra_headers: &self.extra_headers,
             decodes: self.decodes(),

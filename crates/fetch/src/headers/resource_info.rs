@@ -15,7 +15,7 @@ use super::extract::{extract_tokens, get, split};
 /// NB: by the standard a type that the user agent does not support becomes the empty string. Only
 /// the engine knows which types it supports, so here every type counts as supported.
 #[must_use]
-pub fn minimized_content_type(headers: &HeaderMap) -> String {
+pub(crate) fn minimized_content_type(headers: &HeaderMap) -> String {
     extract_mime_type(headers).map(|mime_type| minimized(&mime_type)).unwrap_or_default()
 }
 

@@ -1,5 +1,6 @@
 //! The fetch algorithms over a scripted network: what each hop sends to the network, and what the caller gets.
 
+mod beacons;
 mod hostile;
 mod interceptor;
 mod local_network_access;

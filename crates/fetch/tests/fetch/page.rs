@@ -43,7 +43,7 @@ pub(crate) struct Page {
     pub(crate) network: Arc<ScriptedNetwork>,
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) profile: Profile,
-    observations: Observations,
+    pub(crate) observations: Observations,
 }
 
 impl Page {
@@ -92,6 +92,11 @@ impl Page {
     /// The observations so far.
     pub(crate) fn observations(&self) -> Vec<Observation> {
         self.observations.0.lock().unwrap().clone()
+    }
+
+    /// The observations since the last call.
+    pub(crate) fn take_observations(&self) -> Vec<Observation> {
+        std::mem::take(&mut *self.observations.0.lock().unwrap())
     }
 
     /// The last request that the network got.

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     clock,
-    event::EventSink,
+    event::{EventSink, FetchInfo},
     id::{FetchId, FetchIds},
     ledgers::Ledgers,
     message::{Deferral, FetchCall, Flag, GroupMessage, GroupState, UnreportedViolation},
@@ -175,12 +175,14 @@ impl Driver {
 
     fn receive_from_group(&mut self, message: GroupMessage) {
         match message {
-            GroupMessage::Beacon(id, beacon, group) => self.queue(id, Work::Beacon(beacon), group),
-            GroupMessage::Ping(id, ping, group) => self.queue(id, Work::Ping(ping), group),
+            GroupMessage::Beacon(id, beacon, group) => {
+                self.queue(Work::of_beacon(id, beacon), group);
+            }
+            GroupMessage::Ping(id, ping, group) => self.queue(Work::of_ping(id, ping), group),
             GroupMessage::Fetch(fetch, group) => {
                 let FetchCall { id, request, reservation, responder } = *fetch;
-                let work = Work::Request(Box::new(request), reservation);
-                self.fetches.queue(id, work, Some(responder), group, self.now);
+                let work = Work::of_request(id, Box::new(request), reservation);
+                self.fetches.queue(work, Some(responder), group, self.now);
             }
             GroupMessage::Defer(deferral, group) => self.defer(*deferral, group),
             GroupMessage::Violation(violation, group) => self.report(*violation, &group),
@@ -235,8 +237,8 @@ impl Driver {
         self.fetches.dispatch(event, self.now);
     }
 
-    fn queue(&mut self, id: FetchId, work: Work, group: Arc<GroupState>) {
-        self.fetches.queue(id, work, None, group, self.now);
+    fn queue(&mut self, work: (FetchInfo, Work), group: Arc<GroupState>) {
+        self.fetches.queue(work, None, group, self.now);
     }
 
     fn defer(&mut self, deferral: Deferral, group: Arc<GroupState>) {
@@ -283,7 +285,7 @@ impl Driver {
             self.fetches.deferred_aborted(id, self.now);
             return;
         };
-        self.queue(id, Work::Request(request, Some(reservation)), group);
+        self.queue(Work::of_request(id, request, Some(reservation)), group);
     }
 
     /// Queues the reports of a violation, as far as there is room for them.
@@ -295,8 +297,8 @@ impl Driver {
         }
         for request in report_violation(&violation, &client) {
             let Some(reservation) = group.reserve_report(&request) else { return };
-            let work = Work::Request(Box::new(request), Some(reservation));
-            self.queue(self.ids.next(), work, Arc::clone(group));
+            let work = Work::of_request(self.ids.next(), Box::new(request), Some(reservation));
+            self.queue(work, Arc::clone(group));
         }
     }
 

@@ -26,7 +26,7 @@ use sendbeacon_fetch::{AbandonReason, NetworkError, Reservation, fetch::Profile}
 use url::Url;
 
 use self::futures::{FuturePlace, Futures};
-pub(super) use self::work::Work;
+pub(super) use self::work::{Unsent, Work};
 #[cfg(feature = "outbox")]
 use super::outbox::{Keeping, KeptRequest};
 use super::{
@@ -215,19 +215,7 @@ impl Fetches {
 
     pub(super) fn queue(
         &mut self,
-        id: FetchId,
-        work: Work,
-        responder: Option<Responder>,
-        group: Arc<GroupState>,
-        now: Instant,
-    ) {
-        self.queue_with(work.info(id), work, responder, group, now);
-    }
-
-    fn queue_with(
-        &mut self,
-        info: FetchInfo,
-        work: Work,
+        (info, work): (FetchInfo, Work),
         responder: Option<Responder>,
         group: Arc<GroupState>,
         now: Instant,
@@ -316,9 +304,9 @@ impl Fetches {
         let (kept, profile) = (self.kept(&record, &work), self.profile_of(id));
         #[cfg(not(feature = "outbox"))]
         let profile = Arc::clone(&self.profile);
-        let (request, reservation) = work.into_request();
+        let (unsent, reservation) = work.start();
         let watcher = Watcher(Arc::clone(&record.teller));
-        let fetch = run_fetch(profile, watcher, request, responder, has_waited);
+        let fetch = run_fetch(profile, watcher, unsent, responder, has_waited);
         // NB: `map` and not an async block, which would have room for the fetch twice.
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });

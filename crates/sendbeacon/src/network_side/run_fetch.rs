@@ -5,13 +5,16 @@ use std::{future::poll_fn, sync::Arc};
 use bytes::Bytes;
 use http::StatusCode;
 use sendbeacon_fetch::{
-    NetworkError, Request, Response,
-    fetch::{Profile, fetch},
+    NetworkError, Request, Response, UnreadResponse,
+    fetch::{Profile, fetch, fetch_beacon},
     host::ResponseBody,
 };
 use tokio::sync::mpsc;
 
-use super::teller::{Teller, Watcher};
+use super::{
+    fetches::Unsent,
+    teller::{Teller, Watcher},
+};
 use crate::message::{ChannelBody, Flag, Piece, Responder};
 
 /// How many bytes of a response body without a reader are drained, so that its connection can be used again.
@@ -21,46 +24,55 @@ const DRAIN_LIMIT: usize = 65_536;
 /// chunk may exceed the limit.
 const CACHED_LIMIT: usize = 65_536;
 
-/// Fetches `request` to the end of its response's body. `has_waited` says whether the fetch has waited for a
-/// destination that was away.
+/// Fetches to the end of the response's body. `has_waited` says whether the fetch has waited for a destination that
+/// was away.
 pub(super) async fn run_fetch(
     profile: Arc<Profile>,
     watcher: Watcher,
-    request: Box<Request>,
+    unsent: Unsent,
     responder: Option<Responder>,
     has_waited: bool,
 ) -> Result<StatusCode, NetworkError> {
     if has_waited {
-        Box::pin(watcher.0.permitted_on_this_network(request.url())).await?;
+        Box::pin(watcher.0.permitted_on_this_network(&watcher.0.info.url)).await?;
     }
-    if let Some(responder) = responder {
+    let UnreadResponse { summary, mut body } = match unsent {
+        Unsent::Beacon(data) => {
+            let info = &watcher.0.info;
+            fetch_beacon(&profile, &watcher, &info.client, &info.url, data).await?
+        }
         // NB: boxed, because a beacon's future would have room for it, too.
-        return Box::pin(run_for(responder, profile, watcher, request)).await;
-    }
-    let mut response = fetch(&profile, &watcher, request).await?;
-    let server_timing = std::mem::take(&mut response.server_timing);
-    watcher.0.answered(&response, server_timing);
-    drain(&mut response.body, &watcher.0).await;
-    Ok(response.status)
+        Unsent::Request(request) => {
+            return Box::pin(run_request(profile, watcher, request, responder)).await;
+        }
+    };
+    let status = summary.status;
+    watcher.0.answered(summary);
+    drain(&mut body, &watcher.0).await;
+    Ok(status)
 }
 
-/// Fetches `request`, and answers its `PendingResponse`.
-async fn run_for(
-    responder: Responder,
+/// Fetches `request`, and answers its `PendingResponse`, if it has one.
+async fn run_request(
     profile: Arc<Profile>,
     watcher: Watcher,
     request: Box<Request>,
+    responder: Option<Responder>,
 ) -> Result<StatusCode, NetworkError> {
     match fetch(&profile, &watcher, request).await {
-        Ok(response) => {
+        Ok(mut response) => {
             let status = response.status;
-            let server_timing = response.server_timing.clone();
-            watcher.0.answered(&response, server_timing);
-            pass_body(response, responder, &watcher.0).await;
+            watcher.0.answered(response.summary());
+            match responder {
+                Some(responder) => pass_body(response, responder, &watcher.0).await,
+                None => drain(&mut response.body, &watcher.0).await,
+            }
             Ok(status)
         }
         Err(error) => {
-            responder.fail(error.clone());
+            if let Some(responder) = responder {
+                responder.fail(error.clone());
+            }
             Err(error)
         }
     }

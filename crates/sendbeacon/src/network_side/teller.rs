@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use sendbeacon_fetch::{
-    AbandonReason, NetworkError, Response, ServerTiming,
+    AbandonReason, NetworkError, ResponseSummary,
     fetch::{Observation, Observer},
     host::{NetworkRequest, NetworkResponse, Progress, Transmission, TransmissionObserver},
 };
@@ -202,8 +202,8 @@ impl Teller {
     }
 
     /// The fetch algorithm has returned a response.
-    pub(super) fn answered(&self, response: &Response, server_timing: Vec<ServerTiming>) {
-        self.account().timing.answered(response, server_timing);
+    pub(super) fn answered(&self, response: ResponseSummary) {
+        self.account().timing.answered(response);
         if self.listeners.is_until_sent.load(Relaxed) {
             self.listeners.mailbox.send(GroupMessage::Wake);
         }

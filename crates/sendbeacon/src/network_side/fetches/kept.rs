@@ -29,11 +29,10 @@ type Deferred = DeferredQueue<(QueuedDeferredFetch, Arc<GroupState>)>;
 
 impl Work {
     /// The parts that the outbox keeps.
-    pub(super) fn kept(&self) -> KeptRequest {
+    pub(super) fn kept(&self, info: &FetchInfo) -> KeptRequest {
         match self {
-            Self::Beacon(beacon) => {
-                let (url, data) = (beacon.url().clone(), beacon.data().cloned());
-                KeptRequest::Beacon { url, data }
+            Self::Beacon(data, _) => {
+                KeptRequest::Beacon { url: info.url.clone(), data: data.clone() }
             }
             Self::Ping(ping) => {
                 let (url, target_url) = (ping.url().clone(), ping.target_url().clone());
@@ -62,7 +61,7 @@ impl Fetches {
     pub(super) fn kept(&self, record: &Record, work: &Work) -> Option<KeptRequest> {
         let info = &record.teller.info;
         let may_need = info.keepalive && info.record.is_none();
-        self.keeping.as_ref().filter(|_| may_need).map(|_| work.kept())
+        self.keeping.as_ref().filter(|_| may_need).map(|_| work.kept(info))
     }
 
     /// Whether nothing is on its way to the outbox.
@@ -180,7 +179,8 @@ impl Fetches {
             }
         } else if let Some(Unstarted { work, record, .. }) = self.queued.get(&id) {
             if record.teller.outlives_its_reader() {
-                keeping.make(id, &record.teller.info.client, work.kept(), now);
+                let info = &record.teller.info;
+                keeping.make(id, &info.client, work.kept(info), now);
             }
         } else if let Some((queued, _)) = deferred.get(id.0) {
             let request = Box::new(queued.request().clone());
@@ -225,9 +225,9 @@ impl Fetches {
                 let id = ids.next();
                 let taken = keeping.take(record, id, &self.profile);
                 if let Some((request, group)) = taken {
-                    let work = Work::Request(request, None);
-                    let info = FetchInfo { record: Some(record), ..work.info(id) };
-                    self.queue_with(info, work, None, group, now);
+                    let (info, work) = Work::of_request(id, request, None);
+                    let info = FetchInfo { record: Some(record), ..info };
+                    self.queue((info, work), None, group, now);
                 }
             }
             News::Permitted(permission) => keeping.permitted(&permission, now),

@@ -3,30 +3,49 @@
 use std::sync::Arc;
 
 use sendbeacon_fetch::{
-    InitiatorType, Request, Reservation, beacon::Beacon, hyperlink_auditing::Ping,
+    InitiatorType, Request, Reservation,
+    beacon::{Beacon, BeaconData},
+    hyperlink_auditing::Ping,
 };
 
 use crate::{event::FetchInfo, id::FetchId};
 
-/// What to fetch. A beacon and a ping become requests when they start: before that they take less memory.
+/// What to fetch, without its [`FetchInfo`]. A beacon and a ping become requests after they have started: before that they
+/// take less memory.
 pub(in crate::network_side) enum Work {
-    Beacon(Beacon),
+    Beacon(BeaconData, Reservation),
     Ping(Box<Ping>),
     Request(Box<Request>, Option<Reservation>),
 }
 
 impl Work {
-    pub(super) fn info(&self, id: FetchId) -> FetchInfo {
-        let (client, url, initiator_type, body_length) = match self {
-            Self::Beacon(beacon) => {
-                let length = beacon.body_length();
-                (beacon.client(), beacon.url(), InitiatorType::Beacon, length)
-            }
-            Self::Ping(ping) => (ping.client(), ping.url(), InitiatorType::Ping, Ping::BODY_LENGTH),
-            Self::Request(request, _) => return Self::info_of(request, id),
+    pub(in crate::network_side) fn of_beacon(id: FetchId, beacon: Beacon) -> (FetchInfo, Self) {
+        let (initiator_type, body_length) = (InitiatorType::Beacon, beacon.body_length());
+        let (client, url, data, reservation) = beacon.into_parts();
+        let (keepalive, record) = (true, None);
+        let info = FetchInfo { id, client, url, initiator_type, keepalive, body_length, record };
+        (info, Self::Beacon(data, reservation))
+    }
+
+    pub(in crate::network_side) fn of_ping(id: FetchId, ping: Box<Ping>) -> (FetchInfo, Self) {
+        let info = FetchInfo {
+            id,
+            client: Arc::clone(ping.client()),
+            url: ping.url().clone(),
+            initiator_type: InitiatorType::Ping,
+            keepalive: true,
+            body_length: Ping::BODY_LENGTH,
+            record: None,
         };
-        let (client, url) = (Arc::clone(client), url.clone());
-        FetchInfo { id, client, url, initiator_type, keepalive: true, body_length, record: None }
+        (info, Self::Ping(ping))
+    }
+
+    pub(in crate::network_side) fn of_request(
+        id: FetchId,
+        request: Box<Request>,
+        reservation: Option<Reservation>,
+    ) -> (FetchInfo, Self) {
+        (Self::info_of(&request, id), Self::Request(request, reservation))
     }
 
     pub(super) fn info_of(request: &Request, id: FetchId) -> FetchInfo {
@@ -43,18 +62,27 @@ impl Work {
 
     pub(super) fn reservation_mut(&mut self) -> Option<&mut Reservation> {
         match self {
-            Self::Beacon(beacon) => Some(beacon.reservation_mut()),
+            Self::Beacon(_, reservation) => Some(reservation),
             Self::Ping(ping) => Some(ping.reservation_mut()),
             Self::Request(_, reservation) => reservation.as_mut(),
         }
     }
 
-    pub(super) fn into_request(self) -> (Box<Request>, Option<Reservation>) {
-        let (request, reservation) = match self {
-            Self::Beacon(beacon) => beacon.into_request(),
-            Self::Ping(ping) => ping.into_request(),
-            Self::Request(request, reservation) => return (request, reservation),
-        };
-        (Box::new(request), Some(reservation))
+    /// What to give to fetch, and the reservation to keep until the fetch is done.
+    pub(super) fn start(self) -> (Unsent, Option<Reservation>) {
+        match self {
+            Self::Beacon(data, reservation) => (Unsent::Beacon(data), Some(reservation)),
+            Self::Ping(ping) => {
+                let (request, reservation) = ping.into_request();
+                (Unsent::Request(Box::new(request)), Some(reservation))
+            }
+            Self::Request(request, reservation) => (Unsent::Request(request), reservation),
+        }
     }
+}
+
+/// What is given to fetch when it starts.
+pub(in crate::network_side) enum Unsent {
+    Beacon(BeaconData),
+    Request(Box<Request>),
 }

@@ -1,0 +1,157 @@
+//! The requests of the latest beacons that were answered, for the next beacons like them.
+//!
+//! Much of what fetch does to the request of a beacon follows from its client, its URL and its content type, and from the
+//! settings of the profile. A beacon in which these are the same gets the request of an earlier one, with its own body.
+//! Whatever can change between the two is asked anew for each: HSTS, service workers, cookies, authentication entries, the
+//! interceptor, the CORS-preflight cache, and the network.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+use url::Url;
+
+use crate::{
+    client::Client,
+    nonce::Nonce,
+    preparation::{HeaderLists, Memory},
+    request::{Referrer, Request, ResponseTainting},
+};
+
+/// How many requests are kept.
+const MAX_REQUESTS: usize = 32;
+
+/// How many bytes the texts of a kept request may have together.
+const MAX_BYTES: usize = 2048;
+
+/// The settings of a profile on which requests and their header lists depend.
+#[derive(Clone, Copy)]
+pub(super) struct Settings<'a> {
+    pub(super) user_agent: &'a HeaderValue,
+    pub(super) accept_language: Option<&'a HeaderValue>,
+    pub(super) beacon_priority: Option<&'a HeaderValue>,
+    pub(super) extra_headers: &'a HeaderMap,
+    /// Whether bodies of responses are decoded.
+    pub(super) decodes: bool,
+}
+
+/// The requests of the latest beacons that were answered, the last one first.
+#[derive(Default)]
+pub(super) struct PreparedRequests(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// What all of these requests depend on.
+    settings: Option<OwnedSettings>,
+    requests: VecDeque<Box<Request>>,
+}
+
+/// The client of each kept request. So the requests do not keep the data of documents that have gone.
+static NOBODY: LazyLock<Arc<Client>> = LazyLock::new(|| {
+    let url = Url::parse("about:blank").expect("this is a URL");
+    Arc::new(Client::new(url, Nonce::from_u128(0)))
+});
+
+impl PreparedRequests {
+    /// The request of an earlier beacon of this client, with this URL and content type. Its body is not set.
+    pub(super) fn take(
+        &self,
+        settings: Settings<'_>,
+        client: &Arc<Client>,
+        url: &Url,
+        content_type: Option<&HeaderValue>,
+    ) -> Option<Box<Request>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.settings.as_ref().is_some_and(|it| it.are(settings)) {
+            *kept = Kept { settings: Some(settings.into()), requests: VecDeque::new() };
+        }
+        let is_like = |request: &Request| {
+            request.preparation.memory.as_deref().is_some_and(|memory| {
+                std::ptr::eq(memory.client.as_ptr(), Arc::as_ptr(client))
+                    && request.url() == url
+                    && memory.content_type.as_ref() == content_type
+            })
+        };
+        let at = kept.requests.iter().position(|request| is_like(request))?;
+        let mut request = kept.requests.remove(at)?;
+        drop(kept);
+        request.client = Arc::clone(client);
+        // Fetch has set these for the earlier one.
+        request.use_service_workers = true;
+        request.response_tainting = ResponseTainting::Basic;
+        request.timing_allow_failed = false;
+        Some(request)
+    }
+
+    /// Keeps the request of a beacon that was answered, if it is not too long, and if it is still as it was before HSTS.
+    pub(super) fn give_back(&self, mut request: Box<Request>) {
+        if !request.preparation.has_passed {
+            return;
+        }
+        if request.preparation.memory.is_none() {
+            if text_bytes(&request) > MAX_BYTES {
+                return;
+            }
+            request.preparation.memory = Some(Box::new(Memory {
+                client: Arc::downgrade(&request.client),
+                content_type: request.headers.get(CONTENT_TYPE).cloned(),
+                header_lists: HeaderLists::default(),
+            }));
+        }
+        request.client = Arc::clone(&NOBODY);
+        request.body = None;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.requests.push_front(request);
+        let surplus =
+            if kept.requests.len() > MAX_REQUESTS { kept.requests.pop_back() } else { None };
+        drop((kept, surplus));
+    }
+}
+
+fn text_bytes(request: &Request) -> usize {
+    let referrer = match &request.referrer {
+        Referrer::Url(url) => url.as_str().len(),
+        Referrer::Client | Referrer::NoReferrer => 0,
+    };
+    let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    request.url().as_str().len() + referrer + headers.sum::<usize>()
+}
+
+/// [`Settings`] that own their values.
+struct OwnedSettings {
+    user_agent: HeaderValue,
+    accept_language: Option<HeaderValue>,
+    beacon_priority: Option<HeaderValue>,
+    extra_headers: HeaderMap,
+    decodes: bool,
+}
+
+impl From<Settings<'_>> for OwnedSettings {
+    fn from(settings: Settings<'_>) -> Self {
+        let Settings { user_agent, accept_language, beacon_priority, extra_headers, decodes } =
+            settings;
+        Self {
+            user_agent: user_agent.clone(),
+            accept_language: accept_language.cloned(),
+            beacon_priority: beacon_priority.cloned(),
+            extra_headers: extra_headers.clone(),
+            decodes,
+        }
+    }
+}
+
+impl OwnedSettings {
+    fn are(&self, settings: Settings<'_>) -> bool {
+        let Settings { user_agent, accept_language, beacon_priority, extra_headers, decodes } =
+            settings;
+        self.user_agent == *user_agent
+            && self.accept_language.as_ref() == accept_language
+            && self.beacon_priority.as_ref() == beacon_priority
+            // In the same order, too.
+            && self.extra_headers.len() == extra_headers.len()
+            && self.extra_headers.iter().eq(extra_headers)
+            && self.decodes == decodes
+    }
+}

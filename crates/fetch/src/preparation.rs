@@ -1,0 +1,96 @@
+//! What fetch need not do again for a request like an earlier one.
+
+use std::sync::{OnceLock, Weak};
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_LENGTH, COOKIE},
+};
+
+use crate::client::Client;
+
+/// What fetch need not do again for a request.
+///
+/// A clone has nothing of it, because its owner may change the request around it.
+#[derive(Debug, Default)]
+pub(crate) struct Preparation {
+    /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, had nothing to
+    /// tell, and nothing has changed the request since.
+    pub(crate) has_passed: bool,
+    /// What is remembered of earlier requests that were equal to this one but for the bytes of the body. `None`: this is
+    /// the first one.
+    pub(crate) memory: Option<Box<Memory>>,
+}
+
+impl Clone for Preparation {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Preparation {
+    /// The header lists of equal requests. `None` if this is the first one, or if it was changed.
+    pub(crate) fn header_lists(&self) -> Option<&HeaderLists> {
+        self.memory.as_deref().filter(|_| self.has_passed).map(|memory| &memory.header_lists)
+    }
+}
+
+/// What is remembered of equal requests of beacons.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// NB: while this exists, the client is not changed in its place, and no other client has its address.
+    pub(crate) client: Weak<Client>,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) header_lists: HeaderLists,
+}
+
+/// The header lists of equal requests: one without a `Cookie` header, and one that ends with it.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderLists([OnceLock<HeaderList>; 2]);
+
+#[derive(Debug)]
+struct HeaderList {
+    list: HeaderMap,
+    /// The length of the body in the list.
+    body_length: u64,
+}
+
+impl HeaderLists {
+    /// The header list of a request whose body has `body_length` bytes, and then a `Cookie` header with `cookies`. `make`
+    /// makes the list without that header. What it makes depends on the length of the body and on nothing else that differs
+    /// between the requests.
+    pub(crate) fn get_or_make(
+        &self,
+        body_length: u64,
+        cookies: Option<HeaderValue>,
+        make: impl FnOnce() -> HeaderMap,
+    ) -> HeaderMap {
+        let known = &self.0[usize::from(cookies.is_some())];
+        let Some(HeaderList { list, body_length: length }) = known.get() else {
+            let list = make();
+            // A list in which a name comes twice has no one place for a new value.
+            let is_simple = list.len() == list.keys_len() && !list.contains_key(COOKIE);
+            let list = with_cookies(list, cookies);
+            if is_simple {
+                known.get_or_init(|| HeaderList { list: list.clone(), body_length });
+            }
+            return list;
+        };
+        let mut list = list.clone();
+        if body_length != *length {
+            list.insert(CONTENT_LENGTH, body_length.into());
+        }
+        if let (Some(value), Some(cookies)) = (list.get_mut(COOKIE), cookies) {
+            *value = cookies;
+        }
+        list
+    }
+}
+
+/// The list, and then a `Cookie` header with `cookies`.
+pub(crate) fn with_cookies(mut list: HeaderMap, cookies: Option<HeaderValue>) -> HeaderMap {
+    if let Some(cookies) = cookies {
+        list.append(COOKIE, cookies);
+    }
+    list
+}
