@@ -250,7 +250,7 @@ impl Response {
         let (request_includes_credentials, range_requested) =
             (response.request_includes_credentials, response.range_requested);
         let NetworkResponse { status, mut headers, mut body, info, .. } = internal;
-        let mut status_message = info.map(|info| info.status_message).unwrap_or_default();
+        let mut status_message = info.map(|info| info.status_message.clone()).unwrap_or_default();
         let server_timing = server_timing_headers(&request, &headers);
         let mut unfiltered_headers = None;
         match response_type {

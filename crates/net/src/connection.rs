@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sendbeacon_fetch::host::ConnectionTiming;
+use sendbeacon_fetch::host::{ConnectionTiming, ResponseInfo};
 
 use crate::{http1::Http1Connection, http2::Http2Connection, send_queue::SendQueue};
 
@@ -15,10 +15,11 @@ pub(crate) enum OpenConnection {
 impl OpenConnection {
     /// Keeps when the connection was made, for the timing of each of its requests.
     pub(crate) fn with_timing(mut self, timing: ConnectionTiming) -> Self {
-        let timing = Some(Arc::new(timing));
+        let mut info = ResponseInfo::default();
+        info.connection_timing = Some(Arc::new(timing));
         match &mut self {
-            Self::Http1(connection) => connection.timing = timing,
-            Self::Http2(connection) => connection.timing = timing,
+            Self::Http1(connection) => connection.info = Arc::new(info),
+            Self::Http2(connection) => connection.info = Arc::new(info),
         }
         self
     }

@@ -1,10 +1,10 @@
 //! An HTTP/1.1 connection, by hyper.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use sendbeacon_fetch::{AddressSpace, NetworkError, host::ConnectionTiming};
+use sendbeacon_fetch::{AddressSpace, NetworkError, host::ResponseInfo};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
@@ -44,8 +44,8 @@ pub(crate) struct Http1Connection {
     pub(crate) sender: SendRequest<RequestBody>,
     /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
-    /// When the connection was made, if that is known.
-    pub(crate) timing: Option<Arc<ConnectionTiming>>,
+    /// What was told of the last response.
+    pub(crate) info: Arc<ResponseInfo>,
     /// Whether an earlier request has used the connection.
     pub(crate) is_used: bool,
     /// Where to ask what the server has acknowledged, if that is known.
@@ -77,12 +77,28 @@ impl Http1Connection {
         Ok(Box::new(Self {
             sender,
             address_space,
-            timing: None,
+            info: Arc::default(),
             is_used: false,
             send_queue: None,
             exchange,
             task,
         }))
+    }
+
+    /// What is told of a response. Most responses of a connection share it.
+    pub(crate) fn response_info(
+        &mut self,
+        status_message: Cow<'static, [u8]>,
+        first_interim_response_start: Option<Instant>,
+    ) -> Arc<ResponseInfo> {
+        let is_same = self.info.status_message == status_message
+            && self.info.first_interim_response_start == first_interim_response_start;
+        if !is_same {
+            let info = Arc::make_mut(&mut self.info);
+            info.status_message = status_message;
+            info.first_interim_response_start = first_interim_response_start;
+        }
+        Arc::clone(&self.info)
     }
 }
 

@@ -22,7 +22,7 @@ use h2::{
     client::{self, ResponseFuture, SendRequest},
 };
 use http::{Request, Response};
-use sendbeacon_fetch::{AddressSpace, NetworkError, host::ConnectionTiming};
+use sendbeacon_fetch::{AddressSpace, NetworkError, host::ResponseInfo};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::AbortHandle,
@@ -73,8 +73,8 @@ pub(crate) struct Http2Connection {
     pings: Mutex<Option<PingPong>>,
     /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
-    /// When the connection was made, if that is known.
-    pub(crate) timing: Option<Arc<ConnectionTiming>>,
+    /// What is told of each response.
+    pub(crate) info: Arc<ResponseInfo>,
     /// Where to ask what the server has acknowledged, if that is known.
     pub(crate) send_queue: Option<Box<SendQueue>>,
     /// The task that owns the socket.
@@ -111,7 +111,7 @@ impl Http2Connection {
             traffic,
             pings,
             address_space,
-            timing: None,
+            info: Arc::default(),
             send_queue: None,
             task,
         })

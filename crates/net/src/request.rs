@@ -153,9 +153,9 @@ fn combined(headers: HeaderMap) -> HeaderMap {
 /// Whether the list begins with the URL's host and has no other header of the connection. The list of a
 /// fetch does.
 fn is_ready_for_http1(headers: &HeaderMap, url: &Url) -> bool {
-    let mut headers = headers.iter();
-    headers.next().is_some_and(|(name, value)| *name == HOST && value == host(url))
-        && !headers.any(|(name, _)| belongs_to_connection(name))
+    let first = headers.iter().next();
+    first.is_some_and(|(name, value)| *name == HOST && value == host(url))
+        && !headers.keys().skip(1).any(belongs_to_connection)
 }
 
 fn with_host_first(given: HeaderMap, host: HeaderValue) -> HeaderMap {

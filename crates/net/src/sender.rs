@@ -237,7 +237,8 @@ impl RequestSender {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NetworkError::Protocol("101 without an Upgrade request".into()));
         }
-        let connection_timing = lease.connection.timing.clone();
+        let message = reason_phrase(head.status, &head.extensions);
+        let info = lease.connection.response_info(message, received.first_interim);
         lease.follow(&head.headers, self.pool.limits.http1_idle);
         let body: ResponseBody = if incoming.is_end_stream() {
             // The connection of an empty body is free, even if nobody reads the body.
@@ -248,10 +249,7 @@ impl RequestSender {
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
-        let info = response.info.get_or_insert_default();
-        info.status_message = reason_phrase(head.status, &head.extensions);
-        info.connection_timing = connection_timing;
-        info.first_interim_response_start = received.first_interim;
+        response.info = Some(info);
         Ok(Attempt::Answered(response))
     }
 
@@ -315,7 +313,10 @@ impl RequestSender {
         });
         let (head, stream) = checked?.into_parts();
         lease.connection.has_answered.store(true, Relaxed);
-        let connection_timing = lease.connection.timing.clone();
+        let mut info = Arc::clone(&lease.connection.info);
+        if first_interim.is_some() {
+            Arc::make_mut(&mut info).first_interim_response_start = first_interim;
+        }
         let reading = Reading::begin(upload, lease);
         let body: ResponseBody = if stream.is_end_stream() {
             reading.end();
@@ -325,9 +326,7 @@ impl RequestSender {
         };
         let mut response = NetworkResponse::new(head.status, head.headers, body);
         response.version = Some(head.version);
-        let info = response.info.get_or_insert_default();
-        info.connection_timing = connection_timing;
-        info.first_interim_response_start = first_interim;
+        response.info = Some(info);
         Ok(response)
     }
 

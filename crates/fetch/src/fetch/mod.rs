@@ -86,24 +86,35 @@ pub async fn fetch(
 pub async fn fetch_beacon(
     profile: &Profile,
     observer: &dyn Observer,
-    client: &Arc<Client>,
-    url: &Url,
-    data: BeaconData,
+    BeaconRequest(mut request): BeaconRequest,
 ) -> Result<UnreadResponse, NetworkError> {
-    let settings = profile.settings();
-    let content_type = data.as_ref().and_then(|(_, content_type)| content_type.as_ref());
-    let prepared = profile.prepared_requests.take(settings, client, url, content_type);
-    let mut request = if let Some(mut request) = prepared {
-        request.body = data.map(|(body, _)| body);
-        request
-    } else {
-        let mut request = Box::new(Beacon::request(Arc::clone(client), url.clone(), data));
-        append_default_headers(settings, &mut request);
-        request
-    };
     let response = main_fetch_for_beacon(&FetchParams { profile, observer }, &mut request).await?;
     profile.prepared_requests.give_back(request);
     Ok(response)
+}
+
+/// The request of a beacon.
+// NB: for the crate `sendbeacon` alone. It may change in any release.
+#[doc(hidden)]
+pub struct BeaconRequest(Box<Request>);
+
+impl BeaconRequest {
+    /// Makes the request of a beacon, or uses that of an earlier one again. Fetch it with the same profile, whose settings
+    /// may not change in between.
+    #[must_use]
+    pub fn new(profile: &Profile, client: &Arc<Client>, url: &Url, data: BeaconData) -> Self {
+        let settings = profile.settings();
+        let content_type = data.as_ref().and_then(|(_, content_type)| content_type.as_ref());
+        let prepared = profile.prepared_requests.take(settings, client, url, content_type);
+        Self(if let Some(mut request) = prepared {
+            request.body = data.map(|(body, _)| body);
+            request
+        } else {
+            let mut request = Box::new(Beacon::request(Arc::clone(client), url.clone(), data));
+            append_default_headers(settings, &mut request);
+            request
+        })
+    }
 }
 
 /// Steps 12 to 14.

@@ -159,7 +159,7 @@ pub struct NetworkResponse {
     /// The version of HTTP, if the network tells it, for developer tools and timing. Default: `None`.
     pub version: Option<Version>,
     /// What else the network tells. `None` means the defaults. Default: `None`.
-    pub info: Option<Box<ResponseInfo>>,
+    pub info: Option<Arc<ResponseInfo>>,
 }
 
 impl NetworkResponse {
@@ -184,7 +184,7 @@ impl fmt::Debug for NetworkResponse {
 /// What a network tells about a response for script, developer tools and Resource Timing. No step of a fetch depends on
 /// it.
 ///
-/// It is boxed in [`NetworkResponse::info`], because the algorithms move a response often.
+/// It is shared in [`NetworkResponse::info`], because the responses of a connection often have the same.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ResponseInfo {

@@ -11,7 +11,7 @@ use sendbeacon_fetch::{
     Client, CspDisposition, EmbedderPolicy, KeepaliveLimits, Ledger, NetworkError, Nonce,
     ReferrerPolicy, ResponseSummary,
     beacon::send_beacon,
-    fetch::{fetch, fetch_beacon},
+    fetch::{BeaconRequest, fetch, fetch_beacon},
     host::{Answer, CookieContext, CookieStore, NetworkRequest},
 };
 use sendbeacon_testkit::{
@@ -249,9 +249,9 @@ proptest! {
                 *world.response.lock().unwrap() = step.response;
             }
             let (client, url, data, _reservation) = one.into_parts();
-            let observer = &prepared.page.observations;
+            let (profile, observer) = (&prepared.page.profile, &prepared.page.observations);
             let fetched =
-                complete(fetch_beacon(&prepared.page.profile, observer, &client, &url, data));
+                complete(fetch_beacon(profile, observer, BeaconRequest::new(profile, &client, &url, data)));
             let effects = prepared.effects(fetched.map(|it| it.summary));
             let request = Box::new(other.into_request().0);
             let fetched = complete(fetch(&anew.page.profile, &anew.page.observations, request));
@@ -269,8 +269,8 @@ fn a_kept_request_does_not_keep_the_data_of_its_document() {
         let beacon =
             send_beacon(&client, &ledger, &Zeros, "/x", Some(body.into())).unwrap().unwrap();
         let (client, url, data, _reservation) = beacon.into_parts();
-        let fetched =
-            complete(fetch_beacon(&page.profile, &page.observations, &client, &url, data));
+        let request = BeaconRequest::new(&page.profile, &client, &url, data);
+        let fetched = complete(fetch_beacon(&page.profile, &page.observations, request));
         assert_eq!(fetched.map(|it| it.summary.status.as_u16()), Ok(204));
         assert_eq!(page.last().body, body);
     }

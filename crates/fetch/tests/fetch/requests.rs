@@ -1,5 +1,7 @@
 //! Requests of `fetch()`: how their headers, modes and cache mode decide what is sent.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use sendbeacon_fetch::{
     CacheMode, Mode, NetworkError, RedirectFailure, RedirectMode, ResponseType,
@@ -126,7 +128,7 @@ fn a_cors_response_exposes_only_listed_and_safelisted_headers() {
 fn script_sees_the_status_message_of_a_response_that_is_not_opaque() {
     let page = Page::new(PAGE, |_| {
         let mut response = respond(200, &[("access-control-allow-origin", "*")])?;
-        response.info.get_or_insert_default().status_message = b"Fine".into();
+        Arc::make_mut(response.info.get_or_insert_default()).status_message = b"Fine".into();
         Ok(response)
     });
     let message = |url: &str, mode: Mode| {

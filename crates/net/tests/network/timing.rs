@@ -19,7 +19,7 @@ async fn fetch(network: &HttpNetwork, url: &str) -> NetworkResponse {
 async fn timing(network: &HttpNetwork, url: &str) -> Arc<ConnectionTiming> {
     let response = fetch(network, url).await;
     read(response.body).await.unwrap();
-    response.info.unwrap().connection_timing.unwrap()
+    response.info.unwrap().connection_timing.clone().unwrap()
 }
 
 /// Checks that the connection was made after `start`, in order.

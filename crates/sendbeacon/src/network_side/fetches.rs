@@ -304,7 +304,7 @@ impl Fetches {
         let (kept, profile) = (self.kept(&record, &work), self.profile_of(id));
         #[cfg(not(feature = "outbox"))]
         let profile = Arc::clone(&self.profile);
-        let (unsent, reservation) = work.start();
+        let (unsent, reservation) = work.start(&record.teller.info, &profile);
         let watcher = Watcher(Arc::clone(&record.teller));
         let fetch = run_fetch(profile, watcher, unsent, responder, has_waited);
         // NB: `map` and not an async block, which would have room for the fetch twice.

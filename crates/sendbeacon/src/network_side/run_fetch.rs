@@ -37,10 +37,7 @@ pub(super) async fn run_fetch(
         Box::pin(watcher.0.permitted_on_this_network(&watcher.0.info.url)).await?;
     }
     let UnreadResponse { summary, mut body } = match unsent {
-        Unsent::Beacon(data) => {
-            let info = &watcher.0.info;
-            fetch_beacon(&profile, &watcher, &info.client, &info.url, data).await?
-        }
+        Unsent::Beacon(request) => fetch_beacon(&profile, &watcher, request).await?,
         // NB: boxed, because a beacon's future would have room for it, too.
         Unsent::Request(request) => {
             return Box::pin(run_request(profile, watcher, request, responder)).await;

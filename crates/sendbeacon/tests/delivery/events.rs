@@ -125,7 +125,7 @@ fn the_done_event_has_the_times_of_resource_timing() {
             }?;
             let now = Instant::now();
             answer.version = Some(http::Version::HTTP_2);
-            let info = answer.info.get_or_insert_default();
+            let info = Arc::make_mut(answer.info.get_or_insert_default());
             info.connection_timing = Some(Arc::new(ConnectionTiming::at(now)));
             info.first_interim_response_start = Some(now);
             Ok(answer)
@@ -262,7 +262,7 @@ fn script_sees_the_start_of_the_fetch_instead_of_the_times_of_a_reused_connectio
         move |_| {
             let mut answer = respond(204, &[])?;
             let timing = Some(Arc::new(ConnectionTiming::at(made)));
-            answer.info.get_or_insert_default().connection_timing = timing;
+            Arc::make_mut(answer.info.get_or_insert_default()).connection_timing = timing;
             Ok(answer)
         },
         "/x",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sendbeacon_fetch::{
     InitiatorType, Request, Reservation,
     beacon::{Beacon, BeaconData},
+    fetch::{BeaconRequest, Profile},
     hyperlink_auditing::Ping,
 };
 
@@ -69,9 +70,16 @@ impl Work {
     }
 
     /// What to give to fetch, and the reservation to keep until the fetch is done.
-    pub(super) fn start(self) -> (Unsent, Option<Reservation>) {
+    pub(super) fn start(
+        self,
+        info: &FetchInfo,
+        profile: &Profile,
+    ) -> (Unsent, Option<Reservation>) {
         match self {
-            Self::Beacon(data, reservation) => (Unsent::Beacon(data), Some(reservation)),
+            Self::Beacon(data, reservation) => {
+                let request = BeaconRequest::new(profile, &info.client, &info.url, data);
+                (Unsent::Beacon(request), Some(reservation))
+            }
             Self::Ping(ping) => {
                 let (request, reservation) = ping.into_request();
                 (Unsent::Request(Box::new(request)), Some(reservation))
@@ -83,6 +91,6 @@ impl Work {
 
 /// What is given to fetch when it starts.
 pub(in crate::network_side) enum Unsent {
-    Beacon(BeaconData),
+    Beacon(BeaconRequest),
     Request(Box<Request>),
 }
