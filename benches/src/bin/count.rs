@@ -10,7 +10,9 @@ use benches::{
     COLLECTOR, KIB_BEACONS_PER_DOCUMENT, client, cookies, document, three_fields, user_agent,
 };
 use clap::{Parser, ValueEnum};
-use sendbeacon::{Blob, BodyInit, Document, Event, EventKind, EventSink, Outcome, UserAgent};
+use sendbeacon::{
+    Blob, BodyInit, Client, Document, Event, EventKind, EventSink, Nonce, Outcome, UserAgent,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::{
     runtime::Builder,
@@ -62,6 +64,8 @@ enum What {
     Whole100Queued,
     /// Whole beacons, 10,000 queued at a time.
     Whole10kQueued,
+    /// Whole beacons to 1,000 URLs of 100 origins in turn, so that nothing remembered helps.
+    Whole1000Urls,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -81,10 +85,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::UrlSearchParams => calls(Some(&BodyInit::UrlSearchParams(&pairs)), n)?,
         What::Refused => refusals(&kib, n)?,
         What::TypeError => type_errors(n)?,
-        What::Whole => whole(1, 1, &kib, n)?,
-        What::Whole100kDocuments => whole(100_000, 1, &kib, n)?,
-        What::Whole100Queued => whole(10_000, 100, &kib, n)?,
-        What::Whole10kQueued => whole(10_000, 10_000, &kib, n)?,
+        What::Whole => whole(1, 1, &[COLLECTOR], &kib, n)?,
+        What::Whole100kDocuments => whole(100_000, 1, &[COLLECTOR], &kib, n)?,
+        What::Whole100Queued => whole(10_000, 100, &[COLLECTOR], &kib, n)?,
+        What::Whole10kQueued => whole(10_000, 10_000, &[COLLECTOR], &kib, n)?,
+        What::Whole1000Urls => {
+            let url = |i| format!("https://{}.example.net/api/v1/collect?site={i}", i % 100);
+            let urls: Vec<_> = (0..1000).map(url).collect();
+            let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+            whole(1, 1, &urls, &kib, n)?
+        }
     };
     let each = begin.elapsed() / u32::try_from(n)?;
     println!("{} allocations, {each:.2?} including one-time work", (allocations + n / 2) / n);
@@ -155,8 +165,14 @@ fn type_errors(n: usize) -> Result<usize, Box<dyn Error>> {
     Ok(region.change().allocations)
 }
 
-/// Sends whole beacons from this number of documents in turn, this number `queued` at a time.
-fn whole(documents: usize, queued: usize, body: &str, n: usize) -> Result<usize, Box<dyn Error>> {
+/// Sends whole beacons to `urls` in turn, from this number of documents in turn, this number `queued` at a time.
+fn whole(
+    documents: usize,
+    queued: usize,
+    urls: &[&str],
+    body: &str,
+    n: usize,
+) -> Result<usize, Box<dyn Error>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (done, mut outcomes) = unbounded_channel();
     let agent = user_agent()
@@ -164,11 +180,16 @@ fn whole(documents: usize, queued: usize, body: &str, n: usize) -> Result<usize,
         .event_sink(Arc::new(Counting(done)))
         .cookies(Arc::new(cookies()))
         .build()?;
-    let documents: Vec<_> = (0..documents).map(|_| document(&agent)).collect();
+    let documents: Vec<_> = match urls {
+        [COLLECTOR] => (0..documents).map(|_| document(&agent)).collect(),
+        // The policy of the other documents allows one origin.
+        _ => vec![agent.document(Client::new(client().creation_url, Nonce::from_u128(1)))],
+    };
+    let mut urls = urls.iter().cycle();
     let mut send = |documents: &mut dyn Iterator<Item = &Document>| {
         let mut sent = 0;
-        for document in documents {
-            assert_eq!(document.send_beacon(black_box(COLLECTOR), Some(body.into())), Ok(true));
+        for (document, url) in documents.zip(&mut urls) {
+            assert_eq!(document.send_beacon(black_box(url), Some(body.into())), Ok(true));
             sent += 1;
         }
         runtime.block_on(async {

@@ -1,13 +1,11 @@
 //! What fetch need not do again for a request like an earlier one.
 
-use std::sync::{OnceLock, Weak};
+use std::sync::OnceLock;
 
 use http::{
     HeaderMap, HeaderValue,
     header::{CONTENT_LENGTH, COOKIE},
 };
-
-use crate::client::Client;
 
 /// What fetch need not do again for a request.
 ///
@@ -17,9 +15,8 @@ pub(crate) struct Preparation {
     /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, had nothing to
     /// tell, and nothing has changed the request since.
     pub(crate) has_passed: bool,
-    /// What is remembered of earlier requests that were equal to this one but for the bytes of the body. `None`: this is
-    /// the first one.
-    pub(crate) memory: Option<Box<Memory>>,
+    /// The header lists of equal requests. `None`: this is the first one.
+    pub(crate) header_lists: Option<Box<HeaderLists>>,
 }
 
 impl Clone for Preparation {
@@ -31,17 +28,8 @@ impl Clone for Preparation {
 impl Preparation {
     /// The header lists of equal requests. `None` if this is the first one, or if it was changed.
     pub(crate) fn header_lists(&self) -> Option<&HeaderLists> {
-        self.memory.as_deref().filter(|_| self.has_passed).map(|memory| &memory.header_lists)
+        self.header_lists.as_deref().filter(|_| self.has_passed)
     }
-}
-
-/// What is remembered of equal requests of beacons.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    /// NB: while this exists, the client is not changed in its place, and no other client has its address.
-    pub(crate) client: Weak<Client>,
-    pub(crate) content_type: Option<HeaderValue>,
-    pub(crate) header_lists: HeaderLists,
 }
 
 /// The header lists of equal requests: one without a `Cookie` header, and one that ends with it.

@@ -1,5 +1,7 @@
 //! A request before and after the protocol of its connection is known.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
@@ -27,22 +29,40 @@ pub(crate) enum UnsentRequest {
 pub(crate) struct FetchedRequest {
     method: Method,
     url: Url,
-    /// What HTTP/1.1 asks for: the path and the query, or the whole URL for a proxy.
-    target: Uri,
+    uris: Arc<Uris>,
     headers: HeaderMap,
     body: Bytes,
 }
 
+/// The URL of a request, in the forms in which it is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Uris {
+    /// What HTTP/1.1 asks for: the path and the query, or the whole URL for a proxy.
+    http1: Uri,
+    /// What HTTP/2 asks for: the whole URL. `None` if HTTP/2 is not spoken, or cannot have such a host.
+    http2: Option<Uri>,
+}
+
+impl Uris {
+    /// The forms of `url` on connections of this key. Fails if the URL is too long to be sent, so that no connection is made
+    /// for the request.
+    pub(crate) fn of(url: &Url, key: &PoolKey) -> Result<Self, NetworkError> {
+        let http1 = if key.is_to_proxy() { absolute_target(url)? } else { target(url)? };
+        let http2 = if key.tls { absolute_target(url).ok() } else { None };
+        Ok(Self { http1, http2 })
+    }
+}
+
 impl UnsentRequest {
-    /// Takes the parts of a request that are sent. `target` is what HTTP/1.1 asks for.
+    /// Takes the parts of a request that are sent.
     pub(crate) fn new(
         request: NetworkRequest,
-        target: Uri,
+        uris: Arc<Uris>,
         is_over_tls: bool,
     ) -> Result<Self, NetworkError> {
         let NetworkRequest { method, url, headers, body, .. } = request;
         let headers = combined(headers);
-        let request = FetchedRequest { method, url, target, headers, body };
+        let request = FetchedRequest { method, url, uris, headers, body };
         if is_over_tls {
             Ok(Self::Undecided(Box::new(request)))
         } else {
@@ -84,35 +104,22 @@ impl UnsentRequest {
     /// The head is a copy: `h2` does not give a head back, and a request that the server did not process
     /// is sent again.
     pub(crate) fn to_http2(&self) -> Result<(Request<()>, Bytes), NetworkError> {
-        let (method, target, host, headers, body) = match self {
+        let (method, uri, headers, body) = match self {
             Self::Undecided(request) => {
-                let FetchedRequest { method, url, target, headers, body } = &**request;
-                (method, target, Some(host(url).as_bytes()), headers, body)
+                let FetchedRequest { method, uris, headers, body, .. } = &**request;
+                (method, uris.http2.clone(), headers, body)
             }
             Self::Http1(request) => {
                 let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
-                let body = &request.body().bytes;
-                (request.method(), request.uri(), host, request.headers(), body)
+                let uri = host.and_then(|host| with_authority(request.uri().clone(), host));
+                (request.method(), uri, request.headers(), &request.body().bytes)
             }
         };
-        let unsendable = |error: http::Error| {
-            NetworkError::Unsendable(format!("HTTP/2 cannot have such a host: {error}"))
-        };
-        let mut uri = target.clone().into_parts();
-        uri.scheme = Some(Scheme::HTTPS);
-        if let Some(host) = host {
-            let authority = Authority::try_from(host);
-            uri.authority = Some(authority.map_err(|error| unsendable(error.into()))?);
-        }
-        let mut own = HeaderMap::with_capacity(headers.len());
-        for (name, value) in headers.iter().filter(|(name, _)| !belongs_to_connection(name)) {
-            own.append(name, value.clone());
-        }
-
+        let no_host = || NetworkError::Unsendable("HTTP/2 cannot have such a host".into());
         let mut head = Request::new(());
         *head.method_mut() = method.clone();
-        *head.uri_mut() = Uri::from_parts(uri).map_err(|error| unsendable(error.into()))?;
-        *head.headers_mut() = own;
+        *head.uri_mut() = uri.ok_or_else(no_host)?;
+        *head.headers_mut() = without_connection_headers(headers);
         Ok((head, body.clone()))
     }
 }
@@ -122,13 +129,13 @@ impl FetchedRequest {
     /// to a proxy, and a `Host` header before all others
     /// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
     fn into_http1(self) -> Result<Box<Http1Request>, NetworkError> {
-        let Self { method, url, target, mut headers, body } = self;
+        let Self { method, url, uris, mut headers, body } = self;
         if !is_ready_for_http1(&headers, &url) {
             headers = with_host_first(headers, host_header(&url)?);
         }
         let mut request = Request::new(RequestBody::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = target;
+        *request.uri_mut() = uris.http1.clone();
         *request.headers_mut() = headers;
         Ok(Box::new(request))
     }
@@ -186,10 +193,27 @@ fn belongs_to_connection(name: &HeaderName) -> bool {
     )
 }
 
-/// What HTTP/1.1 asks for on connections of this key: the path and the query, or the whole URL for a proxy. Fails if the
-/// URL is too long to be sent, so that no connection is made for the request.
-pub(crate) fn target_on_the_way(url: &Url, key: &PoolKey) -> Result<Uri, NetworkError> {
-    if key.is_to_proxy() { absolute_target(url) } else { target(url) }
+/// The headers of a request as they go on an HTTP/2 connection. NB: a clone costs less than a new list. So the last header
+/// takes the place of `Host`.
+fn without_connection_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut own = headers.clone();
+    own.remove(HOST);
+    if !own.keys().any(belongs_to_connection) {
+        return own;
+    }
+    let mut own = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| !belongs_to_connection(name)) {
+        own.append(name, value.clone());
+    }
+    own
+}
+
+/// The whole URL of a target on this host. `None` if HTTP/2 cannot have such a host.
+fn with_authority(target: Uri, host: &[u8]) -> Option<Uri> {
+    let mut uri = target.into_parts();
+    uri.scheme = Some(Scheme::HTTPS);
+    uri.authority = Some(Authority::try_from(host).ok()?);
+    Uri::from_parts(uri).ok()
 }
 
 /// The path and the query, without the fragment and the credentials.
@@ -238,8 +262,8 @@ mod tests {
             .with_headers(headers.collect())
             .with_body(Bytes::from_static(b"body"));
         let key = PoolKey::of(&request, None, &RandomState::default()).unwrap();
-        let target = target_on_the_way(&request.url, &key).unwrap();
-        UnsentRequest::new(request, target, key.tls).unwrap()
+        let uris = Arc::new(Uris::of(&request.url, &key).unwrap());
+        UnsentRequest::new(request, uris, key.tls).unwrap()
     }
 
     #[test]
@@ -252,7 +276,9 @@ mod tests {
         };
         let (fetched, body) = make().to_http2().unwrap();
         assert_eq!(fetched.uri(), "https://a.test:8443/path?query");
-        assert_eq!(fetched.headers().keys().collect::<Vec<_>>(), [ACCEPT, CONTENT_LENGTH]);
+        let mut names: Vec<_> = fetched.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, [ACCEPT.as_str(), CONTENT_LENGTH.as_str()]);
         assert_eq!(body, "body");
 
         let given_back = UnsentRequest::Http1(make().into_http1().unwrap());

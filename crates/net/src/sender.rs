@@ -77,7 +77,7 @@ impl RequestSender {
     ) -> Result<Prepared<'_>, NetworkError> {
         let transmission = std::mem::take(&mut request.transmission);
         transmission.report(Progress::Unsent);
-        let Target { key, uri } = self.targets.of(&request, proxy, &self.pool)?;
+        let Target { key, uris } = self.targets.of(&request, proxy, &self.pool)?;
         Ok(Prepared {
             transmission,
             is_safe: request.method.is_safe(),
@@ -85,7 +85,7 @@ impl RequestSender {
             check: AccessCheck::of(&request, &*self.local_network_access).map(Box::new),
             needs_new: request.force_new_connection,
             connect_timeout: request.connect_timeout,
-            request: UnsentRequest::new(request, uri, key.tls)?,
+            request: UnsentRequest::new(request, uris, key.tls)?,
             key,
         })
     }

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::Uri;
 use sendbeacon_fetch::{
     NetworkError,
     host::{ConnectionKey, NetworkRequest},
@@ -14,7 +13,7 @@ use sendbeacon_fetch::{
 use crate::{
     pool::{key::PoolKey, lease::Pool},
     proxy::server::Proxy,
-    request::target_on_the_way,
+    request::Uris,
 };
 
 /// How many targets are remembered.
@@ -27,8 +26,7 @@ const MAX_URL: usize = 2048;
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) key: Arc<PoolKey>,
-    /// What HTTP/1.1 asks for: the path and the query, or the whole URL for a proxy.
-    pub(crate) uri: Uri,
+    pub(crate) uris: Arc<Uris>,
 }
 
 impl Target {
@@ -39,7 +37,7 @@ impl Target {
         pool: &Pool,
     ) -> Result<Self, NetworkError> {
         let key = Arc::new(pool.key(request, proxy)?);
-        Ok(Self { uri: target_on_the_way(&request.url, &key)?, key })
+        Ok(Self { uris: Arc::new(Uris::of(&request.url, &key)?), key })
     }
 }
 
@@ -112,7 +110,7 @@ mod tests {
                 let request = NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection);
                 let anew = Target::new(&request, None, &pool).ok();
                 let target = targets.of(&request, None, &pool).ok();
-                prop_assert_eq!(target.map(|it| (it.key, it.uri)), anew.map(|it| (it.key, it.uri)));
+                prop_assert_eq!(target.map(|it| (it.key, it.uris)), anew.map(|it| (it.key, it.uris)));
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
 };
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
@@ -16,7 +16,6 @@ use url::Url;
 use crate::{
     client::Client,
     nonce::Nonce,
-    preparation::{HeaderLists, Memory},
     request::{Referrer, Request, ResponseTainting},
 };
 
@@ -45,10 +44,16 @@ pub(super) struct PreparedRequests(Mutex<Kept>);
 struct Kept {
     /// What all of these requests depend on.
     settings: Option<OwnedSettings>,
-    requests: VecDeque<Box<Request>>,
+    requests: VecDeque<KeptRequest>,
 }
 
-/// The client of each kept request. So the requests do not keep the data of documents that have gone.
+struct KeptRequest {
+    /// NB: while this exists, the client is not changed in its place, and no other client has its address.
+    client: Weak<Client>,
+    request: Box<Request>,
+}
+
+/// The client in each kept request. So the requests do not keep the data of documents that have gone.
 static NOBODY: LazyLock<Arc<Client>> = LazyLock::new(|| {
     let url = Url::parse("about:blank").expect("this is a URL");
     Arc::new(Client::new(url, Nonce::from_u128(0)))
@@ -67,17 +72,16 @@ impl PreparedRequests {
         if !kept.settings.as_ref().is_some_and(|it| it.are(settings)) {
             *kept = Kept { settings: Some(settings.into()), requests: VecDeque::new() };
         }
-        let is_like = |request: &Request| {
-            request.preparation.memory.as_deref().is_some_and(|memory| {
-                std::ptr::eq(memory.client.as_ptr(), Arc::as_ptr(client))
-                    && request.url() == url
-                    && memory.content_type.as_ref() == content_type
-            })
+        let is_like = |it: &KeptRequest| {
+            std::ptr::eq(it.client.as_ptr(), Arc::as_ptr(client))
+                && it.request.url() == url
+                && it.request.headers.get(CONTENT_TYPE) == content_type
         };
-        let at = kept.requests.iter().position(|request| is_like(request))?;
-        let mut request = kept.requests.remove(at)?;
+        let at = kept.requests.iter().position(is_like)?;
+        let KeptRequest { mut request, .. } = kept.requests.remove(at)?;
         drop(kept);
         request.client = Arc::clone(client);
+        request.preparation.header_lists.get_or_insert_default();
         // Fetch has set these for the earlier one.
         request.use_service_workers = true;
         request.response_tainting = ResponseTainting::Basic;
@@ -87,23 +91,15 @@ impl PreparedRequests {
 
     /// Keeps the request of a beacon that was answered, if it is not too long, and if it is still as it was before HSTS.
     pub(super) fn give_back(&self, mut request: Box<Request>) {
-        if !request.preparation.has_passed {
+        let is_first = request.preparation.header_lists.is_none();
+        if !request.preparation.has_passed || (is_first && text_bytes(&request) > MAX_BYTES) {
             return;
         }
-        if request.preparation.memory.is_none() {
-            if text_bytes(&request) > MAX_BYTES {
-                return;
-            }
-            request.preparation.memory = Some(Box::new(Memory {
-                client: Arc::downgrade(&request.client),
-                content_type: request.headers.get(CONTENT_TYPE).cloned(),
-                header_lists: HeaderLists::default(),
-            }));
-        }
-        request.client = Arc::clone(&NOBODY);
+        let client = std::mem::replace(&mut request.client, Arc::clone(&NOBODY));
         request.body = None;
+        let client = Arc::downgrade(&client);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.requests.push_front(request);
+        kept.requests.push_front(KeptRequest { client, request });
         let surplus =
             if kept.requests.len() > MAX_REQUESTS { kept.requests.pop_back() } else { None };
         drop((kept, surplus));
