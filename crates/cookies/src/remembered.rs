@@ -1,8 +1,15 @@
 //! The latest `Cookie` headers, so that a request like an earlier one needs no search.
 
-use std::{collections::VecDeque, ops::Deref, time::SystemTime};
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    time::SystemTime,
+};
 
 use bytes::Bytes;
+// NB: this hash has no secret. A page that finds two URLs with one hash gets its header remembered at once.
+use rustc_hash::FxHasher;
 use url::Host;
 
 use crate::{AccessContext, SameSiteMode, site::borrowed};
@@ -19,9 +26,19 @@ const MAX_PARTITION: usize = 2048;
 /// The longest header, in bytes.
 const MAX_HEADER: usize = 16 * 1024;
 
-/// The latest headers, the last one first.
+/// How many of the requests whose headers are not remembered are known again. A header is remembered when it is made a
+/// second time, so that requests to ever new URLs pay little.
+const MAX_MISSED: usize = 8;
+
+/// The latest headers.
 #[derive(Default)]
-pub(crate) struct RememberedHeaders(VecDeque<Remembered>);
+pub(crate) struct RememberedHeaders {
+    /// The last one first.
+    headers: VecDeque<Remembered>,
+    /// Hashes of the latest requests whose headers were not remembered. Two requests may have the same hash.
+    missed: [u64; MAX_MISSED],
+    next_missed: usize,
+}
 
 /// A header, and everything that it depends on.
 pub(crate) struct Remembered {
@@ -112,7 +129,7 @@ impl RememberedHeaders {
         versions: [u64; 2],
         now: SystemTime,
     ) -> Option<&Remembered> {
-        self.0.iter().find(|it| {
+        self.headers.iter().find(|it| {
             it.versions == versions
                 && it.since <= now
                 && it.until.is_none_or(|until| now < until)
@@ -120,15 +137,32 @@ impl RememberedHeaders {
         })
     }
 
-    /// Remembers a header, unless it or what it depends on is long.
-    pub(crate) fn add(&mut self, context: &AccessContext<'_>, made: Made) {
+    /// Remembers a header, if it was made lately for such a request, unless it or what it depends on is long.
+    pub(crate) fn add(&mut self, context: &AccessContext<'_>, made: impl FnOnce() -> Made) {
+        if !self.was_missed(context) {
+            return;
+        }
+        let made = made();
         if context.path.len() > MAX_PATH
             || context.partition.map_or(0, str::len) > MAX_PARTITION
             || made.header.len() > MAX_HEADER
         {
             return;
         }
-        self.0.truncate(MAX_REMEMBERED - 1);
-        self.0.push_front(Remembered { context: OwnedContext::of(context), made });
+        self.headers.truncate(MAX_REMEMBERED - 1);
+        self.headers.push_front(Remembered { context: OwnedContext::of(context), made });
+    }
+
+    /// Whether a header for such a request was made lately and not remembered.
+    fn was_missed(&mut self, context: &AccessContext<'_>) -> bool {
+        let mut hasher = FxHasher::default();
+        (&context.host, context.path, context.partition).hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.missed.contains(&hash) {
+            return true;
+        }
+        self.missed[self.next_missed] = hash;
+        self.next_missed = (self.next_missed + 1) % MAX_MISSED;
+        false
     }
 }

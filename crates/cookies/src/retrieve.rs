@@ -83,8 +83,14 @@ impl CookieJar {
         let until = cookies.iter().filter_map(|cookie| cookie.expiry_time).min();
         let places = found.iter().map(|found| found.place).collect();
         let versions = self.versions();
-        let made = Made { versions, since: now, until, site, places, header: header.clone() };
-        self.remembered.add(context, made);
+        self.remembered.add(context, || Made {
+            versions,
+            since: now,
+            until,
+            site,
+            places,
+            header: header.clone(),
+        });
         header
     }
 

@@ -12,6 +12,8 @@ use http::{
 /// A clone has nothing of it, because its owner may change the request around it.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
+    /// Whether the request is like one that was made lately, so that it is worth to be kept.
+    pub(crate) is_repeated: bool,
     /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, had nothing to
     /// tell, and nothing has changed the request since.
     pub(crate) has_passed: bool,

@@ -1,10 +1,9 @@
 //! Remembers the URLs that a thread has parsed last, because pages send to the same few again and again.
 
-use std::{
-    cell::RefCell,
-    hash::{BuildHasher, RandomState},
-};
+use std::{cell::RefCell, hash::BuildHasher};
 
+// NB: this hash has no secret. A page that finds two URLs with one hash gets its URL remembered at once.
+use rustc_hash::FxBuildHasher;
 use url::{ParseError, Url};
 
 thread_local! {
@@ -29,7 +28,6 @@ struct UrlMemo {
     entries: [Option<Entry>; ENTRIES],
     /// Which entry is replaced next.
     next: usize,
-    hasher: RandomState,
     /// The hash of the last input that was not remembered. A URL is remembered when it comes twice in a row, so
     /// that a page with a new URL for each call does not pay for it.
     missed: Option<u64>,
@@ -49,7 +47,7 @@ impl UrlMemo {
         }
         let url = base.join(input)?;
         if base.as_str().len() + input.len() + url.as_str().len() <= ENTRY_LENGTH {
-            let missed = Some(self.hasher.hash_one(input));
+            let missed = Some(FxBuildHasher.hash_one(input));
             if self.missed == missed {
                 let (base, input) = (base.as_str().into(), input.into());
                 self.entries[self.next] = Some(Entry { base, input, url: url.clone() });

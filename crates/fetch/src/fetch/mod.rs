@@ -112,6 +112,7 @@ impl BeaconRequest {
         } else {
             let mut request = Box::new(Beacon::request(Arc::clone(client), url.clone(), data));
             append_default_headers(settings, &mut request);
+            request.preparation.is_repeated = profile.prepared_requests.is_repeated(client, url);
             request
         })
     }

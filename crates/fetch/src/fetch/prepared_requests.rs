@@ -7,20 +7,28 @@
 
 use std::{
     collections::VecDeque,
+    hash::{Hash, Hasher},
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
 };
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+// NB: this hash has no secret. A page that finds two URLs with one hash gets its request kept at once.
+use rustc_hash::FxHasher;
 use url::Url;
 
 use crate::{
     client::Client,
     nonce::Nonce,
+    preparation::Preparation,
     request::{Referrer, Request, ResponseTainting},
 };
 
 /// How many requests are kept.
 const MAX_REQUESTS: usize = 32;
+
+/// How many of the latest beacons that were like no kept request are known again. A request is kept when it is made a second
+/// time, so that beacons to ever new URLs pay little.
+const MAX_MISSED: usize = 8;
 
 /// How many bytes the texts of a kept request may have together.
 const MAX_BYTES: usize = 2048;
@@ -45,6 +53,9 @@ struct Kept {
     /// What all of these requests depend on.
     settings: Option<OwnedSettings>,
     requests: VecDeque<KeptRequest>,
+    /// Hashes of the latest beacons that were like none of these. Two beacons may have the same hash.
+    missed: [u64; MAX_MISSED],
+    next_missed: usize,
 }
 
 struct KeptRequest {
@@ -70,7 +81,7 @@ impl PreparedRequests {
     ) -> Option<Box<Request>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.settings.as_ref().is_some_and(|it| it.are(settings)) {
-            *kept = Kept { settings: Some(settings.into()), requests: VecDeque::new() };
+            *kept = Kept { settings: Some(settings.into()), ..Kept::default() };
         }
         let is_like = |it: &KeptRequest| {
             std::ptr::eq(it.client.as_ptr(), Arc::as_ptr(client))
@@ -89,10 +100,27 @@ impl PreparedRequests {
         Some(request)
     }
 
-    /// Keeps the request of a beacon that was answered, if it is not too long, and if it is still as it was before HSTS.
+    /// Whether a beacon of this client with this URL was lately like no kept request.
+    pub(super) fn is_repeated(&self, client: &Arc<Client>, url: &Url) -> bool {
+        let mut hasher = FxHasher::default();
+        (Arc::as_ptr(client), url.as_str()).hash(&mut hasher);
+        let hash = hasher.finish();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.missed.contains(&hash) {
+            return true;
+        }
+        let next = kept.next_missed;
+        kept.missed[next] = hash;
+        kept.next_missed = (next + 1) % MAX_MISSED;
+        false
+    }
+
+    /// Keeps the request of a beacon that was answered, if it is repeated and not too long, and if it is still as it was
+    /// before HSTS.
     pub(super) fn give_back(&self, mut request: Box<Request>) {
-        let is_first = request.preparation.header_lists.is_none();
-        if !request.preparation.has_passed || (is_first && text_bytes(&request) > MAX_BYTES) {
+        let Preparation { is_repeated, has_passed, header_lists } = &request.preparation;
+        let is_first = header_lists.is_none();
+        if !is_repeated || !has_passed || (is_first && text_bytes(&request) > MAX_BYTES) {
             return;
         }
         let client = std::mem::replace(&mut request.client, Arc::clone(&NOBODY));
