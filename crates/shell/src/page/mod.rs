@@ -30,6 +30,7 @@ mod refresh;
 mod remote;
 mod resource_timing;
 mod script;
+mod shared_workers;
 mod storage;
 mod storage_area;
 mod task_queue;
