@@ -29,7 +29,8 @@ impl SplitTab<'_> {
         if areas.has(origin) { areas.of(origin).items() } else { Vec::new() }
     }
 
-    /// Makes a change on behalf of a process, and tells the other processes of the site.
+    /// Makes a change on behalf of a process, and tells the other processes of the site. There is no room for an
+    /// item while one of them has not handled what it was told before.
     pub(super) fn store(
         &self,
         id: ProcessId,
@@ -40,23 +41,21 @@ impl SplitTab<'_> {
         check(&process.site, origin)?;
         let areas = &self.browser.local_storage;
         let is_of_site = |it: &Origin| Site::of(it) == process.site;
-        let has_room = areas.has(origin) || areas.count(is_of_site) < MAX_ORIGINS;
+        let others = || {
+            let others = self.processes.iter().filter(|(other, _)| **other != id);
+            others.map(|(_, it)| it).filter(|it| it.site == process.site)
+        };
+        let is_removal = change.new_value.is_none();
+        let has_room = (areas.has(origin) || areas.count(is_of_site) < MAX_ORIGINS)
+            && (is_removal || !others().any(|it| it.mailbox.is_full_for(id)));
         let area = has_room.then(|| areas.of(origin));
         let is_stored = area.is_some_and(|area| {
             change.old_value = change.key.as_deref().and_then(|key| area.get(key));
             area.apply(change.clone())
         });
         if is_stored {
-            for (other, process) in &self.processes {
-                if *other == id || !is_of_site(&process.client.origin) {
-                    continue;
-                }
-                if process.mailbox.is_full_for(id) {
-                    return Err(Misconduct::Backlog);
-                }
-                let changed = ToContent::Changed(origin.clone(), Box::new(change.clone()));
-                process.mailbox.send(id, &changed);
-            }
+            let changed = ToContent::Changed(origin.clone(), Box::new(change));
+            others().for_each(|it| it.mailbox.send(id, &changed));
         }
         process.mailbox.send(id, &ToContent::Stored(is_stored));
         Ok(())
