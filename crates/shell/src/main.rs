@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use sendbeacon::{Drain, ThirdPartyCookies};
 use sendbeacon_shell::{
     bench,
-    browser::{Browser, Options, Split, run_content},
+    browser::{Browser, LeftOut, Options, Split, run_content},
     collector, demo, outage,
     wpt::{self, WptError},
 };
@@ -259,7 +259,14 @@ fn open(
     for finished in browser.log().finished() {
         eprintln!("{finished}");
     }
-    browser.write_har()?;
+    let left_out = browser.log().left_out();
+    if left_out != LeftOut::default() {
+        eprintln!("{left_out}");
+    }
+    let left_out = browser.write_har()?;
+    if left_out > 0 {
+        eprintln!("requests that are not in the HAR file, as it is full: {left_out}");
+    }
     browser.write_timeline()?;
     ran.map_err(Into::into)
 }

@@ -121,3 +121,31 @@ async fn the_content_type_of_a_document_is_that_of_its_response() {
     visit(&site, "/page").await;
     assert_eq!(site.report(), r#"["text/html","text/plain","text/html","text/html"]"#);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_being_unloaded_does_not_navigate() {
+    let frame = "<script>
+        for (const type of ['beforeunload', 'pagehide', 'unload']) {
+            addEventListener(type, () => { parent.log.push(type); location = 'elsewhere'; });
+        }
+        </script>";
+    let page = report(
+        "const frame = document.createElement('iframe');
+         frame.src = 'frame';
+         frame.onload = () => {
+           frame.onload = () => {
+             log.push(frame.contentWindow.location.pathname);
+             dispatchEvent(new Event('done'));
+           };
+           frame.contentWindow.location = 'next';
+         };
+         document.body.append(frame);",
+        "done",
+        "log",
+    );
+    let site = Site::new().page("/page", &page).page("/frame", frame).page("/next", "<p>");
+    let site = site.page("/elsewhere", "<p>").start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), r#"["beforeunload","pagehide","unload","/next"]"#);
+    assert!(!site.targets().contains(&"GET /elsewhere".to_owned()), "{:?}", site.targets());
+}

@@ -150,6 +150,33 @@ async fn an_entry_has_the_request_and_the_head_of_the_response() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_which_the_archive_has_no_room_is_counted() {
+    let html = "<script>
+        const large = new Uint8Array(12 << 20);
+        (async () => {
+            for (const path of ['1', '2', '3']) await fetch(path, { method: 'POST', body: large });
+            await fetch('small');
+        })();
+        </script>";
+    let site = RecordingServer::start(|request| match &*request.target {
+        "/page" => Behavior::with_body(200, &[("Content-Type", "text/html")], html.as_bytes()),
+        _ => Behavior::status(204),
+    })
+    .await;
+    let har = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no_room.har");
+    let output = open(site.url("/page"), har.clone()).await;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("requests that are not in the HAR file, as it is full: 1"), "{text}");
+    let har: Value = serde_json::from_slice(&fs::read(har).unwrap()).unwrap();
+    assert_eq!(har["log"]["comment"], "requests without an entry: 1");
+    let of = |entry: &Value| (entry["request"]["url"].clone(), entry["response"]["status"].clone());
+    let entries: Vec<_> = har["log"]["entries"].as_array().unwrap().iter().map(of).collect();
+    let kept = ["/1", "/2", "/small"].map(|path| (json!(site.url(path)), json!(204)));
+    assert_eq!(entries, kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unwritable_file_is_an_error_before_the_page_is_opened() {
     let site = RecordingServer::start(|_| Behavior::status(204)).await;
     let har = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no such folder/x.har");

@@ -25,7 +25,7 @@ use std::{
 use sendbeacon::{Client, Nonce, Origin};
 use sendbeacon_shell::{
     browser::{Browser, Options, Split, run_content},
-    page::{NavigableId, Navigation, NewNavigable, PostedMessage, WindowMessage},
+    page::{NavigableId, Navigation, NewNavigable, PostedMessage, StorageChange, WindowMessage},
 };
 use sendbeacon_testkit::server::{Behavior, RecordingServer};
 use serde::Deserialize;
@@ -34,9 +34,10 @@ use tokio::{runtime::Runtime, sync::Notify, task::spawn_blocking};
 use url::Url;
 
 /// What a process does, and what the parent process says about it.
-const MISCONDUCT: [(&str, &str); 11] = [
+const MISCONDUCT: [(&str, &str); 12] = [
     ("speaks for another site", "it has spoken for a document of another site"),
     ("sends as another site", "it has spoken for a document of another site"),
+    ("stores for another site", "it has spoken for a document of another site"),
     ("takes a number", "it has created a navigable with a number that it may not use"),
     ("acts as the parent", "it has sent a message that only the parent process sends"),
     ("sends what is no JSON", "expected value at line 1 column 1"),
@@ -284,6 +285,11 @@ impl Process {
             ),
             "sends as another site" => {
                 window(control, tab, &posted("http://a.test", String::new()))
+            }
+            "stores for another site" => {
+                let (key, new_value) = (Some("stolen".to_owned()), None);
+                let change = StorageChange { key, old_value: None, new_value, url: page.clone() };
+                send(control, &json!({ "Store": [Origin::of(&page, Nonce::random()), change] }))
             }
             "takes a number" => created(NavigableId(next_navigable.0 - 1)),
             "acts as the parent" => window(control, frame, &WindowMessage::Crashed),

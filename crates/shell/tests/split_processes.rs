@@ -188,13 +188,15 @@ async fn a_frame_can_navigate_and_be_navigated() {
 async fn a_frame_can_navigate_its_page() {
     let page = page(
         "
+        // A page that has not fired `pageshow` fires no `pagehide`.
+        addEventListener('pageshow', () => other.contentWindow.postMessage('', '*'));
         addEventListener('beforeunload', () => navigator.sendBeacon('/leaving'));
         addEventListener('pagehide', () => navigator.sendBeacon('/left'));",
     );
     let frame = "<script>
         addEventListener('beforeunload', () => navigator.sendBeacon('/frame-leaving'));
         addEventListener('pagehide', () => navigator.sendBeacon('/frame-left'));
-        onload = () => { top.location = 'next'; };
+        onmessage = () => { top.location = 'next'; };
     </script>";
     let next = "<script>console.log(location.hostname, document.referrer !== '')</script>";
     let site = Site::new().page("/page", &page).page("/frame", frame).page("/next", next);

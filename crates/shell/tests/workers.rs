@@ -121,6 +121,7 @@ fn ports_and_channels_reach_into_workers() {
              onmessage = ({ data, ports: [port] }) => { port.postMessage(data + name); channel.postMessage('all'); }",
         )],
         "const worker = new Worker('/w.js', { name: 'given' }), { port1, port2 } = new MessageChannel();
+         port1.start = 'replaced';
          port1.onmessage = ({ data }) => { console.log(data); };
          new BroadcastChannel('c').onmessage = ({ data }) => { console.log(data); worker.terminate(); };
          worker.postMessage('to ', [port2]);",

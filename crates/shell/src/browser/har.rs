@@ -17,23 +17,30 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
+use super::room::Room;
 use crate::lock::lock;
+
+/// How many requests are kept.
+const MAX_ENTRIES: usize = 20_000;
+
+/// How many bytes of URLs, headers and bodies are kept.
+const MAX_BYTES: usize = 32 << 20;
 
 /// The event sink that keeps an entry of each request on the wire.
 ///
 /// Each hop of a redirect and each preflight has an entry of its own. An entry has the headers and the body as they
-/// were sent, cookies included.
+/// were sent, cookies included. A request for which there is no room has no entry.
 pub(super) struct Har {
     /// The same moment on both clocks. HAR needs the time of the wall clock, and events have an [`Instant`].
     began: (Instant, SystemTime),
     log: Mutex<Log>,
 }
 
-#[derive(Default)]
 struct Log {
     entries: Vec<Entry>,
-    /// The last request of each unfinished fetch.
+    /// The last request of each unfinished fetch, if it has an entry.
     last: HashMap<FetchId, Last>,
+    room: Room,
 }
 
 struct Last {
@@ -45,16 +52,21 @@ struct Last {
 
 impl Har {
     pub(super) fn new() -> Self {
-        Self { began: (Instant::now(), SystemTime::now()), log: Mutex::default() }
+        let room = Room::new(MAX_ENTRIES, MAX_BYTES);
+        let log = Log { entries: Vec::new(), last: HashMap::new(), room };
+        Self { began: (Instant::now(), SystemTime::now()), log: Mutex::new(log) }
     }
 
-    /// Writes the archive as JSON.
-    pub(super) fn write(&self, mut writer: impl io::Write) -> io::Result<()> {
+    /// Writes the archive as JSON. Returns how many requests had no room in it.
+    pub(super) fn write(&self, mut writer: impl io::Write) -> io::Result<u64> {
         let log = lock(&self.log);
         let creator = Creator { name: "sendbeacon-shell", version: env!("CARGO_PKG_VERSION") };
-        let log = Archive { version: "1.2", creator, entries: &log.entries };
-        serde_json::to_writer_pretty(&mut writer, &BTreeMap::from([("log", log)]))?;
-        writer.flush()
+        let left_out = log.room.left_out();
+        let comment = (left_out > 0).then(|| format!("requests without an entry: {left_out}"));
+        let archive = Archive { version: "1.2", creator, entries: &log.entries, comment };
+        serde_json::to_writer_pretty(&mut writer, &BTreeMap::from([("log", archive)]))?;
+        writer.flush()?;
+        Ok(left_out)
     }
 
     /// A moment in the format of HAR.
@@ -79,6 +91,11 @@ impl EventSink for Har {
                 body,
                 ..
             }) => {
+                // The next events of the fetch are not those of its request before.
+                log.last.remove(&fetch.id);
+                if !log.room.take_item(url.as_str().len() + size(&headers) + body.len()) {
+                    return;
+                }
                 log.last
                     .insert(fetch.id, Last { entry: log.entries.len(), sent: at, answered: None });
                 log.entries.push(Entry {
@@ -100,7 +117,8 @@ impl EventSink for Har {
                 let Some(last) = log.last.get_mut(&fetch.id) else { return };
                 last.answered = Some(at);
                 let entry = &mut log.entries[last.entry];
-                entry.response = Response::new(status, version, &headers);
+                let has_room = log.room.take(size(&headers));
+                entry.response = Response::new(status, version, &headers, has_room);
                 entry.request.http_version.clone_from(&entry.response.http_version);
                 entry.timings.wait = milliseconds(at - last.sent);
                 entry.time = entry.timings.wait;
@@ -136,6 +154,9 @@ struct Archive<'a> {
     version: &'static str,
     creator: Creator,
     entries: &'a [Entry],
+    /// What the archive leaves out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -212,6 +233,9 @@ struct Response {
     /// Why the fetch failed. The name is that of Chromium's developer tools.
     #[serde(rename = "_error", skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What the entry leaves out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -265,15 +289,27 @@ impl Request {
 }
 
 impl Response {
-    fn new(status: StatusCode, version: Option<Version>, headers: &HeaderMap) -> Self {
-        Self {
+    /// `has_room` says whether there is room for the headers.
+    fn new(
+        status: StatusCode,
+        version: Option<Version>,
+        headers: &HeaderMap,
+        has_room: bool,
+    ) -> Self {
+        let response = Self {
             status: status.as_u16(),
             status_text: status.canonical_reason().unwrap_or_default(),
             http_version: version.map(|version| format!("{version:?}")).unwrap_or_default(),
+            ..Self::none()
+        };
+        if !has_room {
+            return Self { comment: Some("The archive has no room for the headers."), ..response };
+        }
+        Self {
             headers: pairs(headers),
             content: Content { size: 0, mime_type: value(headers, &CONTENT_TYPE) },
             redirect_url: value(headers, &LOCATION),
-            ..Self::none()
+            ..response
         }
     }
 
@@ -289,6 +325,7 @@ impl Response {
             headers_size: UNKNOWN,
             body_size: UNKNOWN,
             error: None,
+            comment: None,
         }
     }
 }
@@ -301,6 +338,11 @@ impl PostData {
         };
         Self { mime_type: value(headers, &CONTENT_TYPE), params: [], text, encoding }
     }
+}
+
+/// The length of the names and values.
+fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<Pair> {

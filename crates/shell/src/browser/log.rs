@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     ops::RangeInclusive,
     sync::{
         Mutex,
@@ -13,53 +12,19 @@ use std::{
 
 use sendbeacon::{
     CspViolation, Event, EventKind, EventSink, FetchInfo, FetchTiming, InitiatorType, NetworkError,
-    Observation, Outcome,
-    host::{OutboxError, Progress},
+    Observation, Outcome, host::OutboxError,
 };
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use super::har::Har;
+use super::{
+    finished::{Finished, FinishedList, LeftOut},
+    har::Har,
+};
 use crate::{
     lock::lock,
     page::{Realm, ResourceTiming, Violation},
     timeline::Recorder,
 };
-
-/// A finished keepalive fetch.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// The URL of the request.
-    pub url: Url,
-    /// The length of the request's body in bytes.
-    pub body_length: u64,
-    /// How the fetch ended.
-    pub outcome: Outcome,
-    /// When the fetch ended.
-    pub at: Instant,
-}
-
-impl fmt::Display for Finished {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, body_length, outcome, .. } = self;
-        match outcome {
-            Outcome::Delivered { status } => {
-                write!(f, "delivered: {url} ({body_length} bytes): {status}")
-            }
-            Outcome::Failed { error, progress: Progress::Sent } => {
-                write!(f, "sent: {url} ({body_length} bytes): {error}")
-            }
-            Outcome::Failed { error, progress } => {
-                write!(f, "lost ({progress}): {url} ({body_length} bytes): {error}")
-            }
-            Outcome::Kept { error, .. } => write!(f, "kept: {url} ({body_length} bytes): {error}"),
-            Outcome::Unknown => {
-                write!(f, "unknown: {url} ({body_length} bytes): an earlier run may have sent it")
-            }
-            other => write!(f, "{url}: {other:?}"),
-        }
-    }
-}
 
 /// An event that a document has to hear of.
 #[derive(Serialize, Deserialize)]
@@ -88,7 +53,7 @@ pub(super) type OnNews = Box<dyn Fn(u64, News) + Send>;
 /// It remembers how keepalive fetches ended, passes news to the documents, and keeps a HAR archive and a timeline if the
 /// options ask for them.
 pub struct Log {
-    finished: Mutex<Vec<Finished>>,
+    finished: Mutex<FinishedList>,
     /// The receivers of news, each for a range of document identifiers: the first is the key, the last is the value's
     /// first field.
     documents: Mutex<BTreeMap<u64, (u64, OnNews)>>,
@@ -124,10 +89,16 @@ impl Log {
         self.har.as_ref()
     }
 
-    /// The keepalive fetches that have ended so far, in order.
+    /// The keepalive fetches that have ended so far, in order: 20,000 of them at most, and 8 MiB of URLs.
     #[must_use]
     pub fn finished(&self) -> Vec<Finished> {
-        lock(&self.finished).clone()
+        lock(&self.finished).fetches().to_vec()
+    }
+
+    /// How many more keepalive fetches have ended so far than [`finished`](Self::finished) returns.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOut {
+        lock(&self.finished).left_out()
     }
 
     /// From now on, passes the news of the documents with these identifiers to `on_news`.

@@ -6,6 +6,7 @@
 
 mod arrival;
 mod fetches;
+mod finished;
 mod har;
 mod host;
 mod log;
@@ -13,6 +14,7 @@ mod navigation;
 mod outbox;
 mod remote_host;
 mod response_headers;
+mod room;
 mod scripts;
 #[cfg(target_os = "linux")]
 mod send_queues;
@@ -46,7 +48,8 @@ use url::Url;
 
 use self::har::Har;
 pub use self::{
-    log::{Finished, Log},
+    finished::{Finished, LeftOut},
+    log::Log,
     navigation::NavigationError,
     outbox::OutboxFileError,
     split::{ContentError, Split, run_content},
@@ -302,14 +305,15 @@ impl Browser {
 
     /// Writes the HAR archive of the pages' requests, if [`Options::har`] names a file.
     ///
-    /// Call it after [`shut_down`](Self::shut_down), so that every request is complete.
+    /// Call it after [`shut_down`](Self::shut_down), so that every request is complete. Returns how many requests are not
+    /// in the archive: it has 20,000 requests at most, and 32 MiB of URLs, headers and bodies.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write_har(&self) -> io::Result<()> {
+    pub fn write_har(&self) -> io::Result<u64> {
         match (self.log.har(), &self.har_file) {
             (Some(har), Some(file)) => har.write(BufWriter::new(file)),
-            _ => Ok(()),
+            _ => Ok(0),
         }
     }
 

@@ -139,6 +139,15 @@ impl Areas {
         self.0.borrow_mut().entry(origin.clone()).or_default().clone()
     }
 
+    pub(super) fn has(&self, origin: &Origin) -> bool {
+        self.0.borrow().contains_key(origin)
+    }
+
+    /// How many areas there are of origins of which `is_counted` is true.
+    pub(super) fn count(&self, is_counted: impl Fn(&Origin) -> bool) -> usize {
+        self.0.borrow().keys().filter(|origin| is_counted(origin)).count()
+    }
+
     /// Makes `area` the storage area of `origin`.
     pub(super) fn set(&self, origin: Origin, area: StorageArea) {
         self.0.borrow_mut().insert(origin, area);

@@ -1,11 +1,11 @@
 //! The `Environment` of a document: what the browser decides before the first script runs.
 
-use std::{cell::RefCell, rc::Rc};
-
 use sendbeacon::{Client, Nonce};
 use url::Url;
 
-use super::{navigable::SandboxFlags, resource_timing::NavigationTiming};
+use super::{
+    navigable::SandboxFlags, resource_timing::NavigationTiming, storage_area::StorageArea,
+};
 
 /// The parts of a document and of its [environment settings object](https://html.spec.whatwg.org/multipage/webappapis.html#environment-settings-object)
 /// that come from the response and from the browser's settings.
@@ -75,70 +75,5 @@ impl Environment {
             local_storage: StorageArea::default(),
             session_storage: StorageArea::default(),
         }
-    }
-}
-
-/// How many bytes the keys and values of a storage area may have, as in browsers.
-const STORAGE_QUOTA: usize = 5 << 20;
-
-/// The map behind a [`Storage`](https://html.spec.whatwg.org/multipage/webstorage.html#the-storage-interface)
-/// object, in insertion order. A clone shares its items with the original.
-#[derive(Clone, Debug, Default)]
-pub struct StorageArea(Rc<RefCell<Vec<(String, String)>>>);
-
-impl StorageArea {
-    /// All keys and values, in insertion order.
-    #[must_use]
-    pub fn items(&self) -> Vec<(String, String)> {
-        self.0.borrow().clone()
-    }
-
-    /// Replaces all items with `items`.
-    pub fn replace(&self, items: Vec<(String, String)>) {
-        *self.0.borrow_mut() = items;
-    }
-
-    /// A separate map with the same items.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self(Rc::new(RefCell::new(self.items())))
-    }
-
-    /// The value of `key`, if there is one.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<String> {
-        self.0.borrow().iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
-    }
-
-    /// Sets `key` to `value`. Returns false if there is no room for it.
-    #[must_use]
-    pub fn set(&self, key: String, value: String) -> bool {
-        let mut items = self.0.borrow_mut();
-        let others = items.iter().filter(|(name, _)| *name != key);
-        let bytes = others.map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        if bytes + key.len() + value.len() > STORAGE_QUOTA {
-            return false;
-        }
-        match items.iter_mut().find(|(name, _)| *name == key) {
-            Some((_, old)) => *old = value,
-            None => items.push((key, value)),
-        }
-        true
-    }
-
-    /// Removes `key`.
-    pub fn remove(&self, key: &str) {
-        self.0.borrow_mut().retain(|(name, _)| name != key);
-    }
-
-    /// Removes all items.
-    pub fn clear(&self) {
-        self.0.borrow_mut().clear();
-    }
-
-    /// All keys, in insertion order.
-    #[must_use]
-    pub fn keys(&self) -> Vec<String> {
-        self.0.borrow().iter().map(|(name, _)| name.clone()).collect()
     }
 }

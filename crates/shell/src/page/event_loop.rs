@@ -387,7 +387,7 @@ impl EventLoop {
         self.frozen.borrow_mut().remove(&id);
         self.shared.timers.borrow_mut().clear_realm(id);
         self.has_garbage.set(true);
-        for worker in self.workers.take_of(id) {
+        for worker in self.workers.take_without(id) {
             workers::stop_realm(self, &worker);
         }
     }

@@ -247,6 +247,12 @@ impl ScriptRequest {
         Self::new(url, Destination::Worker, Mode::SameOrigin, CredentialsMode::SameOrigin)
     }
 
+    /// Like [`of_worker`](Self::of_worker), for a shared worker.
+    #[must_use]
+    pub fn of_shared_worker(url: Url) -> Self {
+        Self { destination: Destination::SharedWorker, ..Self::of_worker(url) }
+    }
+
     /// The request to [fetch a classic worker-imported script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-imported-script).
     #[must_use]
     pub fn imported(url: Url) -> Self {

@@ -30,6 +30,9 @@ mod refresh;
 mod remote;
 mod resource_timing;
 mod script;
+mod shared_workers;
+mod storage;
+mod storage_area;
 mod task_queue;
 mod timers;
 mod tree_changes;
@@ -43,7 +46,7 @@ pub(crate) use self::mime_type::extract_mime_type;
 use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
 pub use self::{
     document::DocumentInfo,
-    environment::{Environment, StorageArea},
+    environment::Environment,
     event_loop::EventLoop,
     fetch_data::{Blob, BodyInit, FetchRequest, FetchResponse, FormDataEntry, FormDataValue},
     host::{
@@ -55,6 +58,7 @@ pub use self::{
     realm::Realm,
     remote::{Command, NewNavigable, Placement, PostedMessage, RemoteNavigation, WindowMessage},
     resource_timing::{NavigationTiming, ResourceTiming},
+    storage_area::{OriginalArea, StorageArea, StorageChange},
     task_queue::{RealmId, TaskQueue},
 };
 

@@ -92,12 +92,18 @@ const WINDOW_FILES: &[(&str, &str)] = files![
     "idle_callback",
     "messaging",
     "fetch_later",
+    "shared_worker",
     "lifecycle",
     "window_reflection",
 ];
 
 /// The files for dedicated workers only, which run after [`FILES`].
-const WORKER_FILES: &[(&str, &str)] = files!["worker_global_scope"];
+const DEDICATED_WORKER_FILES: &[(&str, &str)] =
+    files!["worker_global_scope", "dedicated_worker_global_scope"];
+
+/// The files for shared workers only, which run after [`FILES`].
+const SHARED_WORKER_FILES: &[(&str, &str)] =
+    files!["worker_global_scope", "shared_worker_global_scope"];
 
 /// The only file for windows whose documents other processes run.
 const REMOTE_WINDOW_FILES: &[(&str, &str)] = files!["remote_window"];
@@ -109,6 +115,7 @@ pub(super) enum Global {
     /// A window whose document another process runs.
     RemoteWindow,
     DedicatedWorker,
+    SharedWorker,
 }
 
 /// Creates the object that all realms of an event loop share. `ctx` is a context that no document uses.
@@ -134,7 +141,9 @@ pub(super) fn run(
     let agent = agent.clone().restore(ctx)?;
     let native = match global {
         Global::RemoteWindow => bindings::install_remote(ctx, window)?,
-        Global::Window | Global::DedicatedWorker => bindings::install(ctx, window)?,
+        Global::Window | Global::DedicatedWorker | Global::SharedWorker => {
+            bindings::install(ctx, window)?
+        }
     };
     let internal = bindings::bare_object(ctx)?;
     let hooks = bindings::bare_object(ctx)?;
@@ -144,7 +153,8 @@ pub(super) fn run(
     let (files, more) = match global {
         Global::Window => (FILES, WINDOW_FILES),
         Global::RemoteWindow => (REMOTE_WINDOW_FILES, [].as_slice()),
-        Global::DedicatedWorker => (FILES, WORKER_FILES),
+        Global::DedicatedWorker => (FILES, DEDICATED_WORKER_FILES),
+        Global::SharedWorker => (FILES, SHARED_WORKER_FILES),
     };
     for (name, source) in files.iter().chain(more) {
         let file = function(ctx, name, "native, agent, internal", source)?;

@@ -44,15 +44,8 @@ impl Realm {
         Self::with_global(event_loop, ctx, Global::RemoteWindow)
     }
 
-    /// Creates a realm whose global object is the global scope of a dedicated worker.
-    pub(super) fn new_worker(
-        event_loop: &Rc<EventLoop>,
-        ctx: &Ctx<'_>,
-    ) -> Result<Rc<Self>, PageError> {
-        Self::with_global(event_loop, ctx, Global::DedicatedWorker)
-    }
-
-    fn with_global(
+    /// Creates a realm with a global object of this kind.
+    pub(super) fn with_global(
         event_loop: &Rc<EventLoop>,
         ctx: &Ctx<'_>,
         global: Global,
@@ -108,6 +101,14 @@ impl Realm {
             Ok(())
         });
         is_wanted
+    }
+
+    /// Connects the page with a shared worker. Must not be called while a script runs.
+    pub(super) fn connect_shared_worker(&self, id: u32, worker: &Self) {
+        self.run(|ctx, hooks| {
+            let port = worker.hooks.clone().restore(ctx)?;
+            hooks.get::<_, Function>("connectSharedWorker")?.call((id, port))
+        });
     }
 
     /// Identifies this realm, for [`TaskQueue::post`](super::TaskQueue::post).

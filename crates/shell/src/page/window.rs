@@ -47,6 +47,9 @@ pub(super) struct Window {
     pub(super) stage: Cell<Stage>,
     /// [Is initial about:blank](https://html.spec.whatwg.org/multipage/document-sequences.html#is-initial-about:blank)
     pub(super) is_initial: Cell<bool>,
+    /// The [unload counter](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-counter): it is not zero
+    /// while the document fires `beforeunload` or is unloaded.
+    pub(super) unload_counter: Cell<u32>,
     /// The parser that `document.open()` has created, until `document.close()`.
     pub(super) parser: RefCell<Option<Rc<ScriptCreatedParser>>>,
     /// How many scripts that a script has inserted delay the `load` event.
@@ -88,6 +91,7 @@ impl Window {
             frames: RefCell::default(),
             stage: Cell::new(Stage::Parsing),
             is_initial: Cell::new(false),
+            unload_counter: Cell::new(0),
             parser: RefCell::default(),
             pending_scripts: Cell::new(0),
             is_in_parser_script: Cell::new(false),
@@ -111,6 +115,15 @@ impl Window {
         self.host.replace(host);
         self.host().attached(self.shared.queue.clone(), self.id);
         self.notify_host();
+    }
+
+    /// Runs `steps`, during which the document does not navigate.
+    pub(super) fn while_unloading<T>(&self, steps: impl FnOnce() -> T) -> T {
+        let counter = &self.unload_counter;
+        counter.set(counter.get() + 1);
+        let result = steps();
+        counter.set(counter.get() - 1);
+        result
     }
 
     /// Sets the origin of the settings object. Only a remote window has not had it from the beginning.

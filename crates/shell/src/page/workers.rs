@@ -1,5 +1,5 @@
-//! [Dedicated workers](https://html.spec.whatwg.org/multipage/workers.html). Each has a realm of its own, on the event
-//! loop of the document or worker that starts it.
+//! [Dedicated workers](https://html.spec.whatwg.org/multipage/workers.html), and what shared workers have in common with
+//! them. Each has a realm of its own, on the event loop of the document or worker that starts it.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -12,7 +12,9 @@ use super::{
     host::{Lifecycle, ScriptRequest},
     navigable::opaque_origin,
     parser::decode,
+    prelude::Global,
     realm::Realm,
+    shared_workers::SharedWorkers,
     window::Window,
 };
 
@@ -24,18 +26,25 @@ const MAX_WORKERS: usize = 32;
 pub(super) struct Workers {
     /// The running workers, by the realm that has started each and the worker's number in that realm.
     running: RefCell<HashMap<(RealmId, u32), Rc<Realm>>>,
+    pub(super) shared: SharedWorkers,
     /// The stopped workers. Their realms cannot be dropped while a script runs.
     stopped: RefCell<Vec<Rc<Realm>>>,
 }
 
 impl Workers {
-    /// Takes the workers that `owner` has started, to stop them.
-    pub(super) fn take_of(&self, owner: RealmId) -> Vec<Rc<Realm>> {
+    /// Takes the workers that have no owner but `owner`, to stop them.
+    pub(super) fn take_without(&self, owner: RealmId) -> Vec<Rc<Realm>> {
         let running = &mut *self.running.borrow_mut();
         let of_owner = running.extract_if(|(it, _), _| *it == owner);
-        let realms: Vec<_> = of_owner.map(|(_, realm)| realm).collect();
+        let mut realms: Vec<_> = of_owner.map(|(_, realm)| realm).collect();
+        realms.extend(self.shared.take_without(owner));
         self.stopped.borrow_mut().extend(realms.iter().cloned());
         realms
+    }
+
+    /// Keeps the realm of a stopped worker until it can be dropped.
+    pub(super) fn retire(&self, realm: Rc<Realm>) {
+        self.stopped.borrow_mut().push(realm);
     }
 
     /// Drops the realms of stopped workers. Must not be called while a script runs.
@@ -44,6 +53,19 @@ impl Workers {
         let stopped = self.stopped.take();
         drop(stopped);
     }
+}
+
+/// The kind of a worker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Dedicated,
+    Shared,
+}
+
+/// What a worker needs before it runs.
+pub(super) struct Prepared {
+    pub(super) environment: Environment,
+    pub(super) source: String,
 }
 
 /// Starts a worker for the document or worker of `window`, in a task of its own. Returns the worker's number.
@@ -77,24 +99,12 @@ fn run_a_worker(
 ) -> Result<(), String> {
     let window = owner.window();
     let event_loop = owner.event_loop();
-    let mut environment = environment(window, url);
-    let is_local = matches!(url.scheme(), "data" | "blob");
-    if !is_local && !environment.client.origin.is_same_origin_with_url(url) {
-        return Err(format!("{url} is of another origin"));
-    }
-    let source = if let Some(source) = source {
-        source
-    } else {
-        let script = window.load_script(&ScriptRequest::of_worker(url.clone()))?;
-        if !is_local {
-            set_response(&mut environment, &script)?;
-        }
-        // A worker's script is always UTF-8: the standard ignores the charset of the response.
-        decode(&script.body, None, UTF_8).0
-    };
+    let Prepared { environment, source } = prepare(window, Kind::Dedicated, url, source)?;
     let url = environment.url.to_string();
-    let worker = create_realm(&event_loop, owner.id(), id, environment, window)
+    let worker = create_realm(&event_loop, Kind::Dedicated, environment, window)
         .map_err(|error| error.to_string())?;
+    let workers = event_loop.workers();
+    workers.running.borrow_mut().insert((owner.id(), id), Rc::clone(&worker));
     worker.call("initialize", (name,));
     if owner.connect_worker(id, &worker) {
         worker.evaluate(&source, &url);
@@ -104,8 +114,38 @@ fn run_a_worker(
     Ok(())
 }
 
+/// Makes the environment of a worker and fetches its script: steps of
+/// [run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker). `source` is the script at a blob URL.
+pub(super) fn prepare(
+    window: &Window,
+    kind: Kind,
+    url: &Url,
+    source: Option<String>,
+) -> Result<Prepared, String> {
+    let mut environment = environment(window, kind, url);
+    let is_local = matches!(url.scheme(), "data" | "blob");
+    if !is_local && !environment.client.origin.is_same_origin_with_url(url) {
+        return Err(format!("{url} is of another origin"));
+    }
+    let source = if let Some(source) = source {
+        source
+    } else {
+        let url = url.clone();
+        let script = window.load_script(&match kind {
+            Kind::Dedicated => ScriptRequest::of_worker(url),
+            Kind::Shared => ScriptRequest::of_shared_worker(url),
+        })?;
+        if !is_local {
+            set_response(&mut environment, kind, &script)?;
+        }
+        // A worker's script is always UTF-8: the standard ignores the charset of the response.
+        decode(&script.body, None, UTF_8).0
+    };
+    Ok(Prepared { environment, source })
+}
+
 /// [Set up a worker environment settings object](https://html.spec.whatwg.org/multipage/workers.html#set-up-a-worker-environment-settings-object)
-fn environment(owner: &Window, url: &Url) -> Environment {
+fn environment(owner: &Window, kind: Kind, url: &Url) -> Environment {
     let mut client = owner.client();
     client.creation_url = url.clone();
     client.api_base_url = url.clone();
@@ -113,14 +153,19 @@ fn environment(owner: &Window, url: &Url) -> Environment {
     if url.scheme() == "data" {
         client.origin = opaque_origin();
     }
-    let cross_origin_isolated = owner.environment().cross_origin_isolated;
+    let cross_origin_isolated =
+        kind == Kind::Dedicated && owner.environment().cross_origin_isolated;
     Environment { url: url.clone(), cross_origin_isolated, ..Environment::of(client) }
 }
 
 /// Gives a worker the URL and the policies of the response with its script: steps of
 /// [run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker). Fails if the response is not for a
 /// worker.
-fn set_response(environment: &mut Environment, script: &FetchedScript) -> Result<(), String> {
+fn set_response(
+    environment: &mut Environment,
+    kind: Kind,
+    script: &FetchedScript,
+) -> Result<(), String> {
     // https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-script, step 5
     if !script.is_javascript() {
         return Err(format!("{} is no JavaScript by its type", script.url));
@@ -129,7 +174,10 @@ fn set_response(environment: &mut Environment, script: &FetchedScript) -> Result
     let client = &mut environment.client;
     // https://html.spec.whatwg.org/multipage/browsers.html#check-a-global-object's-embedder-policy
     let (of_owner, own) = (client.embedder_policy, policies.embedder_policy);
-    if of_owner != EmbedderPolicy::UnsafeNone && own == EmbedderPolicy::UnsafeNone {
+    if kind == Kind::Dedicated
+        && of_owner != EmbedderPolicy::UnsafeNone
+        && own == EmbedderPolicy::UnsafeNone
+    {
         return Err(format!("{url} has no embedder policy, but its owner has"));
     }
     environment.url.clone_from(url);
@@ -138,6 +186,7 @@ fn set_response(environment: &mut Environment, script: &FetchedScript) -> Result
     // https://html.spec.whatwg.org/multipage/workers.html#initialize-worker-policy-container
     client.csp_list.clone_from(&policies.csp_list);
     client.embedder_policy = own;
+    environment.cross_origin_isolated |= kind == Kind::Shared && own != EmbedderPolicy::UnsafeNone;
     client.referrer_policy = policies.referrer_policy.unwrap_or_default();
     client.upgrade_insecure_requests |=
         client.csp_list.enforced_directives("upgrade-insecure-requests").next().is_some();
@@ -145,21 +194,23 @@ fn set_response(environment: &mut Environment, script: &FetchedScript) -> Result
 }
 
 /// Creates the realm of a worker, unless there are too many workers.
-fn create_realm(
+pub(super) fn create_realm(
     event_loop: &Rc<EventLoop>,
-    owner: RealmId,
-    id: u32,
+    kind: Kind,
     mut environment: Environment,
     window: &Window,
 ) -> Result<Rc<Realm>, PageError> {
     let workers = event_loop.workers();
-    if workers.running.borrow().len() >= MAX_WORKERS {
+    if workers.running.borrow().len() + workers.shared.len() >= MAX_WORKERS {
         return Err(PageError::TooManyRealms);
     }
     let host = window.host().create_host(&mut environment, TabOf::Other, None);
-    let worker = event_loop.enter(|ctx| Realm::new_worker(event_loop, ctx))?;
+    let global = match kind {
+        Kind::Dedicated => Global::DedicatedWorker,
+        Kind::Shared => Global::SharedWorker,
+    };
+    let worker = event_loop.enter(|ctx| Realm::with_global(event_loop, ctx, global))?;
     worker.window().initialize(environment, host);
-    workers.running.borrow_mut().insert((owner, id), Rc::clone(&worker));
     Ok(worker)
 }
 
@@ -170,7 +221,7 @@ pub(super) fn stop(window: &Window, id: u32) {
     let workers = event_loop.workers();
     let worker = workers.running.borrow_mut().remove(&(window.id, id));
     if let Some(worker) = worker {
-        workers.stopped.borrow_mut().push(Rc::clone(&worker));
+        workers.retire(Rc::clone(&worker));
         stop_realm(&event_loop, &worker);
     }
 }

@@ -9,7 +9,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
-        mpsc::{self, Receiver},
+        mpsc::Receiver,
     },
     thread,
     time::{Duration, Instant},
@@ -22,9 +22,10 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    FirstDocument, FromContent, Stored, ToContent,
+    FirstDocument, FromContent, ToContent,
     channel::{read, read_body, write},
     from_parent::{Answers, FromParent, State},
+    storage::LocalStorage,
 };
 use crate::{
     browser::{
@@ -35,7 +36,7 @@ use crate::{
     },
     page::{
         Command, DocumentDone, EventLoop, FetchedScript, NavigableId, Navigation, PageError,
-        RealmId, ScriptRequest, StorageArea, TaskQueue, WindowMessage,
+        RealmId, ScriptRequest, TaskQueue, WindowMessage,
     },
     timeline::Step,
 };
@@ -82,7 +83,8 @@ pub fn run_content(channel: UnixStream, control: UnixStream) -> Result<(), Conte
         first_navigable,
         navigables,
         reserved,
-        stored,
+        local_storage: local_items,
+        session_storage: session_items,
     } = *first;
     document.body = read_body(&mut reader, body_length)?.into();
 
@@ -95,39 +97,32 @@ pub fn run_content(channel: UnixStream, control: UnixStream) -> Result<(), Conte
         handled: AtomicU64::new(0),
         state: Mutex::new(State::default()),
     });
-    let (cookie_sender, cookies) = mpsc::channel();
-    let (script_sender, scripts) = mpsc::channel();
-    let (done_sender, done) = mpsc::channel();
-    let (ticket_sender, tickets) = mpsc::channel();
-    let answers = Answers {
-        cookies: cookie_sender,
-        scripts: script_sender,
-        done: done_sender,
-        tickets: ticket_sender,
-    };
+    let (answers, incoming) = Answers::new();
     thread::spawn({
         let parent = Arc::clone(&parent);
         move || parent.listen(reader, &answers)
     });
-    let storage = Storage::default();
-    stored.store(&storage);
+    let origin = document.client.origin.clone();
+    let local_storage = LocalStorage::new(control.try_clone()?, incoming.storage);
+    if !matches!(origin, Origin::Opaque(_)) {
+        local_storage.begin(origin.clone(), local_items);
+    }
     let process = Rc::new(Process {
         agent,
         control,
         parent: Arc::clone(&parent),
-        cookies,
-        scripts,
-        done,
+        cookies: incoming.cookies,
+        scripts: incoming.scripts,
+        done: incoming.done,
         last_ticket: Cell::new(0),
         document_ids: RefCell::new(document_ids),
-        origin: document.client.origin.clone(),
         partition: document.client.network_partition_key.clone(),
-        local_storage: storage.local.clone(),
-        other_local_storage: Areas::default(),
+        local_storage,
     });
     let around =
         Rc::new(Around { process: Rc::clone(&process), session_storage: Areas::default() });
-    around.session_storage.set(document.client.origin.clone(), storage.session.clone());
+    let session_storage = around.session_storage.of(&origin);
+    session_storage.replace(session_items);
     event_loop.set_remote_host(Rc::new(RemoteHost {
         runtime: runtime.handle().clone(),
         around: Rc::clone(&around) as _,
@@ -141,8 +136,11 @@ pub fn run_content(channel: UnixStream, control: UnixStream) -> Result<(), Conte
     let page = open_page(&event_loop, document, handle, around, Some(&place))?;
     let mut told = (0, false);
     event_loop.run_until(deadline_after(Duration::MAX), |event_loop| {
-        for ticket in tickets.try_iter() {
+        for ticket in incoming.tickets.try_iter() {
             process.say(&FromContent::Done(ticket));
+        }
+        for (origin, change) in process.local_storage.take_changed() {
+            event_loop.local_storage_changed(&origin, &change);
         }
         let is_idle = event_loop.is_idle() && !event_loop.has_deferred_fetches();
         let turn = (parent.handled.load(SeqCst), is_idle);
@@ -158,7 +156,7 @@ pub fn run_content(channel: UnixStream, control: UnixStream) -> Result<(), Conte
     } else {
         page.unload();
     }
-    process.say(&FromContent::Gone(Stored::of(&storage)));
+    process.say(&FromContent::Gone(session_storage.items()));
     drop(signals);
     Ok(())
 }
@@ -175,14 +173,9 @@ struct Process {
     last_ticket: Cell<u64>,
     /// The document identifiers that are not in use yet.
     document_ids: RefCell<RangeInclusive<u64>>,
-    /// The origin of the first document.
-    origin: Origin,
     /// The network partition key of the first document.
     partition: PartitionKey,
-    /// The local storage of `origin`, which goes back to the parent process at the end.
-    local_storage: StorageArea,
-    /// The local storage of other origins, which ends with the process.
-    other_local_storage: Areas,
+    local_storage: Rc<LocalStorage>,
 }
 
 impl Process {
@@ -254,10 +247,7 @@ impl Surroundings for Around {
     }
 
     fn storage(&self, origin: &Origin) -> Storage {
-        let process = &self.process;
-        let is_first = *origin == process.origin;
-        let other = || process.other_local_storage.of(origin);
-        let local = if is_first { process.local_storage.clone() } else { other() };
+        let local = self.process.local_storage.of(origin);
         Storage { local, session: self.session_storage.of(origin) }
     }
 

@@ -7,13 +7,14 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
-        mpsc::Sender,
+        mpsc::{self, Receiver, Sender},
     },
 };
 
 use super::{
     ToContent,
     channel::{read, read_body},
+    storage,
 };
 use crate::{
     lock::lock,
@@ -46,8 +47,36 @@ pub(super) struct Answers {
     pub(super) cookies: Sender<String>,
     pub(super) scripts: Sender<Result<FetchedScript, String>>,
     pub(super) done: Sender<u64>,
+    pub(super) storage: Sender<storage::Said>,
     /// The tickets of commands of other processes.
     pub(super) tickets: Sender<u64>,
+}
+
+/// The other ends of [`Answers`].
+pub(super) struct Incoming {
+    pub(super) cookies: Receiver<String>,
+    pub(super) scripts: Receiver<Result<FetchedScript, String>>,
+    pub(super) done: Receiver<u64>,
+    pub(super) tickets: Receiver<u64>,
+    pub(super) storage: Receiver<storage::Said>,
+}
+
+impl Answers {
+    pub(super) fn new() -> (Self, Incoming) {
+        let (cookie_sender, cookies) = mpsc::channel();
+        let (script_sender, scripts) = mpsc::channel();
+        let (done_sender, done) = mpsc::channel();
+        let (ticket_sender, tickets) = mpsc::channel();
+        let (storage_sender, storage) = mpsc::channel();
+        let answers = Self {
+            cookies: cookie_sender,
+            scripts: script_sender,
+            done: done_sender,
+            tickets: ticket_sender,
+            storage: storage_sender,
+        };
+        (answers, Incoming { cookies, scripts, done, tickets, storage })
+    }
 }
 
 impl FromParent {
@@ -58,6 +87,13 @@ impl FromParent {
                 ToContent::Cookies(answer) => drop(answers.cookies.send(answer)),
                 ToContent::Script(answer) => drop(answers.scripts.send(answer)),
                 ToContent::Done(ticket) => drop(answers.done.send(ticket)),
+                ToContent::Items(items) => drop(answers.storage.send(storage::Said::Items(items))),
+                ToContent::Stored(is_stored) => {
+                    drop(answers.storage.send(storage::Said::Stored(is_stored)));
+                }
+                ToContent::Changed(origin, change) => {
+                    drop(answers.storage.send(storage::Said::Changed(origin, *change)));
+                }
                 ToContent::Fetched { id, document, body_length, .. } => {
                     let Ok(body) = read_body(&mut reader, body_length) else { break };
                     let done = self.state().fetches.remove(&id);

@@ -77,6 +77,8 @@ impl Mailbox {
                 | ToContent::Script(_)
                 | ToContent::Fetched { .. }
                 | ToContent::Done(_)
+                | ToContent::Items(_)
+                | ToContent::Stored(_)
         );
         let size = OVERHEAD + line.len() + body.len();
         let mut backlog = lock(&self.backlog);

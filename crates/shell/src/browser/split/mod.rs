@@ -17,23 +17,24 @@ mod from_parent;
 mod mailbox;
 mod parent;
 mod process;
+mod storage;
 mod tree;
 
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use sendbeacon::{Client, ReservedQuota};
+use sendbeacon::{Client, Origin, ReservedQuota};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     content::{ContentError, run_content},
     parent::Split,
 };
-use super::{log::News, surroundings::Storage};
+use super::log::News;
 use crate::{
     page::{
         Command, FetchedDocument, FetchedScript, NavigableId, Navigation, NewNavigable,
-        ScriptRequest, WindowMessage,
+        ScriptRequest, StorageChange, WindowMessage,
     },
     timeline::Step,
 };
@@ -63,6 +64,12 @@ enum ToContent {
     Command { navigable: NavigableId, command: Command, ticket: u64 },
     /// The answer to [`FromContent::Command`].
     Done(u64),
+    /// The answer to [`FromContent::GetItems`].
+    Items(Items),
+    /// The answer to [`FromContent::Store`]: whether there is room.
+    Stored(bool),
+    /// Another process has changed the `localStorage` of this origin.
+    Changed(Origin, Box<StorageChange>),
     /// Asks the process to unload its documents and to end.
     Close { after_navigation: bool },
 }
@@ -82,27 +89,14 @@ struct FirstDocument {
     navigables: Vec<(NavigableId, NewNavigable)>,
     /// For a frame: the deferred-fetch quota that its container reserves.
     reserved: Option<ReservedQuota>,
-    /// What the document's origin has stored.
-    stored: Stored,
+    /// What the document's origin has stored in the profile.
+    local_storage: Items,
+    /// What the document's origin has stored in the tab.
+    session_storage: Items,
 }
 
-/// The items that an origin has stored, in the profile and in the tab.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    local: Vec<(String, String)>,
-    session: Vec<(String, String)>,
-}
-
-impl Stored {
-    fn of(storage: &Storage) -> Self {
-        Self { local: storage.local.items(), session: storage.session.items() }
-    }
-
-    fn store(self, storage: &Storage) {
-        storage.local.replace(self.local);
-        storage.session.replace(self.session);
-    }
-}
+/// The items of a storage area.
+type Items = Vec<(String, String)>;
 
 /// A message from a content process.
 #[derive(Serialize, Deserialize)]
@@ -113,6 +107,10 @@ enum FromContent {
     SetCookie(Box<Client>, String),
     /// Asks for a script.
     LoadScript(Box<Client>, ScriptRequest),
+    /// Asks for the `localStorage` of an origin.
+    GetItems(Origin),
+    /// Asks to change the `localStorage` of an origin.
+    Store(Origin, Box<StorageChange>),
     /// A line for the console.
     Console { level: String, message: String },
     /// Asks for the document of a frame, or of a window that a script of the process has opened.
@@ -127,6 +125,6 @@ enum FromContent {
     Told(u64, Step),
     /// The process has handled this many messages after the first, and may be idle.
     Turn { handled: u64, is_idle: bool },
-    /// The last message: the document has gone, and its origin has stored this.
-    Gone(Stored),
+    /// The last message: the document has gone, and its origin has stored this in the tab.
+    Gone(Items),
 }

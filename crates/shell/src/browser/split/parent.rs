@@ -1,6 +1,7 @@
 //! The parent process: starts content processes, answers what their documents ask for, and passes their messages on.
 
 mod requests;
+mod storage;
 mod windows;
 
 use std::{
@@ -19,7 +20,7 @@ use url::Url;
 
 use self::{requests::Answer, windows::Asked};
 use super::{
-    FirstDocument, FromContent, Stored, ToContent,
+    FirstDocument, FromContent, ToContent,
     process::{GRACE, Process, Said},
     tree::{MAX_PROCESSES, Misconduct, ProcessId, TAB, Tree},
 };
@@ -28,7 +29,6 @@ use crate::{
         Browser, BrowserError,
         navigation::NavigationError,
         scripts::Scripts,
-        surroundings::Storage,
         tab::{Areas, deadline_after},
     },
     lock::lock,
@@ -169,8 +169,8 @@ impl<'a> SplitTab<'a> {
         self.last_process = id;
         let browser = self.browser;
         let origin = &document.client.origin;
-        let (local, session) = (browser.local_storage.of(origin), self.session_storage.of(origin));
-        let storage = Storage { local, session };
+        let session_storage = self.session_storage.of(origin);
+        let local_storage = self.items_of(origin);
         let first = browser.last_document.get() + 1;
         browser.last_document.set(browser.last_document.get() + DOCUMENTS);
         let document_ids = first..=browser.last_document.get();
@@ -186,10 +186,11 @@ impl<'a> SplitTab<'a> {
             first_navigable: id.first_navigable(),
             navigables: self.tree.list(),
             reserved,
-            stored: Stored::of(&storage),
+            local_storage,
+            session_storage: session_storage.items(),
         };
         let channel = browser.agent.content_process(pin);
-        let process = Process::start(first_document, storage, channel, move |said| {
+        let process = Process::start(first_document, session_storage, channel, move |said| {
             // Sending fails if the tab has ended.
             let _ = events.send(Event::Said(id, said));
         })?;
@@ -286,7 +287,9 @@ impl<'a> SplitTab<'a> {
                 process.idle = is_idle.then_some(handled);
                 process.mailbox.handled(handled);
             }
-            FromContent::Gone(stored) => stored.store(&process.storage),
+            FromContent::Gone(items) => process.session_storage.replace(items),
+            FromContent::GetItems(origin) => return self.get_items(id, &origin),
+            FromContent::Store(origin, change) => return self.store(id, &origin, *change),
             FromContent::Told(document_id, step) => {
                 if let Some(timeline) = self.browser.log.timeline()
                     && process.document_ids.contains(&document_id)

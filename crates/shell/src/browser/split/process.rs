@@ -24,7 +24,7 @@ use super::{
     mailbox::{Letter, Mailbox},
     tree::ProcessId,
 };
-use crate::{browser::surroundings::Storage, page::NavigableId};
+use crate::page::{NavigableId, StorageArea};
 
 /// How long a process may take to end after it is closed. A task of a page may take as long.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -45,7 +45,8 @@ pub(super) struct Process {
     pub(super) document_ids: RangeInclusive<u64>,
     /// The navigable of its first document.
     pub(super) place: NavigableId,
-    pub(super) storage: Storage,
+    /// The `sessionStorage` of its first document.
+    pub(super) session_storage: StorageArea,
     pub(super) mailbox: Mailbox,
     /// How many messages it had handled when it said that it is idle.
     pub(super) idle: Option<u64>,
@@ -69,7 +70,7 @@ impl Process {
     /// message after a call of [`read_next`](Self::read_next).
     pub(super) fn start(
         first: FirstDocument,
-        storage: Storage,
+        session_storage: StorageArea,
         channel: ContentProcess,
         say: impl Fn(Said) + Send + 'static,
     ) -> io::Result<Self> {
@@ -93,7 +94,7 @@ impl Process {
             client,
             document_ids,
             place,
-            storage,
+            session_storage,
             mailbox,
             idle: None,
             pending: 0,

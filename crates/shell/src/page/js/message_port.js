@@ -27,11 +27,7 @@ class MessagePort extends EventTarget {
     other.owner?.deliver();
   }
 
-  start() {
-    const end = slot.get(this);
-    end.isStarted = true;
-    end.owner?.deliver();
-  }
+  start() { start(slot.get(this)); }
 
   close() {
     const end = slot.get(this);
@@ -42,11 +38,16 @@ class MessagePort extends EventTarget {
   get onmessage() { return internal.handlers.get(this, "message"); }
   set onmessage(value) {
     internal.handlers.set(this, "message", value);
-    this.start();
+    start(slot.get(this));
   }
 }
 expose(MessagePort, slot);
 internal.handlers.attributes(MessagePort.prototype, slot, ["messageerror", "close"]);
+
+function start(end) {
+  end.isStarted = true;
+  end.owner?.deliver();
+}
 
 // Creates the port for an end of a channel.
 internal.portOf = (end) => {
@@ -79,11 +80,17 @@ internal.detachPort = (port) => {
   slot.replace(port, { ...createEnd(), isDetached: true });
 };
 
+// Creates the two ends of a channel.
+internal.createEnds = () => {
+  const [one, two] = [createEnd(), createEnd()];
+  Object.assign(one, { other: two });
+  Object.assign(two, { other: one });
+  return [one, two];
+};
+
 class MessageChannel {
   constructor() {
-    const [one, two] = [createEnd(), createEnd()];
-    Object.assign(one, { other: two });
-    Object.assign(two, { other: one });
+    const [one, two] = internal.createEnds();
     channelSlot.set(this, { port1: internal.portOf(one), port2: internal.portOf(two) });
   }
 

@@ -62,19 +62,16 @@ function broadcasting(area, name) {
     ...area,
     set(key, value) {
       const old = area.get(key) ?? null;
-      const isSet = area.set(key, value);
+      const isSet = area.change(key, value);
       if (isSet) tell(key, old, value);
       return isSet;
     },
     remove(key) {
       const old = area.get(key) ?? null;
-      area.remove(key);
-      tell(key, old, null);
+      if (old !== null && area.change(key, undefined)) tell(key, old, null);
     },
     clear() {
-      const isEmpty = area.keys().length === 0;
-      area.clear();
-      if (!isEmpty) tell(null, undefined, null);
+      if (area.keys().length !== 0 && area.change(undefined, undefined)) tell(null, undefined, null);
     },
   };
 }
@@ -86,6 +83,10 @@ internal.fireStorage = (name, change) => internal.startTask(() => {
   const init = { ...change, storageArea, Interface: internal.interfaces.StorageEvent };
   fire(internal.global, "storage", init);
 });
+// A document of another process has made a change.
+internal.hooks.fireStorage = (key = null, oldValue = null, newValue = null, url) => {
+  internal.fireStorage("localStorage", { key, oldValue, newValue, url });
+};
 globals({
   get localStorage() {
     internal.requireTupleOrigin("localStorage");

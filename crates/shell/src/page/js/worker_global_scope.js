@@ -1,33 +1,35 @@
-// The interfaces WorkerGlobalScope and DedicatedWorkerGlobalScope, with their attributes and operations.
+// The interface WorkerGlobalScope, and what both kinds of worker have in common.
 // https://html.spec.whatwg.org/multipage/workers.html#the-workerglobalscope-common-interface
 
 const { USVString, expose, fail, globals, illegalConstructor, replaceable } = internal.webidl;
-const { slot: targetSlot, createState, fire } = internal.eventTarget;
+const { slot: targetSlot, createState } = internal.eventTarget;
 const { global } = internal;
 const slot = agent.slot("WorkerGlobalScope");
 const locationSlot = agent.slot("WorkerLocation");
 const navigatorSlot = agent.slot("WorkerNavigator");
 let name = "";
-// The functions by which the worker reaches the document or worker that has started it.
-let owner = null;
 
 class WorkerGlobalScope extends EventTarget {
   constructor() { illegalConstructor(); }
 }
 expose(WorkerGlobalScope, slot);
 
-class DedicatedWorkerGlobalScope extends WorkerGlobalScope {
-  constructor() { illegalConstructor(); }
-}
-expose(DedicatedWorkerGlobalScope, slot);
-Object.setPrototypeOf(global, DedicatedWorkerGlobalScope.prototype);
+// Makes the global object implement the interface of this name, which inherits from WorkerGlobalScope. `events` are those
+// for which the interface has event handlers.
+internal.createWorkerGlobalScope = (interfaceName, events) => {
+  const Interface = { [interfaceName]: class extends WorkerGlobalScope {
+    constructor() { illegalConstructor(); }
+  } }[interfaceName];
+  expose(Interface, slot);
+  Object.setPrototypeOf(global, Interface.prototype);
+  internal.handlers.attributes(global, slot, ["error", "languagechange", "offline", "online", "rejectionhandled",
+    "securitypolicyviolation", "unhandledrejection", ...events]);
+};
 // The engine's own tag, which is "global".
 delete global[Symbol.toStringTag];
 slot.set(global, {});
 targetSlot.set(global, createState());
 internal.windowProxy = global;
-internal.handlers.attributes(global, slot, ["error", "languagechange", "offline", "online", "rejectionhandled",
-  "securitypolicyviolation", "unhandledrejection", "message", "messageerror"]);
 
 class WorkerLocation {
   constructor() { illegalConstructor(); }
@@ -73,27 +75,10 @@ globals({
       native.evaluate(source, url);
     }
   },
-
-  postMessage(message, options = undefined) {
-    const serialized = internal.serialize(message, internal.transferOf(options));
-    owner?.receive(serialized);
-  },
-  // https://html.spec.whatwg.org/multipage/workers.html#close-a-worker
-  close() {
-    owner?.close();
-    owner = null;
-  },
 });
 
 replaceable("name", () => name);
 replaceable("origin", () => native.environment().origin);
 
 internal.hooks.initialize = (givenName) => { name = givenName; };
-internal.hooks.connect = (ends) => { owner = ends; };
-internal.hooks.receive = (serialized) => {
-  internal.startTask(() => fire(global, "message",
-    { Interface: internal.interfaces.MessageEvent, ...internal.deserialize(serialized) }));
-};
 internal.isFullyActive = () => true;
-// https://html.spec.whatwg.org/multipage/workers.html#runtime-script-errors-2
-internal.reportToOwner = (message, place) => owner?.report(message, place);

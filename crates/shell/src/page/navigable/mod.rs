@@ -184,6 +184,11 @@ impl Navigables {
         self.all.borrow().get(&id).cloned()
     }
 
+    /// All navigables, the oldest first.
+    pub(super) fn all(&self) -> Vec<Rc<Navigable>> {
+        self.all.borrow().values().cloned().collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.borrow().len()
     }

@@ -59,6 +59,10 @@ impl Navigable {
         params: NavigateParams,
     ) {
         let realm = self.active();
+        // A document does not navigate while it is asked whether it may be unloaded.
+        if realm.window().unload_counter.get() > 0 {
+            return;
+        }
         let url = &params.url;
         // Step 13. Only the fragment changes.
         let current = realm.window().document.url();

@@ -9,7 +9,7 @@ use super::{
     history::Initiator,
     load::queue_container_load,
     settings::opaque_origin,
-    unload::unload_a_document_and_its_descendants,
+    unload::{fire_before_unload_at, unload_a_document_and_its_descendants},
 };
 use crate::page::{
     Environment, EventLoop, Lifecycle, PageError,
@@ -60,7 +60,7 @@ impl EventLoop {
         }
         let lifecycle = |step| realm.window().host().lifecycle(step);
         match command {
-            Command::FireBeforeUnload => realm.call("fireBeforeUnload", ()),
+            Command::FireBeforeUnload => fire_before_unload_at(&realm),
             Command::Unload => {
                 self.enter(|ctx| unload_a_document_and_its_descendants(ctx, &realm, false));
                 self.microtask_checkpoint();

@@ -13,8 +13,13 @@ use crate::page::{WindowMessage, dom::NodeId, host::Lifecycle, realm::Realm};
 pub(in crate::page) fn fire_before_unload(navigable: &Rc<Navigable>) {
     let event_loop = navigable.active().event_loop();
     for navigable in event_loop.navigables().inclusive_descendants(navigable) {
-        navigable.active().call("fireBeforeUnload", ());
+        fire_before_unload_at(&navigable.active());
     }
+}
+
+/// Fires `beforeunload` in one document.
+pub(super) fn fire_before_unload_at(realm: &Realm) {
+    realm.window().while_unloading(|| realm.call("fireBeforeUnload", ()));
 }
 
 /// [Unload a document and its descendants](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document-and-its-descendants)
@@ -42,7 +47,7 @@ pub(in crate::page) fn unload_a_document_and_its_descendants(
 
 /// [Unload a document](https://html.spec.whatwg.org/multipage/document-lifecycle.html#unload-a-document)
 pub(super) fn unload_a_document(ctx: &Ctx<'_>, realm: &Realm, persisted: bool) {
-    realm.call_in(ctx, "unload", (persisted,));
+    realm.window().while_unloading(|| realm.call_in(ctx, "unload", (persisted,)));
     let host = realm.window().host();
     host.lifecycle(Lifecycle::Hidden);
     host.lifecycle(Lifecycle::PageHide { persisted });

@@ -1,0 +1,197 @@
+//! Shared workers.
+
+mod common;
+mod site;
+
+use common::{Fixture, Recorder, environment};
+use site::{Site, visit};
+
+/// A worker that tells each document how many have connected.
+const COUNTS: &str =
+    "let n = 0; onconnect = ({ ports: [port] }) => port.postMessage(`${name}${++n}`);";
+
+/// Loads a page with `script`, and runs it until it is idle. `scripts` are the scripts of workers, by their paths.
+fn page(scripts: &[(&str, &str)], script: &str) -> Fixture {
+    let host = Recorder::default();
+    host.scripts.borrow_mut().extend(
+        scripts
+            .iter()
+            .map(|(path, source)| (format!("https://a.test{path}"), source.as_bytes().to_vec())),
+    );
+    let html = format!("<!DOCTYPE html><body><script>{script}</script>");
+    let fixture = Fixture::with(host, environment(), &html);
+    fixture.run_until_idle();
+    fixture
+}
+
+#[test]
+fn a_shared_worker_is_found_by_its_url_and_name() {
+    let fixture = page(
+        &[("/w.js", COUNTS), ("/w.js?q", COUNTS)],
+        "const say = ({ data }) => console.log(data);
+         const workers = [['/w.js', 'x'], ['/w.js', { name: 'x' }], ['/w.js', 'y'], ['/w.js'], ['/w.js?q', 'x'], ['/w.js', 'x']]
+           .map((args) => new SharedWorker(...args));
+         for (const { port } of workers) port.onmessage = say;",
+    );
+    assert_eq!(fixture.log(), "x1 x2 y1 1 x1 x3");
+}
+
+#[test]
+fn the_global_scope_of_a_shared_worker_has_no_send_beacon() {
+    let fixture = page(
+        &[(
+            "/w.js",
+            "onconnect = (event) => {
+               const { ports: [port], source, data, isTrusted } = event;
+               port.postMessage([source === port, data === '', isTrusted, event instanceof MessageEvent, String(self),
+                 'sendBeacon' in navigator, typeof window, typeof postMessage, typeof SharedWorker, typeof Worker, typeof fetch,
+                 self instanceof SharedWorkerGlobalScope && self instanceof WorkerGlobalScope, location.href].join());
+             };",
+        )],
+        "new SharedWorker('/w.js').port.onmessage = ({ data }) => console.log(data);",
+    );
+    assert_eq!(
+        fixture.log(),
+        "true,true,true,true,[object SharedWorkerGlobalScope],false,undefined,undefined,undefined,function,function,true,\
+         https://a.test/w.js"
+    );
+}
+
+#[test]
+fn messages_wait_until_the_worker_runs_and_the_port_is_started() {
+    let fixture = page(
+        &[(
+            "/w.js",
+            "onconnect = ({ ports: [port] }) => {
+               port.onmessage = ({ data, ports: [other] }) => (other ?? port).postMessage(data * 2);
+             };",
+        )],
+        "const { port } = new SharedWorker('/w.js'), { port1, port2 } = new MessageChannel();
+         port.postMessage(1);
+         port.postMessage(2, [port2]);
+         port.addEventListener('message', ({ data }) => console.log('worker', data));
+         port1.onmessage = ({ data }) => { console.log('channel', data); port.start(); };",
+    );
+    assert_eq!(fixture.log(), "channel 4 worker 2");
+}
+
+#[test]
+fn a_worker_that_cannot_run_fires_an_error_event() {
+    let fixture = page(
+        &[("/w.js", COUNTS), ("/throws.js", "onconnect = ({ ports: [it] }) => it.postMessage('runs'); throw 1;")],
+        "for (const args of [['/none.js'], ['https://b.test/x.js'], ['/w.js', { type: 'module' }], ['/throws.js'],
+             ['/w.js'], ['/w.js', { credentials: 'include' }]]) {
+           const worker = new SharedWorker(...args);
+           worker.onerror = ({ target }) => console.log('error', args.length, target === worker);
+           worker.port.onmessage = ({ data }) => console.log(data);
+         }
+         for (const args of [[], ['http://['], ['/w.js', { type: 'x' }]]) {
+           try { new SharedWorker(...args); } catch (e) { console.log(e.name); }
+         }",
+    );
+    let said: Vec<_> = fixture
+        .console()
+        .into_iter()
+        .filter_map(|it| it.strip_prefix("log: ").map(str::to_owned))
+        .collect();
+    assert_eq!(said[..3], ["TypeError", "SyntaxError", "TypeError"]);
+    let mut rest = said[3..].to_vec();
+    rest.sort();
+    assert_eq!(rest, ["1", "error 1 true", "error 1 true", "error 2 true", "error 2 true", "runs"]);
+}
+
+#[test]
+fn a_closed_worker_is_started_anew() {
+    let closes =
+        format!("{COUNTS} addEventListener('connect', () => close()); setInterval(() => 0, 1);");
+    let fixture = page(
+        &[("/w.js", &closes)],
+        "const say = ({ data }) => {
+           console.log(data);
+           new SharedWorker('/w.js', 'b').port.onmessage = ({ data }) => console.log(data);
+         };
+         new SharedWorker('/w.js', 'b').port.onmessage = say;",
+    );
+    assert_eq!(fixture.log(), "b1 b1");
+}
+
+#[test]
+fn the_script_of_a_shared_worker_can_be_at_a_blob_or_data_url() {
+    let fixture = page(
+        &[],
+        "const script = 'onconnect = ({ ports: [port] }) => port.postMessage(origin)';
+         const urls = [URL.createObjectURL(new Blob([script])), `data:,${script}`];
+         for (const url of urls) new SharedWorker(url).port.onmessage = ({ data }) => console.log(data);",
+    );
+    assert_eq!(fixture.log(), "https://a.test null");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_worker_lives_as_long_as_one_of_its_documents() {
+    // The interval would keep the page from becoming idle.
+    let worker = "let n = 0;
+        setInterval(() => 0, 1);
+        onconnect = ({ ports: [port] }) => {
+            port.postMessage(++n);
+            port.onmessage = async () => {
+                await fetch('/plain');
+                fetch('/kept', { method: 'POST', body: 'kept', keepalive: true });
+                port.postMessage('sent');
+            };
+        };";
+    let page = "<body><script>
+        const add = (message) => new Promise((resolve) => {
+            const frame = document.createElement('iframe');
+            frame.src = 'frame';
+            frame.onload = () => {
+                const { port } = new frame.contentWindow.SharedWorker('/worker.js');
+                port.onmessage = ({ data }) => resolve({ frame, port, data });
+            };
+            document.body.append(frame);
+        });
+        (async () => {
+            const one = await add();
+            const two = await add();
+            one.frame.remove();
+            two.port.onmessage = ({ data }) => {
+                two.frame.remove();
+                add().then(({ frame, data: count }) => {
+                    navigator.sendBeacon('/report', [one.data, two.data, data, count].join());
+                    frame.remove();
+                });
+            };
+            two.port.postMessage('send');
+        })();
+        </script>";
+    let script = [("Content-Type", "text/javascript")];
+    let site = Site::new().page("/page", page).page("/frame", "<p>").page("/plain", "");
+    let site = site.page_of("/worker.js", &script, worker).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "1,2,sent,1");
+    let kept = site.request("/kept");
+    assert_eq!(kept.body, b"kept");
+    assert_eq!(kept.header("referer"), Some(&*site.0.url("/worker.js")));
+    let scripts = site.0.requests().into_iter().filter(|it| it.target == "/worker.js");
+    let destinations: Vec<_> =
+        scripts.map(|it| it.header("sec-fetch-dest").unwrap().to_owned()).collect();
+    assert_eq!(destinations, ["sharedworker", "sharedworker"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policies_of_a_shared_worker_are_those_of_its_response() {
+    let worker = "onconnect = async ({ ports: [port] }) => {
+            const violations = [];
+            addEventListener('securitypolicyviolation', ({ effectiveDirective }) => violations.push(effectiveDirective));
+            const failed = await fetch('/plain').catch((error) => error.name);
+            port.postMessage([failed, ...violations].join());
+        };";
+    let page = "<script>
+        new SharedWorker('/worker.js').port.onmessage = ({ data }) => navigator.sendBeacon('/report', data);
+        </script>";
+    let headers =
+        [("Content-Type", "text/javascript"), ("Content-Security-Policy", "connect-src 'none'")];
+    let site = Site::new().page("/page", page).page("/plain", "");
+    let site = site.page_of("/worker.js", &headers, worker).start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "TypeError,connect-src");
+}
