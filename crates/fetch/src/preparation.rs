@@ -12,7 +12,7 @@ use http::{
 /// A clone has nothing of it, because its owner may change the request around it.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
-    /// Whether the request is like one that was made lately, so that it is worth to be kept.
+    /// Whether the request is like one that was made lately. Others are not kept.
     pub(crate) is_repeated: bool,
     /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, had nothing to
     /// tell, and nothing has changed the request since.
@@ -62,7 +62,7 @@ impl HeaderLists {
             let is_simple = list.len() == list.keys_len() && !list.contains_key(COOKIE);
             let list = with_cookies(list, cookies);
             if is_simple {
-                known.get_or_init(|| HeaderList { list: list.clone(), body_length });
+                known.get_or_init(|| HeaderList { list: without_cookies(&list), body_length });
             }
             return list;
         };
@@ -75,6 +75,15 @@ impl HeaderLists {
         }
         list
     }
+}
+
+/// The list with an empty `Cookie` header, if it has one: cookies are set anew each time, and are not remembered here.
+fn without_cookies(list: &HeaderMap) -> HeaderMap {
+    let mut list = list.clone();
+    if let Some(cookies) = list.get_mut(COOKIE) {
+        *cookies = HeaderValue::from_static("");
+    }
+    list
 }
 
 /// The list, and then a `Cookie` header with `cookies`.
