@@ -6,11 +6,13 @@
 
 use glib::gobject_ffi::GObject;
 
-/// Types of WebKit, and the traits with the methods of objects.
+/// Types of WebKit and `JavaScriptCore`, and the traits with the methods of objects.
 pub(crate) mod prelude {
     pub(crate) use glib::prelude::*;
-    pub(crate) use javascriptcore::{ContextExt, ValueExt, WeakValueExt};
-    pub(crate) use webkit2gtk::{UserMessage, UserMessageExt, ffi::WebKitUserMessage};
+    pub(crate) use javascriptcore::{
+        Context, ContextExt as _, Value, ValueExt as _, WeakValue, WeakValueExt as _,
+    };
+    pub(crate) use webkit2gtk::{UserMessage, UserMessageExt as _, ffi::WebKitUserMessage};
 }
 
 /// WebKit calls it when it has loaded this library into a web process.

@@ -12,7 +12,6 @@ use std::{
 use gio::UnixFDList;
 use glib::MainContext;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use javascriptcore::{Context, Value, WeakValue};
 use sendbeacon_webview::{Answer, ContentPage, HeadOf, PolicySource, add_policy};
 use url::Url;
 

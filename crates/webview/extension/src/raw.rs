@@ -16,12 +16,11 @@ use glib::{
     prelude::*,
     translate::{ToGlibPtr, from_glib, from_glib_full, from_glib_none},
 };
-use javascriptcore::{Context, Value};
 use javascriptcore_sys::{
     JSCContext, JSCValue, jsc_value_get_type, jsc_value_new_function_variadic,
 };
 
-use crate::api::prelude::{UserMessage, WebKitUserMessage};
+use crate::api::prelude::{Context, UserMessage, Value, WebKitUserMessage};
 
 // The functions of `webkit2gtk/webkit-web-extension.h` (API 4.1, version 2.28 and later) and of
 // `webkit/webkit-web-process-extension.h` (API 6.0). The objects of WebKit are `GObject`s. The binding in `api` links the
@@ -160,3 +159,6 @@ unsafe extern "C" fn dropped(data: gpointer) {
     // SAFETY: `data` comes from `Box::into_raw`, and nothing uses it after this.
     drop(unsafe { Box::from_raw(data.cast::<Call>()) });
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,10 @@
 
 use glib::gobject_ffi::GObject;
 
-/// Types of WebKit, and the traits with the methods of objects.
+/// Types of WebKit and `JavaScriptCore`, and the traits with the methods of objects.
 pub(crate) mod prelude {
     pub(crate) use glib::prelude::*;
+    pub(crate) use javascriptcore::{Context, Value, WeakValue};
     pub(crate) use webkit6::{UserMessage, ffi::WebKitUserMessage};
 }
 
