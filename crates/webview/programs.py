@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ ENVIRONMENT = {
     "LIBGL_ALWAYS_SOFTWARE": "1",
     "GDK_BACKEND": "x11",
     "NO_AT_BRIDGE": "1",
-    # No service of the desktop is started.
-    "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+    # No service of the desktop is started. With an address of a known kind, WebKit's sandbox would fail to start, or leave
+    # a file in `/` after which WebKit starts no sandbox any more.
+    "DBUS_SESSION_BUS_ADDRESS": "disabled:",
 }
 
 
@@ -23,9 +25,37 @@ ENVIRONMENT = {
 profile = os.environ.get("PROFILE", "debug")
 
 
+# The program for the API 6.0 of WebKitGTK. The others are for the API 4.1.
+BROWSER6 = "browser6-example"
+
+
 def path(name):
     """The path of a program of `cargo build`."""
-    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / profile / name)
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
+    return str((target / "webkitgtk6" if name == BROWSER6 else target) / profile / name)
+
+
+def has_browser6():
+    """Whether the program for the API 6.0 is there. Says so if it is not."""
+    is_there = os.path.exists(path(BROWSER6))
+    if not is_there:
+        print(f"not run: the API 6.0, because {BROWSER6} is not built", flush=True)
+    return is_there
+
+
+def has_sandbox():
+    """Whether a web process of the program for the API 6.0 runs in WebKit's sandbox, which `bwrap` has made."""
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            parent = re.search(r"^PPid:\s*(\d+)", (process / "status").read_text(), re.MULTILINE)[1]
+            program = os.readlink(f"/proc/{parent}/exe")
+        except OSError:
+            continue  # It has ended.
+        is_of_web_process = any(it.endswith(b"/WebKitWebProcess") for it in command)
+        if command[0].endswith(b"bwrap") and is_of_web_process and program == os.path.realpath(path(BROWSER6)):
+            return True
+    return False
 
 
 def run(name, *arguments):

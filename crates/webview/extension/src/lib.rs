@@ -15,5 +15,6 @@
     target_os = "openbsd"
 ))]
 
+mod api;
 mod page;
 mod raw;

@@ -10,14 +10,12 @@ use std::{
 };
 
 use gio::UnixFDList;
-use glib::{MainContext, prelude::*};
+use glib::MainContext;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use javascriptcore::{Context, ContextExt, Value, ValueExt, WeakValue, WeakValueExt};
 use sendbeacon_webview::{Answer, ContentPage, HeadOf, PolicySource, add_policy};
 use url::Url;
-use webkit2gtk::{UserMessage, UserMessageExt};
 
-use crate::raw;
+use crate::{api::prelude::*, raw};
 
 /// The name of the messages between the app and this process.
 const MESSAGE: &str = "sendbeacon";
@@ -160,9 +158,9 @@ fn window_object_cleared(world: &glib::Object, page: &glib::Object, frame: &glib
     let native = raw::function(&context, "sendbeacon", move |context, arguments| {
         native.call(context, arguments)
     });
-    let script = context.evaluate(&ContentPage::script()).filter(ValueExt::is_function);
+    let script = context.evaluate(&ContentPage::script()).filter(Value::is_function);
     let returned = script.and_then(|script| script.function_callv(&[native, inherited]));
-    if let Some(owns) = returned.filter(ValueExt::is_function) {
+    if let Some(owns) = returned.filter(Value::is_function) {
         let mut scripts = shared.scripts.borrow_mut();
         scripts.retain(|it| it.owns.value().is_some());
         scripts.push(Script { document, owns: WeakValue::new(&owns) });
@@ -198,7 +196,9 @@ struct NativeFunction {
 impl NativeFunction {
     /// The arguments are a text, and for a `fetch()` the function that hears of its response.
     fn call(&self, context: &Context, arguments: &[Value]) -> Value {
-        let text = arguments.first().map(ValueExt::to_str).unwrap_or_default();
+        // NB: `to_str` panics if the value cannot be converted.
+        let text = arguments.first().filter(|it| it.is_string()).map(Value::to_str);
+        let text = text.unwrap_or_default();
         let Some(page) = self.page.upgrade() else { return Value::new_null(context) };
         // NB: `is_function` makes an exception of `undefined`, and that takes longer than all the rest of a call.
         let Some(deliver) = arguments.get(1).filter(|it| it.is_object()) else {
@@ -245,6 +245,25 @@ impl Drop for NativeFunction {
     fn drop(&mut self) {
         if let Some(page) = self.page.upgrade() {
             page.content.borrow_mut().end(self.document);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_that_are_no_text_do_no_harm() {
+        let context = Context::new();
+        let native = NativeFunction { page: Weak::new(), document: 1 };
+        let native = raw::function(&context, "native", move |context, arguments| {
+            native.call(context, arguments)
+        });
+        context.set_value("native", &native);
+        for arguments in ["", "undefined", "Symbol()", "{ toString() { throw 1 } }", "'{}', {}"] {
+            let answer = context.evaluate(&format!("native({arguments})"));
+            assert!(answer.is_some_and(|it| it.is_null()), "{arguments}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What no binding has: WebKit's API for web processes, and functions for JavaScript. All `unsafe` code of this crate is
-//! here.
+//! What no binding has: WebKit's API for web processes, and functions for JavaScript. The `unsafe`
+//! code of this crate is here, but for the function in `api.rs` that WebKit calls.
 //!
 //! WebKit calls everything on the main thread of the web process, and nothing here is called on another one.
 
@@ -16,14 +16,15 @@ use glib::{
     prelude::*,
     translate::{ToGlibPtr, from_glib, from_glib_full, from_glib_none},
 };
-use javascriptcore::{Context, Value};
 use javascriptcore_sys::{
     JSCContext, JSCValue, jsc_value_get_type, jsc_value_new_function_variadic,
 };
-use webkit2gtk::{UserMessage, ffi::WebKitUserMessage};
 
-// The functions of `webkit2gtk/webkit-web-extension.h`, version 2.28 and later. The objects of WebKit are `GObject`s.
-#[link(name = "webkit2gtk-4.1")]
+use crate::api::prelude::{Context, UserMessage, Value, WebKitUserMessage};
+
+// The functions of `webkit2gtk/webkit-web-extension.h` (API 4.1, version 2.28 and later) and of
+// `webkit/webkit-web-process-extension.h` (API 6.0). The objects of WebKit are `GObject`s. The binding in `api` links the
+// library of its API, which has them.
 unsafe extern "C" {
     fn webkit_script_world_get_default() -> *mut GObject;
     fn webkit_frame_get_id(frame: *mut GObject) -> u64;
@@ -42,12 +43,11 @@ unsafe extern "C" {
     );
 }
 
-/// WebKit calls it when it has loaded this library into a web process.
+/// WebKit has loaded this library into a web process.
 ///
 /// # Safety
-/// `extension` is a `WebKitWebExtension`.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn webkit_web_extension_initialize(extension: *mut GObject) {
+/// `extension` is an object of WebKit's class for extensions of web processes.
+pub(crate) unsafe fn initialize(extension: *mut GObject) {
     // SAFETY: it is an object, says the caller.
     let extension: glib::Object = unsafe { from_glib_none(extension) };
     crate::page::initialize(&extension);
@@ -159,3 +159,6 @@ unsafe extern "C" fn dropped(data: gpointer) {
     // SAFETY: `data` comes from `Box::into_raw`, and nothing uses it after this.
     drop(unsafe { Box::from_raw(data.cast::<Call>()) });
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@
 //! * The wait is in [`AppHandle::cleanup_before_exit`](tauri::AppHandle::cleanup_before_exit), which Tauri calls after
 //!   `RunEvent::Exit` and before a restart. An app that ends the process itself calls it before; `std::process::exit()`
 //!   alone loses what is unfinished.
+//! * If pages close resources of the app, a store for example, call [`quit`] at `RunEvent::Exit`.
 //! * An incognito window keeps the webview's own `sendBeacon()`.
 //! * The plugin works with WebKitGTK. On other platforms it does nothing, and the pages keep the webview's own.
 
@@ -32,12 +33,48 @@ pub use sendbeacon;
 use std::{fmt, sync::Arc, time::Duration};
 
 use sendbeacon::{EventSink, UserAgent, UserAgentBuilder};
-use tauri::{Wry, plugin::TauriPlugin};
+use tauri::{AppHandle, Wry, plugin::TauriPlugin};
 
 /// The plugin with its defaults.
 #[must_use]
 pub fn init() -> TauriPlugin<Wry> {
     Builder::new().build()
+}
+
+/// Lets the pages be left and waits for the beacons, which the plugin does later by itself. No window can send afterwards.
+///
+/// Call it at `RunEvent::Exit` if pages of the app call commands that use the app's table of resources on the main thread.
+/// Tauri's JavaScript class `Resource` has such a command, `close()`. When the plugin lets the pages be left by itself, Tauri
+/// holds the lock of that table. If such a command is on its way at that moment, the app does not end.
+///
+/// ```no_run
+/// use tauri::RunEvent;
+///
+/// # fn context() -> tauri::Context { unimplemented!() }
+/// let builder = tauri::Builder::default().plugin(tauri_plugin_sendbeacon::init());
+/// builder.build(context()).expect("the app can be built").run(|app, event| {
+///     if let RunEvent::Exit = event {
+///         tauri_plugin_sendbeacon::quit(app);
+///     }
+/// });
+/// ```
+pub fn quit(app: &AppHandle<Wry>) {
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))]
+    webkitgtk::quit(app);
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    )))]
+    let _ = app;
 }
 
 /// Builds the plugin.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sendbeacon_webkitgtk::Beacons;
-use tauri::{Manager, Resource, Wry, plugin};
+use tauri::{AppHandle, Manager, Resource, Wry, plugin};
 use webkit2gtk::WebViewExt;
 
 use crate::Builder;
@@ -29,12 +29,25 @@ impl Drop for QuitAtExit {
     }
 }
 
+/// How long the app may take.
+struct Deadline(Duration);
+
+/// Lets the pages be left, and waits for the beacons.
+pub(crate) fn quit(app: &AppHandle<Wry>) {
+    if let (Some(beacons), Some(deadline)) =
+        (app.try_state::<Beacons>(), app.try_state::<Deadline>())
+    {
+        beacons.quit(deadline.0);
+    }
+}
+
 pub(crate) fn connect(plugin: plugin::Builder<Wry>, builder: Builder) -> plugin::Builder<Wry> {
     let Builder { deadline, exits_on_sigterm, agent, sink } = builder;
     plugin
         .setup(move |app, _| {
             let beacons = Beacons::new(agent, sink)?;
             app.manage(beacons.clone());
+            app.manage(Deadline(deadline));
             app.resources_table().add(QuitAtExit { beacons, deadline });
             if exits_on_sigterm {
                 let app = app.clone();

@@ -11,17 +11,12 @@ use std::{
 
 use gtk::prelude::*;
 use http::HeaderValue;
-use javascriptcore::ValueExt;
 use sendbeacon_webview::{Bridge, WebviewId};
 use tokio::sync::oneshot;
 use url::Url;
-use webkit2gtk::{
-    LoadEvent, PolicyDecisionType, ResponsePolicyDecision, ResponsePolicyDecisionExt, SettingsExt,
-    UserContentInjectedFrames, UserContentManager, UserContentManagerExt, UserMessageExt,
-    UserScript, UserScriptInjectionTime, WebResourceExt, WebView, WebViewExt,
-};
 
 use crate::{
+    api::{self, prelude::*},
     cookies,
     head::ResponseHead,
     raw,
@@ -88,8 +83,8 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
         WebViewExt::settings(webview).and_then(|settings| settings_user_agent(&settings));
     let (id, script) = bridge.open(POST, user_agent.clone());
     let processes = Rc::new(WebProcesses::new(Arc::clone(bridge), id, user_agent));
-    if let Some(context) = webview.context() {
-        cookies::keep(bridge, id, context);
+    if let Some(session) = api::session(webview) {
+        cookies::keep(bridge, id, session);
     }
     receive_messages(bridge, id, &manager);
     let frames = UserContentInjectedFrames::TopFrame;
@@ -137,7 +132,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
     raw::keep_when_disposed(webview, |webview| destroyed(&webview));
 }
 
-fn settings_user_agent(settings: &webkit2gtk::Settings) -> Option<HeaderValue> {
+fn settings_user_agent(settings: &Settings) -> Option<HeaderValue> {
     settings.user_agent().and_then(|it| HeaderValue::from_str(&it).ok())
 }
 
@@ -175,11 +170,7 @@ fn committed(bridge: &Bridge, processes: &WebProcesses, id: WebviewId, webview: 
 fn destroyed(webview: &WebView) {
     let Some(attached) = find(webview) else { return };
     attached.kept.replace(Some(webview.clone()));
-    if let Some(parent) =
-        webview.parent().and_then(|parent| parent.downcast::<gtk::Container>().ok())
-    {
-        parent.remove(webview);
-    }
+    api::take_out(webview);
     drop(leave(webview));
 }
 
@@ -259,10 +250,7 @@ pub(crate) fn leave_all(bridge: &Arc<Bridge>) -> Vec<(Option<gtk::Widget>, onesh
         let ours = all.iter().filter(|(_, attached)| Arc::ptr_eq(&attached.bridge, bridge));
         ours.filter_map(|(&address, attached)| attached.webview(address)).collect()
     });
-    let leave = |webview: &WebView| {
-        let window = webview.toplevel().filter(WidgetExt::is_toplevel);
-        (window, leave(webview))
-    };
+    let leave = |webview: &WebView| (api::window(webview), leave(webview));
     webviews.iter().map(leave).collect()
 }
 

@@ -18,9 +18,8 @@ use glib::MainContext;
 use gtk::prelude::WidgetExt;
 use sendbeacon::{BuildError, EventSink, ShutdownReport, UserAgent, UserAgentBuilder};
 use sendbeacon_webview::Bridge;
-use webkit2gtk::WebView;
 
-use crate::{attached, cookies::WebKitCookies};
+use crate::{api::prelude::WebView, attached, cookies::WebKitCookies};
 
 /// Sends the beacons of webviews. A clone is the same.
 ///
@@ -54,7 +53,7 @@ impl Beacons {
     /// Lets the app send the beacons of this webview's pages, from the next page on. Call it when the webview was created,
     /// and before it loads a page. Does nothing after [`quit`](Self::quit).
     ///
-    /// A webview that forgets everything ([`is_ephemeral`](webkit2gtk::WebViewExt::is_ephemeral)) needs a `Beacons` of its
+    /// A webview that forgets everything (`is_ephemeral`) needs a `Beacons` of its
     /// own, so that a server does not recognise its visitor by a connection.
     ///
     /// # Panics
@@ -115,7 +114,7 @@ impl Beacons {
             // An error means that half of the deadline has passed.
             let _ = glib::future_with_timeout(deadline / 2, left).await;
             // NB: a page whose window is hidden before it is left may hear of that twice.
-            windows.iter().flatten().for_each(WidgetExt::hide);
+            windows.iter().flatten().for_each(|window| window.set_visible(false));
             self.bridge.agent().quit(deadline.saturating_sub(begun.elapsed())).await
         })
     }

@@ -15,7 +15,8 @@ use sendbeacon_webview::{Bridge, SameSite, WebviewCookie, WebviewCookies, Webvie
 use soup::SameSitePolicy;
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
-use webkit2gtk::{CookieManager, CookieManagerExt, WebContext, WebContextExt};
+
+use crate::api::{self, Session, prelude::*};
 
 /// How long the cookies of a webview are kept at least after it has gone. What its web processes have written is read by
 /// then.
@@ -35,10 +36,10 @@ struct KeptOf<T> {
     value: T,
 }
 
-/// The cookie manager of a webview. It is dropped before the context, without which WebKit cannot free it.
+/// The cookie manager of a webview. It is dropped before the session, without which WebKit cannot free it.
 struct Cookies {
     manager: CookieManager,
-    _context: WebContext,
+    _session: Session,
     bridge: Weak<Bridge>,
 }
 
@@ -50,12 +51,12 @@ thread_local! {
         const { ManuallyDrop::new(RefCell::new(Kept { list: Vec::new() })) };
 }
 
-/// Keeps the cookie manager of a webview that has this context.
-pub(crate) fn keep(bridge: &Arc<Bridge>, webview: WebviewId, context: WebContext) {
+/// Keeps the cookie manager of a webview that has this session.
+pub(crate) fn keep(bridge: &Arc<Bridge>, webview: WebviewId, session: Session) {
     remove_unneeded();
-    let Some(manager) = context.cookie_manager() else { return };
+    let Some(manager) = session.cookie_manager() else { return };
     let bridge = Arc::downgrade(bridge);
-    let cookies = Cookies { manager, _context: context, bridge };
+    let cookies = Cookies { manager, _session: session, bridge };
     COOKIES.with(|kept| kept.borrow_mut().keep(webview, cookies));
 }
 
@@ -70,7 +71,7 @@ fn remove_unneeded() {
         cookies.bridge.upgrade().is_some_and(|bridge| bridge.is_busy(webview))
     };
     let removed = COOKIES.with(|kept| kept.borrow_mut().remove_unneeded(Instant::now(), is_busy));
-    // NB: a context that goes may call anything.
+    // NB: a session that goes may call anything.
     drop(removed);
 }
 
@@ -136,8 +137,7 @@ impl WebviewCookies for WebKitCookies {
                 let cookie = value.to_str().ok();
                 let cookie = cookie.and_then(|it| soup::Cookie::parse(it, Some(&origin)));
                 if let Some(mut cookie) = cookie {
-                    let sender = sender.clone();
-                    manager.add_cookie(&mut cookie, None::<&Cancellable>, |_| drop(sender));
+                    api::add_cookie(&manager, &mut cookie, sender.clone());
                 }
             }
         });

@@ -3,7 +3,8 @@
 use http::{HeaderMap, StatusCode};
 use sendbeacon_webview::add_policy;
 use url::Url;
-use webkit2gtk::{URIResponse, URIResponseExt};
+
+use crate::api::prelude::*;
 
 /// The head of a response that a document comes with.
 #[derive(Debug)]

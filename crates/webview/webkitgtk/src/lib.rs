@@ -18,6 +18,7 @@
     target_os = "openbsd"
 ))]
 
+mod api;
 mod attached;
 mod beacons;
 mod cookies;

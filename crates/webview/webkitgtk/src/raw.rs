@@ -21,8 +21,9 @@ use glib::{
     prelude::*,
     translate::{IntoGlib, ToGlibPtr, from_glib_none},
 };
-use gtk::gio::{UnixFDList, prelude::*};
-use webkit2gtk::{UserContentManager, WebView, ffi};
+use gtk::gio::{UnixFDList, ffi::g_unix_fd_list_get};
+
+use crate::api::prelude::{UserContentManager, WebView, ffi};
 
 type Dispose = unsafe extern "C" fn(*mut GObject);
 
@@ -68,7 +69,7 @@ pub(crate) fn webview_at(address: usize) -> Option<WebView> {
 /// Destroys the webview.
 pub(crate) fn destroy(webview: &WebView) {
     // SAFETY: nothing uses the webview after this but its last references, which GTK allows.
-    unsafe { gtk::prelude::WidgetExtManual::destroy(webview) }
+    unsafe { webview.run_dispose() }
 }
 
 /// The address of the webview, which is its identity.
@@ -146,6 +147,8 @@ pub(crate) fn register_message_handler(manager: &UserContentManager, name: &std:
 
 /// The file descriptor that a message has brought.
 pub(crate) fn file_descriptor(list: &UnixFDList) -> Option<OwnedFd> {
-    // SAFETY: `get` duplicates the descriptor, and the caller owns the duplicate.
-    list.get(0).ok().map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) })
+    // SAFETY: the list is alive, and an error may go unheard.
+    let descriptor = unsafe { g_unix_fd_list_get(list.to_glib_none().0, 0, ptr::null_mut()) };
+    // SAFETY: the list has duplicated the descriptor, and the caller owns the duplicate. -1 is none.
+    (descriptor != -1).then(|| unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

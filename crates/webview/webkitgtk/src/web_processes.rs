@@ -8,15 +8,14 @@ use std::{
     thread,
 };
 
-use glib::{ToVariant, Variant};
+use glib::{Variant, prelude::*};
 use gtk::gio::Cancellable;
 use http::HeaderValue;
 use sendbeacon::remote::Pin;
 use sendbeacon_webview::{Bridge, HeadOf, WebviewId, page_origin};
 use url::Url;
-use webkit2gtk::{UserMessage, UserMessageExt, WebView, WebViewExt};
 
-use crate::{head::ResponseHead, raw};
+use crate::{api::prelude::*, head::ResponseHead, raw};
 
 /// The name of the messages between the app and the web processes.
 pub(crate) const MESSAGE: &str = "sendbeacon";

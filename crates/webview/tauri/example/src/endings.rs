@@ -16,6 +16,13 @@ const ON_CLOSE_REQUESTED: &str = "
     });
 ";
 
+/// A script of a page that calls a command for the app's resources again and again, so that one is on its way when the app
+/// ends.
+const CLOSE_RESOURCES: &str = "
+    const close = () => window.__TAURI__.core.invoke('plugin:resources|close', { rid: 1 });
+    setInterval(() => close().catch(() => {}), 1);
+";
+
 /// Runs the app, which ends in this way half a second after the page was loaded.
 pub(crate) fn run(builder: tauri::Builder<tauri::Wry>, context: Context, url: &str, ending: &str) {
     let url: tauri::Url = url.parse().expect("a URL");
@@ -26,7 +33,8 @@ pub(crate) fn run(builder: tauri::Builder<tauri::Wry>, context: Context, url: &s
             let refuses = of_setup == "refuses-navigation";
             let page = url.clone();
             // Only the pages of this window may call Tauri's API.
-            let label = if of_setup == "js-close" { "closing" } else { "main" };
+            let calls_tauri = ["js-close", "resources"].contains(&&*of_setup);
+            let label = if calls_tauri { "closing" } else { "main" };
             let window = WebviewWindowBuilder::new(app, label, WebviewUrl::External(url.clone()))
                 .on_navigation(move |to| !refuses || to.host() == page.host())
                 .on_page_load(move |window, payload| {
@@ -64,14 +72,14 @@ pub(crate) fn run(builder: tauri::Builder<tauri::Wry>, context: Context, url: &s
         })
         .build(context)
         .expect("the app can be built")
-        .run(move |app, event| {
+        .run(move |app, event| match (&*of_run, event) {
             // An app in the tray: its last window goes, and it stays.
-            if of_run == "tray"
-                && let RunEvent::ExitRequested { code: None, api, .. } = event
-            {
+            ("tray", RunEvent::ExitRequested { code: None, api, .. }) => {
                 api.prevent_exit();
                 exit_after(app, 4000);
             }
+            ("resources", RunEvent::Exit) => tauri_plugin_sendbeacon::quit(app),
+            _ => {}
         });
 }
 
@@ -111,6 +119,11 @@ fn end(window: &WebviewWindow, ending: &str, page: &tauri::Url) {
             let window =
                 app.get_webview_window("closing").expect("its page has prevented the close");
             window.close().expect("a window");
+        }
+        "resources" => {
+            window.eval(CLOSE_RESOURCES).expect("a window");
+            thread::sleep(Duration::from_millis(500));
+            app.exit(0);
         }
         "destroy" => window.destroy().expect("a window"),
         "exit" => app.exit(0),

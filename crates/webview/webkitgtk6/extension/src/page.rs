@@ -1,0 +1,1 @@
+../../../extension/src/page.rs

@@ -1,0 +1,1 @@
+../../../webkitgtk/src/beacons.rs

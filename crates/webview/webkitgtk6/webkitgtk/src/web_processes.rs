@@ -1,0 +1,1 @@
+../../../webkitgtk/src/web_processes.rs
