@@ -13,7 +13,7 @@ use sendbeacon::{Blob, BodyInit, KeepaliveLimits};
 use sendbeacon_fetch::{
     Ledger,
     beacon::{Beacon, send_beacon},
-    fetch::{NoObserver, Profile, fetch},
+    fetch::{BeaconRequest, NoObserver, Profile, fetch_beacon},
 };
 use sendbeacon_testkit::{clock::VirtualClock, network::complete, random::Zeros};
 
@@ -43,8 +43,9 @@ fn whole_fetch(c: &mut Criterion) {
             b.iter_batched(
                 || beacon(url, body.clone()),
                 |beacon| {
-                    let (request, _reservation) = beacon.into_request();
-                    complete(fetch(&profile, &NoObserver, Box::new(request)))
+                    let (client, url, data, _reservation) = beacon.into_parts();
+                    let request = BeaconRequest::new(&profile, &client, &url, data);
+                    complete(fetch_beacon(&profile, &NoObserver, request))
                         .expect("the beacon is delivered")
                 },
                 BatchSize::PerIteration,

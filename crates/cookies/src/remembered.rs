@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-// NB: this hash has no secret. A page that finds two URLs with one hash gets its header remembered at once.
+// NB: this hash has no secret. Two requests with one hash do no harm: a header is remembered one time too early.
 use rustc_hash::FxHasher;
 use url::Host;
 

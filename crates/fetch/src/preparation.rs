@@ -7,6 +7,9 @@ use http::{
     header::{CONTENT_LENGTH, COOKIE},
 };
 
+/// How many bytes the texts of a remembered header list may have together, without cookies.
+const MAX_BYTES: usize = 4096;
+
 /// What fetch need not do again for a request.
 ///
 /// A clone has nothing of it, because its owner may change the request around it.
@@ -14,10 +17,10 @@ use http::{
 pub(crate) struct Preparation {
     /// Whether the request is like one that was made lately. Others are not kept.
     pub(crate) is_repeated: bool,
-    /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, had nothing to
-    /// tell, and nothing has changed the request since.
+    /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, have told nothing
+    /// and changed no URL, and nothing has changed the request since. False after a redirect.
     pub(crate) has_passed: bool,
-    /// The header lists of equal requests. `None`: this is the first one.
+    /// The header lists of equal requests. `None`: the request was not kept before.
     pub(crate) header_lists: Option<Box<HeaderLists>>,
 }
 
@@ -28,7 +31,7 @@ impl Clone for Preparation {
 }
 
 impl Preparation {
-    /// The header lists of equal requests. `None` if this is the first one, or if it was changed.
+    /// The header lists of equal requests. `None` if the request was not kept before, or if it was changed.
     pub(crate) fn header_lists(&self) -> Option<&HeaderLists> {
         self.header_lists.as_deref().filter(|_| self.has_passed)
     }
@@ -59,7 +62,9 @@ impl HeaderLists {
         let Some(HeaderList { list, body_length: length }) = known.get() else {
             let list = make();
             // A list in which a name comes twice has no one place for a new value.
-            let is_simple = list.len() == list.keys_len() && !list.contains_key(COOKIE);
+            let is_simple = list.len() == list.keys_len()
+                && !list.contains_key(COOKIE)
+                && text_bytes(&list) <= MAX_BYTES;
             let list = with_cookies(list, cookies);
             if is_simple {
                 known.get_or_init(|| HeaderList { list: without_cookies(&list), body_length });
@@ -75,6 +80,10 @@ impl HeaderLists {
         }
         list
     }
+}
+
+fn text_bytes(list: &HeaderMap) -> usize {
+    list.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// The list with an empty `Cookie` header, if it has one: cookies are set anew each time, and are not remembered here.

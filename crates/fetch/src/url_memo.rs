@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, hash::BuildHasher};
 
-// NB: this hash has no secret. A page that finds two URLs with one hash gets its URL remembered at once.
+// NB: this hash has no secret. Two URLs with one hash do no harm: a URL is remembered one time too early.
 use rustc_hash::FxBuildHasher;
 use url::{ParseError, Url};
 

@@ -44,7 +44,7 @@ pub(crate) struct Http1Connection {
     pub(crate) sender: SendRequest<RequestBody>,
     /// The address space of the server, if it is known.
     pub(crate) address_space: Option<AddressSpace>,
-    /// What was told of the last response.
+    /// What was told of the last response with a usual reason phrase.
     pub(crate) info: Arc<ResponseInfo>,
     /// Whether an earlier request has used the connection.
     pub(crate) is_used: bool,
@@ -93,12 +93,18 @@ impl Http1Connection {
     ) -> Arc<ResponseInfo> {
         let is_same = self.info.status_message == status_message
             && self.info.first_interim_response_start == first_interim_response_start;
-        if !is_same {
-            let info = Arc::make_mut(&mut self.info);
-            info.status_message = status_message;
-            info.first_interim_response_start = first_interim_response_start;
+        if is_same {
+            return Arc::clone(&self.info);
         }
-        Arc::clone(&self.info)
+        let mut info = Arc::clone(&self.info);
+        let of_response = Arc::make_mut(&mut info);
+        of_response.status_message = status_message;
+        of_response.first_interim_response_start = first_interim_response_start;
+        // NB: an idle connection does not keep a text of the server, which may be long.
+        if matches!(info.status_message, Cow::Borrowed(_)) {
+            self.info = Arc::clone(&info);
+        }
+        info
     }
 }
 

@@ -48,7 +48,7 @@ impl Uris {
     /// for the request.
     pub(crate) fn of(url: &Url, key: &PoolKey) -> Result<Self, NetworkError> {
         let http1 = if key.is_to_proxy() { absolute_target(url)? } else { target(url)? };
-        let http2 = if key.tls { absolute_target(url).ok() } else { None };
+        let http2 = key.tls.then(|| with_authority(http1.clone(), host(url).as_bytes())).flatten();
         Ok(Self { http1, http2 })
     }
 }
@@ -264,6 +264,23 @@ mod tests {
         let key = PoolKey::of(&request, None, &RandomState::default()).unwrap();
         let uris = Arc::new(Uris::of(&request.url, &key).unwrap());
         UnsentRequest::new(request, uris, key.tls).unwrap()
+    }
+
+    #[test]
+    fn a_target_of_the_longest_length_is_sent_over_both_protocols() {
+        let path = "x".repeat(65_500);
+        let (head, _) =
+            request(&format!("https://a-long-host.test/{path}"), &[]).to_http2().unwrap();
+        assert_eq!(head.uri().path().len(), 1 + path.len());
+        assert_eq!(head.uri().host(), Some("a-long-host.test"));
+    }
+
+    #[test]
+    fn a_host_that_http2_cannot_have_is_sent_over_http1() {
+        let error = request("https://a`b.test/", &[]).to_http2().unwrap_err();
+        assert!(error.to_string().contains("HTTP/2 cannot have such a host"), "{error}");
+        let request = request("https://a`b.test/", &[]).into_http1().unwrap();
+        assert_eq!(request.headers()[HOST], "a`b.test");
     }
 
     #[test]

@@ -37,6 +37,14 @@ impl ScriptedNetwork {
     pub fn sent(&self) -> Vec<NetworkRequest> {
         self.sent.lock().expect("no panic while it was held").clone()
     }
+
+    /// The requests since the last call, in order.
+    ///
+    /// # Panics
+    /// If the script has panicked.
+    pub fn take_sent(&self) -> Vec<NetworkRequest> {
+        std::mem::take(&mut *self.sent.lock().expect("no panic while it was held"))
+    }
 }
 
 impl Network for ScriptedNetwork {

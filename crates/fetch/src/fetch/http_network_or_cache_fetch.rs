@@ -223,7 +223,7 @@ fn embedder_policy_allows_credentials(request: &Request) -> bool {
 
 /// The header list of httpRequest, which step 8.2 clones from the request and steps 8.5 to 8.22 extend.
 ///
-/// Steps 8.21 and 8.21.1 are in [`with_cookies`].
+/// Steps 8.21 and 8.21.1 are in [`with_cookies`], or in `HeaderLists::get_or_make` if the list is remembered.
 async fn http_request_headers(
     params: &FetchParams<'_>,
     request: &Request,

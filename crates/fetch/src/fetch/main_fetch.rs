@@ -63,7 +63,7 @@ pub(super) async fn main_fetch_for_beacon(
     Ok(UnreadResponse::new(request, without_null_body(request, response)))
 }
 
-/// Main fetch until Step 21.
+/// Steps 1 to 12, 20 and 21, repeated for each redirect.
 async fn checked_response(
     params: &FetchParams<'_>,
     request: &mut Request,
@@ -146,17 +146,17 @@ fn apply_policies(params: &FetchParams<'_>, request: &mut Request) -> Result<boo
     // Step 3 has nothing to do: the local-URLs-only flag is never set.
     // Step 4.
     let violations = csp::report_only_violations(request);
-    let mut is_enough = violations.is_empty() && request.redirect_count == 0;
+    let mut is_done_for_next = violations.is_empty() && request.redirect_count == 0;
     report_all(params, violations);
     // Step 5.
     let client = Arc::clone(&request.client);
     if upgrade_insecure_requests::upgrade(&client, request.current_url_mut()) {
-        is_enough = false;
+        is_done_for_next = false;
         observe_upgrade(params, request);
     }
     // Step 6.
     if mixed_content::upgrade(request) {
-        is_enough = false;
+        is_done_for_next = false;
         observe_upgrade(params, request);
     }
     // Step 7.
@@ -179,7 +179,7 @@ fn apply_policies(params: &FetchParams<'_>, request: &mut Request) -> Result<boo
     if request.referrer != Referrer::NoReferrer {
         request.referrer = referrer::determine_referrer(request, policy);
     }
-    Ok(is_enough)
+    Ok(is_done_for_next)
 }
 
 /// Tells the observer the new current URL.

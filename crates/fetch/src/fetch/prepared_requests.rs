@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
-// NB: this hash has no secret. A page that finds two URLs with one hash gets its request kept at once.
+// NB: this hash has no secret. Two URLs with one hash do no harm: a request is kept one time too early.
 use rustc_hash::FxHasher;
 use url::Url;
 
@@ -23,14 +23,14 @@ use crate::{
     request::{Referrer, Request, ResponseTainting},
 };
 
-/// How many requests are kept.
+/// How many requests are kept. NB: several of them may be equal, because as many equal beacons may be under way at once.
 const MAX_REQUESTS: usize = 32;
 
 /// How many of the latest beacons that were like no kept request are known again. A request is kept when it is made a second
 /// time, so that beacons to ever new URLs pay little.
-const MAX_MISSED: usize = 8;
+const MAX_MISSED: usize = 32;
 
-/// How many bytes the texts of a kept request may have together.
+/// How many bytes the texts of a kept request may have together, beside its header lists, which have a limit of their own.
 const MAX_BYTES: usize = 2048;
 
 /// The settings of a profile on which requests and their header lists depend.
@@ -59,12 +59,13 @@ struct Kept {
 }
 
 struct KeptRequest {
-    /// NB: while this exists, the client is not changed in its place, and no other client has its address.
+    /// The request's own client. NB: while this exists, the client is not changed in its place, and no other client has its
+    /// address.
     client: Weak<Client>,
     request: Box<Request>,
 }
 
-/// The client in each kept request. So the requests do not keep the data of documents that have gone.
+/// The client in each kept request. So a kept request does not keep its own client, which may be large.
 static NOBODY: LazyLock<Arc<Client>> = LazyLock::new(|| {
     let url = Url::parse("about:blank").expect("this is a URL");
     Arc::new(Client::new(url, Nonce::from_u128(0)))
@@ -91,12 +92,42 @@ impl PreparedRequests {
         let at = kept.requests.iter().position(is_like)?;
         let KeptRequest { mut request, .. } = kept.requests.remove(at)?;
         drop(kept);
-        request.client = Arc::clone(client);
-        request.preparation.header_lists.get_or_insert_default();
-        // Fetch has set these for the earlier one.
-        request.use_service_workers = true;
-        request.response_tainting = ResponseTainting::Basic;
-        request.timing_allow_failed = false;
+        // NB: each field is named, so that nobody forgets a new one.
+        let Request {
+            client: of_request,
+            use_service_workers,
+            response_tainting,
+            timing_allow_failed,
+            preparation,
+            // The caller sets it.
+            body: _,
+            // Those by which the request was found, and those that follow from them.
+            url_list: _,
+            headers: _,
+            mode: _,
+            origin: _,
+            referrer: _,
+            referrer_policy: _,
+            // The same in all beacons that were not redirected.
+            method: _,
+            unsafe_request: _,
+            keepalive: _,
+            initiator_type: _,
+            use_cors_preflight: _,
+            credentials: _,
+            cache: _,
+            redirect: _,
+            integrity_metadata: _,
+            destination: _,
+            is_preflight: _,
+            redirect_count: _,
+        } = &mut *request;
+        *of_request = Arc::clone(client);
+        // Fetch has set these for the earlier beacon.
+        *use_service_workers = true;
+        *response_tainting = ResponseTainting::Basic;
+        *timing_allow_failed = false;
+        preparation.header_lists.get_or_insert_default();
         Some(request)
     }
 
@@ -119,17 +150,26 @@ impl PreparedRequests {
     /// before HSTS.
     pub(super) fn give_back(&self, mut request: Box<Request>) {
         let Preparation { is_repeated, has_passed, header_lists } = &request.preparation;
-        let is_first = header_lists.is_none();
-        if !is_repeated || !has_passed || (is_first && text_bytes(&request) > MAX_BYTES) {
+        let is_new = header_lists.is_none();
+        if !is_repeated || !has_passed || (is_new && text_bytes(&request) > MAX_BYTES) {
             return;
         }
         let client = std::mem::replace(&mut request.client, Arc::clone(&NOBODY));
         request.body = None;
         let client = Arc::downgrade(&client);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut surplus = VecDeque::new();
+        if kept.requests.len() >= MAX_REQUESTS {
+            // Those whose client has gone are like no beacon any more.
+            let is_useful = |it: &KeptRequest| it.client.strong_count() > 0;
+            let (useful, useless) = kept.requests.drain(..).partition(is_useful);
+            (kept.requests, surplus) = (useful, useless);
+            if surplus.is_empty() {
+                surplus.extend(kept.requests.pop_back());
+            }
+        }
         kept.requests.push_front(KeptRequest { client, request });
-        let surplus =
-            if kept.requests.len() > MAX_REQUESTS { kept.requests.pop_back() } else { None };
+        // The lock first.
         drop((kept, surplus));
     }
 }
@@ -177,5 +217,118 @@ impl OwnedSettings {
             && self.extra_headers.len() == extra_headers.len()
             && self.extra_headers.iter().eq(extra_headers)
             && self.decodes == decodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::DNT;
+
+    use super::*;
+    use crate::beacon::Beacon;
+
+    static USER_AGENT: HeaderValue = HeaderValue::from_static("test");
+
+    fn settings(extra_headers: &HeaderMap) -> Settings<'_> {
+        Settings {
+            user_agent: &USER_AGENT,
+            accept_language: None,
+            beacon_priority: None,
+            extra_headers,
+            decodes: false,
+        }
+    }
+
+    fn client() -> Arc<Client> {
+        let url = Url::parse("https://a.test/").expect("a URL");
+        Arc::new(Client::new(url, Nonce::from_u128(1)))
+    }
+
+    fn url(path: &str) -> Url {
+        Url::parse("https://a.test/").and_then(|base| base.join(path)).expect("a URL")
+    }
+
+    /// Keeps the request of a beacon that was answered and is repeated.
+    fn keep(requests: &PreparedRequests, client: &Arc<Client>, path: &str) {
+        let mut request = Box::new(Beacon::request(Arc::clone(client), url(path), None));
+        request.preparation.is_repeated = true;
+        request.preparation.has_passed = true;
+        requests.give_back(request);
+    }
+
+    fn take(requests: &PreparedRequests, client: &Arc<Client>, path: &str) -> bool {
+        requests.take(settings(&HeaderMap::new()), client, &url(path), None).is_some()
+    }
+
+    /// An empty memory that knows its settings.
+    fn requests() -> PreparedRequests {
+        let requests = PreparedRequests::default();
+        assert!(!take(&requests, &client(), "/"));
+        requests
+    }
+
+    #[test]
+    fn a_request_is_used_once_and_for_equal_beacons_only() {
+        let (requests, of_page) = (requests(), client());
+        keep(&requests, &of_page, "/x");
+        assert!(!take(&requests, &of_page, "/y"));
+        assert!(!take(&requests, &Arc::new(Client::clone(&of_page)), "/x"));
+        let text = HeaderValue::from_static("text/plain");
+        let headers = HeaderMap::new();
+        let other = requests.take(settings(&headers), &of_page, &url("/x"), Some(&text));
+        assert!(other.is_none());
+        assert!(take(&requests, &of_page, "/x"));
+        assert!(!take(&requests, &of_page, "/x"));
+    }
+
+    #[test]
+    fn a_client_that_has_changed_is_another_one() {
+        let (requests, mut of_page) = (requests(), client());
+        keep(&requests, &of_page, "/x");
+        // The requests have no client of their own, so it would be changed in its place.
+        Arc::make_mut(&mut of_page).cookies_disabled = true;
+        assert!(!take(&requests, &of_page, "/x"));
+    }
+
+    #[test]
+    fn other_settings_end_all_requests() {
+        let (requests, of_page) = (requests(), client());
+        keep(&requests, &of_page, "/x");
+        let extra = HeaderMap::from_iter([(DNT, HeaderValue::from_static("1"))]);
+        assert!(requests.take(settings(&extra), &of_page, &url("/x"), None).is_none());
+        assert!(!take(&requests, &of_page, "/x"));
+    }
+
+    #[test]
+    fn a_beacon_is_repeated_when_it_comes_again_within_32_others() {
+        let (requests, of_page) = (PreparedRequests::default(), client());
+        let is_repeated = |path: &str| requests.is_repeated(&of_page, &url(path));
+        assert!(!is_repeated("/x"));
+        assert!(is_repeated("/x"));
+        assert!((0..MAX_MISSED).all(|i| !is_repeated(&format!("/{i}"))));
+        assert!(!is_repeated("/x"));
+    }
+
+    #[test]
+    fn a_full_memory_gives_up_dead_clients_first_and_then_the_oldest() {
+        let (requests, of_page) = (requests(), client());
+        keep(&requests, &of_page, "/oldest");
+        keep(&requests, &client(), "/of-a-document-that-has-gone");
+        for i in 2..=MAX_REQUESTS {
+            keep(&requests, &of_page, &format!("/{i}"));
+        }
+        assert!(take(&requests, &of_page, "/oldest"));
+        keep(&requests, &of_page, "/newest");
+        keep(&requests, &of_page, "/newer");
+        assert!(!take(&requests, &of_page, "/2"));
+        assert!(take(&requests, &of_page, "/3"));
+    }
+
+    #[test]
+    fn a_long_request_is_not_kept() {
+        let (requests, of_page) = (requests(), client());
+        let path = "x".repeat(MAX_BYTES);
+        keep(&requests, &of_page, &path);
+        assert!(!take(&requests, &of_page, &path));
     }
 }

@@ -1,7 +1,10 @@
 //! A beacon that uses the request of an earlier one again is fetched as a beacon whose request is made anew.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -9,10 +12,12 @@ use http::HeaderValue;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use sendbeacon_fetch::{
     Client, CspDisposition, EmbedderPolicy, KeepaliveLimits, Ledger, NetworkError, Nonce,
-    ReferrerPolicy, ResponseSummary,
+    ReferrerPolicy, Request, ResponseSummary,
     beacon::send_beacon,
     fetch::{BeaconRequest, fetch, fetch_beacon},
-    host::{Answer, CookieContext, CookieStore, NetworkRequest},
+    host::{
+        Answer, CookieContext, CookieStore, NetworkRequest, ServiceWorkerAnswer, ServiceWorkers,
+    },
 };
 use sendbeacon_testkit::{
     network::{complete, respond},
@@ -31,8 +36,10 @@ struct Step {
     /// The content type of the body, which is empty for a body without one.
     content_type: Option<&'static str>,
     body_length: usize,
-    /// The response: its status, and a header.
+    /// The response: its status, and a header. The status 0 is a network error.
     response: (u16, (&'static str, &'static str)),
+    /// Whether the service worker fails.
+    worker_fails: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -101,24 +108,35 @@ fn step() -> impl Strategy<Value = Step> {
         ("server-timing", "db;dur=1"),
         ("clear-site-data", "\"cookies\""),
     ];
-    let status = prop_oneof![6 => Just(204), 1 => select(vec![200, 302, 307, 421, 500])];
-    (
-        change(),
-        0..2_usize,
-        select(urls),
-        option::of(select(types)),
-        0..20_usize,
-        status,
-        select(headers),
-    )
-        .prop_map(|(change, client, url, content_type, body_length, status, header)| Step {
-            change,
-            client,
-            url,
-            content_type,
-            body_length,
-            response: (status, header),
-        })
+    let status = prop_oneof![6 => Just(204), 1 => select(vec![0, 200, 302, 307, 421, 500])];
+    let of_beacon = (0..2_usize, select(urls), option::of(select(types)), 0..20_usize);
+    let answers = (status, select(headers), prop::bool::weighted(0.05));
+    (change(), of_beacon, answers).prop_map(|(change, of_beacon, answers)| {
+        let (client, url, content_type, body_length) = of_beacon;
+        let (status, header, worker_fails) = answers;
+        let response = (status, header);
+        Step { change, client, url, content_type, body_length, response, worker_fails }
+    })
+}
+
+/// A service worker that may fail, and what it was asked.
+#[derive(Default)]
+struct Worker {
+    fails: AtomicBool,
+    asked: Mutex<Vec<String>>,
+}
+
+impl ServiceWorkers for Worker {
+    fn handle_fetch(&self, request: &Request) -> Answer<ServiceWorkerAnswer> {
+        let Request { method, headers, referrer, mode, .. } = request;
+        let url = request.current_url();
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("{method} {url} {headers:?} {referrer:?} {mode:?}"));
+        let fails = self.fails.load(SeqCst);
+        Answer::Ready(if fails { ServiceWorkerAnswer::Error } else { ServiceWorkerAnswer::Network })
+    }
 }
 
 /// A cookie that any response sets for all origins.
@@ -145,7 +163,7 @@ type Effects = (Vec<String>, Vec<String>, Result<String, NetworkError>);
 struct World {
     page: Page,
     response: Arc<Mutex<(u16, (&'static str, &'static str))>>,
-    sent: usize,
+    worker: Arc<Worker>,
 }
 
 impl World {
@@ -158,10 +176,15 @@ impl World {
             let is_second = request.url.path() == "/y" || request.force_new_connection;
             let is_preflight = request.method == "OPTIONS";
             let status = if is_second || is_preflight { 204 } else { status };
+            if status == 0 {
+                return Err(NetworkError::Connect("refused".into()));
+            }
             respond(status, &[&CORS[..], &[header]].concat())
         });
         page.profile.cookies = Arc::new(OneCookie::default());
-        Self { page, response, sent: 0 }
+        let worker = Arc::new(Worker::default());
+        page.profile.service_workers = Arc::clone(&worker) as _;
+        Self { page, response, worker }
     }
 
     fn change(&mut self, change: &Change) {
@@ -184,8 +207,8 @@ impl World {
     }
 
     fn effects(&mut self, fetched: Result<ResponseSummary, NetworkError>) -> Effects {
-        let sent = self.page.network.sent().split_off(self.sent);
-        self.sent += sent.len();
+        // NB: this drops their clients, so that the next change of a client may be one in its place.
+        let sent = self.page.network.take_sent();
         let sent = sent.iter().map(|it| {
             let NetworkRequest { method, url, headers, body, connection, .. } = it;
             format!(
@@ -194,8 +217,9 @@ impl World {
             )
         });
         let observations = self.page.take_observations();
-        let observations = observations.iter().map(|it| format!("{it:?}")).collect();
-        (sent.collect(), observations, fetched.map(|it| format!("{it:?}")))
+        let observations = observations.iter().map(|it| format!("{it:?}"));
+        let asked = std::mem::take(&mut *self.worker.asked.lock().unwrap());
+        (sent.collect(), observations.chain(asked).collect(), fetched.map(|it| format!("{it:?}")))
     }
 }
 
@@ -247,6 +271,7 @@ proptest! {
             for world in [&mut prepared, &mut anew] {
                 world.change(&step.change);
                 *world.response.lock().unwrap() = step.response;
+                world.worker.fails.store(step.worker_fails, SeqCst);
             }
             let (client, url, data, _reservation) = one.into_parts();
             let (profile, observer) = (&prepared.page.profile, &prepared.page.observations);
@@ -261,7 +286,7 @@ proptest! {
 }
 
 #[test]
-fn a_kept_request_does_not_keep_the_data_of_its_document() {
+fn a_kept_request_does_not_keep_its_client() {
     let page = Page::new(PAGE, |_| respond(204, &[]));
     let client = Arc::new(page.client.clone());
     for body in ["a", "b", "c"] {

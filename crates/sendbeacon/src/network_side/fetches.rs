@@ -26,7 +26,7 @@ use sendbeacon_fetch::{AbandonReason, NetworkError, Reservation, fetch::Profile}
 use url::Url;
 
 use self::futures::{FuturePlace, Futures};
-pub(super) use self::work::{Unsent, Work};
+pub(super) use self::work::Work;
 #[cfg(feature = "outbox")]
 use super::outbox::{Keeping, KeptRequest};
 use super::{
@@ -304,9 +304,9 @@ impl Fetches {
         let (kept, profile) = (self.kept(&record, &work), self.profile_of(id));
         #[cfg(not(feature = "outbox"))]
         let profile = Arc::clone(&self.profile);
-        let (unsent, reservation) = work.start(&record.teller.info, &profile);
+        let (to_fetch, reservation) = work.start(&record.teller.info, &profile);
         let watcher = Watcher(Arc::clone(&record.teller));
-        let fetch = run_fetch(profile, watcher, unsent, responder, has_waited);
+        let fetch = run_fetch(profile, watcher, to_fetch, responder, has_waited);
         // NB: `map` and not an async block, which would have room for the fetch twice.
         let future =
             AssertUnwindSafe(fetch).catch_unwind().map(move |result| Completed { id, result });

@@ -1,4 +1,4 @@
-//! What the driver gives to fetch.
+//! What the driver gives to fetch, before it starts.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use sendbeacon_fetch::{
     hyperlink_auditing::Ping,
 };
 
-use crate::{event::FetchInfo, id::FetchId};
+use crate::{event::FetchInfo, id::FetchId, network_side::run_fetch::ToFetch};
 
-/// What to fetch, without its [`FetchInfo`]. A beacon and a ping become requests after they have started: before that they
-/// take less memory.
+/// What to fetch, without its [`FetchInfo`]. A beacon and a ping become requests when they start: before that they take less
+/// memory.
 pub(in crate::network_side) enum Work {
     Beacon(BeaconData, Reservation),
     Ping(Box<Ping>),
@@ -74,23 +74,17 @@ impl Work {
         self,
         info: &FetchInfo,
         profile: &Profile,
-    ) -> (Unsent, Option<Reservation>) {
+    ) -> (ToFetch, Option<Reservation>) {
         match self {
             Self::Beacon(data, reservation) => {
                 let request = BeaconRequest::new(profile, &info.client, &info.url, data);
-                (Unsent::Beacon(request), Some(reservation))
+                (ToFetch::Beacon(request), Some(reservation))
             }
             Self::Ping(ping) => {
                 let (request, reservation) = ping.into_request();
-                (Unsent::Request(Box::new(request)), Some(reservation))
+                (ToFetch::Request(Box::new(request)), Some(reservation))
             }
-            Self::Request(request, reservation) => (Unsent::Request(request), reservation),
+            Self::Request(request, reservation) => (ToFetch::Request(request), reservation),
         }
     }
-}
-
-/// What is given to fetch when it starts.
-pub(in crate::network_side) enum Unsent {
-    Beacon(BeaconRequest),
-    Request(Box<Request>),
 }

@@ -1,11 +1,10 @@
 //! The records that wait to be sent: which one is next, and when.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
-use rustc_hash::FxHashMap;
 use sendbeacon_fetch::{Client, PartitionKey, Site, host::RecordId};
 use url::Url;
 
@@ -31,7 +30,7 @@ pub(super) struct Waiting {
     /// When they were looked through.
     looked: Option<Instant>,
     /// The partitions of the records that are tried at the moment, each as often as it has one.
-    running: FxHashMap<PartitionKey, usize>,
+    running: HashMap<PartitionKey, usize>,
     /// How many may be tried at once: twice as many after each success, and one after a failure.
     may_run: usize,
 }
@@ -101,7 +100,7 @@ pub(crate) struct Permission {
 
 impl Default for Waiting {
     fn default() -> Self {
-        let (entries, running) = (BTreeMap::new(), FxHashMap::default());
+        let (entries, running) = (BTreeMap::new(), HashMap::new());
         Self { entries, look: None, looked: None, running, may_run: 1 }
     }
 }
@@ -163,7 +162,7 @@ impl Waiting {
         }
         let mut questions = Vec::new();
         let may_run = self.running.values().sum::<usize>() < self.may_run;
-        let mut active = FxHashMap::default();
+        let mut active = HashMap::new();
         let mut best: Option<(usize, Duration, RecordId)> = None;
         let mut again: Option<Instant> = None;
         for (id, entry) in &mut self.entries {
