@@ -307,9 +307,11 @@ fn headers_of_request(settings: Settings<'_>, request: &Request, has_cookies: bo
     if request.initiator_type == InitiatorType::Beacon && !request.is_preflight {
         append_if_any(&mut headers, PRIORITY, settings.beacon_priority.cloned());
     }
-    for (name, value) in settings.extra_headers {
+    for name in settings.extra_headers.keys() {
         if !headers.contains_key(name) {
-            headers.append(name, value.clone());
+            for value in settings.extra_headers.get_all(name) {
+                headers.append(name, value.clone());
+            }
         }
     }
     headers

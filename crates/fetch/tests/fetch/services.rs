@@ -165,10 +165,15 @@ fn the_embedder_sets_extra_headers_and_the_priority() {
     let mut page = Page::new(PAGE, |_| respond(204, &[]));
     page.profile.extra_headers.insert("dnt", HeaderValue::from_static("1"));
     page.profile.extra_headers.insert("content-type", HeaderValue::from_static("never/this"));
+    for value in ["one", "two"] {
+        page.profile.extra_headers.append("x-extra", HeaderValue::from_static(value));
+    }
     page.profile.beacon_priority = None;
     page.beacon("/x", Some("x".into())).unwrap();
     let sent = page.last();
     assert_eq!(header(&sent, "dnt"), Some("1"));
     assert_eq!(header(&sent, "content-type"), Some("text/plain;charset=UTF-8"));
     assert_eq!(header(&sent, "priority"), None);
+    let extra: Vec<_> = sent.headers.get_all("x-extra").iter().collect();
+    assert_eq!(extra, ["one", "two"]);
 }
