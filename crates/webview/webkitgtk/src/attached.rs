@@ -146,10 +146,13 @@ fn receive_messages(bridge: &Arc<Bridge>, id: WebviewId, manager: &UserContentMa
         if let Some(value) = values.get(1)
             && let Ok(value) = value.get::<javascriptcore::Value>()
             && value.is_string()
+            // NB: `to_str` has undefined behaviour if the text has a lone surrogate, because old versions of WebKit return NULL.
+            && let Some(text) = value.to_string_as_bytes()
+            && let Ok(text) = str::from_utf8(&text)
         {
             // An error means that a page has posted nonsense, which it may do as often as it likes, or that a beacon is
             // lost, which the bridge counts.
-            let _ = bridge.receive(id, &value.to_string());
+            let _ = bridge.receive(id, text);
         }
         Some(true.to_value())
     });
