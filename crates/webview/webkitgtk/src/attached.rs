@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use glib::SourceId;
 use gtk::prelude::*;
 use http::HeaderValue;
 use sendbeacon_webview::{Bridge, WebviewId};
@@ -63,6 +64,8 @@ struct Attached {
     has_page_cache: Cell<bool>,
     /// Who waits until it has left its page. `None` while it does not leave.
     leaving: RefCell<Option<Vec<oneshot::Sender<()>>>>,
+    /// The timeout after which it is given up. `None` if it has passed, and while the webview does not leave.
+    timeout: RefCell<Option<SourceId>>,
 }
 
 impl Attached {
@@ -127,6 +130,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
         kept: RefCell::default(),
         has_page_cache: Cell::default(),
         leaving: RefCell::new(None),
+        timeout: RefCell::default(),
     };
     with_attached(|all| all.insert(address, Rc::new(attached)));
     raw::keep_when_disposed(webview, |webview| destroyed(&webview));
@@ -217,7 +221,14 @@ fn begin_to_leave(attached: &Attached, webview: &WebView) {
         true
     });
     let webview_of_timeout = webview.clone();
-    glib::timeout_add_local_once(LEAVE_WITHIN, move || left(&webview_of_timeout));
+    let timeout = glib::timeout_add_local_once(LEAVE_WITHIN, move || {
+        if let Some(attached) = find(&webview_of_timeout) {
+            // NB: GLib removes it by itself after this call.
+            attached.timeout.take();
+        }
+        left(&webview_of_timeout);
+    });
+    attached.timeout.replace(Some(timeout));
     webview.load_uri(BLANK);
 }
 
@@ -226,6 +237,10 @@ fn left(webview: &WebView) {
     let Some(attached) = find(webview) else { return };
     let Some(waiting) = attached.leaving.borrow_mut().take() else { return };
     with_attached(|all| all.remove(&raw::address(webview)));
+    if let Some(timeout) = attached.timeout.take() {
+        // The webview may be attached again, and leave again.
+        timeout.remove();
+    }
     attached.bridge.gone(attached.id);
     attached.processes.close();
     cookies::gone(attached.id);
