@@ -101,7 +101,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         native.load_uri(&url.replace("/page.html", "/other.html"));
                         send_after(1500, &proxy, Task::Exit);
                     }
-                    // To another site, whose page has a process of its own.
+                    // To another site.
                     (Some("navigate-cross-site"), Some(native)) => {
                         let other = url.replace("/page.html", "/other.html");
                         native.load_uri(&other.replace("127.0.0.1", "localhost"));
