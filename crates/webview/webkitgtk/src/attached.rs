@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use glib::SourceId;
+use glib::{SourceId, object::PropertyNotificationFreezeGuard};
 use gtk::prelude::*;
 use http::HeaderValue;
 use sendbeacon_webview::{Bridge, WebviewId};
@@ -58,8 +58,8 @@ struct Attached {
     script: UserScript,
     /// Its web processes, if they have the extension.
     processes: Rc<WebProcesses>,
-    /// The webview, after its owner has destroyed it.
-    kept: RefCell<Option<WebView>>,
+    /// The webview, after its owner has destroyed it. Its handlers of `notify` are not called: they could expect a window.
+    kept: RefCell<Option<(WebView, PropertyNotificationFreezeGuard)>>,
     /// Whether it had a back/forward cache before it left its page.
     has_page_cache: Cell<bool>,
     /// Who waits until it has left its page. `None` while it does not leave.
@@ -71,7 +71,8 @@ struct Attached {
 impl Attached {
     /// The webview, whose address this is.
     fn webview(&self, address: usize) -> Option<WebView> {
-        self.kept.borrow().clone().or_else(|| raw::webview_at(address))
+        let kept = self.kept.borrow().as_ref().map(|(webview, _)| webview.clone());
+        kept.or_else(|| raw::webview_at(address))
     }
 }
 
@@ -176,7 +177,7 @@ fn committed(bridge: &Bridge, processes: &WebProcesses, id: WebviewId, webview: 
 /// The owner of the webview, or of its window, has destroyed it.
 fn destroyed(webview: &WebView) {
     let Some(attached) = find(webview) else { return };
-    attached.kept.replace(Some(webview.clone()));
+    attached.kept.replace(Some((webview.clone(), webview.freeze_notify())));
     api::take_out(webview);
     drop(leave(webview));
 }
@@ -252,9 +253,13 @@ fn left(webview: &WebView) {
     if let Some(settings) = WebViewExt::settings(webview) {
         settings.set_enable_page_cache(attached.has_page_cache.get());
     }
-    if let Some(webview) = attached.kept.take() {
+    if let Some((webview, frozen)) = attached.kept.take() {
         // NB: not in a handler of one of its signals.
-        glib::idle_add_local_once(move || raw::destroy(&webview));
+        glib::idle_add_local_once(move || {
+            raw::destroy(&webview);
+            // It has no handlers any more.
+            drop(frozen);
+        });
     }
     for sender in waiting {
         // An error means that nobody waits any more.

@@ -155,7 +155,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         native.connect_title_notify(crash_when_sent);
                     }
                     // The webview goes, and the app stays.
-                    (Some("drop"), _) => {
+                    (Some("drop"), Some(native)) => {
+                        // A handler of the app may expect the window.
+                        native.connect_uri_notify(|_| panic!("the webview has no window"));
                         (webview, window) = (None, None);
                         send_after(6000, &proxy, Task::Exit);
                     }

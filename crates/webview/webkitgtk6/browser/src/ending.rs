@@ -74,6 +74,8 @@ fn begin_to_end(browser: &Browser, webview: &WebView, url: &str, ending: &str) {
         }),
         // The webview goes, and the app stays.
         "drop" => {
+            // A handler of the app may expect the window.
+            webview.connect_uri_notify(|_| panic!("the webview has no window"));
             window.set_child(None::<&gtk::Widget>);
             quit_after(6_000, app);
         }
