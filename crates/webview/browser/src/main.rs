@@ -7,7 +7,7 @@
 //!
 //! With `--cacert` the beacons trust the certificates of a file, and WebKit trusts every certificate. With `--report` it
 //! runs a script in the page before its own, prints the text that the script posts to the message handler `report`, and quits.
-//! With `--swap` pages of different sites have web processes of their own.
+//! With `--swap` a navigation to another site gets another web process.
 
 use std::{env, error::Error, fs, sync::Arc, time::Duration};
 

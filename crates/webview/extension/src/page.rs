@@ -196,16 +196,18 @@ struct NativeFunction {
 impl NativeFunction {
     /// The arguments are a text, and for a `fetch()` the function that hears of its response.
     fn call(&self, context: &Context, arguments: &[Value]) -> Value {
-        // NB: `to_str` panics if the value cannot be converted.
-        let text = arguments.first().filter(|it| it.is_string()).map(Value::to_str);
-        let text = text.unwrap_or_default();
+        // NB: `to_str` has undefined behaviour if the value cannot be converted: JavaScriptCore returns NULL then, in old
+        // versions also for a text with a lone surrogate.
+        let text =
+            arguments.first().filter(|it| it.is_string()).and_then(Value::to_string_as_bytes);
+        let text = text.as_deref().and_then(|it| str::from_utf8(it).ok()).unwrap_or_default();
         let Some(page) = self.page.upgrade() else { return Value::new_null(context) };
         // NB: `is_function` makes an exception of `undefined`, and that takes longer than all the rest of a call.
         let Some(deliver) = arguments.get(1).filter(|it| it.is_object()) else {
-            let answer = page.content.borrow_mut().receive(self.document, &text);
+            let answer = page.content.borrow_mut().receive(self.document, text);
             return value(context, answer);
         };
-        let fetch = page.content.borrow_mut().fetch(self.document, &text);
+        let fetch = page.content.borrow_mut().fetch(self.document, text);
         let mut fetch = match fetch {
             Ok(fetch) => fetch,
             Err(answer) => return value(context, answer),
@@ -261,7 +263,9 @@ mod tests {
             native.call(context, arguments)
         });
         context.set_value("native", &native);
-        for arguments in ["", "undefined", "Symbol()", "{ toString() { throw 1 } }", "'{}', {}"] {
+        for arguments in
+            ["", "undefined", "Symbol()", "{ toString() { throw 1 } }", "'{}', {}", "'\\uD800'"]
+        {
             let answer = context.evaluate(&format!("native({arguments})"));
             assert!(answer.is_some_and(|it| it.is_null()), "{arguments}");
         }

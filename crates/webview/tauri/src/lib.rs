@@ -41,11 +41,16 @@ pub fn init() -> TauriPlugin<Wry> {
     Builder::new().build()
 }
 
-/// Lets the pages be left and waits for the beacons, which the plugin does later by itself. No window can send afterwards.
+/// Lets the pages be left and waits for the beacons, in place of the plugin, which does it later by itself. No window can
+/// send afterwards.
 ///
 /// Call it at `RunEvent::Exit` if pages of the app call commands that use the app's table of resources on the main thread.
 /// Tauri's JavaScript class `Resource` has such a command, `close()`. When the plugin lets the pages be left by itself, Tauri
-/// holds the lock of that table. If such a command is on its way at that moment, the app does not end.
+/// holds the lock of that table. If such a command is on its way at that moment, the app does not end. Such an app also calls
+/// it before it calls `cleanup_before_exit()` anywhere, or `restart()` on the main thread: there is no `RunEvent::Exit` then.
+///
+/// Call it on the main thread. It blocks until everything is done, at most for the [deadline](Builder::deadline), and turns the
+/// main loop meanwhile. On another thread it waits for the main thread, at most for the deadline and one second.
 ///
 /// ```no_run
 /// use tauri::RunEvent;

@@ -1,6 +1,15 @@
 //! The plugin's side for WebKitGTK.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
+    time::Duration,
+};
 
 use sendbeacon_webkitgtk::Beacons;
 use tauri::{AppHandle, Manager, Resource, Wry, plugin};
@@ -12,32 +21,41 @@ use crate::Builder;
 const EXIT_CODE: i32 = 128 + SIGTERM;
 const SIGTERM: i32 = 15;
 
+/// How the app quits.
+struct Quit {
+    beacons: Beacons,
+    deadline: Duration,
+    is_done: AtomicBool,
+}
+
+impl Quit {
+    /// Lets the pages be left, and waits for the beacons. Does nothing if it has done so.
+    fn quit(&self) {
+        if !self.is_done.load(Acquire) {
+            self.beacons.quit(self.deadline);
+            self.is_done.store(true, Release);
+        }
+    }
+}
+
 /// Quits when Tauri clears the app's resources, in `cleanup_before_exit`.
 ///
 /// NB: a plugin hears `RunEvent::Exit`, too, but Tauri holds a lock of all plugins then, and the main loop, which the
-/// webviews need, may not turn.
-struct QuitAtExit {
-    beacons: Beacons,
-    deadline: Duration,
-}
+/// webviews need, may not turn. Tauri holds the lock of the resources here, so nothing may turn it after [`quit`].
+struct QuitAtExit(Arc<Quit>);
 
 impl Resource for QuitAtExit {}
 
 impl Drop for QuitAtExit {
     fn drop(&mut self) {
-        self.beacons.quit(self.deadline);
+        self.0.quit();
     }
 }
 
-/// How long the app may take.
-struct Deadline(Duration);
-
 /// Lets the pages be left, and waits for the beacons.
 pub(crate) fn quit(app: &AppHandle<Wry>) {
-    if let (Some(beacons), Some(deadline)) =
-        (app.try_state::<Beacons>(), app.try_state::<Deadline>())
-    {
-        beacons.quit(deadline.0);
+    if let Some(quit) = app.try_state::<Arc<Quit>>() {
+        quit.quit();
     }
 }
 
@@ -47,8 +65,9 @@ pub(crate) fn connect(plugin: plugin::Builder<Wry>, builder: Builder) -> plugin:
         .setup(move |app, _| {
             let beacons = Beacons::new(agent, sink)?;
             app.manage(beacons.clone());
-            app.manage(Deadline(deadline));
-            app.resources_table().add(QuitAtExit { beacons, deadline });
+            let quit = Arc::new(Quit { beacons, deadline, is_done: AtomicBool::new(false) });
+            app.manage(Arc::clone(&quit));
+            app.resources_table().add(QuitAtExit(quit));
             if exits_on_sigterm {
                 let app = app.clone();
                 glib::unix_signal_add(SIGTERM, move || {

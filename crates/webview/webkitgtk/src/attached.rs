@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use glib::{SourceId, object::PropertyNotificationFreezeGuard};
 use gtk::prelude::*;
 use http::HeaderValue;
 use sendbeacon_webview::{Bridge, WebviewId};
@@ -57,18 +58,21 @@ struct Attached {
     script: UserScript,
     /// Its web processes, if they have the extension.
     processes: Rc<WebProcesses>,
-    /// The webview, after its owner has destroyed it.
-    kept: RefCell<Option<WebView>>,
+    /// The webview, after its owner has destroyed it. Its handlers of `notify` are not called: they could expect a window.
+    kept: RefCell<Option<(WebView, PropertyNotificationFreezeGuard)>>,
     /// Whether it had a back/forward cache before it left its page.
     has_page_cache: Cell<bool>,
     /// Who waits until it has left its page. `None` while it does not leave.
     leaving: RefCell<Option<Vec<oneshot::Sender<()>>>>,
+    /// The timeout after which it is given up. `None` if it has passed, and while the webview does not leave.
+    timeout: RefCell<Option<SourceId>>,
 }
 
 impl Attached {
     /// The webview, whose address this is.
     fn webview(&self, address: usize) -> Option<WebView> {
-        self.kept.borrow().clone().or_else(|| raw::webview_at(address))
+        let kept = self.kept.borrow().as_ref().map(|(webview, _)| webview.clone());
+        kept.or_else(|| raw::webview_at(address))
     }
 }
 
@@ -127,6 +131,7 @@ pub(crate) fn attach(bridge: &Arc<Bridge>, webview: &WebView) {
         kept: RefCell::default(),
         has_page_cache: Cell::default(),
         leaving: RefCell::new(None),
+        timeout: RefCell::default(),
     };
     with_attached(|all| all.insert(address, Rc::new(attached)));
     raw::keep_when_disposed(webview, |webview| destroyed(&webview));
@@ -146,10 +151,13 @@ fn receive_messages(bridge: &Arc<Bridge>, id: WebviewId, manager: &UserContentMa
         if let Some(value) = values.get(1)
             && let Ok(value) = value.get::<javascriptcore::Value>()
             && value.is_string()
+            // NB: `to_str` has undefined behaviour if the text has a lone surrogate, because old versions of WebKit return NULL.
+            && let Some(text) = value.to_string_as_bytes()
+            && let Ok(text) = str::from_utf8(&text)
         {
             // An error means that a page has posted nonsense, which it may do as often as it likes, or that a beacon is
             // lost, which the bridge counts.
-            let _ = bridge.receive(id, &value.to_string());
+            let _ = bridge.receive(id, text);
         }
         Some(true.to_value())
     });
@@ -169,7 +177,7 @@ fn committed(bridge: &Bridge, processes: &WebProcesses, id: WebviewId, webview: 
 /// The owner of the webview, or of its window, has destroyed it.
 fn destroyed(webview: &WebView) {
     let Some(attached) = find(webview) else { return };
-    attached.kept.replace(Some(webview.clone()));
+    attached.kept.replace(Some((webview.clone(), webview.freeze_notify())));
     api::take_out(webview);
     drop(leave(webview));
 }
@@ -214,7 +222,14 @@ fn begin_to_leave(attached: &Attached, webview: &WebView) {
         true
     });
     let webview_of_timeout = webview.clone();
-    glib::timeout_add_local_once(LEAVE_WITHIN, move || left(&webview_of_timeout));
+    let timeout = glib::timeout_add_local_once(LEAVE_WITHIN, move || {
+        if let Some(attached) = find(&webview_of_timeout) {
+            // NB: GLib removes it by itself after this call.
+            attached.timeout.take();
+        }
+        left(&webview_of_timeout);
+    });
+    attached.timeout.replace(Some(timeout));
     webview.load_uri(BLANK);
 }
 
@@ -223,6 +238,10 @@ fn left(webview: &WebView) {
     let Some(attached) = find(webview) else { return };
     let Some(waiting) = attached.leaving.borrow_mut().take() else { return };
     with_attached(|all| all.remove(&raw::address(webview)));
+    if let Some(timeout) = attached.timeout.take() {
+        // The webview may be attached again, and leave again.
+        timeout.remove();
+    }
     attached.bridge.gone(attached.id);
     attached.processes.close();
     cookies::gone(attached.id);
@@ -234,9 +253,13 @@ fn left(webview: &WebView) {
     if let Some(settings) = WebViewExt::settings(webview) {
         settings.set_enable_page_cache(attached.has_page_cache.get());
     }
-    if let Some(webview) = attached.kept.take() {
+    if let Some((webview, frozen)) = attached.kept.take() {
         // NB: not in a handler of one of its signals.
-        glib::idle_add_local_once(move || raw::destroy(&webview));
+        glib::idle_add_local_once(move || {
+            raw::destroy(&webview);
+            // It has no handlers any more.
+            drop(frozen);
+        });
     }
     for sender in waiting {
         // An error means that nobody waits any more.

@@ -19,7 +19,7 @@ use gtk::prelude::WidgetExt;
 use sendbeacon::{BuildError, EventSink, ShutdownReport, UserAgent, UserAgentBuilder};
 use sendbeacon_webview::Bridge;
 
-use crate::{api::prelude::WebView, attached, cookies::WebKitCookies};
+use crate::{api::prelude::WebView, attached, cookies::WebKitCookies, main_thread};
 
 /// Sends the beacons of webviews. A clone is the same.
 ///
@@ -91,7 +91,7 @@ impl Beacons {
         }
         let (sender, receiver) = mpsc::channel();
         let beacons = self.clone();
-        MainContext::default().invoke(move || {
+        main_thread::post(move || {
             // An error means that the caller waits no more.
             let _ = sender.send(beacons.quit_on_main_thread(deadline));
         });

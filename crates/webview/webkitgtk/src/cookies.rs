@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glib::MainContext;
 use gtk::gio::Cancellable;
 use http::HeaderValue;
 use sendbeacon::host::BoxFuture;
@@ -16,7 +15,10 @@ use soup::SameSitePolicy;
 use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
-use crate::api::{self, Session, prelude::*};
+use crate::{
+    api::{self, Session, prelude::*},
+    main_thread,
+};
 
 /// How long the cookies of a webview are kept at least after it has gone. What its web processes have written is read by
 /// then.
@@ -110,7 +112,7 @@ impl WebviewCookies for WebKitCookies {
     fn cookies(&self, webview: WebviewId, url: &Url) -> BoxFuture<'static, Vec<WebviewCookie>> {
         let (sender, receiver) = oneshot::channel();
         let url = url.to_string();
-        MainContext::default().invoke(move || {
+        main_thread::post(move || {
             let Some(manager) = manager(webview) else { return };
             manager.cookies(&url, None::<&Cancellable>, move |cookies| {
                 let cookies = cookies.unwrap_or_default().into_iter().map(cookie).collect();
@@ -118,7 +120,7 @@ impl WebviewCookies for WebKitCookies {
                 let _ = sender.send(cookies);
             });
         });
-        // An error means that the webview is unknown, or that the main loop has ended.
+        // An error means that the webview is unknown.
         Box::pin(async move { receiver.await.unwrap_or_default() })
     }
 
@@ -130,7 +132,7 @@ impl WebviewCookies for WebKitCookies {
     ) -> BoxFuture<'static, ()> {
         let (sender, mut receiver) = mpsc::unbounded_channel::<()>();
         let url = url.to_string();
-        MainContext::default().invoke(move || {
+        main_thread::post(move || {
             let Some(manager) = manager(webview) else { return };
             let Ok(origin) = glib::Uri::parse(&url, glib::UriFlags::NONE) else { return };
             for value in set_cookie {

@@ -101,7 +101,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         native.load_uri(&url.replace("/page.html", "/other.html"));
                         send_after(1500, &proxy, Task::Exit);
                     }
-                    // To another site, whose page has a process of its own.
+                    // To another site.
                     (Some("navigate-cross-site"), Some(native)) => {
                         let other = url.replace("/page.html", "/other.html");
                         native.load_uri(&other.replace("127.0.0.1", "localhost"));
@@ -155,7 +155,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         native.connect_title_notify(crash_when_sent);
                     }
                     // The webview goes, and the app stays.
-                    (Some("drop"), _) => {
+                    (Some("drop"), Some(native)) => {
+                        // A handler of the app may expect the window.
+                        native.connect_uri_notify(|_| panic!("the webview has no window"));
                         (webview, window) = (None, None);
                         send_after(6000, &proxy, Task::Exit);
                     }

@@ -27,16 +27,26 @@ fn evaluate(context: &Context, script: &str) -> Value {
 
 /// Says of each argument what kind it is.
 fn kinds(context: &Context, arguments: &[Value]) -> Value {
-    let kind = |it: &Value| match () {
-        () if it.is_undefined() => "undefined".to_owned(),
-        () if it.is_null() => "null".to_owned(),
-        () if it.is_boolean() => format!("boolean {}", it.to_boolean()),
-        () if it.is_number() => format!("number {}", it.to_double()),
-        () if it.is_string() => format!("string {}", it.to_str().len()),
-        () if it.is_array() => "array".to_owned(),
-        () if it.is_function() => "function".to_owned(),
-        () if it.is_object() => "object".to_owned(),
-        () => "other".to_owned(),
+    let kind = |it: &Value| {
+        if it.is_undefined() {
+            "undefined".to_owned()
+        } else if it.is_null() {
+            "null".to_owned()
+        } else if it.is_boolean() {
+            format!("boolean {}", it.to_boolean())
+        } else if it.is_number() {
+            format!("number {}", it.to_double())
+        } else if it.is_string() {
+            format!("string {}", it.to_string_as_bytes().map_or(0, |it| it.len()))
+        } else if it.is_array() {
+            "array".to_owned()
+        } else if it.is_function() {
+            "function".to_owned()
+        } else if it.is_object() {
+            "object".to_owned()
+        } else {
+            "other".to_owned()
+        }
     };
     let kinds: Vec<_> = arguments.iter().map(kind).collect();
     Value::new_string(context, Some(&kinds.join(", ")))
@@ -50,8 +60,8 @@ fn a_function_gets_arguments_of_every_kind() {
         ("", ""),
         ("undefined, null", "undefined, null"),
         ("true, 1.5, -0, NaN", "boolean true, number 1.5, number -0, number NaN"),
-        // The binding ends a text at U+0000, and has none with a lone surrogate. JSON has neither.
-        ("'', 'a\\0b', '\\u{1F600}', '\\uD800'", "string 0, string 1, string 4, string 0"),
+        // A text with a lone surrogate has no bytes.
+        ("'', 'a\\0b', '\\u{1F600}', '\\uD800'", "string 0, string 3, string 4, string 0"),
         ("'x'.repeat(1_000_000)", "string 1000000"),
         ("[], new Array(100), () => 1, class {}", "array, array, function, function"),
         (

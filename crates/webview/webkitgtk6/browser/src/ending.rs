@@ -7,6 +7,9 @@ use webkit6::{LoadEvent, WebView, prelude::*};
 
 use crate::Browser;
 
+/// The ending by a window that closes, a while before the app quits. The main loop does not turn meanwhile.
+pub(crate) const LATE: &str = "late";
+
 /// Ends in this way half a second after the page was loaded.
 pub(crate) fn end_after_load(browser: &Browser, webview: &WebView, url: &str, ending: &str) {
     let (browser, url, ending) = (browser.clone(), url.to_owned(), ending.to_owned());
@@ -58,7 +61,8 @@ fn begin_to_end(browser: &Browser, webview: &WebView, url: &str, ending: &str) {
             let window = window.downgrade();
             after(300, move || window.upgrade().map(|window| window.close()));
         }
-        "close" => window.close(),
+        // After the end by `late`, `main` waits before it quits.
+        "close" | LATE => window.close(),
         "sigterm" => {
             glib::spawn_command_line_async(format!("kill {}", std::process::id()))
                 .expect("there is `kill`");
@@ -70,6 +74,8 @@ fn begin_to_end(browser: &Browser, webview: &WebView, url: &str, ending: &str) {
         }),
         // The webview goes, and the app stays.
         "drop" => {
+            // A handler of the app may expect the window.
+            webview.connect_uri_notify(|_| panic!("the webview has no window"));
             window.set_child(None::<&gtk::Widget>);
             quit_after(6_000, app);
         }

@@ -18,6 +18,7 @@ use std::{
     fs,
     path::Path,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -93,10 +94,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         for_signal.quit();
         ControlFlow::Break
     });
+    let is_late = options.ending.as_deref() == Some(ending::LATE);
     let browser = Browser { app: app.clone(), beacons: beacons.clone() };
     app.connect_activate(move |_| browser.begin(&url, &options, extension.as_deref()));
     // It returns when the last window has been closed, and at `quit()`.
     app.run_with_args::<&str>(&[]);
+    if is_late {
+        thread::sleep(Duration::from_millis(1_500));
+    }
     if let Some(beacons) = &beacons {
         let begun = Instant::now();
         let report = beacons.quit(DEADLINE);

@@ -24,6 +24,7 @@ mod attached;
 mod beacons;
 mod cookies;
 mod head;
+mod main_thread;
 mod raw;
 mod web_processes;
 

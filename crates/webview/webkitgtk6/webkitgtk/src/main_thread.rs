@@ -1,0 +1,1 @@
+../../../webkitgtk/src/main_thread.rs
