@@ -288,7 +288,7 @@ impl Process {
             }
             "stores for another site" => {
                 let (key, new_value) = (Some("stolen".to_owned()), None);
-                let change = StorageChange { key, old_value: None, new_value, url: page.clone() };
+                let change = StorageChange { key, new_value, url: page.clone() };
                 send(control, &json!({ "Store": [Origin::of(&page, Nonce::random()), change] }))
             }
             "takes a number" => created(NavigableId(next_navigable.0 - 1)),

@@ -58,7 +58,7 @@ pub use self::{
     realm::Realm,
     remote::{Command, NewNavigable, Placement, PostedMessage, RemoteNavigation, WindowMessage},
     resource_timing::{NavigationTiming, ResourceTiming},
-    storage_area::{OriginalArea, StorageArea, StorageChange},
+    storage_area::{Changed, OriginalArea, StorageArea, StorageChange},
     task_queue::{RealmId, TaskQueue},
 };
 

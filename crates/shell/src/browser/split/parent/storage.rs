@@ -8,7 +8,7 @@ use crate::{
         Items, ToContent,
         tree::{Misconduct, ProcessId},
     },
-    page::StorageChange,
+    page::{Changed, StorageChange},
 };
 
 /// How many origins of a site may have items.
@@ -35,7 +35,7 @@ impl SplitTab<'_> {
         &self,
         id: ProcessId,
         origin: &Origin,
-        mut change: StorageChange,
+        change: StorageChange,
     ) -> Result<(), Misconduct> {
         let Some(process) = self.processes.get(&id) else { return Ok(()) };
         check(&process.site, origin)?;
@@ -49,11 +49,9 @@ impl SplitTab<'_> {
         let has_room = (areas.has(origin) || areas.count(is_of_site) < MAX_ORIGINS)
             && (is_removal || !others().any(|it| it.mailbox.is_full_for(id)));
         let area = has_room.then(|| areas.of(origin));
-        let is_stored = area.is_some_and(|area| {
-            change.old_value = change.key.as_deref().and_then(|key| area.get(key));
-            area.apply(change.clone())
-        });
-        if is_stored {
+        let changed = area.map_or(Changed::NoRoom, |area| area.apply(&change));
+        let is_stored = changed != Changed::NoRoom;
+        if matches!(changed, Changed::From(_)) {
             let changed = ToContent::Changed(origin.clone(), Box::new(change));
             others().for_each(|it| it.mailbox.send(id, &changed));
         }
