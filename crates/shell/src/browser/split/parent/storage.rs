@@ -38,7 +38,7 @@ impl SplitTab<'_> {
     }
 
     /// Makes a change on behalf of a process, and tells the other processes of the site. There is no room for an
-    /// item while one of them has not handled what it was told before.
+    /// item while one of them has not handled what it was told before. Without room a script still removes items.
     pub(super) fn store(
         &self,
         id: ProcessId,
@@ -58,11 +58,18 @@ impl SplitTab<'_> {
         let areas = &self.browser.local_storage;
         let (area, mut changed) = preview(areas, &process.site, origin, &change);
         if matches!(changed, Changed::From(_)) {
-            let is_crowded = others().any(|it| it.mailbox.is_full_for(id));
-            if is_crowded && change.new_value.is_none() {
-                return Err(Misconduct::Backlog);
-            }
-            changed = if is_crowded { Changed::NoRoom } else { area.apply(&change) };
+            let has_room = match &change.new_value {
+                Some(value) => {
+                    let key = change.key.as_ref().map_or(0, String::len);
+                    let text = key + value.len() + change.url.as_str().len();
+                    others().all(|it| it.mailbox.has_room_for_change(id, text))
+                }
+                None if others().any(|it| it.mailbox.is_full_of_changes_of(id)) => {
+                    return Err(Misconduct::Backlog);
+                }
+                None => true,
+            };
+            changed = if has_room { area.apply(&change) } else { Changed::NoRoom };
         }
         if matches!(changed, Changed::From(_)) {
             areas.set(origin.clone(), area);
