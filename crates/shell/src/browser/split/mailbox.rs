@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     sync::{
         Arc, Mutex,
         mpsc::{self, Receiver, Sender},
@@ -38,6 +39,12 @@ const OVERHEAD: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Mailbox {
     sender: Sender<Letter>,
+    backlog: Arc<Mutex<Backlog>>,
+}
+
+/// Takes what a mailbox sends, and counts what is written. It does not keep the mailbox open: it ends with the last clone.
+pub(super) struct Outgoing {
+    letters: Receiver<Letter>,
     backlog: Arc<Mutex<Backlog>>,
 }
 
@@ -86,9 +93,10 @@ enum Kind {
 
 impl Mailbox {
     /// Also returns what a thread has to write.
-    pub(super) fn new() -> (Self, Receiver<Letter>) {
+    pub(super) fn new() -> (Self, Outgoing) {
         let (sender, letters) = mpsc::channel();
-        (Self { sender, backlog: Arc::default() }, letters)
+        let backlog = Arc::<Mutex<Backlog>>::default();
+        (Self { sender, backlog: Arc::clone(&backlog) }, Outgoing { letters, backlog })
     }
 
     /// Sends a message on behalf of a process, unless it is too long. An answer is sent on behalf of the process that gets
@@ -140,23 +148,6 @@ impl Mailbox {
         lock(&self.backlog).sent
     }
 
-    /// The next message was written.
-    pub(super) fn written(&self) {
-        let mut backlog = lock(&self.backlog);
-        // Those that were handled are not in the list any more. They were written, too.
-        let at = backlog.written + backlog.unhandled.len() as u64 - backlog.sent;
-        backlog.written += 1;
-        let at = usize::try_from(at).ok();
-        if let Some(entry) = at.and_then(|at| backlog.unhandled.get_mut(at))
-            && entry.kind == Kind::Answer
-        {
-            let (sender, size) = (entry.sender, std::mem::take(&mut entry.size));
-            if let Some(share) = backlog.shares.get_mut(&sender) {
-                share.bytes -= size;
-            }
-        }
-    }
-
     /// The process says that it has handled this many messages.
     pub(super) fn handled(&self, count: u64) {
         let mut backlog = lock(&self.backlog);
@@ -198,6 +189,37 @@ impl Mailbox {
     }
 }
 
+impl Outgoing {
+    /// Writes each message, until the mailbox has gone or until `write` fails.
+    pub(super) fn try_for_each(
+        &self,
+        mut write: impl FnMut(Letter) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.letters.iter().try_for_each(|letter| {
+            write(letter)?;
+            self.written();
+            Ok(())
+        })
+    }
+
+    /// The next message was written.
+    fn written(&self) {
+        let mut backlog = lock(&self.backlog);
+        // Those that were handled are not in the list any more. They were written, too.
+        let at = backlog.written + backlog.unhandled.len() as u64 - backlog.sent;
+        backlog.written += 1;
+        let at = usize::try_from(at).ok();
+        if let Some(entry) = at.and_then(|at| backlog.unhandled.get_mut(at))
+            && entry.kind == Kind::Answer
+        {
+            let (sender, size) = (entry.sender, std::mem::take(&mut entry.size));
+            if let Some(share) = backlog.shares.get_mut(&sender) {
+                share.bytes -= size;
+            }
+        }
+    }
+}
+
 impl Backlog {
     fn bytes(&self) -> usize {
         self.shares.values().map(|it| it.bytes + it.storage).sum()
@@ -229,14 +251,14 @@ mod tests {
 
     #[test]
     fn a_process_that_floods_another_one_stops_no_third_one() {
-        let (mailbox, letters) = Mailbox::new();
+        let (mailbox, outgoing) = Mailbox::new();
         for _ in 0..4 {
             assert!(!mailbox.is_full_for(A));
             mailbox.send(A, &message(MAX_SHARE / 4));
         }
         assert!(mailbox.is_full_for(A) && !mailbox.is_full_for(B));
-        for _ in letters.try_iter() {
-            mailbox.written();
+        for _ in outgoing.letters.try_iter() {
+            outgoing.written();
         }
         assert!(mailbox.is_full_for(A));
         mailbox.handled(1);
@@ -250,24 +272,23 @@ mod tests {
 
     #[test]
     fn a_process_that_reads_nothing_has_handled_nothing() {
-        let (mailbox, letters) = Mailbox::new();
+        let (mailbox, outgoing) = Mailbox::new();
         mailbox.send(A, &message(MAX_SHARE));
         mailbox.handled(u64::MAX);
         assert!(mailbox.is_full_for(A));
-        drop(letters);
-        mailbox.written();
+        outgoing.written();
         mailbox.handled(u64::MAX);
         assert!(!mailbox.is_full_for(A));
     }
 
     #[test]
     fn an_answer_counts_until_it_is_written() {
-        let (mailbox, letters) = Mailbox::new();
+        let (mailbox, outgoing) = Mailbox::new();
         mailbox.send(A, &message(MAX_SHARE));
         mailbox.send(B, &ToContent::Cookies(" ".repeat(MAX_SHARE)));
         assert!(mailbox.is_full_for(A) && mailbox.is_full_for(B));
-        for _ in letters.try_iter() {
-            mailbox.written();
+        for _ in outgoing.letters.try_iter() {
+            outgoing.written();
         }
         assert!(mailbox.is_full_for(A) && !mailbox.is_full_for(B));
         mailbox.handled(2);
@@ -277,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_a_process_stores_takes_no_room_of_its_messages() {
-        let (mailbox, _letters) = Mailbox::new();
+        let (mailbox, _outgoing) = Mailbox::new();
         let url = url::Url::parse("http://a.test").unwrap();
         let origin = Origin::of(&url, Nonce::random());
         let value = " ".repeat(5 << 20);
@@ -297,23 +318,36 @@ mod tests {
 
     #[test]
     fn a_process_that_asks_for_ever_is_full() {
-        let (mailbox, letters) = Mailbox::new();
+        let (mailbox, outgoing) = Mailbox::new();
         for _ in 0..=MAX_MESSAGES {
             assert!(!mailbox.is_full_for(A));
             mailbox.send(A, &ToContent::Done(1));
-            mailbox.written();
+            outgoing.written();
         }
         assert!(mailbox.is_full_for(A) && !mailbox.is_full_for(B));
-        drop(letters);
         mailbox.handled(u64::MAX);
         assert!(!mailbox.is_full_for(A));
     }
 
     #[test]
     fn a_message_that_no_process_reads_is_not_sent() {
-        let (mailbox, letters) = Mailbox::new();
+        let (mailbox, outgoing) = Mailbox::new();
         assert!(mailbox.try_send(A, &message(MAX_MESSAGE)).is_err());
-        assert!(letters.try_recv().is_err());
+        assert!(outgoing.letters.try_recv().is_err());
         assert_eq!(mailbox.sent(), 0);
+    }
+
+    #[test]
+    fn the_thread_that_writes_ends_with_the_mailbox() {
+        let (mailbox, outgoing) = Mailbox::new();
+        mailbox.send(A, &ToContent::Done(1));
+        drop(mailbox);
+        let mut count = 0;
+        let write = |_| {
+            count += 1;
+            Ok(())
+        };
+        outgoing.try_for_each(write).unwrap();
+        assert_eq!(count, 1);
     }
 }
