@@ -165,3 +165,29 @@ async fn a_document_that_is_being_unloaded_does_not_navigate() {
     });
     assert_eq!(requests, [1, 0, 0], "{:?}", site.targets());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beforeunload_handler_can_end_the_navigation() {
+    let removed = "<script>onbeforeunload = () => frameElement.remove()</script>";
+    let inner = "addEventListener(&quot;beforeunload&quot;, () => { parent.location = &quot;other&quot;; }, { once: true })";
+    let renavigated = format!("<iframe srcdoc='<script>{inner}</script>'></iframe>");
+    let other = "<script>onload = () => parent.dispatchEvent(new Event('done'))</script>";
+    let page = report(
+        "const add = (src) => {
+           const frame = document.createElement('iframe');
+           frame.src = src;
+           document.body.append(frame);
+           return frame;
+         };
+         const frames = [add('removed'), add('renavigated')];
+         onload = () => { for (const frame of frames) frame.contentWindow.location = 'next'; };",
+        "done",
+        "window.length",
+    );
+    let site = Site::new().page("/page", &page).page("/removed", removed);
+    let site = site.page("/renavigated", &renavigated).page("/other", other).page("/next", "<p>");
+    let site = site.start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "1");
+    assert!(!site.targets().contains(&"GET /next".to_owned()), "{:?}", site.targets());
+}
