@@ -101,6 +101,19 @@ fn a_worker_that_cannot_run_fires_an_error_event() {
 }
 
 #[test]
+fn each_option_of_a_worker_is_read_once() {
+    let fixture = page(
+        &[("/w.js", "self.postMessage?.(1)")],
+        "const reads = [];
+         const options = new Proxy({}, { get(_, key) { reads.push(key); return key === 'name' ? null : undefined; } });
+         new SharedWorker('/w.js', options);
+         new Worker('/w.js', options);
+         console.log(reads.join());",
+    );
+    assert_eq!(fixture.log(), "credentials,name,type,name,type");
+}
+
+#[test]
 fn a_closed_worker_is_started_anew() {
     let closes =
         format!("{COUNTS} addEventListener('connect', () => close()); setInterval(() => 0, 1);");
