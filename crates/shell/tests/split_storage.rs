@@ -106,7 +106,18 @@ async fn the_changes_of_all_processes_are_kept() {
         localStorage.both = 'inner';
         addEventListener('pagehide', () => localStorage.inner = 2);
         </script>";
-    let next = "<script>console.log(Object.entries(localStorage).sort().join())</script>";
+    // The inner process may still be unloading its document when the next page runs.
+    let next = "<script>
+        const alive = setInterval(() => 0, 1000);
+        const look = () => {
+            if (!localStorage.inner) return;
+            clearInterval(alive);
+            onstorage = null;
+            console.log(Object.entries(localStorage).sort().join());
+        };
+        onstorage = look;
+        look();
+        </script>";
     let site = site(page, inner).page("/next", next).start().await;
     let output = visit(site.0.url("/page")).await;
     assert!(output.status.success(), "{}", output.stderr);
