@@ -124,11 +124,21 @@ async fn the_content_type_of_a_document_is_that_of_its_response() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_is_being_unloaded_does_not_navigate() {
-    let frame = "<script>
+    let inner = "onpagehide = () => { parent.document.open(); parent.document.write(&quot;<img src=written>&quot;); }";
+    let frame = "<p></p><script>
         for (const type of ['beforeunload', 'pagehide', 'unload']) {
-            addEventListener(type, () => { parent.log.push(type); location = 'elsewhere'; });
+            addEventListener(type, () => {
+                parent.log.push(type);
+                location = 'elsewhere';
+                location.reload();
+                history.back();
+                document.open();
+                document.write('<img src=written>');
+                parent.log.push(document.querySelectorAll('p').length);
+            });
         }
         </script>";
+    let frame = format!("{frame}<iframe srcdoc='<script>{inner}</script>'></iframe>");
     let page = report(
         "const frame = document.createElement('iframe');
          frame.src = 'frame';
@@ -137,15 +147,47 @@ async fn a_document_that_is_being_unloaded_does_not_navigate() {
              log.push(frame.contentWindow.location.pathname);
              dispatchEvent(new Event('done'));
            };
+           // `history.back()` would go back to this entry.
+           frame.contentWindow.location.hash = 'entry';
            frame.contentWindow.location = 'next';
          };
          document.body.append(frame);",
         "done",
         "log",
     );
-    let site = Site::new().page("/page", &page).page("/frame", frame).page("/next", "<p>");
+    let site = Site::new().page("/page", &page).page("/frame", &frame).page("/next", "<p>");
     let site = site.page("/elsewhere", "<p>").start().await;
     visit(&site, "/page").await;
-    assert_eq!(site.report(), r#"["beforeunload","pagehide","unload","/next"]"#);
-    assert!(!site.targets().contains(&"GET /elsewhere".to_owned()), "{:?}", site.targets());
+    assert_eq!(site.report(), r#"["beforeunload",1,"pagehide",1,"unload",1,"/next"]"#);
+    let requests = ["/frame", "/elsewhere", "/written"].map(|path| {
+        let request = format!("GET {path}");
+        site.targets().into_iter().filter(|it| *it == request).count()
+    });
+    assert_eq!(requests, [1, 0, 0], "{:?}", site.targets());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beforeunload_handler_can_end_the_navigation() {
+    let removed = "<script>onbeforeunload = () => frameElement.remove()</script>";
+    let inner = "addEventListener(&quot;beforeunload&quot;, () => { parent.location = &quot;other&quot;; }, { once: true })";
+    let renavigated = format!("<iframe srcdoc='<script>{inner}</script>'></iframe>");
+    let other = "<script>onload = () => parent.dispatchEvent(new Event('done'))</script>";
+    let page = report(
+        "const add = (src) => {
+           const frame = document.createElement('iframe');
+           frame.src = src;
+           document.body.append(frame);
+           return frame;
+         };
+         const frames = [add('removed'), add('renavigated')];
+         onload = () => { for (const frame of frames) frame.contentWindow.location = 'next'; };",
+        "done",
+        "window.length",
+    );
+    let site = Site::new().page("/page", &page).page("/removed", removed);
+    let site = site.page("/renavigated", &renavigated).page("/other", other).page("/next", "<p>");
+    let site = site.start().await;
+    visit(&site, "/page").await;
+    assert_eq!(site.report(), "1");
+    assert!(!site.targets().contains(&"GET /next".to_owned()), "{:?}", site.targets());
 }

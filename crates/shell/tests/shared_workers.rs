@@ -101,6 +101,19 @@ fn a_worker_that_cannot_run_fires_an_error_event() {
 }
 
 #[test]
+fn each_option_of_a_worker_is_read_once() {
+    let fixture = page(
+        &[("/w.js", "self.postMessage?.(1)")],
+        "const reads = [];
+         const options = new Proxy({}, { get(_, key) { reads.push(key); return key === 'name' ? null : undefined; } });
+         new SharedWorker('/w.js', options);
+         new Worker('/w.js', options);
+         console.log(reads.join());",
+    );
+    assert_eq!(fixture.log(), "credentials,name,type,name,type");
+}
+
+#[test]
 fn a_closed_worker_is_started_anew() {
     let closes =
         format!("{COUNTS} addEventListener('connect', () => close()); setInterval(() => 0, 1);");
@@ -194,4 +207,47 @@ async fn the_policies_of_a_shared_worker_are_those_of_its_response() {
     let site = site.page_of("/worker.js", &headers, worker).start().await;
     visit(&site, "/page").await;
     assert_eq!(site.report(), "TypeError,connect-src");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_src_decides_about_workers_at_local_urls() {
+    let page = "<body><script>
+        const log = [];
+        addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI, disposition }) =>
+            log.push([effectiveDirective, blockedURI, disposition].join(' ')));
+        const start = (Class, url) => new Promise((resolve) => {
+            const worker = new Class(url);
+            worker.onerror = () => resolve('blocked');
+            (worker.port ?? worker).onmessage = ({ data }) => resolve(data);
+        });
+        const script = `const say = (port) => port.postMessage('runs');
+            if (self.SharedWorkerGlobalScope) onconnect = (event) => say(event.ports[0]); else say(self);`;
+        (async () => {
+            for (const Class of [Worker, SharedWorker]) {
+                for (const url of [URL.createObjectURL(new Blob([script])), `data:,${encodeURIComponent(script)}`]) {
+                    log.push(await start(Class, url));
+                    // The event of a violation follows.
+                    await new Promise((resolve) => setTimeout(resolve));
+                }
+            }
+            navigator.sendBeacon('/report', log.join());
+        })();
+        </script>";
+    let policies = [
+        ("worker-src blob:", "runs,blocked,worker-src data enforce"),
+        ("script-src 'unsafe-inline'; child-src data:", "blocked,worker-src blob enforce,runs"),
+        ("script-src 'unsafe-inline' 'strict-dynamic'", "runs,runs"),
+    ];
+    for (policy, expected) in policies {
+        let site = Site::new().page_with("/page", &[("Content-Security-Policy", policy)], page);
+        let site = site.start().await;
+        visit(&site, "/page").await;
+        assert_eq!(site.report(), [expected, expected].join(","), "{policy}");
+    }
+    let policy = [("Content-Security-Policy-Report-Only", "worker-src 'none'")];
+    let site = Site::new().page_with("/page", &policy, page).start().await;
+    visit(&site, "/page").await;
+    let expected =
+        ["blob", "data", "blob", "data"].map(|it| format!("worker-src {it} report,runs"));
+    assert_eq!(site.report(), expected.join(","));
 }

@@ -34,10 +34,11 @@ use tokio::{runtime::Runtime, sync::Notify, task::spawn_blocking};
 use url::Url;
 
 /// What a process does, and what the parent process says about it.
-const MISCONDUCT: [(&str, &str); 12] = [
+const MISCONDUCT: [(&str, &str); 13] = [
     ("speaks for another site", "it has spoken for a document of another site"),
     ("sends as another site", "it has spoken for a document of another site"),
     ("stores for another site", "it has spoken for a document of another site"),
+    ("clears the storage with a value", "it has changed the storage as no script does"),
     ("takes a number", "it has created a navigable with a number that it may not use"),
     ("acts as the parent", "it has sent a message that only the parent process sends"),
     ("sends what is no JSON", "expected value at line 1 column 1"),
@@ -288,8 +289,13 @@ impl Process {
             }
             "stores for another site" => {
                 let (key, new_value) = (Some("stolen".to_owned()), None);
-                let change = StorageChange { key, old_value: None, new_value, url: page.clone() };
+                let change = StorageChange { key, new_value, url: page.clone() };
                 send(control, &json!({ "Store": [Origin::of(&page, Nonce::random()), change] }))
+            }
+            "clears the storage with a value" => {
+                let url = client.creation_url.clone();
+                let change = StorageChange { key: None, new_value: Some(String::new()), url };
+                send(control, &json!({ "Store": [client.origin, change] }))
             }
             "takes a number" => created(NavigableId(next_navigable.0 - 1)),
             "acts as the parent" => window(control, frame, &WindowMessage::Crashed),

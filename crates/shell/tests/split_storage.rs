@@ -67,6 +67,35 @@ async fn documents_of_other_processes_see_each_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_have_the_order_of_the_changes_of_all_processes() {
+    // While a task of the page runs, the inner document makes its change. The page makes another one, and the document of
+    // its frame hears of both.
+    let page = "
+        const frame = document.createElement('iframe');
+        document.body.append(frame);
+        const log = [];
+        frame.contentWindow.addEventListener('storage', ({ oldValue, newValue }) => {
+            log.push([oldValue, newValue].join('>'));
+            if (newValue === 'page') console.log(log.join());
+        });
+        onmessage = () => {
+            localStorage.a = 'begin';
+            while (localStorage.a !== 'inner') ;
+            localStorage.a = 'page';
+        };";
+    let inner = "<script>
+        addEventListener('storage', ({ newValue }) => {
+            if (newValue === 'begin') localStorage.a = 'inner';
+        });
+        onload = () => top.postMessage('', '*');
+        </script>";
+    let site = site(page, inner).start().await;
+    let output = visit(site.0.url("/page")).await;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert_eq!(output.lines(), [">begin,begin>inner,inner>page"], "{}", output.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_changes_of_all_processes_are_kept() {
     let page = "
         localStorage.both = 'page';
@@ -77,7 +106,18 @@ async fn the_changes_of_all_processes_are_kept() {
         localStorage.both = 'inner';
         addEventListener('pagehide', () => localStorage.inner = 2);
         </script>";
-    let next = "<script>console.log(Object.entries(localStorage).sort().join())</script>";
+    // The inner process may still be unloading its document when the next page runs.
+    let next = "<script>
+        const alive = setInterval(() => 0, 1000);
+        const look = () => {
+            if (!localStorage.inner) return;
+            clearInterval(alive);
+            onstorage = null;
+            console.log(Object.entries(localStorage).sort().join());
+        };
+        onstorage = look;
+        look();
+        </script>";
     let site = site(page, inner).page("/next", next).start().await;
     let output = visit(site.0.url("/page")).await;
     assert!(output.status.success(), "{}", output.stderr);

@@ -94,7 +94,8 @@ impl fmt::Display for Finished {
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { delivered, others } = self;
-        write!(f, "not listed, as there are so many: {delivered} delivered, {others} others")
+        let noun = if *others == 1 { "other" } else { "others" };
+        write!(f, "not listed, as there are so many: {delivered} delivered, {others} {noun}")
     }
 }
 
@@ -112,6 +113,7 @@ mod tests {
         }
         assert_eq!(list.fetches().len(), 1);
         assert_eq!(list.left_out(), LeftOut { delivered: 1, others: 1 });
+        assert!(list.left_out().to_string().ends_with("1 delivered, 1 other"));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::{
     Browser,
     response_headers::{mime_type, policy_container},
 };
-use crate::page::{FetchedScript, PolicyContainer, ScriptRequest, TASK_BUDGET};
+use crate::page::{
+    FetchedScript, PolicyContainer, ScriptRequest, TASK_BUDGET, needs_more_than_urls,
+};
 
 /// The largest script, in bytes.
 const MAX_SCRIPT: usize = 16 << 20;
@@ -102,13 +104,7 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
 /// TODO(spec): the library does not know the nonces and hashes of scripts. So it would block all scripts by such a
 /// policy.
 fn without_nonces(mut client: Client) -> Client {
-    let needs_more = |token: &String| {
-        token.starts_with("'nonce-") || token.starts_with("'sha") || token == "'strict-dynamic'"
-    };
-    let names = ["script-src-elem", "script-src", "worker-src", "default-src"];
-    let has_such_tokens =
-        |name: &&str| client.csp_list.enforced_directives(name).flatten().any(needs_more);
-    if names.iter().any(has_such_tokens) {
+    if needs_more_than_urls(&client.csp_list) {
         client.csp_list = CspList::new(&client.origin);
     }
     client

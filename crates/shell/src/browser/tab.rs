@@ -23,6 +23,7 @@ use super::{
     arrival::open_page,
     log::News,
     navigation::{NavigationError, fetch_document},
+    room::Room,
     scripts::Scripts,
     surroundings::{Call, Storage, Surroundings},
 };
@@ -43,7 +44,33 @@ pub struct Tab {
     close: Arc<AtomicBool>,
 }
 
-type Calls = Rc<RefCell<Vec<Call>>>;
+/// How many calls of `sendBeacon()` are kept.
+const MAX_CALLS: usize = 20_000;
+/// How many bytes of URLs and error messages they may have.
+const MAX_CALL_TEXT: usize = 8 << 20;
+
+/// The `sendBeacon()` calls of a tab. What comes first is kept.
+struct CallList {
+    calls: Vec<Call>,
+    room: Room,
+}
+
+impl Default for CallList {
+    fn default() -> Self {
+        Self { calls: Vec::new(), room: Room::new(MAX_CALLS, MAX_CALL_TEXT) }
+    }
+}
+
+impl CallList {
+    fn push(&mut self, call: Call) {
+        let text = call.url.len() + call.result.as_ref().err().map_or(0, String::len);
+        if self.room.take_item(text) {
+            self.calls.push(call);
+        }
+    }
+}
+
+type Calls = Rc<RefCell<CallList>>;
 
 /// Why a tab has stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,10 +145,10 @@ impl Tab {
         self.page.realm().evaluate(script, "console");
     }
 
-    /// The `sendBeacon()` calls of the tab's documents so far.
+    /// The `sendBeacon()` calls of the tab's documents so far: the first 20,000, with at most 8 MiB of URLs.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.calls.borrow().clone()
+        self.calls.borrow().calls.clone()
     }
 }
 
@@ -290,5 +317,23 @@ impl Surroundings for Here {
 
     fn detached(&self, document_id: u64) {
         self.log.detach(document_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_that_a_tab_keeps_are_limited() {
+        let mut list = CallList::default();
+        for url in ["x".repeat(MAX_CALL_TEXT), "x".to_owned(), String::new()] {
+            list.push(Call { at: Instant::now(), url, result: Ok(true) });
+        }
+        assert_eq!(list.calls.len(), 2);
+        for _ in 0..MAX_CALLS {
+            list.push(Call { at: Instant::now(), url: String::new(), result: Ok(true) });
+        }
+        assert_eq!(list.calls.len(), MAX_CALLS);
     }
 }

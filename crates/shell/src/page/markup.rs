@@ -26,10 +26,11 @@ pub(super) struct ScriptCreatedParser {
 }
 
 /// The [document open steps](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#document-open-steps)
-/// from 11 on. Returns false for a document that is being parsed, which stays unchanged.
+/// from 5 on. Returns false for a document that stays unchanged: it is being parsed, or it is being unloaded.
 pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
     let window = realm.window();
-    if window.stage.get() == Stage::Parsing {
+    // Steps 5 and 6.
+    if window.stage.get() == Stage::Parsing || window.unload_counter.get() > 0 {
         return false;
     }
     // Step 12.
@@ -62,6 +63,10 @@ pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
 /// NB: text that a script writes while a parser runs that script is parsed after the script has ended.
 pub(super) fn write(ctx: &Ctx<'_>, realm: &Rc<Realm>, text: &str) {
     let window = realm.window();
+    // There is no parser, and none may be created.
+    if window.stage.get() != Stage::Parsing && window.unload_counter.get() > 0 {
+        return;
+    }
     let parser = window.parser.borrow().clone();
     let Some(parser) = parser.filter(|_| !window.is_in_parser_script.get()) else {
         window.written.borrow_mut().push_str(text);

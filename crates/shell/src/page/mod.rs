@@ -37,6 +37,7 @@ mod task_queue;
 mod timers;
 mod tree_changes;
 mod window;
+mod worker_src;
 mod workers;
 
 use std::rc::Rc;
@@ -44,6 +45,7 @@ use std::rc::Rc;
 pub(crate) use self::budget::TASK_BUDGET;
 pub(crate) use self::mime_type::extract_mime_type;
 use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
+pub(crate) use self::worker_src::needs_more_than_urls;
 pub use self::{
     document::DocumentInfo,
     environment::Environment,
@@ -58,7 +60,7 @@ pub use self::{
     realm::Realm,
     remote::{Command, NewNavigable, Placement, PostedMessage, RemoteNavigation, WindowMessage},
     resource_timing::{NavigationTiming, ResourceTiming},
-    storage_area::{OriginalArea, StorageArea, StorageChange},
+    storage_area::{Changed, OriginalArea, StorageArea, StorageChange},
     task_queue::{RealmId, TaskQueue},
 };
 

@@ -16,6 +16,7 @@ use super::{
     realm::Realm,
     shared_workers::SharedWorkers,
     window::Window,
+    worker_src::check_worker_src,
 };
 
 /// How many workers a page may have at a time.
@@ -126,6 +127,9 @@ pub(super) fn prepare(
     let is_local = matches!(url.scheme(), "data" | "blob");
     if !is_local && !environment.client.origin.is_same_origin_with_url(url) {
         return Err(format!("{url} is of another origin"));
+    }
+    if is_local && !check_worker_src(window, url) {
+        return Err("the policies allow no worker at this URL".to_owned());
     }
     let source = if let Some(source) = source {
         source

@@ -19,12 +19,12 @@ pub(super) fn write(mut stream: &UnixStream, message: &impl Serialize) -> io::Re
 }
 
 /// The longest message, in bytes. The largest ones hold everything that an origin has stored.
-const MAX_MESSAGE: u64 = 64 << 20;
+pub(super) const MAX_MESSAGE: usize = 64 << 20;
 
 /// Reads the next message; `None` at the end of the stream.
 pub(super) fn read<T: DeserializeOwned>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
     let mut line = Vec::new();
-    match reader.take(MAX_MESSAGE).read_until(b'\n', &mut line) {
+    match reader.take(MAX_MESSAGE as u64).read_until(b'\n', &mut line) {
         Ok(0) => Ok(None),
         Ok(_) if line.last() != Some(&b'\n') => match reader.fill_buf() {
             // The process was killed while it wrote.

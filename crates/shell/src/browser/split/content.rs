@@ -103,7 +103,7 @@ pub fn run_content(channel: UnixStream, control: UnixStream) -> Result<(), Conte
         move || parent.listen(reader, &answers)
     });
     let origin = document.client.origin.clone();
-    let local_storage = LocalStorage::new(control.try_clone()?, incoming.storage);
+    let local_storage = LocalStorage::new(control.try_clone()?, incoming.storage, &event_loop);
     if !matches!(origin, Origin::Opaque(_)) {
         local_storage.begin(origin.clone(), local_items);
     }
@@ -139,9 +139,7 @@ pub fn run_content(channel: UnixStream, control: UnixStream) -> Result<(), Conte
         for ticket in incoming.tickets.try_iter() {
             process.say(&FromContent::Done(ticket));
         }
-        for (origin, change) in process.local_storage.take_changed() {
-            event_loop.local_storage_changed(&origin, &change);
-        }
+        process.local_storage.update();
         let is_idle = event_loop.is_idle() && !event_loop.has_deferred_fetches();
         let turn = (parent.handled.load(SeqCst), is_idle);
         if told != turn {

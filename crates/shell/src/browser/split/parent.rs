@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sendbeacon::{ReservedQuota, remote::Pin};
+use sendbeacon::{Origin, ReservedQuota, remote::Pin};
 use url::Url;
 
 use self::{requests::Answer, windows::Asked};
@@ -32,7 +32,7 @@ use crate::{
         tab::{Areas, deadline_after},
     },
     lock::lock,
-    page::{FetchedDocument, NavigableId, Navigation, WindowMessage},
+    page::{FetchedDocument, NavigableId, Navigation, StorageArea, WindowMessage},
 };
 
 /// How many document identifiers a process gets.
@@ -169,7 +169,11 @@ impl<'a> SplitTab<'a> {
         self.last_process = id;
         let browser = self.browser;
         let origin = &document.client.origin;
-        let session_storage = self.session_storage.of(origin);
+        // That of an opaque origin is the document's own.
+        let session_storage = match origin {
+            Origin::Opaque(_) => StorageArea::default(),
+            Origin::Tuple { .. } => self.session_storage.of(origin),
+        };
         let local_storage = self.items_of(origin);
         let first = browser.last_document.get() + 1;
         browser.last_document.set(browser.last_document.get() + DOCUMENTS);

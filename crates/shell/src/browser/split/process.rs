@@ -21,7 +21,7 @@ use url::Url;
 use super::{
     FirstDocument, FromContent, ToContent,
     channel::{read, serialize},
-    mailbox::{Letter, Mailbox},
+    mailbox::{Mailbox, Outgoing},
     tree::ProcessId,
 };
 use crate::page::{NavigableId, StorageArea};
@@ -83,11 +83,11 @@ impl Process {
             .spawn()?;
         let of_channel = for_library.try_clone()?;
         let channel = thread::spawn(move || channel.serve_unix(of_channel));
-        let (mailbox, letters) = Mailbox::new();
+        let (mailbox, outgoing) = Mailbox::new();
         let (next, allowed) = mpsc::channel();
         let client = first.document.client.clone();
         let (document_ids, place) = (first.document_ids.clone(), first.place);
-        write_from_a_thread(control.try_clone()?, first, letters, mailbox.clone());
+        write_from_a_thread(control.try_clone()?, first, outgoing);
         read_on_a_thread(control.try_clone()?, allowed, say);
         Ok(Self {
             site: Site::of(&client.origin),
@@ -186,22 +186,16 @@ impl Process {
 
 /// Starts a thread that writes the document, and then the messages.
 ///
-/// The thread ends at the first error. The process has ended then, and the reader sees that as the end of its messages.
-fn write_from_a_thread(
-    stream: UnixStream,
-    first: FirstDocument,
-    letters: Receiver<Letter>,
-    mailbox: Mailbox,
-) {
+/// The thread ends at the first error, and when the mailbox has gone. After an error the process has ended, and the reader
+/// sees that as the end of its messages.
+fn write_from_a_thread(stream: UnixStream, first: FirstDocument, outgoing: Outgoing) {
     thread::spawn(move || {
         let body: Bytes = first.document.body.clone();
         (&stream).write_all(&serialize(&ToContent::Document(Box::new(first)))?)?;
         (&stream).write_all(&body)?;
-        letters.into_iter().try_for_each(|letter| {
+        outgoing.try_for_each(|letter| {
             (&stream).write_all(&letter.line)?;
-            (&stream).write_all(&letter.body)?;
-            mailbox.written();
-            io::Result::Ok(())
+            (&stream).write_all(&letter.body)
         })
     });
 }

@@ -4,7 +4,6 @@
 //! parent process first. The parent process tells other processes of it. So all processes see all changes in one order.
 
 use std::{
-    cell::RefCell,
     os::unix::net::UnixStream,
     rc::{Rc, Weak},
     sync::mpsc::Receiver,
@@ -15,7 +14,7 @@ use sendbeacon::Origin;
 use super::{FromContent, Items, channel::write};
 use crate::{
     browser::tab::Areas,
-    page::{OriginalArea, StorageArea, StorageChange},
+    page::{Changed, EventLoop, OriginalArea, StorageArea, StorageChange},
 };
 
 /// What the parent process says about storage, in the order in which it happens there.
@@ -33,13 +32,17 @@ pub(super) struct LocalStorage {
     control: UnixStream,
     said: Receiver<Said>,
     areas: Areas,
-    /// The changes of other processes of which the documents were not told yet.
-    changed: RefCell<Vec<(Origin, StorageChange)>>,
+    event_loop: Weak<EventLoop>,
 }
 
 impl LocalStorage {
-    pub(super) fn new(control: UnixStream, said: Receiver<Said>) -> Rc<Self> {
-        Rc::new(Self { control, said, areas: Areas::default(), changed: RefCell::default() })
+    pub(super) fn new(
+        control: UnixStream,
+        said: Receiver<Said>,
+        event_loop: &Rc<EventLoop>,
+    ) -> Rc<Self> {
+        let event_loop = Rc::downgrade(event_loop);
+        Rc::new(Self { control, said, areas: Areas::default(), event_loop })
     }
 
     /// The area of an origin. The storage of an opaque origin is that of its document, and stays in this process.
@@ -63,13 +66,8 @@ impl LocalStorage {
         area
     }
 
-    /// Applies what other processes have changed, and returns the changes since the last call.
-    pub(super) fn take_changed(&self) -> Vec<(Origin, StorageChange)> {
-        self.update();
-        self.changed.take()
-    }
-
-    fn update(&self) {
+    /// Applies what other processes have changed, and posts the events.
+    pub(super) fn update(&self) {
         for said in self.said.try_iter() {
             self.hear(said);
         }
@@ -85,14 +83,17 @@ impl LocalStorage {
         }
     }
 
-    /// Applies a change, and returns everything else.
+    /// Applies a change and posts its events, and returns everything else.
     fn hear(&self, said: Said) -> Option<Said> {
         let Said::Changed(origin, change) = said else { return Some(said) };
         // Without an area there is no document of the origin, and the items of a new area have the change.
-        if self.areas.has(&origin) {
+        if self.areas.has(&origin)
             // There is room, because there was room in the parent process.
-            let _ = self.areas.of(&origin).apply(change.clone());
-            self.changed.borrow_mut().push((origin, change));
+            && let Changed::From(old_value) = self.areas.of(&origin).apply(&change)
+            && let Some(event_loop) = self.event_loop.upgrade()
+        {
+            // NB: at once, so that the events have the order of the changes. A change of this process may follow.
+            event_loop.local_storage_changed(&origin, &change, old_value.as_deref());
         }
         None
     }

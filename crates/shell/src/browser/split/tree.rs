@@ -52,6 +52,8 @@ pub(super) enum Misconduct {
     Site,
     #[error("it has sent a message that only the parent process sends")]
     Message,
+    #[error("it has changed the storage as no script does")]
+    Change,
     #[error("it has sent more than it or another process handles")]
     Backlog,
 }

@@ -2,11 +2,10 @@
 
 use std::rc::Rc;
 
-use rquickjs::{Function, Object};
+use rquickjs::{Ctx, Function, Object};
 
 use super::bare_object;
-
-use crate::page::{StorageArea, StorageChange, window::Window};
+use crate::page::{Changed, StorageArea, StorageChange, window::Window};
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
     let local = Rc::clone(window);
@@ -32,11 +31,18 @@ fn area<'js>(
     let functions = bare_object(ctx)?;
     let this = area.clone();
     functions.set("get", Function::new(ctx.clone(), move |key: String| this().get(&key))?)?;
-    // A key and a value set an item, a key alone removes it, and no key removes all items. Returns whether there is room.
+    // A key and a value set an item, a key alone removes it, and no key removes all items.
     let (this, window) = (area.clone(), Rc::clone(window));
-    let change = move |key: Option<String>, new_value: Option<String>| {
+    let change = move |ctx: Ctx<'js>, key: Option<String>, new_value: Option<String>| {
         let url = window.document.url();
-        this().change(StorageChange { key, old_value: None, new_value, url })
+        let changed = this().change(&StorageChange { key, new_value, url });
+        let result = bare_object(&ctx)?;
+        result.set("isStored", changed != Changed::NoRoom)?;
+        if let Changed::From(old_value) = changed {
+            result.set("isChanged", true)?;
+            result.set("oldValue", old_value)?;
+        }
+        rquickjs::Result::Ok(result)
     };
     functions.set("change", Function::new(ctx.clone(), change)?)?;
     functions.set("keys", Function::new(ctx.clone(), move || area().keys())?)?;

@@ -32,12 +32,14 @@ internal.handlers.attributes(SharedWorker.prototype, slot, ["error"]);
 function convert(options) {
   const isDictionary = options === undefined || options === null || typeof options === "object" ||
     typeof options === "function";
-  const init = isDictionary ? dictionary(options, "WorkerOptions") : { name: options };
-  const member = (name, values) => (init[name] === undefined ? values[0] : enumeration(init[name], name, values));
+  const init = isDictionary ? dictionary(options, "WorkerOptions") : { __proto__: null, name: options };
+  // Each member is read once.
+  // TODO(spec): a worker has no `extendedLifetime` (https://github.com/whatwg/html/issues/11600). It ends with its last document.
+  const { credentials = "same-origin", name = "", type = "classic" } = init;
   return {
-    credentials: member("credentials", ["same-origin", "omit", "include"]),
-    name: init.name === undefined ? "" : DOMString(init.name),
-    type: member("type", ["classic", "module"]),
+    credentials: enumeration(credentials, "RequestCredentials", ["omit", "same-origin", "include"]),
+    name: DOMString(name),
+    type: enumeration(type, "WorkerType", ["classic", "module"]),
   };
 }
 

@@ -55,37 +55,34 @@ function storage(area) {
 
 // https://html.spec.whatwg.org/multipage/webstorage.html#concept-storage-broadcast
 function broadcasting(area, name) {
-  const tell = (key, oldValue, newValue) => {
-    if (oldValue !== newValue) agent.broadcastStorage(internal, name, { key, oldValue, newValue });
+  // Makes a change, and tells the other documents of it. Returns whether there is room.
+  const change = (key, newValue) => {
+    const { isStored, isChanged, oldValue = null } = area.change(key, newValue);
+    if (isChanged) {
+      const told = { key: key ?? null, oldValue, newValue: newValue ?? null };
+      agent.broadcastStorage(internal, name, told);
+    }
+    return isStored;
   };
   return {
     ...area,
-    set(key, value) {
-      const old = area.get(key) ?? null;
-      const isSet = area.change(key, value);
-      if (isSet) tell(key, old, value);
-      return isSet;
-    },
-    remove(key) {
-      const old = area.get(key) ?? null;
-      if (old !== null && area.change(key, undefined)) tell(key, old, null);
-    },
-    clear() {
-      if (area.keys().length !== 0 && area.change(undefined, undefined)) tell(null, undefined, null);
-    },
+    set: change,
+    remove(key) { change(key); },
+    clear() { change(); },
   };
 }
 
 const localStorage = storage(broadcasting(native.localStorage, "localStorage"));
 const sessionStorage = storage(broadcasting(native.sessionStorage, "sessionStorage"));
-internal.fireStorage = (name, change) => internal.startTask(() => {
+const fireStorage = (name, change) => {
   const storageArea = name === "localStorage" ? localStorage : sessionStorage;
   const init = { ...change, storageArea, Interface: internal.interfaces.StorageEvent };
   fire(internal.global, "storage", init);
-});
-// A document of another process has made a change.
+};
+internal.fireStorage = (name, change) => internal.startTask(() => fireStorage(name, change));
+// A document of another process has made a change. This runs as a task of its own.
 internal.hooks.fireStorage = (key = null, oldValue = null, newValue = null, url) => {
-  internal.fireStorage("localStorage", { key, oldValue, newValue, url });
+  fireStorage("localStorage", { key, oldValue, newValue, url });
 };
 globals({
   get localStorage() {

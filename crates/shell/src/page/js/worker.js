@@ -11,10 +11,10 @@ class Worker extends EventTarget {
   constructor(scriptURL, options = undefined) {
     required(arguments.length, 1, "construct 'Worker'");
     const given = USVString(scriptURL);
-    const init = dictionary(options, "WorkerOptions");
-    const name = init.name === undefined ? "" : DOMString(init.name);
-    const type = init.type === undefined ? "classic"
-      : enumeration(init.type, "WorkerType", ["classic", "module"]);
+    // Each member is read once.
+    const { name: givenName = "", type: givenType = "classic" } = dictionary(options, "WorkerOptions");
+    const name = DOMString(givenName);
+    const type = enumeration(givenType, "WorkerType", ["classic", "module"]);
     const url = native.resolveUrl(given);
     if (url === undefined) fail("SyntaxError", `'${given}' is not a valid URL.`);
     super();

@@ -179,13 +179,21 @@ impl Navigable {
     }
 
     /// [Traverse the history by a delta](https://html.spec.whatwg.org/multipage/browsing-the-web.html#traverse-the-history-by-a-delta)
+    ///
+    /// NB: the standard lets a document traverse and reload while it is unloaded. Chromium ignores both, like a navigation.
     pub(in crate::page) fn traverse_by(self: &Rc<Self>, delta: i32) {
+        if self.active().window().unload_counter.get() > 0 {
+            return;
+        }
         let top = self.top();
         top.post(&top.active(), move |top| top.apply_the_traverse_history_step(delta));
     }
 
     /// [Reload](https://html.spec.whatwg.org/multipage/browsing-the-web.html#reload)
     pub(in crate::page) fn reload(self: &Rc<Self>, source: &Window) {
+        if source.unload_counter.get() > 0 {
+            return;
+        }
         self.fetch_entry_again(source, HistoryHandling::Reload);
     }
 
@@ -286,9 +294,11 @@ impl Navigable {
         event_loop.enter(|ctx| match &cached {
             None => unload::unload_a_document_and_its_descendants(ctx, realm, keeps_window),
             Some(subtree) => {
-                for (realm, _) in subtree {
-                    unload::unload_a_document(ctx, realm, true);
-                }
+                realm.window().while_unloading(|| {
+                    for (realm, _) in subtree {
+                        unload::unload_a_document(ctx, realm, true);
+                    }
+                });
                 for (realm, _) in subtree {
                     realm.window().navigable.set(None);
                     event_loop.freeze(realm.id());

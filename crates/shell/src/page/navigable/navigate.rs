@@ -59,7 +59,7 @@ impl Navigable {
         params: NavigateParams,
     ) {
         let realm = self.active();
-        // A document does not navigate while it is asked whether it may be unloaded.
+        // Step 8. The document fires `beforeunload`, or is being unloaded.
         if realm.window().unload_counter.get() > 0 {
             return;
         }
@@ -97,7 +97,7 @@ impl Navigable {
     ) {
         let realm = self.active();
         let (url, history) = (params.url.clone(), params.history);
-        // Steps 8 and 9.
+        // Steps 11 and 12.
         let window = realm.window();
         let is_replaced = window.is_initial.get()
             || window.stage.get() != Stage::Complete
@@ -127,6 +127,12 @@ impl Navigable {
             }
             if fires_before_unload {
                 fire_before_unload(navigable);
+                // A handler may have removed the frame, or another document may have begun another navigation.
+                let event_loop = navigable.active().event_loop();
+                let is_there = event_loop.navigables().get(navigable.id).is_some();
+                if !is_there || !navigable.is_ongoing(id) {
+                    return;
+                }
             }
             navigable.populate(id, params, initiator.unwrap_or(source));
         });

@@ -33,13 +33,16 @@ pub(in crate::page) fn unload_a_document_and_its_descendants(
     keeps_window: bool,
 ) {
     let event_loop = realm.event_loop();
-    // Step 6.
-    unload_a_document(ctx, realm, false);
-    // Steps 2 to 5.
-    for child in event_loop.navigables().children(realm) {
-        unload_a_document_and_its_descendants(ctx, &child.active(), false);
-        remove(realm, &child);
-    }
+    // The document does not come back to life while its descendants are unloaded.
+    realm.window().while_unloading(|| {
+        // Step 6.
+        unload_a_document(ctx, realm, false);
+        // Steps 2 to 5.
+        for child in event_loop.navigables().children(realm) {
+            unload_a_document_and_its_descendants(ctx, &child.active(), false);
+            remove(realm, &child);
+        }
+    });
     if !keeps_window {
         destroy_a_document(realm);
     }

@@ -41,7 +41,11 @@ impl SplitTab<'_> {
         match self.tree.route(&sender, navigable, &mut message)? {
             Route::Nowhere => {}
             Route::To(receiver) if self.is_full(receiver, id) => return Err(Misconduct::Backlog),
-            Route::To(receiver) => self.tell(receiver, id, navigable, message),
+            Route::To(receiver) => {
+                if let Some(process) = self.processes.get(&receiver) {
+                    process.mailbox.try_send(id, &ToContent::Window(navigable, message))?;
+                }
+            }
             Route::ToOthers
                 if self.processes.keys().any(|it| *it != id && self.is_full(*it, id)) =>
             {
@@ -146,9 +150,10 @@ impl SplitTab<'_> {
             return Err(Misconduct::Backlog);
         }
         self.last_ticket += 1;
-        self.asked.push(Asked { ticket: self.last_ticket, runner, waiting: (id, ticket) });
-        let ticket = self.last_ticket;
-        process.mailbox.send(id, &ToContent::Command { navigable, command, ticket });
+        let asked = Asked { ticket: self.last_ticket, runner, waiting: (id, ticket) };
+        let ticket = asked.ticket;
+        process.mailbox.try_send(id, &ToContent::Command { navigable, command, ticket })?;
+        self.asked.push(asked);
         Ok(())
     }
 
