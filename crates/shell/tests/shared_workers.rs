@@ -3,30 +3,16 @@
 mod common;
 mod site;
 
-use common::{Fixture, Recorder, environment};
+use common::Fixture;
 use site::{Site, visit};
 
 /// A worker that tells each document how many have connected.
 const COUNTS: &str =
     "let n = 0; onconnect = ({ ports: [port] }) => port.postMessage(`${name}${++n}`);";
 
-/// Loads a page with `script`, and runs it until it is idle. `scripts` are the scripts of workers, by their paths.
-fn page(scripts: &[(&str, &str)], script: &str) -> Fixture {
-    let host = Recorder::default();
-    host.scripts.borrow_mut().extend(
-        scripts
-            .iter()
-            .map(|(path, source)| (format!("https://a.test{path}"), source.as_bytes().to_vec())),
-    );
-    let html = format!("<!DOCTYPE html><body><script>{script}</script>");
-    let fixture = Fixture::with(host, environment(), &html);
-    fixture.run_until_idle();
-    fixture
-}
-
 #[test]
 fn a_shared_worker_is_found_by_its_url_and_name() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[("/w.js", COUNTS), ("/w.js?q", COUNTS)],
         "const say = ({ data }) => console.log(data);
          const workers = [['/w.js', 'x'], ['/w.js', { name: 'x' }], ['/w.js', 'y'], ['/w.js'], ['/w.js?q', 'x'], ['/w.js', 'x']]
@@ -38,7 +24,7 @@ fn a_shared_worker_is_found_by_its_url_and_name() {
 
 #[test]
 fn the_global_scope_of_a_shared_worker_has_no_send_beacon() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[(
             "/w.js",
             "onconnect = (event) => {
@@ -59,7 +45,7 @@ fn the_global_scope_of_a_shared_worker_has_no_send_beacon() {
 
 #[test]
 fn messages_wait_until_the_worker_runs_and_the_port_is_started() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[(
             "/w.js",
             "onconnect = ({ ports: [port] }) => {
@@ -77,7 +63,7 @@ fn messages_wait_until_the_worker_runs_and_the_port_is_started() {
 
 #[test]
 fn a_worker_that_cannot_run_fires_an_error_event() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[("/w.js", COUNTS), ("/throws.js", "onconnect = ({ ports: [it] }) => it.postMessage('runs'); throw 1;")],
         "for (const args of [['/none.js'], ['https://b.test/x.js'], ['/w.js', { type: 'module' }], ['/throws.js'],
              ['/w.js'], ['/w.js', { credentials: 'include' }]]) {
@@ -102,7 +88,7 @@ fn a_worker_that_cannot_run_fires_an_error_event() {
 
 #[test]
 fn each_option_of_a_worker_is_read_once() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[("/w.js", "self.postMessage?.(1)")],
         "const reads = [];
          const options = new Proxy({}, { get(_, key) { reads.push(key); return key === 'name' ? null : undefined; } });
@@ -117,7 +103,7 @@ fn each_option_of_a_worker_is_read_once() {
 fn a_closed_worker_is_started_anew() {
     let closes =
         format!("{COUNTS} addEventListener('connect', () => close()); setInterval(() => 0, 1);");
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[("/w.js", &closes)],
         "const say = ({ data }) => {
            console.log(data);
@@ -130,7 +116,7 @@ fn a_closed_worker_is_started_anew() {
 
 #[test]
 fn the_script_of_a_shared_worker_can_be_at_a_blob_or_data_url() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[],
         "const script = 'onconnect = ({ ports: [port] }) => port.postMessage(origin)';
          const urls = [URL.createObjectURL(new Blob([script])), `data:,${script}`];

@@ -2,25 +2,11 @@
 
 mod common;
 
-use common::{Fixture, Recorder, environment};
-
-/// Loads a page with `script`, and runs it until it is idle. `scripts` are other scripts, by their paths.
-fn page(scripts: &[(&str, &str)], script: &str) -> Fixture {
-    let host = Recorder::default();
-    host.scripts.borrow_mut().extend(
-        scripts
-            .iter()
-            .map(|(path, source)| (format!("https://a.test{path}"), source.as_bytes().to_vec())),
-    );
-    let html = format!("<!DOCTYPE html><body><script>{script}</script>");
-    let fixture = Fixture::with(host, environment(), &html);
-    fixture.run_until_idle();
-    fixture
-}
+use common::Fixture;
 
 #[test]
 fn a_worker_and_its_page_exchange_clones() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[(
             "/dir/w.js?q",
             "onmessage = ({ data }) => { data.n++; postMessage([data, data.buffer.byteLength]); };",
@@ -35,7 +21,7 @@ fn a_worker_and_its_page_exchange_clones() {
 
 #[test]
 fn the_global_scope_of_a_worker_is_not_a_window() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[
             (
                 "/w.js",
@@ -58,7 +44,7 @@ fn the_global_scope_of_a_worker_is_not_a_window() {
 
 #[test]
 fn worker_scripts_can_be_blob_and_data_urls() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[],
         "const say = ({ data }) => console.log(data);
          const script = 'postMessage(origin)';
@@ -70,7 +56,7 @@ fn worker_scripts_can_be_blob_and_data_urls() {
 
 #[test]
 fn errors_in_a_worker_fire_error_events() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[("/throws.js", "setTimeout(() => { throw new RangeError('late') }, 0); importScripts('/none.js')")],
         "for (const url of ['/none.js', 'https://b.test/x.js', '/throws.js']) {
            const worker = new Worker(url);
@@ -94,7 +80,7 @@ fn errors_in_a_worker_fire_error_events() {
 
 #[test]
 fn an_ended_worker_sends_no_messages() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[
             ("/ticks.js", "setInterval(() => postMessage('tick'), 0)"),
             (
@@ -114,7 +100,7 @@ fn an_ended_worker_sends_no_messages() {
 
 #[test]
 fn ports_and_channels_reach_into_workers() {
-    let fixture = page(
+    let fixture = Fixture::with_scripts(
         &[(
             "/w.js",
             "var name = 'mine', channel = new BroadcastChannel('c');

@@ -131,6 +131,18 @@ impl Fixture {
         Self { page: page.expect("the page loads"), host }
     }
 
+    /// Loads a page with `script`, and runs it until it is idle. `scripts` are other scripts, by their paths.
+    pub(crate) fn with_scripts(scripts: &[(&str, &str)], script: &str) -> Self {
+        let host = Recorder::default();
+        let url = |path| format!("https://a.test{path}");
+        let scripts = scripts.iter().map(|(path, text)| (url(path), text.as_bytes().to_vec()));
+        host.scripts.borrow_mut().extend(scripts);
+        let html = format!("<!DOCTYPE html><body><script>{script}</script>");
+        let fixture = Self::with(host, environment(), &html);
+        fixture.run_until_idle();
+        fixture
+    }
+
     /// Loads a page with this HTML.
     pub(crate) fn html(html: &str) -> Self {
         Self::with(Recorder::default(), environment(), html)

@@ -62,8 +62,8 @@ pub enum HeadOf {
 }
 
 impl HeadOf {
-    /// What a message says of it: whether it is that of a page, whether the page comes, and the page's token. The token is
-    /// empty if there is none.
+    /// What a message says of it: whether it is that of a page, whether the page comes, and the page's token. A page without
+    /// a token has the empty text.
     #[must_use]
     pub fn to_parts(&self) -> (bool, bool, &str) {
         match self {

@@ -9,8 +9,9 @@
 //! runs a script in the page before its own, prints the text that the script posts to the message handler `report`, and quits.
 //! With `--swap` a navigation to another site gets another web process.
 
-use std::{env, error::Error, fs, sync::Arc, time::Duration};
+use std::{env, error::Error, fs, path::PathBuf, sync::Arc, time::Duration};
 
+use clap::Parser;
 use gtk::{glib, prelude::*};
 use sendbeacon::{UserAgent, net::HttpNetwork};
 use sendbeacon_webkitgtk::Beacons;
@@ -25,51 +26,41 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 const SIGTERM: i32 = 15;
 
-/// What the command line says.
-#[derive(Default)]
+/// Opens a page in a browser on WebKitGTK.
+#[derive(Parser)]
 struct Options {
-    url: Option<String>,
-    is_own: bool,
-    swaps: bool,
-    certificates: Option<String>,
+    /// The page.
+    url: String,
+    /// Let WebKit send the beacons itself.
+    #[arg(long)]
+    own: bool,
+    /// Give a navigation to another site another web process.
+    #[arg(long)]
+    swap: bool,
+    /// Trust the certificates of this file.
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// Run this script before the page's own, and print what it posts to the message handler `report`.
+    #[arg(long, value_name = "SCRIPT")]
     report: Option<String>,
 }
 
-impl Options {
-    fn parse() -> Result<Self, String> {
-        let mut options = Self::default();
-        let mut arguments = env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-            match &*argument {
-                "--own" => options.is_own = true,
-                "--swap" => options.swaps = true,
-                "--cacert" => options.certificates = Some(value()?),
-                "--report" => options.report = Some(value()?),
-                _ => options.url = Some(argument),
-            }
-        }
-        Ok(options)
-    }
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse()?;
-    let url = options.url.as_deref().ok_or("usage: browser-example URL [OPTIONS]")?;
+    let options = Options::parse();
     gtk::init()?;
     let context = WebContext::builder()
         .website_data_manager(&WebsiteDataManager::new_ephemeral())
-        .process_swap_on_cross_site_navigation_enabled(options.swaps)
+        .process_swap_on_cross_site_navigation_enabled(options.swap)
         .build();
     let mut agent = UserAgent::builder();
-    if let Some(path) = &options.certificates {
+    if let Some(path) = &options.cacert {
         let network = HttpNetwork::builder().add_root_certificates_pem(&fs::read(path)?)?;
         agent = agent.network(Arc::new(network.build()?));
         if let Some(data) = context.website_data_manager() {
             data.set_tls_errors_policy(TLSErrorsPolicy::Ignore);
         }
     }
-    let beacons = if options.is_own { None } else { Some(Beacons::new(agent, None)?) };
+    let beacons = if options.own { None } else { Some(Beacons::new(agent, None)?) };
     if beacons.is_some()
         && let Some(folder) = env::current_exe()?.parent().and_then(|it| it.to_str())
     {
@@ -81,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let webview = WebView::builder().web_context(&context).user_content_manager(&manager).build();
     open_window(&webview, beacons.as_ref());
-    webview.load_uri(url);
+    webview.load_uri(&options.url);
     glib::unix_signal_add_local(SIGTERM, || {
         gtk::main_quit();
         glib::ControlFlow::Break

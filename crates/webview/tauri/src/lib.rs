@@ -19,13 +19,7 @@
 //! * An incognito window keeps the webview's own `sendBeacon()`.
 //! * The plugin works with WebKitGTK. On other platforms it does nothing, and the pages keep the webview's own.
 
-#[cfg(any(
-    target_os = "linux",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd"
-))]
+#[cfg(webkitgtk)]
 mod webkitgtk;
 
 pub use sendbeacon;
@@ -64,21 +58,9 @@ pub fn init() -> TauriPlugin<Wry> {
 /// });
 /// ```
 pub fn quit(app: &AppHandle<Wry>) {
-    #[cfg(any(
-        target_os = "linux",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd"
-    ))]
+    #[cfg(webkitgtk)]
     webkitgtk::quit(app);
-    #[cfg(not(any(
-        target_os = "linux",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd"
-    )))]
+    #[cfg(not(webkitgtk))]
     let _ = app;
 }
 
@@ -143,13 +125,7 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> TauriPlugin<Wry> {
         let plugin = tauri::plugin::Builder::new("sendbeacon");
-        #[cfg(any(
-            target_os = "linux",
-            target_os = "dragonfly",
-            target_os = "freebsd",
-            target_os = "netbsd",
-            target_os = "openbsd"
-        ))]
+        #[cfg(webkitgtk)]
         let plugin = webkitgtk::connect(plugin, self);
         plugin.build()
     }

@@ -149,6 +149,7 @@ pub(crate) fn register_message_handler(manager: &UserContentManager, name: &std:
 pub(crate) fn file_descriptor(list: &UnixFDList) -> Option<OwnedFd> {
     // SAFETY: the list is alive, and an error may go unheard.
     let descriptor = unsafe { g_unix_fd_list_get(list.to_glib_none().0, 0, ptr::null_mut()) };
-    // SAFETY: the list has duplicated the descriptor, and the caller owns the duplicate. -1 is none.
+    // SAFETY: the list has duplicated the descriptor, and the caller owns the duplicate. A message without a descriptor
+    // gives -1.
     (descriptor != -1).then(|| unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

@@ -16,12 +16,13 @@ use std::{
     env,
     error::Error,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use clap::Parser;
 use gtk::{
     gio::ApplicationFlags,
     glib::{self, ControlFlow},
@@ -39,34 +40,25 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 const SIGTERM: i32 = 15;
 
-/// What the command line says.
-#[derive(Default)]
+/// Opens a page in a browser on WebKitGTK with GTK 4.
+#[derive(Parser)]
 struct Options {
-    url: Option<String>,
+    /// The page.
+    url: String,
+    /// How the browser ends, half a second after the page was loaded.
     ending: Option<String>,
-    is_own: bool,
-    has_script: bool,
-    certificates: Option<String>,
+    /// Let WebKit send the beacons itself.
+    #[arg(long)]
+    own: bool,
+    /// Let a script post the beacons in place of the extension.
+    #[arg(long)]
+    script: bool,
+    /// Trust the certificates of this file.
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// Run this script before the page's own, and print what it posts to the message handler `report`.
+    #[arg(long, value_name = "SCRIPT")]
     report: Option<String>,
-}
-
-impl Options {
-    fn parse() -> Result<Self, String> {
-        let mut options = Self::default();
-        let mut arguments = env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-            match &*argument {
-                "--own" => options.is_own = true,
-                "--script" => options.has_script = true,
-                "--cacert" => options.certificates = Some(value()?),
-                "--report" => options.report = Some(value()?),
-                _ if options.url.is_none() => options.url = Some(argument),
-                _ => options.ending = Some(argument),
-            }
-        }
-        Ok(options)
-    }
 }
 
 /// What the windows of the browser share.
@@ -77,17 +69,16 @@ struct Browser {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse()?;
-    let url = options.url.clone().ok_or("usage: browser6-example URL [ENDING] [OPTIONS]")?;
+    let options = Options::parse();
     let mut agent = UserAgent::builder();
-    if let Some(path) = &options.certificates {
+    if let Some(path) = &options.cacert {
         let network = HttpNetwork::builder().add_root_certificates_pem(&fs::read(path)?)?;
         agent = agent.network(Arc::new(network.build()?));
     }
-    let beacons = if options.is_own { None } else { Some(Beacons::new(agent, None)?) };
+    let beacons = if options.own { None } else { Some(Beacons::new(agent, None)?) };
     let program = env::current_exe()?;
     let folder = program.parent().and_then(Path::to_str).map(str::to_owned);
-    let extension = folder.filter(|_| beacons.is_some() && !options.has_script);
+    let extension = folder.filter(|_| beacons.is_some() && !options.script);
     let app = gtk::Application::builder().flags(ApplicationFlags::NON_UNIQUE).build();
     let for_signal = app.clone();
     glib::unix_signal_add_local(SIGTERM, move || {
@@ -96,7 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let is_late = options.ending.as_deref() == Some(ending::LATE);
     let browser = Browser { app: app.clone(), beacons: beacons.clone() };
-    app.connect_activate(move |_| browser.begin(&url, &options, extension.as_deref()));
+    app.connect_activate(move |_| browser.begin(&options, extension.as_deref()));
     // It returns when the last window has been closed, and at `quit()`.
     app.run_with_args::<&str>(&[]);
     if is_late {
@@ -113,9 +104,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 impl Browser {
     /// Opens the page, in web processes that load the library in the folder `extension`.
-    fn begin(&self, url: &str, options: &Options, extension: Option<&str>) {
+    fn begin(&self, options: &Options, extension: Option<&str>) {
         let session = NetworkSession::new_ephemeral();
-        if options.certificates.is_some() {
+        if options.cacert.is_some() {
             session.set_tls_errors_policy(TLSErrorsPolicy::Ignore);
         }
         let context = WebContext::new();
@@ -133,9 +124,9 @@ impl Browser {
             .build();
         self.open_window(&webview);
         if let Some(ending) = &options.ending {
-            ending::end_after_load(self, &webview, url, ending);
+            ending::end_after_load(self, &webview, &options.url, ending);
         }
-        webview.load_uri(url);
+        webview.load_uri(&options.url);
     }
 
     /// Shows a webview in a window of its own, and the webviews that its pages open. The window owns the webview.

@@ -1,4 +1,4 @@
-//! Tests of the memory that unfinished requests take, and of what pages hear when there is none left.
+//! Tests of the memory that unfinished requests take, and of what pages hear when no memory is left.
 
 use super::*;
 
