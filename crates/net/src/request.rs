@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_target_of_the_longest_length_is_sent_over_both_protocols() {
-        let path = "x".repeat(65_500);
+        let path = "x".repeat(65_530);
         let (head, _) =
             request(&format!("https://a-long-host.test/{path}"), &[]).to_http2().unwrap();
         assert_eq!(head.uri().path().len(), 1 + path.len());
