@@ -193,8 +193,8 @@ fn belongs_to_connection(name: &HeaderName) -> bool {
     )
 }
 
-/// The headers of a request as they go on an HTTP/2 connection. NB: a clone costs less than a new list. So the last header
-/// takes the place of `Host`.
+/// The headers of a request as they go on an HTTP/2 connection. NB: a clone costs less than a new list.
+/// `HeaderMap::remove` then puts the last header in the place of `Host`.
 fn without_connection_headers(headers: &HeaderMap) -> HeaderMap {
     let mut own = headers.clone();
     own.remove(HOST);

@@ -245,7 +245,7 @@ fn messages_about_navigables_that_are_not_there_do_nothing() {
 }
 
 #[test]
-fn openers_that_form_a_circle_are_asked_once() {
+fn a_circle_of_openers_does_not_hang_the_page() {
     let (page, _host) = page("");
     let new = |parent, opener| NewNavigable {
         parent,

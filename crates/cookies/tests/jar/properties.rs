@@ -205,7 +205,7 @@ proptest! {
                 3..7 => {
                     prop_assert_eq!(jar.store(&cookie, &context, now), searched.store(&cookie, &context, now));
                 }
-                // The second header like it is remembered, so the third may be old.
+                // The jar remembers a header when it makes it for the second time, so the later calls may find an outdated one.
                 _ => {
                     for time in [now, now, now + Duration::from_secs(3), now - Duration::from_secs(back)] {
                         let cookies = searched.retrieve(&context, time);

@@ -30,9 +30,6 @@ use crate::{
 };
 
 /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch).
-///
-/// NB: each turn of the loop is one run of the standard's algorithm. The first run has `recursive` false, and the runs
-/// after a redirect have `recursive` true.
 pub(super) async fn main_fetch(
     params: FetchParams<'_>,
     mut request: Box<Request>,
@@ -54,7 +51,8 @@ pub(super) async fn main_fetch(
     verified.await
 }
 
-/// Does the same for the request of a beacon. Nobody reads its response, and it has no integrity metadata.
+/// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch) for a beacon. Nobody reads its response, and it has no
+/// integrity metadata.
 pub(super) async fn main_fetch_for_beacon(
     params: &FetchParams<'_>,
     request: &mut Request,
@@ -64,6 +62,9 @@ pub(super) async fn main_fetch_for_beacon(
 }
 
 /// Steps 1 to 12, 20 and 21, repeated for each redirect.
+///
+/// NB: each turn of the loop is one run of the standard's algorithm. The first run has `recursive` false, and the runs
+/// after a redirect have `recursive` true.
 async fn checked_response(
     params: &FetchParams<'_>,
     request: &mut Request,

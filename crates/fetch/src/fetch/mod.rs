@@ -80,7 +80,7 @@ pub async fn fetch(
     main_fetch(FetchParams { profile, observer }, request).await
 }
 
-/// Does the same for a beacon. Nobody reads its response.
+/// [Fetch](https://fetch.spec.whatwg.org/#concept-fetch) for a beacon, whose response nobody reads.
 // NB: for the crate `sendbeacon` alone. It may change in any release.
 #[doc(hidden)]
 pub async fn fetch_beacon(

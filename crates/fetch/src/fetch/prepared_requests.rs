@@ -169,7 +169,7 @@ impl PreparedRequests {
             }
         }
         kept.requests.push_front(KeptRequest { client, request });
-        // The lock first.
+        // The lock is dropped first, so that nothing is freed while it is held.
         drop((kept, surplus));
     }
 }

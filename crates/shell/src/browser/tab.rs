@@ -145,7 +145,7 @@ impl Tab {
         self.page.realm().evaluate(script, "console");
     }
 
-    /// The `sendBeacon()` calls of the tab's documents so far: the first 20,000, with at most 8 MiB of URLs.
+    /// The `sendBeacon()` calls of the tab's documents so far: the first 20,000, with at most 8 MiB of URLs and error messages.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.calls.borrow().calls.clone()

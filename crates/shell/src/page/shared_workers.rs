@@ -69,7 +69,7 @@ impl SharedWorkers {
         Some(workers.swap_remove(at).realm)
     }
 
-    /// Adds a document to the owners of a worker, if that runs. Fails if the worker was started in another way.
+    /// Adds a document to the owners of a worker, if the worker runs. Fails if the worker was started in another way.
     fn join(
         &self,
         key: &Key,

@@ -51,7 +51,7 @@ pub struct StorageChange {
 /// What a change of a storage area has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// The change was made. It has the old value of the item, if there was one.
+    /// The area changes. This is the old value of the item, if the item had one.
     From(Option<String>),
     /// The change would have left everything as it was.
     Nothing,
@@ -120,7 +120,7 @@ impl StorageArea {
         }
     }
 
-    /// Makes a change that the original has, if this area is a copy.
+    /// Makes a change in this area alone. If the area is a copy, the original already has the change.
     #[must_use]
     pub fn apply(&self, change: &StorageChange) -> Changed {
         let changed = self.preview(change);

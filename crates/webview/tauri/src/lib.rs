@@ -8,7 +8,7 @@
 //!     .expect("the app runs");
 //! ```
 //!
-//! That is all an app writes. Its pages call `navigator.sendBeacon()` as ever, also in `pagehide` and `visibilitychange`.
+//! That is all that most apps write. Its pages call `navigator.sendBeacon()` as ever, also in `pagehide` and `visibilitychange`.
 //! The plugin prevents no event: an app that prevents the close of a window keeps the window and its page. A webview that
 //! is destroyed leaves its page in the background. When the app exits, the plugin waits for the beacons.
 //!

@@ -28,8 +28,8 @@ const FLOOR: usize = 1 << 20;
 /// How many bytes of changes of the storage one process may have sent. They have a share of their own, so that a page that
 /// stores much can still send messages.
 const MAX_STORAGE: usize = 8 << 20;
-/// How many messages of one process may wait. A process that asks for something says only between two tasks what it has
-/// handled, and a task of 10 seconds asks less often.
+/// How many messages of one process may wait. A process says only between two tasks what it has handled. A task runs for
+/// 10 seconds at most, and asks fewer questions than this.
 const MAX_MESSAGES: usize = 1 << 20;
 
 /// About how many bytes a message takes beside its text.
@@ -42,7 +42,8 @@ pub(super) struct Mailbox {
     backlog: Arc<Mutex<Backlog>>,
 }
 
-/// Takes what a mailbox sends, and counts what is written. It does not keep the mailbox open: it ends with the last clone.
+/// Takes what a mailbox sends, and counts what is written. It does not keep the mailbox open: its
+/// letters end when the last clone of the mailbox has gone.
 pub(super) struct Outgoing {
     letters: Receiver<Letter>,
     backlog: Arc<Mutex<Backlog>>,
@@ -85,7 +86,7 @@ struct Entry {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It counts as handled as soon as it is written.
+    /// Its bytes count until it is written. It counts as a message until it is handled.
     Answer,
     Storage,
     Other,
@@ -205,7 +206,7 @@ impl Outgoing {
     /// The next message was written.
     fn written(&self) {
         let mut backlog = lock(&self.backlog);
-        // Those that were handled are not in the list any more. They were written, too.
+        // The list has no messages that were handled, but `written` counts them.
         let at = backlog.written + backlog.unhandled.len() as u64 - backlog.sent;
         backlog.written += 1;
         let at = usize::try_from(at).ok();
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_no_process_reads_is_not_sent() {
+    fn a_message_that_is_longer_than_a_process_reads_is_not_sent() {
         let (mailbox, outgoing) = Mailbox::new();
         assert!(mailbox.try_send(A, &message(MAX_MESSAGE)).is_err());
         assert!(outgoing.letters.try_recv().is_err());

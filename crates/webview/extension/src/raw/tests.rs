@@ -180,7 +180,7 @@ fn what_a_function_keeps_may_be_values_of_the_engine() {
         .map(|it| it.to_int32())
         .sum();
     assert_eq!(sum, 4_950);
-    // They hold the engine's context after its last name has gone.
+    // The values keep the engine's context after `context` was dropped.
     drop((keep, context));
     assert!(values.iter().all(Value::is_object));
 }
