@@ -67,6 +67,7 @@ mod domain;
 mod evict;
 mod jar;
 mod limits;
+mod missed;
 mod parse;
 mod path;
 mod rejected;
@@ -81,6 +82,8 @@ pub use context::{AccessContext, ClearContext};
 pub use cookie::{Cookie, SameSite};
 pub use jar::CookieJar;
 pub use limits::{InvalidLimits, Limits};
+#[doc(hidden)]
+pub use missed::Missed;
 pub use rejected::Rejected;
 pub use retrieve::serialize_cookies;
 pub use same_site::SameSiteMode;

@@ -1,18 +1,11 @@
 //! The latest `Cookie` headers, so that a request like an earlier one needs no search.
 
-use std::{
-    collections::VecDeque,
-    hash::{Hash, Hasher},
-    ops::Deref,
-    time::SystemTime,
-};
+use std::{collections::VecDeque, ops::Deref, time::SystemTime};
 
 use bytes::Bytes;
-// NB: this hash has no secret. Two requests with one hash do no harm: a header is remembered one time too early.
-use rustc_hash::FxHasher;
 use url::Host;
 
-use crate::{AccessContext, SameSiteMode, site::borrowed};
+use crate::{AccessContext, SameSiteMode, missed::Missed, site::borrowed};
 
 /// How many headers are remembered.
 const MAX_REMEMBERED: usize = 4;
@@ -26,18 +19,13 @@ const MAX_PARTITION: usize = 2048;
 /// The longest header, in bytes.
 const MAX_HEADER: usize = 16 * 1024;
 
-/// How many of the requests whose headers are not remembered are known again. A header is remembered when it is made a
-/// second time, so that requests to ever new URLs pay little.
-const MAX_MISSED: usize = 8;
-
 /// The latest headers.
 #[derive(Default)]
 pub(crate) struct RememberedHeaders {
     /// The last one first.
     headers: VecDeque<Remembered>,
-    /// Hashes of the latest requests whose headers were not remembered. Two requests may have the same hash.
-    missed: [u64; MAX_MISSED],
-    next_missed: usize,
+    /// The latest requests whose headers were not remembered.
+    missed: Missed,
 }
 
 /// A header, and everything that it depends on.
@@ -139,7 +127,7 @@ impl RememberedHeaders {
 
     /// Remembers a header, if it was made lately for such a request, unless it or what it depends on is long.
     pub(crate) fn add(&mut self, context: &AccessContext<'_>, made: impl FnOnce() -> Made) {
-        if !self.was_missed(context) {
+        if !self.missed.came_before((&context.host, context.path, context.partition)) {
             return;
         }
         let made = made();
@@ -151,18 +139,5 @@ impl RememberedHeaders {
         }
         self.headers.truncate(MAX_REMEMBERED - 1);
         self.headers.push_front(Remembered { context: OwnedContext::of(context), made });
-    }
-
-    /// Whether a header for such a request was made lately and not remembered.
-    fn was_missed(&mut self, context: &AccessContext<'_>) -> bool {
-        let mut hasher = FxHasher::default();
-        (&context.host, context.path, context.partition).hash(&mut hasher);
-        let hash = hasher.finish();
-        if self.missed.contains(&hash) {
-            return true;
-        }
-        self.missed[self.next_missed] = hash;
-        self.next_missed = (self.next_missed + 1) % MAX_MISSED;
-        false
     }
 }

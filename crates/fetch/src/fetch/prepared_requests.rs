@@ -7,13 +7,11 @@
 
 use std::{
     collections::VecDeque,
-    hash::{Hash, Hasher},
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
 };
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
-// NB: this hash has no secret. Two URLs with one hash do no harm: a request is kept one time too early.
-use rustc_hash::FxHasher;
+use sendbeacon_cookies::Missed;
 use url::Url;
 
 use crate::{
@@ -25,10 +23,6 @@ use crate::{
 
 /// How many requests are kept. NB: several of them may be equal, because as many equal beacons may be under way at once.
 const MAX_REQUESTS: usize = 32;
-
-/// How many of the latest beacons that were like no kept request are known again. A request is kept when it is made a second
-/// time, so that beacons to ever new URLs pay little.
-const MAX_MISSED: usize = 32;
 
 /// How many bytes the texts of a kept request may have together, beside its header lists, which have a limit of their own.
 const MAX_BYTES: usize = 2048;
@@ -53,9 +47,9 @@ struct Kept {
     /// What all of these requests depend on.
     settings: Option<OwnedSettings>,
     requests: VecDeque<KeptRequest>,
-    /// Hashes of the latest beacons that were like none of these. Two beacons may have the same hash.
-    missed: [u64; MAX_MISSED],
-    next_missed: usize,
+    /// The latest beacons that were like none of these. A request is kept when it is made a second time, so that beacons to
+    /// ever new URLs pay little.
+    missed: Missed,
 }
 
 struct KeptRequest {
@@ -133,17 +127,8 @@ impl PreparedRequests {
 
     /// Whether a beacon of this client with this URL was lately like no kept request.
     pub(super) fn is_repeated(&self, client: &Arc<Client>, url: &Url) -> bool {
-        let mut hasher = FxHasher::default();
-        (Arc::as_ptr(client), url.as_str()).hash(&mut hasher);
-        let hash = hasher.finish();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.missed.contains(&hash) {
-            return true;
-        }
-        let next = kept.next_missed;
-        kept.missed[next] = hash;
-        kept.next_missed = (next + 1) % MAX_MISSED;
-        false
+        kept.missed.came_before((Arc::as_ptr(client), url.as_str()))
     }
 
     /// Keeps the request of a beacon that was answered, if it is repeated and not too long, and if it is still as it was
@@ -300,13 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn a_beacon_is_repeated_when_it_comes_again_within_32_others() {
+    fn a_beacon_is_repeated_when_the_same_client_sends_to_the_same_url_again() {
         let (requests, of_page) = (PreparedRequests::default(), client());
-        let is_repeated = |path: &str| requests.is_repeated(&of_page, &url(path));
-        assert!(!is_repeated("/x"));
-        assert!(is_repeated("/x"));
-        assert!((0..MAX_MISSED).all(|i| !is_repeated(&format!("/{i}"))));
-        assert!(!is_repeated("/x"));
+        assert!(!requests.is_repeated(&of_page, &url("/x")));
+        assert!(!requests.is_repeated(&client(), &url("/x")));
+        assert!(!requests.is_repeated(&of_page, &url("/y")));
+        assert!(requests.is_repeated(&of_page, &url("/x")));
     }
 
     #[test]

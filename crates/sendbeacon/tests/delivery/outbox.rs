@@ -166,7 +166,7 @@ async fn leave_a_beacon(storage: &MemoryStorage) -> (Away, RecordId) {
     (away, records[0])
 }
 
-/// Does the same with so many beacons.
+/// Lets an app accept `count` beacons to a server that is away, and end. Returns the server and the records of the beacons.
 async fn leave_beacons(storage: &MemoryStorage, count: usize) -> (Away, Vec<RecordId>) {
     let away = Away::new();
     let app = App::start(storage);
