@@ -19,6 +19,7 @@ mod lock;
 pub mod outage;
 pub mod page;
 pub mod progress;
+mod room;
 mod server;
 mod timeline;
 pub mod wpt;

@@ -2,7 +2,7 @@
 
 /// What a list may still take, so that a page that runs for long does not fill the memory.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     items: usize,
     bytes: usize,
     /// How many items were left out.
@@ -11,12 +11,12 @@ pub(super) struct Room {
 
 impl Room {
     /// Room for so many items, and for so many bytes in all of them.
-    pub(super) fn new(items: usize, bytes: usize) -> Self {
+    pub(crate) fn new(items: usize, bytes: usize) -> Self {
         Self { items, bytes, left_out: 0 }
     }
 
     /// Takes the room for an item of `bytes` bytes. Returns false, and counts the item as left out, if there is too little.
-    pub(super) fn take_item(&mut self, bytes: usize) -> bool {
+    pub(crate) fn take_item(&mut self, bytes: usize) -> bool {
         if self.items == 0 || !self.take(bytes) {
             self.left_out += 1;
             return false;
@@ -26,14 +26,14 @@ impl Room {
     }
 
     /// Takes the room for more bytes of an item. Returns false if there is too little.
-    pub(super) fn take(&mut self, bytes: usize) -> bool {
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
         let rest = self.bytes.checked_sub(bytes);
         self.bytes = rest.unwrap_or(self.bytes);
         rest.is_some()
     }
 
     /// How many items were left out.
-    pub(super) fn left_out(&self) -> u64 {
+    pub(crate) fn left_out(&self) -> u64 {
         self.left_out
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::Instant};
 use sendbeacon::{Outcome, host::Progress};
 use url::Url;
 
-use super::room::Room;
+use crate::room::Room;
 
 /// How many fetches are kept.
 const MAX_FETCHES: usize = 20_000;

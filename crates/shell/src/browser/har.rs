@@ -17,8 +17,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::Url;
 
-use super::room::Room;
-use crate::lock::lock;
+use crate::{lock::lock, room::Room};
 
 /// How many requests are kept.
 const MAX_ENTRIES: usize = 20_000;

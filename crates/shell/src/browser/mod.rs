@@ -14,7 +14,6 @@ mod navigation;
 mod outbox;
 mod remote_host;
 mod response_headers;
-mod room;
 mod scripts;
 #[cfg(target_os = "linux")]
 mod send_queues;

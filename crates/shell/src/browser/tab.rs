@@ -23,7 +23,6 @@ use super::{
     arrival::open_page,
     log::News,
     navigation::{NavigationError, fetch_document},
-    room::Room,
     scripts::Scripts,
     surroundings::{Call, Storage, Surroundings},
 };
@@ -32,6 +31,7 @@ use crate::{
         DocumentDone, EventLoop, FetchedScript, Navigation, Page, RealmId, ScriptRequest,
         StorageArea, TaskQueue,
     },
+    room::Room,
     timeline::Step,
 };
 

@@ -173,13 +173,17 @@ fn size(key: &str, value: &str) -> usize {
 }
 
 #[cfg(test)]
+impl StorageChange {
+    /// A change by a document of `http://a.test`.
+    pub(crate) fn of(key: Option<&str>, new_value: Option<&str>) -> Self {
+        let [key, new_value] = [key, new_value].map(|it| it.map(str::to_owned));
+        Self { key, new_value, url: Url::parse("http://a.test").expect("a URL") }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn change(key: Option<&str>, new_value: Option<&str>) -> StorageChange {
-        let [key, new_value] = [key, new_value].map(|it| it.map(str::to_owned));
-        StorageChange { key, new_value, url: "http://a.test".parse().unwrap() }
-    }
 
     #[test]
     fn a_change_tells_the_old_value() {
@@ -196,7 +200,11 @@ mod tests {
             (None, None, Changed::Nothing),
         ];
         for (key, new_value, changed) in changes {
-            assert_eq!(area.change(&change(key, new_value)), changed, "{key:?}, {new_value:?}");
+            assert_eq!(
+                area.change(&StorageChange::of(key, new_value)),
+                changed,
+                "{key:?}, {new_value:?}"
+            );
         }
     }
 
@@ -206,6 +214,9 @@ mod tests {
         let items = (0..QUOTA / ITEM).map(|i| (i.to_string(), String::new()));
         area.replace(items.collect());
         assert!((1000..QUOTA / ITEM).contains(&area.items().len()));
-        assert_eq!(area.change(&change(Some("key"), Some(&"x".repeat(100)))), Changed::NoRoom);
+        assert_eq!(
+            area.change(&StorageChange::of(Some("key"), Some(&"x".repeat(100)))),
+            Changed::NoRoom
+        );
     }
 }

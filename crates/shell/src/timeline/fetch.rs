@@ -10,6 +10,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::document::{At, Spans};
+use crate::room::Room;
 
 /// How many marks and how many hops of a fetch are kept.
 const MAX_STEPS: usize = 200;
@@ -205,7 +206,7 @@ impl FetchLine {
     }
 
     /// Adds a mark. Its text takes its bytes from `room`, and is left out if there is none.
-    pub(super) fn mark(&mut self, at: At, kind: MarkKind, text: String, room: &mut usize) {
+    pub(super) fn mark(&mut self, at: At, kind: MarkKind, text: String, room: &mut Room) {
         self.push_mark(at, kind, kept(text, room).into());
     }
 
@@ -216,7 +217,7 @@ impl FetchLine {
     }
 
     /// A request goes to the network. What is kept of it takes its bytes from `room`.
-    pub(super) fn request_sent(&mut self, at: At, request: Sent<'_>, room: &mut usize) {
+    pub(super) fn request_sent(&mut self, at: At, request: Sent<'_>, room: &mut Room) {
         let Sent { is_preflight, method, url, headers, body } = request;
         let (state, text) = match (is_preflight, self.is_redirected) {
             (true, _) => (State::Preflight, "the preflight is sent"),
@@ -241,7 +242,7 @@ impl FetchLine {
     }
 
     /// The head of the response to the last request is there.
-    pub(super) fn response_started(&mut self, at: At, response: Answer<'_>, room: &mut usize) {
+    pub(super) fn response_started(&mut self, at: At, response: Answer<'_>, room: &mut Room) {
         let Answer { is_preflight, status, version, headers } = response;
         let state = if is_preflight { State::Waiting } else { State::Answered };
         self.enter(at, state, format!("the head of the response is there: {status}"));
@@ -256,20 +257,20 @@ impl FetchLine {
         }
     }
 
-    pub(super) fn redirected(&mut self, at: At, url: &Url, room: &mut usize) {
+    pub(super) fn redirected(&mut self, at: At, url: &Url, room: &mut Room) {
         self.is_redirected = true;
         self.spans.enter(at, State::Waiting);
         self.mark(at, MarkKind::Redirected, format!("redirected to {}", shown(url)), room);
     }
 
-    pub(super) fn unreached(&mut self, at: At, why: String, room: &mut usize) {
+    pub(super) fn unreached(&mut self, at: At, why: String, room: &mut Room) {
         self.retries += 1;
         self.unreached = self.unreached.or(Some(at));
         self.spans.enter(at, State::Waiting);
         self.mark(at, MarkKind::Unreached, why, room);
     }
 
-    pub(super) fn sent_again(&mut self, at: At, why: &str, room: &mut usize) {
+    pub(super) fn sent_again(&mut self, at: At, why: &str, room: &mut Room) {
         self.retries += 1;
         self.mark(at, MarkKind::SentAgain, format!("sent again: {why}"), room);
     }
@@ -316,9 +317,11 @@ pub(super) struct Answer<'a> {
 
 impl Body {
     /// Keeps the beginning of `bytes`. `None` if there is no room for it.
-    fn new(bytes: &Bytes, room: &mut usize) -> Option<Self> {
+    fn new(bytes: &Bytes, room: &mut Room) -> Option<Self> {
         let mut kept = &bytes[..bytes.len().min(MAX_BODY)];
-        *room = room.checked_sub(kept.len())?;
+        if !room.take(kept.len()) {
+            return None;
+        }
         let (text, base64) = match str::from_utf8(kept) {
             Ok(text) => (Some(text), None),
             // The cut was inside of a character.
@@ -334,11 +337,11 @@ impl Body {
 }
 
 /// The headers as text. `None` if there is no room for them.
-fn pairs(headers: &HeaderMap, room: &mut usize) -> Option<Vec<(String, String)>> {
+fn pairs(headers: &HeaderMap, room: &mut Room) -> Option<Vec<(String, String)>> {
     let length = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    *room = room.checked_sub(length)?;
     let value = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Some(headers.iter().map(|(n, v)| (n.to_string(), value(v.as_bytes()))).collect())
+    let pairs = || headers.iter().map(|(n, v)| (n.to_string(), value(v.as_bytes()))).collect();
+    room.take(length).then(pairs)
 }
 
 /// `url` without its credentials, cut if it is long.
@@ -351,15 +354,9 @@ pub(super) fn shown(url: &Url) -> String {
 }
 
 /// `text`, cut if it is long. Empty if there is no room for it.
-fn kept(text: String, room: &mut usize) -> String {
+fn kept(text: String, room: &mut Room) -> String {
     let text = cut(text);
-    match room.checked_sub(text.len()) {
-        Some(rest) => {
-            *room = rest;
-            text
-        }
-        None => String::new(),
-    }
+    if room.take(text.len()) { text } else { String::new() }
 }
 
 /// `text`, cut if it is long.
@@ -380,7 +377,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_limited() {
-        let (at, mut room) = (At(Duration::ZERO), 10_000);
+        let (at, mut room) = (At(Duration::ZERO), Room::new(0, 10_000));
         let mut line = FetchLine::new(1, Kind::Beacon, "https://a.test/".into(), at);
         for _ in 0..1_000 {
             line.mark(at, MarkKind::SentAgain, "\u{e9}".repeat(5_000), &mut room);
@@ -392,13 +389,13 @@ mod tests {
 
     #[test]
     fn a_long_body_is_cut_between_characters() {
-        let mut room = 1 << 20;
-        let body = |bytes: Vec<u8>, room: &mut usize| Body::new(&bytes.into(), room).unwrap();
+        let mut room = Room::new(0, 1 << 20);
+        let body = |bytes: Vec<u8>, room: &mut Room| Body::new(&bytes.into(), room).unwrap();
         let text = body([b"x".to_vec(), "\u{e9}".repeat(40_000).into()].concat(), &mut room);
         assert_eq!((text.kept, text.length), (MAX_BODY - 1, 80_001));
         assert_eq!(text.text.unwrap().chars().last(), Some('\u{e9}'));
         let bytes = body(vec![255; 3], &mut room);
         assert_eq!((bytes.text, bytes.base64.as_deref()), (None, Some("////")));
-        assert!(Body::new(&vec![0; 10].into(), &mut 9).is_none());
+        assert!(Body::new(&vec![0; 10].into(), &mut Room::new(0, 9)).is_none());
     }
 }

@@ -124,7 +124,7 @@ impl Recorder {
             quota_limit: KeepaliveLimits::DEFAULT.body_bytes,
             documents: recording.documents.values().collect(),
             fetches,
-            left_out: recording.left_out,
+            left_out: recording.room.left_out(),
         };
         page::write(&data, writer)
     }

@@ -9,6 +9,7 @@ use super::{
     document::{At, DocumentLine},
     fetch::{FetchLine, Kind, State, shown},
 };
+use crate::room::Room;
 
 /// How many fetches are kept.
 const MAX_FETCHES: usize = 20_000;
@@ -25,10 +26,8 @@ pub(super) struct Recording {
     pub(super) fetches: Vec<FetchLine>,
     /// The indexes of the unfinished fetches.
     unfinished: HashMap<FetchId, usize>,
-    /// How many bytes of headers, bodies and messages may still be kept.
-    pub(super) room: usize,
-    /// How many fetches were not kept.
-    pub(super) left_out: u64,
+    /// The room for further fetches, and for their headers, bodies and messages.
+    pub(super) room: Room,
     /// When the shutdown began.
     pub(super) drain: Option<At>,
 }
@@ -39,8 +38,7 @@ impl Default for Recording {
             documents: BTreeMap::new(),
             fetches: Vec::new(),
             unfinished: HashMap::new(),
-            room: MAX_BYTES,
-            left_out: 0,
+            room: Room::new(MAX_FETCHES, MAX_BYTES),
             drain: None,
         }
     }
@@ -58,8 +56,8 @@ impl Recording {
 
     /// Adds a fetch, if there is room for it.
     pub(super) fn push(&mut self, fetch: FetchLine) -> Option<usize> {
-        if self.fetches.len() >= MAX_FETCHES {
-            self.left_out += 1;
+        // Its headers, its body and its messages come later.
+        if !self.room.take_item(0) {
             return None;
         }
         self.fetches.push(fetch);
@@ -106,7 +104,7 @@ impl Recording {
     }
 
     /// An unfinished fetch, if it was kept, and the room for its headers, its body and its messages.
-    pub(super) fn fetch_and_room(&mut self, id: FetchId) -> Option<(&mut FetchLine, &mut usize)> {
+    pub(super) fn fetch_and_room(&mut self, id: FetchId) -> Option<(&mut FetchLine, &mut Room)> {
         let index = *self.unfinished.get(&id)?;
         Some((self.fetches.get_mut(index)?, &mut self.room))
     }

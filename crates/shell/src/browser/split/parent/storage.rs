@@ -38,7 +38,7 @@ impl SplitTab<'_> {
     }
 
     /// Makes a change on behalf of a process, and tells the other processes of the site. There is no room for an
-    /// item while one of them has not handled what it was told before. Without room a script still removes items.
+    /// item if another process has too many of the sender's changes to handle. A script can still remove items then.
     pub(super) fn store(
         &self,
         id: ProcessId,
@@ -135,24 +135,20 @@ mod tests {
         Origin::of(&Url::parse(url).unwrap(), Nonce::random())
     }
 
-    fn change(key: Option<&str>, new_value: Option<&str>) -> StorageChange {
-        let [key, new_value] = [key, new_value].map(|it| it.map(str::to_owned));
-        StorageChange { key, new_value, url: Url::parse("http://a.test").unwrap() }
-    }
-
     #[test]
     fn what_changes_nothing_is_told_to_nobody_and_leaves_no_area() {
         let areas = Areas::default();
         let a = origin("http://a.test");
-        for change in [change(Some("a"), None), change(None, None)] {
+        for change in [StorageChange::of(Some("a"), None), StorageChange::of(None, None)] {
             assert_eq!(preview(&areas, &Site::of(&a), &a, &change).1, Changed::Nothing);
         }
-        let (area, changed) = preview(&areas, &Site::of(&a), &a, &change(Some("a"), Some("1")));
+        let (area, changed) =
+            preview(&areas, &Site::of(&a), &a, &StorageChange::of(Some("a"), Some("1")));
         assert_eq!(changed, Changed::From(None));
         assert!(!areas.has(&a));
-        assert_eq!(area.apply(&change(Some("a"), Some("1"))), changed);
+        assert_eq!(area.apply(&StorageChange::of(Some("a"), Some("1"))), changed);
         areas.set(a.clone(), area);
-        let same = preview(&areas, &Site::of(&a), &a, &change(Some("a"), Some("1"))).1;
+        let same = preview(&areas, &Site::of(&a), &a, &StorageChange::of(Some("a"), Some("1"))).1;
         assert_eq!(same, Changed::Nothing);
     }
 
@@ -161,7 +157,7 @@ mod tests {
         let areas = Areas::default();
         let site = Site::of(&origin("http://a.test"));
         let long = origin(&format!("http://{}a.test", "x.".repeat(MAX_HOST / 2)));
-        let set = change(Some("a"), Some("1"));
+        let set = StorageChange::of(Some("a"), Some("1"));
         assert_eq!(preview(&areas, &site, &long, &set).1, Changed::NoRoom);
         for port in 1..=MAX_ORIGINS {
             let it = origin(&format!("http://a.test:{port}"));
@@ -171,7 +167,10 @@ mod tests {
         }
         let new = origin("http://a.test:8080");
         assert_eq!(preview(&areas, &site, &new, &set).1, Changed::NoRoom);
-        assert_eq!(preview(&areas, &site, &new, &change(Some("a"), None)).1, Changed::Nothing);
+        assert_eq!(
+            preview(&areas, &site, &new, &StorageChange::of(Some("a"), None)).1,
+            Changed::Nothing
+        );
     }
 
     #[test]
