@@ -105,7 +105,7 @@ pub(crate) fn script(
 
 /// The URL without fragment and credentials, which are not sent to servers.
 pub(crate) fn wire_url(request: &NetworkRequest) -> String {
-    let mut url = request.url.clone();
+    let mut url = (*request.url).clone();
     url.set_fragment(None);
     // These calls fail only for URLs without a host, which have no credentials.
     let _ = url.set_username("");

@@ -24,7 +24,7 @@ pub type BeaconData = Option<(Body, Option<HeaderValue>)>;
 /// An admitted beacon: a call of `sendBeacon()` that returns true, until its request is made.
 #[derive(Debug)]
 pub struct Beacon {
-    url: Url,
+    url: Arc<Url>,
     data: BeaconData,
     client: Arc<Client>,
     reservation: Reservation,
@@ -144,18 +144,18 @@ impl Beacon {
     pub fn admit(
         client: &Arc<Client>,
         ledger: &Arc<Ledger>,
-        url: Url,
+        url: impl Into<Arc<Url>>,
         body_length: u64,
         data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
     ) -> Option<Self> {
-        let reserve = |weight| ledger.reserve_for(client, weight);
+        let (url, reserve) = (url.into(), |weight| ledger.reserve_for(client, weight));
         is_http(&url).then(|| Self::admit_http(client, url, body_length, reserve, data)).flatten()
     }
 
     /// Does the same for a URL that is known to be http(s).
     fn admit_http(
         client: &Arc<Client>,
-        url: Url,
+        url: Arc<Url>,
         body_length: u64,
         reserve: impl FnOnce(Weight) -> Option<Reservation>,
         data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
@@ -180,7 +180,7 @@ impl Beacon {
 
     /// The parsed URL.
     #[must_use]
-    pub fn url(&self) -> &Url {
+    pub fn url(&self) -> &Arc<Url> {
         &self.url
     }
 
@@ -229,7 +229,7 @@ impl Beacon {
     /// For [`fetch_beacon`](crate::fetch::fetch_beacon).
     // NB: for the crate `sendbeacon` alone. It may change in any release.
     #[doc(hidden)]
-    pub fn into_parts(self) -> (Arc<Client>, Url, BeaconData, Reservation) {
+    pub fn into_parts(self) -> (Arc<Client>, Arc<Url>, BeaconData, Reservation) {
         (self.client, self.url, self.data, self.reservation)
     }
 
@@ -237,7 +237,7 @@ impl Beacon {
     // NB: for the crate `sendbeacon` alone. It may change in any release.
     #[doc(hidden)]
     #[must_use]
-    pub fn request(client: Arc<Client>, url: Url, data: BeaconData) -> Request {
+    pub fn request(client: Arc<Client>, url: impl Into<Arc<Url>>, data: BeaconData) -> Request {
         let mut request = Request::new(client, url);
         // Content-Type, and two that fetch adds: Accept and Accept-Language.
         request.headers = HeaderMap::with_capacity(3);

@@ -20,7 +20,7 @@ const BODY: &[u8] = b"PING";
 /// An admitted ping: one URL of the `ping` attribute of a followed hyperlink.
 #[derive(Debug)]
 pub struct Ping {
-    url: Url,
+    url: Arc<Url>,
     target_url: Url,
     client: Arc<Client>,
     reservation: Reservation,
@@ -92,9 +92,10 @@ impl Ping {
     pub fn admit(
         client: &Arc<Client>,
         ledger: &Arc<Ledger>,
-        url: Url,
+        url: impl Into<Arc<Url>>,
         target_url: Url,
     ) -> Option<Self> {
+        let url = url.into();
         // Step 1. The embedder does Step 2: it does not call for a user who wants no pings.
         if !is_http(&url) {
             return None;
@@ -113,7 +114,7 @@ impl Ping {
 
     /// The ping URL.
     #[must_use]
-    pub fn url(&self) -> &Url {
+    pub fn url(&self) -> &Arc<Url> {
         &self.url
     }
 
@@ -158,7 +159,8 @@ impl Ping {
 
     /// Makes the request of a ping from its parts: those of an admitted ping, or of one that an outbox has kept.
     #[must_use]
-    pub fn request(client: Arc<Client>, url: Url, target_url: Url) -> Request {
+    pub fn request(client: Arc<Client>, url: impl Into<Arc<Url>>, target_url: Url) -> Request {
+        let url = url.into();
         let from = told_document_url(&client, &url).cloned().map(|from| (PING_FROM, from));
         // Step 4. NB: the use-URL-credentials flag has no effect, because after a 401 nobody is asked for
         // credentials here.

@@ -96,7 +96,7 @@ pub struct Request {
     /// Whether the request is the CORS preflight of another request.
     pub(crate) is_preflight: bool,
     /// URL list; never empty.
-    pub(crate) url_list: Vec<Url>,
+    pub(crate) url_list: Vec<Arc<Url>>,
     /// Redirect count, at most 20.
     pub(crate) redirect_count: u8,
     /// Response tainting.
@@ -245,7 +245,7 @@ impl Request {
     ///
     /// Forbidden request-headers in the header list are not sent.
     #[must_use]
-    pub fn new(client: Arc<Client>, url: Url) -> Self {
+    pub fn new(client: Arc<Client>, url: impl Into<Arc<Url>>) -> Self {
         Self {
             method: Method::GET,
             headers: HeaderMap::new(),
@@ -266,7 +266,7 @@ impl Request {
             destination: Destination::Empty,
             is_preflight: false,
             use_service_workers: true,
-            url_list: vec![url],
+            url_list: vec![url.into()],
             redirect_count: 0,
             response_tainting: ResponseTainting::Basic,
             timing_allow_failed: false,
@@ -317,7 +317,7 @@ impl Request {
 
     /// [URL](https://fetch.spec.whatwg.org/#concept-request-url): the first of the URL list.
     #[must_use]
-    pub fn url(&self) -> &Url {
+    pub fn url(&self) -> &Arc<Url> {
         &self.url_list[0]
     }
 
@@ -351,26 +351,26 @@ impl Request {
     /// [Current URL](https://fetch.spec.whatwg.org/#concept-request-current-url): the last of the
     /// URL list.
     #[must_use]
-    pub fn current_url(&self) -> &Url {
+    pub fn current_url(&self) -> &Arc<Url> {
         &self.url_list[self.url_list.len() - 1]
     }
 
     /// The current URL, for the policies that upgrade it.
-    pub(crate) fn current_url_mut(&mut self) -> &mut Url {
+    pub(crate) fn current_url_mut(&mut self) -> &mut Arc<Url> {
         let last = self.url_list.len() - 1;
         &mut self.url_list[last]
     }
 
     /// [URL list](https://fetch.spec.whatwg.org/#concept-request-url-list); never empty.
     #[must_use]
-    pub fn url_list(&self) -> &[Url] {
+    pub fn url_list(&self) -> &[Arc<Url>] {
         &self.url_list
     }
 
     /// Appends a URL to the URL list, as a redirect does. For an engine that follows the redirects of a navigation
     /// itself, before it calls [`append_origin`](crate::append_origin): the value depends on all the URLs.
-    pub fn push_url(&mut self, url: Url) {
-        self.url_list.push(url);
+    pub fn push_url(&mut self, url: impl Into<Arc<Url>>) {
+        self.url_list.push(url.into());
     }
 
     /// The referrer policy that applies: the request's, or else that of its client's policy container.

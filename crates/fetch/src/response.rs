@@ -7,6 +7,7 @@ use std::{
     fmt,
     future::poll_fn,
     mem,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -274,7 +275,8 @@ impl Response {
                 body = Box::pin(EmptyBody);
             }
         }
-        let url_list = url_list.filter(|list| !list.is_empty()).unwrap_or(request.url_list);
+        let of_request = || request.url_list.into_iter().map(Arc::unwrap_or_clone).collect();
+        let url_list = url_list.filter(|list| !list.is_empty()).unwrap_or_else(of_request);
         Self {
             response_type,
             status,

@@ -1,6 +1,6 @@
 //! Remembers the URLs that a thread has parsed last, because pages send to the same few again and again.
 
-use std::{cell::RefCell, hash::BuildHasher};
+use std::{cell::RefCell, hash::BuildHasher, sync::Arc};
 
 // NB: this hash has no secret. Two URLs with one hash do no harm: a URL is remembered one time too early.
 use rustc_hash::FxBuildHasher;
@@ -13,7 +13,7 @@ thread_local! {
 /// Parses `input` relative to `base`: [`Url::join`], from memory where this thread has done it before.
 ///
 /// The result depends on the two strings only, so a remembered result is never out of date.
-pub(crate) fn join(base: &Url, input: &str) -> Result<Url, ParseError> {
+pub(crate) fn join(base: &Url, input: &str) -> Result<Arc<Url>, ParseError> {
     MEMO.with_borrow_mut(|memo| memo.join(base, input))
 }
 
@@ -36,21 +36,21 @@ struct UrlMemo {
 struct Entry {
     base: Box<str>,
     input: Box<str>,
-    url: Url,
+    url: Arc<Url>,
 }
 
 impl UrlMemo {
-    fn join(&mut self, base: &Url, input: &str) -> Result<Url, ParseError> {
+    fn join(&mut self, base: &Url, input: &str) -> Result<Arc<Url>, ParseError> {
         let is_it = |entry: &&Entry| *entry.input == *input && *entry.base == *base.as_str();
         if let Some(entry) = self.entries.iter().flatten().find(is_it) {
-            return Ok(entry.url.clone());
+            return Ok(Arc::clone(&entry.url));
         }
-        let url = base.join(input)?;
+        let url = Arc::new(base.join(input)?);
         if base.as_str().len() + input.len() + url.as_str().len() <= ENTRY_LENGTH {
             let missed = Some(FxBuildHasher.hash_one(input));
             if self.missed == missed {
                 let (base, input) = (base.as_str().into(), input.into());
-                self.entries[self.next] = Some(Entry { base, input, url: url.clone() });
+                self.entries[self.next] = Some(Entry { base, input, url: Arc::clone(&url) });
                 self.next = (self.next + 1) % ENTRIES;
             }
             self.missed = missed;
@@ -77,7 +77,7 @@ mod tests {
             let mut memo = UrlMemo::default();
             for (base, input) in calls {
                 let (base, input) = (&bases[base], inputs[input]);
-                prop_assert_eq!(memo.join(base, input), base.join(input));
+                prop_assert_eq!(memo.join(base, input), base.join(input).map(Arc::new));
             }
         }
     }

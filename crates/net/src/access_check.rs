@@ -17,7 +17,7 @@ use url::Url;
 /// again.
 pub(crate) struct AccessCheck<'a> {
     client: Arc<Client>,
-    url: Url,
+    url: Arc<Url>,
     permission: Permission<'a>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> AccessCheck<'a> {
     ) -> Option<Self> {
         let client = request.client.clone().filter(|client| client.address_space.is_some())?;
         let permission = Permission { embedder: permission, state: Mutex::default() };
-        Some(Self { client, url: request.url.clone(), permission })
+        Some(Self { client, url: Arc::clone(&request.url), permission })
     }
 
     /// Whether the request may use a connection to an address in `target`.

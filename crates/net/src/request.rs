@@ -28,7 +28,7 @@ pub(crate) enum UnsentRequest {
 /// A request as fetch made it.
 pub(crate) struct FetchedRequest {
     method: Method,
-    url: Url,
+    url: Arc<Url>,
     uris: Arc<Uris>,
     headers: HeaderMap,
     body: Bytes,

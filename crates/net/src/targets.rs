@@ -9,6 +9,7 @@ use sendbeacon_fetch::{
     NetworkError,
     host::{ConnectionKey, NetworkRequest},
 };
+use url::Url;
 
 use crate::{
     pool::{key::PoolKey, lease::Pool},
@@ -46,7 +47,7 @@ impl Target {
 pub(crate) struct Targets(Mutex<VecDeque<Known>>);
 
 struct Known {
-    url: Box<str>,
+    url: Arc<Url>,
     connection: ConnectionKey,
     target: Target,
 }
@@ -59,18 +60,18 @@ impl Targets {
         proxy: Option<Arc<Proxy>>,
         pool: &Pool,
     ) -> Result<Target, NetworkError> {
-        let url = request.url.as_str();
-        if proxy.is_some() || url.len() > MAX_URL {
+        let NetworkRequest { url, connection, .. } = request;
+        if proxy.is_some() || url.as_str().len() > MAX_URL {
             return Target::new(request, proxy, pool);
         }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = known.iter().find(|it| *it.url == *url && it.connection == request.connection);
+        let found = known.iter().find(|it| it.url == *url && it.connection == *connection);
         if let Some(found) = found {
             return Ok(found.target.clone());
         }
         let target = Target::new(request, None, pool)?;
         known.truncate(MAX_TARGETS - 1);
-        let (url, connection) = (url.into(), request.connection.clone());
+        let (url, connection) = (Arc::clone(url), connection.clone());
         known.push_front(Known { url, connection, target: target.clone() });
         Ok(target)
     }
@@ -83,7 +84,6 @@ mod tests {
     use http::Method;
     use proptest::{collection::vec, prelude::*, sample::select};
     use sendbeacon_fetch::{Nonce, PartitionKey, Site};
-    use url::Url;
 
     use super::*;
     use crate::pool::state::Limits;

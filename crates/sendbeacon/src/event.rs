@@ -134,7 +134,7 @@ pub struct FetchInfo {
     /// The settings object that the fetch was made with, which has the embedder's document identifier.
     pub client: Arc<Client>,
     /// The URL before any redirect or upgrade to `https`. [`name`](Self::name) is the one after an upgrade.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// What made the fetch.
     pub initiator_type: InitiatorType,
     /// Whether the fetch outlives its document.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -55,7 +55,7 @@ struct Entries {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     origin: HeaderValue,
-    url: Url,
+    url: Arc<Url>,
 }
 
 /// A [cache entry](https://fetch.spec.whatwg.org/#cache-entry).
@@ -214,14 +214,12 @@ impl Partitions {
 
 impl Key {
     fn of(request: &Request) -> Self {
-        Self { origin: request.serialize_origin(), url: request.current_url().clone() }
+        Self { origin: request.serialize_origin(), url: Arc::clone(request.current_url()) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{Client, Nonce};
 
@@ -300,7 +298,7 @@ mod tests {
     fn a_long_url_is_not_kept() {
         let (cache, now) = (CorsPreflightCache::default(), Instant::now());
         let mut long = request("a.test", 0);
-        long.current_url_mut().set_path(&"x".repeat(MAX_URL_LENGTH));
+        Arc::make_mut(long.current_url_mut()).set_path(&"x".repeat(MAX_URL_LENGTH));
         store(&cache, &long, now);
         assert!(!has(&cache, long, now));
     }

@@ -44,7 +44,8 @@ pub(super) async fn cors_preflight_fetch(
 fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request {
     // Step 1. NB: the preflight gets the request's URL list, so that both have the same redirect-taint and the same
     // `Origin` header.
-    let mut preflight = Request::new(Arc::clone(&request.client), request.current_url().clone());
+    let mut preflight =
+        Request::new(Arc::clone(&request.client), Arc::clone(request.current_url()));
     preflight.method = Method::OPTIONS;
     preflight.url_list.clone_from(&request.url_list);
     preflight.origin = request.origin.clone();

@@ -70,7 +70,7 @@ fn fetched(
             let NetworkResponse { status, headers, .. } = &response.internal;
             if http_redirect_fetch(request, *status, headers, response_url.as_ref())? {
                 drain_arrived(response.internal.body);
-                let url = request.current_url().clone();
+                let url = (**request.current_url()).clone();
                 params.observer.observe(Observation::Redirected { url });
                 Ok(Fetched::Redirected)
             } else {

@@ -53,7 +53,7 @@ pub(super) fn http_network_fetch<'a>(
             && let Some(value) = get(&response.headers, &CLEAR_SITE_DATA)
             && let Ok(value) = HeaderValue::from_bytes(&value)
         {
-            params.observer.observe(Observation::ClearSiteData { url: url.clone(), value });
+            params.observer.observe(Observation::ClearSiteData { url: (**url).clone(), value });
         }
         // Step 18. NB: nothing is decoded yet. The returned body decodes itself while it is read.
         #[cfg(feature = "content-codings")]

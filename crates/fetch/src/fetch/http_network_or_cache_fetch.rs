@@ -74,7 +74,7 @@ pub(super) async fn http_network_or_cache_fetch(
         // Step 11.2.
         let network_request = NetworkRequest {
             method: request.method.clone(),
-            url: request.current_url().clone(),
+            url: Arc::clone(request.current_url()),
             headers,
             body,
             connection: ConnectionKey {

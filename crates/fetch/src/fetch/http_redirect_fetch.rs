@@ -77,7 +77,7 @@ pub(super) fn http_redirect_fetch(
     // Step 14 has nothing to do: each hop reads the body from its source anew.
     // The driver does Steps 15 to 17.
     // Step 18.
-    request.url_list.push(location_url);
+    request.push_url(location_url);
     // Step 19.
     set_policy_on_redirect(request, headers);
     // Steps 20 to 22 are the loop in `main_fetch`.

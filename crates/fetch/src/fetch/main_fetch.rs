@@ -185,7 +185,7 @@ fn apply_policies(params: &FetchParams<'_>, request: &mut Request) -> Result<boo
 
 /// Tells the observer the new current URL.
 fn observe_upgrade(params: &FetchParams<'_>, request: &Request) {
-    params.observer.observe(Observation::Upgraded { url: request.current_url().clone() });
+    params.observer.observe(Observation::Upgraded { url: (**request.current_url()).clone() });
 }
 
 /// Tells the observer each violation.

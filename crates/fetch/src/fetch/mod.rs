@@ -102,7 +102,7 @@ impl BeaconRequest {
     /// Makes the request of a beacon, or uses that of an earlier one again. Fetch it with the same profile, whose settings
     /// may not change in between.
     #[must_use]
-    pub fn new(profile: &Profile, client: &Arc<Client>, url: &Url, data: BeaconData) -> Self {
+    pub fn new(profile: &Profile, client: &Arc<Client>, url: &Arc<Url>, data: BeaconData) -> Self {
         let settings = profile.settings();
         let content_type = data.as_ref().and_then(|(_, content_type)| content_type.as_ref());
         let prepared = profile.prepared_requests.take(settings, client, url, content_type);
@@ -110,7 +110,7 @@ impl BeaconRequest {
             request.body = data.map(|(body, _)| body);
             request
         } else {
-            let mut request = Box::new(Beacon::request(Arc::clone(client), url.clone(), data));
+            let mut request = Box::new(Beacon::request(Arc::clone(client), Arc::clone(url), data));
             append_default_headers(settings, &mut request);
             request.preparation.is_repeated = profile.prepared_requests.is_repeated(client, url);
             request

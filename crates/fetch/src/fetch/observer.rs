@@ -175,7 +175,7 @@ impl Observation {
         Self::RequestSent {
             is_preflight,
             method: request.method.clone(),
-            url: request.url.clone(),
+            url: (*request.url).clone(),
             headers: request.headers.clone(),
             body: request.body.clone(),
         }

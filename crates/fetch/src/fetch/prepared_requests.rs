@@ -71,7 +71,7 @@ impl PreparedRequests {
         &self,
         settings: Settings<'_>,
         client: &Arc<Client>,
-        url: &Url,
+        url: &Arc<Url>,
         content_type: Option<&HeaderValue>,
     ) -> Option<Box<Request>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,8 +229,9 @@ mod tests {
         Arc::new(Client::new(url, Nonce::from_u128(1)))
     }
 
-    fn url(path: &str) -> Url {
-        Url::parse("https://a.test/").and_then(|base| base.join(path)).expect("a URL")
+    fn url(path: &str) -> Arc<Url> {
+        let url = Url::parse("https://a.test/").and_then(|base| base.join(path));
+        url.expect("a URL").into()
     }
 
     /// Keeps the request of a beacon that was answered and is repeated.

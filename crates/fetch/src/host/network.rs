@@ -66,7 +66,7 @@ pub struct NetworkRequest {
     /// Method.
     pub method: Method,
     /// Absolute `http` or `https` URL. The fragment and the credentials are not sent.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// All headers of the request, without those of the connection. A request of a fetch has `Host` first.
     pub headers: HeaderMap,
     /// The whole body. The headers already have its `Content-Length`.
@@ -91,10 +91,10 @@ pub struct NetworkRequest {
 impl NetworkRequest {
     /// A request without headers, body and client, on any connection of this key.
     #[must_use]
-    pub fn new(method: Method, url: Url, connection: ConnectionKey) -> Self {
+    pub fn new(method: Method, url: impl Into<Arc<Url>>, connection: ConnectionKey) -> Self {
         Self {
             method,
-            url,
+            url: url.into(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
             connection,

@@ -19,7 +19,7 @@ use crate::host::{HstsEntry, HstsStore};
 /// `now` reads the clock. It is called only for an `http` URL with a domain. Returns whether the URL was upgraded.
 pub(crate) fn upgrade(
     store: &dyn HstsStore,
-    current_url: &mut Url,
+    current_url: &mut Arc<Url>,
     now: impl FnOnce() -> SystemTime,
 ) -> bool {
     if current_url.scheme() != "http" {
@@ -28,7 +28,7 @@ pub(crate) fn upgrade(
     let Some(Host::Domain(domain)) = current_url.host() else { return false };
     let is_upgraded = !is_localhost(domain) && is_known(store, domain, now());
     if is_upgraded {
-        set_scheme_to_https(current_url);
+        set_scheme_to_https(Arc::make_mut(current_url));
     }
     is_upgraded
 }
@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_name_that_dns_cannot_have_is_not_looked_up() {
-        let mut url = Url::parse(&format!("http://{}b.test/", "a.".repeat(16_000))).unwrap();
+        let url = Url::parse(&format!("http://{}b.test/", "a.".repeat(16_000)));
+        let mut url = url.unwrap().into();
         assert!(!upgrade(&Unasked, &mut url, SystemTime::now));
     }
 
@@ -252,9 +253,9 @@ mod tests {
     }
 
     fn upgraded(store: &MemoryHstsStore, url: &str, now: SystemTime) -> String {
-        let mut url = Url::parse(url).unwrap();
+        let mut url = Url::parse(url).unwrap().into();
         upgrade(store, &mut url, || now);
-        url.into()
+        Arc::unwrap_or_clone(url).into()
     }
 
     #[test]

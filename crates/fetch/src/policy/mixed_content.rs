@@ -1,5 +1,7 @@
 //! [Mixed Content](https://w3c.github.io/webappsec-mixed-content/).
 
+use std::sync::Arc;
+
 use url::{Host, Url};
 
 use super::{
@@ -21,7 +23,7 @@ pub(crate) fn upgrade(request: &mut Request) -> bool {
             && is_blocked(&request.client, url);
     // Step 2.
     if is_upgraded {
-        set_scheme_to_https(request.current_url_mut());
+        set_scheme_to_https(Arc::make_mut(request.current_url_mut()));
     }
     is_upgraded
 }

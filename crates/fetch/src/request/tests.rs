@@ -6,7 +6,7 @@ use crate::Nonce;
 fn taint(page: &str, hops: &[&str]) -> RedirectTaint {
     let client = Arc::new(Client::new(Url::parse(page).unwrap(), Nonce::from_u128(1)));
     let mut request = Request::new(client, Url::parse(hops[0]).unwrap());
-    request.url_list.extend(hops[1..].iter().map(|hop| Url::parse(hop).unwrap()));
+    request.url_list.extend(hops[1..].iter().map(|hop| Url::parse(hop).unwrap().into()));
     request.redirect_taint()
 }
 

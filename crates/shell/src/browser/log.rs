@@ -180,7 +180,7 @@ impl EventSink for Log {
                 if !event.fetch.keepalive {
                     return;
                 }
-                let (url, body_length) = (event.fetch.url.clone(), event.fetch.body_length);
+                let (url, body_length) = ((*event.fetch.url).clone(), event.fetch.body_length);
                 lock(&self.finished).push(Finished { url, body_length, outcome, at: event.at });
             }
             EventKind::Observed(Observation::CspViolation(violation))

@@ -38,7 +38,7 @@ pub(crate) fn response_violations(
 ) -> Vec<CspViolation> {
     // Step 3. NB: a report-only policy thus reports a delivered request twice, as Chromium and WebKit do. An enforced
     // policy has already allowed the request's own URL, unless HSTS has changed that since.
-    let is_new_url = is_upgraded_by_hsts || response_url != request.current_url();
+    let is_new_url = is_upgraded_by_hsts || *response_url != **request.current_url();
     violations(request, response_url, |policy| {
         is_new_url || policy.disposition == CspDisposition::Report
     })
@@ -61,8 +61,9 @@ fn violations(
     // Create a violation object for request, and policy.
     // The violations share the URL, which may be long.
     let blocked_uri: OnceCell<Arc<str>> = OnceCell::new();
-    let blocked_uri =
-        || blocked_uri.get_or_init(|| strip_url_for_use_in_reports(request.url().clone()).into());
+    let blocked_uri = || {
+        blocked_uri.get_or_init(|| strip_url_for_use_in_reports((**request.url()).clone()).into())
+    };
     violated.map(|policy| CspViolation::of(policy, directive, Arc::clone(blocked_uri()))).collect()
 }
 

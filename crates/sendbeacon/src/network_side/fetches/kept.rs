@@ -32,10 +32,10 @@ impl Work {
     pub(super) fn kept(&self, info: &FetchInfo) -> KeptRequest {
         match self {
             Self::Beacon(data, _) => {
-                KeptRequest::Beacon { url: info.url.clone(), data: data.clone() }
+                KeptRequest::Beacon { url: Arc::clone(&info.url), data: data.clone() }
             }
             Self::Ping(ping) => {
-                let (url, target_url) = (ping.url().clone(), ping.target_url().clone());
+                let (url, target_url) = (Arc::clone(ping.url()), ping.target_url().clone());
                 KeptRequest::Ping { url, target_url }
             }
             Self::Request(request, _) => KeptRequest::Request(request.clone()),

@@ -32,7 +32,7 @@ impl Work {
         let info = FetchInfo {
             id,
             client: Arc::clone(ping.client()),
-            url: ping.url().clone(),
+            url: Arc::clone(ping.url()),
             initiator_type: InitiatorType::Ping,
             keepalive: true,
             body_length: Ping::BODY_LENGTH,
@@ -53,7 +53,7 @@ impl Work {
         FetchInfo {
             id,
             client: Arc::clone(&request.client),
-            url: request.url().clone(),
+            url: Arc::clone(request.url()),
             initiator_type: request.initiator_type,
             keepalive: request.keepalive,
             body_length: request.body_length(),

@@ -39,13 +39,13 @@ const MAX_POLICIES: usize = 64 << 10;
 /// The parts of a request that are kept. A beacon and a ping become requests when they are sent.
 #[derive(Clone, Debug)]
 pub(crate) enum KeptRequest {
-    Beacon { url: Url, data: Option<(Body, Option<HeaderValue>)> },
-    Ping { url: Url, target_url: Url },
+    Beacon { url: Arc<Url>, data: Option<(Body, Option<HeaderValue>)> },
+    Ping { url: Arc<Url>, target_url: Url },
     Request(Box<Request>),
 }
 
 impl KeptRequest {
-    pub(super) fn url(&self) -> &Url {
+    pub(super) fn url(&self) -> &Arc<Url> {
         match self {
             Self::Beacon { url, .. } | Self::Ping { url, .. } => url,
             Self::Request(request) => request.url(),
@@ -217,7 +217,7 @@ impl Kept {
         FetchInfo {
             id,
             client: Arc::clone(&self.client),
-            url: self.request.url().clone(),
+            url: Arc::clone(self.request.url()),
             initiator_type: self.request.initiator_type(),
             keepalive: true,
             body_length: self.request.body_length(),
@@ -285,10 +285,10 @@ impl KeptRequest {
                     }
                     None => None,
                 };
-                Self::Beacon { url: received(&url)?, data }
+                Self::Beacon { url: received(&url)?.into(), data }
             }
             Frame::Ping(PingFrame { url, target_url }) => {
-                Self::Ping { url: received(&url)?, target_url: received(&target_url)? }
+                Self::Ping { url: received(&url)?.into(), target_url: received(&target_url)? }
             }
             Frame::Request(request) => {
                 Self::Request(Box::new(request.into_request(Arc::clone(client))?))

@@ -47,7 +47,7 @@ pub(super) fn profile_of(profile: &Profile, kept: &Kept, cookies: RedeliveryCook
     own.extra_headers.clone_from(&profile.extra_headers);
     own.hsts = Arc::new(KnownHosts(Arc::clone(&profile.hsts)));
     let then = (cookies == RedeliveryCookies::IfUnchanged)
-        .then(|| (kept.request.url().clone(), kept.cookies));
+        .then(|| (Arc::clone(kept.request.url()), kept.cookies));
     own.cookies = Arc::new(Cookies { of_now: Arc::clone(&profile.cookies), then });
     own.authentication_entries = match cookies {
         RedeliveryCookies::Current => Arc::clone(&profile.authentication_entries),
@@ -73,13 +73,13 @@ impl HstsStore for KnownHosts {
 struct Cookies {
     of_now: Arc<dyn CookieStore>,
     /// If there are any: only a request to this URL gets cookies, and only if they have this digest.
-    then: Option<(Url, Option<CookieDigest>)>,
+    then: Option<(Arc<Url>, Option<CookieDigest>)>,
 }
 
 impl CookieStore for Cookies {
     fn retrieve(&self, context: CookieContext<'_>) -> Answer<Option<HeaderValue>> {
         let Some((url, digest)) = &self.then else { return self.of_now.retrieve(context) };
-        let Some(digest) = digest.filter(|_| url == context.url) else {
+        let Some(digest) = digest.filter(|_| **url == *context.url) else {
             return Answer::Ready(None);
         };
         let unchanged = move |now: Option<HeaderValue>| now.filter(|now| digest.is_of(Some(now)));

@@ -26,7 +26,7 @@ fn round_trip(client: &Client, request: KeptRequest) -> Option<(Kept, Vec<u8>)> 
 fn beacon(body: &[u8], content_type: &'static str) -> KeptRequest {
     let body = Body::from(Bytes::copy_from_slice(body));
     let data = Some((body, Some(HeaderValue::from_static(content_type))));
-    KeptRequest::Beacon { url: url("https://b.test/c"), data }
+    KeptRequest::Beacon { url: url("https://b.test/c").into(), data }
 }
 
 #[test]
@@ -40,8 +40,10 @@ fn a_record_leads_to_the_same_request() {
     let body = sendbeacon_testkit::network::complete(request.body.unwrap().read()).unwrap();
     assert_eq!(&body[..], b"{}");
 
-    let ping =
-        KeptRequest::Ping { url: url("https://b.test/"), target_url: url("https://c.test/") };
+    let ping = KeptRequest::Ping {
+        url: url("https://b.test/").into(),
+        target_url: url("https://c.test/"),
+    };
     let (kept, _) = round_trip(&page(), ping).unwrap();
     let request = kept.request.into_request(Arc::clone(&kept.client));
     assert_eq!(request.headers["ping-to"], "https://c.test/");
@@ -80,7 +82,7 @@ fn a_record_is_confined_to_what_a_script_can_have_made() {
     let mut opaque = page();
     opaque.origin = Origin::Opaque(Nonce::from_u128(2));
     assert!(round_trip(&opaque, beacon(b"", "text/plain")).is_none());
-    let plain = KeptRequest::Beacon { url: url("http://b.test/"), data: None };
+    let plain = KeptRequest::Beacon { url: url("http://b.test/").into(), data: None };
     assert!(round_trip(&page(), plain).is_none());
 }
 

@@ -10,7 +10,7 @@ const EXPIRES: Duration = Duration::from_secs(10_000);
 
 fn kept(site: u8) -> Kept {
     let page = Url::parse(&format!("https://site{site}.test/")).unwrap();
-    let request = KeptRequest::Beacon { url: page.clone(), data: None };
+    let request = KeptRequest::Beacon { url: page.clone().into(), data: None };
     let client = Arc::new(Client::new(page, Nonce::from_u128(1)));
     Kept { created: Timestamp::default(), client, request, cookies: None, size: 1 }
 }
