@@ -1,6 +1,6 @@
 //! What fetch need not do again for a request like an earlier one.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{
     HeaderMap, HeaderValue,
@@ -39,11 +39,12 @@ impl Preparation {
 
 /// The header lists of equal requests: one without a `Cookie` header, and one that ends with it.
 #[derive(Debug, Default)]
-pub(crate) struct HeaderLists([OnceLock<HeaderList>; 2]);
+pub(crate) struct HeaderLists(Mutex<[Option<HeaderList>; 2]>);
 
 #[derive(Debug)]
 struct HeaderList {
-    list: HeaderMap,
+    /// Shared with the request on the network while there is one.
+    list: Arc<HeaderMap>,
     /// The length of the body in the list.
     body_length: u64,
 }
@@ -57,42 +58,45 @@ impl HeaderLists {
         body_length: u64,
         cookies: Option<HeaderValue>,
         make: impl FnOnce() -> HeaderMap,
-    ) -> HeaderMap {
-        let known = &self.0[usize::from(cookies.is_some())];
-        let Some(HeaderList { list, body_length: length }) = known.get() else {
+    ) -> Arc<HeaderMap> {
+        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &mut lists[usize::from(cookies.is_some())];
+        let Some(HeaderList { list, body_length: length }) = known else {
             let list = make();
             // A list in which a name comes twice has no one place for a new value.
             let is_simple = list.len() == list.keys_len()
                 && !list.contains_key(COOKIE)
                 && text_bytes(&list) <= MAX_BYTES;
-            let list = with_cookies(list, cookies);
+            let list = Arc::new(with_cookies(list, cookies));
             if is_simple {
-                known.get_or_init(|| HeaderList { list: without_cookies(&list), body_length });
+                *known = Some(HeaderList { list: Arc::clone(&list), body_length });
             }
             return list;
         };
-        let mut list = list.clone();
+        // This copies the list only if an earlier request still has it.
+        let own = Arc::make_mut(list);
         if body_length != *length {
-            list.insert(CONTENT_LENGTH, body_length.into());
+            own.insert(CONTENT_LENGTH, body_length.into());
+            *length = body_length;
         }
-        if let (Some(value), Some(cookies)) = (list.get_mut(COOKIE), cookies) {
+        if let (Some(value), Some(cookies)) = (own.get_mut(COOKIE), cookies) {
             *value = cookies;
         }
-        list
+        Arc::clone(list)
+    }
+
+    /// Forgets the value of the `Cookie` header, which is set anew each time, and may be long.
+    pub(crate) fn forget_cookies(&mut self) {
+        let lists = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let [_, Some(HeaderList { list, .. })] = lists else { return };
+        if let Some(cookies) = Arc::make_mut(list).get_mut(COOKIE) {
+            *cookies = HeaderValue::from_static("");
+        }
     }
 }
 
 fn text_bytes(list: &HeaderMap) -> usize {
     list.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
-}
-
-/// The list with an empty `Cookie` header, if it has one: cookies are set anew each time, and are not remembered here.
-fn without_cookies(list: &HeaderMap) -> HeaderMap {
-    let mut list = list.clone();
-    if let Some(cookies) = list.get_mut(COOKIE) {
-        *cookies = HeaderValue::from_static("");
-    }
-    list
 }
 
 /// The list, and then a `Cookie` header with `cookies`.

@@ -30,7 +30,7 @@ pub(crate) struct FetchedRequest {
     method: Method,
     url: Arc<Url>,
     uris: Arc<Uris>,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     body: Bytes,
 }
 
@@ -107,7 +107,7 @@ impl UnsentRequest {
         let (method, uri, headers, body) = match self {
             Self::Undecided(request) => {
                 let FetchedRequest { method, uris, headers, body, .. } = &**request;
-                (method, uris.http2.clone(), headers, body)
+                (method, uris.http2.clone(), &**headers, body)
             }
             Self::Http1(request) => {
                 let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
@@ -129,7 +129,8 @@ impl FetchedRequest {
     /// to a proxy, and a `Host` header before all others
     /// ([RFC 9110, section 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
     fn into_http1(self) -> Result<Box<Http1Request>, NetworkError> {
-        let Self { method, url, uris, mut headers, body } = self;
+        let Self { method, url, uris, headers, body } = self;
+        let mut headers = Arc::unwrap_or_clone(headers);
         if !is_ready_for_http1(&headers, &url) {
             headers = with_host_first(headers, host_header(&url)?);
         }
@@ -143,7 +144,7 @@ impl FetchedRequest {
 
 /// Makes one header of those that have the same name, as all browsers do
 /// ([combine](https://fetch.spec.whatwg.org/#concept-header-list-combine)).
-fn combined(headers: HeaderMap) -> HeaderMap {
+fn combined(headers: Arc<HeaderMap>) -> Arc<HeaderMap> {
     if headers.len() == headers.keys_len() {
         return headers;
     }
@@ -154,7 +155,7 @@ fn combined(headers: HeaderMap) -> HeaderMap {
         let value = HeaderValue::from_bytes(&values.join(&b", "[..])).ok();
         combined.extend(value.map(|value| (name.clone(), value)));
     }
-    combined
+    Arc::new(combined)
 }
 
 /// Whether the list begins with the URL's host and has no other header of the connection. The list of a
@@ -259,7 +260,7 @@ mod tests {
         let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
         let connection = ConnectionKey::new(partition, false);
         let request = NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection)
-            .with_headers(headers.collect())
+            .with_headers(headers.collect::<HeaderMap>())
             .with_body(Bytes::from_static(b"body"));
         let key = PoolKey::of(&request, None, &RandomState::default()).unwrap();
         let uris = Arc::new(Uris::of(&request.url, &key).unwrap());

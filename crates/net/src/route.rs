@@ -82,7 +82,7 @@ impl Router {
         loop {
             let mut request = request.clone();
             let sent = authorizations.get(&proxy);
-            request.headers.extend(sent.clone().map(|value| (PROXY_AUTHORIZATION, value)));
+            request.headers_mut().extend(sent.clone().map(|value| (PROXY_AUTHORIZATION, value)));
             let response = self.sender.fetch(request, Some(Arc::clone(&proxy))).await?;
             if response.status != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
                 return Ok(response);

@@ -43,7 +43,8 @@ impl Network for OverReqwest {
             plain.no_proxy().build().expect("a client without TLS can be built")
         });
         let transmission = request.transmission;
-        let sent = client.request(request.method, request.url.as_str()).headers(request.headers);
+        let sent = client.request(request.method, request.url.as_str());
+        let sent = sent.headers(Arc::unwrap_or_clone(request.headers));
         let sent = sent.body(request.body).send();
         Box::pin(async move {
             let sent = sent.await.inspect_err(|error| {

@@ -139,7 +139,7 @@ enum Decision {
     None,
     Unchanged,
     /// The header list that it has chosen.
-    Changed(Box<HeaderMap>),
+    Changed(Arc<HeaderMap>),
 }
 
 /// Steps 8.2 to 8.23: the header list and the body of httpRequest, or the interceptor's response to it.
@@ -148,7 +148,7 @@ async fn http_request(
     request: &Request,
     include_credentials: bool,
     interception: &mut Decision,
-) -> Result<ControlFlow<NetworkResponse, (HeaderMap, Bytes)>, NetworkError> {
+) -> Result<ControlFlow<NetworkResponse, (Arc<HeaderMap>, Bytes)>, NetworkError> {
     let mut headers = http_request_headers(params, request, include_credentials).await;
     let body = match &request.body {
         Some(body) => body.read().await?,
@@ -159,7 +159,7 @@ async fn http_request(
         Decision::None => {}
         Decision::Unchanged => return Ok(ControlFlow::Continue((headers, body))),
         Decision::Changed(headers) => {
-            return Ok(ControlFlow::Continue(((**headers).clone(), body)));
+            return Ok(ControlFlow::Continue((Arc::clone(headers), body)));
         }
     }
     let intercepted = InterceptedRequest {
@@ -175,9 +175,9 @@ async fn http_request(
             changed.remove(CONTENT_LENGTH);
             let length = headers.get(CONTENT_LENGTH);
             changed.extend(length.map(|value| (CONTENT_LENGTH, value.clone())));
-            headers = changed;
+            headers = Arc::new(changed);
             if request.keepalive {
-                *interception = Decision::Changed(Box::new(headers.clone()));
+                *interception = Decision::Changed(Arc::clone(&headers));
             }
         }
         Interception::Block => return Err(NetworkError::Intercepted),
@@ -228,7 +228,7 @@ async fn http_request_headers(
     params: &FetchParams<'_>,
     request: &Request,
     include_credentials: bool,
-) -> HeaderMap {
+) -> Arc<HeaderMap> {
     let profile = params.profile;
     // Step 8.21.1. NB: it comes first, because the capacity of the header list depends on the cookies.
     let cookies = if include_credentials && !request.client.cookies_disabled {
@@ -241,13 +241,15 @@ async fn http_request_headers(
     let make = || headers_of_request(profile.settings(), request, has_cookies);
     let mut headers = match request.preparation.header_lists() {
         Some(known) => known.get_or_make(request.body_length(), cookies, make),
-        None => with_cookies(make(), cookies),
+        None => Arc::new(with_cookies(make(), cookies)),
     };
     // Step 8.21.2. NB: the credentials of the URL are only for an authentication fetch, which never happens here.
     if include_credentials && !headers.contains_key(AUTHORIZATION) {
         let entries = &profile.authentication_entries;
         let entry = entries.authorization(request.current_url(), &request.client);
-        append_if_any(&mut headers, AUTHORIZATION, entry.get().await);
+        if let Some(value) = entry.get().await {
+            Arc::make_mut(&mut headers).append(AUTHORIZATION, value);
+        }
     }
     // The network does Step 8.22, about proxies.
     headers

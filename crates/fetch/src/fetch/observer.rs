@@ -176,7 +176,7 @@ impl Observation {
             is_preflight,
             method: request.method.clone(),
             url: (*request.url).clone(),
-            headers: request.headers.clone(),
+            headers: (*request.headers).clone(),
             body: request.body.clone(),
         }
     }

@@ -141,6 +141,9 @@ impl PreparedRequests {
         }
         let client = std::mem::replace(&mut request.client, Arc::clone(&NOBODY));
         request.body = None;
+        if let Some(header_lists) = &mut request.preparation.header_lists {
+            header_lists.forget_cookies();
+        }
         let client = Arc::downgrade(&client);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut surplus = VecDeque::new();

@@ -68,7 +68,7 @@ pub struct NetworkRequest {
     /// Absolute `http` or `https` URL. The fragment and the credentials are not sent.
     pub url: Arc<Url>,
     /// All headers of the request, without those of the connection. A request of a fetch has `Host` first.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// The whole body. The headers already have its `Content-Length`.
     pub body: Bytes,
     /// The connections that the request may use.
@@ -95,7 +95,7 @@ impl NetworkRequest {
         Self {
             method,
             url: url.into(),
-            headers: HeaderMap::new(),
+            headers: Arc::default(),
             body: Bytes::new(),
             connection,
             client: None,
@@ -108,9 +108,14 @@ impl NetworkRequest {
 
     /// Sets the headers.
     #[must_use]
-    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers = headers;
+    pub fn with_headers(mut self, headers: impl Into<Arc<HeaderMap>>) -> Self {
+        self.headers = headers.into();
         self
+    }
+
+    /// The headers, to change them. If they are shared, this copies them first.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        Arc::make_mut(&mut self.headers)
     }
 
     /// Sets the body. The caller adds `Content-Length` to the headers.

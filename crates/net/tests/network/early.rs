@@ -25,7 +25,7 @@ const MEDIUM: usize = 1 << 20;
 
 fn post_of(server: &RecordingServer, length: usize) -> NetworkRequest {
     let mut request = post(&server.url("/"), "");
-    request.headers.insert("content-length", HeaderValue::from(length));
+    request.headers_mut().insert("content-length", HeaderValue::from(length));
     request.body = vec![b'x'; length].into();
     request
 }

@@ -30,7 +30,7 @@ async fn request_has_an_authority_and_no_connection_headers() {
         ("x-a", "2"),
         ("upgrade", "websocket"),
     ] {
-        request.headers.append(name, HeaderValue::from_static(value));
+        request.headers_mut().append(name, HeaderValue::from_static(value));
     }
     let answer = send(&trusting(&server).build().unwrap(), request).await;
     assert_eq!(answer, Ok((200, b"ok".to_vec())));
@@ -57,7 +57,7 @@ async fn empty_post_has_a_content_length_of_zero_and_get_has_none() {
     send(&network, post(&server.url("/"), "")).await.unwrap();
     let mut get = post(&server.url("/"), "");
     get.method = Method::GET;
-    get.headers.clear();
+    get.headers_mut().clear();
     send(&network, get).await.unwrap();
     let requests = server.requests();
     assert_eq!(requests[0].header("content-length"), Some("0"));
@@ -71,7 +71,7 @@ async fn longest_url_and_a_large_body_are_sent() {
     // The recording server takes heads of up to 16 KiB.
     let path = format!("/{}", "a".repeat(15_000));
     let mut request = post(&server.url(&path), "");
-    request.headers.insert("content-length", HeaderValue::from(1_000_000));
+    request.headers_mut().insert("content-length", HeaderValue::from(1_000_000));
     request.body = vec![b'x'; 1_000_000].into();
     send(&network, request).await.unwrap();
     assert_eq!(server.requests()[0].target, path);

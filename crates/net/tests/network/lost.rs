@@ -13,7 +13,7 @@ const OK: Result<(u16, Vec<u8>), NetworkError> = Ok((204, Vec::new()));
 fn request(method: &Method, url: &str) -> NetworkRequest {
     let mut request = post(url, "");
     request.method = method.clone();
-    request.headers.remove(CONTENT_LENGTH);
+    request.headers_mut().remove(CONTENT_LENGTH);
     request
 }
 

@@ -49,7 +49,7 @@ async fn beacon_lost_on_a_kept_alive_connection_is_sent_once_more_on_a_new_one()
         let network = builder().build().unwrap();
         let mut request = beacon(&server.url("/path?a=\"b\"|c"), "body");
         let header = HeaderName::from_static("x-own");
-        request.headers.insert(header, HeaderValue::from_bytes(b"a\xE4b").unwrap());
+        request.headers_mut().insert(header, HeaderValue::from_bytes(b"a\xE4b").unwrap());
         let (answer, reports) = send_second(&network, request).await;
         assert_eq!(answer, OK);
         assert_eq!(reports, ["unsent", "in part", "again", "in part"]);
@@ -66,7 +66,7 @@ async fn long_head_and_long_body_are_sent_again_as_they_were() {
         let server = RecordingServer::start(losing([1], Behavior::Close)).await;
         let network = builder().build().unwrap();
         let mut request = beacon(&server.url(&format!("/{}", "x".repeat(path))), "");
-        request.headers.insert(CONTENT_LENGTH, body.into());
+        request.headers_mut().insert(CONTENT_LENGTH, body.into());
         request.body = b"\r\n\r\n".repeat(body / 4).into();
         assert_eq!(send_second(&network, request.clone()).await.0, OK);
         let requests = server.requests();

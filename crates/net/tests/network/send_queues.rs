@@ -77,7 +77,8 @@ async fn request_that_is_not_written_to_its_end_is_not_sent() {
     let mut request = beacon(&format!("http://{}/", listener.local_addr().unwrap()), "");
     // More than the buffers of both ends hold.
     request.body = vec![b'x'; 32 << 20].into();
-    request.headers.insert(CONTENT_LENGTH, request.body.len().into());
+    let length = request.body.len().into();
+    request.headers_mut().insert(CONTENT_LENGTH, length);
     let reports = Reports::of(&mut request);
     let reads_nothing = async {
         let connection = listener.accept().await.unwrap();

@@ -18,7 +18,7 @@ async fn post_has_a_host_header_and_then_its_own_headers_as_browsers_write_them(
         ("x-twice", b"2"),
     ] {
         let name = HeaderName::from_static(name);
-        request.headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
     }
     let answer = send(&builder().build().unwrap(), request).await;
     assert_eq!(answer, Ok((204, vec![])));
@@ -46,7 +46,7 @@ async fn get_has_no_content_length() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/"), "");
     request.method = Method::GET;
-    request.headers.clear();
+    request.headers_mut().clear();
     send(&builder().build().unwrap(), request).await.unwrap();
     let expected = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr());
     assert_eq!(server.requests()[0].head, expected.as_bytes());
@@ -57,7 +57,7 @@ async fn large_body_arrives_complete() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let body: Bytes = (0..1_000_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
     let mut request = post(&server.url("/"), "");
-    request.headers.insert("content-length", HeaderValue::from(body.len()));
+    request.headers_mut().insert("content-length", HeaderValue::from(body.len()));
     request.body = body.clone();
     send(&builder().build().unwrap(), request).await.unwrap();
     assert!(server.requests()[0].body == body);
@@ -149,8 +149,8 @@ async fn localhost_and_names_under_it_are_the_loopback_address() {
 async fn host_and_framing_headers_of_the_caller_are_replaced() {
     let server = RecordingServer::start(|_| Behavior::status(204)).await;
     let mut request = post(&server.url("/"), "x");
-    request.headers.insert("host", HeaderValue::from_static("evil.test"));
-    request.headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
+    request.headers_mut().insert("host", HeaderValue::from_static("evil.test"));
+    request.headers_mut().insert("transfer-encoding", HeaderValue::from_static("chunked"));
     send(&builder().build().unwrap(), request).await.unwrap();
     let request = &server.requests()[0];
     assert_eq!(request.header("host"), Some(&*format!("127.0.0.1:{}", server.port())));

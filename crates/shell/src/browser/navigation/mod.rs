@@ -142,13 +142,13 @@ async fn fetch(
             Some(source) => referrer_of_navigation(source, &url, referrer, referrer_policy),
             None => Referrer::NoReferrer,
         };
-        request.headers.extend(referer(&referrer).map(|value| (REFERER, value)));
+        request.headers_mut().extend(referer(&referrer).map(|value| (REFERER, value)));
         if let Some(post) = &post {
             add_post(navigation, post, referrer_policy, &urls, &mut request);
         }
         let context = CookieContext::new(&url, &client, same_site);
         let cookie = cookies.retrieve(context).get().await;
-        request.headers.extend(cookie.map(|value| (COOKIE, value)));
+        request.headers_mut().extend(cookie.map(|value| (COOKIE, value)));
         let request_start = start.elapsed();
         let response = network.http_network_fetch(request).await.map_err(failed)?;
         let response_start = start.elapsed();

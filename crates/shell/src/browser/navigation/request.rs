@@ -100,13 +100,13 @@ pub(super) fn add_post(
     request.method = Method::POST;
     request.body = post.body.clone().into();
     let content_type = HeaderValue::try_from(&*post.content_type).ok();
-    request.headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
+    request.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
     if let Some(source) = &navigation.source {
         let mut described = with_url_list(source, urls);
         described.mode = Mode::NoCors;
         described.method = Method::POST;
         described.referrer_policy = referrer_policy;
-        append_origin(&described, &mut request.headers);
+        append_origin(&described, request.headers_mut());
     }
 }
 
