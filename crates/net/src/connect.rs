@@ -10,10 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use sendbeacon_fetch::{
     AddressSpace, ErrorDetail, NetworkError, host::ConnectionTiming, is_localhost,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use url::Host;
 
 use crate::{
@@ -30,6 +27,7 @@ use crate::{
     },
     resolve::Names,
     send_queue::{SendQueue, SendQueues},
+    stream::BoxedStream,
     tcp::connect_to_any,
     time_left::TimeLeft,
     tls::{HTTP2, Tls},
@@ -115,21 +113,18 @@ impl Connector {
         let queue = self.send_queues.clone().zip(addresses);
         let queue = queue.map(|(queues, (local, peer))| SendQueue::new(queues, local, peer));
         let space = Some(self.address_spaces.of(address));
-        let opened = self.open(key, tcp, space, timing).await?;
+        let opened = self.open(key, Box::new(tcp), space, timing).await?;
         Ok(opened.with_send_queue(queue))
     }
 
     /// Makes a connection of a stream to the server of `key`.
-    async fn open<S>(
+    async fn open(
         &self,
         key: &PoolKey,
-        stream: S,
+        stream: BoxedStream,
         address_space: Option<AddressSpace>,
         timing: &mut ConnectionTiming,
-    ) -> Result<OpenConnection, NetworkError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    ) -> Result<OpenConnection, NetworkError> {
         if !key.tls {
             return Http1Connection::open(stream, false, address_space)
                 .await
@@ -138,9 +133,9 @@ impl Connector {
         timing.secure_connection_start = Some(Instant::now());
         let tls = self.tls.handshake(key, stream).await?;
         if tls.get_ref().1.alpn_protocol() == Some(HTTP2) {
-            Http2Connection::open(tls, address_space).await.map(OpenConnection::Http2)
+            Http2Connection::open(Box::new(tls), address_space).await.map(OpenConnection::Http2)
         } else {
-            Http1Connection::open(AnyClose(tls), true, address_space)
+            Http1Connection::open(Box::new(AnyClose(tls)), true, address_space)
                 .await
                 .map(OpenConnection::Http1)
         }
@@ -206,37 +201,34 @@ impl Connector {
     ) -> Result<Created, NetworkError> {
         match &proxy.protocol {
             ProxyProtocol::Http { is_over_tls: false, .. } => {
-                self.create_through_http(proxy, key, (tcp, false), authorization, target, timing)
-                    .await
+                let stream = (Box::new(tcp) as _, false);
+                self.create_through_http(proxy, key, stream, authorization, target, timing).await
             }
             ProxyProtocol::Http { is_over_tls: true, .. } => {
-                let tls = self.tls.handshake_with_proxy(proxy, key, tcp).await?;
-                self.create_through_http(proxy, key, (tls, true), authorization, target, timing)
-                    .await
+                let tls = self.tls.handshake_with_proxy(proxy, key, Box::new(tcp)).await?;
+                let stream = (Box::new(tls) as _, true);
+                self.create_through_http(proxy, key, stream, authorization, target, timing).await
             }
             ProxyProtocol::Socks5 { user_and_password } => {
                 let stream = tunnel::socks5(proxy, user_and_password.clone(), tcp, key).await?;
-                self.open(key, stream, target, timing).await.map(Created::Connection)
+                self.open(key, Box::new(stream), target, timing).await.map(Created::Connection)
             }
         }
     }
 
     /// `stream` is a connection to the proxy, with whether it is over TLS.
-    async fn create_through_http<S>(
+    async fn create_through_http(
         &self,
         proxy: &Proxy,
         key: &PoolKey,
-        (stream, is_over_tls): (S, bool),
+        (stream, is_over_tls): (BoxedStream, bool),
         authorization: Option<HeaderValue>,
         target: Option<AddressSpace>,
         timing: &mut ConnectionTiming,
-    ) -> Result<Created, NetworkError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    ) -> Result<Created, NetworkError> {
         let connection = if key.tls {
             match tunnel::connect(proxy, authorization, stream, key).await? {
-                Ok(stream) => self.open(key, stream, target, timing).await?,
+                Ok(stream) => self.open(key, Box::new(stream), target, timing).await?,
                 Err(challenge) => return Ok(Created::Challenge(challenge)),
             }
         } else {

@@ -5,14 +5,12 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use sendbeacon_fetch::{AddressSpace, NetworkError, host::ResponseInfo};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::AbortHandle,
-};
+use tokio::task::AbortHandle;
 
 use crate::{
     error::http1_error, exchange::Exchange, lenient_stream::LenientStream,
     request_body::RequestBody, response_head::MAX_RESPONSE_HEAD, send_queue::SendQueue,
+    stream::BoxedStream,
 };
 
 /// How many bytes hyper buffers in each direction before it waits. A read may exceed this once.
@@ -57,14 +55,11 @@ pub(crate) struct Http1Connection {
 
 impl Http1Connection {
     /// Makes an HTTP/1.1 connection of a stream. `is_secure` says whether the stream is behind TLS.
-    pub(crate) async fn open<S>(
-        stream: S,
+    pub(crate) async fn open(
+        stream: BoxedStream,
         is_secure: bool,
         address_space: Option<AddressSpace>,
-    ) -> Result<Box<Self>, NetworkError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    ) -> Result<Box<Self>, NetworkError> {
         let stream = LenientStream::new(stream, is_secure);
         let exchange = stream.exchange();
         let handshake = hyper().handshake(TokioIo::new(stream));

@@ -23,11 +23,7 @@ use h2::{
 };
 use http::{Request, Response};
 use sendbeacon_fetch::{AddressSpace, NetworkError, host::ResponseInfo};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::AbortHandle,
-    time::timeout,
-};
+use tokio::{task::AbortHandle, time::timeout};
 
 use crate::{
     counted_stream::{CountedStream, Traffic},
@@ -36,6 +32,7 @@ use crate::{
     resend::{Failure, is_ended_by_peer},
     response_head::MAX_HEADERS,
     send_queue::SendQueue,
+    stream::BoxedStream,
 };
 
 /// The largest head of a response. HTTP/2 counts each header as its name, its value and 32 bytes.
@@ -82,13 +79,10 @@ pub(crate) struct Http2Connection {
 }
 
 impl Http2Connection {
-    pub(crate) async fn open<S>(
-        stream: S,
+    pub(crate) async fn open(
+        stream: BoxedStream,
         address_space: Option<AddressSpace>,
-    ) -> Result<Self, NetworkError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    ) -> Result<Self, NetworkError> {
         let traffic = Arc::<Traffic>::default();
         let stream = CountedStream { stream, traffic: Arc::clone(&traffic) };
         let (sender, mut connection) = client::Builder::new()

@@ -143,6 +143,7 @@ mod response_head;
 mod route;
 mod send_queue;
 mod sender;
+mod stream;
 mod surplus;
 mod targets;
 mod tcp;

@@ -13,14 +13,13 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 use sendbeacon_fetch::{ErrorDetail, NetworkError, host::ConnectionKey};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::OnceCell,
-};
+use tokio::sync::OnceCell;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Host;
 
-use crate::{error::RootCertificateError, pool::key::PoolKey, proxy::server::Proxy};
+use crate::{
+    error::RootCertificateError, pool::key::PoolKey, proxy::server::Proxy, stream::BoxedStream,
+};
 
 /// The name of HTTP/2 in the ALPN extension.
 pub(crate) const HTTP2: &[u8] = b"h2";
@@ -79,28 +78,22 @@ impl Tls {
     }
 
     /// Makes a handshake with the server of `key`.
-    pub(crate) async fn handshake<S>(
+    pub(crate) async fn handshake(
         &self,
         key: &PoolKey,
-        stream: S,
-    ) -> Result<TlsStream<S>, NetworkError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+        stream: BoxedStream,
+    ) -> Result<TlsStream<BoxedStream>, NetworkError> {
         let done = self.handshake_with(&key.host, SessionKey::of(key), stream).await;
         done.map_err(|detail| NetworkError::Tls(detail.with_context(key)))
     }
 
     /// Makes a handshake with the proxy through which the request goes to the server of `key`.
-    pub(crate) async fn handshake_with_proxy<S>(
+    pub(crate) async fn handshake_with_proxy(
         &self,
         proxy: &Arc<Proxy>,
         key: &PoolKey,
-        stream: S,
-    ) -> Result<TlsStream<S>, NetworkError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+        stream: BoxedStream,
+    ) -> Result<TlsStream<BoxedStream>, NetworkError> {
         let port = proxy.port;
         let (is_to_proxy, needs_http1) = (true, true);
         let session = SessionKey { port, is_to_proxy, needs_http1, ..SessionKey::of(key) };
@@ -108,15 +101,12 @@ impl Tls {
         done.map_err(|detail| NetworkError::Proxy(detail.with_context(proxy)))
     }
 
-    async fn handshake_with<S>(
+    async fn handshake_with(
         &self,
         host: &Host,
         session: SessionKey,
-        stream: S,
-    ) -> Result<TlsStream<S>, ErrorDetail>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+        stream: BoxedStream,
+    ) -> Result<TlsStream<BoxedStream>, ErrorDetail> {
         let base = self.base.get_or_try_init(|| client_config(self.settings.clone())).await?;
         let name = server_name(host)?;
         let connector = TlsConnector::from(self.partition(session, base));

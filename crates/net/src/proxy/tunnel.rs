@@ -16,15 +16,12 @@ use http::{
 use hyper::upgrade::{self, Upgraded};
 use hyper_util::{client::legacy::connect::proxy::SocksV5, rt::TokioIo};
 use sendbeacon_fetch::{ErrorDetail, NetworkError};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tower_service::Service;
 
 use crate::{
     error::http1_detail, http1::hyper, lenient_stream::LenientStream, pool::key::PoolKey,
-    proxy::server::Proxy, request_body::RequestBody,
+    proxy::server::Proxy, request_body::RequestBody, stream::BoxedStream,
 };
 
 /// Asks the HTTP proxy behind `stream` for a tunnel to the server of `key`
@@ -33,15 +30,12 @@ use crate::{
 /// If the proxy answers 407, the inner error holds the headers of that answer.
 ///
 /// NB: hyper-util has a `Tunnel`, but it does not give the challenges of a 407.
-pub(crate) async fn connect<S>(
+pub(crate) async fn connect(
     proxy: &Proxy,
     authorization: Option<HeaderValue>,
-    stream: S,
+    stream: BoxedStream,
     key: &PoolKey,
-) -> Result<Result<TokioIo<Upgraded>, HeaderMap>, NetworkError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> Result<Result<TokioIo<Upgraded>, HeaderMap>, NetworkError> {
     let failure = |detail: ErrorDetail| NetworkError::Proxy(detail.with_context(proxy));
     let mut request = Request::new(RequestBody::new(Bytes::new()));
     *request.method_mut() = Method::CONNECT;

@@ -64,7 +64,7 @@ async fn request_given_to_a_connection_that_has_just_closed_is_sent_on_another()
     let sender = sender();
 
     let (client_end, server_end) = tokio::io::duplex(1024);
-    let mut connection = Http1Connection::open(client_end, false, None).await.unwrap();
+    let mut connection = Http1Connection::open(Box::new(client_end), false, None).await.unwrap();
     connection.sender.ready().await.unwrap();
     let key = Arc::new(sender.pool.key(&request, None).unwrap());
     let Ok(Checkout::Room(room)) = sender.pool.checkout(&key, false).await else {

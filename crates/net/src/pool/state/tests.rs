@@ -69,7 +69,8 @@ impl Requests {
             4..6 if !self.rooms.is_empty() => {
                 let (key, room) = self.rooms.swap_remove(which % self.rooms.len());
                 let (client, server) = tokio::io::duplex(64);
-                let mut connection = Http1Connection::open(client, false, None).await.unwrap();
+                let mut connection =
+                    Http1Connection::open(Box::new(client), false, None).await.unwrap();
                 connection.sender.ready().await.unwrap();
                 self.servers.push(server);
                 self.state.opened_http1(&key, room);
