@@ -144,12 +144,15 @@ impl Beacon {
     pub fn admit(
         client: &Arc<Client>,
         ledger: &Arc<Ledger>,
-        url: impl Into<Arc<Url>>,
+        url: Url,
         body_length: u64,
         data: impl FnOnce() -> Option<(Body, Option<HeaderValue>)>,
     ) -> Option<Self> {
-        let (url, reserve) = (url.into(), |weight| ledger.reserve_for(client, weight));
-        is_http(&url).then(|| Self::admit_http(client, url, body_length, reserve, data)).flatten()
+        if !is_http(&url) {
+            return None;
+        }
+        let reserve = |weight| ledger.reserve_for(client, weight);
+        Self::admit_http(client, Arc::new(url), body_length, reserve, data)
     }
 
     /// Does the same for a URL that is known to be http(s).
@@ -237,8 +240,8 @@ impl Beacon {
     // NB: for the crate `sendbeacon` alone. It may change in any release.
     #[doc(hidden)]
     #[must_use]
-    pub fn request(client: Arc<Client>, url: impl Into<Arc<Url>>, data: BeaconData) -> Request {
-        let mut request = Request::new(client, url);
+    pub fn request(client: Arc<Client>, url: Arc<Url>, data: BeaconData) -> Request {
+        let mut request = Request::with_shared_url(client, url);
         // Content-Type, and two that fetch adds: Accept and Accept-Language.
         request.headers = HeaderMap::with_capacity(3);
         // Step 5.

@@ -92,10 +92,9 @@ impl Ping {
     pub fn admit(
         client: &Arc<Client>,
         ledger: &Arc<Ledger>,
-        url: impl Into<Arc<Url>>,
+        url: Url,
         target_url: Url,
     ) -> Option<Self> {
-        let url = url.into();
         // Step 1. The embedder does Step 2: it does not call for a user who wants no pings.
         if !is_http(&url) {
             return None;
@@ -109,7 +108,7 @@ impl Ping {
         let weight = Weight { body_bytes: BODY.len() as u64, url_bytes, header_bytes: 0 };
         let reservation = ledger.reserve_for(client, weight)?;
         // Step 3.
-        Some(Self { url, target_url, client: Arc::clone(client), reservation })
+        Some(Self { url: Arc::new(url), target_url, client: Arc::clone(client), reservation })
     }
 
     /// The ping URL.
@@ -159,12 +158,11 @@ impl Ping {
 
     /// Makes the request of a ping from its parts: those of an admitted ping, or of one that an outbox has kept.
     #[must_use]
-    pub fn request(client: Arc<Client>, url: impl Into<Arc<Url>>, target_url: Url) -> Request {
-        let url = url.into();
+    pub fn request(client: Arc<Client>, url: Arc<Url>, target_url: Url) -> Request {
         let from = told_document_url(&client, &url).cloned().map(|from| (PING_FROM, from));
         // Step 4. NB: the use-URL-credentials flag has no effect, because after a 401 nobody is asked for
         // credentials here.
-        let mut request = Request::new(client, url);
+        let mut request = Request::with_shared_url(client, url);
         request.method = Method::POST;
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/ping"));
         request.body = Some(Bytes::from_static(BODY).into());

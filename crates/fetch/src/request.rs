@@ -245,7 +245,12 @@ impl Request {
     ///
     /// Forbidden request-headers in the header list are not sent.
     #[must_use]
-    pub fn new(client: Arc<Client>, url: impl Into<Arc<Url>>) -> Self {
+    pub fn new(client: Arc<Client>, url: Url) -> Self {
+        Self::with_shared_url(client, Arc::new(url))
+    }
+
+    /// The same for a URL that others may have, too.
+    pub(crate) fn with_shared_url(client: Arc<Client>, url: Arc<Url>) -> Self {
         Self {
             method: Method::GET,
             headers: HeaderMap::new(),
@@ -266,7 +271,7 @@ impl Request {
             destination: Destination::Empty,
             is_preflight: false,
             use_service_workers: true,
-            url_list: vec![url.into()],
+            url_list: vec![url],
             redirect_count: 0,
             response_tainting: ResponseTainting::Basic,
             timing_allow_failed: false,
@@ -369,8 +374,8 @@ impl Request {
 
     /// Appends a URL to the URL list, as a redirect does. For an engine that follows the redirects of a navigation
     /// itself, before it calls [`append_origin`](crate::append_origin): the value depends on all the URLs.
-    pub fn push_url(&mut self, url: impl Into<Arc<Url>>) {
-        self.url_list.push(url.into());
+    pub fn push_url(&mut self, url: Url) {
+        self.url_list.push(Arc::new(url));
     }
 
     /// The referrer policy that applies: the request's, or else that of its client's policy container.

@@ -260,7 +260,7 @@ mod tests {
         let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
         let connection = ConnectionKey::new(partition, false);
         let request = NetworkRequest::new(Method::POST, Url::parse(url).unwrap(), connection)
-            .with_headers(headers.collect::<HeaderMap>())
+            .with_headers(headers.collect())
             .with_body(Bytes::from_static(b"body"));
         let key = PoolKey::of(&request, None, &RandomState::default()).unwrap();
         let uris = Arc::new(Uris::of(&request.url, &key).unwrap());

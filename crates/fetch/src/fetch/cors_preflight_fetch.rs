@@ -44,8 +44,8 @@ pub(super) async fn cors_preflight_fetch(
 fn preflight_request(request: &Request, unsafe_names: &[HeaderName]) -> Request {
     // Step 1. NB: the preflight gets the request's URL list, so that both have the same redirect-taint and the same
     // `Origin` header.
-    let mut preflight =
-        Request::new(Arc::clone(&request.client), Arc::clone(request.current_url()));
+    let (client, url) = (Arc::clone(&request.client), Arc::clone(request.current_url()));
+    let mut preflight = Request::with_shared_url(client, url);
     preflight.method = Method::OPTIONS;
     preflight.url_list.clone_from(&request.url_list);
     preflight.origin = request.origin.clone();

@@ -91,10 +91,10 @@ pub struct NetworkRequest {
 impl NetworkRequest {
     /// A request without headers, body and client, on any connection of this key.
     #[must_use]
-    pub fn new(method: Method, url: impl Into<Arc<Url>>, connection: ConnectionKey) -> Self {
+    pub fn new(method: Method, url: Url, connection: ConnectionKey) -> Self {
         Self {
             method,
-            url: url.into(),
+            url: Arc::new(url),
             headers: Arc::default(),
             body: Bytes::new(),
             connection,
@@ -108,8 +108,8 @@ impl NetworkRequest {
 
     /// Sets the headers.
     #[must_use]
-    pub fn with_headers(mut self, headers: impl Into<Arc<HeaderMap>>) -> Self {
-        self.headers = headers.into();
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = Arc::new(headers);
         self
     }
 
