@@ -81,8 +81,8 @@ fn strip_url(url: &Url, origin_only: bool) -> Option<Url> {
     url.set_fragment(None);
     // Step 6.
     if origin_only {
-        url.set_path("");
         url.set_query(None);
+        url.set_path("");
     }
     Some(url)
 }
