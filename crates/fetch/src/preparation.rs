@@ -106,3 +106,39 @@ pub(crate) fn with_cookies(mut list: HeaderMap, cookies: Option<HeaderValue>) ->
     }
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(lists: &HeaderLists, body_length: u64, cookies: &'static str) -> Arc<HeaderMap> {
+        let make = || HeaderMap::from_iter([(CONTENT_LENGTH, body_length.into())]);
+        lists.get_or_make(body_length, Some(HeaderValue::from_static(cookies)), make)
+    }
+
+    fn values(list: &HeaderMap) -> [&str; 2] {
+        [&list[CONTENT_LENGTH], &list[COOKIE]].map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn a_list_is_changed_in_its_place_unless_an_earlier_request_still_has_it() {
+        let mut lists = HeaderLists::default();
+        let first = list(&lists, 1, "a=1");
+        let second = list(&lists, 22, "b=2");
+        assert_eq!((values(&first), values(&second)), (["1", "a=1"], ["22", "b=2"]));
+        lists.forget_cookies();
+        assert_eq!(values(&second), ["22", "b=2"]);
+        drop((first, second));
+        let third = Arc::as_ptr(&list(&lists, 3, "c=3"));
+        let fourth = list(&lists, 3, "d=4");
+        assert_eq!((values(&fourth), Arc::as_ptr(&fourth)), (["3", "d=4"], third));
+    }
+
+    #[test]
+    fn no_cookies_are_kept() {
+        let mut lists = HeaderLists::default();
+        drop(list(&lists, 1, "a=1"));
+        lists.forget_cookies();
+        assert!(!format!("{lists:?}").contains("a=1"));
+    }
+}
