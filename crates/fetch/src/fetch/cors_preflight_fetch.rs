@@ -18,26 +18,27 @@ use crate::{
     error::PreflightFailure,
     headers::{
         extract::{extract_delta_seconds, extract_tokens},
-        safelist::{cors_unsafe_names, is_cors_safelisted_method},
+        safelist::is_cors_safelisted_method,
     },
     request::{CredentialsMode, Mode, Request, ResponseTainting},
     response::drain_arrived,
 };
 
-/// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch).
+/// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch). `unsafe_names` are the CORS-unsafe request-header
+/// names of the request.
 pub(super) async fn cors_preflight_fetch(
     params: &FetchParams<'_>,
     request: &Request,
+    unsafe_names: Vec<HeaderName>,
 ) -> Result<(), PreflightFailure> {
-    let headers = cors_unsafe_names(&request.headers);
-    let preflight = preflight_request(request, &headers);
+    let preflight = preflight_request(request, &unsafe_names);
     // Step 6.
     let response = http_network_or_cache_fetch(params, &preflight)
         .await
         .map_err(|error| PreflightFailure::Network(Box::new(error)))?;
     let (status, response_headers) = (response.status, response.headers);
     drain_arrived(response.body);
-    check_preflight(params, request, &headers, status, &response_headers)
+    check_preflight(params, request, &unsafe_names, status, &response_headers)
 }
 
 /// Steps 1 to 5: makes the preflight for `request`.

@@ -1,5 +1,7 @@
 //! [HTTP fetch](https://fetch.spec.whatwg.org/#http-fetch): a service worker or the network answers the request.
 
+use http::HeaderName;
+
 use super::{
     cors_check::cors_check,
     cors_preflight_fetch::cors_preflight_fetch,
@@ -153,9 +155,9 @@ async fn from_network(
     make_cors_preflight: bool,
 ) -> Result<NetworkResponse, NetworkError> {
     // Step 4.1.
-    if make_cors_preflight && needs_cors_preflight(params, request) {
+    if make_cors_preflight && let Some(unsafe_names) = names_to_preflight(params, request) {
         // Boxed, because few fetches make a preflight, and every future would reserve space for it.
-        Box::pin(cors_preflight_fetch(params, request)).await?;
+        Box::pin(cors_preflight_fetch(params, request, unsafe_names)).await?;
     }
     // Step 4.2.
     if request.redirect == RedirectMode::Follow {
@@ -174,14 +176,15 @@ async fn from_network(
     Ok(response)
 }
 
-/// The conditions of Step 4.1: whether the method or a header is neither safelisted nor in the CORS-preflight cache.
-fn needs_cors_preflight(params: &FetchParams<'_>, request: &Request) -> bool {
+/// The conditions of Step 4.1: if the method or a header is neither safelisted nor in the CORS-preflight cache, the CORS-unsafe
+/// request-header names.
+fn names_to_preflight(params: &FetchParams<'_>, request: &Request) -> Option<Vec<HeaderName>> {
     let names = cors_unsafe_names(&request.headers);
     let method_is_safe = is_cors_safelisted_method(&request.method) && !request.use_cors_preflight;
     if method_is_safe && names.is_empty() {
-        return false;
+        return None;
     }
-    let profile = params.profile;
+    let (cache, now) = (&params.profile.cors_preflight_cache, params.profile.clock.now());
     // NB: one look-up, because a page may set many headers.
-    !profile.cors_preflight_cache.permits(request, method_is_safe, &names, profile.clock.now())
+    (!cache.permits(request, method_is_safe, &names, now)).then_some(names)
 }

@@ -52,22 +52,20 @@ pub(crate) fn is_cors_safelisted(name: &HeaderName, value: &HeaderValue) -> bool
 /// The [CORS-unsafe request-header names](https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names)
 /// of a header list, sorted.
 pub(crate) fn cors_unsafe_names(headers: &HeaderMap) -> Vec<HeaderName> {
-    // Steps 1 to 3.
+    // Steps 1 and 3.
     let mut unsafe_names = Vec::new();
-    let mut potentially_unsafe_names = Vec::new();
     let mut safelist_value_size = 0;
     // Step 4.
     for (name, value) in headers {
         if is_cors_safelisted(name, value) {
-            potentially_unsafe_names.push(name.clone());
             safelist_value_size += value.len();
         } else {
             unsafe_names.push(name.clone());
         }
     }
-    // Step 5.
+    // Step 5. NB: the potentiallyUnsafeNames of Step 2 are all other names of the list.
     if safelist_value_size > 1024 {
-        unsafe_names.append(&mut potentially_unsafe_names);
+        unsafe_names = headers.keys().cloned().collect();
     }
     // Step 6.
     unsafe_names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
