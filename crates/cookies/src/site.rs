@@ -63,7 +63,7 @@ pub fn site_host<'a>(host: &Host<&'a str>) -> Host<&'a str> {
 /// [schemelessly same site](https://html.spec.whatwg.org/multipage/browsers.html#schemelessly-same-site).
 #[must_use]
 pub fn is_schemelessly_same_site(a: &Host<&str>, b: &Host<&str>) -> bool {
-    // NB: the end of a text is compared first, because a look-up in the list takes longer.
+    // NB: the end of `b` is compared before it is looked up in the list, which takes longer.
     let may_be_of = |domain: &str| matches!(b, Host::Domain(b) if b.ends_with(domain));
     a == b
         || registrable_domain(a)
@@ -126,7 +126,11 @@ mod tests {
 
     /// Hosts that often have the same ends.
     fn host() -> impl Strategy<Value = String> {
-        prop_oneof!["(a\\.|ba?\\.){0,3}(com|co\\.uk|github\\.io|ck|test)\\.?", "127\\.0\\.0\\.[12]"]
+        prop_oneof![
+            "(a\\.|ba?\\.|\\.){0,3}(com|co\\.uk|github\\.io|ck|test)\\.?",
+            "127\\.0\\.0\\.[12]",
+            "\\[::[12]\\]"
+        ]
     }
 
     #[test]

@@ -252,7 +252,7 @@ impl Beacon {
                 if !is_cors_safelisted(&CONTENT_TYPE, &content_type) {
                     request.mode = Mode::Cors;
                 }
-                // Step 4. `Request::new` has made the list.
+                // Step 4. The list is made above.
                 request.headers.insert(CONTENT_TYPE, content_type);
             }
             request.body = Some(body);

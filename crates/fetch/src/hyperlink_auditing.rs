@@ -157,6 +157,8 @@ impl Ping {
     }
 
     /// Makes the request of a ping from its parts: those of an admitted ping, or of one that an outbox has kept.
+    // NB: for the crate `sendbeacon` alone. It may change in any release.
+    #[doc(hidden)]
     #[must_use]
     pub fn request(client: Arc<Client>, url: Arc<Url>, target_url: Url) -> Request {
         let from = told_document_url(&client, &url).cloned().map(|from| (PING_FROM, from));

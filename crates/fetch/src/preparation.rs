@@ -1,6 +1,9 @@
 //! What fetch need not do again for a request like an earlier one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use http::{
     HeaderMap, HeaderValue,
@@ -41,12 +44,18 @@ impl Preparation {
 #[derive(Debug, Default)]
 pub(crate) struct HeaderLists(Mutex<[Option<HeaderList>; 2]>);
 
-#[derive(Debug)]
 struct HeaderList {
     /// Shared with the request on the network while there is one.
     list: Arc<HeaderMap>,
     /// The length of the body in the list.
     body_length: u64,
+}
+
+/// Without the list, which may have cookies.
+impl fmt::Debug for HeaderList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderList").field("body_length", &self.body_length).finish_non_exhaustive()
+    }
 }
 
 impl HeaderLists {
@@ -139,6 +148,7 @@ mod tests {
         let mut lists = HeaderLists::default();
         drop(list(&lists, 1, "a=1"));
         lists.forget_cookies();
-        assert!(!format!("{lists:?}").contains("a=1"));
+        let kept = lists.0.get_mut().unwrap()[1].as_ref().expect("the list is kept");
+        assert_eq!(values(&kept.list), ["1", ""]);
     }
 }

@@ -249,7 +249,7 @@ impl Request {
         Self::with_shared_url(client, Arc::new(url))
     }
 
-    /// The same for a URL that others may have, too.
+    /// Does the same with a URL that may be shared.
     pub(crate) fn with_shared_url(client: Arc<Client>, url: Arc<Url>) -> Self {
         Self {
             method: Method::GET,

@@ -15,6 +15,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::stream::BoxedStream;
+
 /// What has passed through a connection, and what is still to be written.
 #[derive(Default)]
 pub(crate) struct Traffic {
@@ -27,12 +29,12 @@ pub(crate) struct Traffic {
 }
 
 /// A stream that notes its traffic.
-pub(crate) struct CountedStream<S> {
-    pub(crate) stream: S,
+pub(crate) struct CountedStream {
+    pub(crate) stream: BoxedStream,
     pub(crate) traffic: Arc<Traffic>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
+impl AsyncRead for CountedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -45,7 +47,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
+impl AsyncWrite for CountedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

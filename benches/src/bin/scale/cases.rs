@@ -141,7 +141,7 @@ pub(crate) struct Setup {
     pub(crate) is_json: bool,
     /// How many beacons are sent before the measurements.
     pub(crate) beacons_before: usize,
-    /// How many beacons are under way at once.
+    /// How many beacons are sent before their outcomes are waited for.
     pub(crate) at_once: usize,
 }
 

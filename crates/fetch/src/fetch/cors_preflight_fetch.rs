@@ -29,16 +29,16 @@ use crate::{
 pub(super) async fn cors_preflight_fetch(
     params: &FetchParams<'_>,
     request: &Request,
-    unsafe_names: Vec<HeaderName>,
+    unsafe_names: &[HeaderName],
 ) -> Result<(), PreflightFailure> {
-    let preflight = preflight_request(request, &unsafe_names);
+    let preflight = preflight_request(request, unsafe_names);
     // Step 6.
     let response = http_network_or_cache_fetch(params, &preflight)
         .await
         .map_err(|error| PreflightFailure::Network(Box::new(error)))?;
     let (status, response_headers) = (response.status, response.headers);
     drain_arrived(response.body);
-    check_preflight(params, request, &unsafe_names, status, &response_headers)
+    check_preflight(params, request, unsafe_names, status, &response_headers)
 }
 
 /// Steps 1 to 5: makes the preflight for `request`.

@@ -157,7 +157,7 @@ async fn from_network(
     // Step 4.1.
     if make_cors_preflight && let Some(unsafe_names) = names_to_preflight(params, request) {
         // Boxed, because few fetches make a preflight, and every future would reserve space for it.
-        Box::pin(cors_preflight_fetch(params, request, unsafe_names)).await?;
+        Box::pin(cors_preflight_fetch(params, request, &unsafe_names)).await?;
     }
     // Step 4.2.
     if request.redirect == RedirectMode::Follow {
@@ -176,8 +176,9 @@ async fn from_network(
     Ok(response)
 }
 
-/// The conditions of Step 4.1: if the method or a header is neither safelisted nor in the CORS-preflight cache, the CORS-unsafe
-/// request-header names.
+/// The conditions of Step 4.1: whether the method or a header is neither safelisted nor in the CORS-preflight cache. If so,
+/// returns the CORS-unsafe request-header names. They are none if only the method needs the preflight, or the
+/// use-CORS-preflight flag.
 fn names_to_preflight(params: &FetchParams<'_>, request: &Request) -> Option<Vec<HeaderName>> {
     let names = cors_unsafe_names(&request.headers);
     let method_is_safe = is_cors_safelisted_method(&request.method) && !request.use_cors_preflight;

@@ -33,7 +33,8 @@ impl Weight {
     /// about a request that waits for its turn.
     pub const OVERHEAD: u64 = 2_048;
 
-    /// How many bytes of memory the request counts for. A URL counts twice: in the request and in its events.
+    /// How many bytes of memory the request counts for. A URL counts twice: for
+    /// itself, and for what the network and events make of it.
     fn memory(self) -> u64 {
         let Self { body_bytes, url_bytes, header_bytes } = self;
         (Self::OVERHEAD + header_bytes)

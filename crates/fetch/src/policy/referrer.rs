@@ -79,7 +79,7 @@ fn strip_url(url: &Url, origin_only: bool) -> Option<Url> {
     let _ = url.set_password(None);
     // Step 5.
     url.set_fragment(None);
-    // Step 6.
+    // Step 6. NB: the query comes first, so that `set_path` does not move it.
     if origin_only {
         url.set_query(None);
         url.set_path("");
