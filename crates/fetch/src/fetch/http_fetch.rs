@@ -176,9 +176,10 @@ async fn from_network(
     Ok(response)
 }
 
-/// The conditions of Step 4.1: whether the method or a header is neither safelisted nor in the CORS-preflight cache. If so,
-/// returns the CORS-unsafe request-header names. They are none if only the method needs the preflight, or the
-/// use-CORS-preflight flag.
+/// The conditions of Step 4.1: whether the method or a header is neither safelisted nor in the CORS-preflight cache.
+///
+/// Returns `None` if the request needs no preflight. Otherwise returns its CORS-unsafe request-header names. The list is
+/// empty if the method alone needs the preflight, or if the use-CORS-preflight flag does.
 fn names_to_preflight(params: &FetchParams<'_>, request: &Request) -> Option<Vec<HeaderName>> {
     let names = cors_unsafe_names(&request.headers);
     let method_is_safe = is_cors_safelisted_method(&request.method) && !request.use_cors_preflight;

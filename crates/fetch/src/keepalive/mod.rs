@@ -33,8 +33,8 @@ impl Weight {
     /// about a request that waits for its turn.
     pub const OVERHEAD: u64 = 2_048;
 
-    /// How many bytes of memory the request counts for. A URL counts twice: for
-    /// itself, and for what the network and events make of it.
+    /// How many bytes of memory the request counts for. A URL counts twice: once for the text that the request and its
+    /// events share, and once for the copies that the network makes.
     fn memory(self) -> u64 {
         let Self { body_bytes, url_bytes, header_bytes } = self;
         (Self::OVERHEAD + header_bytes)
