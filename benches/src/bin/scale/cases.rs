@@ -108,8 +108,7 @@ pub(crate) const CASES: [(Case, usize, usize, f64); 28] = [
     (Case::CookiesFull, 1, 10_000, 1.5),
     (Case::OpenDestinations, 1, 10_000, 1.5),
     (Case::NewDestinations, 1, 10_000, 1.5),
-    // Two of five of these beacons make a preflight. At 1, none does, and the request of the beacon before is used again.
-    (Case::Preflights, 1, 640, 1.6),
+    (Case::Preflights, 1, 640, 1.5),
     (Case::PolicyOrigins, 1, 1_000, 1.5),
     (Case::Frames, 1, 10_000, 1.5),
     (Case::Documents, 1, 100_000, 1.5),
