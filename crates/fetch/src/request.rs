@@ -1,6 +1,6 @@
 //! [Requests](https://fetch.spec.whatwg.org/#requests).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
@@ -421,18 +421,17 @@ impl Request {
     }
 
     /// [Byte-serialize the request origin](https://fetch.spec.whatwg.org/#byte-serializing-a-request-origin).
-    pub(crate) fn serialize_origin(&self) -> HeaderValue {
+    pub(crate) fn serialize_origin(&self) -> Cow<'_, str> {
         // Step 2.
         if self.redirect_taint() != RedirectTaint::SameOrigin {
-            return HeaderValue::from_static("null");
+            return "null".into();
         }
         // Step 3. NB: copied from a URL of this origin, if there is one: that is faster than serialising.
         let urls = [&self.client.creation_url, self.current_url()];
         let has_credentials = |url: &Url| !url.username().is_empty() || url.password().is_some();
         urls.into_iter()
             .find(|url| self.origin.is_same_origin_with_url(url) && !has_credentials(url))
-            .and_then(|url| HeaderValue::from_str(&url[..Position::AfterPort]).ok())
-            .unwrap_or_else(|| self.origin.serialize())
+            .map_or_else(|| self.origin.to_string().into(), |url| url[..Position::AfterPort].into())
     }
 }
 

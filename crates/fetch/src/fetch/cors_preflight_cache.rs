@@ -1,13 +1,15 @@
 //! The [CORS-preflight cache](https://fetch.spec.whatwg.org/#cors-preflight-cache).
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderName, header::AUTHORIZATION};
+use indexmap::{IndexMap, map::Entry as Slot};
 use url::Url;
 
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
 
 /// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache), of limited size.
 ///
-/// A full cache drops a random key of the network partition that has the most keys, for a new key. So a site with
+/// A cache with one key too many drops a random key of the network partition that has the most keys. So a site with
 /// many keys pushes out its own. A site that uses more keys in turn than there is room for still finds a part of
 /// them. A key with the full number of entries takes no new entry. The lock is held only during a look-up or a
 /// change, never across an await.
@@ -35,7 +37,7 @@ const MAX_URL_LENGTH: usize = 8_192;
 
 #[derive(Debug, Default)]
 struct Partitions {
-    by_key: HashMap<PartitionKey, Entries>,
+    by_key: HashMap<PartitionKey, IndexMap<Key<'static>, Vec<Entry>>>,
     /// How many keys all partitions have.
     keys: usize,
     /// How many keys were dropped. With the secret of `random` it decides which key is dropped next.
@@ -43,18 +45,10 @@ struct Partitions {
     random: RandomState,
 }
 
-/// The entries of one network partition.
-#[derive(Debug, Default)]
-struct Entries {
-    by_key: HashMap<Key, Vec<Entry>>,
-    /// All keys.
-    keys: Vec<Key>,
-}
-
 /// The fields of a cache entry that are the same for all entries of one preflight response, without the partition.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    origin: HeaderValue,
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key<'a> {
+    origin: Cow<'a, str>,
     url: Arc<Url>,
 }
 
@@ -89,8 +83,8 @@ impl CorsPreflightCache {
     ) -> bool {
         let includes_credentials = request.credentials == CredentialsMode::Include;
         let partitions = self.lock();
-        let entries = partitions.by_key.get(&request.client.network_partition_key);
-        let entries = entries.and_then(|entries| entries.by_key.get(&Key::of(request)));
+        let partition = partitions.by_key.get(&request.client.network_partition_key);
+        let entries = partition.and_then(|partition| partition.get(&Key::of(request)));
         // The entries with a [cache entry match](https://fetch.spec.whatwg.org/#concept-cache-match).
         let matches = entries
             .into_iter()
@@ -117,8 +111,11 @@ impl CorsPreflightCache {
         }
         let expires = now + Duration::from_secs(max_age.min(MAX_MAX_AGE));
         let credentials = request.credentials == CredentialsMode::Include;
-        let mut guard = self.lock();
-        let entries = guard.entries_of(request);
+        let mut partitions = self.lock();
+        let partition = request.client.network_partition_key.clone();
+        let entry = partitions.by_key.entry(partition).or_default().entry(Key::of(request).owned());
+        let is_new_key = matches!(entry, Slot::Vacant(_));
+        let entries = entry.or_default();
         entries.retain(|entry| entry.expires > now);
         let methods = methods.iter().take(MAX_ENTRIES_PER_KEY);
         let methods = methods.map(|method| Permits::Method((*method).into()));
@@ -139,13 +136,20 @@ impl CorsPreflightCache {
                 entries.push(Entry { credentials, permits, expires });
             }
         }
+        if is_new_key {
+            partitions.keys += 1;
+            if partitions.keys > MAX_KEYS {
+                partitions.drop_a_key();
+            }
+        }
     }
 
     /// [Clear cache entries](https://fetch.spec.whatwg.org/#concept-cache-clear) for the request's origin and URL.
     pub(super) fn clear(&self, request: &Request) {
         let mut partitions = self.lock();
-        let entries = partitions.by_key.get_mut(&request.client.network_partition_key);
-        if let Some(entries) = entries.and_then(|entries| entries.by_key.get_mut(&Key::of(request)))
+        let partition = partitions.by_key.get_mut(&request.client.network_partition_key);
+        if let Some(partition) = partition
+            && let Some(entries) = partition.get_mut(&Key::of(request).owned())
         {
             entries.clear();
         }
@@ -179,31 +183,16 @@ impl Entry {
 }
 
 impl Partitions {
-    /// The entries of the request's key, which is added if it is new.
-    fn entries_of(&mut self, request: &Request) -> &mut Vec<Entry> {
-        let (partition, key) = (&request.client.network_partition_key, Key::of(request));
-        let known = self.by_key.get(partition);
-        if known.is_none_or(|entries| !entries.by_key.contains_key(&key)) {
-            if self.keys == MAX_KEYS {
-                self.drop_a_key();
-            }
-            self.by_key.entry(partition.clone()).or_default().keys.push(key.clone());
-            self.keys += 1;
-        }
-        self.by_key.entry(partition.clone()).or_default().by_key.entry(key).or_default()
-    }
-
     /// Drops a random key of the partition that has the most.
     fn drop_a_key(&mut self) {
         let partitions = self.by_key.iter_mut();
-        let Some((partition, largest)) = partitions.max_by_key(|(_, it)| it.keys.len()) else {
+        let Some((partition, largest)) = partitions.max_by_key(|(_, it)| it.len()) else {
             return;
         };
-        let length = largest.keys.len() as u64;
+        let length = largest.len() as u64;
         let at = usize::try_from(self.random.hash_one(self.dropped) % length).unwrap_or(0);
-        let key = largest.keys.swap_remove(at);
-        largest.by_key.remove(&key);
-        if largest.keys.is_empty() {
+        largest.swap_remove_index(at);
+        if largest.is_empty() {
             let partition = partition.clone();
             self.by_key.remove(&partition);
         }
@@ -212,9 +201,13 @@ impl Partitions {
     }
 }
 
-impl Key {
-    fn of(request: &Request) -> Self {
+impl<'a> Key<'a> {
+    fn of(request: &'a Request) -> Self {
         Self { origin: request.serialize_origin(), url: Arc::clone(request.current_url()) }
+    }
+
+    fn owned(self) -> Key<'static> {
+        Key { origin: self.origin.into_owned().into(), url: self.url }
     }
 }
 
@@ -274,8 +267,8 @@ mod tests {
         }
         let partitions = cache.lock();
         assert_eq!(partitions.keys, MAX_KEYS);
-        assert_eq!(partitions.by_key.values().map(|it| it.by_key.len()).sum::<usize>(), MAX_KEYS);
-        assert!(partitions.by_key.values().all(|it| it.keys.len() == 1));
+        assert_eq!(partitions.by_key.values().map(IndexMap::len).sum::<usize>(), MAX_KEYS);
+        assert!(partitions.by_key.values().all(|it| it.len() == 1));
     }
 
     #[test]

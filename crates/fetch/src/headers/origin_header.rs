@@ -12,8 +12,9 @@ use crate::{
 /// for `request` to `headers`, the header list of the request's clone. An embedder whose navigations do not
 /// go through the library can call it, too.
 pub fn append_origin(request: &Request, headers: &mut HeaderMap) {
-    // Step 2.
-    let serialized_origin = request.serialize_origin();
+    // Step 2. NB: a serialised host is ASCII without controls, so this is always a header value.
+    let serialized_origin = HeaderValue::from_str(&request.serialize_origin());
+    let serialized_origin = serialized_origin.unwrap_or(HeaderValue::from_static("null"));
     // Step 3.
     if request.response_tainting == ResponseTainting::Cors {
         headers.append(ORIGIN, serialized_origin);
