@@ -81,7 +81,7 @@ is_wanted() {
 }
 
 for what in floor document empty string64 string1k blob1k form-data url-search-params refused type-error \
-    whole whole100k-documents whole100-queued whole10k-queued whole1000-urls; do
+    whole whole100k-documents whole100-queued whole10k-queued whole1000-urls whole1000-queries; do
     ! is_wanted $what "$@" || alone $what 10000
 done
 if command -v nginx >/dev/null && command -v openssl >/dev/null; then

@@ -66,6 +66,8 @@ enum What {
     Whole10kQueued,
     /// Whole beacons to 1,000 URLs of 100 origins in turn, so that nothing remembered helps.
     Whole1000Urls,
+    /// Whole beacons to one URL with 1,000 queries in turn.
+    Whole1000Queries,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -91,10 +93,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Whole10kQueued => whole(10_000, 10_000, &[COLLECTOR], &kib, n)?,
         What::Whole1000Urls => {
             let url = |i| format!("https://{}.example.net/api/v1/collect?site={i}", i % 100);
-            let urls: Vec<_> = (0..1000).map(url).collect();
-            let urls: Vec<_> = urls.iter().map(String::as_str).collect();
-            whole(1, 1, &urls, &kib, n)?
+            whole_to_1000(url, &kib, n)?
         }
+        What::Whole1000Queries => whole_to_1000(|i| format!("{COLLECTOR}&visit={i}"), &kib, n)?,
     };
     let each = begin.elapsed() / u32::try_from(n)?;
     println!("{} allocations, {each:.2?} including one-time work", (allocations + n / 2) / n);
@@ -163,6 +164,17 @@ fn type_errors(n: usize) -> Result<usize, Box<dyn Error>> {
         assert!(document.send_beacon(black_box("data:,x"), None).is_err());
     }
     Ok(region.change().allocations)
+}
+
+/// Sends whole beacons to 1,000 URLs in turn.
+fn whole_to_1000(
+    url: impl Fn(usize) -> String,
+    body: &str,
+    n: usize,
+) -> Result<usize, Box<dyn Error>> {
+    let urls: Vec<_> = (0..1000).map(url).collect();
+    let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+    whole(1, 1, &urls, body, n)
 }
 
 /// Sends whole beacons to `urls` in turn, from this number of documents in turn, this number `queued` at a time.

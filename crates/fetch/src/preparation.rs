@@ -18,12 +18,12 @@ const MAX_BYTES: usize = 4096;
 /// A clone has nothing of it, because its owner may change the request around it.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
-    /// Whether the request is like one that was made lately. Others are not kept.
+    /// Whether a beacon like this one came lately. Requests of others are not kept.
     pub(crate) is_repeated: bool,
     /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, have told nothing
     /// and changed no URL, and nothing has changed the request since. False after a redirect.
     pub(crate) has_passed: bool,
-    /// The header lists of equal requests. `None`: the request was not kept before.
+    /// The header lists of the beacons that have had this request. `None`: the request was not kept before.
     pub(crate) header_lists: Option<Box<HeaderLists>>,
 }
 
@@ -34,13 +34,14 @@ impl Clone for Preparation {
 }
 
 impl Preparation {
-    /// The header lists of equal requests. `None` if the request was not kept before, or if it was changed.
+    /// The header lists of the beacons that have had this request. `None` if it was not kept before, or if fetch has changed
+    /// it for this beacon.
     pub(crate) fn header_lists(&self) -> Option<&HeaderLists> {
         self.header_lists.as_deref().filter(|_| self.has_passed)
     }
 }
 
-/// The header lists of equal requests: one without a `Cookie` header, and one that ends with it.
+/// The header lists of beacons of one client to one origin: one without a `Cookie` header, and one that ends with it.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderLists(Mutex<[Option<HeaderList>; 2]>);
 

@@ -32,7 +32,7 @@ use url::Url;
 use self::{
     main_fetch::{main_fetch, main_fetch_for_beacon},
     params::FetchParams,
-    prepared_requests::Settings,
+    prepared_requests::{Prepared, Settings},
 };
 pub use self::{
     observer::{NoObserver, Observation, Observer},
@@ -105,15 +105,18 @@ impl BeaconRequest {
     pub fn new(profile: &Profile, client: &Arc<Client>, url: &Arc<Url>, data: BeaconData) -> Self {
         let settings = profile.settings();
         let content_type = data.as_ref().and_then(|(_, content_type)| content_type.as_ref());
-        let prepared = profile.prepared_requests.take(settings, client, url, content_type);
-        Self(if let Some(mut request) = prepared {
-            request.body = data.map(|(body, _)| body);
-            request
-        } else {
-            let mut request = Box::new(Beacon::request(Arc::clone(client), Arc::clone(url), data));
-            append_default_headers(settings, &mut request);
-            request.preparation.is_repeated = profile.prepared_requests.is_repeated(client, url);
-            request
+        Self(match profile.prepared_requests.take(settings, client, url, content_type) {
+            Prepared::Request(mut request) => {
+                request.body = data.map(|(body, _)| body);
+                request
+            }
+            Prepared::Nothing { is_repeated } => {
+                let (client, url) = (Arc::clone(client), Arc::clone(url));
+                let mut request = Box::new(Beacon::request(client, url, data));
+                append_default_headers(settings, &mut request);
+                request.preparation.is_repeated = is_repeated;
+                request
+            }
         })
     }
 }

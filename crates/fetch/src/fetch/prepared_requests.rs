@@ -1,9 +1,10 @@
 //! The requests of the latest beacons that were answered, for the next beacons like them.
 //!
-//! Much of what fetch does to the request of a beacon follows from its client, its URL and its content type, and from the
-//! settings of the profile. A beacon in which these are the same gets the request of an earlier one, with its own body.
-//! Whatever can change between the two is asked anew for each: HSTS, service workers, cookies, authentication entries, the
-//! interceptor, the CORS-preflight cache, and the network.
+//! Much of what fetch does to the request of a beacon follows from its client, the origin of its URL and its content type,
+//! and from the settings of the profile. A beacon in which these are the same gets the request of an earlier one, with its
+//! own body and its own URL. If the URL is another one, the request has to pass the policies again. Whatever can change
+//! between the two is asked anew for each: HSTS, service workers, cookies, authentication entries, the interceptor, the
+//! CORS-preflight cache, and the network.
 
 use std::{
     collections::VecDeque,
@@ -12,11 +13,12 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use sendbeacon_cookies::Missed;
-use url::Url;
+use url::{Position, Url};
 
 use crate::{
     client::Client,
     nonce::Nonce,
+    origin::same_origin,
     preparation::Preparation,
     request::{Referrer, Request, ResponseTainting},
 };
@@ -47,9 +49,21 @@ struct Kept {
     /// What all of these requests depend on.
     settings: Option<OwnedSettings>,
     requests: VecDeque<KeptRequest>,
-    /// The latest beacons that were like none of these. A request is kept when it is made a second time, so that beacons to
-    /// ever new URLs pay little.
-    missed: Missed,
+    /// The latest URLs, and their latest origins, for which there was no request. A request is kept when it is made a second
+    /// time, so that beacons to ever new origins pay little.
+    missed_urls: Missed,
+    missed_origins: Missed,
+}
+
+/// What there is for a beacon.
+pub(super) enum Prepared {
+    /// The request of an earlier beacon. Its body is not set.
+    Request(Box<Request>),
+    /// Nothing: a request has to be made.
+    Nothing {
+        /// Whether there was nothing for a beacon like it lately.
+        is_repeated: bool,
+    },
 }
 
 struct KeptRequest {
@@ -66,25 +80,38 @@ static NOBODY: LazyLock<Arc<Client>> = LazyLock::new(|| {
 });
 
 impl PreparedRequests {
-    /// The request of an earlier beacon of this client, with this URL and content type. Its body is not set.
+    /// The request of an earlier beacon of this client, with this content type and this URL. If the URL is new, the
+    /// request of a beacon to the same origin, which gets this URL.
     pub(super) fn take(
         &self,
         settings: Settings<'_>,
         client: &Arc<Client>,
         url: &Arc<Url>,
         content_type: Option<&HeaderValue>,
-    ) -> Option<Box<Request>> {
+    ) -> Prepared {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.settings.as_ref().is_some_and(|it| it.are(settings)) {
             *kept = Kept { settings: Some(settings.into()), ..Kept::default() };
         }
         let is_like = |it: &KeptRequest| {
             std::ptr::eq(it.client.as_ptr(), Arc::as_ptr(client))
-                && it.request.url() == url
                 && it.request.headers.get(CONTENT_TYPE) == content_type
         };
-        let at = kept.requests.iter().position(is_like)?;
-        let KeptRequest { mut request, .. } = kept.requests.remove(at)?;
+        let Kept { requests, missed_urls, missed_origins, .. } = &mut *kept;
+        let mut at = requests.iter().position(|it| it.request.url() == url && is_like(it));
+        let is_other_url = at.is_none();
+        // NB: a URL that comes again gets a request of its own, which need not pass the policies each time.
+        let is_repeated = is_other_url && missed_urls.came_before((Arc::as_ptr(client), &**url));
+        if is_other_url && !is_repeated {
+            let is_of_origin = |it: &KeptRequest| is_like(it) && same_origin(it.request.url(), url);
+            at = requests.iter().position(is_of_origin);
+        }
+        let Some(KeptRequest { mut request, .. }) = at.and_then(|at| requests.remove(at)) else {
+            let origin = (Arc::as_ptr(client), &url[..Position::AfterPort]);
+            return Prepared::Nothing {
+                is_repeated: is_repeated || missed_origins.came_before(origin),
+            };
+        };
         drop(kept);
         // NB: each field is named, so that nobody forgets a new one.
         let Request {
@@ -93,10 +120,10 @@ impl PreparedRequests {
             response_tainting,
             timing_allow_failed,
             preparation,
+            url_list,
             // The caller sets it.
             body: _,
-            // Those by which the request was found, and those that follow from them.
-            url_list: _,
+            // Those by which the request was found, and those that follow from them and from the origin of the URL.
             headers: _,
             mode: _,
             origin: _,
@@ -121,22 +148,20 @@ impl PreparedRequests {
         *use_service_workers = true;
         *response_tainting = ResponseTainting::Basic;
         *timing_allow_failed = false;
+        if is_other_url {
+            url_list.clear();
+            url_list.push(Arc::clone(url));
+            preparation.has_passed = false;
+        }
         preparation.header_lists.get_or_insert_default();
-        Some(request)
-    }
-
-    /// Whether a beacon of this client with this URL was lately like no kept request.
-    pub(super) fn is_repeated(&self, client: &Arc<Client>, url: &Url) -> bool {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.missed.came_before((Arc::as_ptr(client), url.as_str()))
+        Prepared::Request(request)
     }
 
     /// Keeps the request of a beacon that was answered, if it is repeated and not too long, and if it is still as it was
     /// before HSTS.
     pub(super) fn give_back(&self, mut request: Box<Request>) {
-        let Preparation { is_repeated, has_passed, header_lists } = &request.preparation;
-        let is_new = header_lists.is_none();
-        if !is_repeated || !has_passed || (is_new && text_bytes(&request) > MAX_BYTES) {
+        let Preparation { is_repeated, has_passed, .. } = request.preparation;
+        if !is_repeated || !has_passed || text_bytes(&request) > MAX_BYTES {
             return;
         }
         let client = std::mem::replace(&mut request.client, Arc::clone(&NOBODY));
@@ -246,7 +271,8 @@ mod tests {
     }
 
     fn take(requests: &PreparedRequests, client: &Arc<Client>, path: &str) -> bool {
-        requests.take(settings(&HeaderMap::new()), client, &url(path), None).is_some()
+        let prepared = requests.take(settings(&HeaderMap::new()), client, &url(path), None);
+        matches!(prepared, Prepared::Request(_))
     }
 
     /// An empty memory that knows its settings.
@@ -257,17 +283,40 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_used_once_and_for_equal_beacons_only() {
+    fn a_request_is_used_once_and_for_beacons_like_its_own_only() {
         let (requests, of_page) = (requests(), client());
         keep(&requests, &of_page, "/x");
-        assert!(!take(&requests, &of_page, "/y"));
+        for other_origin in ["//b.test/x", "//a.test:444/x", "http://a.test/x"] {
+            assert!(!take(&requests, &of_page, other_origin), "{other_origin}");
+        }
         assert!(!take(&requests, &Arc::new(Client::clone(&of_page)), "/x"));
         let text = HeaderValue::from_static("text/plain");
         let headers = HeaderMap::new();
         let other = requests.take(settings(&headers), &of_page, &url("/x"), Some(&text));
-        assert!(other.is_none());
+        assert!(matches!(other, Prepared::Nothing { .. }));
         assert!(take(&requests, &of_page, "/x"));
         assert!(!take(&requests, &of_page, "/x"));
+    }
+
+    #[test]
+    fn a_request_passes_the_policies_again_for_another_url_of_the_origin() {
+        let (requests, of_page) = (requests(), client());
+        keep(&requests, &of_page, "/x");
+        keep(&requests, &of_page, "/y?z");
+        let headers = HeaderMap::new();
+        let has_passed = |path| match requests.take(settings(&headers), &of_page, &url(path), None)
+        {
+            Prepared::Request(request) => {
+                assert_eq!(request.url_list(), [url(path)]);
+                Some(request.preparation.has_passed)
+            }
+            Prepared::Nothing { .. } => None,
+        };
+        assert_eq!(has_passed("/x"), Some(true));
+        assert_eq!(has_passed("/z"), Some(false));
+        assert_eq!(has_passed("/x"), None, "there is none left");
+        keep(&requests, &of_page, "/y?z");
+        assert_eq!(has_passed("/z"), None, "it came before, and gets a request of its own");
     }
 
     #[test]
@@ -284,32 +333,39 @@ mod tests {
         let (requests, of_page) = (requests(), client());
         keep(&requests, &of_page, "/x");
         let extra = HeaderMap::from_iter([(DNT, HeaderValue::from_static("1"))]);
-        assert!(requests.take(settings(&extra), &of_page, &url("/x"), None).is_none());
+        let other = requests.take(settings(&extra), &of_page, &url("/x"), None);
+        assert!(matches!(other, Prepared::Nothing { .. }));
         assert!(!take(&requests, &of_page, "/x"));
     }
 
     #[test]
-    fn a_beacon_is_repeated_when_the_same_client_sends_to_the_same_url_again() {
-        let (requests, of_page) = (PreparedRequests::default(), client());
-        assert!(!requests.is_repeated(&of_page, &url("/x")));
-        assert!(!requests.is_repeated(&client(), &url("/x")));
-        assert!(!requests.is_repeated(&of_page, &url("/y")));
-        assert!(requests.is_repeated(&of_page, &url("/x")));
+    fn a_beacon_is_repeated_when_the_same_client_sends_to_the_same_origin_again() {
+        let (requests, headers) = (PreparedRequests::default(), HeaderMap::new());
+        let (of_page, of_other) = (client(), client());
+        let is_repeated = |client, path| {
+            let prepared = requests.take(settings(&headers), client, &url(path), None);
+            matches!(prepared, Prepared::Nothing { is_repeated: true })
+        };
+        assert!(!is_repeated(&of_page, "/x"));
+        assert!(!is_repeated(&of_other, "/x"));
+        assert!(!is_repeated(&of_page, "//b.test/x"));
+        assert!(is_repeated(&of_page, "/y"));
+        assert!(is_repeated(&of_page, "/y"));
     }
 
     #[test]
     fn a_full_memory_gives_up_dead_clients_first_and_then_the_oldest() {
         let (requests, of_page) = (requests(), client());
-        keep(&requests, &of_page, "/oldest");
-        keep(&requests, &client(), "/of-a-document-that-has-gone");
+        keep(&requests, &of_page, "//oldest.test/");
+        keep(&requests, &client(), "//of-a-document-that-has-gone.test/");
         for i in 2..=MAX_REQUESTS {
-            keep(&requests, &of_page, &format!("/{i}"));
+            keep(&requests, &of_page, &format!("//{i}.example/"));
         }
-        assert!(take(&requests, &of_page, "/oldest"));
-        keep(&requests, &of_page, "/newest");
-        keep(&requests, &of_page, "/newer");
-        assert!(!take(&requests, &of_page, "/2"));
-        assert!(take(&requests, &of_page, "/3"));
+        assert!(take(&requests, &of_page, "//oldest.test/"));
+        keep(&requests, &of_page, "//newest.test/");
+        keep(&requests, &of_page, "//newer.test/");
+        assert!(!take(&requests, &of_page, "//2.example/"));
+        assert!(take(&requests, &of_page, "//3.example/"));
     }
 
     #[test]

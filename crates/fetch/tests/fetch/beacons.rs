@@ -65,6 +65,8 @@ fn change() -> impl Strategy<Value = Change> {
         ("connect-src *", Enforce),
         ("connect-src 'self'", Enforce),
         ("connect-src b.test", Report),
+        ("connect-src b.test/x", Report),
+        ("connect-src 'self' https://b.test/z", Enforce),
     ]);
     let policies =
         vec![ReferrerPolicy::NoReferrer, ReferrerPolicy::UnsafeUrl, ReferrerPolicy::Origin];
@@ -92,7 +94,10 @@ fn step() -> impl Strategy<Value = Step> {
     let urls = vec![
         "https://a.test/x",
         "https://a.test/x#f",
+        "https://a.test/z",
         "https://b.test/x",
+        "https://b.test/z?q",
+        "https://user@b.test/x",
         "http://b.test/x",
         "https://c.test/x",
     ];
