@@ -1,7 +1,7 @@
 //! One [policy](https://w3c.github.io/webappsec-csp/#content-security-policy-object) and its directives.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, OnceLock},
 };
 
@@ -16,7 +16,7 @@ pub(super) struct Policy {
     pub(super) disposition: CspDisposition,
     directive_set: Vec<Directive>,
     /// Where the directives are in the set, by their names: a page may write many.
-    index: HashMap<String, usize>,
+    index: BTreeMap<String, usize>,
     /// The policy as text, made when it is first violated.
     text: OnceLock<Arc<str>>,
 }
@@ -50,7 +50,7 @@ impl Policy {
     /// NB: the source, "header" or "meta", is not kept. It decides only which directives the caller removes.
     pub(super) fn parse(serialized: &str, disposition: CspDisposition) -> Self {
         // Step 2. Step 1 is the caller's.
-        let (mut directive_set, mut index) = (Vec::new(), HashMap::new());
+        let (mut directive_set, mut index) = (Vec::new(), BTreeMap::new());
         // Step 3.
         for token in serialized.split(';') {
             // Steps 3.1 and 3.3.

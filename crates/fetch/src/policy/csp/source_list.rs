@@ -72,8 +72,9 @@ enum SchemePart {
 }
 
 impl SchemePart {
+    /// The scheme-part of a scheme in lower case.
     fn new(scheme: &str) -> Self {
-        match &*scheme.to_ascii_lowercase() {
+        match scheme {
             "http" => Self::Http,
             "https" => Self::Https,
             "ws" => Self::Ws,
@@ -111,7 +112,7 @@ impl SourceList {
                 SourceExpression::Any => list.has_any = true,
                 SourceExpression::SelfOrigin => list.has_self = true,
                 SourceExpression::Scheme(scheme) => {
-                    list.schemes.insert(SchemePart::new(scheme));
+                    list.schemes.insert(SchemePart::new(&scheme.to_ascii_lowercase()));
                 }
                 SourceExpression::Host(source) => list.add(&source),
             }
@@ -125,7 +126,8 @@ impl SourceList {
             HostPart::SubdomainsOf(domain) => &mut self.host_sources(domain).subdomains,
             HostPart::Domain(domain) => &mut self.host_sources(domain).domain,
         };
-        let key = (source.scheme_part.map(SchemePart::new), source.port_part);
+        let scheme_part = source.scheme_part.map(|it| SchemePart::new(&it.to_ascii_lowercase()));
+        let key = (scheme_part, source.port_part);
         endpoints.0.entry(key).or_default().add(source.path_part);
     }
 
@@ -177,8 +179,10 @@ impl SourceList {
 /// What a host-source is compared with: the URL and its context, except the host, by which the index finds it.
 struct Asked<'a> {
     url: &'a Url,
-    /// The scheme-parts that match: `None` is that of a host-source without one.
-    schemes: Vec<Option<SchemePart>>,
+    /// The scheme-parts that match.
+    schemes: Cow<'static, [SchemePart]>,
+    /// Whether a host-source without a scheme-part matches.
+    matches_without_scheme: bool,
     ports: [Option<PortPart>; 3],
     is_redirected: bool,
 }
@@ -186,25 +190,26 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn new(url: &'a Url, origin: &Origin, is_redirected: bool) -> Self {
         // Step 2.1 of matching an expression.
-        let matching = SchemePart::matching(url.scheme());
+        let schemes = SchemePart::matching(url.scheme());
         // Step 3.2.
-        let is_of_origin = match origin {
-            Origin::Tuple { scheme, .. } => matching.contains(&SchemePart::new(scheme)),
+        let matches_without_scheme = match origin {
+            Origin::Tuple { scheme, .. } => schemes.contains(&SchemePart::new(scheme)),
             Origin::Opaque(_) => false,
         };
-        let of_origin = is_of_origin.then_some(None);
-        let schemes = matching.iter().cloned().map(Some).chain(of_origin).collect();
         // Steps 3.4 and 3.5, which is port-part matching.
         let default = url.port().is_none().then_some(PortPart::Default);
         let number = url.port_or_known_default().map(PortPart::Number);
-        Self { url, schemes, ports: [Some(PortPart::Any), default, number], is_redirected }
+        let ports = [Some(PortPart::Any), default, number];
+        Self { url, schemes, matches_without_scheme, ports, is_redirected }
     }
 }
 
 impl Endpoints {
     fn match_url(&self, asked: &Asked<'_>) -> bool {
+        let without_scheme = asked.matches_without_scheme.then_some(None);
+        let mut schemes = asked.schemes.iter().cloned().map(Some).chain(without_scheme);
         !self.0.is_empty()
-            && asked.schemes.iter().any(|scheme| {
+            && schemes.any(|scheme| {
                 asked.ports.iter().flatten().any(|port| {
                     let paths = self.0.get(&(scheme.clone(), *port));
                     // Step 3.6.
