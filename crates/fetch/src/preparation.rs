@@ -18,13 +18,25 @@ const MAX_BYTES: usize = 4096;
 /// A clone has nothing of it, because its owner may change the request around it.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
-    /// Whether a beacon like this one came lately. Requests of others are not kept.
-    pub(crate) is_repeated: bool,
+    /// What the request is kept for.
+    pub(crate) used_for: Use,
     /// Whether the steps of main fetch that come before HSTS were done to this request or to an equal one, have told nothing
     /// and changed no URL, and nothing has changed the request since. False after a redirect.
     pub(crate) has_passed: bool,
     /// The header lists of the beacons that have had this request. `None`: the request was not kept before.
     pub(crate) header_lists: Option<Box<HeaderLists>>,
+}
+
+/// What the request of a beacon is kept for, when its beacon was answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Nothing: no beacon like it came lately.
+    #[default]
+    Once,
+    /// For beacons to new URLs of its origin, to which a beacon of its client came before.
+    Origin,
+    /// For beacons to its URL, to which a beacon of its client came before.
+    Url,
 }
 
 impl Clone for Preparation {
@@ -35,7 +47,7 @@ impl Clone for Preparation {
 
 impl Preparation {
     /// The header lists of the beacons that have had this request. `None` if it was not kept before, or if fetch has changed
-    /// it for this beacon.
+    /// it for this beacon, or the policies have reported something.
     pub(crate) fn header_lists(&self) -> Option<&HeaderLists> {
         self.header_lists.as_deref().filter(|_| self.has_passed)
     }

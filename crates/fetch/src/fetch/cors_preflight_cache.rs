@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{HeaderName, header::AUTHORIZATION};
-use indexmap::{IndexMap, map::Entry as Slot};
+use indexmap::IndexMap;
 use url::Url;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 
 /// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache), of limited size.
 ///
-/// A cache with one key too many drops a random key of the network partition that has the most keys. So a site with
+/// A full cache drops a random key of a network partition that has as many keys as any, for a new key. So a site with
 /// many keys pushes out its own. A site that uses more keys in turn than there is room for still finds a part of
 /// them. A key with the full number of entries takes no new entry. The lock is held only during a look-up or a
 /// change, never across an await.
@@ -112,10 +112,7 @@ impl CorsPreflightCache {
         let expires = now + Duration::from_secs(max_age.min(MAX_MAX_AGE));
         let credentials = request.credentials == CredentialsMode::Include;
         let mut partitions = self.lock();
-        let partition = request.client.network_partition_key.clone();
-        let entry = partitions.by_key.entry(partition).or_default().entry(Key::of(request).owned());
-        let is_new_key = matches!(entry, Slot::Vacant(_));
-        let entries = entry.or_default();
+        let entries = partitions.entries_of(request);
         entries.retain(|entry| entry.expires > now);
         let methods = methods.iter().take(MAX_ENTRIES_PER_KEY);
         let methods = methods.map(|method| Permits::Method((*method).into()));
@@ -136,12 +133,6 @@ impl CorsPreflightCache {
                 entries.push(Entry { credentials, permits, expires });
             }
         }
-        if is_new_key {
-            partitions.keys += 1;
-            if partitions.keys > MAX_KEYS {
-                partitions.drop_a_key();
-            }
-        }
     }
 
     /// [Clear cache entries](https://fetch.spec.whatwg.org/#concept-cache-clear) for the request's origin and URL.
@@ -149,6 +140,7 @@ impl CorsPreflightCache {
         let mut partitions = self.lock();
         let partition = partitions.by_key.get_mut(&request.client.network_partition_key);
         if let Some(partition) = partition
+            // NB: `get_mut` wants a key that lives as long as those of the map.
             && let Some(entries) = partition.get_mut(&Key::of(request).owned())
         {
             entries.clear();
@@ -183,6 +175,19 @@ impl Entry {
 }
 
 impl Partitions {
+    /// The entries of the request's key, which is added if it is new.
+    fn entries_of(&mut self, request: &Request) -> &mut Vec<Entry> {
+        let (partition, key) = (&request.client.network_partition_key, Key::of(request).owned());
+        let known = self.by_key.get(partition);
+        if known.is_none_or(|partition| !partition.contains_key(&key)) {
+            if self.keys == MAX_KEYS {
+                self.drop_a_key();
+            }
+            self.keys += 1;
+        }
+        self.by_key.entry(partition.clone()).or_default().entry(key).or_default()
+    }
+
     /// Drops a random key of the partition that has the most.
     fn drop_a_key(&mut self) {
         let partitions = self.by_key.iter_mut();
@@ -264,6 +269,7 @@ mod tests {
         let sites = |n: usize| format!("{n}.test");
         for n in 0..2 * MAX_KEYS {
             store(&cache, &request(&sites(n), 0), now);
+            assert!(has(&cache, request(&sites(n), 0), now));
         }
         let partitions = cache.lock();
         assert_eq!(partitions.keys, MAX_KEYS);

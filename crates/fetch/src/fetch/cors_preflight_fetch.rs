@@ -108,8 +108,8 @@ fn check_preflight(
     if !method_is_allowed {
         return Err(PreflightFailure::Method(request.method.clone()));
     }
-    // Steps 7.6 and 7.7. NB: `Authorization` is the one header that `*` does not stand for.
-    // NB: one pass over the list, because a page may send many names and its server may list many.
+    // Steps 7.6 and 7.7. NB: `Authorization` is the one header that `*` does not stand for. There is one pass over the list,
+    // with a binary search in the sorted names, because a page may send many names and its server may list many.
     let any_name = wildcard_counts && header_names.contains(&"*");
     let mut is_listed: Vec<_> =
         unsafe_names.iter().map(|name| any_name && *name != AUTHORIZATION).collect();

@@ -110,11 +110,11 @@ impl BeaconRequest {
                 request.body = data.map(|(body, _)| body);
                 request
             }
-            Prepared::Nothing { is_repeated } => {
+            Prepared::Nothing(used_for) => {
                 let (client, url) = (Arc::clone(client), Arc::clone(url));
                 let mut request = Box::new(Beacon::request(client, url, data));
                 append_default_headers(settings, &mut request);
-                request.preparation.is_repeated = is_repeated;
+                request.preparation.used_for = used_for;
                 request
             }
         })

@@ -19,7 +19,7 @@ use crate::{
     client::Client,
     nonce::Nonce,
     origin::same_origin,
-    preparation::Preparation,
+    preparation::{Preparation, Use},
     request::{Referrer, Request, ResponseTainting},
 };
 
@@ -49,8 +49,8 @@ struct Kept {
     /// What all of these requests depend on.
     settings: Option<OwnedSettings>,
     requests: VecDeque<KeptRequest>,
-    /// The latest URLs, and their latest origins, for which there was no request. A request is kept when it is made a second
-    /// time, so that beacons to ever new origins pay little.
+    /// The latest URLs that had no request of their own, and the latest origins that had none. A request is kept when it is
+    /// made a second time, so that beacons to ever new origins pay little.
     missed_urls: Missed,
     missed_origins: Missed,
 }
@@ -59,11 +59,8 @@ struct Kept {
 pub(super) enum Prepared {
     /// The request of an earlier beacon. Its body is not set.
     Request(Box<Request>),
-    /// Nothing: a request has to be made.
-    Nothing {
-        /// Whether there was nothing for a beacon like it lately.
-        is_repeated: bool,
-    },
+    /// Nothing: a request has to be made, for this use.
+    Nothing(Use),
 }
 
 struct KeptRequest {
@@ -80,8 +77,10 @@ static NOBODY: LazyLock<Arc<Client>> = LazyLock::new(|| {
 });
 
 impl PreparedRequests {
-    /// The request of an earlier beacon of this client, with this content type and this URL. If the URL is new, the
-    /// request of a beacon to the same origin, which gets this URL.
+    /// The request of an earlier beacon of this client, with this content type and this URL. If the URL is new, that of a
+    /// beacon to another new URL of the same origin, which gets this URL.
+    ///
+    /// NB: a URL that comes again gets a request of its own, which need not pass the policies each time.
     pub(super) fn take(
         &self,
         settings: Settings<'_>,
@@ -98,19 +97,22 @@ impl PreparedRequests {
                 && it.request.headers.get(CONTENT_TYPE) == content_type
         };
         let Kept { requests, missed_urls, missed_origins, .. } = &mut *kept;
-        let mut at = requests.iter().position(|it| it.request.url() == url && is_like(it));
-        let is_other_url = at.is_none();
-        // NB: a URL that comes again gets a request of its own, which need not pass the policies each time.
-        let is_repeated = is_other_url && missed_urls.came_before((Arc::as_ptr(client), &**url));
-        if is_other_url && !is_repeated {
-            let is_of_origin = |it: &KeptRequest| is_like(it) && same_origin(it.request.url(), url);
-            at = requests.iter().position(is_of_origin);
-        }
+        let own = requests.iter().position(|it| it.request.url() == url && is_like(it));
+        let at = match own {
+            Some(at) => Some(at),
+            None if missed_urls.came_before((Arc::as_ptr(client), &**url)) => {
+                return Prepared::Nothing(Use::Url);
+            }
+            None => requests.iter().position(|it| {
+                it.request.preparation.used_for == Use::Origin
+                    && same_origin(it.request.url(), url)
+                    && is_like(it)
+            }),
+        };
         let Some(KeptRequest { mut request, .. }) = at.and_then(|at| requests.remove(at)) else {
-            let origin = (Arc::as_ptr(client), &url[..Position::AfterPort]);
-            return Prepared::Nothing {
-                is_repeated: is_repeated || missed_origins.came_before(origin),
-            };
+            let host = &url[Position::BeforeHost..Position::AfterPort];
+            let is_repeated = missed_origins.came_before((Arc::as_ptr(client), url.scheme(), host));
+            return Prepared::Nothing(if is_repeated { Use::Origin } else { Use::Once });
         };
         drop(kept);
         // NB: each field is named, so that nobody forgets a new one.
@@ -148,9 +150,10 @@ impl PreparedRequests {
         *use_service_workers = true;
         *response_tainting = ResponseTainting::Basic;
         *timing_allow_failed = false;
-        if is_other_url {
-            url_list.clear();
-            url_list.push(Arc::clone(url));
+        if own.is_some() {
+            preparation.used_for = Use::Url;
+        } else {
+            url_list.fill(Arc::clone(url));
             preparation.has_passed = false;
         }
         preparation.header_lists.get_or_insert_default();
@@ -160,8 +163,8 @@ impl PreparedRequests {
     /// Keeps the request of a beacon that was answered, if it is repeated and not too long, and if it is still as it was
     /// before HSTS.
     pub(super) fn give_back(&self, mut request: Box<Request>) {
-        let Preparation { is_repeated, has_passed, .. } = request.preparation;
-        if !is_repeated || !has_passed || text_bytes(&request) > MAX_BYTES {
+        let Preparation { used_for, has_passed, .. } = request.preparation;
+        if used_for == Use::Once || !has_passed || text_bytes(&request) > MAX_BYTES {
             return;
         }
         let client = std::mem::replace(&mut request.client, Arc::clone(&NOBODY));
@@ -265,7 +268,7 @@ mod tests {
     /// Keeps the request of a beacon that was answered and is repeated.
     fn keep(requests: &PreparedRequests, client: &Arc<Client>, path: &str) {
         let mut request = Box::new(Beacon::request(Arc::clone(client), url(path), None));
-        request.preparation.is_repeated = true;
+        request.preparation.used_for = Use::Origin;
         request.preparation.has_passed = true;
         requests.give_back(request);
     }
@@ -293,9 +296,24 @@ mod tests {
         let text = HeaderValue::from_static("text/plain");
         let headers = HeaderMap::new();
         let other = requests.take(settings(&headers), &of_page, &url("/x"), Some(&text));
-        assert!(matches!(other, Prepared::Nothing { .. }));
+        assert!(matches!(other, Prepared::Nothing(_)));
         assert!(take(&requests, &of_page, "/x"));
         assert!(!take(&requests, &of_page, "/x"));
+    }
+
+    /// What there is for a beacon of this client: whether its request has passed the policies, or what a new one is for.
+    fn prepared(
+        requests: &PreparedRequests,
+        client: &Arc<Client>,
+        path: &str,
+    ) -> Result<bool, Use> {
+        match requests.take(settings(&HeaderMap::new()), client, &url(path), None) {
+            Prepared::Request(request) => {
+                assert_eq!(request.url_list(), [url(path)]);
+                Ok(request.preparation.has_passed)
+            }
+            Prepared::Nothing(used_for) => Err(used_for),
+        }
     }
 
     #[test]
@@ -303,20 +321,36 @@ mod tests {
         let (requests, of_page) = (requests(), client());
         keep(&requests, &of_page, "/x");
         keep(&requests, &of_page, "/y?z");
-        let headers = HeaderMap::new();
-        let has_passed = |path| match requests.take(settings(&headers), &of_page, &url(path), None)
-        {
-            Prepared::Request(request) => {
-                assert_eq!(request.url_list(), [url(path)]);
-                Some(request.preparation.has_passed)
+        assert_eq!(prepared(&requests, &of_page, "/x"), Ok(true));
+        assert_eq!(prepared(&requests, &of_page, "/z"), Ok(false));
+        assert!(prepared(&requests, &of_page, "/new").is_err(), "there is none left");
+    }
+
+    #[test]
+    fn a_url_that_comes_again_has_a_request_of_its_own() {
+        let (requests, of_page) = (PreparedRequests::default(), client());
+        for i in 0..100 {
+            for (path, passed) in [("/x".to_owned(), true), (format!("/x?{i}"), false)] {
+                let headers = HeaderMap::new();
+                let mut request =
+                    match requests.take(settings(&headers), &of_page, &url(&path), None) {
+                        Prepared::Request(request) => {
+                            assert_eq!(request.preparation.has_passed, passed, "{path}");
+                            request
+                        }
+                        Prepared::Nothing(used_for) => {
+                            assert!(i < 2, "{path}");
+                            let client = Arc::clone(&of_page);
+                            let mut request = Box::new(Beacon::request(client, url(&path), None));
+                            request.preparation.used_for = used_for;
+                            request
+                        }
+                    };
+                request.preparation.has_passed = true;
+                requests.give_back(request);
             }
-            Prepared::Nothing { .. } => None,
-        };
-        assert_eq!(has_passed("/x"), Some(true));
-        assert_eq!(has_passed("/z"), Some(false));
-        assert_eq!(has_passed("/x"), None, "there is none left");
-        keep(&requests, &of_page, "/y?z");
-        assert_eq!(has_passed("/z"), None, "it came before, and gets a request of its own");
+        }
+        assert_eq!(requests.0.lock().unwrap().requests.len(), 2);
     }
 
     #[test]
@@ -334,23 +368,18 @@ mod tests {
         keep(&requests, &of_page, "/x");
         let extra = HeaderMap::from_iter([(DNT, HeaderValue::from_static("1"))]);
         let other = requests.take(settings(&extra), &of_page, &url("/x"), None);
-        assert!(matches!(other, Prepared::Nothing { .. }));
+        assert!(matches!(other, Prepared::Nothing(_)));
         assert!(!take(&requests, &of_page, "/x"));
     }
 
     #[test]
-    fn a_beacon_is_repeated_when_the_same_client_sends_to_the_same_origin_again() {
-        let (requests, headers) = (PreparedRequests::default(), HeaderMap::new());
-        let (of_page, of_other) = (client(), client());
-        let is_repeated = |client, path| {
-            let prepared = requests.take(settings(&headers), client, &url(path), None);
-            matches!(prepared, Prepared::Nothing { is_repeated: true })
-        };
-        assert!(!is_repeated(&of_page, "/x"));
-        assert!(!is_repeated(&of_other, "/x"));
-        assert!(!is_repeated(&of_page, "//b.test/x"));
-        assert!(is_repeated(&of_page, "/y"));
-        assert!(is_repeated(&of_page, "/y"));
+    fn a_request_is_kept_for_what_its_client_repeats() {
+        let (requests, of_page, of_other) = (PreparedRequests::default(), client(), client());
+        assert_eq!(prepared(&requests, &of_page, "/x"), Err(Use::Once));
+        assert_eq!(prepared(&requests, &of_other, "/x"), Err(Use::Once));
+        assert_eq!(prepared(&requests, &of_page, "//b.test/x"), Err(Use::Once));
+        assert_eq!(prepared(&requests, &of_page, "/y"), Err(Use::Origin));
+        assert_eq!(prepared(&requests, &of_page, "/y"), Err(Use::Url));
     }
 
     #[test]

@@ -68,8 +68,14 @@ fn change() -> impl Strategy<Value = Change> {
         ("connect-src b.test/x", Report),
         ("connect-src 'self' https://b.test/z", Enforce),
     ]);
-    let policies =
-        vec![ReferrerPolicy::NoReferrer, ReferrerPolicy::UnsafeUrl, ReferrerPolicy::Origin];
+    let policies = vec![
+        ReferrerPolicy::NoReferrer,
+        ReferrerPolicy::UnsafeUrl,
+        ReferrerPolicy::Origin,
+        ReferrerPolicy::SameOrigin,
+        ReferrerPolicy::StrictOrigin,
+        ReferrerPolicy::NoReferrerWhenDowngrade,
+    ];
     let value = |values: &[&'static str]| select(values.to_vec());
     prop_oneof![
         12 => Just(Change::Nothing),
