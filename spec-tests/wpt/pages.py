@@ -15,8 +15,8 @@ import os
 import re
 import sys
 
-# Wrapper pages for service workers and modules.
-MISSING_SCOPE = re.compile(r"\.any\.(serviceworker|[a-z]+-module)\.html")
+# Wrapper pages for service workers.
+MISSING_SCOPE = re.compile(r"\.any\.serviceworker(-module)?\.html")
 
 
 def main():

@@ -179,7 +179,7 @@ fn external_scripts_run_in_document_order() {
     fixture.run_until_idle();
     assert_eq!(
         fixture.log(),
-        "a true error: https://a.test/dir/none.js: 404 error b at once deferred interactive inserted onload"
+        "a true error: https://a.test/dir/none.js: 404 error b at once deferred interactive module inserted onload"
     );
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sendbeacon::{
-    CacheMode, Client, CredentialsMode, Mode, PendingResponse, RedirectMode, Referrer, Request,
-    Response, ResponseType,
+    CacheMode, Client, Mode, PendingResponse, RedirectMode, Referrer, Request, Response,
+    ResponseType,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use url::Url;
 
 use super::response_headers::{isomorphic_decode, mime_type};
-use crate::page::{ChunkDone, FetchRequest, FetchResponse, FetchedImage};
+use crate::page::{ChunkDone, FetchRequest, FetchResponse, FetchedImage, credentials_mode};
 
 /// The largest image, in bytes.
 const MAX_IMAGE: usize = 16 << 20;
@@ -30,11 +30,7 @@ pub(super) fn library_request(
         "same-origin" => Mode::SameOrigin,
         _ => Mode::Cors,
     };
-    made.credentials = match &*request.credentials {
-        "omit" => CredentialsMode::Omit,
-        "include" => CredentialsMode::Include,
-        _ => CredentialsMode::SameOrigin,
-    };
+    made.credentials = credentials_mode(&request.credentials);
     made.cache = match &*request.cache {
         "no-store" => CacheMode::NoStore,
         "reload" => CacheMode::Reload,

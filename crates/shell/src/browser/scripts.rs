@@ -1,7 +1,7 @@
 //! Loading the scripts of documents and workers, by the library.
 
 use bytes::Bytes;
-use sendbeacon::{Client, CspList, FetchGroup, InitiatorType, Request, Response};
+use sendbeacon::{Client, CspList, FetchGroup, InitiatorType, Referrer, Request, Response};
 use tokio::time::timeout;
 
 use super::{
@@ -33,7 +33,7 @@ impl Scripts {
         }
     }
 
-    /// Loads a classic script for `client`.
+    /// Loads a script for `client`.
     pub(super) async fn load(
         &self,
         client: Client,
@@ -67,6 +67,9 @@ impl Scripts {
         made.destination = request.destination;
         made.mode = request.mode;
         made.credentials = request.credentials;
+        if let Some(referrer) = &request.referrer {
+            made.referrer = Referrer::Url(referrer.clone());
+        }
         made.referrer_policy = request.referrer_policy;
         made.integrity_metadata.clone_from(&request.integrity);
         made.initiator_type = InitiatorType::Script;

@@ -19,6 +19,7 @@ use super::{
     contexts::{Contexts, NewContext},
     dom::Subtree,
     exceptions::{ContextId, describe},
+    modules,
     navigable::{NavigableId, Navigables},
     prelude::{self, Agent},
     realm::Realm,
@@ -140,6 +141,7 @@ impl EventLoop {
                 tracker.track_rejection(&ctx, promise, reason, is_handled);
             },
         )));
+        modules::install(&runtime, &shared);
         let contexts = Contexts::default();
         contexts.fill(&runtime, false)?;
         let agent_context = contexts.take().ok_or(PageError::TooManyRealms)?.into_context();
@@ -410,7 +412,7 @@ impl EventLoop {
         }
     }
 
-    fn realm_of(&self, context: ContextId) -> Option<Rc<Realm>> {
+    pub(super) fn realm_of(&self, context: ContextId) -> Option<Rc<Realm>> {
         let realms = self.realms.borrow();
         realms.values().filter_map(Weak::upgrade).find(|realm| realm.context_id() == context)
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use sendbeacon::{Destination, InitiatorType};
+use sendbeacon::{CredentialsMode, Destination, InitiatorType};
 use url::Url;
 
 /// [`BodyInit`](https://fetch.spec.whatwg.org/#bodyinit) after the Web IDL conversion.
@@ -156,4 +156,13 @@ pub struct FetchResponse {
     pub type_: String,
     /// Whether the response's URL list has more than one item.
     pub redirected: bool,
+}
+
+/// The [credentials mode](https://fetch.spec.whatwg.org/#requestcredentials) with this name.
+pub(crate) fn credentials_mode(name: &str) -> CredentialsMode {
+    match name {
+        "omit" => CredentialsMode::Omit,
+        "include" => CredentialsMode::Include,
+        _ => CredentialsMode::SameOrigin,
+    }
 }

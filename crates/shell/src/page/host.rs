@@ -109,7 +109,7 @@ pub trait PageHost {
     /// document too, and always before a script can send a request that depends on the change.
     fn document_changed(&self, _info: &DocumentInfo) {}
 
-    /// Fetches a classic script. The page blocks until this returns. The script's status is an
+    /// Fetches a script. The page blocks until this returns. The script's status is an
     /// [ok status](https://fetch.spec.whatwg.org/#ok-status).
     fn load_script(&self, _request: &ScriptRequest) -> Result<FetchedScript, String> {
         Err("this shell loads no scripts".into())
@@ -209,18 +209,20 @@ pub enum Lifecycle {
     Unload,
 }
 
-/// A request for a classic script.
+/// A request for a script.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScriptRequest {
     /// The URL to fetch.
     pub url: Url,
-    /// The destination: "script", or "worker" for the script of a new worker.
+    /// The destination: "script", or "worker" or "sharedworker" for the script of a new worker and what its module imports.
     pub destination: Destination,
     /// The mode.
     pub mode: Mode,
     /// The credentials mode.
     pub credentials: CredentialsMode,
-    /// The referrer policy of the script element, if it has one.
+    /// The base URL of the script that imports the module. `None`: the referrer is that of the document or worker.
+    pub referrer: Option<Url>,
+    /// The referrer policy of the script element or of the module that imports the script, if it has one.
     pub referrer_policy: Option<ReferrerPolicy>,
     /// The integrity metadata of the script element.
     pub integrity: String,
@@ -259,13 +261,30 @@ impl ScriptRequest {
         Self::of_element(url, None)
     }
 
+    /// The credentials mode of a module script. `crossorigin` is the value of its element's attribute, if it has the attribute.
+    #[must_use]
+    pub fn module_credentials(crossorigin: Option<&str>) -> CredentialsMode {
+        match crossorigin {
+            Some(value) if value.eq_ignore_ascii_case("use-credentials") => {
+                CredentialsMode::Include
+            }
+            _ => CredentialsMode::SameOrigin,
+        }
+    }
+
+    /// The request to [fetch a single module script](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-single-module-script).
+    #[must_use]
+    pub fn of_module(url: Url, credentials: CredentialsMode) -> Self {
+        Self::new(url, Destination::Script, Mode::Cors, credentials)
+    }
+
     fn new(url: Url, destination: Destination, mode: Mode, credentials: CredentialsMode) -> Self {
-        let (referrer_policy, integrity) = (None, String::new());
-        Self { url, destination, mode, credentials, referrer_policy, integrity }
+        let (referrer, referrer_policy, integrity) = (None, None, String::new());
+        Self { url, destination, mode, credentials, referrer, referrer_policy, integrity }
     }
 }
 
-/// A fetched classic script: what the page needs of its
+/// A fetched script: what the page needs of its
 /// [unsafe response](https://html.spec.whatwg.org/multipage/urls-and-fetching.html#unsafe-response).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FetchedScript {
@@ -274,7 +293,7 @@ pub struct FetchedScript {
     /// The [extracted MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type), serialised. `None` is
     /// failure.
     pub type_: Option<String>,
-    /// The policies in the headers, for the script of a worker.
+    /// The policies in the headers, for the script of a worker. The referrer policy is for the imports of a module, too.
     pub policies: PolicyContainer,
     /// The body.
     pub body: Vec<u8>,

@@ -1,7 +1,7 @@
 //! [Dynamic markup insertion](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html):
 //! `document.open()`, `write()` and `close()`.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use html5ever::{
     interface::TokenizerResult,
@@ -23,6 +23,8 @@ use super::{
 pub(super) struct ScriptCreatedParser {
     tokenizer: Tokenizer<TreeBuilder<NodeId, Sink>>,
     input: BufferQueue,
+    /// The scripts that run at the end.
+    deferred: RefCell<Vec<NodeId>>,
 }
 
 /// The [document open steps](https://html.spec.whatwg.org/multipage/dynamic-markup-insertion.html#document-open-steps)
@@ -53,6 +55,7 @@ pub(super) fn open(ctx: &Ctx<'_>, realm: &Rc<Realm>) -> bool {
     window.parser.replace(Some(Rc::new(ScriptCreatedParser {
         tokenizer: Tokenizer::new(builder, TokenizerOpts::default()),
         input: BufferQueue::default(),
+        deferred: RefCell::default(),
     })));
     true
 }
@@ -77,6 +80,10 @@ pub(super) fn write(ctx: &Ctx<'_>, realm: &Rc<Realm>, text: &str) {
         window.apply_tree_changes();
         navigable::connected(ctx, realm);
         tell_scripts(ctx, window);
+        if window.is_deferred(script) {
+            parser.deferred.borrow_mut().push(script);
+            continue;
+        }
         window.is_in_parser_script.set(true);
         realm.call_in(ctx, "runParserScript", (script.0,));
         window.is_in_parser_script.set(false);
@@ -99,9 +106,10 @@ pub(super) fn close(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     window.apply_tree_changes();
     navigable::connected(ctx, realm);
     tell_scripts(ctx, window);
+    let deferred = parser.deferred.take();
     window.shared().queue.post(realm.id(), |realm| {
         if let Some(realm) = realm.event_loop().realm(realm.id()) {
-            navigable::the_end(&realm, Vec::new());
+            navigable::the_end(&realm, deferred);
         }
     });
 }

@@ -22,6 +22,7 @@ mod host;
 mod image;
 mod markup;
 mod mime_type;
+mod modules;
 mod navigable;
 mod parser;
 mod prelude;
@@ -43,6 +44,7 @@ mod workers;
 use std::rc::Rc;
 
 pub(crate) use self::budget::TASK_BUDGET;
+pub(crate) use self::fetch_data::credentials_mode;
 pub(crate) use self::mime_type::extract_mime_type;
 use self::navigable::{Navigable, definitely_close_a_top_level_traversable};
 pub(crate) use self::worker_src::needs_more_than_urls;

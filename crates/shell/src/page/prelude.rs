@@ -35,6 +35,7 @@ const FILES: &[(&str, &str)] = files![
     "abort",
     "timers",
     "promise_rejections",
+    "module_scripts",
     "console",
     "intl",
     "url",

@@ -124,6 +124,19 @@ impl Realm {
         self.run(|ctx, _| evaluate(ctx, source, name));
     }
 
+    /// [Runs a module script](https://html.spec.whatwg.org/multipage/webappapis.html#run-a-module-script): the module of the
+    /// module map with this name or, if there is a `text`, an inline one. Fails if a module that it imports cannot be
+    /// fetched. An exception that the script throws is reported. Must not be called while a script runs.
+    pub(super) fn run_module(&self, name: &str, text: Option<&str>) -> Result<(), String> {
+        self.window.shared().expects_scripts.set(true);
+        let mut failure = None;
+        self.run(|_, hooks| {
+            failure = hooks.get::<_, Function>("runModule")?.call((name, text))?;
+            Ok(())
+        });
+        failure.map_or(Ok(()), Err)
+    }
+
     /// Evaluates an expression and returns its value as JSON. `None` if the expression throws, or if its value has no
     /// JSON form. Must not be called while a script runs.
     #[must_use]

@@ -10,7 +10,7 @@ use super::{
     RealmId,
     realm::Realm,
     window::Window,
-    workers::{Kind, create_realm, prepare, stop_realm},
+    workers::{Kind, Prepared, WorkerScript, create_realm, prepare, stop_realm},
 };
 
 /// The shared workers of an event loop.
@@ -41,13 +41,10 @@ struct Key {
 
 /// The arguments of the constructor.
 pub(super) struct Wanted {
-    /// `None`: a module.
-    pub(super) url: Option<Url>,
+    pub(super) script: WorkerScript,
     pub(super) name: String,
     /// The type and the credentials mode. All constructors of a worker have to give the same ones.
     pub(super) options: String,
-    /// The script, if the URL is a blob URL.
-    pub(super) source: Option<String>,
 }
 
 impl SharedWorkers {
@@ -105,8 +102,7 @@ pub(super) fn connect(window: &Window, wanted: Wanted) -> u32 {
 
 /// Finds a shared worker, or [runs](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker) it.
 fn obtain(owner: &Realm, wanted: Wanted) -> Result<Rc<Realm>, String> {
-    let Wanted { url, name, options, source } = wanted;
-    let url = url.ok_or("module workers are not supported")?;
+    let Wanted { script, name, options } = wanted;
     let window = owner.window();
     let event_loop = owner.event_loop();
     let workers = event_loop.workers();
@@ -116,23 +112,25 @@ fn obtain(owner: &Realm, wanted: Wanted) -> Result<Rc<Realm>, String> {
         origin: client.origin,
         partition: client.network_partition_key,
         has_cross_site_ancestor: client.has_cross_site_ancestor,
-        url: url.clone(),
+        url: script.url.clone(),
         name: name.clone(),
     };
     if let Some(realm) = workers.shared.join(&key, &options, is_secure_context, owner.id())? {
         return Ok(realm);
     }
-    let prepared = prepare(window, Kind::Shared, &url, source)?;
-    let script_url = prepared.environment.url.to_string();
-    let realm = create_realm(&event_loop, Kind::Shared, prepared.environment, window)
+    let Prepared { environment, program } = prepare(window, Kind::Shared, script)?;
+    let realm = create_realm(&event_loop, Kind::Shared, environment, window)
         .map_err(|error| error.to_string())?;
     let owners = BTreeSet::from([owner.id()]);
     let worker = SharedWorker { key, options, is_secure_context, owners, realm: Rc::clone(&realm) };
     workers.shared.0.borrow_mut().push(worker);
-    realm.call("initialize", (name,));
+    realm.call("initialize", (name, program.is_module()));
     // TODO(spec): a script that is not well-formed fires no `error` event at the SharedWorker. The engine does not tell
     // whether a SyntaxError is of the script or of what it runs.
-    realm.evaluate(&prepared.source, &script_url);
+    if let Err(reason) = program.run(&realm, Kind::Shared) {
+        close(realm.window());
+        return Err(reason);
+    }
     Ok(realm)
 }
 

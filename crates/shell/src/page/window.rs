@@ -18,6 +18,7 @@ use super::{
     event_loop::{EventLoop, Shared},
     host::{FetchedScript, PolicyContainer, ScriptRequest},
     markup::ScriptCreatedParser,
+    modules::ModuleMap,
     navigable::{Navigable, NavigableId},
     realm::Realm,
 };
@@ -31,6 +32,7 @@ pub(super) struct Window {
     /// Whether another process runs the document.
     pub(super) is_remote: bool,
     pub(super) document: Document,
+    pub(super) modules: ModuleMap,
     pub(super) time_origin: Cell<TimeOrigin>,
     shared: Rc<Shared>,
     host: RefCell<Rc<dyn PageHost>>,
@@ -80,6 +82,7 @@ impl Window {
             id,
             is_remote,
             document: Document::new(url.clone()),
+            modules: ModuleMap::default(),
             time_origin: Cell::new(TimeOrigin::at(Instant::now())),
             shared,
             host: RefCell::new(Rc::new(NoHost)),

@@ -4,12 +4,13 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use encoding_rs::UTF_8;
-use sendbeacon::EmbedderPolicy;
+use sendbeacon::{CredentialsMode, Destination, EmbedderPolicy};
 use url::Url;
 
 use super::{
     Environment, EventLoop, FetchedScript, PageError, RealmId, TabOf,
     host::{Lifecycle, ScriptRequest},
+    modules::{Settings, module_text},
     navigable::opaque_origin,
     parser::decode,
     prelude::Global,
@@ -63,26 +64,42 @@ pub(super) enum Kind {
     Shared,
 }
 
+impl Kind {
+    fn destination(self) -> Destination {
+        match self {
+            Self::Dedicated => Destination::Worker,
+            Self::Shared => Destination::SharedWorker,
+        }
+    }
+}
+
+/// The script of a new worker.
+pub(super) struct WorkerScript {
+    pub(super) url: Url,
+    /// The text, if the URL is a blob URL.
+    pub(super) text: Option<String>,
+    /// For a module script: its credentials mode. `None`: a classic script.
+    pub(super) module_credentials: Option<CredentialsMode>,
+}
+
 /// What a worker needs before it runs.
 pub(super) struct Prepared {
     pub(super) environment: Environment,
-    pub(super) source: String,
+    pub(super) program: Program,
+}
+
+/// The script of a worker, as it is fetched.
+pub(super) struct Program {
+    text: String,
+    /// The settings of the script, if it is a module.
+    module: Option<Settings>,
 }
 
 /// Starts a worker for the document or worker of `window`, in a task of its own. Returns the worker's number.
-pub(super) fn start(
-    window: &Window,
-    url: Option<Url>,
-    name: String,
-    source: Option<String>,
-) -> u32 {
+pub(super) fn start(window: &Window, script: WorkerScript, name: String) -> u32 {
     let id = window.next_worker_id();
     window.shared().queue.post(window.id, move |owner| {
-        let run = || {
-            let url = url.ok_or("module workers are not supported")?;
-            run_a_worker(owner, id, &url, &name, source)
-        };
-        if let Err(reason) = run() {
+        if let Err(reason) = run_a_worker(owner, id, script, &name) {
             owner.console_error(&format!("Worker: {reason}"));
             owner.call("failWorker", (id,));
         }
@@ -91,61 +108,87 @@ pub(super) fn start(
 }
 
 /// [Run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker)
-fn run_a_worker(
-    owner: &Realm,
-    id: u32,
-    url: &Url,
-    name: &str,
-    source: Option<String>,
-) -> Result<(), String> {
+fn run_a_worker(owner: &Realm, id: u32, script: WorkerScript, name: &str) -> Result<(), String> {
     let window = owner.window();
     let event_loop = owner.event_loop();
-    let Prepared { environment, source } = prepare(window, Kind::Dedicated, url, source)?;
-    let url = environment.url.to_string();
+    let Prepared { environment, program } = prepare(window, Kind::Dedicated, script)?;
     let worker = create_realm(&event_loop, Kind::Dedicated, environment, window)
         .map_err(|error| error.to_string())?;
     let workers = event_loop.workers();
     workers.running.borrow_mut().insert((owner.id(), id), Rc::clone(&worker));
-    worker.call("initialize", (name,));
-    if owner.connect_worker(id, &worker) {
-        worker.evaluate(&source, &url);
-    } else {
+    worker.call("initialize", (name, program.is_module()));
+    if !owner.connect_worker(id, &worker) {
         stop(window, id);
+        return Ok(());
     }
-    Ok(())
+    program.run(&worker, Kind::Dedicated).inspect_err(|_| stop(window, id))
 }
 
 /// Makes the environment of a worker and fetches its script: steps of
-/// [run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker). `source` is the script at a blob URL.
+/// [run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker).
 pub(super) fn prepare(
     window: &Window,
     kind: Kind,
-    url: &Url,
-    source: Option<String>,
+    script: WorkerScript,
 ) -> Result<Prepared, String> {
-    let mut environment = environment(window, kind, url);
+    let WorkerScript { url, text, module_credentials } = script;
+    let mut environment = environment(window, kind, &url);
     let is_local = matches!(url.scheme(), "data" | "blob");
-    if !is_local && !environment.client.origin.is_same_origin_with_url(url) {
+    if !is_local && !environment.client.origin.is_same_origin_with_url(&url) {
         return Err(format!("{url} is of another origin"));
     }
-    if is_local && !check_worker_src(window, url) {
+    if is_local && !check_worker_src(window, &url) {
         return Err("the policies allow no worker at this URL".to_owned());
     }
-    let source = if let Some(source) = source {
-        source
+    let mut module = module_credentials
+        .map(|credentials| Settings { credentials, ..Settings::new(url.clone()) });
+    let text = if let Some(text) = text {
+        text
     } else {
-        let url = url.clone();
-        let script = window.load_script(&match kind {
+        let mut request = match kind {
             Kind::Dedicated => ScriptRequest::of_worker(url),
             Kind::Shared => ScriptRequest::of_shared_worker(url),
-        })?;
+        };
+        request.credentials = module_credentials.unwrap_or(request.credentials);
+        let script = window.load_script(&request)?;
         if !is_local {
             set_response(&mut environment, kind, &script)?;
         }
-        // A worker's script is always UTF-8: the standard ignores the charset of the response.
-        decode(&script.body, None, UTF_8).0
+        if let Some(module) = &mut module {
+            module.base_url.clone_from(&script.url);
+            module.referrer_policy = script.policies.referrer_policy;
+        }
+        if module.is_some() {
+            // https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-single-module-script
+            if !script.is_javascript() {
+                return Err(format!("{} is no JavaScript by its type", script.url));
+            }
+            module_text(&script.body)
+        } else {
+            // A worker's script is always UTF-8: the standard ignores the charset of the response.
+            decode(&script.body, None, UTF_8).0
+        }
     };
-    Ok(Prepared { environment, source })
+    Ok(Prepared { environment, program: Program { text, module } })
+}
+
+impl Program {
+    pub(super) fn is_module(&self) -> bool {
+        self.module.is_some()
+    }
+
+    /// Runs the script of a worker. Fails if a module that it imports cannot be fetched.
+    pub(super) fn run(self, worker: &Realm, kind: Kind) -> Result<(), String> {
+        let window = worker.window();
+        let name = String::from(window.document.url());
+        let Some(settings) = self.module else {
+            worker.evaluate(&self.text, &name);
+            return Ok(());
+        };
+        window.modules.add(&name, settings, self.text)?;
+        window.modules.set_destination(kind.destination());
+        worker.run_module(&name, None)
+    }
 }
 
 /// [Set up a worker environment settings object](https://html.spec.whatwg.org/multipage/workers.html#set-up-a-worker-environment-settings-object)

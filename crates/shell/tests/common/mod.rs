@@ -41,6 +41,8 @@ pub(crate) struct Recorder {
     pub(crate) navigations: RefCell<Vec<String>>,
     pub(crate) infos: RefCell<Vec<DocumentInfo>>,
     pub(crate) scripts: RefCell<HashMap<String, Vec<u8>>>,
+    /// The requests for scripts. The host of a worker shares them.
+    pub(crate) script_requests: Rc<RefCell<Vec<ScriptRequest>>>,
 }
 
 impl PageHost for Recorder {
@@ -100,10 +102,15 @@ impl PageHost for Recorder {
         _: TabOf,
         _: Option<&sendbeacon::NavigableContainer>,
     ) -> Rc<dyn PageHost> {
-        Rc::new(Self { scripts: self.scripts.clone(), ..Self::default() })
+        Rc::new(Self {
+            scripts: self.scripts.clone(),
+            script_requests: Rc::clone(&self.script_requests),
+            ..Self::default()
+        })
     }
 
     fn load_script(&self, request: &ScriptRequest) -> Result<FetchedScript, String> {
+        self.script_requests.borrow_mut().push(request.clone());
         let scripts = self.scripts.borrow();
         let body = scripts.get(request.url.as_str()).ok_or("404")?.clone();
         Ok(FetchedScript {

@@ -210,7 +210,8 @@ impl Surroundings for Around {
         client: &Client,
         request: &ScriptRequest,
     ) -> Result<FetchedScript, String> {
-        self.process.say(&FromContent::LoadScript(Box::new(client.clone()), request.clone()));
+        let (client, request) = (Box::new(client.clone()), Box::new(request.clone()));
+        self.process.say(&FromContent::LoadScript(client, request));
         let answer = self.process.scripts.recv();
         answer.unwrap_or_else(|_| Err("the parent process has gone".into()))
     }

@@ -106,7 +106,7 @@ enum FromContent {
     /// Assigns to `document.cookie`.
     SetCookie(Box<Client>, String),
     /// Asks for a script.
-    LoadScript(Box<Client>, ScriptRequest),
+    LoadScript(Box<Client>, Box<ScriptRequest>),
     /// Asks for the `localStorage` of an origin.
     GetItems(Origin),
     /// Asks to change the `localStorage` of an origin.

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use rquickjs::{Ctx, Object};
 use sendbeacon::{Origin, Site};
+use url::Url;
 
 use super::bare_object;
-use crate::page::{realm::evaluate, window::Window};
+use crate::page::{modules, realm::evaluate, window::Window};
 
 pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickjs::Result<()> {
     functions! { native, window,
@@ -23,6 +24,13 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
         "setCookie" => |this, cookie: String| this.host().set_cookie(&cookie),
         "evaluate" => |_this, ctx: Ctx<'js>, source: String, name: String| {
             evaluate(&ctx, &source, &name)
+        },
+        "evaluateModule" => |this, ctx: Ctx<'js>, name: String, text: Option<String>| {
+            modules::evaluate(this, &ctx, &name, text.as_deref())
+        },
+        "takeModuleFailure" => |this| this.modules.take_failure(),
+        "resolveModule" => |_this, base: String, specifier: String| {
+            modules::resolve(&Url::parse(&base).ok()?, &specifier).map(String::from)
         },
     }
     Ok(())

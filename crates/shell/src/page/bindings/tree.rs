@@ -269,7 +269,7 @@ fn query(window: &Window, root: u32, selector: &str) -> Option<Vec<u32>> {
     })
 }
 
-/// Prepares a script element. Returns `undefined`, the script as `{ source, name, isExternal }`, or `{ error }`.
+/// Prepares a script element. Returns `undefined`, the script as `{ text, name, isExternal, isModule }`, or `{ error }`.
 fn prepare_script(window: &Window, node: NodeId) -> Option<PreparedScript> {
     match window.prepare_script(node) {
         Prepared::Nothing => None,
@@ -286,9 +286,10 @@ impl<'js> IntoJs<'js> for PreparedScript {
             Prepared::Nothing => {}
             Prepared::Failed(reason) => object.set("error", reason)?,
             Prepared::Ready(script) => {
-                object.set("source", script.source)?;
+                object.set("text", script.text)?;
                 object.set("name", script.name)?;
                 object.set("isExternal", script.is_external)?;
+                object.set("isModule", script.is_module)?;
             }
         }
         Ok(object.into_value())

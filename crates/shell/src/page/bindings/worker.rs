@@ -7,25 +7,28 @@ use rquickjs::Object;
 use url::Url;
 
 use crate::page::{
-    FetchedScript,
+    FetchedScript, credentials_mode,
     host::ScriptRequest,
     parser::decode,
     shared_workers::{self, Wanted},
     window::Window,
-    workers,
+    workers::{self, WorkerScript},
 };
 
 pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Result<()> {
     functions! { native, window,
-        "startWorker" => |this, url: Option<String>, name: String, source: Option<String>| {
-            workers::start(this, url.and_then(|url| Url::parse(&url).ok()), name, source)
+        "startWorker" => |
+            this, url: String, text: Option<String>, credentials: Option<String>, name: String
+        | {
+            Some(workers::start(this, worker_script(&url, text, credentials)?, name))
         },
         "stopWorker" => |this, id: u32| workers::stop(this, id),
         "connectSharedWorker" => |
-            this, url: Option<String>, name: String, options: String, source: Option<String>
+            this, url: String, text: Option<String>, credentials: Option<String>, name: String,
+            options: String
         | {
-            let url = url.and_then(|url| Url::parse(&url).ok());
-            shared_workers::connect(this, Wanted { url, name, options, source })
+            let script = worker_script(&url, text, credentials)?;
+            Some(shared_workers::connect(this, Wanted { script, name, options }))
         },
         "closeSharedWorker" => |this| shared_workers::close(this),
         "loadScript" => |this, url: String| {
@@ -36,4 +39,15 @@ pub(super) fn install(native: &Object<'_>, window: &Rc<Window>) -> rquickjs::Res
         },
     }
     Ok(())
+}
+
+/// The script of a new worker. `text` is that at a blob URL, and `credentials` is the credentials mode of a module script.
+/// `None` if the URL is not valid.
+fn worker_script(
+    url: &str,
+    text: Option<String>,
+    credentials: Option<String>,
+) -> Option<WorkerScript> {
+    let module_credentials = credentials.map(|credentials| credentials_mode(&credentials));
+    Some(WorkerScript { url: Url::parse(url).ok()?, text, module_credentials })
 }

@@ -1,7 +1,7 @@
 // The interfaces of HTML elements that matter to requests, with their reflecting attributes.
 // https://html.spec.whatwg.org/multipage/common-dom-interfaces.html#reflect
 
-const { attributes, expose, USVString } = internal.webidl;
+const { DOMString, USVString, attributes, expose, required } = internal.webidl;
 const { slot, setAttribute } = internal.element;
 
 // For each interface: [element names, string attributes, URL attributes, boolean attributes].
@@ -80,6 +80,15 @@ function booleanAttribute(name) {
 attributes(HTMLScriptElement.prototype, agent.slot("HTMLScriptElement"), {
   get text() { return this.textContent; },
   set text(value) { this.textContent = value; },
+});
+
+// https://html.spec.whatwg.org/multipage/scripting.html#dom-script-supports
+Object.defineProperty(HTMLScriptElement, "supports", {
+  value: { supports(type) {
+    required(arguments.length, 1, "execute 'supports' on 'HTMLScriptElement'");
+    return ["classic", "module"].includes(DOMString(type));
+  } }.supports,
+  writable: true, enumerable: true, configurable: true,
 });
 
 // The event handlers of a body element for the window's events are the window's handlers.

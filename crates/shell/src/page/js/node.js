@@ -5,6 +5,7 @@
 
 const { DOMString, constants, expose, fail, illegalConstructor } = internal.webidl;
 const { slot: targetSlot, createState, fire, reportException } = internal.eventTarget;
+const { runModule } = internal;
 const slot = agent.slot("Node");
 const characterSlot = agent.slot("CharacterData");
 const fragmentSlot = agent.slot("DocumentFragment");
@@ -307,30 +308,35 @@ function runScript(id) {
   const script = native.prepareScript(id);
   if (script === undefined) return;
   const element = wrap(id);
-  if (script.error === undefined && !script.isExternal) {
-    evaluate(element, script);
-    return;
-  }
-  // An external script runs in a later task, and the document's `load` event waits for it.
+  if (script.error === undefined && !script.isExternal && !script.isModule) evaluate(element, script);
+  else evaluateLater(element, script);
+}
+
+// Evaluates a script in a later task, for which the document's `load` event waits.
+function evaluateLater(element, script) {
   native.delayLoad();
   internal.startTask(() => {
-    if (script.error === undefined) {
-      evaluate(element, script);
-    } else {
-      native.console("error", script.error);
-      fire(element, "error");
-    }
+    evaluate(element, script);
     native.stopDelayingLoad();
   });
 }
 
-function evaluate(element, { source, name, isExternal }) {
+function evaluate(element, { text, name, isExternal, isModule, error }) {
+  const failure = error ?? (isModule ? runModule(name, text) : runClassic(name, text));
+  if (failure !== undefined) {
+    native.console("error", failure);
+    fire(element, "error");
+  } else if (isExternal) {
+    fire(element, "load");
+  }
+}
+
+function runClassic(name, text) {
   try {
-    native.evaluate(source, name);
+    native.evaluate(text, name);
   } catch (exception) {
     reportException(exception);
   }
-  if (isExternal) fire(element, "load");
 }
 
 function query(root, selectors) {
@@ -342,7 +348,7 @@ function query(root, selectors) {
 // Runs a script that the parser of document.write() has reached.
 internal.hooks.runParserScript = (id) => {
   const script = native.prepareScript(id);
-  if (script?.error !== undefined) native.console("error", script.error);
+  if (script?.isModule) evaluateLater(wrap(id), script);
   else if (script !== undefined) evaluate(wrap(id), script);
 };
 internal.hooks.fireAtNode = (id, type) => { fire(wrap(id), type, {}, { fromHost: true }); };

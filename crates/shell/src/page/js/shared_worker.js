@@ -17,9 +17,8 @@ class SharedWorker extends EventTarget {
     super();
     const [outside, inside] = internal.createEnds();
     slot.set(this, { port: internal.portOf(outside) });
-    // TODO(spec): there are no module workers, because the shell has no module scripts.
-    const id = native.connectSharedWorker(type === "module" ? undefined : url, name, `${type} ${credentials}`,
-      internal.blobText(url));
+    const id = native.connectSharedWorker(url, internal.blobText(url), type === "module" ? credentials : undefined, name,
+      `${type} ${credentials}`);
     waiting.set(id, { object: this, inside });
   }
 
@@ -32,15 +31,9 @@ internal.handlers.attributes(SharedWorker.prototype, slot, ["error"]);
 function convert(options) {
   const isDictionary = options === undefined || options === null || typeof options === "object" ||
     typeof options === "function";
-  const init = isDictionary ? dictionary(options, "WorkerOptions") : { __proto__: null, name: options };
-  // Each member is read once.
   // TODO(spec): a worker has no `extendedLifetime` (https://github.com/whatwg/html/issues/11600). It ends with its last document.
-  const { credentials = "same-origin", name = "", type = "classic" } = init;
-  return {
-    credentials: enumeration(credentials, "RequestCredentials", ["omit", "same-origin", "include"]),
-    name: DOMString(name),
-    type: enumeration(type, "WorkerType", ["classic", "module"]),
-  };
+  return internal.convertWorkerOptions(
+    isDictionary ? dictionary(options, "WorkerOptions") : { __proto__: null, name: options });
 }
 
 function take(id) {

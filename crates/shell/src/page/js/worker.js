@@ -11,15 +11,11 @@ class Worker extends EventTarget {
   constructor(scriptURL, options = undefined) {
     required(arguments.length, 1, "construct 'Worker'");
     const given = USVString(scriptURL);
-    // Each member is read once.
-    const { name: givenName = "", type: givenType = "classic" } = dictionary(options, "WorkerOptions");
-    const name = DOMString(givenName);
-    const type = enumeration(givenType, "WorkerType", ["classic", "module"]);
+    const { name, type, credentials } = convert(dictionary(options, "WorkerOptions"));
     const url = native.resolveUrl(given);
     if (url === undefined) fail("SyntaxError", `'${given}' is not a valid URL.`);
     super();
-    // TODO(spec): there are no module workers, because the shell has no module scripts.
-    const id = native.startWorker(type === "module" ? undefined : url, name, internal.blobText(url));
+    const id = native.startWorker(url, internal.blobText(url), type === "module" ? credentials : undefined, name);
     const worker = { id, object: this, port: null, waiting: [] };
     slot.set(this, worker);
     workers.set(id, worker);
@@ -36,6 +32,15 @@ class Worker extends EventTarget {
 }
 expose(Worker, slot);
 internal.handlers.attributes(Worker.prototype, slot, ["message", "messageerror", "error"]);
+
+// The conversion to WorkerOptions. Each member is read once.
+function convert({ credentials = "same-origin", name = "", type = "classic" }) {
+  return {
+    credentials: enumeration(credentials, "RequestCredentials", ["omit", "same-origin", "include"]),
+    name: DOMString(name),
+    type: enumeration(type, "WorkerType", ["classic", "module"]),
+  };
+}
 
 function transferOf(options) {
   const list = Array.isArray(options) ? options
@@ -83,4 +88,5 @@ internal.hooks.failWorker = (id) => {
   tell(id, "error", { cancelable: true });
   workers.delete(id);
 };
+internal.convertWorkerOptions = convert;
 internal.transferOf = transferOf;

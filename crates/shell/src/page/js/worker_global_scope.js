@@ -8,6 +8,8 @@ const slot = agent.slot("WorkerGlobalScope");
 const locationSlot = agent.slot("WorkerLocation");
 const navigatorSlot = agent.slot("WorkerNavigator");
 let name = "";
+// Whether the worker's script is a module.
+let isModule = false;
 
 class WorkerGlobalScope extends EventTarget {
   constructor() { illegalConstructor(); }
@@ -65,6 +67,7 @@ globals({
 
   // https://html.spec.whatwg.org/multipage/workers.html#import-scripts-into-worker-global-scope
   importScripts(...urls) {
+    if (isModule) throw new TypeError("A module worker has no importScripts().");
     const parsed = urls.map((it) => {
       const url = native.resolveUrl(USVString(it));
       return url ?? fail("SyntaxError", `'${it}' is not a valid URL.`);
@@ -80,5 +83,5 @@ globals({
 replaceable("name", () => name);
 replaceable("origin", () => native.environment().origin);
 
-internal.hooks.initialize = (givenName) => { name = givenName; };
+internal.hooks.initialize = (givenName, givenIsModule) => { [name, isModule] = [givenName, givenIsModule]; };
 internal.isFullyActive = () => true;

@@ -56,9 +56,12 @@ impl SplitTab<'_> {
             FromContent::LoadScript(..) | FromContent::FetchDocument { .. } if is_full => {
                 return Err(Misconduct::Backlog);
             }
-            FromContent::LoadScript(said, request) => {
+            FromContent::LoadScript(said, mut request) => {
                 process.pending += 1;
                 let (client, scripts) = (process.hold(*said), Arc::clone(&self.scripts));
+                // TODO(spec): a process could name any page as the referrer. So the referrer of what a module of another origin
+                // imports is that of the document.
+                request.referrer.take_if(|url| !client.origin.is_same_origin_with_url(url));
                 browser.runtime.spawn(async move {
                     let script = scripts.load(client, &request).await;
                     // Sending fails if the tab has ended. This holds for all events.
