@@ -26,8 +26,8 @@ const MAX_MODULES: usize = 1_000;
 const MAX_NAMES: usize = 1 << 20;
 /// How many bytes the texts of the modules that wait for their imports may have together.
 const MAX_TEXTS: usize = 32 << 20;
-/// How often the word "from" or "import" may occur in a module. The engine cannot be interrupted while it reads the imports of a
-/// module, and takes time in proportion to the square of their number.
+/// How often the words "from" and "import" may occur in a module. The engine cannot be interrupted while it reads the imports
+/// of a module, and takes time in proportion to the square of their number.
 const MAX_IMPORTS: usize = 50_000;
 
 /// The [module map](https://html.spec.whatwg.org/multipage/webappapis.html#module-map) of a realm. The engine keeps the
@@ -36,13 +36,14 @@ pub(super) struct ModuleMap {
     settings: RefCell<HashMap<String, Settings>>,
     /// The length of all names, in bytes.
     names: Cell<usize>,
+    inline_modules: Cell<u64>,
     /// The texts of modules that are fetched and that the engine has not asked for.
     texts: RefCell<HashMap<String, String>>,
     /// The modules that the engine makes at the moment.
     in_the_making: RefCell<InTheMaking>,
     /// The modules that were made for a graph that could not be loaded.
     ///
-    /// NB: the engine frees the module that fails, and others may still refer to it. So none of these is used again.
+    /// NB: the engine frees a module that fails, and these may still refer to it. So none of them is used again.
     spoiled: RefCell<HashSet<String>>,
     /// The destination of the imports that are fetched: "script", or that of a worker while its own script is loaded.
     destination: Cell<Destination>,
@@ -50,7 +51,7 @@ pub(super) struct ModuleMap {
     failure: RefCell<Option<String>>,
 }
 
-/// The modules that the engine makes at the moment: each waits for one of its imports.
+/// The modules that the engine makes at the moment. Each waits for an import, which is the next of them.
 #[derive(Default)]
 struct InTheMaking {
     depth: usize,
@@ -65,6 +66,7 @@ impl Default for ModuleMap {
         Self {
             settings: RefCell::default(),
             names: Cell::new(0),
+            inline_modules: Cell::new(0),
             texts: RefCell::default(),
             in_the_making: RefCell::default(),
             spoiled: RefCell::default(),
@@ -129,8 +131,8 @@ impl ModuleMap {
     ///
     /// NB: no URL has such a name, so no script can import the module.
     pub(super) fn add_inline(&self, settings: Settings) -> Result<String, String> {
-        let number = self.settings.borrow().len();
-        let name = format!("{}# inline module {number}", settings.base_url);
+        self.inline_modules.set(self.inline_modules.get() + 1);
+        let name = format!("{}# inline module {}", settings.base_url, self.inline_modules.get());
         self.insert(&name, settings)?;
         Ok(name)
     }
