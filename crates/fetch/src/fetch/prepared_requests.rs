@@ -163,8 +163,11 @@ impl PreparedRequests {
     /// Keeps the request of a beacon that was answered, if it is repeated and not too long, and if it is still as it was
     /// before HSTS.
     pub(super) fn give_back(&self, mut request: Box<Request>) {
-        let Preparation { used_for, has_passed, .. } = request.preparation;
-        if used_for == Use::Once || !has_passed || text_bytes(&request) > MAX_BYTES {
+        let Preparation { used_for, has_passed, header_lists } = &request.preparation;
+        // It was kept before, with the same URL.
+        let is_known = *used_for == Use::Url && header_lists.is_some();
+        let is_short = || text_bytes(&request) <= MAX_BYTES;
+        if *used_for == Use::Once || !has_passed || !(is_known || is_short()) {
             return;
         }
         let client = std::mem::replace(&mut request.client, Arc::clone(&NOBODY));
