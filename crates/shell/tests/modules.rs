@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Fixture, Recorder, environment};
+use proptest::{collection::vec, prelude::*};
 use sendbeacon::{CredentialsMode, Destination, Mode};
 
 /// A page with this HTML and these scripts, by their paths, after its `load` event.
@@ -133,6 +134,72 @@ fn the_modules_of_a_graph_that_cannot_be_loaded_are_not_used_again() {
     let log = fixture.log();
     assert!(log.ends_with("b TypeError a TypeError d TypeError c TypeError e TypeError"), "{log}");
     assert!(!log.contains("never"), "{log}");
+}
+
+#[test]
+fn the_modules_of_a_graph_that_cannot_be_linked_are_not_used_again() {
+    let fixture = page(
+        &[
+            ("/dir/x.js", "export const ok = () => 1; console.log('never');"),
+            ("/dir/miss.js", "import { ok, nope } from './x.js'; export const a = () => ok;"),
+            ("/dir/one.js", "import './miss.js'"),
+            ("/dir/two.js", "import './miss.js'"),
+        ],
+        "<script type=module src=one.js></script><script type=module src=two.js onerror='console.log(event.type)'></script>
+         <script type=module>for (const it of ['miss', 'miss', 'x']) {
+           await import(`./${it}.js`).catch((e) => console.log(it, e.name)); }</script>",
+    );
+    let log = fixture.log();
+    assert!(log.contains("SyntaxError"), "{log}");
+    assert!(log.ends_with("error miss TypeError miss TypeError x TypeError"), "{log}");
+    assert!(!log.contains("never"), "{log}");
+}
+
+/// What the text of a module does beside its imports.
+const BODIES: [&str; 6] = [
+    "",
+    "let x; let x;",
+    "throw 1;",
+    "await 0;",
+    "await new Promise(() => {});",
+    "import(`./${n}.js`);",
+];
+
+/// The text of module number `n`: its imports, each a kind and the number of a module that there may not be, and its body.
+fn module(n: usize, imports: &[(usize, usize)], body: &str) -> String {
+    let imports = imports.iter().enumerate().map(|(at, (kind, to))| match kind {
+        0 => format!("import './{to}.js';"),
+        1 => format!("import {{ a as a{at} }} from './{to}.js';"),
+        2 => format!("import {{ a as a{at}, missing as m{at} }} from './{to}.js';"),
+        3 => format!("export * as n{at} from './{to}.js';"),
+        _ => format!("export * from './{to}.js';"),
+    });
+    format!("{} const n = {n}; export const a = () => n; {body}", imports.collect::<String>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_modules_import_a_page_survives_and_each_element_gets_one_event(
+        modules in vec((vec((0..5_usize, 0..7_usize), 0..4), 0..BODIES.len()), 6),
+        elements in vec(0..7_usize, 1..6),
+        dynamic in vec(0..7_usize, 0..6),
+    ) {
+        let texts = modules.iter().enumerate().map(|(n, (imports, body))| module(n, imports, BODIES[*body]));
+        let texts: Vec<_> = texts.enumerate().map(|(n, text)| (format!("/dir/{n}.js"), text)).collect();
+        let scripts: Vec<_> = texts.iter().map(|(path, text)| (&**path, &**text)).collect();
+        let element = |n: &usize| {
+            format!("<script type=module src={n}.js onload=events++ onerror=events++></script>
+                     <script type=module>import './{n}.js'</script>")
+        };
+        let elements = elements.iter().map(element).collect::<Vec<_>>().concat();
+        let import = |n: &usize| format!("import('./{n}.js').catch(() => {{}});");
+        let dynamic = dynamic.iter().map(import).collect::<Vec<_>>().concat();
+        let html = format!("<script>var events = 0; onerror = () => true; {dynamic}</script>{elements}<script>{dynamic}</script>");
+        let fixture = page(&scripts, &html);
+        prop_assert_eq!(fixture.get("events"), elements.matches("onload").count().to_string());
+    }
 }
 
 #[test]

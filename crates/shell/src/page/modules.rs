@@ -14,6 +14,7 @@ use rquickjs::{
     Ctx, Exception, Module, Promise, Runtime,
     loader::{ImportAttributes, Loader, Resolver},
     module::Declared,
+    promise::PromiseState,
 };
 use sendbeacon::{CredentialsMode, Destination, ReferrerPolicy};
 use url::Url;
@@ -41,10 +42,15 @@ pub(super) struct ModuleMap {
     texts: RefCell<HashMap<String, String>>,
     /// The modules that the engine makes at the moment.
     in_the_making: RefCell<InTheMaking>,
-    /// The modules that were made for a graph that could not be loaded.
+    /// The modules that were made for a graph that could not be loaded or linked.
     ///
-    /// NB: the engine frees a module that fails, and these may still refer to it. So none of them is used again.
+    /// NB: the engine (quickjs-ng 0.16) frees a module that cannot be loaded, to which these may still refer, and loses objects
+    /// when it links a module again. So none of them is used again.
     spoiled: RefCell<HashSet<String>>,
+    /// How many evaluations wait at a top-level `await`.
+    ///
+    /// NB: the engine uses such a module after it was freed, if the context is freed meanwhile. So the context stays then.
+    awaiting: Cell<usize>,
     /// The destination of the imports that are fetched: "script", or that of a worker while its own script is loaded.
     destination: Cell<Destination>,
     /// Why a module could not be fetched, if that has happened since the last call of [`evaluate`].
@@ -70,6 +76,7 @@ impl Default for ModuleMap {
             texts: RefCell::default(),
             in_the_making: RefCell::default(),
             spoiled: RefCell::default(),
+            awaiting: Cell::new(0),
             destination: Cell::new(Destination::Script),
             failure: RefCell::default(),
         }
@@ -142,6 +149,17 @@ impl ModuleMap {
         self.destination.set(destination);
     }
 
+    /// Whether an evaluation waits at a top-level `await`.
+    pub(super) fn is_awaiting(&self) -> bool {
+        self.awaiting.get() > 0
+    }
+
+    /// An evaluation has begun or ended to wait at a top-level `await`.
+    pub(super) fn set_awaiting(&self, is_awaiting: bool) {
+        let count = self.awaiting.get();
+        self.awaiting.set(if is_awaiting { count + 1 } else { count.saturating_sub(1) });
+    }
+
     /// Why a module could not be fetched, if that has happened since the last call of [`evaluate`].
     pub(super) fn take_failure(&self) -> Option<String> {
         self.failure.borrow_mut().take()
@@ -164,19 +182,27 @@ pub(super) fn evaluate<'js>(
     name: &str,
     text: Option<&str>,
 ) -> rquickjs::Result<Promise<'js>> {
-    window.modules.take_failure();
+    let modules = &window.modules;
+    modules.take_failure();
     let evaluation = match (text, window.event_loop().and_then(|it| it.realm(window.id))) {
         (Some(text), Some(realm)) => {
-            make(&realm, ctx, name, text).and_then(Module::eval).map(|(_, promise)| promise)
+            let evaluated = make(&realm, ctx, name, text).and_then(Module::eval);
+            evaluated.map(|(_, promise)| promise).inspect_err(|_| modules.remove(name))
+        }
+        // An `import()` of it may have failed since it was added.
+        _ if !modules.contains(name) => {
+            let reason = format!("{name}: it could not be loaded");
+            modules.failure.replace(Some(reason.clone()));
+            Err(Exception::throw_type(ctx, &reason))
         }
         _ => Module::import(ctx, name),
     };
     // The `import()` calls of the script are fetched later.
-    window.modules.set_destination(Destination::Script);
+    modules.set_destination(Destination::Script);
     evaluation
 }
 
-/// Makes a module, whose imports are fetched.
+/// Makes a module, whose imports are fetched. If no other module waits for it, it is evaluated.
 fn make<'js>(
     realm: &Realm,
     ctx: &Ctx<'js>,
@@ -195,25 +221,46 @@ fn make<'js>(
         let state = &mut *modules.in_the_making.borrow_mut();
         (state.depth, state.texts) = (state.depth + 1, texts);
     }
-    let module = Module::declare(ctx.clone(), name, text);
-    {
+    let module = Module::declare(ctx.clone(), name, text)
+        .and_then(|module| initialize_import_meta(realm, ctx, name, &module).map(|()| module));
+    let made = {
         let state = &mut *modules.in_the_making.borrow_mut();
         (state.depth, state.texts) = (state.depth - 1, state.texts - text.len());
         if module.is_ok() {
             state.made.push(name.to_owned());
         }
-        if state.depth == 0 {
-            let made = std::mem::take(&mut state.made);
-            if module.is_err() {
-                modules.spoiled.borrow_mut().extend(made);
+        if state.depth > 0 {
+            return module;
+        }
+        std::mem::take(&mut state.made)
+    };
+    // The whole graph is there. NB: it is evaluated here, and not by the engine, which gets the same promise later. So it is
+    // known whether its modules could be linked.
+    let evaluated = module.and_then(|module| Ok((module.clone().eval()?.1, module)));
+    match evaluated {
+        Ok((promise, module)) => {
+            if promise.state() == PromiseState::Pending {
+                realm.call_in(ctx, "moduleAwaits", (promise,));
             }
+            Ok(module)
+        }
+        Err(error) => {
+            modules.spoiled.borrow_mut().extend(made);
+            Err(error)
         }
     }
-    let module = module?;
-    // https://html.spec.whatwg.org/multipage/webappapis.html#hostgetimportmetaproperties
-    let base_url = settings_of(window, name).base_url;
+}
+
+/// [Sets the properties of `import.meta`](https://html.spec.whatwg.org/multipage/webappapis.html#hostgetimportmetaproperties).
+fn initialize_import_meta<'js>(
+    realm: &Realm,
+    ctx: &Ctx<'js>,
+    name: &str,
+    module: &Module<'js>,
+) -> rquickjs::Result<()> {
+    let base_url = settings_of(realm.window(), name).base_url;
     realm.call_in(ctx, "initializeImportMeta", (module.meta()?, String::from(base_url)));
-    Ok(module)
+    Ok(())
 }
 
 // TODO(spec): there are no import maps, and only JavaScript modules.
@@ -274,8 +321,10 @@ impl Resolver for ModuleResolver {
             return Err(Exception::throw_type(ctx, &message));
         };
         if window.modules.spoiled.borrow().contains(url.as_str()) {
-            let message = format!("{url} was imported by a module that could not be loaded");
-            return Err(Exception::throw_type(ctx, &message));
+            let reason = format!("{url}: it was imported by a module that could not be loaded");
+            let error = Exception::throw_type(ctx, &reason);
+            window.modules.failure.replace(Some(reason));
+            return Err(error);
         }
         self.importer.replace(Some(importer));
         Ok(url.into())

@@ -285,6 +285,9 @@ impl Drop for Realm {
         if let Some(event_loop) = self.event_loop.upgrade() {
             event_loop.remove_realm(self.id());
         }
+        if self.window.modules.is_awaiting() {
+            std::mem::forget(self.context.clone());
+        }
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn install<'js>(native: &Object<'js>, window: &Rc<Window>) -> rquickj
             modules::evaluate(this, &ctx, &name, text.as_deref())
         },
         "takeModuleFailure" => |this| this.modules.take_failure(),
+        "setModuleAwaiting" => |this, is_awaiting: bool| this.modules.set_awaiting(is_awaiting),
         "resolveModule" => |_this, base: String, specifier: String| {
             modules::resolve(&Url::parse(&base).ok()?, &specifier).map(String::from)
         },

@@ -34,3 +34,10 @@ internal.hooks.initializeImportMeta = (meta, url) => {
     return resolved;
   } }.resolve;
 };
+
+// The evaluation of a module waits at a top-level `await`.
+internal.hooks.moduleAwaits = (evaluation) => {
+  native.setModuleAwaiting(true);
+  const end = () => native.setModuleAwaiting(false);
+  Reflect.apply(then, evaluation, [end, end]);
+};
