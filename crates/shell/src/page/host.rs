@@ -235,10 +235,7 @@ impl ScriptRequest {
     pub fn of_element(url: Url, crossorigin: Option<&str>) -> Self {
         let (mode, credentials) = match crossorigin {
             None => (Mode::NoCors, CredentialsMode::Include),
-            Some(value) if value.eq_ignore_ascii_case("use-credentials") => {
-                (Mode::Cors, CredentialsMode::Include)
-            }
-            Some(_) => (Mode::Cors, CredentialsMode::SameOrigin),
+            Some(_) => (Mode::Cors, Self::module_credentials(crossorigin)),
         };
         Self::new(url, Destination::Script, mode, credentials)
     }

@@ -19,7 +19,12 @@ use rquickjs::{
 use sendbeacon::{CredentialsMode, Destination, ReferrerPolicy};
 use url::Url;
 
-use super::{event_loop::Shared, host::ScriptRequest, realm::Realm, window::Window};
+use super::{
+    event_loop::{EventLoop, Shared},
+    host::{FetchedScript, ScriptRequest},
+    realm::Realm,
+    window::Window,
+};
 
 /// How many modules a realm may have.
 const MAX_MODULES: usize = 1_000;
@@ -182,20 +187,21 @@ pub(super) fn evaluate<'js>(
     name: &str,
     text: Option<&str>,
 ) -> rquickjs::Result<Promise<'js>> {
+    let realm = realm_of(window.shared().event_loop(), ctx)?;
     let modules = &window.modules;
     modules.take_failure();
-    let evaluation = match (text, window.event_loop().and_then(|it| it.realm(window.id))) {
-        (Some(text), Some(realm)) => {
+    let evaluation = match text {
+        Some(text) => {
             let evaluated = make(&realm, ctx, name, text).and_then(Module::eval);
             evaluated.map(|(_, promise)| promise).inspect_err(|_| modules.remove(name))
         }
         // An `import()` of it may have failed since it was added.
-        _ if !modules.contains(name) => {
+        None if !modules.contains(name) => {
             let reason = format!("{name}: it could not be loaded");
             modules.failure.replace(Some(reason.clone()));
             Err(Exception::throw_type(ctx, &reason))
         }
-        _ => Module::import(ctx, name),
+        None => Module::import(ctx, name),
     };
     // The `import()` calls of the script are fetched later.
     modules.set_destination(Destination::Script);
@@ -290,10 +296,14 @@ struct Realms(Weak<Shared>);
 
 impl Realms {
     fn of(&self, ctx: &Ctx<'_>) -> rquickjs::Result<Rc<Realm>> {
-        let event_loop = self.0.upgrade().and_then(|shared| shared.event_loop());
-        let realm = event_loop.and_then(|it| it.realm_of(ctx.as_raw()));
-        realm.ok_or_else(|| Exception::throw_type(ctx, "the document or worker has gone"))
+        realm_of(self.0.upgrade().and_then(|shared| shared.event_loop()), ctx)
     }
+}
+
+/// The realm of a context. Throws a `TypeError` if it has gone.
+fn realm_of(event_loop: Option<Rc<EventLoop>>, ctx: &Ctx<'_>) -> rquickjs::Result<Rc<Realm>> {
+    let realm = event_loop.and_then(|it| it.realm_of(ctx.as_raw()));
+    realm.ok_or_else(|| Exception::throw_type(ctx, "the document or worker has gone"))
 }
 
 struct ModuleResolver {
@@ -390,20 +400,24 @@ impl Window {
             return Ok(());
         }
         self.modules.check_room(name)?;
-        let fetched = self.load_script(request)?;
-        if !fetched.is_javascript() {
-            return Err("it is no JavaScript by its type".to_owned());
-        }
-        let settings = Settings {
-            base_url: fetched.url,
-            credentials: request.credentials,
-            referrer_policy: fetched.policies.referrer_policy.or(request.referrer_policy),
-        };
-        self.modules.add(name, settings, module_text(&fetched.body))
+        let (settings, text) = read(self.load_script(request)?, request)?;
+        self.modules.add(name, settings, text)
     }
 }
 
-/// The text of a module script, which is always UTF-8.
-pub(super) fn module_text(body: &[u8]) -> String {
-    UTF_8.decode_with_bom_removal(body).0.into_owned()
+/// The settings and the text of a fetched module script. Fails if it is no JavaScript.
+pub(super) fn read(
+    fetched: FetchedScript,
+    request: &ScriptRequest,
+) -> Result<(Settings, String), String> {
+    if !fetched.is_javascript() {
+        return Err("it is no JavaScript by its type".to_owned());
+    }
+    let settings = Settings {
+        base_url: fetched.url,
+        credentials: request.credentials,
+        referrer_policy: fetched.policies.referrer_policy.or(request.referrer_policy),
+    };
+    // A module script is always UTF-8.
+    Ok((settings, UTF_8.decode_with_bom_removal(&fetched.body).0.into_owned()))
 }

@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     Environment, EventLoop, FetchedScript, PageError, RealmId, TabOf,
     host::{Lifecycle, ScriptRequest},
-    modules::{Settings, module_text},
+    modules::{self, Settings},
     navigable::opaque_origin,
     parser::decode,
     prelude::Global,
@@ -140,36 +140,29 @@ pub(super) fn prepare(
     if is_local && !check_worker_src(window, &url) {
         return Err("the policies allow no worker at this URL".to_owned());
     }
-    let mut module = module_credentials
-        .map(|credentials| Settings { credentials, ..Settings::new(url.clone()) });
-    let text = if let Some(text) = text {
-        text
-    } else {
-        let mut request = match kind {
-            Kind::Dedicated => ScriptRequest::of_worker(url),
-            Kind::Shared => ScriptRequest::of_shared_worker(url),
-        };
-        request.credentials = module_credentials.unwrap_or(request.credentials);
-        let script = window.load_script(&request)?;
-        if !is_local {
-            set_response(&mut environment, kind, &script)?;
-        }
-        if let Some(module) = &mut module {
-            module.base_url.clone_from(&script.url);
-            module.referrer_policy = script.policies.referrer_policy;
-        }
-        if module.is_some() {
-            // https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-single-module-script
-            if !script.is_javascript() {
-                return Err(format!("{} is no JavaScript by its type", script.url));
-            }
-            module_text(&script.body)
-        } else {
-            // A worker's script is always UTF-8: the standard ignores the charset of the response.
-            decode(&script.body, None, UTF_8).0
-        }
+    if let Some(text) = text {
+        let settings = |credentials| Settings { credentials, ..Settings::new(url) };
+        let module = module_credentials.map(settings);
+        return Ok(Prepared { environment, program: Program { text, module } });
+    }
+    let mut request = match kind {
+        Kind::Dedicated => ScriptRequest::of_worker(url),
+        Kind::Shared => ScriptRequest::of_shared_worker(url),
     };
-    Ok(Prepared { environment, program: Program { text, module } })
+    request.credentials = module_credentials.unwrap_or(request.credentials);
+    let script = window.load_script(&request)?;
+    if !is_local {
+        set_response(&mut environment, kind, &script)?;
+    }
+    let program = if module_credentials.is_some() {
+        let read = modules::read(script, &request);
+        let (settings, text) = read.map_err(|reason| format!("{}: {reason}", request.url))?;
+        Program { text, module: Some(settings) }
+    } else {
+        // A worker's script is always UTF-8: the standard ignores the charset of the response.
+        Program { text: decode(&script.body, None, UTF_8).0, module: None }
+    };
+    Ok(Prepared { environment, program })
 }
 
 impl Program {
