@@ -27,15 +27,15 @@ pub(crate) struct Preparation {
     pub(crate) header_lists: Option<Box<HeaderLists>>,
 }
 
-/// What the request of a beacon is kept for, when its beacon was answered.
+/// For which later beacons a request is kept, once its own beacon is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// Nothing: no beacon like it came lately.
+    /// For none: no beacon like its own came before.
     #[default]
     Once,
-    /// For beacons to new URLs of its origin, to which a beacon of its client came before.
+    /// For beacons to new URLs of the same origin: its client has lately sent to that origin before.
     Origin,
-    /// For beacons to its URL, to which a beacon of its client came before.
+    /// For beacons to the same URL: its client has lately sent to that URL before.
     Url,
 }
 

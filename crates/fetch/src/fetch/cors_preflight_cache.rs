@@ -19,7 +19,7 @@ use crate::{
 
 /// The [CORS-preflight cache](https://fetch.spec.whatwg.org/#concept-cache), of limited size.
 ///
-/// A full cache drops a random key of a network partition that has as many keys as any, for a new key. So a site with
+/// To make room for a new key, a full cache drops a random key of a network partition with the most keys. So a site with
 /// many keys pushes out its own. A site that uses more keys in turn than there is room for still finds a part of
 /// them. A key with the full number of entries takes no new entry. The lock is held only during a look-up or a
 /// change, never across an await.

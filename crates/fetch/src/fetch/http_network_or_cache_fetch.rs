@@ -258,8 +258,8 @@ async fn http_request_headers(
 /// Steps 8.2 to 8.20: the headers that follow from the request and the settings of the profile. If `has_cookies`, there is
 /// capacity for one more header.
 ///
-/// NB: the headers follow from nothing else, and of the URL from its origin alone, because the result is remembered for other
-/// URLs of the origin.
+/// NB: the result is remembered for other URLs of the same origin. So the headers must follow from nothing else, and must
+/// depend on no part of the URL but its origin.
 fn headers_of_request(settings: Settings<'_>, request: &Request, has_cookies: bool) -> HeaderMap {
     let usual = USUAL_HEADERS + usize::from(has_cookies) + settings.extra_headers.len();
     // Step 8.2.

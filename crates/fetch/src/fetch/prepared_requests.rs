@@ -1,10 +1,10 @@
 //! The requests of the latest beacons that were answered, for the next beacons like them.
 //!
 //! Much of what fetch does to the request of a beacon follows from its client, the origin of its URL and its content type,
-//! and from the settings of the profile. A beacon in which these are the same gets the request of an earlier one, with its
-//! own body and its own URL. If the URL is another one, the request has to pass the policies again. Whatever can change
-//! between the two is asked anew for each: HSTS, service workers, cookies, authentication entries, the interceptor, the
-//! CORS-preflight cache, and the network.
+//! and from the settings of the profile. If these are the same, a beacon may get the request of an earlier one, with its own
+//! body and its own URL. If the URL is another one, the request has to pass the policies again. For each beacon, fetch asks
+//! anew whatever can change between two beacons: HSTS, service workers, cookies, authentication entries, the interceptor,
+//! the CORS-preflight cache, and the network.
 
 use std::{
     collections::VecDeque,
@@ -49,8 +49,8 @@ struct Kept {
     /// What all of these requests depend on.
     settings: Option<OwnedSettings>,
     requests: VecDeque<KeptRequest>,
-    /// The latest URLs that had no request of their own, and the latest origins that had none. A request is kept when it is
-    /// made a second time, so that beacons to ever new origins pay little.
+    /// The latest URLs and origins, each with its client, for which no request was found here. A request is kept only if its
+    /// URL or its origin is among them already, so that beacons to ever new origins pay little.
     missed_urls: Missed,
     missed_origins: Missed,
 }
@@ -77,8 +77,8 @@ static NOBODY: LazyLock<Arc<Client>> = LazyLock::new(|| {
 });
 
 impl PreparedRequests {
-    /// The request of an earlier beacon of this client, with this content type and this URL. If the URL is new, that of a
-    /// beacon to another new URL of the same origin, which gets this URL.
+    /// Takes the request of an earlier beacon of this client, with this content type and this URL. If the URL is new, takes
+    /// the request of a beacon to another new URL of the same origin instead, and sets this URL in it.
     ///
     /// NB: a URL that comes again gets a request of its own, which need not pass the policies each time.
     pub(super) fn take(

@@ -214,13 +214,13 @@ pub enum Lifecycle {
 pub struct ScriptRequest {
     /// The URL to fetch.
     pub url: Url,
-    /// The destination: "script", or "worker" or "sharedworker" for the script of a new worker and what its module imports.
+    /// The destination: "script", or "worker" or "sharedworker" for the script of a new worker and its static imports.
     pub destination: Destination,
     /// The mode.
     pub mode: Mode,
     /// The credentials mode.
     pub credentials: CredentialsMode,
-    /// The base URL of the script that imports the module. `None`: the referrer is that of the document or worker.
+    /// The referrer: the base URL of the script that imports the module. `None`: the document or worker itself.
     pub referrer: Option<Url>,
     /// The referrer policy of the script element or of the module that imports the script, if it has one.
     pub referrer_policy: Option<ReferrerPolicy>,

@@ -240,8 +240,8 @@ fn make<'js>(
         }
         std::mem::take(&mut state.made)
     };
-    // The whole graph is there. NB: it is evaluated here, and not by the engine, which gets the same promise later. So it is
-    // known whether its modules could be linked.
+    // The whole graph is there. NB: the engine would evaluate it next, and would not tell whether its modules could be linked.
+    // So it is evaluated here. When the engine evaluates it again, it gets the same promise.
     let evaluated = module.and_then(|module| Ok((module.clone().eval()?.1, module)));
     match evaluated {
         Ok((promise, module)) => {
@@ -377,7 +377,7 @@ impl ModuleLoader {
     fn fetch(&self, window: &Window, name: &str) -> Result<(), String> {
         let importer = self.importer.borrow_mut().take();
         let importer = importer.ok_or("no script imports the module")?;
-        // The engine interrupts scripts only.
+        // The engine asks about the budget only while a script runs, not while it loads modules.
         if window.shared().budget.is_spent() {
             return Err("the modules take too long".to_owned());
         }

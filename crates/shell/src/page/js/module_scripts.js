@@ -35,7 +35,7 @@ internal.hooks.initializeImportMeta = (meta, url) => {
   } }.resolve;
 };
 
-// The evaluation of a module waits at a top-level `await`.
+// Called when an evaluation begins to wait at a top-level `await`. Counts it until it ends.
 internal.hooks.moduleAwaits = (evaluation) => {
   native.setModuleAwaiting(true);
   const end = () => native.setModuleAwaiting(false);

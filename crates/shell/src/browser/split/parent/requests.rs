@@ -59,8 +59,8 @@ impl SplitTab<'_> {
             FromContent::LoadScript(said, mut request) => {
                 process.pending += 1;
                 let (client, scripts) = (process.hold(*said), Arc::clone(&self.scripts));
-                // TODO(spec): a process could name any page as the referrer. So the referrer of what a module of another origin
-                // imports is that of the document.
+                // TODO(spec): a content process could name any page as the referrer. So the parent drops a referrer of another
+                // origin. If a module of another origin imports something, the referrer is then the document or worker.
                 request.referrer.take_if(|url| !client.origin.is_same_origin_with_url(url));
                 browser.runtime.spawn(async move {
                     let script = scripts.load(client, &request).await;
